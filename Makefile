@@ -1,0 +1,97 @@
+# jit_access: build, install and every check. `make help` lists the targets.
+EXTENSION  = jit_access
+EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" jit_access.control)
+MODULE_big = jit_access
+
+# The install script, in the order of a grant's life.
+SQL_PARTS  = $(addprefix sql/,schema.sql template.sql request.sql decide.sql audit.sql report.sql protect.sql)
+DATA_built = sql/jit_access--$(EXTVERSION).sql
+DOCS       = docs/reference.md
+
+CORE_SOURCES = $(wildcard src/core/*.cpp)
+OBJS         = $(patsubst %.cpp,%.o,$(CORE_SOURCES) $(wildcard src/pg/*.cpp) $(wildcard src/*.cpp))
+
+JIT_CXXFLAGS = -std=c++20 -Wall -Wextra -Wno-missing-field-initializers -fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP
+# The server's headers are not ours to mend: -isystem. A result assigned under PG_TRY is only read when nothing jumped.
+JIT_CXXFLAGS += -Wno-clobbered
+PG_CPPFLAGS  = -isystem $(shell $(PG_CONFIG) --includedir-server) -Iinclude -D'PGDLLEXPORT=__attribute__((visibility("default")))'
+PG_CXXFLAGS  = $(JIT_CXXFLAGS)
+SHLIB_LINK   = -lstdc++ -Wl,--version-script=src/exports.map
+EXTRA_CLEAN  = build $(OBJS:.o=.d) $(DATA_built)
+
+.DEFAULT_GOAL := all
+
+# Targets that must work before the server's development files are there.
+PG_CONFIG ?= pg_config
+export PG_CONFIG
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+
+ifneq ($(wildcard $(PGXS)),)
+# PGXS passes no C++ flags to its bitcode rule; the server's JIT does not need ours.
+override with_llvm := no
+include $(PGXS)
+else
+.PHONY: all install
+all install:
+	test/deps build
+	$(MAKE) $@
+endif
+
+.PHONY: help demo test test-installed bench matrix lint unit print-cxxflags
+
+help:
+	@echo "make            build the extension"
+	@echo "make install    install it"
+	@echo "make demo       play the main story on a throw-away server (KEEP=1 leaves it up)"
+	@echo "make test       every test, on a throw-away server"
+	@echo "make bench      measure, as ratios taken in one run"
+	@echo "make matrix     make test on PostgreSQL 15, 17 and 18"
+	@echo "make lint       format, static analysis, zones, exports, META.json"
+
+$(DATA_built): $(SQL_PARTS)
+	cat $^ > $@
+
+$(OBJS): Makefile
+jit_access.so: src/exports.map
+
+test:
+	test/deps test
+	$(MAKE) test-installed
+
+test-installed: all unit
+	$(MAKE) install
+	test/run
+
+demo:
+	test/deps build
+	$(MAKE) all
+	$(MAKE) install
+	test/demo
+
+bench:
+	test/deps bench
+	$(MAKE) all
+	$(MAKE) install
+	bench/run
+
+matrix:
+	test/matrix/run
+
+lint:
+	test/deps lint
+	test/lint
+
+print-cxxflags:
+	@echo $(CPPFLAGS) $(JIT_CXXFLAGS)
+
+# The core zone, natively, under the sanitizers.
+UNIT_FLAGS = -std=c++20 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Iinclude -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_TESTS = $(patsubst test/unit/%.cpp,build/unit/%,$(wildcard test/unit/*.cpp))
+
+unit: $(UNIT_TESTS)
+
+build/unit/%: test/unit/%.cpp $(CORE_SOURCES) $(wildcard include/jit_access/core/*.hpp)
+	@mkdir -p $(@D)
+	$(CXX) $(UNIT_FLAGS) -o $@ $< $(CORE_SOURCES) -lboost_unit_test_framework
+
+-include $(OBJS:.o=.d)
