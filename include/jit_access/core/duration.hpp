@@ -1,0 +1,45 @@
+// How long a grant lasts: an SQL interval reduced, once, to microseconds.
+//
+// Intervals compare and add by different rules ('1200 mons -35999 days' is less than a day, yet adds 525 days; a day is
+// 25 hours when the clocks change), so a duration here is a fixed number of microseconds: a day is 24 hours, months and
+// years are refused. Whatever cannot be reduced is an error, never a guess.
+#pragma once
+
+#include "jit_access/core/zone.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace jit::core {
+
+// The three fields of a PostgreSQL interval.
+struct IntervalParts {
+    std::int32_t months = 0;
+    std::int32_t days = 0;
+    std::int64_t microseconds = 0;
+};
+
+inline constexpr std::int64_t us_per_second = 1'000'000;
+inline constexpr std::int64_t us_per_day = 86'400 * us_per_second;
+
+// Longer than any deadline anybody means; keeps every later addition far from overflow.
+inline constexpr std::int64_t longest_duration = 3660 * us_per_day;
+
+enum class DurationFault : std::uint8_t { months, infinite, overflow, not_positive, too_short, too_long };
+
+struct DurationResult {
+    std::int64_t microseconds = 0;
+    std::optional<DurationFault> fault;
+};
+
+// One second is the shortest duration: less is gone before the requester has read the answer.
+[[nodiscard]] DurationResult reduce(const IntervalParts& interval) noexcept;
+
+// The sentence for DETAIL.
+[[nodiscard]] const char* explain(DurationFault fault) noexcept;
+
+// "2h", "1d 30m", "1.5s": for messages and views.
+[[nodiscard]] std::string format_duration(std::int64_t microseconds);
+
+}  // namespace jit::core

@@ -1,0 +1,82 @@
+// The life of a request and of the grant that comes of it (one id, one life).
+//
+// The transition table below is the only place that knows which state may follow which. SQL, the worker and the diagram
+// in docs/ARCHITECTURE.md are derived from it or compared with it by a test. Terminal states have no successor.
+#pragma once
+
+#include "jit_access/core/zone.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace jit::core {
+
+enum class State : std::uint8_t { pending, denied, cancelled, lapsed, scheduled, active, suspended, ended, revoked };
+
+enum class Event : std::uint8_t {
+    deny,      // an approver said no
+    cancel,    // the requester withdrew before it became active
+    lapse,     // nobody decided, or nobody could activate, in time
+    schedule,  // quorum reached, the start lies ahead
+    activate,  // quorum reached or the start has come: the privileges exist from here
+    suspend,   // anomaly, template changed, clone or restore
+    resume,    // the suspension was lifted
+    end,       // the deadline was reached
+    revoke     // by hand, by policy, by drift
+};
+
+inline constexpr std::size_t state_count = 9;
+inline constexpr std::size_t event_count = 9;
+
+struct Transition {
+    State from;
+    Event event;
+    State to;
+};
+
+inline constexpr std::array transitions{
+    Transition{State::pending, Event::deny, State::denied},
+    Transition{State::pending, Event::cancel, State::cancelled},
+    Transition{State::pending, Event::lapse, State::lapsed},
+    Transition{State::pending, Event::schedule, State::scheduled},
+    Transition{State::pending, Event::activate, State::active},
+    Transition{State::scheduled, Event::cancel, State::cancelled},
+    Transition{State::scheduled, Event::lapse, State::lapsed},
+    Transition{State::scheduled, Event::activate, State::active},
+    Transition{State::scheduled, Event::revoke, State::revoked},
+    Transition{State::active, Event::suspend, State::suspended},
+    Transition{State::active, Event::end, State::ended},
+    Transition{State::active, Event::revoke, State::revoked},
+    Transition{State::suspended, Event::resume, State::active},
+    Transition{State::suspended, Event::end, State::ended},
+    Transition{State::suspended, Event::revoke, State::revoked},
+};
+
+// The state that follows, or nothing where the event is not allowed.
+[[nodiscard]] constexpr std::optional<State> next(State from, Event event) noexcept {
+    for (const auto& t : transitions)
+        if (t.from == from && t.event == event) return t.to;
+    return std::nullopt;
+}
+
+[[nodiscard]] constexpr bool is_terminal(State state) noexcept {
+    for (const auto& t : transitions)
+        if (t.from == state) return false;
+    return true;
+}
+
+// The spelling in SQL (enum jit_access.state) and in the record.
+[[nodiscard]] std::string_view to_string(State state) noexcept;
+[[nodiscard]] std::optional<State> state_from(std::string_view text) noexcept;
+[[nodiscard]] std::string_view to_string(Event event) noexcept;
+// The kind of the control event on the record: "denied", "activated", ...
+[[nodiscard]] std::string_view to_past(Event event) noexcept;
+
+static_assert(is_terminal(State::denied) && is_terminal(State::cancelled) && is_terminal(State::lapsed) &&
+                  is_terminal(State::ended) && is_terminal(State::revoked),
+              "a decided, ended or revoked request never lives again");
+static_assert(next(State::pending, Event::end) == std::nullopt, "only what was active can reach its deadline");
+
+}  // namespace jit::core

@@ -1,0 +1,91 @@
+// What the journal says: the payload of each kind of record, as length-prefixed little-endian fields.
+//
+// Encoding writes into memory the caller has reserved and allocates nothing; decoding checks every bound and returns
+// nothing for a malformed payload. The views in a decoded record point into the payload.
+#pragma once
+
+#include "jit_access/core/zone.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace jit::core {
+
+enum class Kind : std::uint16_t {
+    use = 1,      // the intent: a statement is about to run under a grant
+    outcome = 2,  // how that statement ended
+    refusal = 3,  // a statement that was not allowed to start; same payload as a use
+    gap = 4       // space that a dead process reserved and never wrote; no payload
+};
+
+// A relation a statement touches and what it does to it, as bits of Privilege.
+struct ObjectUse {
+    std::uint32_t privileges = 0;
+    std::string_view name;  // schema-qualified and quoted where needed
+};
+
+enum Privilege : std::uint32_t {
+    privilege_select = 1U << 0,
+    privilege_insert = 1U << 1,
+    privilege_update = 1U << 2,
+    privilege_delete = 1U << 3,
+};
+
+inline constexpr std::size_t most_objects = 64;  // in one record; the number of all is kept beside them
+inline constexpr std::size_t most_grants = 8;    // live grants one session can use at a time
+
+struct Use {
+    std::uint64_t grant = 0;                  // the first of the grants in force
+    std::span<const std::uint64_t> grants{};  // all of them
+    std::uint32_t pid = 0;
+    std::uint32_t depth = 0;         // 0 = sent by the client, n = inside n other statements
+    std::uint32_t transaction = 0;   // low 32 bits of the local transaction id (virtual, per backend)
+    std::int64_t session_start = 0;  // microseconds since 2000-01-01, as PostgreSQL counts; with pid: the session
+    std::uint32_t session_user = 0;  // OIDs, for names that change
+    std::uint32_t current_user = 0;
+    std::string_view login{};  // name of the session user
+    std::string_view role{};   // name of the effective role
+    std::string_view database{};
+    std::string_view application{};
+    std::string_view client{};         // address as text, empty for a local socket
+    std::string_view tag{};            // command tag
+    std::string_view statement{};      // this statement's slice of the text, perhaps cut
+    std::uint32_t statement_size = 0;  // bytes before the cut
+    std::uint32_t object_count = 0;    // touched in all; `objects` holds at most `most_objects`
+    std::span<const ObjectUse> objects{};
+    std::array<char, 5> sqlstate{'0', '0', '0', '0', '0'};  // of a refusal
+    std::string_view reason{};                              // of a refusal
+};
+
+enum class Ending : std::uint8_t { completed = 1, failed = 2, interrupted = 3 };
+
+struct Outcome {
+    std::uint64_t use_position = 0;
+    std::uint64_t rows = 0;
+    std::int64_t duration = 0;  // microseconds
+    std::array<char, 5> sqlstate{'0', '0', '0', '0', '0'};
+    Ending ending = Ending::completed;
+};
+
+inline constexpr std::size_t outcome_size = 8 + 8 + 8 + 5 + 1;
+
+[[nodiscard]] std::size_t encoded_size(const Use& use) noexcept;
+void encode(const Use& use, std::byte* to) noexcept;
+void encode(const Outcome& outcome, std::byte* to) noexcept;
+
+// A decoded use owns its lists; its texts still point into the payload.
+struct DecodedUse {
+    Use use;
+    std::vector<std::uint64_t> grants;
+    std::vector<ObjectUse> objects;
+};
+
+[[nodiscard]] std::optional<DecodedUse> decode_use(std::span<const std::byte> payload);
+[[nodiscard]] std::optional<Outcome> decode_outcome(std::span<const std::byte> payload) noexcept;
+
+}  // namespace jit::core

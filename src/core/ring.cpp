@@ -1,0 +1,130 @@
+#include "jit_access/core/ring.hpp"
+
+#include <cstring>
+
+namespace jit::core {
+
+namespace {
+
+constexpr std::uint16_t record_version = 1;
+
+std::byte* payload_of(RecordHeader* header) noexcept {
+    return reinterpret_cast<std::byte*>(header) + sizeof(RecordHeader);
+}
+
+}  // namespace
+
+RecordHeader* Ring::at(std::uint64_t position) const noexcept {
+    return reinterpret_cast<RecordHeader*>(memory_ + position % capacity_);
+}
+
+std::uint32_t Ring::checksum(const RecordHeader& header, std::uint64_t stamp) const noexcept {
+    struct {
+        std::uint64_t stamp;
+        std::uint32_t size;
+        std::uint32_t payload_size;
+        Kind kind;
+        std::uint16_t version;
+        std::uint32_t zero;
+        std::int64_t at;
+    } const covered{stamp, header.size, header.payload_size, header.kind, header.version, 0, header.at};
+    static_assert(sizeof covered == 32, "no padding may be under the checksum");
+    const auto seed = crc_(0, &covered, sizeof covered);
+    return crc_(seed, &header + 1, header.payload_size);
+}
+
+bool Ring::claim(std::size_t payload, std::size_t extra) noexcept {
+    const auto wanted = static_cast<std::int64_t>(record_size(payload) + extra);
+    if (control_->room.fetch_sub(wanted, std::memory_order_relaxed) >= wanted) return true;
+    control_->room.fetch_add(wanted, std::memory_order_relaxed);
+    return false;
+}
+
+void Ring::publish(std::uint64_t position, Kind kind, std::size_t payload, std::size_t size,
+                   std::int64_t time) noexcept {
+    RecordHeader* header = at(position);
+    header->size = static_cast<std::uint32_t>(size);
+    header->payload_size = static_cast<std::uint32_t>(payload);
+    header->kind = kind;
+    header->version = record_version;
+    header->at = time;
+    const auto stamp = position ^ secret_;
+    header->crc = checksum(*header, stamp);
+    header->stamp.store(stamp, std::memory_order_release);
+}
+
+std::uint64_t Ring::append(Kind kind, const Use& use, std::size_t payload, std::int64_t time) noexcept {
+    const auto size = record_size(payload);
+    const auto position = control_->head.fetch_add(size, std::memory_order_acq_rel);
+    encode(use, payload_of(at(position)));
+    publish(position, kind, payload, size, time);
+    return position;
+}
+
+std::uint64_t Ring::append(const Outcome& outcome, std::int64_t time) noexcept {
+    const auto position = control_->head.fetch_add(outcome_record_size, std::memory_order_acq_rel);
+    encode(outcome, payload_of(at(position)));
+    publish(position, Kind::outcome, outcome_size, outcome_record_size, time);
+    return position;
+}
+
+bool Ring::valid(std::uint64_t position) const noexcept {
+    const RecordHeader* header = at(position);
+    const auto stamp = position ^ secret_;
+    if (header->stamp.load(std::memory_order_acquire) != stamp) return false;
+    const auto size = header->size;
+    if (size < record_alignment || size % record_alignment != 0 || size > capacity_) return false;
+    if (header->payload_size > size - sizeof(RecordHeader)) return false;
+    return header->version == record_version && header->crc == checksum(*header, stamp);
+}
+
+std::optional<std::uint64_t> Ring::next_valid(std::uint64_t from, std::uint64_t end) const noexcept {
+    for (auto position = from; position < end; position += record_alignment)
+        if (valid(position)) return position;
+    return std::nullopt;
+}
+
+std::optional<Record> Ring::read(std::uint64_t position) const noexcept {
+    if (position >= head()) return std::nullopt;
+    const RecordHeader* header = at(position);
+    if (header->stamp.load(std::memory_order_acquire) != (position ^ secret_)) return std::nullopt;
+    if (!valid(position)) {
+        // Published, then damaged: nobody will complete it.
+        const auto next = next_valid(position + record_alignment, head());
+        if (!next) return std::nullopt;
+        return Record{position, *next, 0, Kind::gap, {}};
+    }
+    return Record{position,
+                  position + header->size,
+                  header->at,
+                  header->kind,
+                  {reinterpret_cast<const std::byte*>(header + 1), header->payload_size}};
+}
+
+void Ring::advance(std::uint64_t position) noexcept {
+    const auto before = control_->tail.exchange(position, std::memory_order_acq_rel);
+    control_->room.fetch_add(static_cast<std::int64_t>(position - before), std::memory_order_release);
+}
+
+Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
+    const auto limit = tail + capacity_;
+    Recovered result{tail, 0};
+    for (auto position = tail; position < limit;) {
+        if (valid(position)) {
+            position += at(position)->size;
+            result.head = position;
+            continue;
+        }
+        const auto next = next_valid(position + record_alignment, limit);
+        if (!next) break;
+        publish(position, Kind::gap, 0, *next - position, 0);
+        ++result.gaps;
+        position = *next;
+    }
+    control_->tail.store(tail);
+    control_->head.store(result.head);
+    control_->room.store(static_cast<std::int64_t>(capacity_ - (result.head - tail)));
+    return result;
+}
+
+}  // namespace jit::core
