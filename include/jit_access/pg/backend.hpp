@@ -1,0 +1,57 @@
+// This process: who is connected, from where, in which state, and its timers, signals and callbacks.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "jit_access/pg/role.hpp"
+
+struct Latch;
+
+namespace jit::pg {
+
+[[nodiscard]] std::int32_t backend_pid() noexcept;
+// Dense number of this process among all, usable as an index below session_limit().
+[[nodiscard]] std::uint32_t backend_number() noexcept;
+[[nodiscard]] std::uint32_t session_limit() noexcept;
+[[nodiscard]] std::int64_t session_start() noexcept;
+[[nodiscard]] std::uint32_t local_transaction() noexcept;
+
+[[nodiscard]] std::string_view application_name() noexcept;
+[[nodiscard]] std::string client_address();  // empty for a socket
+[[nodiscard]] std::string database_name();   // of this session
+[[nodiscard]] bool in_control_database();
+[[nodiscard]] std::string data_directory();
+
+[[nodiscard]] bool in_transaction() noexcept;  // and catalogs may be read
+[[nodiscard]] bool has_written() noexcept;     // the transaction has an xid
+[[nodiscard]] std::uint32_t subtransaction() noexcept;
+[[nodiscard]] bool is_standby() noexcept;
+[[nodiscard]] bool is_parallel_worker() noexcept;
+// The current user and the role SET ROLE chose, in one number; never 0.
+[[nodiscard]] std::uint64_t who() noexcept;
+// The role SET ROLE chose, or the session user. Differs from current_user() inside SECURITY DEFINER functions.
+[[nodiscard]] RoleId outer_user() noexcept;
+
+// Waits a moment, accepts interrupts, which may throw.
+void nap(int milliseconds);
+void set_latch(Latch* latch) noexcept;
+
+[[nodiscard]] bool process_exists(std::int32_t pid) noexcept;
+// Ends a session the way pg_terminate_backend does. False when there is no such process.
+bool end_session(std::int32_t pid) noexcept;
+
+// One timer for the deadline of this session; `fire` runs in a signal handler.
+void arm_deadline_timer(std::int64_t wall_deadline, void (*fire)());
+[[nodiscard]] bool deadline_timer_armed() noexcept;
+
+// CRC-32C, by the server's own, hardware-assisted routine.
+[[nodiscard]] std::uint32_t crc32c(std::uint32_t seed, const void* data, std::size_t size) noexcept;
+void random_bytes(void* to, std::size_t size);  // cryptographically strong; throws
+
+// Cuts at a character boundary of the database encoding.
+[[nodiscard]] std::size_t clip(const char* text, std::size_t size, std::size_t limit) noexcept;
+
+}  // namespace jit::pg

@@ -1,0 +1,28 @@
+// People and roles. Identity is the session user: what the client authenticated as, not what SET ROLE says.
+#pragma once
+
+#include "jit_access/pg/sql.hpp"
+
+namespace jit::pg {
+
+[[nodiscard]] RoleId session_user() noexcept;
+[[nodiscard]] RoleId current_user() noexcept;
+// Who the connection authenticated as; differs from session_user() after SET SESSION AUTHORIZATION.
+[[nodiscard]] RoleId authenticated_user() noexcept;
+
+// Exact bytes: no truncation at 63, no OID spelled as a number, no current_user.
+[[nodiscard]] std::optional<RoleId> find_role(std::string_view name);
+[[nodiscard]] std::optional<std::string> role_name(RoleId role);
+
+[[nodiscard]] bool is_superuser(RoleId role);
+[[nodiscard]] bool inherits(RoleId role);  // the role's own INHERIT attribute
+// Being a superuser makes nobody a member here.
+[[nodiscard]] bool is_member(RoleId member, RoleId of);
+// Whether `member` holds the privileges of `of` without SET ROLE; superusers are not special.
+[[nodiscard]] bool uses_privileges_of(RoleId member, RoleId of);
+// Whether a membership itself says if it is inherited and if it allows SET ROLE (PostgreSQL 16 and later).
+[[nodiscard]] bool memberships_carry_options() noexcept;
+// The roles this one is a direct member of.
+[[nodiscard]] std::vector<RoleId> memberships(RoleId member);
+
+}  // namespace jit::pg

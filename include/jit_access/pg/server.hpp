@@ -1,0 +1,101 @@
+// The door: the one header through which server headers are seen. Only src/pg/, the entry, the hooks and the settings
+// include it. Standard headers come first, because PostgreSQL redefines names they use; what it leaves behind is
+// undone.
+#pragma once
+
+#include <exception>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+extern "C" {
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/elog.h"
+#include "utils/memutils.h"
+}
+
+#undef _
+#undef snprintf
+#undef vsnprintf
+#undef sprintf
+#undef vsprintf
+#undef fprintf
+#undef printf
+#undef strerror
+#undef gettext
+#undef Min
+#undef Max
+
+#include "jit_access/pg/error.hpp"
+
+namespace jit::pg {
+
+// Runs server code that may raise an ERROR and turns the ERROR into a ServerError, which keeps every field. The
+// callable must own nothing that needs a destructor: an ERROR jumps over its frame.
+template <class F>
+std::invoke_result_t<F> call(F&& body) {
+    using Result = std::invoke_result_t<F>;
+    static_assert(std::is_void_v<Result> || std::is_trivially_destructible_v<Result>, "an ERROR skips destructors");
+
+    MemoryContext const context = CurrentMemoryContext;
+    ErrorData* volatile raised = nullptr;
+    if constexpr (std::is_void_v<Result>) {
+        PG_TRY();
+        { body(); }
+        PG_CATCH();
+        {
+            MemoryContextSwitchTo(context);
+            raised = CopyErrorData();
+            FlushErrorState();
+        }
+        PG_END_TRY();
+        if (raised != nullptr) throw ServerError(raised);
+    } else {
+        Result result{};
+        PG_TRY();
+        { result = body(); }
+        PG_CATCH();
+        {
+            MemoryContextSwitchTo(context);
+            raised = CopyErrorData();
+            FlushErrorState();
+        }
+        PG_END_TRY();
+        if (raised != nullptr) throw ServerError(raised);
+        return result;
+    }
+}
+
+// An error on its way out of C++: plain memory, so that nothing is alive when ereport() leaves the frame.
+struct Raised {
+    ErrorData* server = nullptr;
+    int sqlstate = 0;
+    const char* message = nullptr;
+    const char* detail = nullptr;
+    const char* hint = nullptr;
+};
+
+// Must be called from a catch block.
+Raised caught() noexcept;
+[[noreturn]] void raise(const Raised& raised);
+
+// The one way from a server callback into C++: exceptions become ERRORs after the handler, when no C++ object is alive.
+template <class F>
+std::invoke_result_t<F> guarded(F&& body) {
+    Raised raised;
+    try {
+        return body();
+    } catch (...) {
+        raised = caught();
+    }
+    raise(raised);
+}
+
+}  // namespace jit::pg

@@ -1,0 +1,67 @@
+// What differs between PostgreSQL 15 and 18, in one place. Nothing outside pg/ asks for a version.
+#pragma once
+
+#include "jit_access/pg/server.hpp"
+
+extern "C" {
+#include "executor/executor.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "storage/proc.h"
+#include "tcop/utility.h"
+}
+
+#if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
+#error "jit_access supports PostgreSQL 15 to 18"
+#endif
+
+// PG 18 dropped execute_once; the macros give hook signatures and calls that fit the server.
+#if PG_VERSION_NUM >= 180000
+#define JIT_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count
+#define JIT_RUN_ARGUMENTS query, direction, count
+#else
+#define JIT_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count, bool execute_once
+#define JIT_RUN_ARGUMENTS query, direction, count, execute_once
+#endif
+
+namespace jit::pg {
+
+// A membership can say whether it is inherited and whether it allows SET ROLE (16 and later).
+inline constexpr bool memberships_have_options = PG_VERSION_NUM >= 160000;
+
+inline std::uint32_t process_number() noexcept {
+#if PG_VERSION_NUM >= 170000
+    return static_cast<std::uint32_t>(MyProcNumber);
+#else
+    return static_cast<std::uint32_t>(MyProc->pgprocno);
+#endif
+}
+
+inline std::uint32_t local_transaction_number() noexcept {
+#if PG_VERSION_NUM >= 170000
+    return MyProc->vxid.lxid;
+#else
+    return MyProc->lxid;
+#endif
+}
+
+// Calls visit(relation oid, privileges asked for, role checked instead of the current user or 0) for each relation of a
+// plan that is checked for privileges.
+template <class Visit>
+void for_each_checked_relation(const PlannedStmt* plan, Visit&& visit) {
+    ListCell* cell = nullptr;
+#if PG_VERSION_NUM >= 160000
+    foreach (cell, plan->permInfos) {
+        const auto* info = lfirst_node(RTEPermissionInfo, cell);
+        if (info->requiredPerms != 0) visit(info->relid, info->requiredPerms, info->checkAsUser);
+    }
+#else
+    foreach (cell, plan->rtable) {
+        const auto* entry = lfirst_node(RangeTblEntry, cell);
+        if (entry->rtekind == RTE_RELATION && entry->requiredPerms != 0)
+            visit(entry->relid, entry->requiredPerms, entry->checkAsUser);
+    }
+#endif
+}
+
+}  // namespace jit::pg

@@ -1,0 +1,22 @@
+// The background worker as the server sees it.
+#pragma once
+
+#include <cstdint>
+
+struct Latch;
+
+namespace jit::pg {
+
+// From _PG_init: one worker, started when the server is consistent (also on a standby), restarted when it dies. `main`
+// is the name of an exported function.
+void register_worker(const char* main);
+
+// In the worker: signals, the control database, settings a database owner might have set.
+void become_worker(const char* database);
+[[nodiscard]] Latch* my_latch() noexcept;
+// Waits for the latch or the time; takes interrupts (DROP DATABASE elsewhere), reloads the configuration, exits on
+// SIGTERM.
+void worker_wait(std::int64_t microseconds);
+[[nodiscard]] bool extension_exists();
+
+}  // namespace jit::pg

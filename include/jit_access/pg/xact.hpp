@@ -1,0 +1,32 @@
+// Transactions: running one of our own, and being told how one ends.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace jit::pg {
+
+struct TransactionCallbacks {
+    void (*pre_commit)();   // may throw, which aborts
+    void (*pre_prepare)();  // may throw
+    void (*committed)() noexcept;
+    void (*aborted)() noexcept;
+    void (*subtransaction_committed)(std::uint32_t mine, std::uint32_t parent) noexcept;
+    void (*subtransaction_aborted)(std::uint32_t mine) noexcept;
+};
+// Once, when the library is loaded.
+void register_transaction_callbacks(const TransactionCallbacks& callbacks);
+
+// Runs the body in a transaction of its own with a fresh snapshot. Only for a process that has none open (the worker).
+// An error rolls back, and its message is the answer; nothing means committed.
+[[nodiscard]] std::optional<std::string> in_transaction_of_own(const std::function<void()>& body);
+
+// Runs the body in a subtransaction: an error rolls that back alone, and its message is the answer.
+[[nodiscard]] std::optional<std::string> in_subtransaction(const std::function<void()>& body);
+
+// Commits of this transaction do not wait for a standby.
+void commit_locally();
+
+}  // namespace jit::pg

@@ -1,0 +1,128 @@
+#include "jit_access/pg/args.hpp"
+
+#include <charconv>
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/fmgrprotos.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+}
+
+namespace jit::pg {
+
+namespace {
+
+using core::Code;
+using core::Failure;
+
+struct Bytes {
+    const char* data;
+    std::size_t size;
+};
+
+Bytes text_bytes(Datum datum) {
+    const auto* packed = DatumGetTextPP(datum);
+    return {VARDATA_ANY(packed), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed))};
+}
+
+}  // namespace
+
+std::optional<std::string> Args::text(int i) const {
+    if (null(i)) return std::nullopt;
+    const Bytes bytes = call([&] { return text_bytes(datum(i)); });
+    return std::string(bytes.data, bytes.size);
+}
+
+std::optional<bool> Args::boolean(int i) const {
+    if (null(i)) return std::nullopt;
+    return DatumGetBool(datum(i));
+}
+
+std::optional<std::int32_t> Args::integer(int i) const {
+    if (null(i)) return std::nullopt;
+    return DatumGetInt32(datum(i));
+}
+
+std::optional<std::int64_t> Args::bigint(int i) const {
+    if (null(i)) return std::nullopt;
+    return DatumGetInt64(datum(i));
+}
+
+std::optional<Instant> Args::instant(int i) const {
+    if (null(i)) return std::nullopt;
+    return Instant{DatumGetTimestampTz(datum(i))};
+}
+
+std::optional<core::IntervalParts> Args::interval(int i) const {
+    if (null(i)) return std::nullopt;
+    const Interval* value = DatumGetIntervalP(datum(i));
+    return core::IntervalParts{value->month, value->day, value->time};
+}
+
+std::optional<TextArray> Args::texts(int i, const char* name) const {
+    if (null(i)) return std::nullopt;
+    struct Items {
+        Bytes* items;
+        int count;
+        int dimensions;
+        bool has_null;
+    };
+    const Items found = call([&] {
+        ArrayType* array = DatumGetArrayTypeP(datum(i));
+        Items result{nullptr, 0, ARR_NDIM(array), array_contains_nulls(array)};
+        Datum* elements = nullptr;
+        bool* nulls = nullptr;
+        deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &result.count);
+        result.items = static_cast<Bytes*>(palloc(sizeof(Bytes) * (static_cast<std::size_t>(result.count) + 1)));
+        for (int k = 0; k < result.count; ++k)
+            if (!nulls[k]) result.items[k] = text_bytes(elements[k]);
+        return result;
+    });
+    const std::string what = std::string("invalid ") + name;
+    if (found.dimensions > 1)
+        throw Failure(Code::invalid_argument, what, "The array has more than one dimension.", "Give a plain list.");
+    if (found.has_null)
+        throw Failure(Code::invalid_argument, what, "The array holds a NULL.", "Leave the element out.");
+    TextArray items;
+    items.reserve(static_cast<std::size_t>(found.count));
+    for (int k = 0; k < found.count; ++k) items.emplace_back(found.items[k].data, found.items[k].size);
+    return items;
+}
+
+std::int64_t Args::id(int i) const {
+    const auto refuse = [](const std::string& detail) -> Failure {
+        return {Code::invalid_argument, "invalid request id", detail, "Use the number that jit_request returned."};
+    };
+    if (null(i)) throw refuse("The id is NULL.");
+    const char* digits = call([&] { return DatumGetCString(DirectFunctionCall1(numeric_out, datum(i))); });
+    const std::string_view text(digits);
+    std::int64_t id = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
+    if (error != std::errc() || end != text.data() + text.size() || id <= 0)
+        throw refuse(std::string(text.substr(0, 40)) + " is not a positive whole number of at most 19 digits.");
+    return id;
+}
+
+Datum text_result(std::string_view text) {
+    return call([&] { return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size()))); });
+}
+
+Datum state_result(std::string_view label) {
+    const std::string exact(label);
+    return call([&] {
+        const Oid schema = get_namespace_oid("jit_access", false);
+        const Oid type =
+            GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("state"), ObjectIdGetDatum(schema));
+        const Oid value =
+            GetSysCacheOid2(ENUMTYPOIDNAME, Anum_pg_enum_oid, ObjectIdGetDatum(type), CStringGetDatum(exact.c_str()));
+        if (!OidIsValid(value)) elog(ERROR, "no state \"%s\"", exact.c_str());
+        return ObjectIdGetDatum(value);
+    });
+}
+
+}  // namespace jit::pg

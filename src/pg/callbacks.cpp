@@ -1,0 +1,44 @@
+#include "jit_access/pg/callbacks.hpp"
+
+#include "jit_access/pg/server.hpp"
+
+extern "C" {
+#include "storage/ipc.h"
+#include "utils/inval.h"
+#include "utils/syscache.h"
+}
+
+namespace jit::pg {
+
+namespace {
+
+void (*memberships_told)() noexcept = nullptr;
+void (*relations_told)(std::uint32_t) noexcept = nullptr;
+void (*end_told)() noexcept = nullptr;
+
+void on_role_change(Datum, int, uint32) { memberships_told(); }
+void on_schema_change(Datum, int, uint32) { relations_told(0); }
+void on_relation_change(Datum, Oid relation) { relations_told(relation); }
+void on_exit(int, Datum) { end_told(); }
+
+}  // namespace
+
+void when_memberships_change(void (*told)() noexcept) {
+    memberships_told = told;
+    // The same two caches by which the server drops its own conclusions about memberships (utils/adt/acl.c).
+    CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_role_change, 0);
+    CacheRegisterSyscacheCallback(AUTHOID, on_role_change, 0);
+}
+
+void when_relations_change(void (*told)(std::uint32_t) noexcept) {
+    relations_told = told;
+    CacheRegisterRelcacheCallback(on_relation_change, 0);
+    CacheRegisterSyscacheCallback(NAMESPACEOID, on_schema_change, 0);
+}
+
+void when_session_ends(void (*told)() noexcept) {
+    end_told = told;
+    call([] { before_shmem_exit(on_exit, 0); });
+}
+
+}  // namespace jit::pg

@@ -1,0 +1,121 @@
+#include "jit_access/pg/grammar.hpp"
+
+#include <algorithm>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/server.hpp"
+#include "jit_access/pg/sql.hpp"
+
+extern "C" {
+#include "catalog/namespace.h"
+#include "nodes/parsenodes.h"
+#include "nodes/value.h"
+#include "parser/parser.h"
+}
+
+namespace jit::pg {
+
+namespace {
+
+using core::Code;
+using core::Failure;
+
+Failure refuse(const std::string& item, const std::string& why, const std::string& hint = {}) {
+    return {Code::privilege_refused, "cannot give the privilege \"" + item.substr(0, 200) + "\" to a template", why,
+            hint.empty() ? "Write what stands between GRANT and TO, for example SELECT ON ALL TABLES IN SCHEMA app."
+                         : hint};
+}
+
+bool is_for(const List* grantees, const std::string& role) {
+    if (list_length(grantees) != 1) return false;
+    const auto* spec = linitial_node(RoleSpec, grantees);
+    return spec->roletype == ROLESPEC_CSTRING && role == spec->rolename;
+}
+
+// What a template may hold directly. Parameters, tablespaces, languages and large objects are administration, not data.
+const char* why_not(const GrantStmt* grant) {
+    switch (grant->objtype) {
+        case OBJECT_TABLE:
+        case OBJECT_SEQUENCE:
+        case OBJECT_SCHEMA:
+        case OBJECT_FUNCTION:
+        case OBJECT_PROCEDURE:
+        case OBJECT_ROUTINE:
+        case OBJECT_DATABASE:
+        case OBJECT_TYPE:
+        case OBJECT_DOMAIN:
+        case OBJECT_FDW:
+        case OBJECT_FOREIGN_SERVER: return nullptr;
+        default:
+            return "Templates cover tables, columns, sequences, functions, schemas, databases, types and foreign "
+                   "servers.";
+    }
+}
+
+Node* parse_one(const std::string& item, const std::string& sql) {
+    List* commands = nullptr;
+    try {
+        commands = call([&] { return raw_parser(sql.c_str(), RAW_PARSE_DEFAULT); });
+    } catch (const ServerError& error) {
+        throw refuse(item, std::string("The server cannot read it: ") + error.what() + ".");
+    }
+    if (list_length(commands) != 1) throw refuse(item, "It is more than one command.");
+    return linitial_node(RawStmt, commands)->stmt;
+}
+
+std::vector<std::uint32_t> schema_oids(const std::string& item, const List* names) {
+    std::vector<std::uint32_t> oids;
+    const ListCell* cell = nullptr;
+    foreach (cell, names) {
+        const char* name = strVal(lfirst(cell));
+        const Oid oid = call([&] { return get_namespace_oid(name, true); });
+        if (!OidIsValid(oid))
+            throw refuse(item, std::string("There is no schema \"") + name + "\".",
+                         "Create it first, or mend the name.");
+        oids.push_back(oid);
+    }
+    return oids;
+}
+
+}  // namespace
+
+PrivilegeItem parse_privilege(const std::string& item, const std::string& role) {
+    PrivilegeItem result;
+    // A line comment in the item must not swallow the grantee.
+    result.grant = "GRANT " + item + "\n TO " + quote(role);
+    const Node* command = parse_one(item, result.grant);
+
+    if (IsA(command, GrantRoleStmt)) {
+        const auto* grant = reinterpret_cast<const GrantRoleStmt*>(command);
+        if (!grant->is_grant || !is_for(grant->grantee_roles, role))
+            throw refuse(item, "It names a grantee of its own.");
+        result.membership = true;
+        return result;
+    }
+    if (!IsA(command, GrantStmt)) throw refuse(item, "It is not a privilege.");
+    const auto* grant = reinterpret_cast<const GrantStmt*>(command);
+    if (!grant->is_grant || !is_for(grant->grantees, role)) throw refuse(item, "It names a grantee of its own.");
+    if (grant->grant_option) throw refuse(item, "A grant option would let the holder pass the privilege on.");
+    if (const char* why = why_not(grant)) throw refuse(item, why);
+    if (grant->targtype == ACL_TARGET_ALL_IN_SCHEMA && grant->objtype == OBJECT_TABLE)
+        result.schemas = schema_oids(item, grant->objects);
+    return result;
+}
+
+std::string grant_on_table(const std::string& item, const std::string& role, const std::string& table) {
+    // The item was accepted when the template was made; its privilege list is taken from the parse tree.
+    const Node* command = parse_one(item, "GRANT " + item + "\n TO " + quote(role));
+    if (!IsA(command, GrantStmt)) return {};
+    const auto* grant = reinterpret_cast<const GrantStmt*>(command);
+    std::string privileges;
+    const ListCell* cell = nullptr;
+    foreach (cell, grant->privileges) {
+        const auto* privilege = lfirst_node(AccessPriv, cell);
+        if (!privileges.empty()) privileges += ", ";
+        privileges += privilege->priv_name;
+    }
+    return "GRANT " + (privileges.empty() ? std::string("ALL") : privileges) + " ON TABLE " + table + " TO " +
+           quote(role);
+}
+
+}  // namespace jit::pg

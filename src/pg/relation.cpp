@@ -1,0 +1,65 @@
+#include "jit_access/pg/relation.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "jit_access/pg/server.hpp"
+
+extern "C" {
+#include "utils/lsyscache.h"
+}
+
+namespace jit::pg {
+
+namespace {
+
+// Two identifiers of 63 bytes, each perhaps quoted with every byte doubled, and a dot.
+constexpr std::size_t longest_name = 2 * (2 * 63 + 2) + 1;
+
+struct Entry {
+    std::uint32_t relation = 0;
+    std::uint16_t size = 0;
+    std::array<char, longest_name> text{};
+};
+
+// Four-way associative, so that the relations of one statement rarely push each other out.
+constexpr std::size_t ways = 4;
+constexpr std::size_t sets = 64;
+std::array<std::array<Entry, ways>, sets> cache;
+std::size_t victim = 0;
+
+const char* look_up(std::uint32_t relation) {
+    const char* name = get_rel_name(relation);
+    if (name == nullptr) return nullptr;
+    const char* schema = get_namespace_name(get_rel_namespace(relation));
+    return quote_qualified_identifier(schema, name);
+}
+
+}  // namespace
+
+std::string_view relation_name(std::uint32_t relation) {
+    auto& set = cache[relation % sets];
+    for (const auto& entry : set)
+        if (entry.relation == relation) return {entry.text.data(), entry.size};
+
+    const char* name = call([&] { return look_up(relation); });
+    Entry& entry = set[victim++ % ways];
+    entry.relation = relation;
+    const std::string_view found = name != nullptr ? name : "(dropped)";
+    entry.size = static_cast<std::uint16_t>(std::min(found.size(), longest_name));
+    std::memcpy(entry.text.data(), found.data(), entry.size);
+    return {entry.text.data(), entry.size};
+}
+
+void forget_relation_names(std::uint32_t relation) noexcept {
+    if (relation == 0) {
+        for (auto& set : cache)
+            for (auto& entry : set) entry.relation = 0;
+        return;
+    }
+    for (auto& entry : cache[relation % sets])
+        if (entry.relation == relation) entry.relation = 0;
+}
+
+}  // namespace jit::pg

@@ -1,0 +1,81 @@
+#include "jit_access/pg/role.hpp"
+
+#include "jit_access/pg/version.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_auth_members.h"
+#include "catalog/pg_authid.h"
+#include "utils/acl.h"
+#include "utils/catcache.h"
+#include "utils/syscache.h"
+}
+
+namespace jit::pg {
+
+RoleId session_user() noexcept { return {GetSessionUserId()}; }
+RoleId current_user() noexcept { return {GetUserId()}; }
+RoleId authenticated_user() noexcept { return {GetAuthenticatedUserId()}; }
+
+std::optional<RoleId> find_role(std::string_view name) {
+    if (name.empty() || name.size() >= NAMEDATALEN) return std::nullopt;
+    const std::string exact(name);
+    const Oid oid = call([&] { return get_role_oid(exact.c_str(), true); });
+    if (oid == InvalidOid) return std::nullopt;
+    return RoleId{oid};
+}
+
+std::optional<std::string> role_name(RoleId role) {
+    const char* name = call([&] { return GetUserNameFromId(role.oid, true); });
+    if (name == nullptr) return std::nullopt;
+    return name;
+}
+
+bool is_superuser(RoleId role) {
+    return call([&] { return superuser_arg(role.oid); });
+}
+
+bool inherits(RoleId role) {
+    return call([&] {
+        HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role.oid));
+        if (!HeapTupleIsValid(tuple)) return false;
+        const bool result = reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple))->rolinherit;
+        ReleaseSysCache(tuple);
+        return result;
+    });
+}
+
+bool is_member(RoleId member, RoleId of) {
+    return call([&] { return is_member_of_role_nosuper(member.oid, of.oid); });
+}
+
+bool uses_privileges_of(RoleId member, RoleId of) {
+    return call([&] {
+        // has_privs_of_role() says yes for every superuser; the membership test does not.
+        if (superuser_arg(member.oid)) return is_member_of_role_nosuper(member.oid, of.oid);
+        return has_privs_of_role(member.oid, of.oid);
+    });
+}
+
+bool memberships_carry_options() noexcept { return memberships_have_options; }
+
+std::vector<RoleId> memberships(RoleId member) {
+    struct Found {
+        Oid* roles;
+        int count;
+    };
+    const Found found = call([&] {
+        CatCList* list = SearchSysCacheList1(AUTHMEMMEMROLE, ObjectIdGetDatum(member.oid));
+        Found result{static_cast<Oid*>(palloc(sizeof(Oid) * (static_cast<std::size_t>(list->n_members) + 1))),
+                     list->n_members};
+        for (int i = 0; i < list->n_members; ++i)
+            result.roles[i] = reinterpret_cast<Form_pg_auth_members>(GETSTRUCT(&list->members[i]->tuple))->roleid;
+        ReleaseSysCacheList(list);
+        return result;
+    });
+    std::vector<RoleId> roles;
+    for (int i = 0; i < found.count; ++i) roles.push_back({found.roles[i]});
+    return roles;
+}
+
+}  // namespace jit::pg

@@ -1,0 +1,169 @@
+#include "jit_access/pg/sql.hpp"
+
+#include "jit_access/pg/server.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
+}
+
+namespace jit::pg {
+
+namespace {
+
+struct Parameter {
+    Oid type;
+    Datum datum;
+    char null;
+};
+
+Datum text_datum(const std::string& text) {
+    return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
+}
+
+Datum text_array_datum(const TextArray& items) {
+    auto* elements = static_cast<Datum*>(palloc(sizeof(Datum) * (items.size() + 1)));
+    for (std::size_t i = 0; i < items.size(); ++i) elements[i] = text_datum(items[i]);
+    return PointerGetDatum(construct_array(elements, static_cast<int>(items.size()), TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+Parameter parameter(const Argument& argument) {
+    const Value& value = argument.value;
+    const char null = argument.null ? 'n' : ' ';
+    switch (argument.type) {
+        case 1: return {BOOLOID, BoolGetDatum(std::get<bool>(value)), null};
+        case 2: return {INT4OID, Int32GetDatum(std::get<std::int32_t>(value)), null};
+        case 3: return {INT8OID, Int64GetDatum(std::get<std::int64_t>(value)), null};
+        case 4: return {OIDOID, ObjectIdGetDatum(std::get<RoleId>(value).oid), null};
+        case 5: return {TIMESTAMPTZOID, TimestampTzGetDatum(std::get<Instant>(value).us), null};
+        case 6: return {TEXTOID, text_datum(std::get<std::string>(value)), null};
+        default: return {TEXTARRAYOID, text_array_datum(std::get<TextArray>(value)), null};
+    }
+}
+
+// A cell as plain memory, so that it can be collected where an ERROR may jump.
+struct Cell {
+    Oid type;
+    bool null;
+    Datum datum;
+    const char* text;
+    const char** items;
+    int item_count;
+};
+
+void read_array(Cell& cell) {
+    Datum* elements = nullptr;
+    bool* nulls = nullptr;
+    deconstruct_array(DatumGetArrayTypeP(cell.datum), TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls,
+                      &cell.item_count);
+    cell.items = static_cast<const char**>(palloc(sizeof(char*) * (static_cast<std::size_t>(cell.item_count) + 1)));
+    for (int i = 0; i < cell.item_count; ++i) cell.items[i] = nulls[i] ? "" : TextDatumGetCString(elements[i]);
+}
+
+Cell read_cell(HeapTuple tuple, TupleDesc columns, int column) {
+    Cell cell{SPI_gettypeid(columns, column), false, 0, nullptr, nullptr, 0};
+    cell.datum = SPI_getbinval(tuple, columns, column, &cell.null);
+    if (cell.null) return cell;
+    switch (cell.type) {
+        case BOOLOID:
+        case INT2OID:
+        case INT4OID:
+        case INT8OID:
+        case OIDOID:
+        case TIMESTAMPTZOID: break;
+        case TEXTARRAYOID: read_array(cell); break;
+        default: cell.text = SPI_getvalue(tuple, columns, column);
+    }
+    return cell;
+}
+
+Value to_value(const Cell& cell) {
+    if (cell.null) return {};
+    switch (cell.type) {
+        case BOOLOID: return DatumGetBool(cell.datum);
+        case INT2OID: return std::int32_t{DatumGetInt16(cell.datum)};
+        case INT4OID: return DatumGetInt32(cell.datum);
+        case INT8OID: return std::int64_t{DatumGetInt64(cell.datum)};
+        case OIDOID: return RoleId{DatumGetObjectId(cell.datum)};
+        case TIMESTAMPTZOID: return Instant{DatumGetTimestampTz(cell.datum)};
+        case TEXTARRAYOID: return TextArray(cell.items, cell.items + cell.item_count);
+        default: return std::string(cell.text);
+    }
+}
+
+class Connection {
+public:
+    Connection() {
+        call([] { SPI_connect(); });
+    }
+    ~Connection() { SPI_finish(); }
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+};
+
+constexpr int most_parameters = 40;
+
+void run(const char* sql, const Argument* args, int count) {
+    call([&] {
+        Oid types[most_parameters];
+        Datum datums[most_parameters];
+        char nulls[most_parameters];
+        if (count > most_parameters) elog(ERROR, "too many parameters");
+        for (int i = 0; i < count; ++i) {
+            const Parameter p = parameter(args[i]);
+            types[i] = p.type;
+            datums[i] = p.datum;
+            nulls[i] = p.null;
+        }
+        const int rc = SPI_execute_with_args(sql, count, types, datums, nulls, false, 0);
+        if (rc < 0) elog(ERROR, "%s: %s", SPI_result_code_string(rc), sql);
+    });
+}
+
+}  // namespace
+
+std::vector<Row> query(const char* sql, std::initializer_list<Argument> args) {
+    const Connection connection;
+    run(sql, args.begin(), static_cast<int>(args.size()));
+
+    std::vector<Row> rows;
+    if (SPI_tuptable == nullptr) return rows;
+    const int width = SPI_tuptable->tupdesc->natts;
+    for (std::uint64_t r = 0; r < SPI_processed; ++r) {
+        Cell* cells = call([&] {
+            auto* row = static_cast<Cell*>(palloc(sizeof(Cell) * static_cast<std::size_t>(width)));
+            for (int c = 0; c < width; ++c) row[c] = read_cell(SPI_tuptable->vals[r], SPI_tuptable->tupdesc, c + 1);
+            return row;
+        });
+        std::vector<Value> values;
+        values.reserve(static_cast<std::size_t>(width));
+        for (int c = 0; c < width; ++c) values.push_back(to_value(cells[c]));
+        rows.emplace_back(std::move(values));
+    }
+    return rows;
+}
+
+std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args) {
+    auto rows = query(sql, args);
+    if (rows.empty()) return std::nullopt;
+    return std::move(rows.front());
+}
+
+std::uint64_t execute(const char* sql, std::initializer_list<Argument> args) {
+    const Connection connection;
+    run(sql, args.begin(), static_cast<int>(args.size()));
+    return SPI_processed;
+}
+
+void command(const std::string& sql) { execute(sql.c_str()); }
+
+std::string quote(std::string_view identifier) {
+    const std::string plain(identifier);
+    const char* quoted = call([&] { return quote_identifier(plain.c_str()); });
+    return quoted;
+}
+
+}  // namespace jit::pg

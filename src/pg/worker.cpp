@@ -1,0 +1,94 @@
+#include "jit_access/pg/worker.hpp"
+
+#include <algorithm>
+
+#include "jit_access/pg/server.hpp"
+
+extern "C" {
+#include "commands/extension.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/wait_event.h"
+}
+
+namespace jit::pg {
+
+namespace {
+
+constexpr std::int64_t longest_wait =
+    60'000'000;  // WaitLatch counts milliseconds in an int; a deadline may be years away
+
+// What ALTER DATABASE or ALTER ROLE may have set, and what the worker's SQL relies on.
+struct Pin {
+    const char* setting;
+    const char* value;
+};
+constexpr Pin pins[] = {
+    {"search_path", "pg_catalog, pg_temp"},
+    {"default_transaction_isolation", "read committed"},
+    {"default_transaction_read_only", "off"},
+    {"default_transaction_deferrable", "off"},
+    {"statement_timeout", "0"},
+    {"idle_in_transaction_session_timeout", "0"},
+    {"lock_timeout", "1s"},
+    {"row_security", "on"},
+    {"session_replication_role", "origin"},
+    {"TimeZone", "UTC"},
+    {"DateStyle", "ISO, YMD"},
+    {"IntervalStyle", "postgres"},
+    {"client_min_messages", "warning"},
+    {"default_tablespace", ""},
+    {"default_table_access_method", "heap"},
+    {"check_function_bodies", "on"},
+    {"jit", "off"},
+};
+
+}  // namespace
+
+void register_worker(const char* main) {
+    BackgroundWorker worker{};
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_ConsistentState;
+    worker.bgw_restart_time = 1;
+    strlcpy(worker.bgw_library_name, "jit_access", sizeof worker.bgw_library_name);
+    strlcpy(worker.bgw_function_name, main, sizeof worker.bgw_function_name);
+    strlcpy(worker.bgw_name, "jit_access worker", sizeof worker.bgw_name);
+    strlcpy(worker.bgw_type, "jit_access worker", sizeof worker.bgw_type);
+    RegisterBackgroundWorker(&worker);
+}
+
+void become_worker(const char* database) {
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    pqsignal(SIGTERM, die);
+    BackgroundWorkerUnblockSignals();
+    BackgroundWorkerInitializeConnection(database, nullptr, 0);
+    for (const auto& pin : pins) SetConfigOption(pin.setting, pin.value, PGC_SUSET, PGC_S_SESSION);
+    pgstat_report_appname("jit_access worker");
+}
+
+Latch* my_latch() noexcept { return MyLatch; }
+
+void worker_wait(std::int64_t microseconds) {
+    call([&] {
+        const auto bounded = std::clamp<std::int64_t>(microseconds, 0, longest_wait);
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (bounded + 999) / 1000,
+                        PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+        if (ConfigReloadPending) {
+            ConfigReloadPending = false;
+            ProcessConfigFile(PGC_SIGHUP);
+        }
+    });
+}
+
+bool extension_exists() {
+    return call([] { return OidIsValid(get_extension_oid("jit_access", true)); });
+}
+
+}  // namespace jit::pg

@@ -1,0 +1,113 @@
+#include "jit_access/pg/xact.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/server.hpp"
+
+extern "C" {
+#include "utils/guc.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+}
+
+namespace jit::pg {
+
+namespace {
+
+TransactionCallbacks callbacks;
+
+void on_transaction(XactEvent event, void*) {
+    switch (event) {
+        case XACT_EVENT_PRE_COMMIT: guarded([] { callbacks.pre_commit(); }); break;
+        case XACT_EVENT_PRE_PREPARE: guarded([] { callbacks.pre_prepare(); }); break;
+        case XACT_EVENT_COMMIT: callbacks.committed(); break;
+        case XACT_EVENT_ABORT: callbacks.aborted(); break;
+        default: break;
+    }
+}
+
+void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransactionId parent, void*) {
+    switch (event) {
+        case SUBXACT_EVENT_COMMIT_SUB: callbacks.subtransaction_committed(mine, parent); break;
+        case SUBXACT_EVENT_ABORT_SUB: callbacks.subtransaction_aborted(mine); break;
+        default: break;
+    }
+}
+
+// What to tell about an exception that ends here.
+std::string message_of_current_exception() {
+    try {
+        throw;
+    } catch (const ServerError& error) {
+        return error.what();
+    } catch (const core::Failure& failure) {
+        return failure.detail.empty() ? failure.message : failure.message + ": " + failure.detail;
+    } catch (const std::exception& error) {
+        return error.what();
+    } catch (...) {
+        return "unknown C++ exception";
+    }
+}
+
+}  // namespace
+
+void register_transaction_callbacks(const TransactionCallbacks& given) {
+    callbacks = given;
+    RegisterXactCallback(on_transaction, nullptr);
+    RegisterSubXactCallback(on_subtransaction, nullptr);
+}
+
+std::optional<std::string> in_transaction_of_own(const std::function<void()>& body) {
+    MemoryContext const outside = CurrentMemoryContext;
+    try {
+        call([] {
+            StartTransactionCommand();
+            PushActiveSnapshot(GetTransactionSnapshot());
+        });
+        body();
+        call([] {
+            if (ActiveSnapshotSet()) PopActiveSnapshot();
+            CommitTransactionCommand();
+        });
+        MemoryContextSwitchTo(outside);
+        return std::nullopt;
+    } catch (...) {
+        // The message is copied before the transaction's memory goes.
+        auto message = message_of_current_exception();
+        call([] { AbortCurrentTransaction(); });
+        MemoryContextSwitchTo(outside);
+        return message;
+    }
+}
+
+std::optional<std::string> in_subtransaction(const std::function<void()>& body) {
+    MemoryContext const context = CurrentMemoryContext;
+    ResourceOwner const owner = CurrentResourceOwner;
+    call([&] {
+        BeginInternalSubTransaction(nullptr);
+        MemoryContextSwitchTo(context);
+    });
+    const auto restore = [&] {
+        MemoryContextSwitchTo(context);
+        CurrentResourceOwner = owner;
+    };
+    try {
+        body();
+        call([] { ReleaseCurrentSubTransaction(); });
+        restore();
+        return std::nullopt;
+    } catch (...) {
+        auto message = message_of_current_exception();
+        call([] { RollbackAndReleaseCurrentSubTransaction(); });
+        restore();
+        return message;
+    }
+}
+
+void commit_locally() {
+    call([] {
+        (void)set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+                                false);
+    });
+}
+
+}  // namespace jit::pg
