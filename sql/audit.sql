@@ -1,0 +1,65 @@
+-- Control events wait here, written in the transaction they describe, until the worker puts them on the record.
+CREATE TABLE jit_access.event (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at         timestamptz NOT NULL,
+    kind       text NOT NULL,
+    request_id bigint,
+    actor      text NOT NULL,
+    detail     jsonb NOT NULL DEFAULT '{}'
+);
+COMMENT ON TABLE jit_access.event IS 'outbox of the record: control events committed with what they describe, taken over by the worker';
+
+CREATE TABLE jit_access.record (
+    seq             bigint PRIMARY KEY,
+    node            uuid NOT NULL,
+    position        bigint,
+    kind            text NOT NULL,
+    at              timestamptz NOT NULL,
+    grant_id        bigint,
+    grants          bigint[],
+    login           text,
+    role            text,
+    database        text,
+    client_addr     text,
+    application     text,
+    pid             integer,
+    session_start   timestamptz,
+    depth           integer,
+    tag             text,
+    statement       text,
+    statement_bytes integer,
+    objects         text[],
+    privileges      text[],
+    outcome         text,
+    rows            bigint,
+    duration        interval,
+    sqlstate        text,
+    detail          jsonb,
+    of_position     bigint,
+    UNIQUE (node, position)
+);
+CREATE INDEX record_by_grant ON jit_access.record (grant_id, seq);
+CREATE INDEX record_by_login ON jit_access.record (login, seq);
+CREATE INDEX record_by_time ON jit_access.record USING brin (at);
+CREATE INDEX record_open ON jit_access.record (node, position) WHERE kind = 'use' AND outcome IS NULL;
+CREATE INDEX record_late ON jit_access.record (node, of_position) WHERE of_position IS NOT NULL;
+COMMENT ON TABLE jit_access.record IS
+    'the record: append-only, one dense sequence, written by the worker alone. A use whose statement was still running when it was taken over has its outcome in a later row of kind outcome; the view audit_log joins the two';
+
+CREATE TABLE jit_access.journal_position (
+    node     uuid PRIMARY KEY,
+    position bigint NOT NULL
+);
+COMMENT ON TABLE jit_access.journal_position IS 'how far the journal of each node is in the record; moves in the transaction that writes the rows';
+
+CREATE FUNCTION jit_access.journal(
+    from_position bigint DEFAULT NULL, most integer DEFAULT 100000,
+    OUT node uuid, OUT "position" bigint, OUT next_position bigint, OUT kind text, OUT at timestamptz, OUT grant_id bigint, OUT grants bigint[],
+    OUT login text, OUT role text, OUT database text, OUT client_addr text, OUT application text, OUT pid integer,
+    OUT session_start timestamptz, OUT depth integer, OUT tag text, OUT statement text, OUT statement_bytes integer,
+    OUT objects text[], OUT privileges text[], OUT outcome text, OUT rows bigint, OUT duration interval, OUT sqlstate text,
+    OUT detail jsonb, OUT of_position bigint)
+RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'jit_journal';
+REVOKE ALL ON FUNCTION jit_access.journal(bigint, integer) FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.journal(bigint, integer) IS
+    'records of this node''s journal from a position on (NULL: the oldest that is kept), a use joined with its outcome where both are there. Administrators and auditors. Errors: JA013.';

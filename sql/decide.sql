@@ -1,0 +1,17 @@
+CREATE FUNCTION pg_catalog.jit_approve(id numeric, comment text DEFAULT NULL, duration interval DEFAULT NULL)
+RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_approve';
+COMMENT ON FUNCTION pg_catalog.jit_approve IS
+    'says yes to a request; with enough approvals the privileges exist at once (or from the start that was asked for). duration may shorten what was asked, never widen it. Returns the state. Errors: JA001, JA003, JA004, JA005, JA006, JA008, JA009, JA017.';
+
+CREATE FUNCTION pg_catalog.jit_deny(id numeric, reason text)
+RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_deny';
+COMMENT ON FUNCTION pg_catalog.jit_deny IS
+    'says no to a request, which decides it. Returns the state. Errors: JA001, JA003, JA004, JA005, JA006.';
+
+CREATE FUNCTION pg_catalog.jit_revoke(id numeric, reason text DEFAULT NULL)
+RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_revoke';
+COMMENT ON FUNCTION pg_catalog.jit_revoke IS
+    'ends a grant before its deadline: by the holder giving it back, an approver of the template, or an administrator. Returns the state. Errors: JA001, JA003, JA004, JA005.';

@@ -1,0 +1,117 @@
+CREATE FUNCTION jit_access.may_decide(template_id bigint) RETURNS boolean
+    LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_may_decide';
+COMMENT ON FUNCTION jit_access.may_decide(bigint) IS
+    'whether the session user is a member of an approver role of the template; being a superuser does not count';
+
+CREATE FUNCTION jit_access.status(
+    OUT worker_pid integer, OUT worker_loops bigint, OUT live_grants bigint, OUT grants_over bigint, OUT grant_slots integer,
+    OUT journal_node uuid, OUT journal_bytes bigint, OUT journal_unread_bytes bigint, OUT journal_waits bigint,
+    OUT journal_refusals bigint, OUT late_refusals bigint, OUT sessions_ended bigint)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'jit_status';
+REVOKE ALL ON FUNCTION jit_access.status() FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.status() IS 'what shared memory says; counters since the server started';
+
+CREATE FUNCTION jit_access.confirmed(id bigint) RETURNS boolean
+    LANGUAGE c AS 'MODULE_PATHNAME', 'jit_confirmed';
+REVOKE ALL ON FUNCTION jit_access.confirmed(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.confirmed(bigint) IS 'whether the running server holds this grant as live; if not, sessions that rely on it are refused';
+
+CREATE VIEW jit_access.my_requests WITH (security_barrier) AS
+SELECT r.id, t.name AS template, r.state, r.duration, r.reason, r.ticket, r.scope, r.starts_at, r.requested_at,
+       CASE WHEN r.state = 'pending' THEN r.lapses_at END AS lapses_at,
+       (SELECT count(*) FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'approve') AS approvals,
+       t.approvals_needed, r.activated_at, r.ends_at, r.closed_at, r.close_reason
+FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
+WHERE r.requester = (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
+ORDER BY r.id;
+COMMENT ON VIEW jit_access.my_requests IS 'everything the session user has asked for, and what became of it';
+
+CREATE VIEW jit_access.my_grants WITH (security_barrier) AS
+SELECT r.id, t.name AS template, r.state, t.mode,
+       CASE WHEN r.state IN ('active', 'suspended') THEN 'jit_grant_' || r.id END AS grant_role,
+       r.scope, COALESCE(r.activated_at, r.starts_at) AS starts_at, r.ends_at,
+       CASE WHEN r.state = 'active' THEN greatest(r.ends_at - clock_timestamp(), interval '0') END AS time_left
+FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
+WHERE r.state IN ('scheduled', 'active', 'suspended')
+  AND r.requester = (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
+ORDER BY r.id;
+COMMENT ON VIEW jit_access.my_grants IS 'what the session user holds now or will hold at a scheduled start, and the time left';
+
+CREATE VIEW jit_access.pending_requests WITH (security_barrier) AS
+SELECT r.id, r.requester_name AS requester, t.name AS template, t.privileges, r.scope, t.mode, r.duration, r.starts_at,
+       r.reason, r.ticket, r.requested_at, r.lapses_at,
+       (SELECT count(*) FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'approve') AS approvals,
+       t.approvals_needed
+FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
+WHERE r.state = 'pending' AND r.lapses_at > clock_timestamp()
+  AND r.requester <> (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
+  AND jit_access.may_decide(t.id)
+ORDER BY r.id;
+COMMENT ON VIEW jit_access.pending_requests IS 'requests the session user may decide: exactly what would be given, to whom, why and for how long';
+
+CREATE VIEW jit_access.decisions AS
+SELECT d.request_id AS id, d.approver_name AS approver, d.verdict, d.comment, d.duration, d.decided_at,
+       r.requester_name AS requester, t.name AS template
+FROM jit_access.decision d JOIN jit_access.request r ON r.id = d.request_id JOIN jit_access.template t ON t.id = r.template_id;
+COMMENT ON VIEW jit_access.decisions IS 'every approval and denial, by whom and when';
+
+CREATE VIEW jit_access.grant_history AS
+SELECT r.id, r.requester_name AS requester, t.name AS template, r.template_version, r.state, r.reason, r.ticket, r.scope,
+       r.duration, r.requested_at,
+       (SELECT array_agg(d.approver_name ORDER BY d.decided_at) FROM jit_access.decision d
+        WHERE d.request_id = r.id AND d.verdict = 'approve') AS approved_by,
+       (SELECT d.approver_name FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'deny') AS denied_by,
+       r.activated_at, r.ends_at, r.closed_at, r.closed_by, r.close_reason, r.cleanup
+FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id;
+COMMENT ON VIEW jit_access.grant_history IS 'who had what, when, why, decided by whom, and how it ended';
+
+CREATE VIEW jit_access.active_grants AS
+SELECT r.id, r.requester_name AS requester, t.name AS template, t.mode, r.state, 'jit_grant_' || r.id AS grant_role, r.scope,
+       r.activated_at, r.ends_at, greatest(r.ends_at - clock_timestamp(), interval '0') AS time_left,
+       jit_access.confirmed(r.id) AS confirmed, r.cleanup, r.cleanup_attempts, r.cleanup_next, r.cleanup_error
+FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
+WHERE r.state IN ('active', 'suspended') OR r.cleanup = 'due';
+COMMENT ON VIEW jit_access.active_grants IS
+    'grants that live, and ended ones whose temporary role the worker has still to remove (access is refused already)';
+
+CREATE VIEW jit_access.template_catalog AS
+SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileges,
+       ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'requester' ORDER BY 1) AS requesters,
+       ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'approver' ORDER BY 1) AS approvers,
+       t.approvals_needed, t.default_duration, t.max_duration, t.holder_extension, t.time_to_decide, t.reason_required,
+       t.ticket_required, t.allow_schema_change, t.created_at, t.created_by
+FROM jit_access.template t WHERE t.dropped_at IS NULL;
+COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked for, with their policy';
+
+CREATE VIEW jit_access.audit_log AS
+SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u.client_addr, u.application, u.pid,
+       u.session_start, u.depth, u.tag, u.statement, u.statement_bytes, u.objects, u.privileges,
+       COALESCE(u.outcome, o.outcome) AS outcome, COALESCE(u.rows, o.rows) AS rows,
+       COALESCE(u.duration, o.duration) AS duration, COALESCE(u.sqlstate, o.sqlstate) AS sqlstate, u.detail
+FROM jit_access.record u
+LEFT JOIN jit_access.record o ON u.kind = 'use' AND u.outcome IS NULL AND o.node = u.node AND o.of_position = u.position
+WHERE u.kind <> 'outcome';
+COMMENT ON VIEW jit_access.audit_log IS
+    'the record for auditors, one row per use, refusal and control event, in the order of seq. outcome is NULL while the statement runs';
+
+CREATE VIEW jit_access.grant_usage AS
+SELECT r.id, r.requester_name AS requester, t.name AS template, u.statements, u.failed, u.refused, u.rows, u.first_use, u.last_use,
+       u.objects
+FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE a.kind = 'use') AS statements,
+           count(*) FILTER (WHERE a.kind = 'use' AND a.outcome = 'failed') AS failed,
+           count(*) FILTER (WHERE a.kind = 'refusal') AS refused,
+           COALESCE(sum(a.rows) FILTER (WHERE a.depth = 0), 0)::bigint AS rows,
+           min(a.at) FILTER (WHERE a.kind = 'use') AS first_use, max(a.at) FILTER (WHERE a.kind = 'use') AS last_use,
+           ARRAY(SELECT DISTINCT x FROM jit_access.record b, unnest(b.objects) x WHERE b.grant_id = r.id ORDER BY x) AS objects
+    FROM jit_access.audit_log a WHERE a.grant_id = r.id) u
+WHERE r.activated_at IS NOT NULL;
+COMMENT ON VIEW jit_access.grant_usage IS 'what each grant was used for: statements, failures, refusals, rows, objects, first and last use';
+
+CREATE VIEW jit_access.health AS
+SELECT s.*, (SELECT count(*) FROM jit_access.event) AS events_waiting,
+       (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due') AS cleanups_due,
+       (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due' AND cleanup_attempts > 0) AS cleanups_failing
+FROM jit_access.status() s;
+COMMENT ON VIEW jit_access.health IS 'whether the worker runs, how far the record lags, and what could not be cleaned up yet';

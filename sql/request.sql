@@ -1,0 +1,72 @@
+CREATE TABLE jit_access.request (
+    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    template_id      bigint NOT NULL REFERENCES jit_access.template,
+    template_version integer NOT NULL,
+    requester        oid NOT NULL,
+    requester_name   text NOT NULL,
+    reason           text,
+    ticket           text,
+    scope            text[],
+    duration         interval NOT NULL,
+    starts_at        timestamptz,
+    state            jit_access.state NOT NULL,
+    requested_at     timestamptz NOT NULL,
+    lapses_at        timestamptz NOT NULL,
+    activated_at     timestamptz,
+    ends_at          timestamptz,
+    ends_boot        bigint,
+    boot_id          text,
+    extended         interval NOT NULL DEFAULT '0',
+    grant_role       oid,
+    closed_at        timestamptz,
+    closed_by        text,
+    close_reason     text,
+    cleanup          jit_access.cleanup NOT NULL DEFAULT 'none',
+    cleanup_attempts integer NOT NULL DEFAULT 0,
+    cleanup_next     timestamptz,
+    cleanup_error    text
+);
+COMMENT ON TABLE jit_access.request IS 'requests and the grants that came of them: one row, one id, for life';
+COMMENT ON COLUMN jit_access.request.ends_at IS 'the deadline in wall time, absolute; the clock starts at activation';
+COMMENT ON COLUMN jit_access.request.ends_boot IS 'the same deadline in microseconds since the boot named by boot_id; whichever comes first ends the grant';
+COMMENT ON COLUMN jit_access.request.extended IS 'what the holder has added himself, of the template''s holder_extension';
+CREATE INDEX request_open ON jit_access.request (state) WHERE state IN ('pending', 'scheduled', 'active', 'suspended');
+CREATE INDEX request_cleanup ON jit_access.request (cleanup_next) WHERE cleanup = 'due';
+CREATE INDEX request_by_requester ON jit_access.request (requester);
+CREATE INDEX request_by_template ON jit_access.request (template_id);
+
+CREATE TABLE jit_access.decision (
+    request_id    bigint NOT NULL REFERENCES jit_access.request,
+    approver      oid NOT NULL,
+    approver_name text NOT NULL,
+    verdict       text NOT NULL CHECK (verdict IN ('approve', 'deny')),
+    comment       text,
+    duration      interval,
+    decided_at    timestamptz NOT NULL,
+    PRIMARY KEY (request_id, approver)
+);
+COMMENT ON TABLE jit_access.decision IS 'who said what about a request; one decision a person';
+
+CREATE FUNCTION pg_catalog.jit_request(
+    template text,
+    duration interval DEFAULT NULL,
+    reason text DEFAULT NULL,
+    ticket text DEFAULT NULL,
+    scope text[] DEFAULT NULL,
+    starts_at timestamptz DEFAULT NULL)
+RETURNS bigint LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_request';
+COMMENT ON FUNCTION pg_catalog.jit_request IS
+    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. Errors: JA001, JA002, JA004, JA009.';
+
+CREATE FUNCTION pg_catalog.jit_cancel(id numeric, reason text DEFAULT NULL)
+RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_cancel';
+COMMENT ON FUNCTION pg_catalog.jit_cancel IS
+    'the requester withdraws a request that is not active yet; returns the new state. id: any whole number type. Errors: JA001, JA003, JA005.';
+
+CREATE FUNCTION pg_catalog.jit_extend(id numeric, duration interval, reason text DEFAULT NULL)
+RETURNS timestamptz LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_extend';
+COMMENT ON FUNCTION pg_catalog.jit_extend IS
+    'adds time to an active grant and returns the new deadline: an approver up to the template''s maximum, the holder up to the template''s holder_extension. Errors: JA001, JA003, JA004, JA005, JA006, JA009.';

@@ -1,0 +1,93 @@
+CREATE TABLE jit_access.template (
+    id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name                text NOT NULL,
+    version             integer NOT NULL DEFAULT 1,
+    description         text,
+    role                oid NOT NULL,
+    role_name           text NOT NULL,
+    role_made           boolean NOT NULL,
+    mode                jit_access.mode NOT NULL,
+    allow_schema_change boolean NOT NULL,
+    privileges          text[] NOT NULL,
+    schemas             oid[] NOT NULL,
+    approvals_needed    integer NOT NULL CHECK (approvals_needed >= 1),
+    default_duration    interval,
+    max_duration        interval NOT NULL,
+    holder_extension    interval NOT NULL,
+    time_to_decide      interval NOT NULL,
+    reason_required     boolean NOT NULL,
+    ticket_required     boolean NOT NULL,
+    created_at          timestamptz NOT NULL,
+    created_by          text NOT NULL,
+    dropped_at          timestamptz
+);
+CREATE UNIQUE INDEX template_name_key ON jit_access.template (name) WHERE dropped_at IS NULL;
+COMMENT ON TABLE jit_access.template IS 'what may be asked for: a role that holds the privileges, and the policy around it';
+COMMENT ON COLUMN jit_access.template.schemas IS 'schemas named by ALL TABLES IN SCHEMA: tables created there later are covered';
+COMMENT ON COLUMN jit_access.template.version IS 'counts changes; a request made under an older version cannot be approved';
+
+CREATE TABLE jit_access.template_person (
+    template_id bigint NOT NULL REFERENCES jit_access.template,
+    part        text NOT NULL CHECK (part IN ('requester', 'approver')),
+    role        oid NOT NULL,
+    role_name   text NOT NULL,
+    PRIMARY KEY (template_id, part, role)
+);
+COMMENT ON TABLE jit_access.template_person IS
+    'roles whose members may ask for a template, and roles whose members may approve; pinned by OID, nobody by default';
+
+CREATE FUNCTION pg_catalog.jit_create_template(
+    name text,
+    privileges text[] DEFAULT '{}',
+    requesters text[] DEFAULT '{}',
+    approvers text[] DEFAULT '{}',
+    max_duration interval DEFAULT '8 hours',
+    default_duration interval DEFAULT NULL,
+    mode text DEFAULT 'inherit',
+    role text DEFAULT NULL,
+    approvals_needed integer DEFAULT 1,
+    holder_extension interval DEFAULT NULL,
+    time_to_decide interval DEFAULT '1 day',
+    reason_required boolean DEFAULT false,
+    ticket_required boolean DEFAULT false,
+    allow_schema_change boolean DEFAULT false,
+    description text DEFAULT NULL)
+RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_create_template';
+COMMENT ON FUNCTION pg_catalog.jit_create_template IS
+    'defines what may be asked for; returns the role that holds the privileges. privileges: what stands between GRANT and TO, one per item. Durations are at least one second, without months. Errors: JA001, JA004, JA007, JA008.';
+
+CREATE FUNCTION pg_catalog.jit_alter_template(
+    name text,
+    privileges text[] DEFAULT NULL,
+    requesters text[] DEFAULT NULL,
+    approvers text[] DEFAULT NULL,
+    max_duration interval DEFAULT NULL,
+    default_duration interval DEFAULT NULL,
+    approvals_needed integer DEFAULT NULL,
+    holder_extension interval DEFAULT NULL,
+    time_to_decide interval DEFAULT NULL,
+    reason_required boolean DEFAULT NULL,
+    ticket_required boolean DEFAULT NULL,
+    description text DEFAULT NULL)
+RETURNS integer LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_alter_template';
+COMMENT ON FUNCTION pg_catalog.jit_alter_template IS
+    'changes a template; NULL leaves as it is; returns the new version. Requests made under the old version cannot be approved any more. Privileges cannot change while grants of the template are live. Errors: JA001, JA002, JA004, JA008, JA015.';
+
+CREATE FUNCTION pg_catalog.jit_drop_template(name text)
+RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_drop_template';
+COMMENT ON FUNCTION pg_catalog.jit_drop_template IS
+    'withdraws a template: open requests lapse, its role is dropped when jit_create_template made it; the history stays. Errors: JA001, JA002, JA004, JA015.';
+
+-- Tables created later in a schema that a template covers.
+CREATE FUNCTION jit_access.cover_new_objects() RETURNS event_trigger
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_cover_new_objects';
+REVOKE ALL ON FUNCTION jit_access.cover_new_objects() FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.cover_new_objects() IS 'gives templates with ALL TABLES IN SCHEMA their privileges on tables created later';
+CREATE EVENT TRIGGER jit_access_cover_new_objects ON ddl_command_end
+    WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE VIEW', 'CREATE MATERIALIZED VIEW',
+                 'CREATE FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA', 'CREATE SCHEMA', 'ALTER TABLE', 'ALTER VIEW',
+                 'ALTER MATERIALIZED VIEW', 'ALTER FOREIGN TABLE')
+    EXECUTE FUNCTION jit_access.cover_new_objects();
