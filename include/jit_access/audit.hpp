@@ -1,0 +1,43 @@
+// Puts uses on the journal: the intent before the statement runs, the outcome when it ends, however it ends.
+//
+// A use is known by the address of what the server runs it with (query descriptor, planned statement). Its outcome
+// comes from the end of execution, from the error that left it, or from the abort of its (sub)transaction: the room for
+// it was claimed with the intent, so writing it cannot fail.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "jit_access/enforce.hpp"
+
+namespace jit::audit {
+
+struct Statement {
+    const void* key = nullptr;
+    std::string_view tag{};
+    std::string_view text{};
+    std::span<const core::ObjectUse> objects{};
+    std::uint32_t object_count = 0;
+};
+
+// Waits for room up to jit_access.journal_wait; throws journal_full or journal_failed. Nothing has run when it throws.
+void begin(const enforce::Standing& standing, const Statement& statement, std::int64_t wall, std::int64_t boot);
+void complete(const void* key, std::uint64_t rows = 0) noexcept;
+void fail(const void* key, std::array<char, 5> sqlstate) noexcept;
+
+// Around each stretch in which the server runs the statement. Statements begun inside are one deeper. Whoever enters
+// leaves or fails; an abort in between (ROLLBACK in a procedure) does not end the statement.
+void enter(const void* key) noexcept;
+void leave(const void* key, std::uint64_t rows = 0) noexcept;
+
+// Uses begun in this subtransaction or its children and not running just now (open cursors) ended with it.
+void interrupt(std::uint32_t from_subtransaction) noexcept;
+// The session ends: whatever is open was interrupted.
+void interrupt_all() noexcept;
+[[nodiscard]] bool anything_open() noexcept;
+
+// A statement that was not allowed to start. Cannot fail; a refusal that finds no room is counted.
+void refused(const enforce::Standing& standing, const Statement& statement, std::array<char, 5> sqlstate,
+             std::string_view reason) noexcept;
+
+}  // namespace jit::audit

@@ -1,0 +1,103 @@
+// The board: which grants live, until when, in shared memory. It is the enforcement; the catalogs only follow.
+//
+// A slot is written by whoever provisions or ends the grant (one process at a time, serialised by the request's row
+// lock) and read by every backend without a lock. `state` is stored last when a slot becomes live and first when it
+// ceases to be, and a reader compares the id it cached, so a reused slot is never mistaken. Slots of ended grants keep
+// their role OIDs until reuse: a session that kept such a role after it was dropped is recognised by them.
+//
+// Shared memory is made anew after a crash: every grant is then unconfirmed, which is refused, until the worker has
+// read the table again.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <span>
+
+#include "jit_access/core/record.hpp"
+#include "jit_access/core/ring.hpp"
+
+struct Latch;
+
+namespace jit {
+
+enum class SlotState : std::uint32_t { free, reserved, live, over, retired };
+
+struct alignas(64) Slot {
+    std::atomic<SlotState> state;
+    std::atomic<std::uint64_t> id;
+    std::atomic<std::uint32_t> role;           // jit_grant_<id>
+    std::atomic<std::uint32_t> template_role;  // the role that holds the privileges
+    std::atomic<std::uint32_t> requester;
+    std::atomic<std::int64_t> ends_wall;  // deadline, wall clock
+    std::atomic<std::int64_t> ends_boot;  // the same on the boot clock; whichever comes first
+};
+
+// One per backend. A session is bound by every grant it has run a statement under.
+struct alignas(64) SessionSlot {
+    std::atomic<std::int32_t> pid;  // 0 = free
+    std::atomic<std::int64_t> start;
+    std::atomic<std::uint32_t> used_count;  // may exceed most_grants: then the session used more than it could note
+    std::atomic<std::uint64_t> used[core::most_grants];
+};
+
+struct Counters {
+    std::atomic<std::uint64_t> late_refusals;
+    std::atomic<std::uint64_t> journal_waits;
+    std::atomic<std::uint64_t> journal_refusals;
+    std::atomic<std::uint64_t> sessions_ended;
+    std::atomic<std::uint64_t> worker_loops;
+};
+
+struct Board {
+    core::RingControl ring;
+    Counters counters;
+    std::atomic<std::int32_t> worker_pid;
+    std::atomic<Latch*> worker_latch;
+    alignas(64) std::atomic<std::uint32_t> worker_sleeps;  // set by the worker before it waits for the journal
+    std::atomic<std::uint32_t> slots_in_use;               // high-water mark
+    std::atomic<std::uint32_t> slot_cursor;  // where the next search begins: slots are reused oldest first
+    std::int64_t started_at;                 // when this shared memory was made, wall clock
+    std::uint32_t slot_count;
+    std::uint32_t session_count;
+
+    [[nodiscard]] std::span<Slot> slots() noexcept { return {reinterpret_cast<Slot*>(this + 1), slot_count}; }
+    [[nodiscard]] std::span<Slot> used_slots() noexcept {
+        return slots().first(slots_in_use.load(std::memory_order_acquire));
+    }
+    [[nodiscard]] std::span<SessionSlot> sessions() noexcept {
+        return {reinterpret_cast<SessionSlot*>(reinterpret_cast<Slot*>(this + 1) + slot_count), session_count};
+    }
+
+    [[nodiscard]] static std::size_t bytes(std::size_t slots, std::size_t sessions) noexcept {
+        return sizeof(Board) + slots * sizeof(Slot) + sessions * sizeof(SessionSlot);
+    }
+};
+
+static_assert(std::atomic<SlotState>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
+              "the board is read without a lock");
+
+// The board of this server; null where the library was not preloaded.
+extern Board* board;
+
+// Where a grant stands on the board.
+struct Deadline {
+    std::int64_t wall = 0;
+    std::int64_t boot = 0;
+};
+
+[[nodiscard]] Slot* find_slot(std::uint64_t id) noexcept;
+// Takes a slot for a grant whose transaction has not committed. Throws limit_exceeded when all are taken.
+Slot* reserve_slot(std::uint64_t id, std::uint32_t role, std::uint32_t template_role, std::uint32_t requester,
+                   Deadline ends);
+void publish_slot(Slot& slot) noexcept;
+void free_slot(Slot& slot) noexcept;    // the transaction did not commit
+void finish_slot(Slot& slot) noexcept;  // the grant is over: refuse from here on
+// After the clean-up the slot may be reused, oldest first; its role OIDs stay readable until then.
+void retire_slot(std::uint64_t id) noexcept;
+
+// Over by either clock: `>=` is ended.
+[[nodiscard]] bool is_past(const Slot& slot, std::int64_t wall, std::int64_t boot) noexcept;
+
+void wake_worker() noexcept;
+
+}  // namespace jit

@@ -1,0 +1,13 @@
+// Deciding: approval by n distinct people who are not the requester; one denial decides; a grant can be ended early.
+#pragma once
+
+#include "jit_access/request.hpp"
+
+namespace jit::decide {
+
+core::State approve(std::int64_t id, const std::optional<std::string>& comment,
+                    const std::optional<core::IntervalParts>& shorter);
+core::State deny(std::int64_t id, const std::optional<std::string>& reason);
+core::State revoke(std::int64_t id, const std::optional<std::string>& reason);
+
+}  // namespace jit::decide

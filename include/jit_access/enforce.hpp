@@ -1,0 +1,60 @@
+// Is this statement run under a grant, and does that grant still live? Asked before every statement, in every backend.
+//
+// A session without a grant pays one compare: its user and role are those last found plain. Everything else is looked
+// at again when memberships change (the server tells) or when the user does. What is found is the standing of a user:
+// the grants whose privileges he has. Every one of them must be live on the board; one that is over or that the running
+// server has not confirmed refuses the statement, because its privileges cannot be told from the others.
+//
+// Beyond the membership there is the role that SET ROLE left behind: the server checks it when it is issued, never
+// again. A session whose role was reached through a grant, or is one of ours and no longer granted, is refused as well.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+#include "jit_access/board.hpp"
+#include "jit_access/pg/backend.hpp"
+
+namespace jit::enforce {
+
+// The user (and the role chosen by SET ROLE) last found to hold no grant, as pg::who() packs them; 0 = look again.
+extern std::uint64_t plain;
+
+[[nodiscard]] inline bool is_plain() noexcept { return pg::who() == plain; }
+
+struct Standing {
+    std::uint64_t who = 0;
+    std::uint32_t count = 0;
+    std::array<Slot*, core::most_grants> slots{};
+    std::array<std::uint64_t, core::most_grants> ids{};
+    std::uint64_t unconfirmed = 0;  // a grant role the board does not know; its id
+    bool stale_role = false;        // SET ROLE left a role that is not granted any more
+    bool too_many = false;
+    char login[64] = {};
+    char role[64] = {};
+};
+
+// Where the current user stands; null when he is plain. Needs a transaction; may throw.
+[[nodiscard]] const Standing* standing();
+
+enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_many };
+
+[[nodiscard]] Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) noexcept;
+
+// Notes that this session and transaction rely on the grants, and arms the timer that ends the session at the deadline.
+void rely_on(const Standing& standing);
+
+// Throws the Failure for a verdict other than allowed.
+[[noreturn]] void refuse(const Standing& standing, Verdict verdict);
+
+// What was granted may not be committed when it is over: throws.
+void check_commit();
+void forget_transaction() noexcept;
+
+// Drops every conclusion: memberships or roles changed.
+void invalidate() noexcept;
+// This backend ends.
+void leave() noexcept;
+
+}  // namespace jit::enforce

@@ -1,0 +1,17 @@
+// Control events: written in the transaction they describe, taken over into the record by the worker.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace jit::event {
+
+using Detail = std::initializer_list<std::pair<const char*, std::optional<std::string>>>;
+
+// `kind` is a past participle: requested, approved, activated, ... Absent details are left out.
+void note(const char* kind, std::optional<std::int64_t> id, const std::string& actor, Detail detail = {});
+
+}  // namespace jit::event

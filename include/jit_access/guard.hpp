@@ -1,0 +1,17 @@
+// What nobody may do to the roles and objects the extension manages, decided on parse trees and object access.
+#pragma once
+
+#include <cstdint>
+
+struct Node;
+
+namespace jit::guard {
+
+// Before a utility command; throws `guarded` or `live_grants`.
+void check_command(const Node* command);
+
+// An object of this class was created or renamed, or is about to be dropped; throws.
+void check_function_name(std::uint32_t function);
+void check_drop(std::uint32_t object_class, std::uint32_t object);
+
+}  // namespace jit::guard

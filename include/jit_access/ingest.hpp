@@ -1,0 +1,29 @@
+// From the journal into the record, exactly once: rows, sequence numbers and the position reached commit together.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "jit_access/pg/sql.hpp"
+
+namespace jit::ingest {
+
+// Hands out up to `most` records from a position on, as rows of jit_access.journal(). A use whose outcome is among them
+// comes as one row. Nothing = the oldest record kept.
+void read(std::optional<std::uint64_t> from, std::size_t most,
+          const std::function<void(std::span<const pg::Value>)>& put);
+
+// In a transaction of the worker: takes over control events and what the journal holds now, at most one batch. Answers
+// the position up to which the journal may be reused once the transaction has committed, or nothing if there was
+// nothing.
+struct Batch {
+    std::uint64_t position = 0;
+    bool journal_moved = false;
+    bool more = false;
+};
+[[nodiscard]] Batch take_over();
+
+// In a transaction of the worker, once after a start: statements that were running when the server went down.
+void close_interrupted(pg::Instant before);
+
+}  // namespace jit::ingest

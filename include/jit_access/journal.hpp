@@ -1,0 +1,31 @@
+// The journal as a file: preallocated, mapped by the postmaster, inherited by every process of the server.
+//
+// journal_directory/journal holds one page of header and then the ring (core/ring.hpp), which is mapped twice in a row.
+// The header carries the UUID of this node, the secret of the stamps and how far the worker has read. The file knows
+// the inode it was made on: a copy (base backup, cloned directory) is set aside under its own name and never continued,
+// so no server replays another one's journal as its own.
+//
+// A journal that cannot be opened does not keep the server from starting: uses of grants are refused, nothing else.
+#pragma once
+
+#include <string>
+
+#include "jit_access/core/ring.hpp"
+
+namespace jit::journal {
+
+// Called by the postmaster each time shared memory is made: at start and after a crash of a process. Never fails;
+// fault() says what is wrong.
+void open() noexcept;
+
+[[nodiscard]] bool available() noexcept;
+[[nodiscard]] const std::string& fault() noexcept;
+// Only while available().
+[[nodiscard]] core::Ring& ring() noexcept;
+[[nodiscard]] std::string node();             // UUID as text
+[[nodiscard]] std::uint64_t gaps() noexcept;  // found by the last recovery
+
+// The worker has everything before this position in the table.
+void mark_read(std::uint64_t position) noexcept;
+
+}  // namespace jit::journal

@@ -1,0 +1,22 @@
+// Making a grant real: one temporary role, a handful of catalog rows, a slot on the board; all in the transaction that
+// decided. The number of tables of the template does not matter.
+//
+//      requester ──► jit_grant_42 ──► role of the template        inherit
+//      requester ──► jit_gate_42 ──► jit_grant_42 ──► ...         set_role before PostgreSQL 16: the gate has
+//      NOINHERIT, so
+//                                                                 nothing is inherited through it but SET ROLE is
+//                                                                 allowed
+//                    jit_grant_42 ──► jit_marker                  how a backend recognises the role of a grant
+#pragma once
+
+#include "jit_access/request.hpp"
+
+namespace jit::provision {
+
+// Checks again what may have changed since the request, then activates. The clock starts here.
+core::State activate(request::Request& request, const templates::Template& of, const std::string& by);
+
+[[nodiscard]] std::string grant_role(std::int64_t id);
+[[nodiscard]] std::string gate_role(std::int64_t id);
+
+}  // namespace jit::provision

@@ -1,0 +1,50 @@
+// Asking: who may ask for what, for how long; the row that request and grant share for life.
+#pragma once
+
+#include "jit_access/core/lifecycle.hpp"
+#include "jit_access/template.hpp"
+
+namespace jit::request {
+
+struct Request {
+    std::int64_t id = 0;
+    std::int64_t template_id = 0;
+    std::int32_t template_version = 0;
+    pg::RoleId requester;
+    std::string requester_name;
+    std::optional<pg::TextArray> scope;
+    std::int64_t duration = 0;  // microseconds
+    std::optional<pg::Instant> starts_at;
+    core::State state = core::State::pending;
+    pg::Instant lapses_at;
+    std::optional<pg::Instant> activated_at;
+    std::optional<pg::Instant> ends_at;
+    std::int64_t extended = 0;
+};
+
+struct Draft {
+    std::optional<std::string> template_name;
+    std::optional<core::IntervalParts> duration;
+    std::optional<std::string> reason;
+    std::optional<std::string> ticket;
+    std::optional<pg::TextArray> scope;
+    std::optional<pg::Instant> starts_at;
+};
+
+std::int64_t ask(const Draft& draft);
+core::State cancel(std::int64_t id, const std::optional<std::string>& reason);
+pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by,
+                   const std::optional<std::string>& reason);
+
+// The row, locked until the transaction ends. Throws unknown_request.
+[[nodiscard]] Request lock(std::int64_t id);
+
+// Moves the state along the life cycle; throws wrong_state where that is not allowed. `closed` goes with terminal
+// states.
+core::State advance(Request& request, core::Event event, const std::string& by,
+                    const std::optional<std::string>& reason);
+
+// Free text somebody typed; throws invalid_argument.
+void check_text(const std::optional<std::string>& text, const char* what);
+
+}  // namespace jit::request

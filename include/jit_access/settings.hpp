@@ -1,0 +1,16 @@
+// Every setting (GUC) of the extension, as the server keeps it. docs/reference.md describes them for administrators.
+#pragma once
+
+namespace jit::settings {
+
+extern char* database;           // control database
+extern char* journal_directory;  // empty: <data directory>/jit_access
+extern int journal_size;         // megabytes
+extern int journal_wait;         // milliseconds a statement waits for room before it fails
+extern int max_grants;           // live at a time, in the cluster
+extern int statement_limit;      // bytes of a statement that are kept
+extern int worker_nap;           // seconds the worker sleeps at most
+
+void define();
+
+}  // namespace jit::settings

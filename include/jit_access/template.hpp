@@ -1,0 +1,72 @@
+// Templates: a role that holds privileges, and the policy around it.
+//
+// The role is an ordinary one: its privileges are given with GRANT, every tool understands them. What would make its
+// holder equal to a superuser, or let him pass privileges on, is refused by the closure of memberships, when the
+// template is made and again whenever a grant of it is activated.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "jit_access/core/duration.hpp"
+#include "jit_access/people.hpp"
+
+namespace jit::templates {
+
+struct Template {
+    std::int64_t id = 0;
+    std::string name;
+    std::int32_t version = 0;
+    pg::RoleId role;
+    std::string role_name;
+    bool set_role = false;
+    bool allow_schema_change = false;
+    pg::TextArray privileges;
+    std::int32_t approvals_needed = 1;
+    std::optional<std::int64_t> default_duration;  // durations in microseconds
+    std::int64_t max_duration = 0;
+    std::int64_t holder_extension = 0;
+    std::int64_t time_to_decide = 0;
+    bool reason_required = false;
+    bool ticket_required = false;
+    bool role_made = true;  // by jit_create_template; an adopted role is left standing
+};
+
+// What jit_create_template and jit_alter_template were given; nothing = not given.
+struct Draft {
+    std::optional<std::string> name;
+    std::optional<pg::TextArray> privileges;
+    std::optional<pg::TextArray> requesters;
+    std::optional<pg::TextArray> approvers;
+    std::optional<core::IntervalParts> max_duration;
+    std::optional<core::IntervalParts> default_duration;
+    std::optional<std::string> mode;
+    std::optional<std::string> role;
+    std::optional<std::int32_t> approvals_needed;
+    std::optional<core::IntervalParts> holder_extension;
+    std::optional<core::IntervalParts> time_to_decide;
+    std::optional<bool> reason_required;
+    std::optional<bool> ticket_required;
+    std::optional<bool> allow_schema_change;
+    std::optional<std::string> description;
+};
+
+std::string create(const Draft& draft);  // the role's name
+std::int32_t alter(const Draft& draft);  // the new version
+void drop(const std::optional<std::string>& name);
+
+// By name, or by id; the row is locked against change until the transaction ends. Throws unknown_template.
+[[nodiscard]] Template find(const std::optional<std::string>& name);
+[[nodiscard]] Template find(std::int64_t id);
+
+// Throws privilege_refused when the closure of the template's role holds what no grant may give.
+void check_closure(const Template& of);
+
+// Event trigger: gives the template roles their privileges on relations made or moved by this command.
+void cover(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas);
+
+// Reduces a duration argument; throws invalid_argument.
+[[nodiscard]] std::int64_t duration(const core::IntervalParts& interval, const char* what);
+
+}  // namespace jit::templates

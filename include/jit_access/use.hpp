@@ -1,0 +1,30 @@
+// One statement on its way through the gate: deadline, record, run.
+#pragma once
+
+#include "jit_access/audit.hpp"
+
+namespace jit::use {
+
+// What the gate found, at which moment of both clocks.
+struct Check {
+    const enforce::Standing* standing = nullptr;  // null: not under a grant
+    enforce::Verdict verdict = enforce::Verdict::allowed;
+    std::int64_t wall = 0;
+    std::int64_t boot = 0;
+
+    [[nodiscard]] bool under_grant() const noexcept { return standing != nullptr; }
+    [[nodiscard]] bool allowed() const noexcept { return verdict == enforce::Verdict::allowed; }
+};
+
+// Needs a transaction; may throw.
+[[nodiscard]] Check check();
+
+// The statement is allowed: binds the session to the deadline and puts the intent on the record. Throws when it cannot
+// be recorded; then it must not run.
+void record(const Check& check, const audit::Statement& statement);
+// The statement is on the record already and goes on (FETCH, the next rows of a portal).
+void go_on(const Check& check);
+// Puts the refusal on the record and throws what the user gets.
+[[noreturn]] void refuse(const Check& check, const audit::Statement& statement);
+
+}  // namespace jit::use

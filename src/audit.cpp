@@ -1,0 +1,186 @@
+#include "jit_access/audit.hpp"
+
+#include <vector>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/journal.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/settings.hpp"
+
+namespace jit::audit {
+
+namespace {
+
+using core::Code;
+using core::Failure;
+
+struct Open {
+    const void* key;
+    std::uint64_t position;
+    std::int64_t since;  // boot clock
+    std::uint64_t rows;
+    std::uint32_t subtransaction;
+    bool running;
+};
+
+std::vector<Open> open_uses;  // keeps its room: a statement allocates nothing once the deepest nesting has been seen
+std::uint32_t depth = 0;
+
+// What does not change in a session.
+struct Session {
+    std::string database;
+    std::string client;
+};
+
+const Session& session() {
+    static const Session facts{pg::database_name(), pg::client_address()};
+    return facts;
+}
+
+core::Use describe(const enforce::Standing& standing, const Statement& statement, const Session& facts) noexcept {
+    core::Use use;
+    use.grant = standing.count > 0 ? standing.ids[0] : standing.unconfirmed;
+    use.grants = {standing.ids.data(), standing.count};
+    use.pid = static_cast<std::uint32_t>(pg::backend_pid());
+    use.depth = depth;
+    use.transaction = pg::local_transaction();
+    use.session_start = pg::session_start();
+    use.session_user = pg::session_user().oid;
+    use.current_user = pg::current_user().oid;
+    use.login = standing.login;
+    use.role = standing.role;
+    use.database = facts.database;
+    use.application = pg::application_name();
+    use.client = facts.client;
+    use.tag = statement.tag;
+    use.statement = statement.text.substr(
+        0, pg::clip(statement.text.data(), statement.text.size(), static_cast<std::size_t>(settings::statement_limit)));
+    use.statement_size = static_cast<std::uint32_t>(statement.text.size());
+    use.objects = statement.objects;
+    use.object_count = statement.object_count;
+    return use;
+}
+
+// The worker sleeps while there is nothing to read; whoever writes first afterwards wakes it.
+void tell_worker() noexcept {
+    if (board->worker_sleeps.load(std::memory_order_relaxed) != 0 && board->worker_sleeps.exchange(0) != 0)
+        wake_worker();
+}
+
+void wait_for_room(std::size_t payload, std::size_t extra) {
+    board->counters.journal_waits.fetch_add(1, std::memory_order_relaxed);
+    const auto give_up = pg::boot_clock() + std::int64_t{settings::journal_wait} * 1000;
+    while (!journal::ring().claim(payload, extra)) {
+        if (pg::boot_clock() >= give_up) {
+            board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+            throw Failure(Code::journal_full, "the journal of uses is full",
+                          "Statements under a grant do not run unrecorded; the worker has not made room in time.",
+                          "Ask an administrator to look at jit_access.health.");
+        }
+        wake_worker();
+        pg::nap(10);
+    }
+}
+
+void append_outcome(const Open& use, core::Ending ending, std::array<char, 5> sqlstate) noexcept {
+    core::Outcome outcome;
+    outcome.use_position = use.position;
+    outcome.rows = use.rows;
+    outcome.duration = pg::boot_clock() - use.since;
+    outcome.sqlstate = sqlstate;
+    outcome.ending = ending;
+    journal::ring().append(outcome, pg::wall_clock());
+    tell_worker();
+}
+
+// The newest with this key: addresses are reused once a statement has ended.
+Open* find(const void* key) noexcept {
+    for (auto use = open_uses.rbegin(); use != open_uses.rend(); ++use)
+        if (use->key == key) return &*use;
+    return nullptr;
+}
+
+void close(Open* use, core::Ending ending, std::array<char, 5> sqlstate) noexcept {
+    append_outcome(*use, ending, sqlstate);
+    open_uses.erase(open_uses.begin() + (use - open_uses.data()));
+}
+
+constexpr std::array<char, 5> success{'0', '0', '0', '0', '0'};
+
+}  // namespace
+
+void begin(const enforce::Standing& standing, const Statement& statement, std::int64_t wall, std::int64_t boot) {
+    if (!journal::available()) {
+        board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+        throw Failure(
+            Code::journal_failed, "the journal of uses cannot be written", journal::fault(),
+            "Mend jit_access.journal_directory and restart the server; sessions without a grant are not affected.");
+    }
+    const core::Use use = describe(standing, statement, session());
+    const std::size_t payload = core::encoded_size(use);
+    if (payload > journal::ring().largest_payload())
+        throw Failure(Code::journal_failed, "the statement does not fit in the journal", "Its record is too large.",
+                      "Raise jit_access.journal_size or lower jit_access.statement_limit.");
+    open_uses.reserve(open_uses.size() + 1);
+    if (!journal::ring().claim(payload, core::outcome_record_size)) wait_for_room(payload, core::outcome_record_size);
+    const auto position = journal::ring().append(core::Kind::use, use, payload, wall);
+    open_uses.push_back({statement.key, position, boot, 0, pg::subtransaction(), false});
+    tell_worker();
+}
+
+void complete(const void* key, std::uint64_t rows) noexcept {
+    Open* use = find(key);
+    if (use == nullptr) return;
+    use->rows += rows;
+    close(use, core::Ending::completed, success);
+}
+
+void fail(const void* key, std::array<char, 5> sqlstate) noexcept {
+    if (Open* use = find(key)) close(use, core::Ending::failed, sqlstate);
+}
+
+void enter(const void* key) noexcept {
+    ++depth;
+    if (Open* use = find(key)) use->running = true;
+}
+
+void leave(const void* key, std::uint64_t rows) noexcept {
+    --depth;
+    if (Open* use = find(key)) {
+        use->running = false;
+        use->rows += rows;
+    }
+}
+
+void interrupt(std::uint32_t from_subtransaction) noexcept {
+    for (std::size_t i = open_uses.size(); i-- > 0;)
+        if (!open_uses[i].running && open_uses[i].subtransaction >= from_subtransaction)
+            close(&open_uses[i], core::Ending::interrupted, success);
+}
+
+void interrupt_all() noexcept {
+    while (!open_uses.empty()) close(&open_uses.back(), core::Ending::interrupted, success);
+}
+
+bool anything_open() noexcept { return !open_uses.empty(); }
+
+void refused(const enforce::Standing& standing, const Statement& statement, std::array<char, 5> sqlstate,
+             std::string_view reason) noexcept {
+    if (!journal::available()) return;
+    try {
+        core::Use use = describe(standing, statement, session());
+        use.sqlstate = sqlstate;
+        use.reason = reason;
+        const std::size_t payload = core::encoded_size(use);
+        if (payload > journal::ring().largest_payload() || !journal::ring().claim(payload, 0)) {
+            board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+            return;
+        }
+        journal::ring().append(core::Kind::refusal, use, payload, pg::wall_clock());
+        tell_worker();
+    } catch (...) {
+        board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+}  // namespace jit::audit

@@ -1,0 +1,76 @@
+#include "jit_access/board.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/backend.hpp"
+
+namespace jit {
+
+Board* board = nullptr;
+
+namespace {
+
+bool take(Slot& slot) noexcept {
+    for (auto expected : {SlotState::free, SlotState::retired})
+        if (slot.state.compare_exchange_strong(expected, SlotState::reserved)) return true;
+    return false;
+}
+
+void raise_to(std::atomic<std::uint32_t>& mark, std::uint32_t value) noexcept {
+    auto seen = mark.load();
+    while (seen < value && !mark.compare_exchange_weak(seen, value)) {
+    }
+}
+
+}  // namespace
+
+Slot* find_slot(std::uint64_t id) noexcept {
+    for (auto& slot : board->used_slots()) {
+        const auto state = slot.state.load(std::memory_order_acquire);
+        if (slot.id.load(std::memory_order_relaxed) == id && state != SlotState::free && state != SlotState::retired)
+            return &slot;
+    }
+    return nullptr;
+}
+
+Slot* reserve_slot(std::uint64_t id, std::uint32_t role, std::uint32_t template_role, std::uint32_t requester,
+                   Deadline ends) {
+    const auto slots = board->slots();
+    for (std::uint32_t tried = 0; tried < board->slot_count; ++tried) {
+        const auto index = board->slot_cursor.fetch_add(1) % board->slot_count;
+        Slot& slot = slots[index];
+        if (!take(slot)) continue;
+        slot.id.store(id);
+        slot.role.store(role);
+        slot.template_role.store(template_role);
+        slot.requester.store(requester);
+        slot.ends_wall.store(ends.wall);
+        slot.ends_boot.store(ends.boot);
+        raise_to(board->slots_in_use, index + 1);
+        return &slot;
+    }
+    throw core::Failure(core::Code::limit_exceeded, "too many grants are live",
+                        "All " + std::to_string(board->slot_count) + " slots of jit_access.max_grants are taken.",
+                        "Wait for grants to end, or raise jit_access.max_grants and restart the server.");
+}
+
+void publish_slot(Slot& slot) noexcept { slot.state.store(SlotState::live, std::memory_order_release); }
+
+void free_slot(Slot& slot) noexcept {
+    slot.id.store(0);
+    slot.state.store(SlotState::free, std::memory_order_release);
+}
+
+void finish_slot(Slot& slot) noexcept { slot.state.store(SlotState::over, std::memory_order_release); }
+
+void retire_slot(std::uint64_t id) noexcept {
+    if (Slot* slot = find_slot(id)) slot->state.store(SlotState::retired, std::memory_order_release);
+}
+
+bool is_past(const Slot& slot, std::int64_t wall, std::int64_t boot) noexcept {
+    return wall >= slot.ends_wall.load(std::memory_order_relaxed) ||
+           boot >= slot.ends_boot.load(std::memory_order_relaxed);
+}
+
+void wake_worker() noexcept { pg::set_latch(board->worker_latch.load()); }
+
+}  // namespace jit

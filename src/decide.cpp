@@ -1,0 +1,117 @@
+#include "jit_access/decide.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/event.hpp"
+#include "jit_access/pending.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/provision.hpp"
+
+namespace jit::decide {
+
+using core::Code;
+using core::Event;
+using core::Failure;
+using core::State;
+using request::Request;
+using templates::Template;
+
+namespace {
+
+std::string named(std::int64_t id) { return "request " + std::to_string(id); }
+
+// Whoever decides is an approver, is not the requester, and decides something that is still open.
+void check_decider(const people::Person& me, const Request& about, const Template& of) {
+    if (about.requester == me.role)
+        throw Failure(Code::own_request, "nobody decides about his own request", named(about.id) + " is yours.",
+                      "Another approver of template \"" + of.name + "\" has to decide.");
+    if (!people::may_decide(me, of.id))
+        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not decide about " + named(about.id),
+                      "Neither this login nor a role it belongs to is among the approvers of template \"" + of.name +
+                          "\"; being a superuser does not count.",
+                      "An administrator can add it with jit_alter_template.");
+    if (about.state != State::pending)
+        throw Failure(Code::wrong_state, named(about.id) + " cannot be decided any more",
+                      "It is " + std::string(core::to_string(about.state)) + ".",
+                      "Look at jit_access.pending_requests.");
+    if (about.lapses_at.us <= pg::wall_clock())
+        throw Failure(Code::wrong_state, named(about.id) + " cannot be decided any more",
+                      "Nobody decided in time, so it has lapsed.", "The requester can ask again.");
+}
+
+void note_decision(const people::Person& me, const Request& about, const char* verdict,
+                   const std::optional<std::string>& comment, std::optional<std::int64_t> duration) {
+    const auto added = pg::execute(
+        "INSERT INTO jit_access.decision (request_id, approver, approver_name, verdict, comment, duration, decided_at) "
+        "VALUES "
+        "($1, $2, $3, $4, $5, $6::bigint * interval '1 microsecond', pg_catalog.clock_timestamp()) ON CONFLICT DO "
+        "NOTHING",
+        {about.id, me.role, me.name, std::string(verdict), pg::nullable(comment), pg::nullable(duration)});
+    if (added == 0)
+        throw Failure(Code::wrong_state, "\"" + me.name + "\" has decided about " + named(about.id) + " already",
+                      "One person counts once.", "It waits for other approvers.");
+}
+
+}  // namespace
+
+State approve(std::int64_t id, const std::optional<std::string>& comment,
+              const std::optional<core::IntervalParts>& shorter) {
+    const auto me = people::asking();
+    request::check_text(comment, "comment");
+    Request about = request::lock(id);
+    const Template of = templates::find(about.template_id);
+    check_decider(me, about, of);
+    if (about.template_version != of.version)
+        throw Failure(Code::wrong_state, named(id) + " is out of date",
+                      "Template \"" + of.name + "\" has changed since it was asked for.",
+                      "The requester has to ask again.");
+
+    std::optional<std::int64_t> duration;
+    if (shorter) {
+        duration = templates::duration(*shorter, "duration");
+        if (*duration > about.duration)
+            throw Failure(Code::limit_exceeded, "an approval cannot widen " + named(id),
+                          core::format_duration(about.duration) + " was asked for.", "Approve that or less.");
+        about.duration = *duration;
+        pg::execute("UPDATE jit_access.request SET duration = $2::bigint * interval '1 microsecond' WHERE id = $1",
+                    {id, about.duration});
+    }
+    note_decision(me, about, "approve", comment, duration);
+    event::note("approved", id, me.name, {{"comment", comment}, {"duration", core::format_duration(about.duration)}});
+
+    const auto count =
+        pg::query_row("SELECT count(*) FROM jit_access.decision WHERE request_id = $1 AND verdict = 'approve'", {id});
+    if (count.value().get<std::int64_t>(0) < of.approvals_needed) return about.state;
+    if (about.starts_at && about.starts_at->us > pg::wall_clock())
+        return request::advance(about, Event::schedule, me.name, std::nullopt);
+    return provision::activate(about, of, me.name);
+}
+
+State deny(std::int64_t id, const std::optional<std::string>& reason) {
+    const auto me = people::asking();
+    request::check_text(reason, "reason");
+    if (!reason)
+        throw Failure(Code::invalid_argument, "invalid reason", "It is NULL.",
+                      "Tell the requester why, jit_deny(id, 'why').");
+    Request about = request::lock(id);
+    const Template of = templates::find(about.template_id);
+    check_decider(me, about, of);
+    note_decision(me, about, "deny", reason, std::nullopt);
+    return request::advance(about, Event::deny, me.name, reason);
+}
+
+State revoke(std::int64_t id, const std::optional<std::string>& reason) {
+    const auto me = people::asking();
+    request::check_text(reason, "reason");
+    Request about = request::lock(id);
+    if (about.requester != me.role && !people::may_decide(me, about.template_id) && !people::is_admin(me))
+        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not revoke grant " + std::to_string(id),
+                      "Only its holder, the approvers of its template and administrators may.");
+    if (about.state == State::pending)
+        throw Failure(Code::wrong_state, "cannot revoke " + named(id), "It is pending, nothing has been granted.",
+                      "The requester can cancel it, an approver can deny it.");
+    const State state = request::advance(about, Event::revoke, me.name, reason);
+    pending::finish(static_cast<std::uint64_t>(id));
+    return state;
+}
+
+}  // namespace jit::decide

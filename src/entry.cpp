@@ -1,0 +1,219 @@
+// Every function SQL can call, and the worker's main: the only extern "C" of the library beside _PG_init. Each turns
+// its arguments into values, calls the stage, and turns the answer back; errors cross here and nowhere else.
+#include <chrono>
+
+#include "jit_access/board.hpp"
+#include "jit_access/core/failure.hpp"
+#include "jit_access/decide.hpp"
+#include "jit_access/ingest.hpp"
+#include "jit_access/install.hpp"
+#include "jit_access/pg/args.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/event_trigger.hpp"
+#include "jit_access/pg/table_result.hpp"
+#include "jit_access/pg/worker.hpp"
+#include "jit_access/report.hpp"
+#include "jit_access/request.hpp"
+#include "jit_access/settings.hpp"
+#include "jit_access/template.hpp"
+#include "jit_access/worker.hpp"
+
+using jit::core::Code;
+using jit::core::Failure;
+using jit::pg::Args;
+
+namespace {
+
+void require_loaded() {
+    if (jit::board != nullptr) return;
+    throw Failure(Code::not_loaded, "jit_access is not loaded",
+                  "It is not in shared_preload_libraries, so nothing would enforce a deadline.",
+                  "Add jit_access to shared_preload_libraries and restart the server.");
+}
+
+// Only where the tables are, and where they can be written.
+void require_primary() {
+    require_loaded();
+    if (jit::pg::is_standby())
+        throw Failure(Code::not_here, "this server is a standby",
+                      "Requests and decisions are made on the primary; deadlines hold here as well.",
+                      "Connect to the primary.");
+}
+
+template <class Body>
+Datum answer(FunctionCallInfo info, Body&& body) {
+    return jit::pg::guarded([&] {
+        require_primary();
+        return body(Args(info));
+    });
+}
+
+Datum state(jit::core::State value) { return jit::pg::state_result(jit::core::to_string(value)); }
+
+}  // namespace
+
+// Before 16 the macro exports the info record, not the function.
+#pragma GCC visibility push(default)
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(jit_check_installation);
+PG_FUNCTION_INFO_V1(jit_create_template);
+PG_FUNCTION_INFO_V1(jit_alter_template);
+PG_FUNCTION_INFO_V1(jit_drop_template);
+PG_FUNCTION_INFO_V1(jit_cover_new_objects);
+PG_FUNCTION_INFO_V1(jit_request);
+PG_FUNCTION_INFO_V1(jit_cancel);
+PG_FUNCTION_INFO_V1(jit_extend);
+PG_FUNCTION_INFO_V1(jit_approve);
+PG_FUNCTION_INFO_V1(jit_deny);
+PG_FUNCTION_INFO_V1(jit_revoke);
+PG_FUNCTION_INFO_V1(jit_may_decide);
+PG_FUNCTION_INFO_V1(jit_journal);
+PG_FUNCTION_INFO_V1(jit_status);
+PG_FUNCTION_INFO_V1(jit_confirmed);
+
+Datum jit_check_installation(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) {
+        jit::install::check();
+        return Datum{0};
+    });
+}
+
+Datum jit_create_template(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) {
+        return jit::pg::text_result(jit::templates::create({.name = args.text(0),
+                                                            .privileges = args.texts(1, "privileges"),
+                                                            .requesters = args.texts(2, "requesters"),
+                                                            .approvers = args.texts(3, "approvers"),
+                                                            .max_duration = args.interval(4),
+                                                            .default_duration = args.interval(5),
+                                                            .mode = args.text(6),
+                                                            .role = args.text(7),
+                                                            .approvals_needed = args.integer(8),
+                                                            .holder_extension = args.interval(9),
+                                                            .time_to_decide = args.interval(10),
+                                                            .reason_required = args.boolean(11),
+                                                            .ticket_required = args.boolean(12),
+                                                            .allow_schema_change = args.boolean(13),
+                                                            .description = args.text(14)}));
+    });
+}
+
+Datum jit_alter_template(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) {
+        return Int32GetDatum(jit::templates::alter({.name = args.text(0),
+                                                    .privileges = args.texts(1, "privileges"),
+                                                    .requesters = args.texts(2, "requesters"),
+                                                    .approvers = args.texts(3, "approvers"),
+                                                    .max_duration = args.interval(4),
+                                                    .default_duration = args.interval(5),
+                                                    .approvals_needed = args.integer(6),
+                                                    .holder_extension = args.interval(7),
+                                                    .time_to_decide = args.interval(8),
+                                                    .reason_required = args.boolean(9),
+                                                    .ticket_required = args.boolean(10),
+                                                    .description = args.text(11)}));
+    });
+}
+
+Datum jit_drop_template(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) {
+        jit::templates::drop(args.text(0));
+        return Datum{0};
+    });
+}
+
+Datum jit_cover_new_objects(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        const auto made = jit::pg::relations_of_command(fcinfo);
+        jit::templates::cover(made.names, made.schemas);
+        return Datum{0};
+    });
+}
+
+Datum jit_request(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) {
+        return Int64GetDatum(jit::request::ask({.template_name = args.text(0),
+                                                .duration = args.interval(1),
+                                                .reason = args.text(2),
+                                                .ticket = args.text(3),
+                                                .scope = args.texts(4, "scope"),
+                                                .starts_at = args.instant(5)}));
+    });
+}
+
+Datum jit_cancel(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) { return state(jit::request::cancel(args.id(0), args.text(1))); });
+}
+
+Datum jit_extend(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) {
+        return Int64GetDatum(jit::request::extend(args.id(0), args.interval(1), args.text(2)).us);
+    });
+}
+
+Datum jit_approve(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) {
+        return state(jit::decide::approve(args.id(0), args.text(1), args.interval(2)));
+    });
+}
+
+Datum jit_deny(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) { return state(jit::decide::deny(args.id(0), args.text(1))); });
+}
+
+Datum jit_revoke(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) { return state(jit::decide::revoke(args.id(0), args.text(1))); });
+}
+
+Datum jit_may_decide(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        const auto id = Args(fcinfo).bigint(0);
+        return BoolGetDatum(id && jit::people::may_decide(jit::people::asking(), *id));
+    });
+}
+
+Datum jit_journal(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        require_loaded();
+        const Args args(fcinfo);
+        const auto from = args.bigint(0);
+        jit::pg::TableResult table(fcinfo);
+        jit::ingest::read(
+            from ? std::optional<std::uint64_t>(static_cast<std::uint64_t>(std::max<std::int64_t>(*from, 0)))
+                 : std::nullopt,
+            static_cast<std::size_t>(std::max(args.integer(1).value_or(0), 0)),
+            [&](std::span<const jit::pg::Value> row) { table.put(row); });
+        return Datum{0};
+    });
+}
+
+Datum jit_status(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        require_loaded();
+        const auto row = jit::report::status();
+        return jit::pg::row_result(fcinfo, row);
+    });
+}
+
+Datum jit_confirmed(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        require_loaded();
+        const auto id = Args(fcinfo).bigint(0);
+        return BoolGetDatum(id && jit::report::confirmed(*id));
+    });
+}
+
+void jit_worker_main(Datum);
+
+void jit_worker_main(Datum) {
+    jit::pg::guarded([] {
+        jit::pg::become_worker(jit::settings::database);
+        jit::worker::run();
+    });
+}
+
+}  // extern "C"
+
+#pragma GCC visibility pop

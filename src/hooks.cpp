@@ -1,0 +1,303 @@
+#include "jit_access/hooks.hpp"
+
+#include <new>
+
+#include "jit_access/guard.hpp"
+#include "jit_access/journal.hpp"
+#include "jit_access/pg/relation.hpp"
+#include "jit_access/pg/version.hpp"
+#include "jit_access/settings.hpp"
+#include "jit_access/use.hpp"
+
+extern "C" {
+#include "access/parallel.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_proc.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "tcop/cmdtag.h"
+#include "utils/timestamp.h"
+}
+
+namespace jit::hooks {
+
+namespace {
+
+ExecutorStart_hook_type next_start = nullptr;
+ExecutorRun_hook_type next_run = nullptr;
+ExecutorFinish_hook_type next_finish = nullptr;
+ExecutorEnd_hook_type next_end = nullptr;
+ProcessUtility_hook_type next_utility = nullptr;
+object_access_hook_type next_access = nullptr;
+shmem_request_hook_type next_request = nullptr;
+shmem_startup_hook_type next_startup = nullptr;
+
+// Elsewhere nothing can be looked up, or the leader has done it.
+bool can_look() noexcept { return IsTransactionState() && !IsParallelWorker(); }
+
+// ---- what a statement is --------------------------------------------------------------------------------------------
+
+std::string_view slice(const char* source, int location, int length) noexcept {
+    if (source == nullptr) return {};
+    std::string_view text(source);
+    if (location > 0 && static_cast<std::size_t>(location) <= text.size())
+        text.remove_prefix(static_cast<std::size_t>(location));
+    if (location >= 0 && length > 0) text = text.substr(0, static_cast<std::size_t>(length));
+    constexpr std::string_view blank = " \t\r\n\f\v";
+    const auto first = text.find_first_not_of(blank);
+    if (first == std::string_view::npos) return {};
+    const auto last = text.find_last_not_of(" \t\r\n\f\v;");
+    return last == std::string_view::npos || last < first ? text.substr(first) : text.substr(first, last - first + 1);
+}
+
+std::uint32_t privileges_of(AclMode mode) noexcept {
+    return ((mode & ACL_SELECT) != 0 ? core::privilege_select : 0U) |
+           ((mode & ACL_INSERT) != 0 ? core::privilege_insert : 0U) |
+           ((mode & ACL_UPDATE) != 0 ? core::privilege_update : 0U) |
+           ((mode & ACL_DELETE) != 0 ? core::privilege_delete : 0U);
+}
+
+// The relations of a plan, each once. Names are copied, because the name cache may replace one while another is added.
+class Objects {
+public:
+    void add(std::uint32_t relation, std::uint32_t privileges) {
+        for (std::uint32_t i = 0; i < kept_; ++i)
+            if (relations_[i] == relation) {
+                uses_[i].privileges |= privileges;
+                return;
+            }
+        ++count;
+        if (kept_ == core::most_objects) return;
+        const auto name = pg::relation_name(relation);
+        if (name.size() > text_.size() - used_) return;
+        name.copy(text_.data() + used_, name.size());
+        uses_[kept_] = {privileges, {text_.data() + used_, name.size()}};
+        relations_[kept_++] = relation;
+        used_ += name.size();
+    }
+
+    void clear() noexcept { count = kept_ = 0, used_ = 0; }
+    [[nodiscard]] std::span<const core::ObjectUse> all() const noexcept { return {uses_.data(), kept_}; }
+
+    std::uint32_t count = 0;
+
+private:
+    std::uint32_t kept_ = 0;
+    std::size_t used_ = 0;
+    std::array<core::ObjectUse, core::most_objects> uses_;
+    std::array<std::uint32_t, core::most_objects> relations_;
+    std::array<char, 8192> text_;
+};
+
+Objects objects;  // of the statement that is being admitted; one at a time
+
+audit::Statement describe(const QueryDesc* query) {
+    const PlannedStmt* plan = query->plannedstmt;
+    objects.clear();
+    pg::for_each_checked_relation(plan,
+                                  [](Oid relation, AclMode mode, Oid) { objects.add(relation, privileges_of(mode)); });
+    return {.key = query,
+            .tag = GetCommandTagName(CreateCommandTag(reinterpret_cast<Node*>(const_cast<PlannedStmt*>(plan)))),
+            .text = slice(query->sourceText, plan->stmt_location, plan->stmt_len),
+            .objects = objects.all(),
+            .object_count = objects.count};
+}
+
+audit::Statement describe(const PlannedStmt* command, const char* source) {
+    return {.key = command,
+            .tag = GetCommandTagName(CreateCommandTag(command->utilityStmt)),
+            .text = slice(source, command->stmt_location, command->stmt_len)};
+}
+
+std::array<char, 5> current_sqlstate() noexcept {
+    std::array<char, 5> state{};
+    std::string_view(unpack_sql_state(geterrcode())).copy(state.data(), state.size());
+    return state;
+}
+
+// Runs a stretch of an admitted statement; an error closes its use and goes on.
+template <class Body>
+void run_recorded(const void* key, Body&& body) {
+    audit::enter(key);
+    PG_TRY();
+    { body(); }
+    PG_CATCH();
+    {
+        audit::leave(key);
+        audit::fail(key, current_sqlstate());
+        PG_RE_THROW();
+    }
+    PG_END_TRY();
+}
+
+// ---- the executor ---------------------------------------------------------------------------------------------------
+
+// True: allowed and on the record. False: not under a grant.
+bool admit(const QueryDesc* query) {
+    const auto check = use::check();
+    if (!check.under_grant()) return false;
+    if (!check.allowed()) use::refuse(check, describe(query));
+    use::record(check, describe(query));
+    return true;
+}
+
+bool readmit(const QueryDesc* query) {
+    const auto check = use::check();
+    if (!check.under_grant()) return false;
+    if (!check.allowed()) use::refuse(check, describe(query));
+    use::go_on(check);
+    return true;
+}
+
+void executor_start(QueryDesc* query, int flags) {
+    const auto start = next_start != nullptr ? next_start : standard_ExecutorStart;
+    if (likely(enforce::is_plain()) || (flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || !can_look() ||
+        !pg::guarded([query] { return admit(query); })) {
+        start(query, flags);
+        return;
+    }
+    run_recorded(query, [&] { start(query, flags); });
+    audit::leave(query);
+}
+
+void executor_run(JIT_RUN_PARAMETERS) {
+    const auto run = next_run != nullptr ? next_run : standard_ExecutorRun;
+    if (likely(enforce::is_plain()) || !can_look() || !pg::guarded([query] { return readmit(query); })) {
+        run(JIT_RUN_ARGUMENTS);
+        return;
+    }
+    run_recorded(query, [&] { run(JIT_RUN_ARGUMENTS); });
+    audit::leave(query, query->estate->es_processed);
+}
+
+void executor_finish(QueryDesc* query) {
+    const auto finish = next_finish != nullptr ? next_finish : standard_ExecutorFinish;
+    if (likely(!audit::anything_open())) {
+        finish(query);
+        return;
+    }
+    run_recorded(query, [&] { finish(query); });
+    audit::leave(query);
+}
+
+void executor_end(QueryDesc* query) {
+    (next_end != nullptr ? next_end : standard_ExecutorEnd)(query);
+    if (unlikely(audit::anything_open())) audit::complete(query);
+}
+
+// ---- utility commands -----------------------------------------------------------------------------------------------
+
+// Leaving a role, a transaction or a session state is never refused: that is how one gets out.
+bool leads_out(const Node* command) {
+    switch (nodeTag(command)) {
+        case T_TransactionStmt:
+        case T_DiscardStmt:
+        case T_ClosePortalStmt: return true;
+        case T_VariableSetStmt: {
+            const auto* set = reinterpret_cast<const VariableSetStmt*>(command);
+            if (set->kind == VAR_RESET_ALL) return true;
+            if (set->name == nullptr) return false;
+            const std::string_view name(set->name);
+            if (name != "role" && name != "session_authorization") return false;
+            if (set->kind == VAR_RESET || set->kind == VAR_SET_DEFAULT) return true;
+            if (list_length(set->args) != 1 || !IsA(linitial(set->args), A_Const)) return false;
+            const auto* value = linitial_node(A_Const, set->args);
+            return name == "role" && nodeTag(&value->val) == T_String &&
+                   std::string_view(strVal(&value->val)) == "none";
+        }
+        default: return false;
+    }
+}
+
+bool admit(const PlannedStmt* command, const char* source) {
+    const auto check = use::check();
+    if (!check.under_grant()) return false;
+    if (check.allowed()) {
+        use::record(check, describe(command, source));
+        return true;
+    }
+    if (leads_out(command->utilityStmt)) return false;
+    use::refuse(check, describe(command, source));
+}
+
+void process_utility(PlannedStmt* command, const char* source, bool read_only_tree, ProcessUtilityContext context,
+                     ParamListInfo params, QueryEnvironment* environment, DestReceiver* receiver,
+                     QueryCompletion* completion) {
+    const auto process = next_utility != nullptr ? next_utility : standard_ProcessUtility;
+    const auto run = [&] {
+        process(command, source, read_only_tree, context, params, environment, receiver, completion);
+    };
+    if (!can_look()) {
+        run();
+        return;
+    }
+    pg::guarded([&] { guard::check_command(command->utilityStmt); });
+    if (likely(enforce::is_plain()) || context == PROCESS_UTILITY_SUBCOMMAND ||
+        !pg::guarded([&] { return admit(command, source); })) {
+        run();
+        return;
+    }
+    run_recorded(command, run);
+    audit::leave(command);
+    audit::complete(command, completion != nullptr ? completion->nprocessed : 0);
+}
+
+// ---- objects --------------------------------------------------------------------------------------------------------
+
+void object_access(ObjectAccessType access, Oid object_class, Oid object, int sub_id, void* argument) {
+    if (next_access != nullptr) next_access(access, object_class, object, sub_id, argument);
+    if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))
+        pg::guarded([=] { guard::check_drop(object_class, object); });
+    if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) && object_class == ProcedureRelationId)
+        pg::guarded([=] { guard::check_function_name(object); });
+}
+
+// ---- shared memory --------------------------------------------------------------------------------------------------
+
+std::size_t board_bytes() noexcept {
+    return Board::bytes(static_cast<std::size_t>(settings::max_grants), pg::session_limit());
+}
+
+void request_shared_memory() {
+    if (next_request != nullptr) next_request();
+    RequestAddinShmemSpace(board_bytes());
+}
+
+// Runs again when the postmaster makes shared memory anew after a crash: everything starts empty, the journal recovers.
+void set_up_shared_memory() {
+    if (next_startup != nullptr) next_startup();
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+    bool found = false;
+    void* memory = ShmemInitStruct("jit_access", board_bytes(), &found);
+    if (!found) {
+        memset(memory, 0, board_bytes());
+        board = new (memory) Board;
+        board->started_at = GetCurrentTimestamp();
+        board->slot_count = static_cast<std::uint32_t>(settings::max_grants);
+        board->session_count = pg::session_limit();
+    }
+    board = static_cast<Board*>(memory);
+    LWLockRelease(AddinShmemInitLock);
+    if (!found) journal::open();
+}
+
+}  // namespace
+
+void install_shared_memory() {
+    next_request = std::exchange(shmem_request_hook, request_shared_memory);
+    next_startup = std::exchange(shmem_startup_hook, set_up_shared_memory);
+}
+
+void install() {
+    next_start = std::exchange(ExecutorStart_hook, executor_start);
+    next_run = std::exchange(ExecutorRun_hook, executor_run);
+    next_finish = std::exchange(ExecutorFinish_hook, executor_finish);
+    next_end = std::exchange(ExecutorEnd_hook, executor_end);
+    next_utility = std::exchange(ProcessUtility_hook, process_utility);
+    next_access = std::exchange(object_access_hook, object_access);
+}
+
+}  // namespace jit::hooks

@@ -1,0 +1,191 @@
+#include "jit_access/journal.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+
+#include <boost/uuid/uuid.hpp>
+#include <boost/uuid/uuid_io.hpp>
+
+#include "jit_access/board.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/error.hpp"
+#include "jit_access/settings.hpp"
+
+namespace jit::journal {
+
+namespace {
+
+constexpr std::size_t page = 4096;
+constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '1'};
+
+struct FileHeader {
+    char magic[8];
+    std::uint64_t capacity;
+    std::uint64_t secret;
+    boost::uuids::uuid node;
+    std::uint64_t device;
+    std::uint64_t inode;
+    std::atomic<std::uint64_t> tail;
+};
+static_assert(sizeof(FileHeader) <= page, "the header has one page");
+
+// A fault while opening; ends in fault().
+struct CannotOpen {
+    std::string why;
+};
+
+[[noreturn]] void fail(const std::string& what) { throw CannotOpen{what + ": " + std::strerror(errno)}; }
+
+class Descriptor {
+public:
+    explicit Descriptor(int fd) noexcept : fd_(fd) {}
+    ~Descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    [[nodiscard]] int get() const noexcept { return fd_; }
+    int release() noexcept { return std::exchange(fd_, -1); }
+
+private:
+    int fd_;
+};
+
+FileHeader* header = nullptr;
+core::Ring the_ring;
+std::string the_fault = "It has not been opened.";
+std::uint64_t found_gaps = 0;
+
+std::string directory() {
+    if (settings::journal_directory != nullptr && *settings::journal_directory != '\0')
+        return settings::journal_directory;
+    return pg::data_directory() + "/jit_access";
+}
+
+FileHeader* map_header(int fd) {
+    void* at = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) fail("could not map the header");
+    return static_cast<FileHeader*>(at);
+}
+
+void preallocate(int fd, std::uint64_t capacity) {
+    // A hole in the file would turn a full disk into a SIGBUS at some later store.
+    if (const int error = ::posix_fallocate(fd, 0, static_cast<off_t>(page + capacity)); error != 0) {
+        errno = error;
+        fail("could not reserve " + std::to_string(page + capacity) + " bytes");
+    }
+}
+
+void format(int fd, std::uint64_t capacity, const struct stat& file) {
+    preallocate(fd, capacity);
+    FileHeader* fresh = map_header(fd);
+    fresh->capacity = capacity;
+    pg::random_bytes(&fresh->secret, sizeof fresh->secret);
+    pg::random_bytes(fresh->node.data, sizeof fresh->node.data);
+    fresh->node.data[6] = static_cast<std::uint8_t>((fresh->node.data[6] & 0x0F) | 0x40);  // RFC 4122 version 4
+    fresh->node.data[8] = static_cast<std::uint8_t>((fresh->node.data[8] & 0x3F) | 0x80);
+    fresh->device = file.st_dev;
+    fresh->inode = file.st_ino;
+    fresh->tail.store(0);
+    std::memcpy(fresh->magic, magic, sizeof magic);
+    ::munmap(fresh, page);
+    if (::fsync(fd) != 0) fail("could not fsync");
+}
+
+enum class Found { ours, empty, copied, foreign };
+
+Found inspect(int fd, const struct stat& file) {
+    if (file.st_size == 0) return Found::empty;
+    if (file.st_size < static_cast<off_t>(page)) return Found::foreign;
+    FileHeader* present = map_header(fd);
+    Found result = Found::ours;
+    if (std::memcmp(present->magic, magic, sizeof magic) != 0 || present->capacity == 0 ||
+        present->capacity % page != 0 || file.st_size != static_cast<off_t>(page + present->capacity))
+        result = Found::foreign;
+    else if (present->device != file.st_dev || present->inode != file.st_ino)
+        result = Found::copied;
+    ::munmap(present, page);
+    return result;
+}
+
+// The server's own file, made or found; anything else is moved out of the way and kept.
+int open_file(const std::string& path, std::uint64_t capacity) {
+    for (int attempt = 0; attempt < 2; ++attempt) {
+        Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        if (file.get() < 0) fail("could not open \"" + path + "\"");
+        if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
+            fail("could not lock \"" + path + "\", another server may use it");
+        struct stat info {};
+        if (::fstat(file.get(), &info) != 0) fail("could not stat \"" + path + "\"");
+        switch (inspect(file.get(), info)) {
+            case Found::ours: return file.release();
+            case Found::empty: format(file.get(), capacity, info); return file.release();
+            case Found::copied:
+            case Found::foreign: {
+                const std::string aside = path + ".aside." + std::to_string(pg::wall_clock());
+                if (::rename(path.c_str(), aside.c_str()) != 0) fail("could not rename \"" + path + "\"");
+                pg::log_line("\"" + path + "\" was not made by this server; it is kept as \"" + aside +
+                             "\" and not read");
+            }
+        }
+    }
+    throw CannotOpen{"could not make \"" + path + "\""};
+}
+
+std::byte* map_twice(int fd, std::uint64_t capacity) {
+    void* space = ::mmap(nullptr, 2 * capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (space == MAP_FAILED) fail("could not reserve address space");
+    auto* base = static_cast<std::byte*>(space);
+    for (std::byte* half : {base, base + capacity})
+        if (::mmap(half, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, page) == MAP_FAILED)
+            fail("could not map the journal");
+    return base;
+}
+
+void open_and_map() {
+    const std::string folder = directory();
+    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) fail("could not make directory \"" + folder + "\"");
+    // The descriptor stays open in the postmaster: it holds the lock.
+    const int fd = open_file(folder + "/journal", static_cast<std::uint64_t>(settings::journal_size) << 20);
+    header = map_header(fd);
+    preallocate(fd, header->capacity);
+    the_ring = core::Ring(map_twice(fd, header->capacity), header->capacity, header->secret, pg::crc32c, &board->ring);
+}
+
+}  // namespace
+
+void open() noexcept {
+    try {
+        if (header == nullptr) open_and_map();
+        const auto recovered = the_ring.recover(header->tail.load());
+        found_gaps = recovered.gaps;
+        the_fault.clear();
+    } catch (const CannotOpen& error) {
+        header = nullptr;
+        the_fault = error.why;
+    } catch (const std::exception& error) {
+        header = nullptr;
+        the_fault = error.what();
+    }
+    if (!available()) pg::log_line("the journal is not available, uses of grants will be refused: " + the_fault);
+}
+
+bool available() noexcept { return header != nullptr; }
+const std::string& fault() noexcept { return the_fault; }
+core::Ring& ring() noexcept { return the_ring; }
+std::string node() { return boost::uuids::to_string(header->node); }
+std::uint64_t gaps() noexcept { return found_gaps; }
+
+void mark_read(std::uint64_t position) noexcept {
+    header->tail.store(position, std::memory_order_release);
+    the_ring.advance(position);
+}
+
+}  // namespace jit::journal

@@ -1,0 +1,89 @@
+#include "jit_access/pending.hpp"
+
+#include <vector>
+
+#include "jit_access/audit.hpp"
+#include "jit_access/core/failure.hpp"
+#include "jit_access/enforce.hpp"
+
+namespace jit::pending {
+
+namespace {
+
+enum class Action : std::uint8_t { make_live, finish, move_deadline, wake };
+
+struct Promise {
+    Action action;
+    std::uint32_t subtransaction;
+    Slot* slot = nullptr;
+    std::uint64_t id = 0;
+    Deadline ends{};
+};
+
+std::vector<Promise> promises;
+
+void undo(const Promise& promise) noexcept {
+    if (promise.action == Action::make_live) free_slot(*promise.slot);
+}
+
+void keep(const Promise& promise) noexcept {
+    Slot* slot = promise.id != 0 ? find_slot(promise.id) : nullptr;
+    if (promise.action == Action::finish && slot != nullptr) finish_slot(*slot);
+    if (promise.action == Action::move_deadline && slot != nullptr) {
+        slot->ends_wall.store(promise.ends.wall);
+        slot->ends_boot.store(promise.ends.boot);
+    }
+}
+
+}  // namespace
+
+void make_live(Slot& slot) { promises.push_back({Action::make_live, pg::subtransaction(), &slot}); }
+void finish(std::uint64_t id) { promises.push_back({Action::finish, pg::subtransaction(), nullptr, id}); }
+void move_deadline(std::uint64_t id, Deadline ends) {
+    promises.push_back({Action::move_deadline, pg::subtransaction(), nullptr, id, ends});
+}
+void wake() { promises.push_back({Action::wake, pg::subtransaction()}); }
+
+void pre_commit() {
+    enforce::check_commit();
+    for (const auto& promise : promises)
+        if (promise.action == Action::make_live) publish_slot(*promise.slot);
+}
+
+void pre_prepare() {
+    enforce::check_commit();
+    if (promises.empty()) return;
+    throw core::Failure(core::Code::not_here, "a transaction that changed requests or grants cannot be prepared",
+                        "Between PREPARE and COMMIT PREPARED nobody would hold the deadline.", "Use COMMIT.");
+}
+
+void committed() noexcept {
+    enforce::forget_transaction();
+    if (promises.empty()) return;
+    for (const auto& promise : promises) keep(promise);
+    promises.clear();
+    wake_worker();
+}
+
+void aborted() noexcept {
+    audit::interrupt(0);
+    enforce::forget_transaction();
+    for (const auto& promise : promises) undo(promise);
+    promises.clear();
+}
+
+void subtransaction_committed(std::uint32_t mine, std::uint32_t parent) noexcept {
+    for (auto& promise : promises)
+        if (promise.subtransaction == mine) promise.subtransaction = parent;
+}
+
+void subtransaction_aborted(std::uint32_t mine) noexcept {
+    audit::interrupt(mine);
+    std::erase_if(promises, [mine](const Promise& promise) {
+        if (promise.subtransaction < mine) return false;
+        undo(promise);
+        return true;
+    });
+}
+
+}  // namespace jit::pending

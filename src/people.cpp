@@ -1,0 +1,60 @@
+#include "jit_access/people.hpp"
+
+#include <algorithm>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+
+namespace jit::people {
+
+using core::Code;
+using core::Failure;
+using pg::RoleId;
+
+namespace {
+
+bool listed(const Person& person, std::int64_t template_id, const char* part) {
+    const auto rows = pg::query("SELECT role FROM jit_access.template_person WHERE template_id = $1 AND part = $2",
+                                {template_id, std::string(part)});
+    return std::any_of(rows.begin(), rows.end(),
+                       [&](const pg::Row& row) { return pg::is_member(person.role, row.get<RoleId>(0)); });
+}
+
+}  // namespace
+
+Person asking() {
+    const RoleId role = pg::session_user();
+    return {role, pg::role_name(role).value_or("")};
+}
+
+bool is_admin(const Person& person) {
+    if (pg::is_superuser(person.role)) return true;
+    const auto admin = pg::find_role(core::admin_role);
+    return admin && pg::is_member(person.role, *admin);
+}
+
+void require_admin(const Person& person) {
+    if (is_admin(person)) return;
+    throw Failure(Code::not_permitted, "only an administrator of jit_access may do this",
+                  "\"" + person.name + "\" is neither a superuser nor a member of jit_admin.",
+                  "Ask a superuser for GRANT jit_admin, or ask an administrator to do it.");
+}
+
+bool may_request(const Person& person, std::int64_t template_id) { return listed(person, template_id, "requester"); }
+bool may_decide(const Person& person, std::int64_t template_id) { return listed(person, template_id, "approver"); }
+
+std::vector<Person> named(const pg::TextArray& names, const char* what) {
+    std::vector<Person> people;
+    for (const auto& name : names) {
+        const auto role = pg::find_role(name);
+        if (!role)
+            throw Failure(Code::invalid_argument, std::string("invalid ") + what,
+                          "There is no role \"" + name.substr(0, 100) + "\".",
+                          "Names are matched exactly, without quotes and without folding to lower case.");
+        if (std::any_of(people.begin(), people.end(), [&](const Person& p) { return p.role == *role; })) continue;
+        people.push_back({*role, name});
+    }
+    return people;
+}
+
+}  // namespace jit::people

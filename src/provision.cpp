@@ -1,0 +1,130 @@
+#include "jit_access/provision.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/event.hpp"
+#include "jit_access/pending.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
+
+namespace jit::provision {
+
+using core::Code;
+using core::Failure;
+using request::Request;
+using templates::Template;
+
+namespace {
+
+void check_requester(const Request& request, const Template& of) {
+    const std::string what = "cannot activate request " + std::to_string(request.id);
+    if (pg::role_name(request.requester) != request.requester_name)
+        throw Failure(Code::wrong_state, what,
+                      "The role \"" + request.requester_name + "\" that asked was dropped or renamed.",
+                      "Deny it; the person can ask again.");
+    if (pg::is_superuser(request.requester))
+        throw Failure(Code::wrong_state, what, "\"" + request.requester_name + "\" has become a superuser.",
+                      "Deny it.");
+    if (!people::may_request({request.requester, request.requester_name}, of.id))
+        throw Failure(Code::not_permitted, what,
+                      "\"" + request.requester_name + "\" is not a requester of the template any more.", "Deny it.");
+    const auto live = pg::query_row(
+        "SELECT count(*) FROM jit_access.request WHERE requester = $1 AND (state IN ('active', 'suspended') "
+        "OR cleanup = 'due')",
+        {request.requester});
+    if (live.value().get<std::int64_t>(0) >= static_cast<std::int64_t>(core::most_grants))
+        throw Failure(Code::limit_exceeded, what,
+                      "\"" + request.requester_name + "\" holds " + std::to_string(core::most_grants) +
+                          " grants, as many as a session can use.",
+                      "Revoke one of them first.");
+}
+
+std::string options(const char* text) {
+    return pg::memberships_carry_options() ? std::string(" WITH ") + text : std::string();
+}
+
+void make_role(const std::string& name, bool inherit) {
+    if (pg::find_role(name))
+        throw Failure(Code::wrong_state, "role \"" + name + "\" exists already",
+                      "It is left from another installation or made by hand.", "Drop it, then approve again.");
+    pg::command("CREATE ROLE " + pg::quote(name) +
+                " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS " +
+                (inherit ? "INHERIT" : "NOINHERIT"));
+}
+
+// What the template's role holds itself on the relations of the scope, and the way into their schemas.
+void give_scope(const pg::TextArray& scope, const Template& of, const std::string& role) {
+    for (const auto& relation : scope) {
+        const auto rows = pg::query(
+            "SELECT format('GRANT %s ON %s TO %I', x.privilege_type, c.oid::regclass, $3) FROM pg_catalog.pg_class c, "
+            "pg_catalog.aclexplode(c.relacl) x WHERE c.oid = pg_catalog.to_regclass($1) AND x.grantee = $2 UNION ALL "
+            "SELECT format('GRANT %s (%I) ON %s TO %I', x.privilege_type, a.attname, a.attrelid::regclass, $3) "
+            "FROM pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) x WHERE a.attrelid = "
+            "pg_catalog.to_regclass($1) "
+            "AND x.grantee = $2 UNION ALL "
+            "SELECT format('GRANT USAGE ON SCHEMA %I TO %I', n.nspname, $3) FROM pg_catalog.pg_class c JOIN "
+            "pg_catalog.pg_namespace n "
+            "ON n.oid = c.relnamespace, pg_catalog.aclexplode(n.nspacl) x WHERE c.oid = pg_catalog.to_regclass($1) "
+            "AND x.grantee = $2 AND x.privilege_type = 'USAGE'",
+            {relation, of.role, role});
+        if (rows.empty())
+            throw Failure(Code::wrong_state, "the scope of the request is out of date",
+                          "\"" + relation + "\" is gone or not in the template any more.",
+                          "Deny it; the requester has to ask again.");
+        for (const auto& row : rows) pg::command(row.get<std::string>(0));
+    }
+}
+
+void connect_requester(const Request& request, const Template& of, const std::string& role) {
+    const std::string requester = pg::quote(request.requester_name);
+    if (!of.set_role) {
+        pg::command("GRANT " + pg::quote(role) + " TO " + requester + options("INHERIT TRUE, SET TRUE"));
+        return;
+    }
+    if (pg::memberships_carry_options()) {
+        pg::command("GRANT " + pg::quote(role) + " TO " + requester + options("INHERIT FALSE, SET TRUE"));
+        return;
+    }
+    const auto gate = gate_role(request.id);
+    make_role(gate, false);
+    pg::command("GRANT " + pg::quote(role) + " TO " + pg::quote(gate));
+    pg::command("GRANT " + pg::quote(gate) + " TO " + requester);
+}
+
+}  // namespace
+
+std::string grant_role(std::int64_t id) { return std::string(core::grant_role_prefix) + std::to_string(id); }
+std::string gate_role(std::int64_t id) { return std::string(core::gate_role_prefix) + std::to_string(id); }
+
+core::State activate(Request& request, const Template& of, const std::string& by) {
+    check_requester(request, of);
+    templates::check_closure(of);
+
+    const auto role = grant_role(request.id);
+    make_role(role, true);
+    pg::command("GRANT " + pg::quote(core::marker_role) + " TO " + pg::quote(role) +
+                options("INHERIT TRUE, SET FALSE"));
+    if (request.scope)
+        give_scope(*request.scope, of, role);
+    else
+        pg::command("GRANT " + pg::quote(of.role_name) + " TO " + pg::quote(role) + options("INHERIT TRUE, SET FALSE"));
+    connect_requester(request, of, role);
+
+    // The clock starts here: both clocks are read once the work is done.
+    const auto role_id = pg::find_role(role).value();
+    const auto wall = pg::wall_clock();
+    const Deadline ends{wall + request.duration, pg::boot_clock() + request.duration};
+    Slot* slot =
+        reserve_slot(static_cast<std::uint64_t>(request.id), role_id.oid, of.role.oid, request.requester.oid, ends);
+    pending::make_live(*slot);
+
+    request.activated_at = pg::Instant{wall};
+    request.ends_at = pg::Instant{ends.wall};
+    pg::execute(
+        "UPDATE jit_access.request SET activated_at = $2, ends_at = $3, ends_boot = $4, boot_id = $5, grant_role = $6 "
+        "WHERE id = $1",
+        {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id});
+    return request::advance(request, core::Event::activate, by, std::nullopt);
+}
+
+}  // namespace jit::provision

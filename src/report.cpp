@@ -1,0 +1,46 @@
+#include "jit_access/report.hpp"
+
+#include "jit_access/board.hpp"
+#include "jit_access/journal.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
+
+namespace jit::report {
+
+namespace {
+
+pg::Value number(std::uint64_t value) { return static_cast<std::int64_t>(value); }
+
+}  // namespace
+
+std::array<pg::Value, 12> status() {
+    std::uint64_t live = 0;
+    std::uint64_t over = 0;
+    for (const auto& slot : board->used_slots()) {
+        live += slot.state.load() == SlotState::live ? 1 : 0;
+        over += slot.state.load() == SlotState::over ? 1 : 0;
+    }
+    const auto& counters = board->counters;
+    const bool journal = journal::available();
+    const auto pid = board->worker_pid.load();
+    return {pid != 0 && pg::process_exists(pid) ? pg::Value(pid) : pg::Value(),
+            number(counters.worker_loops.load()),
+            number(live),
+            number(over),
+            static_cast<std::int32_t>(board->slot_count),
+            journal ? pg::Value(journal::node()) : pg::Value(),
+            journal ? number(journal::ring().capacity()) : pg::Value(),
+            journal ? number(journal::ring().head() - journal::ring().tail()) : pg::Value(),
+            number(counters.journal_waits.load()),
+            number(counters.journal_refusals.load()),
+            number(counters.late_refusals.load()),
+            number(counters.sessions_ended.load())};
+}
+
+bool confirmed(std::int64_t id) noexcept {
+    const Slot* slot = find_slot(static_cast<std::uint64_t>(id));
+    return slot != nullptr && slot->state.load() == SlotState::live &&
+           !is_past(*slot, pg::wall_clock(), pg::boot_clock());
+}
+
+}  // namespace jit::report

@@ -1,0 +1,246 @@
+#include "jit_access/request.hpp"
+
+#include <set>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/event.hpp"
+#include "jit_access/pending.hpp"
+#include "jit_access/pg/clock.hpp"
+
+namespace jit::request {
+
+using core::Code;
+using core::Event;
+using core::Failure;
+using core::State;
+using templates::Template;
+
+namespace {
+
+constexpr std::int64_t furthest_start = 90 * core::us_per_day;
+
+Failure invalid(const char* what, const std::string& detail, const std::string& hint = {}) {
+    return {Code::invalid_argument, std::string("invalid ") + what, detail, hint};
+}
+
+std::string named(std::int64_t id) { return "request " + std::to_string(id); }
+
+std::int64_t wanted_duration(const Draft& draft, const Template& of) {
+    if (!draft.duration && !of.default_duration)
+        throw invalid("duration", "It is NULL, and template \"" + of.name + "\" has no default.",
+                      "Say how long, for example '2h'.");
+    const auto wanted = draft.duration ? templates::duration(*draft.duration, "duration") : *of.default_duration;
+    if (wanted > of.max_duration)
+        throw Failure(Code::limit_exceeded, "the duration is over the maximum of template \"" + of.name + "\"",
+                      core::format_duration(wanted) + " was asked for; the maximum is " +
+                          core::format_duration(of.max_duration) + ".",
+                      "Ask for less; an approver can extend a grant up to the maximum.");
+    return wanted;
+}
+
+void check_start(const std::optional<pg::Instant>& starts_at, std::int64_t now) {
+    if (!starts_at) return;
+    if (starts_at->us <= now)
+        throw invalid("starts_at", "It is not in the future.", "Leave it out to start with the approval.");
+    // Also catches infinity, which is the largest number.
+    if (starts_at->us > now + furthest_start) throw invalid("starts_at", "It is more than 90 days ahead.");
+}
+
+// A narrowed request names relations of this database that the template's role has privileges on.
+void check_scope(const std::optional<pg::TextArray>& scope, const Template& of) {
+    if (!scope) return;
+    if (scope->empty()) throw invalid("scope", "It is empty.", "Leave it out to ask for the whole template.");
+    if (scope->size() > core::most_objects)
+        throw invalid("scope", "It names " + std::to_string(scope->size()) + " objects; at most 64 are possible.");
+    if (of.allow_schema_change)
+        throw invalid("scope", "A template that changes the schema cannot be narrowed to tables.");
+    std::set<std::string> seen;
+    for (const auto& name : *scope) {
+        if (!seen.insert(name).second) throw invalid("scope", "It names \"" + name.substr(0, 130) + "\" twice.");
+        const auto row = pg::query_row(
+            "SELECT c.oid IS NOT NULL, EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) x WHERE x.grantee = $2) OR "
+            "EXISTS "
+            "(SELECT FROM pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) x WHERE a.attrelid = c.oid AND "
+            "x.grantee = $2) "
+            "FROM (SELECT CASE WHEN $1 ~ '\\.' THEN pg_catalog.to_regclass($1) END AS oid) n "
+            "LEFT JOIN pg_catalog.pg_class c ON c.oid = n.oid",
+            {name, of.role});
+        if (!row->get<bool>(0))
+            throw invalid("scope", "There is no relation \"" + name.substr(0, 130) + "\".",
+                          "Write schema.table, quoted as in SQL.");
+        if (row->is_null(1) || !row->get<bool>(1))
+            throw Failure(
+                Code::privilege_refused, "template \"" + of.name + "\" does not cover \"" + name.substr(0, 130) + "\"",
+                "A scope can only narrow what the template's role holds itself.", "See jit_access.template_catalog.");
+    }
+}
+
+void check_requester(const people::Person& me, const Template& of) {
+    if (pg::is_superuser(me.role))
+        throw Failure(Code::not_permitted, "a superuser cannot ask for access",
+                      "He has every privilege already, and no deadline would bind him.", "Ask as an ordinary login.");
+    if (!people::may_request(me, of.id))
+        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not ask for template \"" + of.name + "\"",
+                      "Neither this login nor a role it belongs to is among the template's requesters.",
+                      "An administrator can add it with jit_alter_template.");
+    if (!pg::memberships_carry_options() && !of.set_role && !pg::inherits(me.role))
+        throw Failure(Code::not_permitted, "\"" + me.name + "\" cannot use template \"" + of.name + "\"",
+                      "The login has NOINHERIT, so on this server version it would not have the privileges.",
+                      "ALTER ROLE ... INHERIT, or use a template of mode set_role.");
+    const auto live = pg::query_row(
+        "SELECT count(*) FROM jit_access.request WHERE requester = $1 AND state IN "
+        "('pending', 'scheduled', 'active', 'suspended')",
+        {me.role});
+    if (live.value().get<std::int64_t>(0) >= 64)
+        throw Failure(Code::limit_exceeded, "too many open requests",
+                      "\"" + me.name + "\" has 64 requests that are not decided or not over.",
+                      "Withdraw some with jit_cancel or give them back with jit_revoke.");
+}
+
+constexpr const char* row_columns =
+    "SELECT id, template_id, template_version, requester, requester_name, scope, (extract(epoch FROM duration) * "
+    "1000000)::bigint, "
+    "starts_at, state::text, lapses_at, activated_at, ends_at, (extract(epoch FROM extended) * 1000000)::bigint FROM "
+    "jit_access.request ";
+
+Request from_row(const pg::Row& row) {
+    return {.id = row.get<std::int64_t>(0),
+            .template_id = row.get<std::int64_t>(1),
+            .template_version = row.get<std::int32_t>(2),
+            .requester = row.get<pg::RoleId>(3),
+            .requester_name = row.get<std::string>(4),
+            .scope = row.maybe<pg::TextArray>(5),
+            .duration = row.get<std::int64_t>(6),
+            .starts_at = row.maybe<pg::Instant>(7),
+            .state = core::state_from(row.get<std::string>(8)).value(),
+            .lapses_at = row.get<pg::Instant>(9),
+            .activated_at = row.maybe<pg::Instant>(10),
+            .ends_at = row.maybe<pg::Instant>(11),
+            .extended = row.get<std::int64_t>(12)};
+}
+
+}  // namespace
+
+void check_text(const std::optional<std::string>& text, const char* what) {
+    if (!text) return;
+    if (const auto fault = core::fault_in_text(*text)) throw invalid(what, *fault, "Write one line of plain text.");
+}
+
+std::int64_t ask(const Draft& draft) {
+    const auto me = people::asking();
+    const auto now = pg::wall_clock();
+    const Template of = templates::find(draft.template_name);
+    check_requester(me, of);
+    check_text(draft.reason, "reason");
+    check_text(draft.ticket, "ticket");
+    if (of.reason_required && !draft.reason)
+        throw invalid("reason", "Template \"" + of.name + "\" demands one.", "Say why, with reason => '...'.");
+    if (of.ticket_required && !draft.ticket)
+        throw invalid("ticket", "Template \"" + of.name + "\" demands one.", "Name it, with ticket => '...'.");
+    const auto duration = wanted_duration(draft, of);
+    check_start(draft.starts_at, now);
+    check_scope(draft.scope, of);
+
+    const auto row = pg::query_row(
+        "INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, reason, ticket, "
+        "scope, duration, "
+        "starts_at, state, requested_at, lapses_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::bigint * interval '1 "
+        "microsecond', $9, 'pending', "
+        "$10, $11) RETURNING id",
+        {of.id, of.version, me.role, me.name, pg::nullable(draft.reason), pg::nullable(draft.ticket),
+         pg::nullable(draft.scope), duration, pg::nullable(draft.starts_at), pg::Instant{now},
+         pg::Instant{now + of.time_to_decide}});
+    const auto id = row.value().get<std::int64_t>(0);
+    event::note("requested", id, me.name,
+                {{"template", of.name},
+                 {"duration", core::format_duration(duration)},
+                 {"reason", draft.reason},
+                 {"ticket", draft.ticket}});
+    return id;
+}
+
+Request lock(std::int64_t id) {
+    const std::string sql = std::string(row_columns) + "WHERE id = $1 FOR UPDATE";
+    const auto row = pg::query_row(sql.c_str(), {id});
+    if (!row)
+        throw Failure(Code::unknown_request, named(id) + " does not exist", {},
+                      "Look at jit_access.my_requests or jit_access.pending_requests.");
+    return from_row(*row);
+}
+
+State advance(Request& request, Event event, const std::string& by, const std::optional<std::string>& reason) {
+    const auto to = core::next(request.state, event);
+    if (!to)
+        throw Failure(Code::wrong_state, "cannot " + std::string(core::to_string(event)) + " " + named(request.id),
+                      "It is " + std::string(core::to_string(request.state)) + ".",
+                      core::is_terminal(request.state) ? "A request is decided once; ask again with jit_request." : "");
+    request.state = *to;
+    if (core::is_terminal(*to))
+        pg::execute(
+            "UPDATE jit_access.request SET state = $2::jit_access.state, closed_at = pg_catalog.clock_timestamp(), "
+            "closed_by = $3, "
+            "close_reason = $4, cleanup = CASE WHEN grant_role IS NULL THEN cleanup ELSE 'due' END WHERE id = $1",
+            {request.id, std::string(core::to_string(*to)), by, pg::nullable(reason)});
+    else
+        pg::execute("UPDATE jit_access.request SET state = $2::jit_access.state WHERE id = $1",
+                    {request.id, std::string(core::to_string(*to))});
+    event::note(core::to_past(event).data(), request.id, by, {{"reason", reason}});
+    return *to;
+}
+
+State cancel(std::int64_t id, const std::optional<std::string>& reason) {
+    const auto me = people::asking();
+    check_text(reason, "reason");
+    Request request = lock(id);
+    if (request.requester != me.role)
+        throw Failure(Code::not_permitted, "only the requester can cancel " + named(id),
+                      "It was asked for by somebody else.", "An approver can deny it with jit_deny.");
+    if (request.state == State::active || request.state == State::suspended)
+        throw Failure(Code::wrong_state, "cannot cancel " + named(id),
+                      "It is " + std::string(core::to_string(request.state)) + ".",
+                      "Give it back with jit_revoke(" + std::to_string(id) + ").");
+    return advance(request, Event::cancel, me.name, reason);
+}
+
+pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by,
+                   const std::optional<std::string>& reason) {
+    const auto me = people::asking();
+    check_text(reason, "reason");
+    if (!by) throw invalid("duration", "It is NULL.", "Say how much longer, for example '1h'.");
+    const auto more = templates::duration(*by, "duration");
+    Request request = lock(id);
+    const Template of = templates::find(request.template_id);
+    const bool holder = request.requester == me.role;
+    if (!holder && !people::may_decide(me, of.id))
+        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not extend " + named(id),
+                      "Only its holder and the approvers of template \"" + of.name + "\" may.");
+    if (request.state != State::active || request.ends_at->us <= pg::wall_clock())
+        throw Failure(Code::wrong_state, "cannot extend " + named(id),
+                      request.state == State::active ? "Its deadline has passed."
+                                                     : "It is " + std::string(core::to_string(request.state)) + ".",
+                      "Ask again with jit_request.");
+    if (holder && request.extended + more > of.holder_extension)
+        throw Failure(Code::limit_exceeded, "cannot extend " + named(id),
+                      "The holder himself may add " + core::format_duration(of.holder_extension) +
+                          " in all, and has added " + core::format_duration(request.extended) + ".",
+                      "Ask an approver to run jit_extend(" + std::to_string(id) + ", ...).");
+    const std::int64_t total = request.ends_at->us + more - request.activated_at->us;
+    if (total > of.max_duration)
+        throw Failure(Code::limit_exceeded, "cannot extend " + named(id),
+                      "It would last " + core::format_duration(total) + " in all; the maximum of template \"" +
+                          of.name + "\" is " + core::format_duration(of.max_duration) + ".",
+                      "Extend by less, or ask again when it has ended.");
+
+    const pg::Instant ends{request.ends_at->us + more};
+    const auto boot = pg::boot_clock() + (ends.us - pg::wall_clock());
+    pg::execute(
+        "UPDATE jit_access.request SET ends_at = $2, ends_boot = $3, extended = extended + $4::bigint * interval '1 "
+        "microsecond' WHERE id = $1",
+        {id, ends, boot, holder ? more : std::int64_t{0}});
+    pending::move_deadline(static_cast<std::uint64_t>(id), {ends.us, boot});
+    event::note("extended", id, me.name, {{"by", core::format_duration(more)}, {"reason", reason}});
+    return ends;
+}
+
+}  // namespace jit::request

@@ -1,0 +1,44 @@
+#include "jit_access/settings.hpp"
+
+#include "jit_access/pg/server.hpp"
+
+extern "C" {
+#include "utils/guc.h"
+}
+
+namespace jit::settings {
+
+char* database = nullptr;
+char* journal_directory = nullptr;
+int journal_size = 64;
+int journal_wait = 5000;
+int max_grants = 10000;
+int statement_limit = 8192;
+int worker_nap = 10;
+
+void define() {
+    DefineCustomStringVariable("jit_access.database", "Database that holds the extension, its tables and its worker.",
+                               nullptr, &database, "postgres", PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "jit_access.journal_directory", "Directory of the journal of uses.",
+        "Empty means jit_access inside the data directory. With replication, name an absolute path outside it.",
+        &journal_directory, "", PGC_POSTMASTER, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.journal_size", "Size of the journal.",
+                            "It has to hold the uses of the longest time the worker may be away.", &journal_size, 64, 1,
+                            16384, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.journal_wait",
+                            "How long a statement under a grant waits for room in the journal.",
+                            "Then it fails; it never runs unrecorded.", &journal_wait, 5000, 0, 600000, PGC_SIGHUP,
+                            GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.max_grants", "How many grants can be live at a time in the whole cluster.",
+                            nullptr, &max_grants, 10000, 1, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.statement_limit", "How many bytes of a statement the record keeps.",
+                            "The length of the whole statement is always kept.", &statement_limit, 8192, 64, 65536,
+                            PGC_SUSET, GUC_UNIT_BYTE, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.worker_nap", "How long the worker sleeps at most.",
+                            "Deadlines and new records wake it; this bounds how late it notices anything else.",
+                            &worker_nap, 10, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
+    MarkGUCPrefixReserved("jit_access");
+}
+
+}  // namespace jit::settings

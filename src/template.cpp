@@ -1,0 +1,341 @@
+#include "jit_access/template.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/event.hpp"
+#include "jit_access/pg/error.hpp"
+#include "jit_access/pg/grammar.hpp"
+#include "jit_access/pg/xact.hpp"
+
+namespace jit::templates {
+
+using core::Code;
+using core::Failure;
+using people::Person;
+using pg::RoleId;
+
+namespace {
+
+constexpr const char* columns =
+    "SELECT id, name, version, role, role_name, mode = 'set_role', allow_schema_change, privileges, approvals_needed, "
+    "(extract(epoch FROM default_duration) * 1000000)::bigint, (extract(epoch FROM max_duration) * 1000000)::bigint, "
+    "(extract(epoch FROM holder_extension) * 1000000)::bigint, (extract(epoch FROM time_to_decide) * 1000000)::bigint, "
+    "reason_required, ticket_required, role_made FROM jit_access.template ";
+
+Template from_row(const pg::Row& row) {
+    return {.id = row.get<std::int64_t>(0),
+            .name = row.get<std::string>(1),
+            .version = row.get<std::int32_t>(2),
+            .role = row.get<RoleId>(3),
+            .role_name = row.get<std::string>(4),
+            .set_role = row.get<bool>(5),
+            .allow_schema_change = row.get<bool>(6),
+            .privileges = row.get<pg::TextArray>(7),
+            .approvals_needed = row.get<std::int32_t>(8),
+            .default_duration = row.maybe<std::int64_t>(9),
+            .max_duration = row.get<std::int64_t>(10),
+            .holder_extension = row.get<std::int64_t>(11),
+            .time_to_decide = row.get<std::int64_t>(12),
+            .reason_required = row.get<bool>(13),
+            .ticket_required = row.get<bool>(14),
+            .role_made = row.get<bool>(15)};
+}
+
+Failure invalid(const char* what, const std::string& detail, const std::string& hint = {}) {
+    return {Code::invalid_argument, std::string("invalid ") + what, detail, hint};
+}
+
+const std::string& name_of(const Draft& draft) {
+    if (!draft.name) throw invalid("template name", "It is NULL.", "Give the template a name.");
+    if (const auto fault = core::fault_in_template_name(*draft.name)) throw invalid("template name", *fault);
+    return *draft.name;
+}
+
+bool set_role_mode(const std::string& mode) {
+    if (mode != "inherit" && mode != "set_role")
+        throw invalid("mode", "\"" + mode.substr(0, 40) + "\" is not a mode.", "The modes are inherit and set_role.");
+    return mode == "set_role";
+}
+
+void check_policy(const Template& policy) {
+    if (policy.approvals_needed < 1 || policy.approvals_needed > 10)
+        throw invalid("approvals_needed", "It is " + std::to_string(policy.approvals_needed) + ".",
+                      "Ask for 1 to 10 approvals.");
+    if (policy.default_duration && *policy.default_duration > policy.max_duration)
+        throw invalid("default_duration", core::format_duration(*policy.default_duration) +
+                                              " is more than the maximum, " +
+                                              core::format_duration(policy.max_duration) + ".");
+    if (policy.allow_schema_change && !policy.set_role)
+        throw invalid(
+            "allow_schema_change", "Only templates of mode set_role can change the schema.",
+            "What is created then belongs to the temporary role and can be reclaimed: use mode => 'set_role'.");
+}
+
+void check_description(const std::optional<std::string>& description) {
+    if (!description) return;
+    if (const auto fault = core::fault_in_text(*description)) throw invalid("description", *fault);
+}
+
+// The policy arguments on top of what stands.
+void apply(const Draft& draft, Template& policy) {
+    if (draft.max_duration) policy.max_duration = duration(*draft.max_duration, "max_duration");
+    if (draft.default_duration) policy.default_duration = duration(*draft.default_duration, "default_duration");
+    if (draft.holder_extension) policy.holder_extension = duration(*draft.holder_extension, "holder_extension");
+    if (draft.time_to_decide) policy.time_to_decide = duration(*draft.time_to_decide, "time_to_decide");
+    if (draft.approvals_needed) policy.approvals_needed = *draft.approvals_needed;
+    if (draft.reason_required) policy.reason_required = *draft.reason_required;
+    if (draft.ticket_required) policy.ticket_required = *draft.ticket_required;
+    check_description(draft.description);
+    check_policy(policy);
+}
+
+RoleId adopt_role(const std::string& name) {
+    const auto role = pg::find_role(name);
+    if (!role)
+        throw invalid("role", "There is no role \"" + name.substr(0, 100) + "\".", "Leave role out to have one made.");
+    if (name.starts_with(core::managed_role_prefix))
+        throw invalid("role", "\"" + name + "\" belongs to jit_access.",
+                      "Adopt a role of your own, or leave role out.");
+    const auto used =
+        pg::query_row("SELECT name FROM jit_access.template WHERE role = $1 AND dropped_at IS NULL", {*role});
+    if (used) throw invalid("role", "Template \"" + used->get<std::string>(0) + "\" uses \"" + name + "\" already.");
+    return *role;
+}
+
+RoleId make_role(const std::string& name) {
+    if (pg::find_role(name))
+        throw Failure(Code::duplicate_template, "role \"" + name + "\" exists already",
+                      "It is left from something else, so its privileges are not known.",
+                      "Drop the role, or adopt one with the argument role.");
+    pg::command("CREATE ROLE " + pg::quote(name) +
+                " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT");
+    return pg::find_role(name).value();
+}
+
+// Gives the role its privileges; the schemas named by ALL TABLES IN SCHEMA come back.
+std::vector<std::uint32_t> give(const pg::TextArray& items, const std::string& role) {
+    std::vector<std::uint32_t> schemas;
+    for (const auto& text : items) {
+        const auto item = pg::parse_privilege(text, role);
+        try {
+            pg::command(item.grant);
+        } catch (const pg::ServerError& error) {
+            throw Failure(
+                Code::privilege_refused, "cannot give the privilege \"" + text.substr(0, 200) + "\" to a template",
+                std::string("The server says: ") + error.what() + ".", "Mend the item or create what it names.");
+        }
+        schemas.insert(schemas.end(), item.schemas.begin(), item.schemas.end());
+    }
+    return schemas;
+}
+
+pg::TextArray oid_texts(const std::vector<std::uint32_t>& oids) {
+    pg::TextArray texts;
+    for (const auto oid : oids) texts.push_back(std::to_string(oid));
+    return texts;
+}
+
+void set_people(std::int64_t template_id, const char* part, const std::vector<Person>& people) {
+    pg::execute("DELETE FROM jit_access.template_person WHERE template_id = $1 AND part = $2",
+                {template_id, std::string(part)});
+    for (const auto& person : people)
+        pg::execute(
+            "INSERT INTO jit_access.template_person (template_id, part, role, role_name) VALUES ($1, $2, $3, $4)",
+            {template_id, std::string(part), person.role, person.name});
+}
+
+std::string join(const pg::TextArray& items) {
+    std::string text;
+    for (const auto& item : items) text += (text.empty() ? "" : "; ") + item;
+    return text;
+}
+
+bool has_live_grants(std::int64_t template_id) {
+    return pg::query_row(
+               "SELECT 1 FROM jit_access.request WHERE template_id = $1 AND (state IN ('active', 'suspended') OR "
+               "cleanup = 'due') LIMIT 1",
+               {template_id})
+        .has_value();
+}
+
+void refuse_live(const Template& of, const char* what) {
+    if (!has_live_grants(of.id)) return;
+    throw Failure(Code::live_grants, std::string("cannot ") + what + " template \"" + of.name + "\"",
+                  "Grants of it are live; they were approved for what it holds now.",
+                  "Revoke them (jit_access.active_grants), or wait for their end.");
+}
+
+// A role we made holds what the items say and nothing else.
+void take_everything(const Template& from) {
+    const auto owned = pg::query_row(
+        "SELECT 1 FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::regclass AND "
+        "refobjid = $1 AND deptype = 'o' LIMIT 1",
+        {from.role});
+    if (owned)
+        throw Failure(Code::privilege_refused, "role \"" + from.role_name + "\" owns objects",
+                      "Taking its privileges away would drop them.", "Give the objects to another role first.");
+    pg::command("DROP OWNED BY " + pg::quote(from.role_name) + " RESTRICT");
+    for (const RoleId of : pg::memberships(from.role))
+        if (const auto name = pg::role_name(of))
+            pg::command("REVOKE " + pg::quote(*name) + " FROM " + pg::quote(from.role_name));
+}
+
+// An adopted role had a life before us: only what the items gave is taken. What an item names may be gone meanwhile.
+void take_items(const Template& from) {
+    for (const auto& item : from.privileges) {
+        const auto fault =
+            pg::in_subtransaction([&] { pg::command("REVOKE " + item + "\n FROM " + pg::quote(from.role_name)); });
+        if (fault) pg::notice("\"" + item + "\" was not taken from role \"" + from.role_name + "\": " + *fault);
+    }
+}
+
+void take_privileges(const Template& from) {
+    if (from.role_made)
+        take_everything(from);
+    else
+        take_items(from);
+}
+
+}  // namespace
+
+std::int64_t duration(const core::IntervalParts& interval, const char* what) {
+    const auto result = core::reduce(interval);
+    if (result.fault)
+        throw invalid(what, core::explain(*result.fault),
+                      "Write hours, minutes or days, for example '2h' or '3 days'.");
+    return result.microseconds;
+}
+
+Template find(const std::optional<std::string>& name) {
+    if (!name) throw invalid("template name", "It is NULL.", "Name a template of jit_access.template_catalog.");
+    const std::string sql = std::string(columns) + "WHERE name = $1 AND dropped_at IS NULL FOR SHARE";
+    const auto row = pg::query_row(sql.c_str(), {*name});
+    if (!row)
+        throw Failure(Code::unknown_template, "template \"" + name->substr(0, 100) + "\" does not exist",
+                      "Names are matched exactly.", "An administrator defines templates with jit_create_template.");
+    return from_row(*row);
+}
+
+Template find(std::int64_t id) {
+    const std::string sql = std::string(columns) + "WHERE id = $1 FOR SHARE";
+    return from_row(pg::query_row(sql.c_str(), {id}).value());
+}
+
+std::string create(const Draft& draft) {
+    const auto me = people::asking();
+    people::require_admin(me);
+    const auto& name = name_of(draft);
+    if (pg::query_row("SELECT 1 FROM jit_access.template WHERE name = $1 AND dropped_at IS NULL", {name}))
+        throw Failure(Code::duplicate_template, "template \"" + name + "\" exists already", {},
+                      "Change it with jit_alter_template.");
+
+    Template made;
+    made.name = name;
+    made.set_role = set_role_mode(draft.mode.value_or("inherit"));
+    made.allow_schema_change = draft.allow_schema_change.value_or(false);
+    made.max_duration = 8 * 3600 * core::us_per_second;
+    made.time_to_decide = core::us_per_day;
+    apply(draft, made);
+    const auto requesters = people::named(draft.requesters.value_or(pg::TextArray{}), "requesters");
+    const auto approvers = people::named(draft.approvers.value_or(pg::TextArray{}), "approvers");
+    made.privileges = draft.privileges.value_or(pg::TextArray{});
+    if (made.privileges.empty() && !draft.role)
+        throw invalid("privileges", "A template without privileges gives nothing.",
+                      "List what it gives, or adopt a role that holds it with the argument role.");
+
+    made.role_name = draft.role.value_or(std::string(core::template_role_prefix) + name);
+    made.role = draft.role ? adopt_role(*draft.role) : make_role(made.role_name);
+    const auto schemas = give(made.privileges, made.role_name);
+    check_closure(made);
+
+    const auto row = pg::query_row(
+        "INSERT INTO jit_access.template (name, description, role, role_name, role_made, mode, allow_schema_change, "
+        "privileges, "
+        "schemas, approvals_needed, default_duration, max_duration, holder_extension, time_to_decide, reason_required, "
+        "ticket_required, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6::jit_access.mode, $7, $8, $9::oid[], "
+        "$10, "
+        "$11::bigint * interval '1 microsecond', $12::bigint * interval '1 microsecond', $13::bigint * interval '1 "
+        "microsecond', "
+        "$14::bigint * interval '1 microsecond', $15, $16, pg_catalog.clock_timestamp(), $17) RETURNING id",
+        {name, pg::nullable(draft.description), made.role, made.role_name, !draft.role.has_value(),
+         std::string(made.set_role ? "set_role" : "inherit"), made.allow_schema_change, made.privileges,
+         oid_texts(schemas), made.approvals_needed, pg::nullable(made.default_duration), made.max_duration,
+         made.holder_extension, made.time_to_decide, made.reason_required, made.ticket_required, me.name});
+    const auto id = row.value().get<std::int64_t>(0);
+    set_people(id, "requester", requesters);
+    set_people(id, "approver", approvers);
+    event::note("template created", std::nullopt, me.name,
+                {{"template", name}, {"role", made.role_name}, {"privileges", join(made.privileges)}});
+    return made.role_name;
+}
+
+std::int32_t alter(const Draft& draft) {
+    const auto me = people::asking();
+    people::require_admin(me);
+    Template changed = find(draft.name);
+    apply(draft, changed);
+
+    std::optional<pg::TextArray> schemas;
+    if (draft.privileges) {
+        refuse_live(changed, "change the privileges of");
+        take_privileges(changed);
+        changed.privileges = *draft.privileges;
+        schemas = oid_texts(give(changed.privileges, changed.role_name));
+        check_closure(changed);
+    }
+    if (draft.requesters) set_people(changed.id, "requester", people::named(*draft.requesters, "requesters"));
+    if (draft.approvers) set_people(changed.id, "approver", people::named(*draft.approvers, "approvers"));
+    const auto row = pg::query_row(
+        "UPDATE jit_access.template SET version = version + 1, description = coalesce($2, description), privileges = "
+        "$3, "
+        "schemas = coalesce($4::oid[], schemas), approvals_needed = $5, default_duration = $6::bigint * interval '1 "
+        "microsecond', "
+        "max_duration = $7::bigint * interval '1 microsecond', holder_extension = $8::bigint * interval '1 "
+        "microsecond', "
+        "time_to_decide = $9::bigint * interval '1 microsecond', reason_required = $10, ticket_required = $11 "
+        "WHERE id = $1 RETURNING version",
+        {changed.id, pg::nullable(draft.description), changed.privileges, pg::nullable(schemas),
+         changed.approvals_needed, pg::nullable(changed.default_duration), changed.max_duration,
+         changed.holder_extension, changed.time_to_decide, changed.reason_required, changed.ticket_required});
+    const auto version = row.value().get<std::int32_t>(0);
+    event::note(
+        "template changed", std::nullopt, me.name,
+        {{"template", changed.name}, {"version", std::to_string(version)}, {"privileges", join(changed.privileges)}});
+    return version;
+}
+
+void drop(const std::optional<std::string>& name) {
+    const auto me = people::asking();
+    people::require_admin(me);
+    const Template gone = find(name);
+    refuse_live(gone, "drop");
+    const auto open = pg::query(
+        "UPDATE jit_access.request SET state = 'lapsed', closed_at = pg_catalog.clock_timestamp(), closed_by = $2, "
+        "close_reason = 'template dropped' WHERE template_id = $1 AND state IN ('pending', 'scheduled') RETURNING id",
+        {gone.id, me.name});
+    for (const auto& row : open)
+        event::note("lapsed", row.get<std::int64_t>(0), me.name, {{"reason", "template dropped"}});
+    pg::execute("UPDATE jit_access.template SET dropped_at = pg_catalog.clock_timestamp() WHERE id = $1", {gone.id});
+    if (pg::role_name(gone.role) == gone.role_name) {
+        take_privileges(gone);
+        if (gone.role_made) pg::command("DROP ROLE " + pg::quote(gone.role_name));
+    }
+    event::note("template dropped", std::nullopt, me.name, {{"template", gone.name}});
+}
+
+void cover(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas) {
+    for (std::size_t i = 0; i < relations.size(); ++i) {
+        const auto rows = pg::query(
+            "SELECT privileges, role_name FROM jit_access.template WHERE dropped_at IS NULL AND $1 = ANY (schemas)",
+            {RoleId{schemas.at(i)}});
+        for (const auto& row : rows)
+            for (const auto& item : row.get<pg::TextArray>(0)) {
+                const auto& role = row.get<std::string>(1);
+                const auto parsed = pg::parse_privilege(item, role);
+                for (const auto schema : parsed.schemas)
+                    if (schema == schemas[i]) pg::command(pg::grant_on_table(item, role, relations[i]));
+            }
+    }
+}
+
+}  // namespace jit::templates

@@ -1,0 +1,115 @@
+// The closure check of a template: what its role reaches, and whether any of it is more than a grant may give.
+#include "jit_access/core/failure.hpp"
+#include "jit_access/template.hpp"
+
+namespace jit::templates {
+
+namespace {
+
+// Roles that amount to a superuser, to writing everything, or to this extension's own offices.
+constexpr const char* forbidden =
+    "('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_write_all_data', "
+    "'pg_create_subscription', 'jit_admin', 'jit_auditor', 'jit_marker')";
+
+constexpr const char* closure =
+    "WITH RECURSIVE closure (role) AS (SELECT $1::pg_catalog.oid UNION "
+    "SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN closure c ON m.member = c.role) ";
+
+std::string attributes() {
+    return std::string(closure) +
+           "SELECT a.rolname::text, CASE WHEN a.rolsuper THEN 'is a superuser' WHEN a.rolcreaterole THEN 'has "
+           "CREATEROLE' "
+           "WHEN a.rolcreatedb THEN 'has CREATEDB' WHEN a.rolreplication THEN 'has REPLICATION' "
+           "WHEN a.rolbypassrls THEN 'has BYPASSRLS' WHEN a.rolname IN " +
+           forbidden +
+           " THEN 'may not be given by a template' "
+           "WHEN a.rolname ~ '^jit_(grant|gate)_' THEN 'belongs to another grant' "
+           "WHEN a.oid = $1 AND a.rolcanlogin THEN 'can log in' END AS fault "
+           "FROM closure c JOIN pg_catalog.pg_authid a ON a.oid = c.role ORDER BY 2 NULLS LAST LIMIT 1";
+}
+
+std::string admin_options() {
+    return std::string(closure) +
+           "SELECT g.rolname::text, m.rolname::text FROM pg_catalog.pg_auth_members x JOIN closure c ON c.role = "
+           "x.member "
+           "JOIN pg_catalog.pg_authid g ON g.oid = x.roleid JOIN pg_catalog.pg_authid m ON m.oid = x.member "
+           "WHERE x.admin_option LIMIT 1";
+}
+
+std::string owned_objects() {
+    return std::string(closure) +
+           "SELECT a.rolname::text FROM closure c JOIN pg_catalog.pg_authid a ON a.oid = c.role WHERE EXISTS "
+           "(SELECT FROM pg_catalog.pg_shdepend d WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass "
+           "AND d.refobjid = c.role AND d.deptype = 'o') LIMIT 1";
+}
+
+// Entries of access lists, of this database and of shared objects, that name a role of the closure: one that may be
+// passed on, or one that makes objects.
+std::string access_lists() {
+    const auto from = [](const char* catalog, const char* acl, const char* name) {
+        return std::string("SELECT ") + name +
+               " AS object, x.privilege_type, x.is_grantable FROM depends d JOIN pg_catalog." + catalog +
+               " o ON o.oid = d.objid AND d.classid = 'pg_catalog." + catalog +
+               "'::pg_catalog.regclass, pg_catalog.aclexplode(o." + acl + ") x WHERE x.grantee = d.refobjid ";
+    };
+    return std::string(closure) +
+           ", depends AS MATERIALIZED (SELECT d.classid, d.objid, d.refobjid FROM closure c JOIN "
+           "pg_catalog.pg_shdepend d ON "
+           "d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = c.role AND d.deptype = 'a' AND "
+           "d.dbid IN "
+           "(0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))) "
+           ", entries AS (" +
+           from("pg_class", "relacl", "o.relname::text") + "UNION ALL " +
+           "SELECT o.attname::text, x.privilege_type, x.is_grantable FROM depends d JOIN pg_catalog.pg_attribute o ON "
+           "o.attrelid = d.objid AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.attacl IS NOT NULL, "
+           "pg_catalog.aclexplode(o.attacl) x WHERE x.grantee = d.refobjid UNION ALL " +
+           from("pg_namespace", "nspacl", "o.nspname::text") + "UNION ALL " +
+           from("pg_proc", "proacl", "o.proname::text") + "UNION ALL " +
+           from("pg_database", "datacl", "o.datname::text") + "UNION ALL " +
+           from("pg_type", "typacl", "o.typname::text") + "UNION ALL " +
+           from("pg_language", "lanacl", "o.lanname::text") + "UNION ALL " +
+           from("pg_foreign_server", "srvacl", "o.srvname::text") + "UNION ALL " +
+           from("pg_foreign_data_wrapper", "fdwacl", "o.fdwname::text") + "UNION ALL " +
+           from("pg_tablespace", "spcacl", "o.spcname::text") +
+           ") SELECT object, privilege_type, is_grantable FROM entries WHERE is_grantable OR "
+           "(NOT $2 AND privilege_type IN ('CREATE', 'TRIGGER')) ORDER BY is_grantable DESC LIMIT 1";
+}
+
+core::Failure refuse(const Template& of, const std::string& why, const std::string& hint) {
+    return {core::Code::privilege_refused, "template \"" + of.name + "\" reaches more than a template may give", why,
+            hint};
+}
+
+}  // namespace
+
+void check_closure(const Template& of) {
+    static const std::string attributes_sql = attributes();
+    static const std::string admin_sql = admin_options();
+    static const std::string owned_sql = owned_objects();
+    static const std::string lists_sql = access_lists();
+    const std::string hint = "Take it away from the role, or leave it out of the template.";
+
+    const auto role = pg::query_row(attributes_sql.c_str(), {of.role});
+    if (!role)
+        throw refuse(of, "Its role \"" + of.role_name + "\" does not exist any more.",
+                     "Drop the template and make it anew.");
+    if (!role->is_null(1))
+        throw refuse(of, "Role \"" + role->get<std::string>(0) + "\" " + role->get<std::string>(1) + ".", hint);
+    if (const auto row = pg::query_row(admin_sql.c_str(), {of.role}))
+        throw refuse(
+            of, "Role \"" + row->get<std::string>(1) + "\" has ADMIN OPTION on \"" + row->get<std::string>(0) + "\".",
+            hint);
+    if (!of.allow_schema_change)
+        if (const auto row = pg::query_row(owned_sql.c_str(), {of.role}))
+            throw refuse(
+                of, "Role \"" + row->get<std::string>(0) + "\" owns objects, and an owner can do everything with them.",
+                "Declare the template with allow_schema_change => true and mode => 'set_role', or use another role.");
+    const auto entry = pg::query_row(lists_sql.c_str(), {of.role, of.allow_schema_change});
+    if (!entry) return;
+    const auto what = entry->get<std::string>(1) + " on \"" + entry->get<std::string>(0) + "\"";
+    if (entry->get<bool>(2)) throw refuse(of, "It holds " + what + " with GRANT OPTION.", hint);
+    throw refuse(of, "It holds " + what + ", which makes objects that outlive a grant.",
+                 "Declare the template with allow_schema_change => true and mode => 'set_role'.");
+}
+
+}  // namespace jit::templates

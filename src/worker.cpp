@@ -1,0 +1,94 @@
+#include "jit_access/worker.hpp"
+
+#include <algorithm>
+
+#include "jit_access/board.hpp"
+#include "jit_access/expire.hpp"
+#include "jit_access/ingest.hpp"
+#include "jit_access/journal.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/error.hpp"
+#include "jit_access/pg/worker.hpp"
+#include "jit_access/pg/xact.hpp"
+#include "jit_access/settings.hpp"
+
+namespace jit::worker {
+
+namespace {
+
+// Records are gathered for so long before they are committed together.
+constexpr std::int64_t gather_us = 50'000;
+
+bool installed() {
+    bool exists = false;
+    const auto fault = pg::in_transaction_of_own([&] { exists = pg::extension_exists(); });
+    return !fault && exists;
+}
+
+// Everything the journal holds, batch by batch; false when a batch could not be committed.
+bool take_over_record() {
+    for (;;) {
+        ingest::Batch batch;
+        if (const auto fault = pg::in_transaction_of_own([&] { batch = ingest::take_over(); })) {
+            pg::log_line("could not write the record, will be retried: " + *fault);
+            return false;
+        }
+        if (batch.journal_moved) journal::mark_read(batch.position);
+        if (!batch.more) return true;
+        expire::stop_what_is_over();
+    }
+}
+
+void first_steps() {
+    expire::confirm_live_grants();
+    if (!take_over_record()) return;
+    const pg::Instant started{board->started_at};
+    if (const auto fault = pg::in_transaction_of_own([&] { ingest::close_interrupted(started); })) pg::log_line(*fault);
+}
+
+// How long to sleep: to the next deadline, the next thing the tables know of, or a nap.
+std::int64_t time_to_sleep(std::optional<pg::Instant> next_in_tables) {
+    const auto now = pg::wall_clock();
+    auto until = now + std::int64_t{settings::worker_nap} * 1'000'000;
+    if (const auto deadline = expire::next_deadline()) until = std::min(until, *deadline);
+    if (next_in_tables) until = std::min(until, next_in_tables->us);
+    return std::max<std::int64_t>(until - now, 0);
+}
+
+void sleep(std::optional<pg::Instant> next_in_tables) {
+    const auto wait = time_to_sleep(next_in_tables);
+    if (wait > gather_us) {
+        // Ask the writers to wake us, then look once more: what came in between is not missed.
+        board->worker_sleeps.store(1);
+        if (!journal::available() || journal::ring().head() == journal::ring().tail()) {
+            pg::worker_wait(wait);
+            board->worker_sleeps.store(0);
+            return;
+        }
+        board->worker_sleeps.store(0);
+    }
+    pg::worker_wait(std::min(wait, gather_us));
+}
+
+}  // namespace
+
+void run() {
+    board->worker_pid.store(pg::backend_pid());
+    board->worker_latch.store(pg::my_latch());
+    bool confirmed = false;
+    for (;;) {
+        board->counters.worker_loops.fetch_add(1, std::memory_order_relaxed);
+        expire::stop_what_is_over();
+        std::optional<pg::Instant> next;
+        if (!pg::is_standby() && installed()) {
+            if (!confirmed) first_steps();
+            confirmed = true;
+            next = expire::settle();
+            take_over_record();
+        }
+        sleep(next);
+    }
+}
+
+}  // namespace jit::worker
