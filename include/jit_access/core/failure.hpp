@@ -7,6 +7,7 @@
 #include "jit_access/core/zone.hpp"
 
 #include <array>
+#include <cstdint>
 #include <exception>
 #include <string>
 #include <string_view>
