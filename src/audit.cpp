@@ -1,5 +1,6 @@
 #include "jit_access/audit.hpp"
 
+#include <optional>
 #include <vector>
 
 #include "jit_access/core/failure.hpp"
@@ -33,8 +34,11 @@ struct Session {
 };
 
 const Session& session() {
-    static const Session facts{pg::database_name(), pg::client_address()};
-    return facts;
+    static std::optional<Session> facts;
+    static const Session unknown;
+    if (!facts && !pg::in_transaction()) return unknown;
+    if (!facts) facts.emplace(Session{pg::database_name(), pg::client_address()});
+    return *facts;
 }
 
 core::Use describe(const enforce::Standing& standing, const Statement& statement, const Session& facts) noexcept {

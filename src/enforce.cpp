@@ -22,6 +22,7 @@ using core::Failure;
 using pg::RoleId;
 
 Standing current;
+Standing lender;  // the owner of a view that was read last
 
 // Users found plain of late: referential checks and SECURITY DEFINER functions switch to and fro.
 std::array<std::uint64_t, 16> recently_plain{};
@@ -96,7 +97,7 @@ void add(Standing& standing, RoleId grant_role) {
 bool is_ours(RoleId role) {
     if (held_a_grant) return true;
     const auto name = pg::role_name(role);
-    if (!name || name->starts_with(core::managed_role_prefix)) return true;
+    if (name && name->starts_with(core::managed_role_prefix)) return true;
     return std::any_of(board->used_slots().begin(), board->used_slots().end(), [&](const Slot& slot) {
         return slot.role.load() == role.oid || slot.template_role.load() == role.oid;
     });
@@ -114,17 +115,25 @@ void look_at_chosen_role(Standing& standing, RoleId user, RoleId marker) {
         if (is_grant_role(role, marker) && pg::is_member(role, user)) add(standing, role);
 }
 
-Standing resolve(RoleId user) {
+void look_at_memberships(Standing& standing, RoleId user, RoleId marker) {
+    if (!pg::is_member(user, marker)) return;
+    for (const RoleId role : closure(user))
+        if (is_grant_role(role, marker) && pg::uses_privileges_of(user, role)) add(standing, role);
+}
+
+Standing resolve(RoleId user, bool is_current) {
     Standing result;
-    result.who = pg::who();
     const auto marker = pg::find_role(core::marker_role);
     if (!marker || pg::is_superuser(user)) return result;
-
-    if (pg::is_member(user, *marker))
-        for (const RoleId role : closure(user))
-            if (is_grant_role(role, *marker) && pg::uses_privileges_of(user, role)) add(result, role);
-    look_at_chosen_role(result, user, *marker);
+    look_at_memberships(result, user, *marker);
+    if (is_current) look_at_chosen_role(result, user, *marker);
     return result;
+}
+
+void name_people(Standing& standing, RoleId user) {
+    held_a_grant = true;
+    copy_name(standing.login, pg::role_name(pg::session_user()));
+    copy_name(standing.role, pg::role_name(user));
 }
 
 bool holds_nothing(const Standing& standing) noexcept {
@@ -170,17 +179,34 @@ const Standing* standing() {
         return nullptr;
     }
     const RoleId user = pg::current_user();
-    Standing found = resolve(user);
+    Standing found = resolve(user, true);
     if (holds_nothing(found)) {
         plain = who;
         recently_plain[next_recent++ % recently_plain.size()] = who;
         return nullptr;
     }
-    held_a_grant = true;
-    copy_name(found.login, pg::role_name(pg::session_user()));
-    copy_name(found.role, pg::role_name(user));
+    name_people(found, user);
+    found.who = who;
     current = found;
     return &current;
+}
+
+const Standing* known_standing() noexcept { return current.who == pg::who() ? &current : nullptr; }
+
+const Standing* standing_of_owner(RoleId owner) {
+    // An owner is not who() anybody is: no session has the role 0.
+    const auto key = std::uint64_t{owner.oid} << 32;
+    if (lender.who == key) return &lender;
+    if (std::find(recently_plain.begin(), recently_plain.end(), key) != recently_plain.end()) return nullptr;
+    Standing found = resolve(owner, false);
+    if (holds_nothing(found)) {
+        recently_plain[next_recent++ % recently_plain.size()] = key;
+        return nullptr;
+    }
+    name_people(found, owner);
+    found.who = key;
+    lender = found;
+    return &lender;
 }
 
 Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) noexcept {
@@ -265,6 +291,7 @@ void invalidate() noexcept {
     plain = 0;
     recently_plain.fill(0);
     current.who = 0;
+    lender.who = 0;
 }
 
 void leave() noexcept {

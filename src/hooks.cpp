@@ -135,26 +135,54 @@ void run_recorded(const void* key, Body&& body) {
 
 // ---- the executor ---------------------------------------------------------------------------------------------------
 
+// A view is read with the privileges of its owner: when he holds a grant, it is his grant that is used.
+const enforce::Standing* lender_of(const QueryDesc* query) {
+    const enforce::Standing* lender = nullptr;
+    pg::for_each_checked_relation(query->plannedstmt, [&](Oid, AclMode, Oid owner) {
+        if (lender == nullptr && OidIsValid(owner) && owner != GetUserId())
+            lender = enforce::standing_of_owner({owner});
+    });
+    return lender;
+}
+
+bool may_borrow(const QueryDesc* query) noexcept {
+    if (board->slots_in_use.load(std::memory_order_relaxed) == 0) return false;
+    bool found = false;
+    pg::for_each_checked_relation(query->plannedstmt, [&](Oid, AclMode, Oid owner) { found |= OidIsValid(owner); });
+    return found;
+}
+
+// The grant a statement is under, the user's own or that of the owner of a view. A second one may only add a refusal.
+use::Check check(const QueryDesc* query) {
+    auto check = use::check();
+    if (check.under_grant() && !check.allowed()) return check;
+    if (may_borrow(query)) {
+        const auto borrowed = use::check(lender_of(query));
+        if (borrowed.under_grant() && (!check.under_grant() || !borrowed.allowed())) return borrowed;
+    }
+    return check;
+}
+
 // True: allowed and on the record. False: not under a grant.
 bool admit(const QueryDesc* query) {
-    const auto check = use::check();
-    if (!check.under_grant()) return false;
-    if (!check.allowed()) use::refuse(check, describe(query));
-    use::record(check, describe(query));
+    const auto found = check(query);
+    if (!found.under_grant()) return false;
+    if (!found.allowed()) use::refuse(found, describe(query));
+    use::record(found, describe(query));
     return true;
 }
 
 bool readmit(const QueryDesc* query) {
-    const auto check = use::check();
-    if (!check.under_grant()) return false;
-    if (!check.allowed()) use::refuse(check, describe(query));
-    use::go_on(check);
+    const auto found = check(query);
+    if (!found.under_grant()) return false;
+    if (!found.allowed()) use::refuse(found, describe(query));
+    use::go_on(found);
     return true;
 }
 
 void executor_start(QueryDesc* query, int flags) {
     const auto start = next_start != nullptr ? next_start : standard_ExecutorStart;
-    if (likely(enforce::is_plain()) || (flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || !can_look() ||
+    if (likely(enforce::is_plain() && !may_borrow(query)) || (flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || !can_look() ||
         !pg::guarded([query] { return admit(query); })) {
         start(query, flags);
         return;
@@ -165,7 +193,8 @@ void executor_start(QueryDesc* query, int flags) {
 
 void executor_run(JIT_RUN_PARAMETERS) {
     const auto run = next_run != nullptr ? next_run : standard_ExecutorRun;
-    if (likely(enforce::is_plain()) || !can_look() || !pg::guarded([query] { return readmit(query); })) {
+    if (likely(enforce::is_plain() && !audit::anything_open()) || !can_look() ||
+        !pg::guarded([query] { return readmit(query); })) {
         run(JIT_RUN_ARGUMENTS);
         return;
     }
@@ -212,8 +241,10 @@ bool leads_out(const Node* command) {
     }
 }
 
+// In a failed transaction, where only leaving it is possible, what was known before is used.
 bool admit(const PlannedStmt* command, const char* source) {
-    const auto check = use::check();
+    if (IsParallelWorker()) return false;
+    const auto check = use::check(IsTransactionState() ? enforce::standing() : enforce::known_standing());
     if (!check.under_grant()) return false;
     if (check.allowed()) {
         use::record(check, describe(command, source));
@@ -230,11 +261,7 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
     const auto run = [&] {
         process(command, source, read_only_tree, context, params, environment, receiver, completion);
     };
-    if (!can_look()) {
-        run();
-        return;
-    }
-    pg::guarded([&] { guard::check_command(command->utilityStmt); });
+    if (can_look()) pg::guarded([&] { guard::check_command(command->utilityStmt); });
     if (likely(enforce::is_plain()) || context == PROCESS_UTILITY_SUBCOMMAND ||
         !pg::guarded([&] { return admit(command, source); })) {
         run();

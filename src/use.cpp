@@ -15,8 +15,10 @@ std::array<char, 5> sqlstate_of(core::Code code) noexcept {
 
 }  // namespace
 
-Check check() {
-    Check result{.standing = enforce::standing()};
+Check check() { return check(enforce::standing()); }
+
+Check check(const enforce::Standing* standing) {
+    Check result{.standing = standing};
     if (!result.under_grant()) return result;
     result.wall = pg::wall_clock();
     result.boot = pg::boot_clock();

@@ -37,6 +37,10 @@ struct Standing {
 
 // Where the current user stands; null when he is plain. Needs a transaction; may throw.
 [[nodiscard]] const Standing* standing();
+// The same, as far as it is known without looking anything up: for a transaction that has failed.
+[[nodiscard]] const Standing* known_standing() noexcept;
+// Where somebody else stands with whose privileges a statement is checked: the owner of a view it reads.
+[[nodiscard]] const Standing* standing_of_owner(pg::RoleId owner);
 
 enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_many };
 

@@ -18,6 +18,7 @@ struct Check {
 
 // Needs a transaction; may throw.
 [[nodiscard]] Check check();
+[[nodiscard]] Check check(const enforce::Standing* standing);
 
 // The statement is allowed: binds the session to the deadline and puts the intent on the record. Throws when it cannot
 // be recorded; then it must not run.

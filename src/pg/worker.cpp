@@ -35,7 +35,7 @@ constexpr Pin pins[] = {
     {"default_transaction_deferrable", "off"},
     {"statement_timeout", "0"},
     {"idle_in_transaction_session_timeout", "0"},
-    {"lock_timeout", "1s"},
+    {"lock_timeout", "200ms"},
     {"row_security", "on"},
     {"session_replication_role", "origin"},
     {"TimeZone", "UTC"},
