@@ -10,6 +10,12 @@ AS 'MODULE_PATHNAME', 'jit_deny';
 COMMENT ON FUNCTION pg_catalog.jit_deny IS
     'says no to a request, which decides it. Returns the state. Errors: JA001, JA003, JA004, JA005, JA006.';
 
+CREATE FUNCTION pg_catalog.jit_resume(id numeric, reason text DEFAULT NULL)
+RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_resume';
+COMMENT ON FUNCTION pg_catalog.jit_resume IS
+    'lifts the suspension of a grant, with the deadline it had: by an approver of the template who is not the holder. Returns the state. Errors: JA001, JA003, JA004, JA005, JA006, JA008.';
+
 CREATE FUNCTION pg_catalog.jit_revoke(id numeric, reason text DEFAULT NULL)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_revoke';

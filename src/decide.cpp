@@ -1,5 +1,6 @@
 #include "jit_access/decide.hpp"
 
+#include "jit_access/confirm.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/pending.hpp"
@@ -19,7 +20,7 @@ namespace {
 
 std::string named(std::int64_t id) { return "request " + std::to_string(id); }
 
-// Whoever decides is an approver, is not the requester, and decides something that is still open.
+// Whoever decides is an approver and is not the requester.
 void check_decider(const people::Person& me, const Request& about, const Template& of) {
     if (about.requester == me.role)
         throw Failure(Code::own_request, "nobody decides about his own request", named(about.id) + " is yours.",
@@ -29,6 +30,9 @@ void check_decider(const people::Person& me, const Request& about, const Templat
                       "Neither this login nor a role it belongs to is among the approvers of template \"" + of.name +
                           "\"; being a superuser does not count.",
                       "An administrator can add it with jit_alter_template.");
+}
+
+void check_open(const Request& about) {
     if (about.state != State::pending)
         throw Failure(Code::wrong_state, named(about.id) + " cannot be decided any more",
                       "It is " + std::string(core::to_string(about.state)) + ".",
@@ -60,6 +64,7 @@ State approve(std::int64_t id, const std::optional<std::string>& comment,
     Request about = request::lock(id);
     const Template of = templates::find(about.template_id);
     check_decider(me, about, of);
+    check_open(about);
     if (about.template_version != of.version)
         throw Failure(Code::wrong_state, named(id) + " is out of date",
                       "Template \"" + of.name + "\" has changed since it was asked for.",
@@ -95,8 +100,21 @@ State deny(std::int64_t id, const std::optional<std::string>& reason) {
     Request about = request::lock(id);
     const Template of = templates::find(about.template_id);
     check_decider(me, about, of);
+    check_open(about);
     note_decision(me, about, "deny", reason, std::nullopt);
     return request::advance(about, Event::deny, me.name, reason);
+}
+
+State resume(std::int64_t id, const std::optional<std::string>& reason) {
+    const auto me = people::asking();
+    request::check_text(reason, "reason");
+    Request about = request::lock(id);
+    const Template of = templates::find(about.template_id);
+    check_decider(me, about, of);
+    templates::check_closure(of);
+    const State state = request::advance(about, Event::resume, me.name, reason);
+    confirm::resume(id);
+    return state;
 }
 
 State revoke(std::int64_t id, const std::optional<std::string>& reason) {

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "jit_access/board.hpp"
+#include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/decide.hpp"
 #include "jit_access/ingest.hpp"
@@ -12,6 +13,7 @@
 #include "jit_access/pg/event_trigger.hpp"
 #include "jit_access/pg/table_result.hpp"
 #include "jit_access/pg/worker.hpp"
+#include "jit_access/reclaim.hpp"
 #include "jit_access/report.hpp"
 #include "jit_access/request.hpp"
 #include "jit_access/settings.hpp"
@@ -67,6 +69,7 @@ PG_FUNCTION_INFO_V1(jit_cancel);
 PG_FUNCTION_INFO_V1(jit_extend);
 PG_FUNCTION_INFO_V1(jit_approve);
 PG_FUNCTION_INFO_V1(jit_deny);
+PG_FUNCTION_INFO_V1(jit_resume);
 PG_FUNCTION_INFO_V1(jit_revoke);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_journal);
@@ -163,6 +166,10 @@ Datum jit_deny(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [](const Args& args) { return state(jit::decide::deny(args.id(0), args.text(1))); });
 }
 
+Datum jit_resume(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) { return state(jit::decide::resume(args.id(0), args.text(1))); });
+}
+
 Datum jit_revoke(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [](const Args& args) { return state(jit::decide::revoke(args.id(0), args.text(1))); });
 }
@@ -211,6 +218,18 @@ void jit_worker_main(Datum) {
     jit::pg::guarded([] {
         jit::pg::become_worker(jit::settings::database);
         jit::worker::run();
+    });
+}
+
+void jit_reclaimer_main(Datum);
+
+void jit_reclaimer_main(Datum) {
+    jit::pg::guarded([] {
+        const auto order = jit::pg::become_reclaimer();
+        jit::chores::try_to("reclaim what a grant left in this database", [&] {
+            if (const auto name = jit::pg::role_name(order.role)) jit::reclaim::hand_over(order.role, *name, order.to);
+        });
+        jit::wake_worker();
     });
 }
 

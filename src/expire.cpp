@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jit_access/board.hpp"
+#include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/decide.hpp"
 #include "jit_access/event.hpp"
@@ -18,64 +19,22 @@ namespace jit::expire {
 
 namespace {
 
+using chores::alone;
+using chores::ids;
 using core::Event;
 using core::State;
-
-const std::string worker = "jit_access";
-
-std::vector<std::int64_t> ids(const char* sql, std::initializer_list<pg::Argument> args = {}) {
-    std::vector<std::int64_t> found;
-    const auto fault = pg::in_transaction_of_own([&] {
-        for (const auto& row : pg::query(sql, args)) found.push_back(row.get<std::int64_t>(0));
-    });
-    if (fault) {
-        pg::log_line(*fault);
-        found.clear();
-    }
-    return found;
-}
-
-// One grant, one transaction. Commits here wait for nobody: access ends when it ends.
-std::optional<std::string> alone(const std::function<void()>& body) {
-    return pg::in_transaction_of_own([&] {
-        pg::commit_locally();
-        body();
-    });
-}
 
 void finish_request(std::int64_t id, Event event, std::optional<State> only_from, const std::string& reason) {
     const auto fault = alone([&] {
         auto request = request::lock(id);
         if (only_from && request.state != *only_from) return;
         if (!core::next(request.state, event)) return;
-        request::advance(request, event, worker, reason);
+        request::advance(request, event, chores::actor, reason);
         pending::finish(static_cast<std::uint64_t>(id));
     });
     if (fault)
         pg::log_line("could not " + std::string(core::to_string(event)) + " request " + std::to_string(id) + ": " +
                      *fault);
-}
-
-void confirm(std::int64_t id) {
-    const auto row = pg::query_row(
-        "SELECT r.grant_role, t.role, r.requester, r.ends_at, r.ends_boot, r.boot_id, a.rolname = 'jit_grant_' || r.id "
-        "FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id LEFT JOIN pg_catalog.pg_authid a "
-        "ON a.oid = r.grant_role "
-        "WHERE r.id = $1 AND r.state = 'active' FOR UPDATE OF r",
-        {id});
-    if (!row || find_slot(static_cast<std::uint64_t>(id)) != nullptr) return;
-    if (row->is_null(6) || !row->get<bool>(6)) {
-        auto request = request::lock(id);
-        request::advance(request, Event::revoke, worker, "its temporary role was dropped or renamed");
-        return;
-    }
-    const auto wall = row->get<pg::Instant>(3).us;
-    // On the same boot the boot clock has gone on counting; on another one only the wall clock knows.
-    const bool same_boot = !row->is_null(5) && !pg::boot_id().empty() && row->get<std::string>(5) == pg::boot_id();
-    const auto boot = same_boot ? row->get<std::int64_t>(4) : pg::boot_clock() + (wall - pg::wall_clock());
-    Slot* slot = reserve_slot(static_cast<std::uint64_t>(id), row->get<pg::RoleId>(0).oid, row->get<pg::RoleId>(1).oid,
-                              row->get<pg::RoleId>(2).oid, {wall, boot});
-    pending::make_live(*slot);
 }
 
 void end_past_grants() {
@@ -99,7 +58,7 @@ void start_scheduled() {
             const auto of = templates::find(request.template_id);
             if (request.template_version != of.version)
                 throw core::Failure(core::Code::wrong_state, "the template has changed since the request");
-            provision::activate(request, of, worker);
+            provision::activate(request, of, chores::actor);
         });
         if (fault) finish_request(id, Event::lapse, State::scheduled, "could not be activated: " + *fault);
     }
@@ -115,7 +74,8 @@ void clean_up_ended() {
     for (const auto id :
          ids("SELECT id FROM jit_access.request WHERE cleanup = 'due' AND (cleanup_next IS NULL OR cleanup_next <= $1)",
              {pg::Instant{pg::wall_clock()}})) {
-        const auto fault = alone([&] { reclaim::clean_up(id); });
+        auto fault = alone([&] { reclaim::take_memberships(id); });
+        if (!fault) fault = alone([&] { reclaim::clean_up(id); });
         if (!fault) {
             retire_slot(static_cast<std::uint64_t>(id));
             continue;
@@ -144,13 +104,6 @@ bool relies_on(const SessionSlot& session, std::uint64_t id) noexcept {
 
 }  // namespace
 
-void confirm_live_grants() {
-    for (const auto id : ids("SELECT id FROM jit_access.request WHERE state = 'active' ORDER BY id")) {
-        const auto fault = alone([&] { confirm(id); });
-        if (fault) pg::log_line("could not confirm grant " + std::to_string(id) + ", it stays refused: " + *fault);
-    }
-}
-
 void stop_what_is_over() noexcept {
     const auto wall = pg::wall_clock();
     const auto boot = pg::boot_clock();
@@ -173,7 +126,7 @@ std::optional<pg::Instant> settle() {
     start_scheduled();
     clean_up_ended();
     std::optional<pg::Instant> next;
-    const auto fault = pg::in_transaction_of_own([&] {
+    const auto fault = alone([&] {
         next = pg::query_row(
                    "SELECT min(CASE state WHEN 'pending' THEN lapses_at WHEN 'scheduled' THEN starts_at END) FROM "
                    "jit_access.request WHERE state IN ('pending', 'scheduled')")

@@ -1,6 +1,7 @@
 #include "jit_access/hooks.hpp"
 
 #include <new>
+#include <unistd.h>
 
 #include "jit_access/guard.hpp"
 #include "jit_access/journal.hpp"
@@ -11,6 +12,7 @@
 
 extern "C" {
 #include "access/parallel.h"
+#include "access/xlog.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
@@ -303,6 +305,7 @@ void set_up_shared_memory() {
         memset(memory, 0, board_bytes());
         board = new (memory) Board;
         board->started_at = GetCurrentTimestamp();
+        board->follows_primary = access(STANDBY_SIGNAL_FILE, F_OK) == 0;
         board->slot_count = static_cast<std::uint32_t>(settings::max_grants);
         board->session_count = pg::session_limit();
     }

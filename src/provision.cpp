@@ -2,7 +2,7 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
-#include "jit_access/event.hpp"
+#include "jit_access/journal.hpp"
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
@@ -121,9 +121,11 @@ core::State activate(Request& request, const Template& of, const std::string& by
     request.activated_at = pg::Instant{wall};
     request.ends_at = pg::Instant{ends.wall};
     pg::execute(
-        "UPDATE jit_access.request SET activated_at = $2, ends_at = $3, ends_boot = $4, boot_id = $5, grant_role = $6 "
+        "UPDATE jit_access.request SET activated_at = $2, ends_at = $3, ends_boot = $4, boot_id = $5, grant_role = $6, "
+        "node = $7::uuid "
         "WHERE id = $1",
-        {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id});
+        {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id,
+         journal::available() ? journal::node() : std::string("00000000-0000-0000-0000-000000000000")});
     return request::advance(request, core::Event::activate, by, std::nullopt);
 }
 

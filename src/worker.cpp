@@ -1,8 +1,14 @@
 #include "jit_access/worker.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "jit_access/board.hpp"
+#include "jit_access/chores.hpp"
+#include "jit_access/confirm.hpp"
+#include "jit_access/core/duration.hpp"
+#include "jit_access/drift.hpp"
+#include "jit_access/event.hpp"
 #include "jit_access/expire.hpp"
 #include "jit_access/ingest.hpp"
 #include "jit_access/journal.hpp"
@@ -41,16 +47,44 @@ bool take_over_record() {
 }
 
 void first_steps() {
-    expire::confirm_live_grants();
+    confirm::after_start();
     if (!take_over_record()) return;
     const pg::Instant started{board->started_at};
     if (const auto fault = pg::in_transaction_of_own([&] { ingest::close_interrupted(started); })) pg::log_line(*fault);
 }
 
+// The wall clock against the boot clock, which nobody can set: a difference that changes is a jump, and goes on record.
+class ClockWatch {
+public:
+    void look() {
+        const auto offset = pg::wall_clock() - pg::boot_clock();
+        const auto jump = offset - std::exchange(offset_, offset);
+        if (jump > -tolerance && jump < tolerance) return;
+        chores::try_to("record a clock jump", [&] {
+            event::note("clock jumped", std::nullopt, chores::actor, {{"by", core::format_duration(jump)}});
+        });
+    }
+
+private:
+    static constexpr std::int64_t tolerance = 1'000'000;
+    std::int64_t offset_ = pg::wall_clock() - pg::boot_clock();
+};
+
+// Roles are compared with the tables once a nap, not with every record that wakes the worker.
+bool drift_due() {
+    static std::int64_t last = 0;
+    const auto now = pg::boot_clock();
+    if (last != 0 && now - last < std::int64_t{settings::worker_nap} * 1'000'000) return false;
+    last = now;
+    return true;
+}
+
 // How long to sleep: to the next deadline, the next thing the tables know of, or a nap.
 std::int64_t time_to_sleep(std::optional<pg::Instant> next_in_tables) {
     const auto now = pg::wall_clock();
-    auto until = now + std::int64_t{settings::worker_nap} * 1'000'000;
+    // A standby is told nothing, so it looks often.
+    const auto nap = pg::is_standby() ? 1 : settings::worker_nap;
+    auto until = now + std::int64_t{nap} * 1'000'000;
     if (const auto deadline = expire::next_deadline()) until = std::min(until, *deadline);
     if (next_in_tables) until = std::min(until, next_in_tables->us);
     return std::max<std::int64_t>(until - now, 0);
@@ -77,15 +111,22 @@ void run() {
     board->worker_pid.store(pg::backend_pid());
     board->worker_latch.store(pg::my_latch());
     bool confirmed = false;
+    ClockWatch clock_watch;
     for (;;) {
         board->counters.worker_loops.fetch_add(1, std::memory_order_relaxed);
         expire::stop_what_is_over();
         std::optional<pg::Instant> next;
-        if (!pg::is_standby() && installed()) {
-            if (!confirmed) first_steps();
-            confirmed = true;
-            next = expire::settle();
-            take_over_record();
+        if (installed()) {
+            if (pg::is_standby()) {
+                if (board->follows_primary) confirm::follow_primary();
+            } else {
+                if (!confirmed) first_steps();
+                confirmed = true;
+                clock_watch.look();
+                next = expire::settle();
+                if (drift_due()) drift::sweep();
+                take_over_record();
+            }
         }
         sleep(next);
     }

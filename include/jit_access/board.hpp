@@ -57,6 +57,7 @@ struct Board {
     std::atomic<std::uint32_t> slots_in_use;               // high-water mark
     std::atomic<std::uint32_t> slot_cursor;  // where the next search begins: slots are reused oldest first
     std::int64_t started_at;                 // when this shared memory was made, wall clock
+    bool follows_primary;                    // it was started as a standby; a restored backup in recovery was not
     std::uint32_t slot_count;
     std::uint32_t session_count;
 

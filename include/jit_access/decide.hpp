@@ -8,6 +8,7 @@ namespace jit::decide {
 core::State approve(std::int64_t id, const std::optional<std::string>& comment,
                     const std::optional<core::IntervalParts>& shorter);
 core::State deny(std::int64_t id, const std::optional<std::string>& reason);
+core::State resume(std::int64_t id, const std::optional<std::string>& reason);
 core::State revoke(std::int64_t id, const std::optional<std::string>& reason);
 
 }  // namespace jit::decide

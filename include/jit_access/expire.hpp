@@ -1,5 +1,5 @@
-// The ends: grants reach their deadline, requests lapse, scheduled grants start, and after a restart live grants are
-// confirmed anew. Everything here runs in the worker, one transaction per grant, so that one failure delays no other.
+// The ends: grants reach their deadline, requests lapse, scheduled grants start. Everything here runs in the worker,
+// one transaction per grant, so that one failure delays no other.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,6 @@
 #include "jit_access/pg/sql.hpp"
 
 namespace jit::expire {
-
-// After shared memory was made: puts grants that the tables call active back on the board.
-void confirm_live_grants();
 
 // Marks on the board what is past its deadline and stops the sessions that rely on it. Needs no transaction.
 void stop_what_is_over() noexcept;

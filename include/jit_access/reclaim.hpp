@@ -3,10 +3,25 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+
+#include "jit_access/pg/role.hpp"
 
 namespace jit::reclaim {
 
-// One attempt, in a transaction of the worker. "Already gone" is success. Throws what went wrong.
+// Two steps, each an attempt in a transaction of its own, so that what hinders the second does not undo the first.
+// "Already gone" is success. They throw what went wrong.
+void take_memberships(std::int64_t id);
 void clean_up(std::int64_t id);
+
+// In any database: plain data the role owns there goes to another role, its entries in access lists go away. Throws
+// when it owns code.
+void hand_over(pg::RoleId role, const std::string& name, const std::string& to);
+
+// Takes one membership away, whoever granted it; throws when it is still there afterwards.
+void revoke_membership(const std::string& role, const std::string& member);
+
+// Removes a temporary role that no request claims: its memberships, and the role, unless it owns something.
+void remove_role(pg::RoleId role, const std::string& name);
 
 }  // namespace jit::reclaim

@@ -62,13 +62,57 @@ void register_worker(const char* main) {
     RegisterBackgroundWorker(&worker);
 }
 
-void become_worker(const char* database) {
+namespace {
+
+void take_signals() {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     pqsignal(SIGTERM, die);
     BackgroundWorkerUnblockSignals();
-    BackgroundWorkerInitializeConnection(database, nullptr, 0);
+}
+
+void settle_in(const char* name) {
     for (const auto& pin : pins) SetConfigOption(pin.setting, pin.value, PGC_SUSET, PGC_S_SESSION);
-    pgstat_report_appname("jit_access worker");
+    pgstat_report_appname(name);
+}
+
+// How a reclaimer is told what to do; fits in bgw_extra.
+struct ReclaimOrder {
+    Oid database;
+    Oid role;
+    char to[NAMEDATALEN];
+};
+static_assert(sizeof(ReclaimOrder) <= BGW_EXTRALEN, "the order travels in the worker's extra data");
+
+}  // namespace
+
+void become_worker(const char* database) {
+    take_signals();
+    BackgroundWorkerInitializeConnection(database, nullptr, 0);
+    settle_in("jit_access worker");
+}
+
+bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, const std::string& to) {
+    BackgroundWorker worker{};
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = BGW_NEVER_RESTART;
+    strlcpy(worker.bgw_library_name, "jit_access", sizeof worker.bgw_library_name);
+    strlcpy(worker.bgw_function_name, main, sizeof worker.bgw_function_name);
+    strlcpy(worker.bgw_name, "jit_access reclaimer", sizeof worker.bgw_name);
+    strlcpy(worker.bgw_type, "jit_access reclaimer", sizeof worker.bgw_type);
+    ReclaimOrder order{database, role.oid, {}};
+    strlcpy(order.to, to.c_str(), sizeof order.to);
+    memcpy(worker.bgw_extra, &order, sizeof order);
+    return call([&] { return RegisterDynamicBackgroundWorker(&worker, nullptr); });
+}
+
+Reclaim become_reclaimer() {
+    take_signals();
+    ReclaimOrder order{};
+    memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof order);
+    BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, 0);
+    settle_in("jit_access reclaimer");
+    return {{order.role}, order.to};
 }
 
 Latch* my_latch() noexcept { return MyLatch; }

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+
+#include "jit_access/pg/role.hpp"
 
 struct Latch;
 
@@ -10,6 +13,16 @@ namespace jit::pg {
 // From _PG_init: one worker, started when the server is consistent (also on a standby), restarted when it dies. `main`
 // is the name of an exported function.
 void register_worker(const char* main);
+
+// What a reclaimer was started for.
+struct Reclaim {
+    RoleId role;
+    std::string to;
+};
+// Starts a process in another database, in which the role has left something. False when no process is to be had.
+bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, const std::string& to);
+// In that process: connects and answers what it was started for.
+[[nodiscard]] Reclaim become_reclaimer();
 
 // In the worker: signals, the control database, settings a database owner might have set.
 void become_worker(const char* database);

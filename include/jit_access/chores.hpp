@@ -1,0 +1,27 @@
+// How the worker goes about its chores: each in a transaction of its own, a fault is logged and holds up nothing else.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jit_access/pg/sql.hpp"
+
+namespace jit::chores {
+
+// Who did it, on the record.
+extern const std::string actor;
+
+// Runs the body in a transaction that waits for no standby: access ends when it ends. The fault, if any, comes back.
+[[nodiscard]] std::optional<std::string> alone(const std::function<void()>& body);
+
+// The same, with the fault in the server log: "could not <what>: <why>".
+void try_to(const std::string& what, const std::function<void()>& body);
+
+// The ids a query answers with; none when it fails, which is logged.
+[[nodiscard]] std::vector<std::int64_t> ids(const char* sql, std::initializer_list<pg::Argument> args = {});
+
+}  // namespace jit::chores

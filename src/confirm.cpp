@@ -1,0 +1,138 @@
+#include "jit_access/confirm.hpp"
+
+#include <algorithm>
+
+#include "jit_access/board.hpp"
+#include "jit_access/chores.hpp"
+#include "jit_access/core/failure.hpp"
+#include "jit_access/journal.hpp"
+#include "jit_access/pending.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/request.hpp"
+
+namespace jit::confirm {
+
+using core::Event;
+using core::Failure;
+
+namespace {
+
+// A grant as the tables tell it.
+struct Told {
+    std::uint64_t id = 0;
+    pg::RoleId role;
+    pg::RoleId template_role;
+    pg::RoleId requester;
+    Deadline ends;
+    std::string node;
+    bool role_is_right = false;
+};
+
+constexpr const char* told_columns =
+    "SELECT r.id, r.grant_role, t.role, r.requester, r.ends_at, r.ends_boot, coalesce(r.boot_id, ''), "
+    "coalesce(r.node::text, ''), coalesce(a.rolname = 'jit_grant_' || r.id, false) FROM jit_access.request r "
+    "JOIN jit_access.template t ON t.id = r.template_id LEFT JOIN pg_catalog.pg_authid a ON a.oid = r.grant_role ";
+
+Told from_row(const pg::Row& row) {
+    const auto wall = row.get<pg::Instant>(4).us;
+    const auto boot_id = pg::boot_id();
+    // On the same boot the boot clock has gone on counting; on another one only the wall clock knows.
+    const bool same_boot = !boot_id.empty() && row.get<std::string>(6) == boot_id;
+    return {.id = static_cast<std::uint64_t>(row.get<std::int64_t>(0)),
+            .role = row.get<pg::RoleId>(1),
+            .template_role = row.get<pg::RoleId>(2),
+            .requester = row.get<pg::RoleId>(3),
+            .ends = {wall, same_boot ? row.get<std::int64_t>(5) : pg::boot_clock() + (wall - pg::wall_clock())},
+            .node = row.get<std::string>(7),
+            .role_is_right = row.get<bool>(8)};
+}
+
+std::optional<Told> tell(std::int64_t id) {
+    const std::string sql = std::string(told_columns) + "WHERE r.id = $1";
+    const auto row = pg::query_row(sql.c_str(), {id});
+    if (!row) return std::nullopt;
+    return from_row(*row);
+}
+
+Slot& slot_for(const Told& told) {
+    if (Slot* slot = find_slot(told.id)) return *slot;
+    return *reserve_slot(told.id, told.role.oid, told.template_role.oid, told.requester.oid, told.ends);
+}
+
+bool is_live(std::uint64_t id) noexcept {
+    const Slot* slot = find_slot(id);
+    return slot != nullptr && slot->state.load() == SlotState::live;
+}
+
+void adopt(std::uint64_t id) {
+    pg::execute("UPDATE jit_access.request SET node = $2::uuid WHERE id = $1",
+                {static_cast<std::int64_t>(id), journal::node()});
+}
+
+void confirm(std::int64_t id) {
+    auto request = request::lock(id);
+    const auto told = tell(id);
+    if (request.state != core::State::active || !told) return;
+    if (!told->role_is_right) {
+        request::advance(request, Event::revoke, chores::actor, "its temporary role was dropped or renamed");
+        return;
+    }
+    if (is_live(told->id)) {
+        adopt(told->id);  // a standby was promoted: it has held this grant all along
+        return;
+    }
+    if (!journal::available())
+        throw Failure(core::Code::journal_failed, "the journal of uses is not available", journal::fault());
+    if (told->node == journal::node())
+        pending::make_live(slot_for(*told));
+    else
+        request::advance(request, Event::suspend, chores::actor, "another server granted it, and this is a copy");
+}
+
+}  // namespace
+
+void after_start() {
+    for (const auto id : chores::ids("SELECT id FROM jit_access.request WHERE state = 'active' ORDER BY id"))
+        chores::try_to("confirm grant " + std::to_string(id) + ", it stays refused", [&] { confirm(id); });
+}
+
+void follow_primary() {
+    std::vector<Told> active;
+    const auto fault = chores::alone([&] {
+        const std::string sql = std::string(told_columns) + "WHERE r.state = 'active' ORDER BY r.id";
+        for (const auto& row : pg::query(sql.c_str())) active.push_back(from_row(row));
+    });
+    if (fault) return;
+    for (auto& slot : board->used_slots()) {
+        const auto id = slot.id.load();
+        if (slot.state.load() == SlotState::live &&
+            std::none_of(active.begin(), active.end(), [id](const Told& told) { return told.id == id; }))
+            finish_slot(slot);
+    }
+    for (const auto& told : active) {
+        if (!told.role_is_right) continue;
+        Slot* known = find_slot(told.id);
+        if (known == nullptr) {
+            try {
+                publish_slot(slot_for(told));
+            } catch (const Failure&) {
+                return;  // no slot is free: what is not on the board is refused
+            }
+        } else if (known->ends_wall.load() != told.ends.wall && known->state.load() == SlotState::live) {
+            known->ends_wall.store(told.ends.wall);
+            known->ends_boot.store(told.ends.boot);
+        }
+    }
+}
+
+void resume(std::int64_t id) {
+    const auto told = tell(id).value();
+    if (!told.role_is_right)
+        throw Failure(core::Code::wrong_state, "cannot resume grant " + std::to_string(id),
+                      "Its temporary role was dropped or renamed.", "Revoke it; the person can ask again.");
+    adopt(told.id);
+    pending::make_live(slot_for(told));
+}
+
+}  // namespace jit::confirm

@@ -1,0 +1,119 @@
+#include "jit_access/drift.hpp"
+
+#include "jit_access/chores.hpp"
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/event.hpp"
+#include "jit_access/pending.hpp"
+#include "jit_access/reclaim.hpp"
+#include "jit_access/request.hpp"
+
+namespace jit::drift {
+
+namespace {
+
+using core::Event;
+using core::State;
+
+// Roles of grants that no request claims: a dump of the roles restored here, a request table that was replaced.
+void remove_orphans() {
+    const auto orphans = chores::ids(
+        "SELECT a.oid::bigint FROM pg_catalog.pg_authid a WHERE (a.rolname ~ '^jit_(grant|gate)_[0-9]+$' OR EXISTS "
+        "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid k ON k.oid = m.roleid WHERE m.member = "
+        "a.oid "
+        "AND k.rolname = 'jit_marker')) AND NOT EXISTS (SELECT FROM jit_access.request r WHERE "
+        "(r.state IN ('active', 'suspended') OR r.cleanup = 'due') AND (r.grant_role = a.oid OR a.rolname = "
+        "'jit_gate_' || r.id))");
+    for (const auto oid : orphans)
+        chores::try_to("remove the role of a grant that nobody knows", [&] {
+            const pg::RoleId role{static_cast<std::uint32_t>(oid)};
+            const auto name = pg::role_name(role);
+            if (!name) return;
+            reclaim::remove_role(role, *name);
+            event::note("drift", std::nullopt, chores::actor,
+                        {{"role", *name}, {"what", "no request claims this role; removed"}});
+        });
+}
+
+// What was granted by hand around a live grant: members it was not given to, roles it was not given.
+void remove_strange_memberships() {
+    const auto strange = chores::ids(
+        "SELECT r.id FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id JOIN "
+        "pg_catalog.pg_auth_members m ON r.grant_role IN (m.roleid, m.member) WHERE r.state IN ('active', 'suspended') "
+        "AND NOT "
+        "(m.roleid = r.grant_role AND m.member IN (r.requester, (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = "
+        "'jit_gate_' || r.id))"
+        " OR m.member = r.grant_role AND m.roleid IN (t.role, (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = "
+        "'jit_marker'))) "
+        "GROUP BY r.id");
+    for (const auto id : strange)
+        chores::try_to("take away what was granted by hand around grant " + std::to_string(id), [&] {
+            for (const auto& row : pg::query(
+                     "SELECT g.rolname::text, m.rolname::text FROM jit_access.request r JOIN jit_access.template t ON "
+                     "t.id = r.template_id JOIN pg_catalog.pg_auth_members x ON r.grant_role IN (x.roleid, x.member) "
+                     "JOIN "
+                     "pg_catalog.pg_authid g ON g.oid = x.roleid JOIN pg_catalog.pg_authid m ON m.oid = x.member "
+                     "WHERE r.id = $1 AND NOT (x.roleid = r.grant_role AND (x.member = r.requester OR m.rolname = "
+                     "'jit_gate_' || r.id) "
+                     "OR x.member = r.grant_role AND (x.roleid = t.role OR g.rolname = 'jit_marker'))",
+                     {id})) {
+                const auto& role = row.get<std::string>(0);
+                const auto& member = row.get<std::string>(1);
+                reclaim::revoke_membership(role, member);
+                event::note("drift", id, chores::actor,
+                            {{"role", role}, {"member", member}, {"what", "granted by hand; revoked"}});
+            }
+        });
+}
+
+// A live grant whose own membership was taken away by hand gives nothing any more, so it is over.
+void end_gutted_grants() {
+    const auto gutted = chores::ids(
+        "SELECT r.id FROM jit_access.request r WHERE r.state IN ('active', 'suspended') AND NOT EXISTS "
+        "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.roleid "
+        "WHERE m.member = r.requester AND (m.roleid = r.grant_role OR a.rolname = 'jit_gate_' || r.id))");
+    for (const auto id : gutted)
+        chores::try_to("end grant " + std::to_string(id), [&] {
+            auto request = request::lock(id);
+            if (!core::next(request.state, Event::revoke)) return;
+            event::note("drift", id, chores::actor, {{"what", "its membership was taken away by hand"}});
+            request::advance(request, Event::revoke, chores::actor, "its membership was taken away by hand");
+            pending::finish(static_cast<std::uint64_t>(id));
+        });
+}
+
+// A template's role that has come to reach more than a template may give: its grants stop until somebody has looked.
+void suspend_overgrown_templates() {
+    for (const auto id : chores::ids("SELECT DISTINCT template_id FROM jit_access.request WHERE state = 'active'")) {
+        std::optional<std::string> overgrown;
+        chores::try_to("look at a template", [&] {
+            try {
+                templates::check_closure(templates::find(id));
+            } catch (const core::Failure& failure) {
+                overgrown = failure.detail;
+            }
+        });
+        if (!overgrown) continue;
+        for (const auto grant :
+             chores::ids("SELECT id FROM jit_access.request WHERE state = 'active' AND template_id = $1", {id}))
+            chores::try_to("suspend grant " + std::to_string(grant), [&] {
+                auto request = request::lock(grant);
+                if (request.state != State::active) return;
+                event::note("drift", grant, chores::actor, {{"what", overgrown}});
+                request::advance(request, Event::suspend, chores::actor,
+                                 "its template reaches more than a template may give");
+                pending::finish(static_cast<std::uint64_t>(grant));
+            });
+    }
+}
+
+}  // namespace
+
+void sweep() {
+    remove_orphans();
+    remove_strange_memberships();
+    end_gutted_grants();
+    suspend_overgrown_templates();
+}
+
+}  // namespace jit::drift
