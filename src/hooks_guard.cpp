@@ -5,6 +5,7 @@
 #include "jit_access/core/text.hpp"
 #include "jit_access/enforce.hpp"
 #include "jit_access/guard.hpp"
+#include "jit_access/pending.hpp"
 #include "jit_access/pg/version.hpp"
 
 extern "C" {
@@ -138,8 +139,46 @@ void check_under_grant(const Node* command) {
 
 }  // namespace
 
+namespace {
+
+// Privileges that check_closure() looks for. No list of privileges means all of them.
+bool gives_more(const GrantStmt* grant) {
+    if (grant->grant_option || grant->privileges == NIL) return true;
+    const ListCell* cell = nullptr;
+    foreach (cell, grant->privileges) {
+        const char* name = lfirst_node(AccessPriv, cell)->priv_name;
+        if (name == nullptr || std::string_view(name) == "create" || std::string_view(name) == "trigger") return true;
+    }
+    return false;
+}
+
+void check_grant(const GrantStmt* grant) {
+    if (!grant->is_grant) return;
+    if (gives_more(grant)) pending::change_closures();
+    if (!grant->grant_option) return;
+    const ListCell* cell = nullptr;
+    foreach (cell, grant->grantees) {
+        const auto* spec = lfirst_node(RoleSpec, cell);
+        if (spec->roletype == ROLESPEC_CSTRING && is_managed(spec->rolename))
+            throw Failure(Code::guarded, std::string("role \"") + spec->rolename + "\" cannot have a grant option",
+                          "Whoever uses a grant could pass its privileges on.", "Grant without WITH GRANT OPTION.");
+    }
+}
+
+}  // namespace
+
 void check_command(const Node* command) {
+    // What is made under SET ROLE belongs to that role, which may be a template's.
+    if (GetOuterUserId() != GetSessionUserId()) pending::change_closures();
     switch (nodeTag(command)) {
+        case T_GrantStmt: check_grant(reinterpret_cast<const GrantStmt*>(command)); break;
+        case T_AlterOwnerStmt:
+        case T_AlterTableStmt:
+        case T_ReassignOwnedStmt: pending::change_closures(); break;
+        case T_TransactionStmt:
+            if (reinterpret_cast<const TransactionStmt*>(command)->kind == TRANS_STMT_COMMIT_PREPARED)
+                pending::change_closures();
+            break;
         case T_CreateRoleStmt: refuse_managed(reinterpret_cast<const CreateRoleStmt*>(command)->role); break;
         case T_AlterRoleStmt: refuse_managed(reinterpret_cast<const AlterRoleStmt*>(command)->role->rolename); break;
         case T_AlterRoleSetStmt:

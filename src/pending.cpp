@@ -1,10 +1,12 @@
 #include "jit_access/pending.hpp"
 
+#include <utility>
 #include <vector>
 
 #include "jit_access/audit.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/enforce.hpp"
+#include "jit_access/template.hpp"
 
 namespace jit::pending {
 
@@ -21,6 +23,7 @@ struct Promise {
 };
 
 std::vector<Promise> promises;
+bool closures_change = false;  // kept through a rollback to a savepoint: looking once more harms nothing
 
 void undo(const Promise& promise) noexcept {
     if (promise.action == Action::make_live) free_slot(*promise.slot);
@@ -42,6 +45,8 @@ void finish(std::uint64_t id) { promises.push_back({Action::finish, pg::subtrans
 void move_deadline(std::uint64_t id, Deadline ends) {
     promises.push_back({Action::move_deadline, pg::subtransaction(), nullptr, id, ends});
 }
+void change_closures() { closures_change = true; }
+bool closures_changed() noexcept { return closures_change; }
 void wake() { promises.push_back({Action::wake, pg::subtransaction()}); }
 
 void pre_commit() {
@@ -59,6 +64,7 @@ void pre_prepare() {
 
 void committed() noexcept {
     enforce::forget_transaction();
+    if (std::exchange(closures_change, false)) templates::forget_seals();
     if (promises.empty()) return;
     for (const auto& promise : promises) keep(promise);
     promises.clear();
@@ -67,6 +73,7 @@ void committed() noexcept {
 
 void aborted() noexcept {
     audit::interrupt(0);
+    closures_change = false;
     enforce::forget_transaction();
     for (const auto& promise : promises) undo(promise);
     promises.clear();

@@ -1,5 +1,7 @@
 // The closure check of a template: what its role reaches, and whether any of it is more than a grant may give.
+#include "jit_access/board.hpp"
 #include "jit_access/core/failure.hpp"
+#include "jit_access/pending.hpp"
 #include "jit_access/template.hpp"
 
 namespace jit::templates {
@@ -80,13 +82,50 @@ core::Failure refuse(const Template& of, const std::string& why, const std::stri
             hint};
 }
 
+// Looking through every access list takes as long as the template has tables, and activation must not. So a template
+// that was found good is sealed: with the roles of its closure, and with an epoch that moves whenever a command could
+// have given one of them a grant option, a CREATE or TRIGGER privilege, or an object (pending::change_closures). What
+// does not depend on the number of tables is checked every time.
+std::uint64_t seal_of(const Template& of) {
+    std::uint64_t seal = 14695981039346656037U;  // FNV-1a
+    const auto add = [&](std::uint64_t value) {
+        for (int i = 0; i < 8; ++i) seal = (seal ^ ((value >> (8 * i)) & 0xFF)) * 1099511628211U;
+    };
+    add(board->closure_epoch.load());
+    add(static_cast<std::uint64_t>(of.id));
+    add(of.allow_schema_change ? 1 : 0);
+    static const std::string sql = std::string(closure) + "SELECT role FROM closure ORDER BY role";
+    for (const auto& row : pg::query(sql.c_str(), {of.role})) add(row.get<pg::RoleId>(0).oid);
+    return seal;
+}
+
+std::atomic<std::uint64_t>& seal_slot(const Template& of) {
+    return board->closure_seals[static_cast<std::uint64_t>(of.id) % board->closure_seals.size()];
+}
+
+void check_objects(const Template& of, const std::string& hint) {
+    static const std::string owned_sql = owned_objects();
+    static const std::string lists_sql = access_lists();
+    if (!of.allow_schema_change)
+        if (const auto row = pg::query_row(owned_sql.c_str(), {of.role}))
+            throw refuse(
+                of, "Role \"" + row->get<std::string>(0) + "\" owns objects, and an owner can do everything with them.",
+                "Declare the template with allow_schema_change => true and mode => 'set_role', or use another role.");
+    const auto entry = pg::query_row(lists_sql.c_str(), {of.role, of.allow_schema_change});
+    if (!entry) return;
+    const auto what = entry->get<std::string>(1) + " on \"" + entry->get<std::string>(0) + "\"";
+    if (entry->get<bool>(2)) throw refuse(of, "It holds " + what + " with GRANT OPTION.", hint);
+    throw refuse(of, "It holds " + what + ", which makes objects that outlive a grant.",
+                 "Declare the template with allow_schema_change => true and mode => 'set_role'.");
+}
+
 }  // namespace
+
+void forget_seals() noexcept { board->closure_epoch.fetch_add(1); }
 
 void check_closure(const Template& of) {
     static const std::string attributes_sql = attributes();
     static const std::string admin_sql = admin_options();
-    static const std::string owned_sql = owned_objects();
-    static const std::string lists_sql = access_lists();
     const std::string hint = "Take it away from the role, or leave it out of the template.";
 
     const auto role = pg::query_row(attributes_sql.c_str(), {of.role});
@@ -99,17 +138,12 @@ void check_closure(const Template& of) {
         throw refuse(
             of, "Role \"" + row->get<std::string>(1) + "\" has ADMIN OPTION on \"" + row->get<std::string>(0) + "\".",
             hint);
-    if (!of.allow_schema_change)
-        if (const auto row = pg::query_row(owned_sql.c_str(), {of.role}))
-            throw refuse(
-                of, "Role \"" + row->get<std::string>(0) + "\" owns objects, and an owner can do everything with them.",
-                "Declare the template with allow_schema_change => true and mode => 'set_role', or use another role.");
-    const auto entry = pg::query_row(lists_sql.c_str(), {of.role, of.allow_schema_change});
-    if (!entry) return;
-    const auto what = entry->get<std::string>(1) + " on \"" + entry->get<std::string>(0) + "\"";
-    if (entry->get<bool>(2)) throw refuse(of, "It holds " + what + " with GRANT OPTION.", hint);
-    throw refuse(of, "It holds " + what + ", which makes objects that outlive a grant.",
-                 "Declare the template with allow_schema_change => true and mode => 'set_role'.");
+    // A template that is being made has no id yet.
+    const bool may_be_sealed = of.id != 0 && !pending::closures_changed();
+    const auto seal = seal_of(of);
+    if (may_be_sealed && seal_slot(of).load() == seal) return;
+    check_objects(of, hint);
+    if (may_be_sealed) seal_slot(of).store(seal);
 }
 
 }  // namespace jit::templates

@@ -9,6 +9,7 @@
 // read the table again.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <span>
@@ -58,6 +59,9 @@ struct Board {
     std::atomic<std::uint32_t> slot_cursor;  // where the next search begins: slots are reused oldest first
     std::int64_t started_at;                 // when this shared memory was made, wall clock
     bool follows_primary;                    // it was started as a standby; a restored backup in recovery was not
+    // Templates whose closure was found good, and what may have changed that since: see template_closure.cpp.
+    std::atomic<std::uint64_t> closure_epoch;
+    std::array<std::atomic<std::uint64_t>, 1024> closure_seals;
     std::uint32_t slot_count;
     std::uint32_t session_count;
 

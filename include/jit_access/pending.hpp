@@ -14,6 +14,10 @@ void make_live(Slot& slot);
 void finish(std::uint64_t id);
 void move_deadline(std::uint64_t id, Deadline ends);
 void wake();  // the worker, at commit
+// A command may make the closure of some template reach further: what was found good is looked at again, from the
+// commit on.
+void change_closures();
+[[nodiscard]] bool closures_changed() noexcept;  // in this transaction
 
 // Wired to the server by _PG_init.
 void pre_commit();

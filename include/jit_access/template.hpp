@@ -62,6 +62,8 @@ void drop(const std::optional<std::string>& name);
 
 // Throws privilege_refused when the closure of the template's role holds what no grant may give.
 void check_closure(const Template& of);
+// A closure may reach further than when it was found good (pending::change_closures says when).
+void forget_seals() noexcept;
 
 // Event trigger: gives the template roles their privileges on relations made or moved by this command.
 void cover(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas);
