@@ -79,7 +79,7 @@ CREATE FUNCTION pg_catalog.jit_drop_template(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_drop_template';
 COMMENT ON FUNCTION pg_catalog.jit_drop_template IS
-    'withdraws a template: open requests lapse, its role is dropped when jit_create_template made it; the history stays. Errors: JA001, JA002, JA004, JA015.';
+    'withdraws a template: open requests lapse, its role is dropped when jit_create_template made it; the history stays. Errors: JA001, JA002, JA004, JA008, JA015.';
 
 -- Tables created later in a schema that a template covers.
 CREATE FUNCTION jit_access.cover_new_objects() RETURNS event_trigger
