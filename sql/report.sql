@@ -92,7 +92,7 @@ FROM jit_access.record u
 LEFT JOIN jit_access.record o ON u.kind = 'use' AND u.outcome IS NULL AND o.node = u.node AND o.of_position = u.position
 WHERE u.kind <> 'outcome';
 COMMENT ON VIEW jit_access.audit_log IS
-    'the record for auditors, one row per use, refusal and control event, in the order of seq. outcome is NULL while the statement runs';
+    'the record for auditors, one row per use, refusal and control event; seq gives the order. outcome is NULL while the statement runs';
 
 CREATE VIEW jit_access.grant_usage AS
 SELECT r.id, r.requester_name AS requester, t.name AS template, u.statements, u.failed, u.refused, u.rows, u.first_use, u.last_use,

@@ -162,6 +162,11 @@ void interrupt(std::uint32_t from_subtransaction) noexcept {
             close(&open_uses[i], core::Ending::interrupted, success);
 }
 
+void complete_left() noexcept {
+    for (std::size_t i = open_uses.size(); i-- > 0;)
+        if (!open_uses[i].running) close(&open_uses[i], core::Ending::completed, success);
+}
+
 void interrupt_all() noexcept {
     while (!open_uses.empty()) close(&open_uses.back(), core::Ending::interrupted, success);
 }

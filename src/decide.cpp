@@ -5,7 +5,9 @@
 #include "jit_access/event.hpp"
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/xact.hpp"
 #include "jit_access/provision.hpp"
+#include "jit_access/reclaim.hpp"
 
 namespace jit::decide {
 
@@ -23,7 +25,8 @@ std::string named(std::int64_t id) { return "request " + std::to_string(id); }
 // Whoever decides is an approver and is not the requester.
 void check_decider(const people::Person& me, const Request& about, const Template& of) {
     if (about.requester == me.role)
-        throw Failure(Code::own_request, "nobody decides about his own request", named(about.id) + " is yours.",
+        throw Failure(Code::own_request, "nobody decides about his own request",
+                      "Request " + std::to_string(about.id) + " is yours.",
                       "Another approver of template \"" + of.name + "\" has to decide.");
     if (!people::may_decide(me, of.id))
         throw Failure(Code::not_permitted, "\"" + me.name + "\" may not decide about " + named(about.id),
@@ -129,6 +132,8 @@ State revoke(std::int64_t id, const std::optional<std::string>& reason) {
                       "The requester can cancel it, an approver can deny it.");
     const State state = request::advance(about, Event::revoke, me.name, reason);
     pending::finish(static_cast<std::uint64_t>(id));
+    // So that the holder's sessions go on without it at once; where it fails now, the worker goes on trying.
+    (void)pg::in_subtransaction([&] { reclaim::take_memberships(id); });
     return state;
 }
 

@@ -66,6 +66,23 @@ void remove_strange_memberships() {
         });
 }
 
+// A role that jit_create_template made is nobody's but its grants'.
+void remove_standing_members() {
+    chores::try_to("take a template's role from its standing members", [] {
+        for (const auto& row : pg::query("SELECT t.role_name, m.rolname::text FROM jit_access.template t JOIN "
+                                         "pg_catalog.pg_auth_members x ON x.roleid = t.role "
+                                         "JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE t.role_made AND "
+                                         "t.dropped_at IS NULL AND NOT EXISTS "
+                                         "(SELECT FROM jit_access.request r WHERE r.grant_role = x.member)")) {
+            const auto& role = row.get<std::string>(0);
+            const auto& member = row.get<std::string>(1);
+            reclaim::revoke_membership(role, member);
+            event::note("drift", std::nullopt, chores::actor,
+                        {{"role", role}, {"member", member}, {"what", "granted by hand; revoked"}});
+        }
+    });
+}
+
 // A live grant whose own membership was taken away by hand gives nothing any more, so it is over.
 void end_gutted_grants() {
     const auto gutted = chores::ids(
@@ -112,6 +129,7 @@ void suspend_overgrown_templates() {
 void sweep() {
     remove_orphans();
     remove_strange_memberships();
+    remove_standing_members();
     end_gutted_grants();
     suspend_overgrown_templates();
 }

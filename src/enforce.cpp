@@ -287,6 +287,19 @@ void check_commit() {
 
 void forget_transaction() noexcept { transaction_relies = false; }
 
+void give_back(std::uint64_t id) noexcept {
+    SessionSlot& mine = my_session();
+    const auto count = mine.used_count.load();
+    if (mine.pid.load() != pg::backend_pid() || count > core::most_grants) return;
+    if (pg::outer_user() != pg::session_user() || pg::has_open_cursors()) return;
+    for (std::uint32_t i = 0; i < count; ++i) {
+        if (mine.used[i].load() != id) continue;
+        mine.used[i].store(mine.used[count - 1].load());
+        mine.used_count.store(count - 1);
+        return;
+    }
+}
+
 void invalidate() noexcept {
     plain = 0;
     recently_plain.fill(0);

@@ -21,6 +21,10 @@ extern "C" {
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "tcop/cmdtag.h"
+#include "tcop/pquery.h"
+#include "tcop/tcopprot.h"
+#include "utils/lsyscache.h"
+
 #include "utils/timestamp.h"
 }
 
@@ -256,6 +260,16 @@ bool admit(const PlannedStmt* command, const char* source) {
     use::refuse(check, describe(command, source));
 }
 
+void check_guards(const PlannedStmt* command, const char* source) {
+    try {
+        guard::check_command(command->utilityStmt);
+    } catch (const core::Failure& failure) {
+        const auto check = use::check();
+        if (check.under_grant()) use::note_refusal(check, describe(command, source), failure);
+        throw;
+    }
+}
+
 void process_utility(PlannedStmt* command, const char* source, bool read_only_tree, ProcessUtilityContext context,
                      ParamListInfo params, QueryEnvironment* environment, DestReceiver* receiver,
                      QueryCompletion* completion) {
@@ -263,7 +277,7 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
     const auto run = [&] {
         process(command, source, read_only_tree, context, params, environment, receiver, completion);
     };
-    if (can_look()) pg::guarded([&] { guard::check_command(command->utilityStmt); });
+    if (can_look()) pg::guarded([&] { check_guards(command, source); });
     if (likely(enforce::is_plain()) || context == PROCESS_UTILITY_SUBCOMMAND ||
         !pg::guarded([&] { return admit(command, source); })) {
         run();
@@ -276,8 +290,26 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
 
 // ---- objects --------------------------------------------------------------------------------------------------------
 
+// A function called by the fast-path message has no statement, no plan and no portal; this is the only place that sees
+// it.
+bool is_fast_path() noexcept {
+    return debug_query_string == nullptr && ActivePortal == nullptr && MyBackendType == B_BACKEND && can_look();
+}
+
+void admit_function(Oid function) {
+    const auto check = use::check();
+    if (!check.under_grant()) return;
+    const char* name = pg::call([=] { return get_func_name(function); });
+    // Closed by the end of its transaction, which is its own.
+    const audit::Statement call{.key = &next_access, .tag = "FUNCTION CALL", .text = name != nullptr ? name : ""};
+    if (!check.allowed()) use::refuse(check, call);
+    use::record(check, call);
+}
+
 void object_access(ObjectAccessType access, Oid object_class, Oid object, int sub_id, void* argument) {
     if (next_access != nullptr) next_access(access, object_class, object, sub_id, argument);
+    if (access == OAT_FUNCTION_EXECUTE && unlikely(!enforce::is_plain()) && is_fast_path())
+        pg::guarded([=] { admit_function(object); });
     if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))
         pg::guarded([=] { guard::check_drop(object_class, object); });
     if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) && object_class == ProcedureRelationId)

@@ -15,7 +15,7 @@ namespace {
 using core::Kind;
 using pg::Value;
 
-constexpr std::size_t batch_size = 20'000;
+constexpr std::size_t batch_size = 4'000;  // tenths of a second: deadlines come between two batches
 
 // The columns of jit_access.journal(), in order.
 enum Column : std::size_t {

@@ -31,7 +31,11 @@ void undo(const Promise& promise) noexcept {
 
 void keep(const Promise& promise) noexcept {
     Slot* slot = promise.id != 0 ? find_slot(promise.id) : nullptr;
-    if (promise.action == Action::finish && slot != nullptr) finish_slot(*slot);
+    if (promise.action == Action::finish) {
+        // Before the worker looks: the session that gives a grant back is not ended when nothing of it is left there.
+        enforce::give_back(promise.id);
+        if (slot != nullptr) finish_slot(*slot);
+    }
     if (promise.action == Action::move_deadline && slot != nullptr) {
         slot->ends_wall.store(promise.ends.wall);
         slot->ends_boot.store(promise.ends.boot);
@@ -63,6 +67,7 @@ void pre_prepare() {
 }
 
 void committed() noexcept {
+    if (audit::anything_open()) audit::complete_left();
     enforce::forget_transaction();
     if (std::exchange(closures_change, false)) templates::forget_seals();
     if (promises.empty()) return;

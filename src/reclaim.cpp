@@ -54,7 +54,11 @@ void hand_over(pg::RoleId role, const std::string& name, const std::string& to) 
     if (code)
         throw Failure(Code::wrong_state,
                       "\"" + name + "\" owns " + code->get<std::string>(0) + ", which is code and is not handed over");
-    pg::command("REASSIGN OWNED BY " + pg::quote(name) + " TO " + pg::quote(to));
+    const auto owns = pg::query_row(
+        "SELECT 1 FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND "
+        "refobjid = $1 AND deptype = 'o' LIMIT 1",
+        {role});
+    if (owns) pg::command("REASSIGN OWNED BY " + pg::quote(name) + " TO " + pg::quote(to));
     pg::command("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
 }
 

@@ -42,7 +42,7 @@ std::string owned_objects() {
     return std::string(closure) +
            "SELECT a.rolname::text FROM closure c JOIN pg_catalog.pg_authid a ON a.oid = c.role WHERE EXISTS "
            "(SELECT FROM pg_catalog.pg_shdepend d WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass "
-           "AND d.refobjid = c.role AND d.deptype = 'o') LIMIT 1";
+           "AND d.refobjid = c.role AND d.deptype = 'o') AND (c.role = $1) = $2 LIMIT 1";
 }
 
 // Entries of access lists, of this database and of shared objects, that name a role of the closure: one that may be
@@ -103,14 +103,19 @@ std::atomic<std::uint64_t>& seal_slot(const Template& of) {
     return board->closure_seals[static_cast<std::uint64_t>(of.id) % board->closure_seals.size()];
 }
 
+// The template's own role (`own`), which nobody can log in as, or the others of the closure.
+void check_owners(const Template& of, bool own) {
+    if (of.allow_schema_change) return;
+    static const std::string sql = owned_objects();
+    if (const auto row = pg::query_row(sql.c_str(), {of.role, own}))
+        throw refuse(
+            of, "Role \"" + row->get<std::string>(0) + "\" owns objects, and an owner can do everything with them.",
+            "Declare the template with allow_schema_change => true and mode => 'set_role', or use another role.");
+}
+
 void check_objects(const Template& of, const std::string& hint) {
-    static const std::string owned_sql = owned_objects();
     static const std::string lists_sql = access_lists();
-    if (!of.allow_schema_change)
-        if (const auto row = pg::query_row(owned_sql.c_str(), {of.role}))
-            throw refuse(
-                of, "Role \"" + row->get<std::string>(0) + "\" owns objects, and an owner can do everything with them.",
-                "Declare the template with allow_schema_change => true and mode => 'set_role', or use another role.");
+    check_owners(of, true);
     const auto entry = pg::query_row(lists_sql.c_str(), {of.role, of.allow_schema_change});
     if (!entry) return;
     const auto what = entry->get<std::string>(1) + " on \"" + entry->get<std::string>(0) + "\"";
@@ -138,6 +143,7 @@ void check_closure(const Template& of) {
         throw refuse(
             of, "Role \"" + row->get<std::string>(1) + "\" has ADMIN OPTION on \"" + row->get<std::string>(0) + "\".",
             hint);
+    check_owners(of, false);
     // A template that is being made has no id yet.
     const bool may_be_sealed = of.id != 0 && !pending::closures_changed();
     const auto seal = seal_of(of);

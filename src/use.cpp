@@ -1,6 +1,7 @@
 #include "jit_access/use.hpp"
 
-#include "jit_access/core/failure.hpp"
+#include <algorithm>
+
 #include "jit_access/pg/clock.hpp"
 
 namespace jit::use {
@@ -11,6 +12,15 @@ std::array<char, 5> sqlstate_of(core::Code code) noexcept {
     std::array<char, 5> state{};
     core::entry(code).sqlstate.copy(state.data(), state.size());
     return state;
+}
+
+// A client that tries again and again without a pause would fill the journal with its refusals.
+std::uint32_t refusals_in_a_row = 0;
+
+void slow_down() {
+    constexpr std::uint32_t free_of_charge = 10;
+    constexpr int longest_ms = 100;
+    if (++refusals_in_a_row > free_of_charge) pg::nap(std::min<int>(static_cast<int>(refusals_in_a_row), longest_ms));
 }
 
 }  // namespace
@@ -27,8 +37,13 @@ Check check(const enforce::Standing* standing) {
 }
 
 void record(const Check& check, const audit::Statement& statement) {
+    refusals_in_a_row = 0;
     enforce::rely_on(*check.standing);
     audit::begin(*check.standing, statement, check.wall, check.boot);
+}
+
+void note_refusal(const Check& check, const audit::Statement& statement, const core::Failure& failure) noexcept {
+    audit::refused(*check.standing, statement, sqlstate_of(failure.code), failure.message);
 }
 
 void go_on(const Check& check) { enforce::rely_on(*check.standing); }
@@ -37,7 +52,8 @@ void refuse(const Check& check, const audit::Statement& statement) {
     try {
         enforce::refuse(*check.standing, check.verdict);
     } catch (const core::Failure& failure) {
-        audit::refused(*check.standing, statement, sqlstate_of(failure.code), failure.message);
+        note_refusal(check, statement, failure);
+        slow_down();
         throw;
     }
 }

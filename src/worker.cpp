@@ -32,25 +32,23 @@ bool installed() {
     return !fault && exists;
 }
 
-// Everything the journal holds, batch by batch; false when a batch could not be committed.
-bool take_over_record() {
-    for (;;) {
-        ingest::Batch batch;
-        if (const auto fault = pg::in_transaction_of_own([&] { batch = ingest::take_over(); })) {
-            pg::log_line("could not write the record, will be retried: " + *fault);
-            return false;
-        }
-        if (batch.journal_moved) journal::mark_read(batch.position);
-        if (!batch.more) return true;
-        expire::stop_what_is_over();
+// One batch of what the journal holds. True: there is more. The worker turns to the deadlines between two batches,
+// however fast the journal is written.
+bool take_over_batch() {
+    ingest::Batch batch;
+    if (const auto fault = pg::in_transaction_of_own([&] { batch = ingest::take_over(); })) {
+        pg::log_line("could not write the record, will be retried: " + *fault);
+        return false;
     }
+    if (batch.journal_moved) journal::mark_read(batch.position);
+    return batch.more;
 }
 
 void first_steps() {
     confirm::after_start();
-    if (!take_over_record()) return;
+    while (take_over_batch()) expire::stop_what_is_over();
     const pg::Instant started{board->started_at};
-    if (const auto fault = pg::in_transaction_of_own([&] { ingest::close_interrupted(started); })) pg::log_line(*fault);
+    chores::try_to("close the uses of the last run", [&] { ingest::close_interrupted(started); });
 }
 
 // The wall clock against the boot clock, which nobody can set: a difference that changes is a jump, and goes on record.
@@ -116,6 +114,7 @@ void run() {
         board->counters.worker_loops.fetch_add(1, std::memory_order_relaxed);
         expire::stop_what_is_over();
         std::optional<pg::Instant> next;
+        bool more = false;
         if (installed()) {
             if (pg::is_standby()) {
                 if (board->follows_primary) confirm::follow_primary();
@@ -125,10 +124,13 @@ void run() {
                 clock_watch.look();
                 next = expire::settle();
                 if (drift_due()) drift::sweep();
-                take_over_record();
+                more = take_over_batch();
             }
         }
-        sleep(next);
+        if (more)
+            pg::worker_wait(0);
+        else
+            sleep(next);
     }
 }
 

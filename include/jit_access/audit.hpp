@@ -32,6 +32,8 @@ void leave(const void* key, std::uint64_t rows = 0) noexcept;
 
 // Uses begun in this subtransaction or its children and not running just now (open cursors) ended with it.
 void interrupt(std::uint32_t from_subtransaction) noexcept;
+// A transaction has committed: what is still open had no end of its own (a function called by the fast path).
+void complete_left() noexcept;
 // The session ends: whatever is open was interrupted.
 void interrupt_all() noexcept;
 [[nodiscard]] bool anything_open() noexcept;

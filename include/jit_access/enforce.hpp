@@ -55,6 +55,8 @@ void rely_on(const Standing& standing);
 // What was granted may not be committed when it is over: throws.
 void check_commit();
 void forget_transaction() noexcept;
+// This session has ended a grant itself: it relies on it no more, unless a role or a cursor from it is left.
+void give_back(std::uint64_t id) noexcept;
 
 // Drops every conclusion: memberships or roles changed.
 void invalidate() noexcept;

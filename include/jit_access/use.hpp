@@ -2,6 +2,7 @@
 #pragma once
 
 #include "jit_access/audit.hpp"
+#include "jit_access/core/failure.hpp"
 
 namespace jit::use {
 
@@ -27,5 +28,7 @@ void record(const Check& check, const audit::Statement& statement);
 void go_on(const Check& check);
 // Puts the refusal on the record and throws what the user gets.
 [[noreturn]] void refuse(const Check& check, const audit::Statement& statement);
+// Puts a refusal of somebody else (a guard) on the record.
+void note_refusal(const Check& check, const audit::Statement& statement, const core::Failure& failure) noexcept;
 
 }  // namespace jit::use

@@ -14,6 +14,7 @@ extern "C" {
 #include "storage/latch.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/portal.h"
 #include "utils/timeout.h"
 #include "utils/wait_event.h"
 }
@@ -52,6 +53,8 @@ std::string data_directory() { return DataDir; }
 bool in_transaction() noexcept { return IsTransactionState(); }
 bool has_written() noexcept { return TransactionIdIsValid(GetTopTransactionIdIfAny()); }
 std::uint32_t subtransaction() noexcept { return GetCurrentSubTransactionId(); }
+bool has_open_cursors() noexcept { return !ThereAreNoReadyPortals(); }
+
 bool is_standby() noexcept { return RecoveryInProgress(); }
 bool is_parallel_worker() noexcept { return IsParallelWorker(); }
 std::uint64_t who() noexcept { return std::uint64_t{GetUserId()} << 32 | GetOuterUserId(); }

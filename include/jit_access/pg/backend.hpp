@@ -28,6 +28,8 @@ namespace jit::pg {
 [[nodiscard]] bool in_transaction() noexcept;  // and catalogs may be read
 [[nodiscard]] bool has_written() noexcept;     // the transaction has an xid
 [[nodiscard]] std::uint32_t subtransaction() noexcept;
+// Besides the statement that runs: also those held over a commit.
+[[nodiscard]] bool has_open_cursors() noexcept;
 [[nodiscard]] bool is_standby() noexcept;
 [[nodiscard]] bool is_parallel_worker() noexcept;
 // The current user and the role SET ROLE chose, in one number; never 0.
