@@ -37,6 +37,8 @@ FROM unnest(ARRAY['INSERT INTO app.orders VALUES (9)', 'UPDATE app.orders SET st
                   'SELECT nextval(''app.numbers'')', 'LOCK TABLE app.orders IN EXCLUSIVE MODE']) WITH ORDINALITY AS v (statement, n) ORDER BY n;
 \connect - bob
 SELECT jit_revoke(:id) AS state \gset
+\connect - :owner
+CALL tap.wait_for_cleanup();
 
 -- migration_writer
 \connect - alice
