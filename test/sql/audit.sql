@@ -154,6 +154,19 @@ SELECT is(ARRAY(SELECT format('%s as %s: %s', login, role, statement) FROM jit_a
           ARRAY[format('alice as %s: SELECT count(*) AS orders FROM app.orders', :'grant_role')],
           'only what ran under the role is a use, with the login and the role');
 
+-- Where a member of the grant's role can take the template's role as well, that is a use of the grant like any other.
+\connect - alice
+SET application_name = 'by template role';
+DO $$ BEGIN SET ROLE jit_template_fix; PERFORM * FROM app.orders; EXCEPTION WHEN insufficient_privilege THEN NULL; END $$;
+RESET ROLE;
+\connect - :owner
+CALL tap.wait_for_record();
+\connect - olga
+CALL tap.start();
+SELECT is(ARRAY(SELECT format('%s as %s under %s', login, role, grant_id) FROM jit_access.audit_log WHERE application = 'by template role' AND tag = 'SELECT'),
+          CASE WHEN current_setting('server_version_num')::int < 160000 THEN ARRAY['alice as jit_template_fix under ' || :'fix'] ELSE '{}' END,
+          'by the role of the template');
+
 -- Decisions are on the same record, in order.
 SELECT is(ARRAY(SELECT kind || ' by ' || login FROM jit_access.audit_log WHERE grant_id = :id AND kind NOT IN ('use', 'refusal') ORDER BY seq),
           '{"requested by alice","approved by bob","activated by bob","revoked by bob","cleaned up by jit_access"}',

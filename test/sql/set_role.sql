@@ -39,8 +39,6 @@ COMMIT;
 SELECT is(current_user::text || ' ' || :orders, 'alice 3', 'SET LOCAL ROLE works for one transaction');
 
 \connect - noah
-SET ROLE jit_template_fix;
-\set template_role :SQLSTATE
 SELECT 'jit_grant_' || :'noahs' AS grant_role \gset
 SET ROLE :grant_role;
 SELECT count(*) AS orders FROM app.orders \gset
