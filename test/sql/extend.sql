@@ -1,0 +1,86 @@
+\set ECHO none
+\i test/sql/include/tap.sql
+\i test/sql/include/people.sql
+-- More time: the holder up to what the template lets him add, an approver up to the maximum, nobody else.
+SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice, bob}',
+                           approvers => '{bob, carol}', max_duration => '3h', holder_extension => '40 minutes') AS role \gset
+SELECT jit_create_template('strict', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{bob}',
+                           max_duration => '3h') AS role \gset
+\connect - alice
+SELECT jit_request('debug_read', '1h') AS id \gset
+SELECT jit_request('strict', '1h') AS strict \gset
+CALL tap.start();
+SELECT tap.refused(format('SELECT jit_extend(%s, ''10 minutes'')', :id),
+    format('JA005 cannot extend request %s: It is pending.', :id), 'what is not granted is not extended');
+\connect - bob
+SELECT jit_request('debug_read', '1h') AS bobs \gset
+SELECT jit_approve(:id) AS state \gset
+SELECT jit_approve(:strict) AS state \gset
+\connect - carol
+SELECT jit_approve(:bobs) AS state \gset
+\connect - :owner
+CALL tap.start();
+SELECT ends_at AS ends, tap.state() AS before FROM jit_access.request WHERE id = :id \gset
+
+\connect - dave
+CALL tap.start();
+SELECT tap.refused(format('SELECT jit_extend(%s, ''10 minutes'')', :id),
+    format('JA004 "dave" may not extend request %s: Only its holder and the approvers of template "debug_read" may.', :id),
+    'nobody else extends');
+\connect - :owner
+CALL tap.start();
+SELECT alike(tap.error(format('SELECT jit_extend(%s, ''10 minutes'')', :id)), 'JA004 %', 'not even a superuser');
+\connect - alice
+CALL tap.start();
+SELECT tap.refused(format('SELECT jit_extend(%s, NULL)', :id), 'JA001 invalid duration: It is NULL.', 'NULL is no time');
+SELECT tap.refused(format('SELECT jit_extend(%s, ''0'')', :id), 'JA001 invalid duration: A duration is greater than zero.', 'neither is zero');
+SELECT tap.refused(format('SELECT jit_extend(%s, ''-10 minutes'')', :id), 'JA001 invalid duration: A duration is greater than zero.', 'less than nothing');
+SELECT tap.refused(format('SELECT jit_extend(%s, ''1 mon'')', :id), 'JA001 invalid duration: Months and years have no fixed length.', 'a month');
+SELECT tap.refused(format('SELECT jit_extend(%s, ''41 minutes'')', :id),
+    format('JA009 cannot extend request %s: The holder himself may add 40m in all, and has added 0s.', :id), 'more than the holder may');
+SELECT tap.refused(format('SELECT jit_extend(%s, ''1 minute'')', :strict),
+    format('JA009 cannot extend request %s: The holder himself may add 0s in all, and has added 0s.', :strict),
+    'a template lets the holder add nothing unless it says so');
+SELECT is(tap.state(), :'before', 'none of this has moved the deadline');
+
+SELECT is(jit_extend(:id, '30 minutes', 'one more import'), :'ends'::timestamptz + '30 minutes', 'the holder adds to his own deadline');
+SELECT is((SELECT ends_at FROM jit_access.my_grants WHERE id = :id), :'ends'::timestamptz + '30 minutes', 'which is the new deadline');
+SELECT tap.refused(format('SELECT jit_extend(%s, ''11 minutes'')', :id),
+    format('JA009 cannot extend request %s: The holder himself may add 40m in all, and has added 30m.', :id), 'in all, not each time');
+SELECT is(jit_extend(:id, '10 minutes'), :'ends'::timestamptz + '40 minutes', 'up to the last minute');
+\connect - carol
+CALL tap.start();
+SELECT is(jit_extend(:id, '1h'), :'ends'::timestamptz + '1h 40 minutes', 'an approver adds more');
+SELECT tap.refused(format('SELECT jit_extend(%s, ''21 minutes'')', :id),
+    format('JA009 cannot extend request %s: It would last 3h 1m in all; the maximum of template "debug_read" is 3h.', :id),
+    'up to the maximum of the template');
+SELECT is(jit_extend(:id, '20 minutes'), :'ends'::timestamptz + '2h', 'which can be reached');
+\connect - bob
+CALL tap.start();
+SELECT tap.refused(format('SELECT jit_extend(%s, ''41 minutes'')', :bobs),
+    format('JA009 cannot extend request %s: The holder himself may add 40m in all, and has added 0s.', :bobs),
+    'an approver who holds a grant is its holder');
+
+-- Rolled back means not extended.
+BEGIN;
+SELECT jit_extend(:bobs, '10 minutes') AS ends \gset
+ROLLBACK;
+SELECT is((SELECT ends_at - starts_at FROM jit_access.my_grants WHERE id = :bobs), interval '1h', 'an extension that was rolled back');
+
+-- An extended grant lives past its first deadline.
+\connect - alice
+SELECT jit_request('debug_read', '2 seconds') AS short \gset
+\connect - bob
+SELECT jit_approve(:short) AS state \gset
+\connect - alice
+SELECT jit_extend(:short, '30 minutes') AS ends \gset
+\connect - :owner
+CALL tap.start();
+CALL tap.wait_until(format('SELECT clock_timestamp() > activated_at + interval ''2.5 seconds'' FROM jit_access.request WHERE id = %s', :short));
+SELECT is((SELECT state FROM jit_access.request WHERE id = :short), 'active', 'is active after the deadline it had first');
+\connect - bob
+SELECT jit_revoke(:short) AS state \gset
+CALL tap.start();
+SELECT tap.refused(format('SELECT jit_extend(%s, ''1 minute'')', :short),
+    format('JA005 cannot extend request %s: It is revoked.', :short), 'what has ended is not extended');
+\i test/sql/include/clean.sql

@@ -1,0 +1,9 @@
+-- Ends whatever is live and takes away what people.sql made.
+\connect - :owner
+\o /dev/null
+SELECT jit_revoke(id) FROM jit_access.active_grants WHERE state IN ('active', 'suspended');
+CALL tap.wait_for_cleanup();
+SELECT jit_drop_template(name) FROM jit_access.template_catalog;
+\o
+DROP SCHEMA app CASCADE;
+DROP ROLE alice, bob, carol, dave, ada, olga, developers, leads;

@@ -1,0 +1,120 @@
+\set ECHO none
+\i test/sql/include/tap.sql
+\i test/sql/include/people.sql
+-- Who may call, read and write what, for every function, table, view, sequence and type of the extension: by name, so that
+-- what is added has to be thought of here.
+CREATE ROLE reads_all LOGIN IN ROLE pg_read_all_data;
+CREATE ROLE writes_all LOGIN IN ROLE pg_write_all_data;
+CREATE ROLE reads_and_writes_all LOGIN IN ROLE pg_read_all_data, pg_write_all_data;
+CREATE TEMPORARY VIEW member AS
+SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+WHERE e.extname = 'jit_access' AND d.deptype = 'e';
+CREATE TEMPORARY VIEW functions AS
+SELECT p.oid, p.oid::regprocedure::text AS name, p.prosecdef, p.proconfig FROM pg_proc p JOIN member m ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
+CREATE TEMPORARY VIEW relations AS
+SELECT c.oid, c.relname::text AS name, c.relkind, c.relrowsecurity, c.relforcerowsecurity
+FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid;
+
+SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"), ARRAY[
+    'jit_access.may_decide(bigint)',
+    'jit_approve(numeric,text,interval)',
+    'jit_cancel(numeric,text)',
+    'jit_deny(numeric,text)',
+    'jit_extend(numeric,interval,text)',
+    'jit_request(text,interval,text,text,text[],timestamp with time zone)',
+    'jit_resume(numeric,text)',
+    'jit_revoke(numeric,text)'], 'what everybody may call');
+SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olga', f.oid, 'EXECUTE')
+                AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
+    '{jit_access.confirmed(bigint),"jit_access.journal(bigint,integer)",jit_access.status()}', 'what auditors may call besides');
+SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_function_privilege('ada', f.oid, 'EXECUTE')
+                AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
+    '{jit_access.confirmed,jit_access.journal,jit_access.status,jit_alter_template,jit_create_template,jit_drop_template}',
+    'what administrators may call besides');
+SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
+                AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
+    '{jit_access.check_installation,jit_access.cover_new_objects}', 'what nobody may call but the server''s owner');
+SELECT is(ARRAY(SELECT f.name FROM functions f WHERE f.prosecdef AND f.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'), '{}',
+    'what runs with its owner''s privileges has a search_path of its own');
+
+SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
+    '{my_grants,my_requests,pending_requests}', 'what everybody may read');
+SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege(who, r.oid, 'SELECT')
+                AND NOT has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
+    '{active_grants,audit_log,decisions,grant_history,grant_usage,health,template_catalog}', 'what ' || who || ' may read besides')
+FROM unnest('{ada, olga}'::text[]) AS who;
+SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S'
+                AND has_table_privilege(who, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')), '{}', who || ' may write nothing')
+FROM unnest('{dave, ada, olga, reads_all}'::text[]) AS who;
+SELECT is(ARRAY(SELECT r.name FROM relations r WHERE has_any_column_privilege(who, r.oid, 'INSERT, UPDATE, REFERENCES')
+                AND who <> 'writes_all'), '{}', who || ' may write no column')
+FROM unnest('{dave, ada, olga, reads_all}'::text[]) AS who;
+SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind = 'S' AND has_sequence_privilege(who, r.oid, 'USAGE, UPDATE')), '{}',
+    who || ' may move no sequence')
+FROM unnest('{dave, ada, olga, reads_all}'::text[]) AS who;
+SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind = 'r' AND NOT (r.relrowsecurity AND r.relforcerowsecurity)), '{}',
+    'every table has row security, for its owner too');
+SELECT is((SELECT count(*)::int FROM pg_policy p JOIN relations r ON r.oid = p.polrelid), 0, 'and no policy that lets a row through');
+SELECT ok(has_schema_privilege('dave', 'jit_access', 'USAGE') AND NOT has_schema_privilege(who, 'jit_access', 'CREATE'), who || ' makes nothing in the schema')
+FROM unnest('{dave, ada, olga, writes_all}'::text[]) AS who;
+
+-- Members of pg_read_all_data and pg_write_all_data have the privilege, and meet no row.
+\connect - reads_all
+CALL tap.start();
+SELECT is_empty('SELECT * FROM jit_access.' || name, 'reading everything meets no row of ' || name)
+FROM unnest('{decision, event, journal_position, record, request, template, template_person}'::text[]) WITH ORDINALITY AS v (name, n) ORDER BY n;
+\connect - :owner
+SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{bob}') AS role \gset
+\connect - alice
+SELECT jit_request('debug_read', '1h') AS id \gset
+\connect - :owner
+CALL tap.wait_for_record();
+SELECT tap.state() AS before, (SELECT md5(string_agg(r::text, ',' ORDER BY seq)) FROM jit_access.record r) AS record \gset
+\connect - reads_and_writes_all
+CALL tap.start();
+SELECT lives_ok('UPDATE jit_access.request SET state = ''active''', 'writing everything updates');
+SELECT lives_ok('DELETE FROM jit_access.record', 'and deletes, but meets no row');
+SELECT tap.refused(statement, '42501', statement)
+FROM unnest(ARRAY['INSERT INTO jit_access.template_person VALUES (1, ''approver'', 10, ''me'')', 'TRUNCATE jit_access.record',
+                  'ALTER TABLE jit_access.record DISABLE ROW LEVEL SECURITY', 'ALTER TABLE jit_access.record NO FORCE ROW LEVEL SECURITY',
+                  'CREATE POLICY p ON jit_access.record USING (true)', 'CREATE RULE r AS ON INSERT TO jit_access.record DO INSTEAD NOTHING',
+                  'ALTER EVENT TRIGGER jit_access_cover_new_objects DISABLE', 'ALTER TYPE jit_access.state ADD VALUE ''free''',
+                  'ALTER FUNCTION jit_approve(numeric, text, interval) SECURITY INVOKER', 'DROP EXTENSION jit_access CASCADE']) WITH ORDINALITY AS v (statement, n)
+ORDER BY n;
+\connect - writes_all
+CALL tap.start();
+SELECT lives_ok('DELETE FROM jit_access.request', 'deletes without a condition');
+\connect - :owner
+CALL tap.start();
+SELECT is(tap.state(), :'before', 'nothing has changed');
+SELECT is((SELECT md5(string_agg(r::text, ',' ORDER BY seq)) FROM jit_access.record r), :'record', 'nor has the record');
+
+-- Every function, called by everybody.
+\connect - dave
+CALL tap.start();
+SELECT tap.refused(call, error, call) FROM (VALUES
+    (1, $$SELECT jit_create_template('x', '{USAGE ON SCHEMA app}')$$, '42501'), (2, $$SELECT jit_alter_template('debug_read')$$, '42501'),
+    (3, $$SELECT jit_drop_template('debug_read')$$, '42501'), (4, 'SELECT jit_access.check_installation()', '42501'),
+    (5, 'SELECT jit_access.cover_new_objects()', '42501'), (6, 'SELECT jit_access.status()', '42501'),
+    (7, 'SELECT jit_access.journal()', '42501'), (8, 'SELECT jit_access.confirmed(1)', '42501')) v (n, call, error) ORDER BY n;
+SELECT is(jit_access.may_decide(id), false, 'dave decides nothing') FROM generate_series(-1, 2) AS id;
+SELECT is(jit_access.may_decide(NULL), false, 'not even NULL');
+\connect - olga
+CALL tap.start();
+SELECT tap.refused(call, error, call) FROM (VALUES
+    (1, $$SELECT jit_create_template('x', '{USAGE ON SCHEMA app}')$$, '42501'), (2, $$SELECT jit_alter_template('debug_read')$$, '42501'),
+    (3, $$SELECT jit_drop_template('debug_read')$$, '42501'), (4, 'SELECT jit_access.check_installation()', '42501'),
+    (5, 'SELECT jit_access.cover_new_objects()', '42501')) v (n, call, error) ORDER BY n;
+
+-- EXECUTE given by hand is not enough: the function asks who is there.
+\connect - :owner
+GRANT EXECUTE ON FUNCTION jit_drop_template(text) TO dave;
+\connect - dave
+CALL tap.start();
+SELECT tap.refused($$SELECT jit_drop_template('debug_read')$$,
+    'JA004 only an administrator of jit_access may do this: "dave" is neither a superuser nor a member of jit_admin.',
+    'the right to call a function makes nobody an administrator');
+\connect - :owner
+REVOKE EXECUTE ON FUNCTION jit_drop_template(text) FROM dave;
+\i test/sql/include/clean.sql
+DROP ROLE reads_all, writes_all, reads_and_writes_all;
