@@ -60,7 +60,11 @@ void free_slot(Slot& slot) noexcept {
     slot.state.store(SlotState::free, std::memory_order_release);
 }
 
-void finish_slot(Slot& slot) noexcept { slot.state.store(SlotState::over, std::memory_order_release); }
+void finish_slot(Slot& slot) noexcept {
+    // Only what lives can end: the worker may have cleaned up already.
+    auto expected = SlotState::live;
+    slot.state.compare_exchange_strong(expected, SlotState::over);
+}
 
 void retire_slot(std::uint64_t id) noexcept {
     if (Slot* slot = find_slot(id)) slot->state.store(SlotState::retired, std::memory_order_release);

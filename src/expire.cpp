@@ -74,7 +74,11 @@ void clean_up_ended() {
     for (const auto id :
          ids("SELECT id FROM jit_access.request WHERE cleanup = 'due' AND (cleanup_next IS NULL OR cleanup_next <= $1)",
              {pg::Instant{pg::wall_clock()}})) {
+        // Whoever revoked may not have come to tell the board yet.
+        if (Slot* slot = find_slot(static_cast<std::uint64_t>(id))) finish_slot(*slot);
         auto fault = alone([&] { reclaim::take_memberships(id); });
+        // What still runs under it goes before its slot is free: nobody would know afterwards.
+        stop_what_is_over();
         if (!fault) fault = alone([&] { reclaim::clean_up(id); });
         if (!fault) {
             retire_slot(static_cast<std::uint64_t>(id));

@@ -9,7 +9,10 @@
 #include "jit_access/pg/version.hpp"
 
 extern "C" {
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
+#include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
@@ -19,7 +22,10 @@ extern "C" {
 #include "nodes/parsenodes.h"
 #include "tcop/cmdtag.h"
 #include "utils/catcache.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 }
 
@@ -56,11 +62,63 @@ void check_roles(const List* roles) {
     }
 }
 
+// Before 16 CREATEROLE may give any membership; ours are given by superusers and by who has the ADMIN OPTION.
+void refuse_office(const char* role) {
+    const std::string_view name(role != nullptr ? role : "");
+    if ((name != core::admin_role && name != core::auditor_role) || by_superuser()) return;
+    const auto office = pg::find_role(name);
+    if (office && pg::has_admin_option(pg::current_user(), *office)) return;
+    throw Failure(Code::guarded, "role \"" + std::string(name) + "\" is an office of jit_access",
+                  "Its members administer or audit all access.", "Ask a superuser for it.");
+}
+
 // Granted roles come as privileges, with the role's name as the privilege.
 void check_membership(const GrantRoleStmt* grant) {
     const ListCell* cell = nullptr;
-    foreach (cell, grant->granted_roles) refuse_managed(lfirst_node(AccessPriv, cell)->priv_name);
+    foreach (cell, grant->granted_roles) {
+        const char* name = lfirst_node(AccessPriv, cell)->priv_name;
+        refuse_managed(name);
+        refuse_office(name);
+    }
     check_roles(grant->grantee_roles);
+}
+
+// CREATE ROLE ... IN ROLE, ROLE, ADMIN and ALTER GROUP ... ADD USER give memberships as well.
+void check_role_options(const List* options) {
+    const ListCell* cell = nullptr;
+    foreach (cell, options) {
+        const auto* option = lfirst_node(DefElem, cell);
+        const std::string_view name(option->defname);
+        if (name != "addroleto" && name != "rolemembers" && name != "adminmembers") continue;
+        const auto* roles = reinterpret_cast<const List*>(option->arg);
+        check_roles(roles);
+        const ListCell* role = nullptr;
+        foreach (role, roles) {
+            const auto* spec = lfirst_node(RoleSpec, role);
+            if (name == "addroleto" && spec->roletype == ROLESPEC_CSTRING) refuse_office(spec->rolename);
+        }
+    }
+}
+
+// ALTER GROUP ... ADD USER.
+bool has_members(const List* options) {
+    const ListCell* cell = nullptr;
+    foreach (cell, options)
+        if (std::string_view(lfirst_node(DefElem, cell)->defname) == "rolemembers") return true;
+    return false;
+}
+
+void check_owner(const RoleSpec* owner) {
+    if (owner != nullptr && owner->roletype == ROLESPEC_CSTRING) refuse_managed(owner->rolename);
+}
+
+const RoleSpec* owner_in(const AlterTableStmt* alter) {
+    const ListCell* cell = nullptr;
+    foreach (cell, alter->cmds) {
+        const auto* command = lfirst_node(AlterTableCmd, cell);
+        if (command->subtype == AT_ChangeOwner) return command->newowner;
+    }
+    return nullptr;
 }
 
 void check_dropped_roles(const DropRoleStmt* drop) {
@@ -122,6 +180,8 @@ void check_under_grant(const Node* command) {
     };
     for (const auto& guard : guards)
         if (guard.tag == nodeTag(command)) refuse(guard.why);
+    if (IsA(command, AlterTableStmt) && owner_in(reinterpret_cast<const AlterTableStmt*>(command)) != nullptr)
+        refuse("A change of owner outlives the grant.");
     if (IsA(command, TransactionStmt) && reinterpret_cast<const TransactionStmt*>(command)->kind == TRANS_STMT_PREPARE)
         refuse("A prepared transaction could be committed after the grant's end.");
     if (IsA(command, CopyStmt)) {
@@ -141,9 +201,22 @@ void check_under_grant(const Node* command) {
 
 namespace {
 
-// Privileges that check_closure() looks for. No list of privileges means all of them.
+bool is_ours(const char* schema) noexcept { return schema == nullptr || std::string_view(schema) == "jit_access"; }
+
+// Whether the objects are plainly not the extension's own.
+bool concerns_strangers_only(const GrantStmt* grant) {
+    const bool tables = grant->objtype == OBJECT_TABLE || grant->objtype == OBJECT_SEQUENCE;
+    const bool names = grant->targtype == ACL_TARGET_ALL_IN_SCHEMA || grant->objtype == OBJECT_SCHEMA;
+    if (!tables && !names) return false;
+    const ListCell* cell = nullptr;
+    foreach (cell, grant->objects)
+        if (is_ours(names ? strVal(lfirst(cell)) : lfirst_node(RangeVar, cell)->schemaname)) return false;
+    return true;
+}
+
+// Whether it may give what check_closure() looks for. No list of privileges means all of them.
 bool gives_more(const GrantStmt* grant) {
-    if (grant->grant_option || grant->privileges == NIL) return true;
+    if (grant->grant_option || grant->privileges == NIL || !concerns_strangers_only(grant)) return true;
     const ListCell* cell = nullptr;
     foreach (cell, grant->privileges) {
         const char* name = lfirst_node(AccessPriv, cell)->priv_name;
@@ -155,11 +228,13 @@ bool gives_more(const GrantStmt* grant) {
 void check_grant(const GrantStmt* grant) {
     if (!grant->is_grant) return;
     if (gives_more(grant)) pending::change_closures();
-    if (!grant->grant_option) return;
     const ListCell* cell = nullptr;
     foreach (cell, grant->grantees) {
         const auto* spec = lfirst_node(RoleSpec, cell);
-        if (spec->roletype == ROLESPEC_CSTRING && is_managed(spec->rolename))
+        if (spec->roletype != ROLESPEC_CSTRING) continue;
+        // An owner who gave to a template what nobody approved would widen every grant of it.
+        refuse_managed(spec->rolename);
+        if (grant->grant_option && is_managed(spec->rolename))
             throw Failure(Code::guarded, std::string("role \"") + spec->rolename + "\" cannot have a grant option",
                           "Whoever uses a grant could pass its privileges on.", "Grant without WITH GRANT OPTION.");
     }
@@ -168,19 +243,43 @@ void check_grant(const GrantStmt* grant) {
 }  // namespace
 
 void check_command(const Node* command) {
+    check_under_grant(command);
     // What is made under SET ROLE belongs to that role, which may be a template's.
     if (GetOuterUserId() != GetSessionUserId()) pending::change_closures();
     switch (nodeTag(command)) {
         case T_GrantStmt: check_grant(reinterpret_cast<const GrantStmt*>(command)); break;
         case T_AlterOwnerStmt:
+            check_owner(reinterpret_cast<const AlterOwnerStmt*>(command)->newowner);
+            pending::change_closures();
+            break;
         case T_AlterTableStmt:
-        case T_ReassignOwnedStmt: pending::change_closures(); break;
+            check_owner(owner_in(reinterpret_cast<const AlterTableStmt*>(command)));
+            pending::change_closures();
+            break;
+        case T_ReassignOwnedStmt:
+            check_owner(reinterpret_cast<const ReassignOwnedStmt*>(command)->newrole);
+            pending::change_closures();
+            break;
         case T_TransactionStmt:
             if (reinterpret_cast<const TransactionStmt*>(command)->kind == TRANS_STMT_COMMIT_PREPARED)
                 pending::change_closures();
             break;
-        case T_CreateRoleStmt: refuse_managed(reinterpret_cast<const CreateRoleStmt*>(command)->role); break;
-        case T_AlterRoleStmt: refuse_managed(reinterpret_cast<const AlterRoleStmt*>(command)->role->rolename); break;
+        case T_CreateRoleStmt: {
+            const auto* create = reinterpret_cast<const CreateRoleStmt*>(command);
+            refuse_managed(create->role);
+            check_role_options(create->options);
+            break;
+        }
+        case T_AlterRoleStmt: {
+            const auto* alter = reinterpret_cast<const AlterRoleStmt*>(command);
+            refuse_managed(alter->role->rolename);
+            refuse_office(has_members(alter->options) ? alter->role->rolename : nullptr);
+            check_role_options(alter->options);
+            break;
+        }
+        case T_AlterDefaultPrivilegesStmt:
+            check_grant(reinterpret_cast<const AlterDefaultPrivilegesStmt*>(command)->action);
+            break;
         case T_AlterRoleSetStmt:
             if (const auto* role = reinterpret_cast<const AlterRoleSetStmt*>(command)->role)
                 refuse_managed(role->rolename);
@@ -196,17 +295,22 @@ void check_command(const Node* command) {
         }
         default: break;
     }
-    check_under_grant(command);
 }
 
 void check_function_name(std::uint32_t function) {
+    // The row is not visible to the command that makes or renames it; the caches have it only afterwards.
     const auto found = pg::call([&]() -> const char* {
-        HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-        if (!HeapTupleIsValid(tuple)) return nullptr;
-        const auto* procedure = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-        const bool elsewhere = procedure->pronamespace != PG_CATALOG_NAMESPACE;
-        const char* name = elsewhere ? pstrdup(NameStr(procedure->proname)) : nullptr;
-        ReleaseSysCache(tuple);
+        Relation procedures = table_open(ProcedureRelationId, AccessShareLock);
+        ScanKeyData key;
+        ScanKeyInit(&key, Anum_pg_proc_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(function));
+        SysScanDesc scan = systable_beginscan(procedures, ProcedureOidIndexId, true, SnapshotSelf, 1, &key);
+        const char* name = nullptr;
+        if (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple)) {
+            const auto* procedure = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+            if (procedure->pronamespace != PG_CATALOG_NAMESPACE) name = pstrdup(NameStr(procedure->proname));
+        }
+        systable_endscan(scan);
+        table_close(procedures, AccessShareLock);
         return name;
     });
     if (found == nullptr || !std::string_view(found).starts_with(core::managed_role_prefix)) return;

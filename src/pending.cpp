@@ -31,11 +31,7 @@ void undo(const Promise& promise) noexcept {
 
 void keep(const Promise& promise) noexcept {
     Slot* slot = promise.id != 0 ? find_slot(promise.id) : nullptr;
-    if (promise.action == Action::finish) {
-        // Before the worker looks: the session that gives a grant back is not ended when nothing of it is left there.
-        enforce::give_back(promise.id);
-        if (slot != nullptr) finish_slot(*slot);
-    }
+    if (promise.action == Action::finish && slot != nullptr) finish_slot(*slot);
     if (promise.action == Action::move_deadline && slot != nullptr) {
         slot->ends_wall.store(promise.ends.wall);
         slot->ends_boot.store(promise.ends.boot);
@@ -55,8 +51,11 @@ void wake() { promises.push_back({Action::wake, pg::subtransaction()}); }
 
 void pre_commit() {
     enforce::check_commit();
-    for (const auto& promise : promises)
+    for (const auto& promise : promises) {
         if (promise.action == Action::make_live) publish_slot(*promise.slot);
+        // Before the worker can see it. Should the commit fail, the next statement relies on the grant again.
+        if (promise.action == Action::finish) enforce::give_back(promise.id);
+    }
 }
 
 void pre_prepare() {

@@ -4,6 +4,7 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/pg/backend.hpp"
 
 namespace jit::people {
 
@@ -49,7 +50,7 @@ std::vector<Person> named(const pg::TextArray& names, const char* what) {
         const auto role = pg::find_role(name);
         if (!role)
             throw Failure(Code::invalid_argument, std::string("invalid ") + what,
-                          "There is no role \"" + name.substr(0, 100) + "\".",
+                          "There is no role \"" + pg::excerpt(name) + "\".",
                           "Names are matched exactly, without quotes and without folding to lower case.");
         if (std::any_of(people.begin(), people.end(), [&](const Person& p) { return p.role == *role; })) continue;
         people.push_back({*role, name});

@@ -6,7 +6,9 @@
 #include "jit_access/core/text.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/pending.hpp"
+#include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/error.hpp"
 
 namespace jit::request {
 
@@ -47,6 +49,23 @@ void check_start(const std::optional<pg::Instant>& starts_at, std::int64_t now) 
     if (starts_at->us > now + furthest_start) throw invalid("starts_at", "It is more than 90 days ahead.");
 }
 
+// Whether a relation exists, and whether the template's role holds something on it. Nothing: that is no name of a
+// relation.
+std::optional<pg::Row> look_up(const std::string& name, const Template& of) {
+    try {
+        return pg::query_row(
+            "SELECT c.oid IS NOT NULL, EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) x WHERE x.grantee = $2) OR "
+            "EXISTS "
+            "(SELECT FROM pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) x WHERE a.attrelid = c.oid AND "
+            "x.grantee = $2) "
+            "FROM (SELECT CASE WHEN $1 ~ '\\.' THEN pg_catalog.to_regclass($1) END AS oid) n "
+            "LEFT JOIN pg_catalog.pg_class c ON c.oid = n.oid",
+            {name, of.role});
+    } catch (const pg::ServerError&) {
+        return std::nullopt;  // the caller throws, so the failed query ends with its transaction
+    }
+}
+
 // A narrowed request names relations of this database that the template's role has privileges on.
 void check_scope(const std::optional<pg::TextArray>& scope, const Template& of) {
     if (!scope) return;
@@ -57,21 +76,14 @@ void check_scope(const std::optional<pg::TextArray>& scope, const Template& of) 
         throw invalid("scope", "A template that changes the schema cannot be narrowed to tables.");
     std::set<std::string> seen;
     for (const auto& name : *scope) {
-        if (!seen.insert(name).second) throw invalid("scope", "It names \"" + name.substr(0, 130) + "\" twice.");
-        const auto row = pg::query_row(
-            "SELECT c.oid IS NOT NULL, EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) x WHERE x.grantee = $2) OR "
-            "EXISTS "
-            "(SELECT FROM pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) x WHERE a.attrelid = c.oid AND "
-            "x.grantee = $2) "
-            "FROM (SELECT CASE WHEN $1 ~ '\\.' THEN pg_catalog.to_regclass($1) END AS oid) n "
-            "LEFT JOIN pg_catalog.pg_class c ON c.oid = n.oid",
-            {name, of.role});
-        if (!row->get<bool>(0))
-            throw invalid("scope", "There is no relation \"" + name.substr(0, 130) + "\".",
+        if (!seen.insert(name).second) throw invalid("scope", "It names \"" + pg::excerpt(name) + "\" twice.");
+        const auto row = look_up(name, of);
+        if (!row || !row->get<bool>(0))
+            throw invalid("scope", "There is no relation \"" + pg::excerpt(name) + "\".",
                           "Write schema.table, quoted as in SQL.");
         if (row->is_null(1) || !row->get<bool>(1))
             throw Failure(
-                Code::privilege_refused, "template \"" + of.name + "\" does not cover \"" + name.substr(0, 130) + "\"",
+                Code::privilege_refused, "template \"" + of.name + "\" does not cover \"" + pg::excerpt(name) + "\"",
                 "A scope can only narrow what the template's role holds itself.", "See jit_access.template_catalog.");
     }
 }

@@ -1,8 +1,11 @@
 #include "jit_access/template.hpp"
 
+#include <algorithm>
+
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/event.hpp"
+#include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/pg/grammar.hpp"
 #include "jit_access/pg/xact.hpp"
@@ -53,7 +56,7 @@ const std::string& name_of(const Draft& draft) {
 
 bool set_role_mode(const std::string& mode) {
     if (mode != "inherit" && mode != "set_role")
-        throw invalid("mode", "\"" + mode.substr(0, 40) + "\" is not a mode.", "The modes are inherit and set_role.");
+        throw invalid("mode", "\"" + pg::excerpt(mode) + "\" is not a mode.", "The modes are inherit and set_role.");
     return mode == "set_role";
 }
 
@@ -92,7 +95,7 @@ void apply(const Draft& draft, Template& policy) {
 RoleId adopt_role(const std::string& name) {
     const auto role = pg::find_role(name);
     if (!role)
-        throw invalid("role", "There is no role \"" + name.substr(0, 100) + "\".", "Leave role out to have one made.");
+        throw invalid("role", "There is no role \"" + pg::excerpt(name) + "\".", "Leave role out to have one made.");
     if (name.starts_with(core::managed_role_prefix))
         throw invalid("role", "\"" + name + "\" belongs to jit_access.",
                       "Adopt a role of your own, or leave role out.");
@@ -121,7 +124,7 @@ std::vector<std::uint32_t> give(const pg::TextArray& items, const std::string& r
             pg::command(item.grant);
         } catch (const pg::ServerError& error) {
             throw Failure(
-                Code::privilege_refused, "cannot give the privilege \"" + text.substr(0, 200) + "\" to a template",
+                Code::privilege_refused, "cannot give the privilege \"" + pg::excerpt(text) + "\" to a template",
                 std::string("The server says: ") + error.what() + ".", "Mend the item or create what it names.");
         }
         schemas.insert(schemas.end(), item.schemas.begin(), item.schemas.end());
@@ -211,7 +214,7 @@ Template find(const std::optional<std::string>& name) {
     const std::string sql = std::string(columns) + "WHERE name = $1 AND dropped_at IS NULL FOR SHARE";
     const auto row = pg::query_row(sql.c_str(), {*name});
     if (!row)
-        throw Failure(Code::unknown_template, "template \"" + name->substr(0, 100) + "\" does not exist",
+        throw Failure(Code::unknown_template, "template \"" + pg::excerpt(*name) + "\" does not exist",
                       "Names are matched exactly.", "An administrator defines templates with jit_create_template.");
     return from_row(*row);
 }
@@ -323,19 +326,35 @@ void drop(const std::optional<std::string>& name) {
     event::note("template dropped", std::nullopt, me.name, {{"template", gone.name}});
 }
 
+namespace {
+
+// A table without the columns an item names is not meant by it.
+bool has_columns(const std::string& relation, const pg::TextArray& columns) {
+    return pg::query_row(
+               "SELECT bool_and(EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = "
+               "$1::pg_catalog.regclass "
+               "AND a.attname = c AND NOT a.attisdropped)) IS NOT FALSE FROM unnest($2) c",
+               {relation, columns})
+        .value()
+        .get<bool>(0);
+}
+
+void cover_one(const std::string& relation, std::uint32_t schema, const std::string& item, const std::string& role) {
+    const auto schemas = pg::parse_privilege(item, role).schemas;
+    if (std::find(schemas.begin(), schemas.end(), schema) == schemas.end()) return;
+    const auto grant = pg::grant_on_table(item, role, relation);
+    if (has_columns(relation, grant.columns)) pg::command(grant.sql);
+}
+
+}  // namespace
+
 void cover(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas) {
-    for (std::size_t i = 0; i < relations.size(); ++i) {
-        const auto rows = pg::query(
-            "SELECT privileges, role_name FROM jit_access.template WHERE dropped_at IS NULL AND $1 = ANY (schemas)",
-            {RoleId{schemas.at(i)}});
-        for (const auto& row : rows)
-            for (const auto& item : row.get<pg::TextArray>(0)) {
-                const auto& role = row.get<std::string>(1);
-                const auto parsed = pg::parse_privilege(item, role);
-                for (const auto schema : parsed.schemas)
-                    if (schema == schemas[i]) pg::command(pg::grant_on_table(item, role, relations[i]));
-            }
-    }
+    for (std::size_t i = 0; i < relations.size(); ++i)
+        for (const auto& row : pg::query("SELECT privileges, role_name FROM jit_access.template WHERE dropped_at IS "
+                                         "NULL AND $1 = ANY (schemas)",
+                                         {RoleId{schemas.at(i)}}))
+            for (const auto& item : row.get<pg::TextArray>(0))
+                cover_one(relations[i], schemas[i], item, row.get<std::string>(1));
 }
 
 }  // namespace jit::templates

@@ -45,36 +45,49 @@ std::string owned_objects() {
            "AND d.refobjid = c.role AND d.deptype = 'o') AND (c.role = $1) = $2 LIMIT 1";
 }
 
-// Entries of access lists, of this database and of shared objects, that name a role of the closure: one that may be
-// passed on, or one that makes objects.
+// Entries of access lists, of this database and of shared objects, that name a role of the closure and should not: one
+// that may be passed on, one on an object of this extension, a parameter of the server, a function of the server that
+// is kept from the public, or (unless the template may change the schema) one that makes objects.
 std::string access_lists() {
-    const auto from = [](const char* catalog, const char* acl, const char* name) {
+    const auto from = [](const char* catalog, const char* acl, const char* name, const char* fault = "NULL") {
         return std::string("SELECT ") + name +
-               " AS object, x.privilege_type, x.is_grantable FROM depends d JOIN pg_catalog." + catalog +
+               "::text AS object, x.privilege_type, x.is_grantable, CASE WHEN e.objid IS NOT NULL THEN "
+               "'belongs to jit_access' ELSE " +
+               fault + " END AS fault FROM depends d JOIN pg_catalog." + catalog +
                " o ON o.oid = d.objid AND d.classid = 'pg_catalog." + catalog +
-               "'::pg_catalog.regclass, pg_catalog.aclexplode(o." + acl + ") x WHERE x.grantee = d.refobjid ";
+               "'::pg_catalog.regclass LEFT JOIN ours e ON e.classid = d.classid AND e.objid = d.objid, "
+               "pg_catalog.aclexplode(o." +
+               acl + ") x WHERE x.grantee = d.refobjid ";
     };
+    const std::string all = " UNION ALL ";
     return std::string(closure) +
            ", depends AS MATERIALIZED (SELECT d.classid, d.objid, d.refobjid FROM closure c JOIN "
-           "pg_catalog.pg_shdepend d ON "
-           "d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = c.role AND d.deptype = 'a' AND "
-           "d.dbid IN "
-           "(0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))) "
-           ", entries AS (" +
-           from("pg_class", "relacl", "o.relname::text") + "UNION ALL " +
-           "SELECT o.attname::text, x.privilege_type, x.is_grantable FROM depends d JOIN pg_catalog.pg_attribute o ON "
-           "o.attrelid = d.objid AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.attacl IS NOT NULL, "
-           "pg_catalog.aclexplode(o.attacl) x WHERE x.grantee = d.refobjid UNION ALL " +
-           from("pg_namespace", "nspacl", "o.nspname::text") + "UNION ALL " +
-           from("pg_proc", "proacl", "o.proname::text") + "UNION ALL " +
-           from("pg_database", "datacl", "o.datname::text") + "UNION ALL " +
-           from("pg_type", "typacl", "o.typname::text") + "UNION ALL " +
-           from("pg_language", "lanacl", "o.lanname::text") + "UNION ALL " +
-           from("pg_foreign_server", "srvacl", "o.srvname::text") + "UNION ALL " +
-           from("pg_foreign_data_wrapper", "fdwacl", "o.fdwname::text") + "UNION ALL " +
-           from("pg_tablespace", "spcacl", "o.spcname::text") +
-           ") SELECT object, privilege_type, is_grantable FROM entries WHERE is_grantable OR "
-           "(NOT $2 AND privilege_type IN ('CREATE', 'TRIGGER')) ORDER BY is_grantable DESC LIMIT 1";
+           "pg_catalog.pg_shdepend "
+           "d ON d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = c.role AND d.deptype = "
+           "'a' AND "
+           "d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))), "
+           "ours AS MATERIALIZED (SELECT x.classid, x.objid FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_extension e "
+           "ON "
+           "e.oid = x.refobjid AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND x.deptype = 'e' "
+           "WHERE e.extname = 'jit_access'), entries AS (" +
+           from("pg_class", "relacl", "o.relname") + all +
+           "SELECT o.attname::text, x.privilege_type, x.is_grantable, CASE WHEN e.objid IS NOT NULL THEN 'belongs to "
+           "jit_access' END "
+           "FROM depends d JOIN pg_catalog.pg_attribute o ON o.attrelid = d.objid AND d.classid = "
+           "'pg_catalog.pg_class'::pg_catalog.regclass AND o.attacl IS NOT NULL LEFT JOIN ours e ON e.classid = "
+           "d.classid AND "
+           "e.objid = d.objid, pg_catalog.aclexplode(o.attacl) x WHERE x.grantee = d.refobjid " +
+           all + from("pg_namespace", "nspacl", "o.nspname") + all +
+           from("pg_proc", "proacl", "o.proname",
+                "CASE WHEN o.pronamespace = 'pg_catalog'::pg_catalog.regnamespace THEN 'is kept from the public by the "
+                "server' END") +
+           all + from("pg_database", "datacl", "o.datname") + all + from("pg_type", "typacl", "o.typname") + all +
+           from("pg_language", "lanacl", "o.lanname") + all + from("pg_foreign_server", "srvacl", "o.srvname") + all +
+           from("pg_foreign_data_wrapper", "fdwacl", "o.fdwname") + all + from("pg_tablespace", "spcacl", "o.spcname") +
+           all + from("pg_parameter_acl", "paracl", "o.parname", "'is a parameter of the server'") +
+           ") SELECT object, privilege_type, is_grantable, fault FROM entries WHERE is_grantable OR fault IS NOT NULL "
+           "OR "
+           "(NOT $2 AND privilege_type IN ('CREATE', 'TRIGGER')) ORDER BY is_grantable DESC, fault LIMIT 1";
 }
 
 core::Failure refuse(const Template& of, const std::string& why, const std::string& hint) {
@@ -120,6 +133,7 @@ void check_objects(const Template& of, const std::string& hint) {
     if (!entry) return;
     const auto what = entry->get<std::string>(1) + " on \"" + entry->get<std::string>(0) + "\"";
     if (entry->get<bool>(2)) throw refuse(of, "It holds " + what + " with GRANT OPTION.", hint);
+    if (!entry->is_null(3)) throw refuse(of, "It holds " + what + ", which " + entry->get<std::string>(3) + ".", hint);
     throw refuse(of, "It holds " + what + ", which makes objects that outlive a grant.",
                  "Declare the template with allow_schema_change => true and mode => 'set_role'.");
 }

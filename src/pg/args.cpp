@@ -1,4 +1,5 @@
 #include "jit_access/pg/args.hpp"
+#include "jit_access/pg/backend.hpp"
 
 #include <charconv>
 
@@ -104,7 +105,7 @@ std::int64_t Args::id(int i) const {
     std::int64_t id = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), id);
     if (error != std::errc() || end != text.data() + text.size() || id <= 0)
-        throw refuse(std::string(text.substr(0, 40)) + " is not a positive whole number of at most 19 digits.");
+        throw refuse(excerpt(text) + " is not a positive whole number of at most 19 digits.");
     return id;
 }
 

@@ -110,4 +110,10 @@ std::size_t clip(const char* text, std::size_t size, std::size_t limit) noexcept
     return static_cast<std::size_t>(pg_mbcliplen(text, static_cast<int>(size), static_cast<int>(limit)));
 }
 
+std::string excerpt(std::string_view text) {
+    constexpr std::size_t enough = 100;
+    const auto size = clip(text.data(), text.size(), enough);
+    return std::string(text.substr(0, size)) + (size < text.size() ? "..." : "");
+}
+
 }  // namespace jit::pg

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jit_access/core/failure.hpp"
+#include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/server.hpp"
 #include "jit_access/pg/sql.hpp"
 
@@ -21,7 +22,7 @@ using core::Code;
 using core::Failure;
 
 Failure refuse(const std::string& item, const std::string& why, const std::string& hint = {}) {
-    return {Code::privilege_refused, "cannot give the privilege \"" + item.substr(0, 200) + "\" to a template", why,
+    return {Code::privilege_refused, "cannot give the privilege \"" + excerpt(item) + "\" to a template", why,
             hint.empty() ? "Write what stands between GRANT and TO, for example SELECT ON ALL TABLES IN SCHEMA app."
                          : hint};
 }
@@ -52,6 +53,35 @@ const char* why_not(const GrantStmt* grant) {
     }
 }
 
+bool is_identifier_byte(char c) noexcept {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x80 || c == '_' || c == '$' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+           (c >= 'A' && c <= 'Z');
+}
+
+// The server would cut a longer name and give something else than what was written.
+bool has_overlong_name(const std::string& item) {
+    std::size_t length = 0;
+    bool quoted = false;
+    for (std::size_t i = 0; i < item.size(); ++i) {
+        if (item[i] == '"') {
+            if (quoted && i + 1 < item.size() && item[i + 1] == '"') {
+                ++i;
+                ++length;
+            } else {
+                quoted = !quoted;
+                length = 0;
+            }
+        } else if (quoted || is_identifier_byte(item[i])) {
+            ++length;
+        } else {
+            length = 0;
+        }
+        if (length >= NAMEDATALEN) return true;
+    }
+    return false;
+}
+
 Node* parse_one(const std::string& item, const std::string& sql) {
     List* commands = nullptr;
     try {
@@ -80,6 +110,8 @@ std::vector<std::uint32_t> schema_oids(const std::string& item, const List* name
 }  // namespace
 
 PrivilegeItem parse_privilege(const std::string& item, const std::string& role) {
+    if (has_overlong_name(item))
+        throw refuse(item, "It holds a name of more than 63 bytes, which the server would cut.");
     PrivilegeItem result;
     // A line comment in the item must not swallow the grantee.
     result.grant = "GRANT " + item + "\n TO " + quote(role);
@@ -102,20 +134,29 @@ PrivilegeItem parse_privilege(const std::string& item, const std::string& role) 
     return result;
 }
 
-std::string grant_on_table(const std::string& item, const std::string& role, const std::string& table) {
+TableGrant grant_on_table(const std::string& item, const std::string& role, const std::string& table) {
     // The item was accepted when the template was made; its privilege list is taken from the parse tree.
+    TableGrant result;
     const Node* command = parse_one(item, "GRANT " + item + "\n TO " + quote(role));
-    if (!IsA(command, GrantStmt)) return {};
+    if (!IsA(command, GrantStmt)) return result;
     const auto* grant = reinterpret_cast<const GrantStmt*>(command);
     std::string privileges;
     const ListCell* cell = nullptr;
     foreach (cell, grant->privileges) {
         const auto* privilege = lfirst_node(AccessPriv, cell);
-        if (!privileges.empty()) privileges += ", ";
-        privileges += privilege->priv_name;
+        privileges += (privileges.empty() ? "" : ", ") +
+                      std::string(privilege->priv_name != nullptr ? privilege->priv_name : "ALL");
+        std::string columns;
+        const ListCell* column = nullptr;
+        foreach (column, privilege->cols) {
+            result.columns.emplace_back(strVal(lfirst(column)));
+            columns += (columns.empty() ? "" : ", ") + quote(result.columns.back());
+        }
+        if (!columns.empty()) privileges += " (" + columns + ")";
     }
-    return "GRANT " + (privileges.empty() ? std::string("ALL") : privileges) + " ON TABLE " + table + " TO " +
-           quote(role);
+    result.sql =
+        "GRANT " + (privileges.empty() ? std::string("ALL") : privileges) + " ON TABLE " + table + " TO " + quote(role);
+    return result;
 }
 
 }  // namespace jit::pg

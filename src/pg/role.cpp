@@ -49,6 +49,10 @@ bool is_member(RoleId member, RoleId of) {
     return call([&] { return is_member_of_role_nosuper(member.oid, of.oid); });
 }
 
+bool has_admin_option(RoleId member, RoleId on) {
+    return call([&] { return is_admin_of_role(member.oid, on.oid); });
+}
+
 bool uses_privileges_of(RoleId member, RoleId of) {
     return call([&] {
         // has_privs_of_role() says yes for every superuser; the membership test does not.

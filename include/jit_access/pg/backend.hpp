@@ -56,4 +56,7 @@ void random_bytes(void* to, std::size_t size);  // cryptographically strong; thr
 // Cuts at a character boundary of the database encoding.
 [[nodiscard]] std::size_t clip(const char* text, std::size_t size, std::size_t limit) noexcept;
 
+// The beginning of something a user typed, for a message.
+[[nodiscard]] std::string excerpt(std::string_view text);
+
 }  // namespace jit::pg

@@ -17,7 +17,11 @@ struct PrivilegeItem {
 // option, or for a kind of object a template does not cover.
 [[nodiscard]] PrivilegeItem parse_privilege(const std::string& item, const std::string& role);
 
-// The objects of a schema-wide item as GRANT commands for one object: what a new table needs.
-[[nodiscard]] std::string grant_on_table(const std::string& item, const std::string& role, const std::string& table);
+// What a schema-wide item gives on one table, and the columns it names, which that table may not have.
+struct TableGrant {
+    std::string sql;
+    std::vector<std::string> columns;
+};
+[[nodiscard]] TableGrant grant_on_table(const std::string& item, const std::string& role, const std::string& table);
 
 }  // namespace jit::pg
