@@ -188,48 +188,63 @@ void read(std::optional<std::uint64_t> from, std::size_t most, const std::functi
     for (const auto& row : batch) put(row);
 }
 
+namespace {
+
+// Control events and uses stand in the record in the order in which they happened, as far as one batch sees them.
+constexpr const char* take_events =
+    "WITH taken AS (DELETE FROM jit_access.event RETURNING *) "
+    "INSERT INTO jit_access.record (seq, node, kind, at, grant_id, login, detail, outcome) "
+    "SELECT $1 + row_number() OVER (ORDER BY at, id), $2::uuid, kind, at, request_id, actor, detail, 'completed' FROM "
+    "taken";
+
+constexpr const char* take_both =
+    "WITH taken AS (DELETE FROM jit_access.event RETURNING *), batch AS MATERIALIZED (SELECT * FROM "
+    "jit_access.journal($2, $3)), "
+    "news AS (SELECT at, id, NULL::bigint AS position, kind, request_id AS grant_id, NULL::bigint[] AS grants, actor "
+    "AS login, "
+    "NULL AS role, NULL AS database, NULL AS client_addr, NULL AS application, NULL::integer AS pid, NULL::timestamptz "
+    "AS "
+    "session_start, NULL::integer AS depth, NULL AS tag, NULL AS statement, NULL::integer AS statement_bytes, "
+    "NULL::text[] AS "
+    "objects, NULL::text[] AS privileges, 'completed' AS outcome, NULL::bigint AS rows, NULL::interval AS duration, "
+    "NULL AS sqlstate, detail, NULL::bigint AS of_position FROM taken UNION ALL "
+    "SELECT at, NULL, position, kind, grant_id, grants, login, role, database, client_addr, application, pid, "
+    "session_start, "
+    "depth, tag, statement, statement_bytes, objects, privileges, outcome, rows, duration, sqlstate, detail, "
+    "of_position "
+    "FROM batch), added AS ("
+    "INSERT INTO jit_access.record (seq, node, position, kind, at, grant_id, grants, login, role, database, "
+    "client_addr, "
+    "application, pid, session_start, depth, tag, statement, statement_bytes, objects, privileges, outcome, rows, "
+    "duration, "
+    "sqlstate, detail, of_position) SELECT $1 + row_number() OVER (ORDER BY at, id, position), $4::uuid, position, "
+    "kind, at, "
+    "grant_id, grants, login, role, database, client_addr, application, pid, session_start, depth, tag, statement, "
+    "statement_bytes, objects, privileges, outcome, rows, duration, sqlstate, detail, of_position FROM news) "
+    "SELECT max(next_position) FROM batch";
+
+}  // namespace
+
 Batch take_over() {
     Batch result;
-    std::uint64_t from = 0;
-    std::uint64_t limit = 0;
-    if (journal::available()) {
-        // What was published before the events are looked at cannot be older than them.
-        limit = journal::ring().head();
-        const auto row =
-            pg::query_row("SELECT position FROM jit_access.journal_position WHERE node = $1::uuid", {journal::node()});
-        from = row ? static_cast<std::uint64_t>(row->get<std::int64_t>(0)) : 0;
-    }
     const auto last = pg::query_row("SELECT coalesce(max(seq), 0) FROM jit_access.record").value().get<std::int64_t>(0);
-    const auto events = pg::execute(
-        "WITH taken AS (DELETE FROM jit_access.event RETURNING *) "
-        "INSERT INTO jit_access.record (seq, node, kind, at, grant_id, login, detail, outcome) "
-        "SELECT $1 + row_number() OVER (ORDER BY id), $2::uuid, kind, at, request_id, actor, detail, 'completed' FROM "
-        "taken",
-        {last, journal::available() ? journal::node() : std::string("00000000-0000-0000-0000-000000000000")});
-    if (!journal::available() || limit <= from) return result;
-
-    const auto row = pg::query_row(
-        "WITH batch AS MATERIALIZED (SELECT * FROM jit_access.journal($2, $3)), added AS ("
-        "INSERT INTO jit_access.record (seq, node, position, kind, at, grant_id, grants, login, role, database, "
-        "client_addr, application, "
-        "pid, session_start, depth, tag, statement, statement_bytes, objects, privileges, outcome, rows, duration, "
-        "sqlstate, detail, "
-        "of_position) SELECT $1 + row_number() OVER (ORDER BY position), node, position, kind, at, grant_id, grants, "
-        "login, role, database, "
-        "client_addr, application, pid, session_start, depth, tag, statement, statement_bytes, objects, privileges, "
-        "outcome, rows, duration, "
-        "sqlstate, detail, of_position FROM batch) "
-        "SELECT max(next_position), count(*) FROM batch",
-        {last + static_cast<std::int64_t>(events), static_cast<std::int64_t>(from),
-         static_cast<std::int32_t>(batch_size)});
+    if (!journal::available()) {
+        pg::execute(take_events, {last, std::string("00000000-0000-0000-0000-000000000000")});
+        return result;
+    }
+    const auto known =
+        pg::query_row("SELECT position FROM jit_access.journal_position WHERE node = $1::uuid", {journal::node()});
+    const auto from = known ? known->get<std::int64_t>(0) : 0;
+    const auto row = pg::query_row(take_both, {last, from, static_cast<std::int32_t>(batch_size), journal::node()});
     if (row->is_null(0)) return result;
-    result.position = static_cast<std::uint64_t>(row->get<std::int64_t>(0));
-    result.journal_moved = true;
-    result.more = result.position < limit;
+    const auto position = row->get<std::int64_t>(0);
     pg::execute(
         "INSERT INTO jit_access.journal_position (node, position) VALUES ($1::uuid, $2) "
         "ON CONFLICT (node) DO UPDATE SET position = excluded.position",
-        {journal::node(), row->get<std::int64_t>(0)});
+        {journal::node(), position});
+    result.position = static_cast<std::uint64_t>(position);
+    result.journal_moved = true;
+    result.more = result.position < journal::ring().head();
     return result;
 }
 
