@@ -44,7 +44,7 @@ help:
 	@echo "make install    install it"
 	@echo "make demo       play the main story on a throw-away server (KEEP=1 leaves it up)"
 	@echo "make test       every test, on a throw-away server"
-	@echo "make bench      measure, as ratios taken in one run"
+	@echo "make bench      measure, as ratios taken in one run (also bench-idle, bench-audit, bench-deadline)"
 	@echo "make matrix     make test on PostgreSQL 15, 17 and 18"
 	@echo "make lint       format, static analysis, zones, exports, META.json"
 
@@ -68,11 +68,20 @@ demo:
 	$(MAKE) install
 	test/demo
 
-bench:
+# bench runs them all; each prints one key=value a line.
+BENCHES = bench-idle bench-audit bench-deadline
+.PHONY: $(BENCHES)
+bench: $(BENCHES)
+
+$(BENCHES): bench-%:
 	test/deps bench
-	$(MAKE) all
+	$(MAKE) all build/bench/deadline_clients
 	$(MAKE) install
-	bench/run
+	bench/$*
+
+build/bench/%: bench/%.cpp
+	@mkdir -p $(@D)
+	$(CXX) -std=c++20 -O2 -Wall -Wextra -I$(shell $(PG_CONFIG) --includedir) -o $@ $< -lpq -lpthread
 
 matrix:
 	test/matrix/run
