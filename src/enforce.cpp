@@ -241,6 +241,18 @@ void rely_on(const Standing& standing) {
     armed_for = deadline;
 }
 
+bool relies_on_what_is_over(const Standing& standing) noexcept {
+    const SessionSlot& mine = my_session();
+    if (mine.pid.load() != pg::backend_pid()) return false;
+    const auto count = std::min<std::uint32_t>(mine.used_count.load(), core::most_grants);
+    for (std::uint32_t i = 0; i < standing.count; ++i)
+        if (standing.slots[i]->state.load() != SlotState::live || standing.slots[i]->id.load() != standing.ids[i] ||
+            is_past(*standing.slots[i], pg::wall_clock(), pg::boot_clock()))
+            for (std::uint32_t k = 0; k < count; ++k)
+                if (mine.used[k].load() == standing.ids[i]) return true;
+    return false;
+}
+
 void refuse(const Standing& standing, Verdict verdict) {
     board->counters.late_refusals.fetch_add(1, std::memory_order_relaxed);
     switch (verdict) {

@@ -49,6 +49,9 @@ enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_
 // Notes that this session and transaction rely on the grants, and arms the timer that ends the session at the deadline.
 void rely_on(const Standing& standing);
 
+// Whether this session has run a statement under one of these grants that is over.
+[[nodiscard]] bool relies_on_what_is_over(const Standing& standing) noexcept;
+
 // Throws the Failure for a verdict other than allowed.
 [[noreturn]] void refuse(const Standing& standing, Verdict verdict);
 

@@ -14,6 +14,7 @@ extern "C" {
 #include "storage/latch.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/portal.h"
 #include "utils/timeout.h"
 #include "utils/wait_event.h"
@@ -67,6 +68,10 @@ void nap(int milliseconds) {
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
     });
+}
+
+void accept_changes() {
+    call([] { AcceptInvalidationMessages(); });
 }
 
 void set_latch(Latch* latch) noexcept {

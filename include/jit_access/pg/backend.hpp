@@ -39,6 +39,8 @@ namespace jit::pg {
 
 // Waits a moment, accepts interrupts, which may throw.
 void nap(int milliseconds);
+// Takes in what other transactions have committed about memberships, as the server does when it takes a lock.
+void accept_changes();
 void set_latch(Latch* latch) noexcept;
 
 [[nodiscard]] bool process_exists(std::int32_t pid) noexcept;
