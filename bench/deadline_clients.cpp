@@ -1,6 +1,7 @@
 // Clients of the deadline benchmark: real sessions over libpq, each with its own login.
 //
-//   deadline_clients loop SESSIONS GRANTS     each session asks for 1 to 5 s, has it approved, and selects in a tight loop
+//   deadline_clients loop SESSIONS GRANTS     each session asks for 1 to 5 s, has it approved, and selects in a tight
+//   loop
 //                                             until it is stopped; prints one line a grant: id, when the last statement
 //                                             that was answered was sent, when the connection was seen to end
 //   deadline_clients sleep SESSIONS GRANTS    the same with one statement that would run for a minute
@@ -30,7 +31,8 @@ using Result = std::unique_ptr<PGresult, decltype(&PQclear)>;
 Connection connect(const std::string& user) {
     Connection connection(PQconnectdb(("user=" + user).c_str()), PQfinish);
     if (PQstatus(connection.get()) != CONNECTION_OK) throw std::runtime_error(PQerrorMessage(connection.get()));
-    PQsetNoticeProcessor(connection.get(), [](void*, const char*) {}, nullptr);
+    PQsetNoticeProcessor(
+        connection.get(), [](void*, const char*) {}, nullptr);
     return connection;
 }
 
@@ -44,9 +46,7 @@ std::string value(PGconn* connection, const std::string& sql) {
     return PQgetvalue(result.get(), 0, 0);
 }
 
-double unix_now() {
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
+double unix_now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 // The last grant of this login may not be cleaned up yet: until then its sessions are refused.
 std::string ask(PGconn* connection, double seconds) {

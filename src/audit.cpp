@@ -1,5 +1,6 @@
 #include "jit_access/audit.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -99,9 +100,8 @@ void append_outcome(const Open& use, core::Ending ending, std::array<char, 5> sq
 
 // The newest with this key: addresses are reused once a statement has ended.
 Open* find(const void* key) noexcept {
-    for (auto use = open_uses.rbegin(); use != open_uses.rend(); ++use)
-        if (use->key == key) return &*use;
-    return nullptr;
+    const auto use = std::find_if(open_uses.rbegin(), open_uses.rend(), [key](const Open& u) { return u.key == key; });
+    return use != open_uses.rend() ? &*use : nullptr;
 }
 
 void close(Open* use, core::Ending ending, std::array<char, 5> sqlstate) noexcept {

@@ -131,8 +131,7 @@ int open_file(const std::string& path, std::uint64_t capacity) {
             case Found::foreign: {
                 const std::string aside = path + ".aside." + std::to_string(pg::wall_clock());
                 if (::rename(path.c_str(), aside.c_str()) != 0) fail("could not rename \"" + path + "\"");
-                pg::log_line("\"" + path + "\" was not made by this server; it is kept as \"" + aside +
-                             "\" and not read");
+                pg::log_line("the journal was not made by this server; it is kept as " + aside + " and not read");
             }
         }
     }

@@ -236,7 +236,7 @@ std::string create(const Draft& draft) {
     made.name = name;
     made.set_role = set_role_mode(draft.mode.value_or("inherit"));
     made.allow_schema_change = draft.allow_schema_change.value_or(false);
-    made.max_duration = 8 * 3600 * core::us_per_second;
+    made.max_duration = core::us_per_day / 3;
     made.time_to_decide = core::us_per_day;
     apply(draft, made);
     const auto requesters = people::named(draft.requesters.value_or(pg::TextArray{}), "requesters");

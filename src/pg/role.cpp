@@ -78,6 +78,7 @@ std::vector<RoleId> memberships(RoleId member) {
         return result;
     });
     std::vector<RoleId> roles;
+    roles.reserve(static_cast<std::size_t>(found.count));
     for (int i = 0; i < found.count; ++i) roles.push_back({found.roles[i]});
     return roles;
 }

@@ -4,7 +4,6 @@
 // DEFINER functions, the worker). Server errors come as ServerError.
 #pragma once
 
-#include <compare>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
@@ -18,14 +17,15 @@ namespace jit::pg {
 
 struct RoleId {
     std::uint32_t oid = 0;
-    auto operator<=>(const RoleId&) const = default;
+    bool operator==(const RoleId&) const = default;
     explicit operator bool() const noexcept { return oid != 0; }
 };
 
 // timestamptz: microseconds since 2000-01-01 UTC.
 struct Instant {
     std::int64_t us = 0;
-    auto operator<=>(const Instant&) const = default;
+    bool operator==(const Instant&) const = default;
+    bool operator<(const Instant& other) const noexcept { return us < other.us; }
 };
 
 using TextArray = std::vector<std::string>;
@@ -39,8 +39,8 @@ struct Argument {
     bool null = false;
 
     template <class T>
-    requires std::constructible_from<Value, T> Argument(T&& of)
-        : value(std::forward<T>(of)), type(value.index()) {}  // NOLINT: arguments are written as plain values
+    requires(std::constructible_from<Value, T>) Argument(T of)  // NOLINT: arguments are written as plain values
+        : value(std::move(of)), type(value.index()) {}
     Argument(Value of, bool is_null) : value(std::move(of)), type(value.index()), null(is_null) {}
 };
 
