@@ -3,6 +3,11 @@ CREATE FUNCTION jit_access.may_decide(template_id bigint) RETURNS boolean
 COMMENT ON FUNCTION jit_access.may_decide(bigint) IS
     'whether the session user is a member of an approver role of the template; being a superuser does not count';
 
+CREATE FUNCTION jit_access.may_audit() RETURNS boolean
+    LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_may_audit';
+COMMENT ON FUNCTION jit_access.may_audit() IS
+    'whether the session user is a superuser or a member of jit_auditor or jit_admin; pg_read_all_data does not count';
+
 CREATE FUNCTION jit_access.status(
     OUT worker_pid integer, OUT worker_loops bigint, OUT live_grants bigint, OUT grants_over bigint, OUT grant_slots integer,
     OUT journal_node uuid, OUT journal_bytes bigint, OUT journal_unread_bytes bigint, OUT journal_waits bigint,
@@ -52,7 +57,8 @@ COMMENT ON VIEW jit_access.pending_requests IS 'requests the session user may de
 CREATE VIEW jit_access.decisions AS
 SELECT d.request_id AS id, d.approver_name AS approver, d.verdict, d.comment, d.duration, d.decided_at,
        r.requester_name AS requester, t.name AS template
-FROM jit_access.decision d JOIN jit_access.request r ON r.id = d.request_id JOIN jit_access.template t ON t.id = r.template_id;
+FROM jit_access.decision d JOIN jit_access.request r ON r.id = d.request_id JOIN jit_access.template t ON t.id = r.template_id
+WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.decisions IS 'every approval and denial, by whom and when';
 
 CREATE VIEW jit_access.grant_history AS
@@ -62,7 +68,8 @@ SELECT r.id, r.requester_name AS requester, t.name AS template, r.template_versi
         WHERE d.request_id = r.id AND d.verdict = 'approve') AS approved_by,
        (SELECT d.approver_name FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'deny') AS denied_by,
        r.activated_at, r.ends_at, r.closed_at, r.closed_by, r.close_reason, r.cleanup
-FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id;
+FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
+WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.grant_history IS 'who had what, when, why, decided by whom, and how it ended';
 
 CREATE VIEW jit_access.active_grants AS
@@ -70,7 +77,7 @@ SELECT r.id, r.requester_name AS requester, t.name AS template, t.mode, r.state,
        r.activated_at, r.ends_at, greatest(r.ends_at - clock_timestamp(), interval '0') AS time_left,
        jit_access.confirmed(r.id) AS confirmed, r.cleanup, r.cleanup_attempts, r.cleanup_next, r.cleanup_error
 FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
-WHERE r.state IN ('active', 'suspended') OR r.cleanup = 'due';
+WHERE (r.state IN ('active', 'suspended') OR r.cleanup = 'due') AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.active_grants IS
     'grants that live, and ended ones whose temporary role the worker has still to remove (access is refused already)';
 
@@ -80,7 +87,8 @@ SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileg
        ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'approver' ORDER BY 1) AS approvers,
        t.approvals_needed, t.default_duration, t.max_duration, t.holder_extension, t.time_to_decide, t.reason_required,
        t.ticket_required, t.allow_schema_change, t.created_at, t.created_by
-FROM jit_access.template t WHERE t.dropped_at IS NULL;
+FROM jit_access.template t WHERE t.dropped_at IS NULL AND (SELECT jit_access.may_audit())
+OFFSET 0;  -- so that nobody can update the templates through it
 COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked for, with their policy';
 
 CREATE VIEW jit_access.audit_log AS
@@ -90,7 +98,7 @@ SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u
        COALESCE(u.duration, o.duration) AS duration, COALESCE(u.sqlstate, o.sqlstate) AS sqlstate, u.detail
 FROM jit_access.record u
 LEFT JOIN jit_access.record o ON u.kind = 'use' AND u.outcome IS NULL AND o.node = u.node AND o.of_position = u.position
-WHERE u.kind <> 'outcome';
+WHERE u.kind <> 'outcome' AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.audit_log IS
     'the record for auditors, one row per use, refusal and control event; seq gives the order. outcome is NULL while the statement runs';
 
@@ -106,12 +114,12 @@ CROSS JOIN LATERAL (
            min(a.at) FILTER (WHERE a.kind = 'use') AS first_use, max(a.at) FILTER (WHERE a.kind = 'use') AS last_use,
            ARRAY(SELECT DISTINCT x FROM jit_access.record b, unnest(b.objects) x WHERE b.grant_id = r.id ORDER BY x) AS objects
     FROM jit_access.audit_log a WHERE a.grant_id = r.id) u
-WHERE r.activated_at IS NOT NULL;
+WHERE r.activated_at IS NOT NULL AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.grant_usage IS 'what each grant was used for: statements, failures, refusals, rows, objects, first and last use';
 
 CREATE VIEW jit_access.health AS
 SELECT s.*, (SELECT count(*) FROM jit_access.event) AS events_waiting,
        (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due') AS cleanups_due,
        (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due' AND cleanup_attempts > 0) AS cleanups_failing
-FROM jit_access.status() s;
+FROM jit_access.status() s WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.health IS 'whether the worker runs, how far the record lags, and what could not be cleaned up yet';

@@ -17,6 +17,7 @@ CREATE TABLE jit_access.request (
     ends_boot        bigint,
     boot_id          text,
     node             uuid,
+    decisions        integer NOT NULL DEFAULT 0,
     extended         interval NOT NULL DEFAULT '0',
     grant_role       oid,
     closed_at        timestamptz,

@@ -53,6 +53,8 @@ void note_decision(const people::Person& me, const Request& about, const char* v
         "($1, $2, $3, $4, $5, $6::bigint * interval '1 microsecond', pg_catalog.clock_timestamp()) ON CONFLICT DO "
         "NOTHING",
         {about.id, me.role, me.name, std::string(verdict), pg::nullable(comment), pg::nullable(duration)});
+    // Two transactions that look through older snapshots would each miss the other's decision: the row tells them.
+    pg::execute("UPDATE jit_access.request SET decisions = decisions + 1 WHERE id = $1", {about.id});
     if (added == 0)
         throw Failure(Code::wrong_state, "\"" + me.name + "\" has decided about " + named(about.id) + " already",
                       "One person counts once.", "It waits for other approvers.");
@@ -130,10 +132,15 @@ State revoke(std::int64_t id, const std::optional<std::string>& reason) {
     if (about.state == State::pending)
         throw Failure(Code::wrong_state, "cannot revoke " + named(id), "It is pending, nothing has been granted.",
                       "The requester can cancel it, an approver can deny it.");
+    // Access is not kept up by a standby that does not answer.
+    pg::commit_locally();
     const State state = request::advance(about, Event::revoke, me.name, reason);
     pending::finish(static_cast<std::uint64_t>(id));
     // So that the holder's sessions go on without it at once; where it fails now, the worker goes on trying.
-    (void)pg::in_subtransaction([&] { reclaim::take_memberships(id); });
+    (void)pg::in_subtransaction([&] {
+        pg::query("SELECT pg_catalog.set_config('lock_timeout', '200ms', true)");
+        reclaim::take_memberships(id);
+    });
     return state;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 #include "jit_access/audit.hpp"
 #include "jit_access/core/failure.hpp"
@@ -22,16 +24,16 @@ using core::Failure;
 using pg::RoleId;
 
 Standing current;
-Standing lender;  // the owner of a view that was read last
+std::uint64_t generation = 0;  // of what is known: counts changes of memberships
+Standing lender;               // the owner of a view that was read last
 
 // Users found plain of late: referential checks and SECURITY DEFINER functions switch to and fro.
 std::array<std::uint64_t, 16> recently_plain{};
 std::size_t next_recent = 0;
 
-bool held_a_grant = false;        // this session ever did
 bool transaction_relies = false;  // on the grants noted in the session's slot
 
-SessionSlot& my_session() noexcept { return board->sessions()[pg::backend_number()]; }
+SessionSlot* mine = nullptr;  // this session's entry, from the first use of a grant until it ends
 
 void copy_name(char (&to)[64], const std::optional<std::string>& name) noexcept {
     std::memset(to, 0, sizeof to);
@@ -93,23 +95,13 @@ void add(Standing& standing, RoleId grant_role) {
     if (standing.unconfirmed == 0) standing.stale_role = true;
 }
 
-// Whether a role that SET ROLE chose is one of ours: then it must still be granted.
-bool is_ours(RoleId role) {
-    if (held_a_grant) return true;
-    const auto name = pg::role_name(role);
-    if (name && name->starts_with(core::managed_role_prefix)) return true;
-    return std::any_of(board->used_slots().begin(), board->used_slots().end(), [&](const Slot& slot) {
-        return slot.role.load() == role.oid || slot.template_role.load() == role.oid;
-    });
-}
-
 void look_at_chosen_role(Standing& standing, RoleId user, RoleId marker) {
     const RoleId session = pg::session_user();
     if (user == session || user != pg::outer_user() || pg::is_superuser(session)) return;
-    if (!pg::is_member(session, user)) {
-        standing.stale_role = is_ours(user);
-        return;
-    }
+    // The server lets a session keep a role that is not granted any more. Which way it was granted cannot be told
+    // afterwards, so it is refused whoever took it away.
+    standing.stale_role = !pg::is_member(session, user);
+    if (standing.stale_role) return;
     if (reaches_without_grant(session, user, marker)) return;
     for (const RoleId role : closure(session))
         if (is_grant_role(role, marker) && pg::is_member(role, user)) add(standing, role);
@@ -131,7 +123,6 @@ Standing resolve(RoleId user, bool is_current) {
 }
 
 void name_people(Standing& standing, RoleId user) {
-    held_a_grant = true;
     copy_name(standing.login, pg::role_name(pg::session_user()));
     copy_name(standing.role, pg::role_name(user));
 }
@@ -140,33 +131,65 @@ bool holds_nothing(const Standing& standing) noexcept {
     return standing.count == 0 && standing.unconfirmed == 0 && !standing.stale_role && !standing.too_many;
 }
 
-// Signal handler: only atomics and kill().
-void at_deadline() {
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
-    SessionSlot& mine = my_session();
-    const auto count = std::min<std::uint32_t>(mine.used_count.load(), core::most_grants);
-    for (std::uint32_t i = 0; i < count; ++i) {
-        const Slot* slot = find_slot(mine.used[i].load());
-        if (slot == nullptr || slot->state.load() != SlotState::live || is_past(*slot, wall, boot)) {
-            pg::end_session(pg::backend_pid());
-            return;
-        }
-    }
+// The grants this session relies on, as far as they could be noted.
+template <class Visit>
+void for_each_used(Visit&& visit) noexcept {
+    if (mine == nullptr) return;
+    const auto count = std::min<std::uint32_t>(mine->used_count.load(), core::most_grants);
+    for (std::uint32_t i = 0; i < count; ++i) visit(mine->used[i].load());
 }
 
-std::int64_t first_deadline(const Standing& standing) noexcept {
-    auto first = standing.slots[0]->ends_wall.load();
-    for (std::uint32_t i = 1; i < standing.count; ++i) first = std::min(first, standing.slots[i]->ends_wall.load());
+bool is_live(std::uint64_t id, std::int64_t wall, std::int64_t boot) noexcept {
+    const Slot* slot = find_slot(id);
+    return slot != nullptr && slot->state.load() == SlotState::live && !is_past(*slot, wall, boot);
+}
+
+// Of the used grants that is over, or 0.
+std::uint64_t used_and_over() noexcept {
+    const auto wall = pg::wall_clock();
+    const auto boot = pg::boot_clock();
+    std::uint64_t over = 0;
+    for_each_used([&](std::uint64_t id) {
+        if (!is_live(id, wall, boot)) over = id;
+    });
+    return over;
+}
+
+std::int64_t first_deadline() noexcept {
+    auto first = std::numeric_limits<std::int64_t>::max();
+    for_each_used([&](std::uint64_t id) {
+        if (const Slot* slot = find_slot(id)) first = std::min(first, slot->ends_wall.load());
+    });
     return first;
 }
 
-void note_use(SessionSlot& mine, std::uint64_t id) noexcept {
-    const auto count = mine.used_count.load(std::memory_order_relaxed);
+void arm() noexcept;
+
+// Signal handler: only atomics, kill() and the timer.
+void at_deadline() {
+    if (mine == nullptr) return;
+    if (used_and_over() != 0)
+        pg::end_session(pg::backend_pid());
+    else
+        arm();  // it was extended meanwhile
+}
+
+// An error in the session disables every timer, and an extension moves the deadline: so this is asked each time.
+void arm() noexcept {
+    static std::int64_t armed_for = 0;
+    const auto deadline = first_deadline();
+    if (deadline == std::numeric_limits<std::int64_t>::max()) return;
+    if (deadline == armed_for && pg::deadline_timer_armed()) return;
+    pg::arm_deadline_timer(deadline, at_deadline);
+    armed_for = deadline;
+}
+
+void note_use(std::uint64_t id) noexcept {
+    const auto count = mine->used_count.load(std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < std::min<std::uint32_t>(count, core::most_grants); ++i)
-        if (mine.used[i].load(std::memory_order_relaxed) == id) return;
-    if (count < core::most_grants) mine.used[count].store(id);
-    mine.used_count.store(count + 1, std::memory_order_release);
+        if (mine->used[i].load(std::memory_order_relaxed) == id) return;
+    if (count < core::most_grants) mine->used[count].store(id);
+    mine->used_count.store(count + 1, std::memory_order_release);
 }
 
 }  // namespace
@@ -179,14 +202,17 @@ const Standing* standing() {
         return nullptr;
     }
     const RoleId user = pg::current_user();
+    const auto before = generation;
     Standing found = resolve(user, true);
+    // What changed while it was looked at is looked at again next time.
+    if (holds_nothing(found) && generation != before) return nullptr;
     if (holds_nothing(found)) {
         plain = who;
         recently_plain[next_recent++ % recently_plain.size()] = who;
         return nullptr;
     }
     name_people(found, user);
-    found.who = who;
+    found.who = generation == before ? who : 0;
     current = found;
     return &current;
 }
@@ -198,13 +224,15 @@ const Standing* standing_of_owner(RoleId owner) {
     const auto key = std::uint64_t{owner.oid} << 32;
     if (lender.who == key) return &lender;
     if (std::find(recently_plain.begin(), recently_plain.end(), key) != recently_plain.end()) return nullptr;
+    const auto before = generation;
     Standing found = resolve(owner, false);
+    if (holds_nothing(found) && generation != before) return nullptr;
     if (holds_nothing(found)) {
         recently_plain[next_recent++ % recently_plain.size()] = key;
         return nullptr;
     }
     name_people(found, owner);
-    found.who = key;
+    found.who = generation == before ? key : 0;
     lender = found;
     return &lender;
 }
@@ -223,34 +251,43 @@ Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) no
 }
 
 void rely_on(const Standing& standing) {
-    SessionSlot& mine = my_session();
-    if (mine.pid.load(std::memory_order_relaxed) != pg::backend_pid()) {
-        mine.used_count.store(0);
-        mine.start.store(pg::session_start());
-        mine.pid.store(pg::backend_pid());
+    if (mine == nullptr) {
         pg::when_session_ends(leave);
+        mine = &board->sessions()[pg::backend_number()];
+        mine->used_count.store(0);
+        mine->start.store(pg::session_start());
+        mine->pid.store(pg::backend_pid());
     }
-    for (std::uint32_t i = 0; i < standing.count; ++i) note_use(mine, standing.ids[i]);
+    for (std::uint32_t i = 0; i < standing.count; ++i) note_use(standing.ids[i]);
     transaction_relies = true;
+    arm();
+}
 
-    // An error in the session disables every timer, an extension moves the deadline: so look each time.
-    static std::int64_t armed_for = 0;
-    const auto deadline = first_deadline(standing);
-    if (deadline == armed_for && pg::deadline_timer_armed()) return;
-    pg::arm_deadline_timer(deadline, at_deadline);
-    armed_for = deadline;
+void join(Standing& into, const Standing& other) noexcept {
+    into.stale_role |= other.stale_role;
+    into.too_many |= other.too_many;
+    if (other.unconfirmed != 0) into.unconfirmed = other.unconfirmed;
+    for (std::uint32_t i = 0; i < other.count; ++i) {
+        const auto end = into.ids.begin() + into.count;
+        if (std::find(into.ids.begin(), end, other.ids[i]) != end) continue;
+        if (into.count == core::most_grants) {
+            into.too_many = true;
+            return;
+        }
+        into.slots[into.count] = other.slots[i];
+        into.ids[into.count++] = other.ids[i];
+    }
 }
 
 bool relies_on_what_is_over(const Standing& standing) noexcept {
-    const SessionSlot& mine = my_session();
-    if (mine.pid.load() != pg::backend_pid()) return false;
-    const auto count = std::min<std::uint32_t>(mine.used_count.load(), core::most_grants);
-    for (std::uint32_t i = 0; i < standing.count; ++i)
-        if (standing.slots[i]->state.load() != SlotState::live || standing.slots[i]->id.load() != standing.ids[i] ||
-            is_past(*standing.slots[i], pg::wall_clock(), pg::boot_clock()))
-            for (std::uint32_t k = 0; k < count; ++k)
-                if (mine.used[k].load() == standing.ids[i]) return true;
-    return false;
+    const auto wall = pg::wall_clock();
+    const auto boot = pg::boot_clock();
+    bool relies = false;
+    for_each_used([&](std::uint64_t id) {
+        const auto end = standing.ids.begin() + standing.count;
+        relies |= std::find(standing.ids.begin(), end, id) != end && !is_live(id, wall, boot);
+    });
+    return relies;
 }
 
 void refuse(const Standing& standing, Verdict verdict) {
@@ -283,36 +320,46 @@ void refuse(const Standing& standing, Verdict verdict) {
 
 void check_commit() {
     if (!transaction_relies || !pg::has_written()) return;
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
-    SessionSlot& mine = my_session();
-    const auto count = std::min<std::uint32_t>(mine.used_count.load(), core::most_grants);
-    for (std::uint32_t i = 0; i < count; ++i) {
-        const auto id = mine.used[i].load();
-        const Slot* slot = find_slot(id);
-        if (slot == nullptr || slot->state.load() != SlotState::live || is_past(*slot, wall, boot))
-            throw Failure(Code::grant_over, "grant " + std::to_string(id) + " has ended",
-                          "What this transaction did under the grant cannot be committed after its end.",
-                          "Ask again with jit_request if you still need it.");
-    }
+    const auto over = used_and_over();
+    if (over == 0) return;
+    throw Failure(Code::grant_over, "grant " + std::to_string(over) + " has ended",
+                  "What this transaction did under the grant cannot be committed after its end.",
+                  "Ask again with jit_request if you still need it.");
+}
+
+void check_prepare() {
+    if (!transaction_relies) return;
+    throw Failure(Code::guarded, "a transaction that used a grant cannot be prepared",
+                  "It could be committed after the grant's end.", "Use COMMIT.");
 }
 
 void forget_transaction() noexcept { transaction_relies = false; }
 
+void after_error() noexcept {
+    if (mine != nullptr) arm();
+}
+
 void give_back(std::uint64_t id) noexcept {
-    SessionSlot& mine = my_session();
-    const auto count = mine.used_count.load();
-    if (mine.pid.load() != pg::backend_pid() || count > core::most_grants) return;
-    if (pg::outer_user() != pg::session_user() || pg::has_open_cursors()) return;
+    if (mine == nullptr || pg::outer_user() != pg::session_user() || pg::has_open_cursors()) return;
+    const auto count = mine->used_count.load();
+    if (count > core::most_grants) return;
     for (std::uint32_t i = 0; i < count; ++i) {
-        if (mine.used[i].load() != id) continue;
-        mine.used[i].store(mine.used[count - 1].load());
-        mine.used_count.store(count - 1);
+        if (mine->used[i].load() != id) continue;
+        mine->used[i].store(mine->used[count - 1].load());
+        mine->used_count.store(count - 1);
         return;
     }
 }
 
+bool may_act_as_granted() {
+    const auto marker = pg::find_role(core::marker_role);
+    const RoleId session = pg::session_user();
+    return marker && !pg::is_superuser(session) &&
+           (pg::is_member(session, *marker) || pg::is_member(pg::current_user(), *marker));
+}
+
 void invalidate() noexcept {
+    ++generation;
     plain = 0;
     recently_plain.fill(0);
     current.who = 0;
@@ -321,8 +368,9 @@ void invalidate() noexcept {
 
 void leave() noexcept {
     audit::interrupt_all();
-    SessionSlot& mine = my_session();
-    if (mine.pid.load() == pg::backend_pid()) mine.pid.store(0);
+    SessionSlot* const gone = std::exchange(mine, nullptr);  // before the timer could fire into what is torn down
+    pg::disarm_deadline_timer();
+    if (gone != nullptr) gone->pid.store(0);
 }
 
 }  // namespace jit::enforce

@@ -72,6 +72,7 @@ PG_FUNCTION_INFO_V1(jit_deny);
 PG_FUNCTION_INFO_V1(jit_resume);
 PG_FUNCTION_INFO_V1(jit_revoke);
 PG_FUNCTION_INFO_V1(jit_may_decide);
+PG_FUNCTION_INFO_V1(jit_may_audit);
 PG_FUNCTION_INFO_V1(jit_journal);
 PG_FUNCTION_INFO_V1(jit_status);
 PG_FUNCTION_INFO_V1(jit_confirmed);
@@ -179,6 +180,11 @@ Datum jit_may_decide(PG_FUNCTION_ARGS) {
         const auto id = Args(fcinfo).bigint(0);
         return BoolGetDatum(id && jit::people::may_decide(jit::people::asking(), *id));
     });
+}
+
+Datum jit_may_audit(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    return jit::pg::guarded([] { return BoolGetDatum(jit::people::may_audit(jit::pg::session_user())); });
 }
 
 Datum jit_journal(PG_FUNCTION_ARGS) {

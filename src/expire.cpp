@@ -26,10 +26,10 @@ using core::State;
 
 void finish_request(std::int64_t id, Event event, std::optional<State> only_from, const std::string& reason) {
     const auto fault = alone([&] {
-        auto request = request::lock(id);
-        if (only_from && request.state != *only_from) return;
-        if (!core::next(request.state, event)) return;
-        request::advance(request, event, chores::actor, reason);
+        // Whoever holds the row open does not hold up the others: it is tried again.
+        auto request = request::try_lock(id);
+        if (!request || (only_from && request->state != *only_from) || !core::next(request->state, event)) return;
+        request::advance(*request, event, chores::actor, reason);
         pending::finish(static_cast<std::uint64_t>(id));
     });
     if (fault)
@@ -53,12 +53,12 @@ void start_scheduled() {
     for (const auto id : ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND starts_at <= $1",
                              {pg::Instant{pg::wall_clock()}})) {
         const auto fault = alone([&] {
-            auto request = request::lock(id);
-            if (request.state != State::scheduled) return;
-            const auto of = templates::find(request.template_id);
-            if (request.template_version != of.version)
+            auto request = request::try_lock(id);
+            if (!request || request->state != State::scheduled) return;
+            const auto of = templates::find(request->template_id);
+            if (request->template_version != of.version)
                 throw core::Failure(core::Code::wrong_state, "the template has changed since the request");
-            provision::activate(request, of, chores::actor);
+            provision::activate(*request, of, chores::actor);
         });
         if (fault) finish_request(id, Event::lapse, State::scheduled, "could not be activated: " + *fault);
     }
@@ -126,9 +126,9 @@ void stop_what_is_over() noexcept {
 
 std::optional<pg::Instant> settle() {
     end_past_grants();
+    clean_up_ended();
     lapse_undecided();
     start_scheduled();
-    clean_up_ended();
     std::optional<pg::Instant> next;
     const auto fault = alone([&] {
         next = pg::query_row(

@@ -141,16 +141,6 @@ void run_recorded(const void* key, Body&& body) {
 
 // ---- the executor ---------------------------------------------------------------------------------------------------
 
-// A view is read with the privileges of its owner: when he holds a grant, it is his grant that is used.
-const enforce::Standing* lender_of(const QueryDesc* query) {
-    const enforce::Standing* lender = nullptr;
-    pg::for_each_checked_relation(query->plannedstmt, [&](Oid, AclMode, Oid owner) {
-        if (lender == nullptr && OidIsValid(owner) && owner != GetUserId())
-            lender = enforce::standing_of_owner({owner});
-    });
-    return lender;
-}
-
 bool may_borrow(const QueryDesc* query) noexcept {
     if (board->slots_in_use.load(std::memory_order_relaxed) == 0) return false;
     bool found = false;
@@ -158,15 +148,22 @@ bool may_borrow(const QueryDesc* query) noexcept {
     return found;
 }
 
-// The grant a statement is under, the user's own or that of the owner of a view. A second one may only add a refusal.
+// A view is read with the privileges of its owner: when he holds a grant, it is his grant that is used, beside the
+// user's own.
 use::Check check(const QueryDesc* query) {
-    auto check = use::check();
-    if (check.under_grant() && !check.allowed()) return check;
-    if (may_borrow(query)) {
-        const auto borrowed = use::check(lender_of(query));
-        if (borrowed.under_grant() && (!check.under_grant() || !borrowed.allowed())) return borrowed;
-    }
-    return check;
+    const auto own = use::check();
+    if ((own.under_grant() && !own.allowed()) || !may_borrow(query)) return own;
+    static enforce::Standing joined;
+    bool borrows = false;
+    pg::for_each_checked_relation(query->plannedstmt, [&](Oid, AclMode, Oid owner) {
+        if (!OidIsValid(owner) || owner == GetUserId()) return;
+        const auto* lender = enforce::standing_of_owner({owner});
+        if (lender == nullptr) return;
+        if (!borrows) joined = own.under_grant() ? *own.standing : *lender;
+        borrows = true;
+        enforce::join(joined, *lender);
+    });
+    return borrows ? use::check(&joined) : own;
 }
 
 // True: allowed and on the record. False: not under a grant.

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "jit_access/board.hpp"
@@ -112,13 +114,16 @@ void check_owner(const RoleSpec* owner) {
     if (owner != nullptr && owner->roletype == ROLESPEC_CSTRING) refuse_managed(owner->rolename);
 }
 
+// A managed owner among the changes, or else any.
 const RoleSpec* owner_in(const AlterTableStmt* alter) {
+    const RoleSpec* owner = nullptr;
     const ListCell* cell = nullptr;
     foreach (cell, alter->cmds) {
         const auto* command = lfirst_node(AlterTableCmd, cell);
-        if (command->subtype == AT_ChangeOwner) return command->newowner;
+        if (command->subtype == AT_ChangeOwner && (owner == nullptr || is_managed(command->newowner->rolename)))
+            owner = command->newowner;
     }
-    return nullptr;
+    return owner;
 }
 
 void check_dropped_roles(const DropRoleStmt* drop) {
@@ -168,33 +173,74 @@ constexpr Guard guards[] = {
     {T_CreateSubscriptionStmt, "Replication carries data away."},
     {T_AlterSystemStmt, "Settings of the server outlive the grant."},
     {T_LoadStmt, "Libraries bring code."},
+    {T_AlterPolicyStmt, "Policies run in other people's statements."},
+    {T_DefineStmt, "Operators, aggregates and types run in other people's statements."},
+    {T_AlterFunctionStmt, "Functions run with the privileges of their owner."},
+    {T_AlterPublicationStmt, "Replication carries data away."},
+    {T_AlterSubscriptionStmt, "Replication carries data away."},
+    {T_CreateStatsStmt, "Expressions of statistics run with the privileges of the table's owner."},
 };
 
-void check_under_grant(const Node* command) {
-    if (enforce::is_plain() || enforce::standing() == nullptr) return;
-    const auto refuse = [&](const char* why) {
-        throw Failure(Code::guarded,
-                      std::string(GetCommandTagName(CreateCommandTag(const_cast<Node*>(command)))) +
-                          " is not allowed to a session that uses a grant",
-                      why, "Do it without the grant, or ask a DBA.");
-    };
+// Commands that ask for membership, not for inherited privileges: who could SET ROLE to what a grant gives can use them
+// without having done so.
+constexpr NodeTag by_membership[] = {T_AlterDefaultPrivilegesStmt, T_AlterOwnerStmt, T_ReassignOwnedStmt,
+                                     T_DropOwnedStmt};
+
+// Why a command is not for a session that uses a grant; null when it is.
+const char* why_guarded(const Node* command) {
     for (const auto& guard : guards)
-        if (guard.tag == nodeTag(command)) refuse(guard.why);
-    if (IsA(command, AlterTableStmt) && owner_in(reinterpret_cast<const AlterTableStmt*>(command)) != nullptr)
-        refuse("A change of owner outlives the grant.");
-    if (IsA(command, TransactionStmt) && reinterpret_cast<const TransactionStmt*>(command)->kind == TRANS_STMT_PREPARE)
-        refuse("A prepared transaction could be committed after the grant's end.");
-    if (IsA(command, CopyStmt)) {
-        const auto* copy = reinterpret_cast<const CopyStmt*>(command);
-        if (copy->is_program || copy->filename != nullptr)
-            refuse("Programs and files of the server are out of the record's sight.");
+        if (guard.tag == nodeTag(command)) return guard.why;
+    switch (nodeTag(command)) {
+        case T_AlterTableStmt:
+            return owner_in(reinterpret_cast<const AlterTableStmt*>(command)) != nullptr
+                       ? "A change of owner outlives the grant."
+                       : nullptr;
+        case T_CreateSchemaStmt:
+            return reinterpret_cast<const CreateSchemaStmt*>(command)->authrole != nullptr
+                       ? "What it makes would belong to another role and outlive the grant."
+                       : nullptr;
+        case T_TransactionStmt:
+            return reinterpret_cast<const TransactionStmt*>(command)->kind == TRANS_STMT_PREPARE
+                       ? "A prepared transaction could be committed after the grant's end."
+                       : nullptr;
+        case T_CopyStmt: {
+            const auto* copy = reinterpret_cast<const CopyStmt*>(command);
+            return copy->is_program || copy->filename != nullptr
+                       ? "Programs and files of the server are out of the record's sight."
+                       : nullptr;
+        }
+        case T_VariableSetStmt: {
+            const auto* set = reinterpret_cast<const VariableSetStmt*>(command);
+            return set->kind == VAR_SET_VALUE && set->name != nullptr &&
+                           std::string_view(set->name) == "session_authorization"
+                       ? "The record says who did what by the session's user."
+                       : nullptr;
+        }
+        case T_IndexStmt: {
+            const auto* index = reinterpret_cast<const IndexStmt*>(command);
+            bool expression = index->whereClause != nullptr;
+            const ListCell* cell = nullptr;
+            foreach (cell, index->indexParams) expression |= lfirst_node(IndexElem, cell)->expr != nullptr;
+            return expression ? "Expressions of an index run with the privileges of the table's owner." : nullptr;
+        }
+        default: return nullptr;
     }
-    if (IsA(command, VariableSetStmt)) {
-        const auto* set = reinterpret_cast<const VariableSetStmt*>(command);
-        if (set->kind == VAR_SET_VALUE && set->name != nullptr &&
-            std::string_view(set->name) == "session_authorization")
-            refuse("The record says who did what by the session's user.");
-    }
+}
+
+bool asks_for_membership(const Node* command) {
+    return std::find(std::begin(by_membership), std::end(by_membership), nodeTag(command)) != std::end(by_membership) ||
+           IsA(command, AlterTableStmt) || IsA(command, CreateSchemaStmt);
+}
+
+void check_under_grant(const Node* command) {
+    const char* why = why_guarded(command);
+    if (why == nullptr) return;
+    const bool under_grant = !enforce::is_plain() && enforce::standing() != nullptr;
+    if (!under_grant && !(asks_for_membership(command) && enforce::may_act_as_granted())) return;
+    throw Failure(Code::guarded,
+                  std::string(GetCommandTagName(CreateCommandTag(const_cast<Node*>(command)))) +
+                      " is not allowed to a session that uses a grant",
+                  why, "Do it without the grant, or ask a DBA.");
 }
 
 }  // namespace
@@ -240,12 +286,33 @@ void check_grant(const GrantStmt* grant) {
     }
 }
 
+// Not the commands that every session sends all the time.
+bool makes_objects(const Node* command) noexcept {
+    switch (nodeTag(command)) {
+        case T_TransactionStmt:
+        case T_VariableSetStmt:
+        case T_VariableShowStmt:
+        case T_FetchStmt:
+        case T_DeclareCursorStmt:
+        case T_ClosePortalStmt:
+        case T_DiscardStmt:
+        case T_PrepareStmt:
+        case T_DeallocateStmt:
+        case T_CopyStmt:
+        case T_ListenStmt:
+        case T_UnlistenStmt:
+        case T_NotifyStmt:
+        case T_LockStmt: return false;
+        default: return true;
+    }
+}
+
 }  // namespace
 
 void check_command(const Node* command) {
     check_under_grant(command);
     // What is made under SET ROLE belongs to that role, which may be a template's.
-    if (GetOuterUserId() != GetSessionUserId()) pending::change_closures();
+    if (GetOuterUserId() != GetSessionUserId() && makes_objects(command)) pending::change_closures();
     switch (nodeTag(command)) {
         case T_GrantStmt: check_grant(reinterpret_cast<const GrantStmt*>(command)); break;
         case T_AlterOwnerStmt:

@@ -248,6 +248,16 @@ Batch take_over() {
     return result;
 }
 
+std::uint64_t skip_what_was_lost() {
+    const auto known =
+        pg::query_row("SELECT position FROM jit_access.journal_position WHERE node = $1::uuid", {journal::node()});
+    const auto read = known ? static_cast<std::uint64_t>(known->get<std::int64_t>(0)) : 0;
+    const auto head = journal::ring().head();
+    if (read <= head) return 0;
+    journal::skip_to(read);
+    return read - head;
+}
+
 void close_interrupted(pg::Instant before) {
     if (!journal::available()) return;
     pg::execute(

@@ -187,4 +187,9 @@ void mark_read(std::uint64_t position) noexcept {
     the_ring.advance(position);
 }
 
+void skip_to(std::uint64_t position) noexcept {
+    header->tail.store(position, std::memory_order_release);
+    the_ring.restart_at(position);
+}
+
 }  // namespace jit::journal

@@ -59,7 +59,7 @@ void pre_commit() {
 }
 
 void pre_prepare() {
-    enforce::check_commit();
+    enforce::check_prepare();
     if (promises.empty()) return;
     throw core::Failure(core::Code::not_here, "a transaction that changed requests or grants cannot be prepared",
                         "Between PREPARE and COMMIT PREPARED nobody would hold the deadline.", "Use COMMIT.");
@@ -79,6 +79,7 @@ void aborted() noexcept {
     audit::interrupt(0);
     closures_change = false;
     enforce::forget_transaction();
+    enforce::after_error();
     for (const auto& promise : promises) undo(promise);
     promises.clear();
 }

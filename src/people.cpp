@@ -24,6 +24,11 @@ bool listed(const Person& person, std::int64_t template_id, const char* part) {
 }  // namespace
 
 Person asking() {
+    if (!pg::is_somebody_asking())
+        throw Failure(
+            Code::not_permitted, "nobody is asking",
+            "Requests and decisions are made in a client's own session, not by background work or maintenance.",
+            "Call the function from a session of your own.");
     const RoleId role = pg::session_user();
     return {role, pg::role_name(role).value_or("")};
 }
@@ -32,6 +37,11 @@ bool is_admin(const Person& person) {
     if (pg::is_superuser(person.role)) return true;
     const auto admin = pg::find_role(core::admin_role);
     return admin && pg::is_member(person.role, *admin);
+}
+
+bool may_audit(RoleId role) {
+    const auto auditor = pg::find_role(core::auditor_role);
+    return is_admin({role, {}}) || (auditor && pg::is_member(role, *auditor));
 }
 
 void require_admin(const Person& person) {

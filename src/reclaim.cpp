@@ -51,6 +51,18 @@ void hand_over(pg::RoleId role, const std::string& name, const std::string& to) 
         "'pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_namespace'::pg_catalog.regclass, "
         "'pg_catalog.pg_statistic_ext'::pg_catalog.regclass)) LIMIT 1",
         {role});
+    const auto expression = pg::query_row(
+        "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON "
+        "i.indexrelid = "
+        "c.oid LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid WHERE c.relowner = $1 AND "
+        "(i.indexprs IS NOT "
+        "NULL OR i.indpred IS NOT NULL OR p.partexprs IS NOT NULL OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext e "
+        "WHERE "
+        "e.stxrelid = c.oid AND e.stxexprs IS NOT NULL)) LIMIT 1",
+        {role});
+    if (expression)
+        throw Failure(Code::wrong_state, "\"" + name + "\" owns " + expression->get<std::string>(0) +
+                                             ", whose expressions would run with its new owner's privileges");
     if (code)
         throw Failure(Code::wrong_state,
                       "\"" + name + "\" owns " + code->get<std::string>(0) + ", which is code and is not handed over");

@@ -181,6 +181,13 @@ Request lock(std::int64_t id) {
     return from_row(*row);
 }
 
+std::optional<Request> try_lock(std::int64_t id) {
+    const std::string sql = std::string(row_columns) + "WHERE id = $1 FOR UPDATE SKIP LOCKED";
+    const auto row = pg::query_row(sql.c_str(), {id});
+    if (!row) return std::nullopt;
+    return from_row(*row);
+}
+
 State advance(Request& request, Event event, const std::string& by, const std::optional<std::string>& reason) {
     const auto to = core::next(request.state, event);
     if (!to)

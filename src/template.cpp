@@ -209,15 +209,24 @@ std::int64_t duration(const core::IntervalParts& interval, const char* what) {
     return result.microseconds;
 }
 
-Template find(const std::optional<std::string>& name) {
+namespace {
+
+Template find_and_lock(const std::optional<std::string>& name, const char* lock) {
     if (!name) throw invalid("template name", "It is NULL.", "Name a template of jit_access.template_catalog.");
-    const std::string sql = std::string(columns) + "WHERE name = $1 AND dropped_at IS NULL FOR SHARE";
+    const std::string sql = std::string(columns) + "WHERE name = $1 AND dropped_at IS NULL " + lock;
     const auto row = pg::query_row(sql.c_str(), {*name});
     if (!row)
         throw Failure(Code::unknown_template, "template \"" + pg::excerpt(*name) + "\" does not exist",
                       "Names are matched exactly.", "An administrator defines templates with jit_create_template.");
     return from_row(*row);
 }
+
+// Against decisions that are being made: they hold the row until they commit.
+Template find_for_change(const std::optional<std::string>& name) { return find_and_lock(name, "FOR UPDATE"); }
+
+}  // namespace
+
+Template find(const std::optional<std::string>& name) { return find_and_lock(name, "FOR SHARE"); }
 
 Template find(std::int64_t id) {
     const std::string sql = std::string(columns) + "WHERE id = $1 FOR SHARE";
@@ -246,6 +255,10 @@ std::string create(const Draft& draft) {
         throw invalid("privileges", "A template without privileges gives nothing.",
                       "List what it gives, or adopt a role that holds it with the argument role.");
 
+    if (draft.role && !made.privileges.empty() && !pg::is_superuser(me.role))
+        throw Failure(Code::not_permitted, "only a superuser can give privileges to a role that is adopted",
+                      "Its members would have them at once, without a request.",
+                      "Adopt the role as it is, or leave role out to have one made.");
     made.role_name = draft.role.value_or(std::string(core::template_role_prefix) + name);
     made.role = draft.role ? adopt_role(*draft.role) : make_role(made.role_name);
     const auto schemas = give(made.privileges, made.role_name);
@@ -275,11 +288,14 @@ std::string create(const Draft& draft) {
 std::int32_t alter(const Draft& draft) {
     const auto me = people::asking();
     people::require_admin(me);
-    Template changed = find(draft.name);
+    Template changed = find_for_change(draft.name);
     apply(draft, changed);
 
     std::optional<pg::TextArray> schemas;
     if (draft.privileges) {
+        if (!changed.role_made && !pg::is_superuser(me.role))
+            throw Failure(Code::not_permitted, "only a superuser can give privileges to a role that is adopted",
+                          "Its members would have them at once, without a request.", "Ask a superuser.");
         refuse_live(changed, "change the privileges of");
         take_privileges(changed);
         changed.privileges = *draft.privileges;
@@ -310,7 +326,7 @@ std::int32_t alter(const Draft& draft) {
 void drop(const std::optional<std::string>& name) {
     const auto me = people::asking();
     people::require_admin(me);
-    const Template gone = find(name);
+    const Template gone = find_for_change(name);
     refuse_live(gone, "drop");
     const auto open = pg::query(
         "UPDATE jit_access.request SET state = 'lapsed', closed_at = pg_catalog.clock_timestamp(), closed_by = $2, "
@@ -353,8 +369,13 @@ void cover(const pg::TextArray& relations, const std::vector<std::uint32_t>& sch
         for (const auto& row : pg::query("SELECT privileges, role_name FROM jit_access.template WHERE dropped_at IS "
                                          "NULL AND $1 = ANY (schemas)",
                                          {RoleId{schemas.at(i)}}))
-            for (const auto& item : row.get<pg::TextArray>(0))
-                cover_one(relations[i], schemas[i], item, row.get<std::string>(1));
+            for (const auto& item : row.get<pg::TextArray>(0)) {
+                // Somebody else's command, which must not fail because an item of a template has become void.
+                const auto fault =
+                    pg::in_subtransaction([&] { cover_one(relations[i], schemas[i], item, row.get<std::string>(1)); });
+                if (fault)
+                    pg::log_line("\"" + item + "\" of a template was not given on " + relations[i] + ": " + *fault);
+            }
 }
 
 }  // namespace jit::templates

@@ -84,7 +84,8 @@ std::string access_lists() {
            all + from("pg_database", "datacl", "o.datname") + all + from("pg_type", "typacl", "o.typname") + all +
            from("pg_language", "lanacl", "o.lanname") + all + from("pg_foreign_server", "srvacl", "o.srvname") + all +
            from("pg_foreign_data_wrapper", "fdwacl", "o.fdwname") + all + from("pg_tablespace", "spcacl", "o.spcname") +
-           all + from("pg_parameter_acl", "paracl", "o.parname", "'is a parameter of the server'") +
+           all + from("pg_default_acl", "defaclacl", "'default privileges'") + all +
+           from("pg_parameter_acl", "paracl", "o.parname", "'is a parameter of the server'") +
            ") SELECT object, privilege_type, is_grantable, fault FROM entries WHERE is_grantable OR fault IS NOT NULL "
            "OR "
            "(NOT $2 AND privilege_type IN ('CREATE', 'TRIGGER')) ORDER BY is_grantable DESC, fault LIMIT 1";
@@ -151,6 +152,8 @@ void check_closure(const Template& of) {
     if (!role)
         throw refuse(of, "Its role \"" + of.role_name + "\" does not exist any more.",
                      "Drop the template and make it anew.");
+    if (pg::role_name(of.role) != of.role_name)
+        throw refuse(of, "Its role \"" + of.role_name + "\" was renamed.", "Give it its name back.");
     if (!role->is_null(1))
         throw refuse(of, "Role \"" + role->get<std::string>(0) + "\" " + role->get<std::string>(1) + ".", hint);
     if (const auto row = pg::query_row(admin_sql.c_str(), {of.role}))

@@ -44,7 +44,20 @@ bool take_over_batch() {
     return batch.more;
 }
 
+// The tables survive a power failure better than the journal, which is not flushed for every record.
+void look_for_lost_tail() {
+    if (!journal::available()) return;
+    chores::try_to("look whether the journal is whole", [] {
+        const auto missing = ingest::skip_what_was_lost();
+        if (missing == 0) return;
+        pg::log_line("the journal has lost its last " + std::to_string(missing) +
+                     " bytes or more, what they held is in the record");
+        event::note("journal lost", std::nullopt, chores::actor, {{"bytes", std::to_string(missing)}});
+    });
+}
+
 void first_steps() {
+    look_for_lost_tail();
     confirm::after_start();
     while (take_over_batch()) expire::stop_what_is_over();
     const pg::Instant started{board->started_at};
@@ -84,7 +97,9 @@ std::int64_t time_to_sleep(std::optional<pg::Instant> next_in_tables) {
     const auto nap = pg::is_standby() ? 1 : settings::worker_nap;
     auto until = now + std::int64_t{nap} * 1'000'000;
     if (const auto deadline = expire::next_deadline()) until = std::min(until, *deadline);
-    if (next_in_tables) until = std::min(until, next_in_tables->us);
+    // What is due in the tables and was not done is tried again soon, not at once.
+    constexpr std::int64_t soon = 100'000;
+    if (next_in_tables) until = std::min(until, std::max(next_in_tables->us, now + soon));
     return std::max<std::int64_t>(until - now, 0);
 }
 

@@ -49,6 +49,12 @@ enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_
 // Notes that this session and transaction rely on the grants, and arms the timer that ends the session at the deadline.
 void rely_on(const Standing& standing);
 
+// Adds the grants of another standing: of the owner of a view that the statement reads.
+void join(Standing& into, const Standing& other) noexcept;
+
+// Whether the session could act as a role it has from a grant, used or not: some commands ask for membership only.
+[[nodiscard]] bool may_act_as_granted();
+
 // Whether this session has run a statement under one of these grants that is over.
 [[nodiscard]] bool relies_on_what_is_over(const Standing& standing) noexcept;
 
@@ -57,6 +63,10 @@ void rely_on(const Standing& standing);
 
 // What was granted may not be committed when it is over: throws.
 void check_commit();
+// A transaction that relied on a grant may not be prepared, whatever role it has put on since: throws.
+void check_prepare();
+// The server disables every timer after an error: the deadline's is armed again.
+void after_error() noexcept;
 void forget_transaction() noexcept;
 // This session has ended a grant itself: it relies on it no more, unless a role or a cursor from it is left.
 void give_back(std::uint64_t id) noexcept;

@@ -23,6 +23,10 @@ struct Batch {
 };
 [[nodiscard]] Batch take_over();
 
+// In a transaction of the worker, once after a start and before a grant is live: when the tables have read further than
+// the journal reaches, it goes on behind what they have read. Answers how far it had fallen back.
+[[nodiscard]] std::uint64_t skip_what_was_lost();
+
 // In a transaction of the worker, once after a start: statements that were running when the server went down.
 void close_interrupted(pg::Instant before);
 

@@ -28,4 +28,7 @@ void open() noexcept;
 // The worker has everything before this position in the table.
 void mark_read(std::uint64_t position) noexcept;
 
+// Goes on at a later position, with nothing unread. Only while no grant is live.
+void skip_to(std::uint64_t position) noexcept;
+
 }  // namespace jit::journal

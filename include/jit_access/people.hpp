@@ -15,6 +15,8 @@ struct Person {
 [[nodiscard]] Person asking();
 // Superuser or member of jit_admin.
 [[nodiscard]] bool is_admin(const Person& person);
+// The same, or a member of jit_auditor.
+[[nodiscard]] bool may_audit(pg::RoleId role);
 void require_admin(const Person& person);
 
 // Listed for a template, himself or through a role.

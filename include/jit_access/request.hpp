@@ -38,6 +38,8 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
 
 // The row, locked until the transaction ends. Throws unknown_request.
 [[nodiscard]] Request lock(std::int64_t id);
+// The same without waiting: nothing when somebody else has it just now, or it does not exist.
+[[nodiscard]] std::optional<Request> try_lock(std::int64_t id);
 
 // Moves the state along the life cycle; throws wrong_state where that is not allowed. `closed` goes with terminal
 // states.

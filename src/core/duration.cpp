@@ -18,7 +18,8 @@ DurationResult reduce(const IntervalParts& interval) noexcept {
     if (interval.months != 0) return {0, DurationFault::months};
 
     std::int64_t total = 0;
-    if (__builtin_add_overflow(std::int64_t{interval.days} * us_per_day, interval.microseconds, &total))
+    if (__builtin_mul_overflow(std::int64_t{interval.days}, us_per_day, &total) ||
+        __builtin_add_overflow(total, interval.microseconds, &total))
         return {0, DurationFault::overflow};
     if (total <= 0) return {0, DurationFault::not_positive};
     if (total < us_per_second) return {0, DurationFault::too_short};

@@ -23,11 +23,11 @@ public:
 
     void text(std::string_view value) noexcept {
         number(static_cast<std::uint32_t>(value.size()));
-        std::memcpy(at_, value.data(), value.size());
-        at_ += value.size();
+        raw(value.data(), value.size());
     }
 
     void raw(const void* bytes, std::size_t size) noexcept {
+        if (size == 0) return;  // an empty view may have no address
         std::memcpy(at_, bytes, size);
         at_ += size;
     }

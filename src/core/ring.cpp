@@ -106,6 +106,12 @@ void Ring::advance(std::uint64_t position) noexcept {
     control_->room.fetch_add(static_cast<std::int64_t>(position - before), std::memory_order_release);
 }
 
+void Ring::restart_at(std::uint64_t position) noexcept {
+    control_->tail.store(position);
+    control_->head.store(position);
+    control_->room.store(static_cast<std::int64_t>(capacity_));
+}
+
 Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
     const auto limit = tail + capacity_;
     Recovered result{tail, 0};
@@ -121,6 +127,9 @@ Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
         ++result.gaps;
         position = *next;
     }
+    // A stamp behind the head whose record is damaged must not come back while a writer is at work there.
+    for (auto position = result.head; position < limit; position += record_alignment)
+        if (auto& stamp = at(position)->stamp; stamp.load() == (position ^ secret_)) stamp.store(~stamp.load());
     control_->tail.store(tail);
     control_->head.store(result.head);
     control_->room.store(static_cast<std::int64_t>(capacity_ - (result.head - tail)));

@@ -59,6 +59,7 @@ bool has_open_cursors() noexcept { return !ThereAreNoReadyPortals(); }
 bool is_standby() noexcept { return RecoveryInProgress(); }
 bool is_parallel_worker() noexcept { return IsParallelWorker(); }
 std::uint64_t who() noexcept { return std::uint64_t{GetUserId()} << 32 | GetOuterUserId(); }
+bool is_somebody_asking() noexcept { return MyBackendType == B_BACKEND && !InSecurityRestrictedOperation(); }
 RoleId outer_user() noexcept { return {GetOuterUserId()}; }
 
 void nap(int milliseconds) {
@@ -89,12 +90,14 @@ void (*deadline_fire)() = nullptr;
 
 }  // namespace
 
-void arm_deadline_timer(std::int64_t wall_deadline, void (*fire)()) {
+void arm_deadline_timer(std::int64_t wall_deadline, void (*fire)()) noexcept {
     deadline_fire = fire;
-    call([&] {
-        if (deadline_timer == MAX_TIMEOUTS) deadline_timer = RegisterTimeout(USER_TIMEOUT, [] { deadline_fire(); });
-        enable_timeout_at(deadline_timer, wall_deadline);
-    });
+    if (deadline_timer == MAX_TIMEOUTS) deadline_timer = RegisterTimeout(USER_TIMEOUT, [] { deadline_fire(); });
+    enable_timeout_at(deadline_timer, wall_deadline);
+}
+
+void disarm_deadline_timer() noexcept {
+    if (deadline_timer != MAX_TIMEOUTS) disable_timeout(deadline_timer, false);
 }
 
 bool deadline_timer_armed() noexcept { return deadline_timer != MAX_TIMEOUTS && get_timeout_active(deadline_timer); }

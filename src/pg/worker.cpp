@@ -46,6 +46,10 @@ constexpr Pin pins[] = {
     {"default_table_access_method", "heap"},
     {"check_function_bodies", "on"},
     {"jit", "off"},
+    {"exit_on_error", "off"},
+#if PG_VERSION_NUM >= 170000
+    {"transaction_timeout", "0"},
+#endif
 };
 
 }  // namespace
@@ -87,7 +91,7 @@ static_assert(sizeof(ReclaimOrder) <= BGW_EXTRALEN, "the order travels in the wo
 
 void become_worker(const char* database) {
     take_signals();
-    BackgroundWorkerInitializeConnection(database, nullptr, 0);
+    BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
     settle_in("jit_access worker");
 }
 
@@ -110,7 +114,7 @@ Reclaim become_reclaimer() {
     take_signals();
     ReclaimOrder order{};
     memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof order);
-    BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, 0);
+    BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
     settle_in("jit_access reclaimer");
     return {{order.role}, order.to};
 }

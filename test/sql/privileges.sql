@@ -16,7 +16,7 @@ SELECT c.oid, c.relname::text AS name, c.relkind, c.relrowsecurity, c.relforcero
 FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid;
 
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"), ARRAY[
-    'jit_access.may_decide(bigint)',
+    'jit_access.may_audit()', 'jit_access.may_decide(bigint)',
     'jit_approve(numeric,text,interval)',
     'jit_cancel(numeric,text)',
     'jit_deny(numeric,text)',

@@ -103,9 +103,16 @@ SELECT is(jit_alter_template('plain', requesters => '{}'), 4, 'an empty list');
 SELECT is((SELECT requesters FROM jit_access.template_catalog WHERE name = 'plain'), '{}', 'empties the list');
 
 -- An adopted role is used as it is and outlives the template.
+SELECT tap.refused($$SELECT jit_create_template('adopting', role => 'app_reader', privileges => '{SELECT ON app.orders}')$$,
+                   'JA004 only a superuser can give privileges to a role that is adopted: Its members would have them at once, without a request.',
+                   'an administrator gives nothing to the members of a role');
+\connect - :owner
+CALL tap.start();
 SELECT is(jit_create_template('adopting', role => 'app_reader', privileges => '{SELECT ON app.orders}', requesters => '{alice}',
                               approvers => '{bob}'),
           'app_reader', 'a template on a role that exists');
+\connect - ada
+CALL tap.start();
 SELECT ok(has_table_privilege('app_reader', 'app.orders', 'SELECT'), 'the items are added to it');
 SELECT tap.refused($$SELECT jit_create_template('again', role => 'app_reader')$$,
                    'JA001 invalid role: Template "adopting" uses "app_reader" already.', 'one template a role');

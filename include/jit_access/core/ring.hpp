@@ -87,6 +87,9 @@ public:
     // Only while nobody writes. Sets head, tail and room.
     Recovered recover(std::uint64_t tail) noexcept;
 
+    // Empty, from a later position on. Only while nobody writes.
+    void restart_at(std::uint64_t position) noexcept;
+
     [[nodiscard]] std::uint64_t head() const noexcept { return control_->head.load(std::memory_order_acquire); }
     [[nodiscard]] std::uint64_t tail() const noexcept { return control_->tail.load(std::memory_order_acquire); }
     [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }

@@ -32,6 +32,8 @@ namespace jit::pg {
 [[nodiscard]] bool has_open_cursors() noexcept;
 [[nodiscard]] bool is_standby() noexcept;
 [[nodiscard]] bool is_parallel_worker() noexcept;
+// A client's own session, not a background process, and not inside maintenance that runs other people's code (ANALYZE).
+[[nodiscard]] bool is_somebody_asking() noexcept;
 // The current user and the role SET ROLE chose, in one number; never 0.
 [[nodiscard]] std::uint64_t who() noexcept;
 // The role SET ROLE chose, or the session user. Differs from current_user() inside SECURITY DEFINER functions.
@@ -48,8 +50,9 @@ void set_latch(Latch* latch) noexcept;
 bool end_session(std::int32_t pid) noexcept;
 
 // One timer for the deadline of this session; `fire` runs in a signal handler.
-void arm_deadline_timer(std::int64_t wall_deadline, void (*fire)());
+void arm_deadline_timer(std::int64_t wall_deadline, void (*fire)()) noexcept;
 [[nodiscard]] bool deadline_timer_armed() noexcept;
+void disarm_deadline_timer() noexcept;
 
 // CRC-32C, by the server's own, hardware-assisted routine.
 [[nodiscard]] std::uint32_t crc32c(std::uint32_t seed, const void* data, std::size_t size) noexcept;

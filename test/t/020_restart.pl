@@ -1,0 +1,110 @@
+
+# Stops and crashes while grants are live: what the running server has not confirmed gives nothing, no deadline moves.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use JitTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = jit_node('restart');
+my $read = 'SELECT count(*) > 0 FROM app.orders';
+
+sub crash_of_backend
+{
+	my $victim = connect_as($node, 'carol');
+	kill 'KILL', $victim->pid;
+	$victim->await_close;
+	$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'the server does not come back';
+}
+
+sub crash_of_postmaster
+{
+	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
+	my @all = ($postmaster, children_of($postmaster));
+	$node->kill9;
+	# What the dead postmaster left behind has to notice first.
+	wait_for('its processes are gone', sub { !grep { !is_gone($_) } @all });
+	$node->start;
+}
+
+my %stops = (
+	'fast restart' => sub { $node->restart },
+	'immediate stop' => sub { $node->stop('immediate'); $node->start },
+	'kill -9 of a backend' => \&crash_of_backend,
+	'kill -9 of the postmaster' => \&crash_of_postmaster,
+);
+
+my $id = grant_to($node, 'alice', '1 hour');
+my $ends = $node->safe_psql('postgres', "SELECT ends_at FROM jit_access.request WHERE id = $id");
+for my $how (sort keys %stops)
+{
+	my $user = connect_as($node, 'alice');
+	rows_ok($user->query($read), 't', "$how: the grant is in use");
+	$user->send("SELECT pg_sleep(3600) /* $how */");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE query LIKE '%/* $how */' AND wait_event = 'PgSleep' AND pid <> pg_backend_pid()"),
+		"$how: a statement runs");
+	$stops{$how}->();
+	closed_ok($user, "$how: the session is gone");
+	ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), "$how: the grant is confirmed again");
+	is($node->safe_psql('postgres', "SELECT ends_at FROM jit_access.request WHERE id = $id"), $ends, "$how: with the deadline it had");
+	rows_ok(connect_as($node, 'alice')->query($read), 't', "$how: and can be used");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM jit_access.audit_log WHERE kind = 'use' AND outcome = 'interrupted' AND statement LIKE 'SELECT pg_sleep%/* $how */'"),
+		"$how: what ran is in the record as interrupted");
+}
+ok(wait_for_drained($node), 'the record is complete');
+record_is_sound($node, 'restart');
+
+# ---- the deadline passes while the server is down
+for my $how ('fast', 'immediate')
+{
+	my ($short) = under_grant($node, 'bob', sub {
+		my ($grant) = @_;
+		my $session = connect_as($node, 'bob');
+		$session->query("SET ROLE jit_grant_$grant");
+		my $result = $session->query($read);
+		die $result->{message} if $result->{sqlstate};
+	});
+	my $deadline = $node->safe_psql('postgres', "SELECT ceil(extract(epoch FROM ends_at)) FROM jit_access.request WHERE id = $short");
+	$node->stop($how);
+	ok(wait_for('the deadline passes', sub { time > $deadline }), "$how: the deadline passes while the server is down");
+	$node->start;
+	my $bob = connect_as($node, 'bob');
+	$bob->query("SET ROLE jit_grant_$short");
+	my $result = $bob->query($read);
+	like($result->{sqlstate} // 'allowed', qr/^(JA010|JA011|42501)$/, "$how: nothing is given afterwards");
+	ok(wait_for_cleanup($node, $short), "$how: it is cleaned up");
+	is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $short"), 'ended', "$how: and has ended");
+}
+
+# ---- nobody confirms: the worker cannot reach its tables
+$node->append_conf('postgresql.conf', "jit_access.database = 'nowhere'");
+$node->restart;
+sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA011', 'a grant that nobody has confirmed is refused');
+sqlstate_ok(connect_as($node, 'alice')->query('SELECT 1'), 'JA011', 'whatever the statement is');
+my $alice = connect_as($node, 'alice');
+sqlstate_ok($alice->query('BEGIN; ROLLBACK'), 'no error', 'the way out is open');
+rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'nobody else is affected');
+
+$node->append_conf('postgresql.conf', "jit_access.database = 'postgres'");
+$node->restart;
+ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'confirmed once the worker has read its tables');
+rows_ok(connect_as($node, 'alice')->query($read), 't', 'and the grant can be used again');
+ok(wait_for_drained($node), 'the record is complete');
+is(log_rows($node, "kind = 'refusal' AND sqlstate = 'JA011' AND login = 'alice' AND grant_id = $id"), '2', 'the refusals are in the record');
+record_is_sound($node, 'unconfirmed');
+
+# ---- without the library nothing is enforced, but nothing comes back unseen either
+$node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+$node->restart;
+sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_revoke($id)"), 'JA014', 'without the library the functions say so');
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'jit_access'");
+$node->restart;
+ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'with the library back the grant is confirmed');
+is($node->safe_psql('postgres', "SELECT ends_at FROM jit_access.request WHERE id = $id"), $ends, 'with the deadline it had');
+
+$node->stop('fast');
+done_testing();
