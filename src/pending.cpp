@@ -91,6 +91,7 @@ void subtransaction_committed(std::uint32_t mine, std::uint32_t parent) noexcept
 
 void subtransaction_aborted(std::uint32_t mine) noexcept {
     audit::interrupt(mine);
+    enforce::after_error();
     std::erase_if(promises, [mine](const Promise& promise) {
         if (promise.subtransaction < mine) return false;
         undo(promise);

@@ -23,7 +23,7 @@ FROM (VALUES (1, '0', 'A duration is greater than zero.'), (2, '-1 hour', 'A dur
              (5, '999999 microseconds', 'The shortest duration is one second.'), (6, '1 mon', 'Months and years have no fixed length.'),
              (7, '1 mon -29 days', 'Months and years have no fixed length.'), (8, '1200 mons -35999 days', 'Months and years have no fixed length.'),
              (9, '10 years', 'Months and years have no fixed length.'), (10, '3661 days', 'The longest duration is 3660 days.'),
-             (11, '2147483647 days', 'The longest duration is 3660 days.'), (12, '2147483647 days 2562047788 hours', 'The interval does not fit in microseconds.'),
+             (11, '2147483647 days', 'The interval does not fit in microseconds.'), (12, '2147483647 days 2562047788 hours', 'The interval does not fit in microseconds.'),
              (13, '-2147483648 days -2562047788 hours', 'The interval does not fit in microseconds.')) d (n, duration, why),
      (VALUES (1, 'SELECT jit_request(''debug_read'', %s)', 0, 'duration'), (2, 'SELECT jit_extend(%2$s, %1$s)', :active, 'duration'),
              (3, 'SELECT jit_approve(%2$s, NULL, %1$s)', :pending, 'duration'),
