@@ -36,7 +36,7 @@ bool installed() {
 // however fast the journal is written.
 bool take_over_batch() {
     ingest::Batch batch;
-    if (const auto fault = pg::in_transaction_of_own([&] { batch = ingest::take_over(); })) {
+    if (const auto fault = chores::alone([&] { batch = ingest::take_over(); })) {
         pg::log_line("could not write the record, will be retried: " + *fault);
         return false;
     }

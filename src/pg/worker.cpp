@@ -29,6 +29,7 @@ struct Pin {
     const char* value;
 };
 constexpr Pin pins[] = {
+    {"role", "none"},
     {"search_path", "pg_catalog, pg_temp"},
     {"default_transaction_isolation", "read committed"},
     {"default_transaction_read_only", "off"},
