@@ -190,5 +190,6 @@ is(log_rows($node, "kind = 'use' AND grant_id = $id AND outcome = 'interrupted' 
 record_is_sound($node, 'deadline');
 
 $locker->quit;
+unlike(slurp_file($node->logfile), qr/was terminated by signal/, 'nothing has crashed on the way out');
 $node->stop('fast');
 done_testing();

@@ -63,7 +63,8 @@ public:
 
     // Claims and appends a use with this statement; nothing when there is no room.
     std::optional<std::uint64_t> write(const std::string& statement, std::size_t extra = outcome_record_size) {
-        const Use use{.grant = 42, .statement = statement, .statement_size = static_cast<std::uint32_t>(statement.size())};
+        const Use use{
+            .grant = 42, .statement = statement, .statement_size = static_cast<std::uint32_t>(statement.size())};
         const auto payload = encoded_size(use);
         if (!ring.claim(payload, extra)) return std::nullopt;
         return ring.append(Kind::use, use, payload, 7);

@@ -50,8 +50,8 @@ BOOST_AUTO_TEST_CASE(every_c1_control) {
 }
 
 BOOST_AUTO_TEST_CASE(characters_that_reorder_or_hide) {
-    for (const auto& [first, last] : {std::pair<char32_t, char32_t>{0x200B, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F},
-                                      {0xFEFF, 0xFEFF}})
+    for (const auto& [first, last] :
+         {std::pair<char32_t, char32_t>{0x200B, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F}, {0xFEFF, 0xFEFF}})
         for (char32_t c = first; c <= last; ++c) BOOST_TEST(!fine("user" + utf8(c) + "name"), static_cast<unsigned>(c));
     // Their neighbours are ordinary punctuation and space.
     for (const char32_t c : {0x200A, 0x2010, 0x2027, 0x202F, 0x205F, 0x2070, 0xFEFE, 0xFF00})
