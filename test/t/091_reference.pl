@@ -120,7 +120,8 @@ same([ map { $_->[0] } rows(part('Roles')) ], [ grep { !$before{$_} } ask('SELEC
 my %catalogs = (pg_proc => 'oid::regprocedure', pg_class => 'oid::regclass', pg_type => 'oid::regtype', pg_namespace => 'nspname');
 for my $catalog (sort keys %catalogs)
 {
-	my $condition = $catalog eq 'pg_class' ? "AND relkind IN ('r', 'p', 'v')" : '';
+	# From 17 on the types of rows and of arrays are members of the extension as well.
+	my $condition = { pg_class => "AND relkind IN ('r', 'p', 'v')", pg_type => "AND typtype = 'e'" }->{$catalog} // '';
 	is( $node->safe_psql('postgres', "SELECT $catalogs{$catalog} FROM $catalog WHERE oid IN " . members($catalog)
 			  . " $condition AND obj_description(oid, '$catalog') IS NULL"),
 		'', "everything in $catalog has a comment");
