@@ -20,6 +20,7 @@ SHLIB_LINK   = -lstdc++ -Wl,--version-script=src/exports.map
 EXTRA_CLEAN  = build $(OBJS:.o=.d) $(DATA_built)
 
 .DEFAULT_GOAL := all
+MAKEFLAGS += --no-print-directory
 
 # Targets that must work before the server's development files are there.
 PG_CONFIG ?= pg_config

@@ -171,6 +171,7 @@ void interrupt_all() noexcept {
     while (!open_uses.empty()) close(&open_uses.back(), core::Ending::interrupted, success);
 }
 
+bool is_open(const void* key) noexcept { return find(key) != nullptr; }
 bool anything_open() noexcept { return !open_uses.empty(); }
 
 void refused(const enforce::Standing& standing, const Statement& statement, std::array<char, 5> sqlstate,

@@ -179,7 +179,11 @@ bool readmit(const QueryDesc* query) {
     const auto found = check(query);
     if (!found.under_grant()) return false;
     if (!found.allowed()) use::refuse(found, describe(query));
-    use::go_on(found);
+    // One that began without the grant, which came meanwhile, is on the record from here on.
+    if (audit::is_open(query))
+        use::go_on(found);
+    else
+        use::record(found, describe(query));
     return true;
 }
 

@@ -59,6 +59,7 @@ private:
 };
 
 FileHeader* header = nullptr;
+std::byte* mapped = nullptr;
 core::Ring the_ring;
 std::string the_fault = "It has not been opened.";
 std::uint64_t found_gaps = 0;
@@ -155,7 +156,7 @@ void open_and_map() {
     const int fd = open_file(folder + "/journal", static_cast<std::uint64_t>(settings::journal_size) << 20);
     header = map_header(fd);
     preallocate(fd, header->capacity);
-    the_ring = core::Ring(map_twice(fd, header->capacity), header->capacity, header->secret, pg::crc32c, &board->ring);
+    mapped = map_twice(fd, header->capacity);
 }
 
 }  // namespace
@@ -163,6 +164,8 @@ void open_and_map() {
 void open() noexcept {
     try {
         if (header == nullptr) open_and_map();
+        // The mapping stays; the control block is in shared memory, which is new.
+        the_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &board->ring);
         const auto recovered = the_ring.recover(header->tail.load());
         found_gaps = recovered.gaps;
         the_fault.clear();

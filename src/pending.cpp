@@ -6,6 +6,7 @@
 #include "jit_access/audit.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/enforce.hpp"
+#include "jit_access/expire.hpp"
 #include "jit_access/template.hpp"
 
 namespace jit::pending {
@@ -70,8 +71,14 @@ void committed() noexcept {
     enforce::forget_transaction();
     if (std::exchange(closures_change, false)) templates::forget_seals();
     if (promises.empty()) return;
-    for (const auto& promise : promises) keep(promise);
+    bool ended = false;
+    for (const auto& promise : promises) {
+        keep(promise);
+        ended |= promise.action == Action::finish;
+    }
     promises.clear();
+    // The worker would do it as well, if it is well.
+    if (ended) expire::stop_what_is_over();
     wake_worker();
 }
 

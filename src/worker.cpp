@@ -60,6 +60,8 @@ void first_steps() {
     look_for_lost_tail();
     confirm::after_start();
     while (take_over_batch()) expire::stop_what_is_over();
+    // Outcomes that could not be taken over yet would come twice.
+    if (journal::available() && journal::ring().head() != journal::ring().tail()) return;
     const pg::Instant started{board->started_at};
     chores::try_to("close the uses of the last run", [&] { ingest::close_interrupted(started); });
 }

@@ -37,6 +37,7 @@ void complete_left() noexcept;
 // The session ends: whatever is open was interrupted.
 void interrupt_all() noexcept;
 [[nodiscard]] bool anything_open() noexcept;
+[[nodiscard]] bool is_open(const void* key) noexcept;
 
 // A statement that was not allowed to start. Cannot fail; a refusal that finds no room is counted.
 void refused(const enforce::Standing& standing, const Statement& statement, std::array<char, 5> sqlstate,

@@ -113,6 +113,7 @@ void Ring::restart_at(std::uint64_t position) noexcept {
 }
 
 Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
+    tail = (tail + record_alignment - 1) / record_alignment * record_alignment;
     const auto limit = tail + capacity_;
     Recovered result{tail, 0};
     for (auto position = tail; position < limit;) {
