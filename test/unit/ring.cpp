@@ -34,7 +34,7 @@ std::uint32_t crc32c(std::uint32_t seed, const void* data, std::size_t size) noe
 }
 
 constexpr std::uint64_t secret = 0x5EC2E7AF00DFACE5;
-constexpr std::uint64_t capacity = 64 * 1024;
+constexpr std::uint64_t capacity = 65'536;
 
 // One file's worth of ring; restart() is what a new server finds.
 class Journal {
@@ -427,6 +427,7 @@ BOOST_AUTO_TEST_CASE(writers_and_a_reader) {
     Journal j;
     std::atomic<int> running{writers};
     std::vector<std::thread> threads;
+    threads.reserve(writers);
     for (int w = 0; w < writers; ++w)
         threads.emplace_back([&, w] {
             std::mt19937_64 random(static_cast<std::uint64_t>(w));
