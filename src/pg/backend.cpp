@@ -57,7 +57,6 @@ std::uint32_t subtransaction() noexcept { return GetCurrentSubTransactionId(); }
 bool has_open_cursors() noexcept { return !ThereAreNoReadyPortals(); }
 
 bool is_standby() noexcept { return RecoveryInProgress(); }
-bool is_parallel_worker() noexcept { return IsParallelWorker(); }
 std::uint64_t who() noexcept { return std::uint64_t{GetUserId()} << 32 | GetOuterUserId(); }
 bool is_somebody_asking() noexcept { return MyBackendType == B_BACKEND && !InSecurityRestrictedOperation(); }
 RoleId outer_user() noexcept { return {GetOuterUserId()}; }

@@ -15,7 +15,6 @@ namespace jit::pg {
 
 RoleId session_user() noexcept { return {GetSessionUserId()}; }
 RoleId current_user() noexcept { return {GetUserId()}; }
-RoleId authenticated_user() noexcept { return {GetAuthenticatedUserId()}; }
 
 std::optional<RoleId> find_role(std::string_view name) {
     if (name.empty() || name.size() >= NAMEDATALEN) return std::nullopt;

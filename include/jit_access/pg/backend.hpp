@@ -31,7 +31,6 @@ namespace jit::pg {
 // Besides the statement that runs: also those held over a commit.
 [[nodiscard]] bool has_open_cursors() noexcept;
 [[nodiscard]] bool is_standby() noexcept;
-[[nodiscard]] bool is_parallel_worker() noexcept;
 // A client's own session, not a background process, and not inside maintenance that runs other people's code (ANALYZE).
 [[nodiscard]] bool is_somebody_asking() noexcept;
 // The current user and the role SET ROLE chose, in one number; never 0.

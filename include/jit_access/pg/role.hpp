@@ -7,8 +7,6 @@ namespace jit::pg {
 
 [[nodiscard]] RoleId session_user() noexcept;
 [[nodiscard]] RoleId current_user() noexcept;
-// Who the connection authenticated as; differs from session_user() after SET SESSION AUTHORIZATION.
-[[nodiscard]] RoleId authenticated_user() noexcept;
 
 // Exact bytes: no truncation at 63, no OID spelled as a number, no current_user.
 [[nodiscard]] std::optional<RoleId> find_role(std::string_view name);
