@@ -46,7 +46,7 @@ CREATE VIEW jit_access.pending_requests WITH (security_barrier) AS
 SELECT r.id, r.requester_name AS requester, t.name AS template, t.privileges, r.scope, t.mode, r.duration, r.starts_at,
        r.reason, r.ticket, r.requested_at, r.lapses_at,
        (SELECT count(*) FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'approve') AS approvals,
-       t.approvals_needed
+       t.approvals_needed, t.at_deadline, t.grace_period, t.allow_schema_change, t.allow_code
 FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
 WHERE r.state = 'pending' AND r.lapses_at > clock_timestamp()
   AND r.requester <> (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
@@ -86,7 +86,8 @@ SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileg
        ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'requester' ORDER BY 1) AS requesters,
        ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'approver' ORDER BY 1) AS approvers,
        t.approvals_needed, t.default_duration, t.max_duration, t.holder_extension, t.time_to_decide, t.reason_required,
-       t.ticket_required, t.allow_schema_change, t.created_at, t.created_by
+       t.ticket_required, t.allow_schema_change, t.at_deadline, t.grace_period, t.object_owner_name AS object_owner, t.allow_code,
+       t.created_at, t.created_by
 FROM jit_access.template t WHERE t.dropped_at IS NULL AND (SELECT jit_access.may_audit())
 OFFSET 0;  -- so that nobody can update the templates through it
 COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked for, with their policy';

@@ -21,6 +21,10 @@ CREATE TYPE jit_access.mode AS ENUM ('inherit', 'set_role');
 COMMENT ON TYPE jit_access.mode IS
     'how a grant is used: inherit = the sessions of the requester have the privileges; set_role = only after SET ROLE jit_grant_<id>';
 
+CREATE TYPE jit_access.at_deadline AS ENUM ('terminate', 'cancel', 'grace');
+COMMENT ON TYPE jit_access.at_deadline IS
+    'what becomes of a session that has used a grant when it ends: terminate = it is ended; cancel = its transaction ends, its cursors, role and temporary tables go, and it goes on with its own privileges; grace = what runs may go on for an interval, nothing new starts, then it is ended';
+
 CREATE TYPE jit_access.cleanup AS ENUM ('none', 'due', 'done');
 COMMENT ON TYPE jit_access.cleanup IS
     'removal of the temporary role of a grant: none = not needed yet, due = access is already refused and the catalogs still have to follow, done';

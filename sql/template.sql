@@ -17,6 +17,11 @@ CREATE TABLE jit_access.template (
     time_to_decide      interval NOT NULL,
     reason_required     boolean NOT NULL,
     ticket_required     boolean NOT NULL,
+    at_deadline         jit_access.at_deadline NOT NULL,
+    grace_period        interval CHECK ((grace_period IS NOT NULL) = (at_deadline = 'grace')),
+    object_owner        oid,
+    object_owner_name   text,
+    allow_code          boolean NOT NULL,
     created_at          timestamptz NOT NULL,
     created_by          text NOT NULL,
     dropped_at          timestamptz
@@ -51,7 +56,11 @@ CREATE FUNCTION pg_catalog.jit_create_template(
     reason_required boolean DEFAULT false,
     ticket_required boolean DEFAULT false,
     allow_schema_change boolean DEFAULT false,
-    description text DEFAULT NULL)
+    description text DEFAULT NULL,
+    at_deadline text DEFAULT 'terminate',
+    grace_period interval DEFAULT NULL,
+    object_owner text DEFAULT NULL,
+    allow_code boolean DEFAULT false)
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_template';
 COMMENT ON FUNCTION pg_catalog.jit_create_template IS
@@ -69,7 +78,10 @@ CREATE FUNCTION pg_catalog.jit_alter_template(
     time_to_decide interval DEFAULT NULL,
     reason_required boolean DEFAULT NULL,
     ticket_required boolean DEFAULT NULL,
-    description text DEFAULT NULL)
+    description text DEFAULT NULL,
+    at_deadline text DEFAULT NULL,
+    grace_period interval DEFAULT NULL,
+    object_owner text DEFAULT NULL)
 RETURNS integer LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_alter_template';
 COMMENT ON FUNCTION pg_catalog.jit_alter_template IS

@@ -2,6 +2,7 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
 
 namespace jit {
 
@@ -32,19 +33,25 @@ Slot* find_slot(std::uint64_t id) noexcept {
     return nullptr;
 }
 
-Slot* reserve_slot(std::uint64_t id, std::uint32_t role, std::uint32_t template_role, std::uint32_t requester,
-                   Deadline ends) {
+void fill_slot(Slot& slot, const Terms& terms) noexcept {
+    slot.id.store(terms.id);
+    slot.role.store(terms.role);
+    slot.template_role.store(terms.template_role);
+    slot.requester.store(terms.requester);
+    slot.ends_wall.store(terms.ends.wall);
+    slot.ends_boot.store(terms.ends.boot);
+    slot.at_deadline.store(terms.at_deadline);
+    slot.grace.store(terms.grace);
+    slot.allows_code.store(terms.allows_code);
+}
+
+Slot* reserve_slot(const Terms& terms) {
     const auto slots = board->slots();
     for (std::uint32_t tried = 0; tried < board->slot_count; ++tried) {
         const auto index = board->slot_cursor.fetch_add(1) % board->slot_count;
         Slot& slot = slots[index];
         if (!take(slot)) continue;
-        slot.id.store(id);
-        slot.role.store(role);
-        slot.template_role.store(template_role);
-        slot.requester.store(requester);
-        slot.ends_wall.store(ends.wall);
-        slot.ends_boot.store(ends.boot);
+        fill_slot(slot, terms);
         raise_to(board->slots_in_use, index + 1);
         return &slot;
     }
@@ -61,6 +68,13 @@ void free_slot(Slot& slot) noexcept {
 }
 
 void finish_slot(Slot& slot) noexcept {
+    const auto wall = pg::wall_clock();
+    const auto boot = pg::boot_clock();
+    if (slot.state.load() == SlotState::live && !is_past(slot, wall, boot)) {
+        slot.ends_wall.store(wall);
+        slot.ends_boot.store(boot);
+        slot.grace.store(0);
+    }
     // Only what lives can end: the worker may have cleaned up already.
     auto expected = SlotState::live;
     slot.state.compare_exchange_strong(expected, SlotState::over);
@@ -70,9 +84,19 @@ void retire_slot(std::uint64_t id) noexcept {
     if (Slot* slot = find_slot(id)) slot->state.store(SlotState::retired, std::memory_order_release);
 }
 
-bool is_past(const Slot& slot, std::int64_t wall, std::int64_t boot) noexcept {
-    return wall >= slot.ends_wall.load(std::memory_order_relaxed) ||
-           boot >= slot.ends_boot.load(std::memory_order_relaxed);
+bool is_past(const Slot& slot, std::int64_t wall, std::int64_t boot, std::int64_t added) noexcept {
+    return wall >= slot.ends_wall.load(std::memory_order_relaxed) + added ||
+           boot >= slot.ends_boot.load(std::memory_order_relaxed) + added;
+}
+
+std::int64_t patience(const Slot& slot) noexcept {
+    constexpr std::int64_t to_leave = 100'000;
+    switch (slot.at_deadline.load()) {
+        case core::AtDeadline::grace: return slot.grace.load();
+        case core::AtDeadline::cancel: return to_leave;
+        case core::AtDeadline::terminate: return 0;
+    }
+    return 0;
 }
 
 void wake_worker() noexcept { pg::set_latch(board->worker_latch.load()); }

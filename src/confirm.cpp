@@ -20,18 +20,15 @@ namespace {
 
 // A grant as the tables tell it.
 struct Told {
-    std::uint64_t id = 0;
-    pg::RoleId role;
-    pg::RoleId template_role;
-    pg::RoleId requester;
-    Deadline ends;
+    Terms terms;
     std::string node;
     bool role_is_right = false;
 };
 
 constexpr const char* told_columns =
     "SELECT r.id, r.grant_role, t.role, r.requester, r.ends_at, r.ends_boot, coalesce(r.boot_id, ''), "
-    "coalesce(r.node::text, ''), coalesce(a.rolname = 'jit_grant_' || r.id, false) FROM jit_access.request r "
+    "coalesce(r.node::text, ''), coalesce(a.rolname = 'jit_grant_' || r.id, false), r.at_deadline::text, "
+    "coalesce((extract(epoch FROM r.grace_period) * 1000000)::bigint, 0), t.allow_code FROM jit_access.request r "
     "JOIN jit_access.template t ON t.id = r.template_id LEFT JOIN pg_catalog.pg_authid a ON a.oid = r.grant_role ";
 
 Told from_row(const pg::Row& row) {
@@ -39,13 +36,17 @@ Told from_row(const pg::Row& row) {
     const auto boot_id = pg::boot_id();
     // On the same boot the boot clock has gone on counting; on another one only the wall clock knows.
     const bool same_boot = !boot_id.empty() && row.get<std::string>(6) == boot_id;
-    return {.id = static_cast<std::uint64_t>(row.get<std::int64_t>(0)),
-            .role = row.get<pg::RoleId>(1),
-            .template_role = row.get<pg::RoleId>(2),
-            .requester = row.get<pg::RoleId>(3),
-            .ends = {wall, same_boot ? row.get<std::int64_t>(5) : pg::boot_clock() + (wall - pg::wall_clock())},
-            .node = row.get<std::string>(7),
-            .role_is_right = row.get<bool>(8)};
+    return {
+        .terms = {.id = static_cast<std::uint64_t>(row.get<std::int64_t>(0)),
+                  .role = row.get<pg::RoleId>(1).oid,
+                  .template_role = row.get<pg::RoleId>(2).oid,
+                  .requester = row.get<pg::RoleId>(3).oid,
+                  .ends = {wall, same_boot ? row.get<std::int64_t>(5) : pg::boot_clock() + (wall - pg::wall_clock())},
+                  .at_deadline = core::at_deadline_from(row.get<std::string>(9)).value(),
+                  .grace = row.get<std::int64_t>(10),
+                  .allows_code = row.get<bool>(11)},
+        .node = row.get<std::string>(7),
+        .role_is_right = row.get<bool>(8)};
 }
 
 std::optional<Told> tell(std::int64_t id) {
@@ -56,8 +57,10 @@ std::optional<Told> tell(std::int64_t id) {
 }
 
 Slot& slot_for(const Told& told) {
-    if (Slot* slot = find_slot(told.id)) return *slot;
-    return *reserve_slot(told.id, told.role.oid, told.template_role.oid, told.requester.oid, told.ends);
+    Slot* slot = find_slot(told.terms.id);
+    if (slot == nullptr) return *reserve_slot(told.terms);
+    fill_slot(*slot, told.terms);
+    return *slot;
 }
 
 bool is_live(std::uint64_t id) noexcept {
@@ -78,8 +81,8 @@ void confirm(std::int64_t id) {
         request::advance(request, Event::revoke, chores::actor, "its temporary role was dropped or renamed");
         return;
     }
-    if (is_live(told->id)) {
-        adopt(told->id);  // a standby was promoted: it has held this grant all along
+    if (is_live(told->terms.id)) {
+        adopt(told->terms.id);  // a standby was promoted: it has held this grant all along
         return;
     }
     if (!journal::available())
@@ -107,21 +110,21 @@ void follow_primary() {
     for (auto& slot : board->used_slots()) {
         const auto id = slot.id.load();
         if (slot.state.load() == SlotState::live &&
-            std::none_of(active.begin(), active.end(), [id](const Told& told) { return told.id == id; }))
+            std::none_of(active.begin(), active.end(), [id](const Told& told) { return told.terms.id == id; }))
             finish_slot(slot);
     }
     for (const auto& told : active) {
         if (!told.role_is_right) continue;
-        Slot* known = find_slot(told.id);
+        Slot* known = find_slot(told.terms.id);
         if (known == nullptr) {
             try {
                 publish_slot(slot_for(told));
             } catch (const Failure&) {
                 return;  // no slot is free: what is not on the board is refused
             }
-        } else if (known->ends_wall.load() != told.ends.wall && known->state.load() == SlotState::live) {
-            known->ends_wall.store(told.ends.wall);
-            known->ends_boot.store(told.ends.boot);
+        } else if (known->ends_wall.load() != told.terms.ends.wall && known->state.load() == SlotState::live) {
+            known->ends_wall.store(told.terms.ends.wall);
+            known->ends_boot.store(told.terms.ends.boot);
         }
     }
 }
@@ -131,7 +134,7 @@ void resume(std::int64_t id) {
     if (!told.role_is_right)
         throw Failure(core::Code::wrong_state, "cannot resume grant " + std::to_string(id),
                       "Its temporary role was dropped or renamed.", "Revoke it; the person can ask again.");
-    adopt(told.id);
+    adopt(told.terms.id);
     pending::make_live(slot_for(told));
 }
 

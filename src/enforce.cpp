@@ -3,19 +3,17 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <limits>
-#include <utility>
 
-#include "jit_access/audit.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/callbacks.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/session.hpp"
 
 namespace jit::enforce {
 
-std::uint64_t plain = 0;
+std::atomic<std::uint64_t> plain = 0;
 
 namespace {
 
@@ -31,9 +29,8 @@ Standing lender;               // the owner of a view that was read last
 std::array<std::uint64_t, 16> recently_plain{};
 std::size_t next_recent = 0;
 
-bool transaction_relies = false;  // on the grants noted in the session's slot
-
-SessionSlot* mine = nullptr;  // this session's entry, from the first use of a grant until it ends
+// Counts what a signal handler wants looked at again.
+std::atomic<std::uint32_t> looks = 0;
 
 void copy_name(char (&to)[64], const std::optional<std::string>& name) noexcept {
     std::memset(to, 0, sizeof to);
@@ -131,65 +128,21 @@ bool holds_nothing(const Standing& standing) noexcept {
     return standing.count == 0 && standing.unconfirmed == 0 && !standing.stale_role && !standing.too_many;
 }
 
-// The grants this session relies on, as far as they could be noted.
-template <class Visit>
-void for_each_used(Visit&& visit) noexcept {
-    if (mine == nullptr) return;
-    const auto count = std::min<std::uint32_t>(mine->used_count.load(), core::most_grants);
-    for (std::uint32_t i = 0; i < count; ++i) visit(mine->used[i].load());
+void conclude_plain(std::uint64_t who, std::uint32_t seen) noexcept {
+    plain = who;
+    if (looks != seen) plain = 0;
 }
 
-bool is_live(std::uint64_t id, std::int64_t wall, std::int64_t boot) noexcept {
-    const Slot* slot = find_slot(id);
-    return slot != nullptr && slot->state.load() == SlotState::live && !is_past(*slot, wall, boot);
-}
-
-// Of the used grants that is over, or 0.
-std::uint64_t used_and_over() noexcept {
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
-    std::uint64_t over = 0;
-    for_each_used([&](std::uint64_t id) {
-        if (!is_live(id, wall, boot)) over = id;
-    });
-    return over;
-}
-
-std::int64_t first_deadline() noexcept {
-    auto first = std::numeric_limits<std::int64_t>::max();
-    for_each_used([&](std::uint64_t id) {
-        if (const Slot* slot = find_slot(id)) first = std::min(first, slot->ends_wall.load());
-    });
-    return first;
-}
-
-void arm() noexcept;
-
-// Signal handler: only atomics, kill() and the timer.
-void at_deadline() {
-    if (mine == nullptr) return;
-    if (used_and_over() != 0)
-        pg::end_session(pg::backend_pid());
-    else
-        arm();  // it was extended meanwhile
-}
-
-// An error in the session disables every timer, and an extension moves the deadline: so this is asked each time.
-void arm() noexcept {
-    static std::int64_t armed_for = 0;
-    const auto deadline = first_deadline();
-    if (deadline == std::numeric_limits<std::int64_t>::max()) return;
-    if (deadline == armed_for && pg::deadline_timer_armed()) return;
-    pg::arm_deadline_timer(deadline, at_deadline);
-    armed_for = deadline;
-}
-
-void note_use(std::uint64_t id) noexcept {
-    const auto count = mine->used_count.load(std::memory_order_relaxed);
-    for (std::uint32_t i = 0; i < std::min<std::uint32_t>(count, core::most_grants); ++i)
-        if (mine->used[i].load(std::memory_order_relaxed) == id) return;
-    if (count < core::most_grants) mine->used[count].store(id);
-    mine->used_count.store(count + 1, std::memory_order_release);
+// A session in debt stands on the grant that it relies on and that is over, whatever its user holds now.
+const Standing* in_debt() {
+    const auto id = session::debt();
+    if (id == 0) return nullptr;
+    static Slot gone;
+    current = Standing{.count = 1};
+    current.slots[0] = &gone;
+    current.ids[0] = id;
+    name_people(current, pg::current_user());
+    return &current;
 }
 
 }  // namespace
@@ -197,8 +150,10 @@ void note_use(std::uint64_t id) noexcept {
 const Standing* standing() {
     const auto who = pg::who();
     if (current.who == who) return &current;
+    const auto seen = looks.load();
+    if (const auto* indebted = in_debt()) return indebted;
     if (std::find(recently_plain.begin(), recently_plain.end(), who) != recently_plain.end()) {
-        plain = who;
+        conclude_plain(who, seen);
         return nullptr;
     }
     const RoleId user = pg::current_user();
@@ -207,7 +162,7 @@ const Standing* standing() {
     // What changed while it was looked at is looked at again next time.
     if (holds_nothing(found) && generation != before) return nullptr;
     if (holds_nothing(found)) {
-        plain = who;
+        conclude_plain(who, seen);
         recently_plain[next_recent++ % recently_plain.size()] = who;
         return nullptr;
     }
@@ -247,20 +202,7 @@ Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) no
             is_past(slot, wall, boot))
             return Verdict::over;
     }
-    return Verdict::allowed;
-}
-
-void rely_on(const Standing& standing) {
-    if (mine == nullptr) {
-        pg::when_session_ends(leave);
-        mine = &board->sessions()[pg::backend_number()];
-        mine->used_count.store(0);
-        mine->start.store(pg::session_start());
-        mine->pid.store(pg::backend_pid());
-    }
-    for (std::uint32_t i = 0; i < standing.count; ++i) note_use(standing.ids[i]);
-    transaction_relies = true;
-    arm();
+    return session::debt(wall, boot) != 0 ? Verdict::over : Verdict::allowed;
 }
 
 void join(Standing& into, const Standing& other) noexcept {
@@ -277,17 +219,6 @@ void join(Standing& into, const Standing& other) noexcept {
         into.slots[into.count] = other.slots[i];
         into.ids[into.count++] = other.ids[i];
     }
-}
-
-bool relies_on_what_is_over(const Standing& standing) noexcept {
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
-    bool relies = false;
-    for_each_used([&](std::uint64_t id) {
-        const auto end = standing.ids.begin() + standing.count;
-        relies |= std::find(standing.ids.begin(), end, id) != end && !is_live(id, wall, boot);
-    });
-    return relies;
 }
 
 void refuse(const Standing& standing, Verdict verdict) {
@@ -313,42 +244,11 @@ void refuse(const Standing& standing, Verdict verdict) {
         if (standing.slots[i]->state.load() != SlotState::live ||
             is_past(*standing.slots[i], pg::wall_clock(), pg::boot_clock()))
             id = standing.ids[i];
+    if (const auto debt = session::debt(); debt != 0) id = debt;
+    session::settle_soon();
     throw Failure(Code::grant_over, "grant " + std::to_string(id) + " has ended",
                   "Its deadline has passed or it was revoked; its privileges are being removed.",
                   "Ask again with jit_request if you still need it.");
-}
-
-void check_commit() {
-    if (!transaction_relies || !pg::has_written()) return;
-    const auto over = used_and_over();
-    if (over == 0) return;
-    throw Failure(Code::grant_over, "grant " + std::to_string(over) + " has ended",
-                  "What this transaction did under the grant cannot be committed after its end.",
-                  "Ask again with jit_request if you still need it.");
-}
-
-void check_prepare() {
-    if (!transaction_relies) return;
-    throw Failure(Code::guarded, "a transaction that used a grant cannot be prepared",
-                  "It could be committed after the grant's end.", "Use COMMIT.");
-}
-
-void forget_transaction() noexcept { transaction_relies = false; }
-
-void after_error() noexcept {
-    if (mine != nullptr) arm();
-}
-
-void give_back(std::uint64_t id) noexcept {
-    if (mine == nullptr || pg::outer_user() != pg::session_user() || pg::has_open_cursors()) return;
-    const auto count = mine->used_count.load();
-    if (count > core::most_grants) return;
-    for (std::uint32_t i = 0; i < count; ++i) {
-        if (mine->used[i].load() != id) continue;
-        mine->used[i].store(mine->used[count - 1].load());
-        mine->used_count.store(count - 1);
-        return;
-    }
 }
 
 bool may_act_as_granted() {
@@ -366,11 +266,9 @@ void invalidate() noexcept {
     lender.who = 0;
 }
 
-void leave() noexcept {
-    audit::interrupt_all();
-    SessionSlot* const gone = std::exchange(mine, nullptr);  // before the timer could fire into what is torn down
-    pg::disarm_deadline_timer();
-    if (gone != nullptr) gone->pid.store(0);
+void look_again() noexcept {
+    ++looks;
+    plain = 0;
 }
 
 }  // namespace jit::enforce

@@ -100,7 +100,11 @@ Datum jit_create_template(PG_FUNCTION_ARGS) {
                                                             .reason_required = args.boolean(11),
                                                             .ticket_required = args.boolean(12),
                                                             .allow_schema_change = args.boolean(13),
-                                                            .description = args.text(14)}));
+                                                            .description = args.text(14),
+                                                            .at_deadline = args.text(15),
+                                                            .grace_period = args.interval(16),
+                                                            .object_owner = args.text(17),
+                                                            .allow_code = args.boolean(18)}));
     });
 }
 
@@ -117,7 +121,10 @@ Datum jit_alter_template(PG_FUNCTION_ARGS) {
                                                     .time_to_decide = args.interval(8),
                                                     .reason_required = args.boolean(9),
                                                     .ticket_required = args.boolean(10),
-                                                    .description = args.text(11)}));
+                                                    .description = args.text(11),
+                                                    .at_deadline = args.text(12),
+                                                    .grace_period = args.interval(13),
+                                                    .object_owner = args.text(14)}));
     });
 }
 
@@ -233,7 +240,8 @@ void jit_reclaimer_main(Datum) {
     jit::pg::guarded([] {
         const auto order = jit::pg::become_reclaimer();
         jit::chores::try_to("reclaim what a grant left in this database", [&] {
-            if (const auto name = jit::pg::role_name(order.role)) jit::reclaim::hand_over(order.role, *name, order.to);
+            if (const auto name = jit::pg::role_name(order.role))
+                jit::reclaim::hand_over(order.role, *name, order.heir);
         });
         jit::wake_worker();
     });

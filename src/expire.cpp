@@ -70,6 +70,38 @@ void lapse_undecided() {
         finish_request(id, Event::lapse, State::pending, "nobody decided in time");
 }
 
+bool relies_on(const SessionSlot& session, std::uint64_t id) noexcept {
+    const auto count = session.used_count.load(std::memory_order_acquire);
+    // A session that has used more grants than it could note is taken to rely on any.
+    if (count > core::most_grants) return true;
+    for (std::uint32_t i = 0; i < count; ++i)
+        if (session.used[i].load() == id) return true;
+    return false;
+}
+
+template <class Visit>
+void for_each_session_of(const Slot& slot, Visit&& visit) noexcept {
+    for (const auto& session : board->sessions()) {
+        const auto pid = session.pid.load(std::memory_order_acquire);
+        if (pid != 0 && relies_on(session, slot.id.load())) visit(session, pid);
+    }
+}
+
+// What may still go on beyond the deadline; until then the role stays.
+bool is_in_use(std::int64_t id) noexcept {
+    const Slot* slot = find_slot(static_cast<std::uint64_t>(id));
+    if (slot == nullptr || is_past(*slot, pg::wall_clock(), pg::boot_clock(), patience(*slot))) return false;
+    bool used = false;
+    for_each_session_of(*slot, [&](const SessionSlot& session, std::int32_t) { used |= session.relies; });
+    return used;
+}
+
+void put_off(std::int64_t id) {
+    constexpr std::int64_t a_moment = 500'000;
+    pg::execute("UPDATE jit_access.request SET cleanup_next = $2 WHERE id = $1",
+                {id, pg::Instant{pg::wall_clock() + a_moment}});
+}
+
 void clean_up_ended() {
     for (const auto id :
          ids("SELECT id FROM jit_access.request WHERE cleanup = 'due' AND (cleanup_next IS NULL OR cleanup_next <= $1)",
@@ -79,6 +111,10 @@ void clean_up_ended() {
         auto fault = alone([&] { reclaim::take_memberships(id); });
         // What still runs under it goes before its slot is free: nobody would know afterwards.
         stop_what_is_over();
+        if (!fault && is_in_use(id)) {
+            chores::try_to("put off the clean-up of grant " + std::to_string(id), [id] { put_off(id); });
+            continue;
+        }
         if (!fault) fault = alone([&] { reclaim::clean_up(id); });
         if (!fault) {
             retire_slot(static_cast<std::uint64_t>(id));
@@ -97,13 +133,10 @@ void clean_up_ended() {
     }
 }
 
-bool relies_on(const SessionSlot& session, std::uint64_t id) noexcept {
-    const auto count = session.used_count.load(std::memory_order_acquire);
-    // A session that has used more grants than it could note is taken to rely on any.
-    if (count > core::most_grants) return true;
-    for (std::uint32_t i = 0; i < count; ++i)
-        if (session.used[i].load() == id) return true;
-    return false;
+// A session that leaves the grant by itself does so at its deadline; that it was revoked it has to be told.
+void remind(const SessionSlot& session, std::int32_t pid) noexcept {
+    if (session.relies) pg::cancel_statement(pid);
+    pg::wake_between_commands(pid);
 }
 
 }  // namespace
@@ -114,13 +147,15 @@ void stop_what_is_over() noexcept {
     for (auto& slot : board->used_slots()) {
         if (slot.state.load() == SlotState::live && is_past(slot, wall, boot)) finish_slot(slot);
         if (slot.state.load() != SlotState::over) continue;
-        for (auto& session : board->sessions()) {
-            const auto pid = session.pid.load(std::memory_order_acquire);
-            if (pid == 0 || !relies_on(session, slot.id.load())) continue;
+        const bool out_of_patience = is_past(slot, wall, boot, patience(slot));
+        for_each_session_of(slot, [&](const SessionSlot& session, std::int32_t pid) {
+            const bool leaves = slot.at_deadline.load() == core::AtDeadline::cancel;
+            if (leaves) remind(session, pid);
+            if (!out_of_patience || (leaves && !session.relies)) return;
             // The owner clears its entry before it exits, so this is still the same process.
             if (session.pid.load(std::memory_order_acquire) == pid && pg::end_session(pid))
                 board->counters.sessions_ended.fetch_add(1, std::memory_order_relaxed);
-        }
+        });
     }
 }
 
@@ -152,8 +187,11 @@ std::optional<std::int64_t> next_deadline() noexcept {
     const auto wall = pg::wall_clock();
     const auto boot = pg::boot_clock();
     for (const auto& slot : board->used_slots()) {
-        if (slot.state.load() != SlotState::live) continue;
-        const auto left = std::min(slot.ends_wall.load() - wall, slot.ends_boot.load() - boot);
+        const auto state = slot.state.load();
+        if (state != SlotState::live && state != SlotState::over) continue;
+        auto left = std::min(slot.ends_wall.load() - wall, slot.ends_boot.load() - boot);
+        if (state == SlotState::over) left += patience(slot);
+        if (state == SlotState::over && left <= 0) continue;  // it was seen to
         first = std::min(first.value_or(wall + left), wall + left);
     }
     return first;

@@ -7,6 +7,7 @@
 #include "jit_access/journal.hpp"
 #include "jit_access/pg/relation.hpp"
 #include "jit_access/pg/version.hpp"
+#include "jit_access/session.hpp"
 #include "jit_access/settings.hpp"
 #include "jit_access/use.hpp"
 
@@ -124,6 +125,13 @@ std::array<char, 5> current_sqlstate() noexcept {
     return state;
 }
 
+// Why a session that leaves its grant has its statement cancelled. Adds to the error that is on its way.
+void explain_cancel() noexcept {
+    if (geterrcode() != ERRCODE_QUERY_CANCELED) return;
+    if (const auto id = session::debt(); id != 0)
+        errdetail("Grant %llu has ended; the session goes on without it.", static_cast<unsigned long long>(id));
+}
+
 // Runs a stretch of an admitted statement; an error closes its use and goes on.
 template <class Body>
 void run_recorded(const void* key, Body&& body) {
@@ -134,6 +142,7 @@ void run_recorded(const void* key, Body&& body) {
     {
         audit::leave(key);
         audit::fail(key, current_sqlstate());
+        explain_cancel();
         PG_RE_THROW();
     }
     PG_END_TRY();
@@ -251,13 +260,15 @@ bool leads_out(const Node* command) {
 // In a failed transaction, where only leaving it is possible, what was known before is used.
 bool admit(const PlannedStmt* command, const char* source) {
     if (IsParallelWorker()) return false;
+    const bool out = leads_out(command->utilityStmt);
+    if (out) session::settle_soon();
     const auto check = use::check(IsTransactionState() ? enforce::standing() : enforce::known_standing());
     if (!check.under_grant()) return false;
     if (check.allowed()) {
         use::record(check, describe(command, source));
         return true;
     }
-    if (leads_out(command->utilityStmt)) return false;
+    if (out) return false;
     use::refuse(check, describe(command, source));
 }
 
@@ -294,7 +305,7 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
 // A function called by the fast-path message has no statement, no plan and no portal; this is the only place that sees
 // it.
 bool is_fast_path() noexcept {
-    return debug_query_string == nullptr && ActivePortal == nullptr && MyBackendType == B_BACKEND && can_look();
+    return debug_query_string == nullptr && ActivePortal == nullptr && MyBackendType == B_BACKEND;
 }
 
 void admit_function(Oid function) {
@@ -307,10 +318,24 @@ void admit_function(Oid function) {
     use::record(check, call);
 }
 
+void check_call(Oid function) {
+    try {
+        guard::check_call(function);
+    } catch (const core::Failure& failure) {
+        const auto check = use::check();
+        const char* name = pg::call([=] { return get_func_name(function); });
+        const audit::Statement call{.key = &next_access, .tag = "FUNCTION CALL", .text = name != nullptr ? name : ""};
+        if (check.under_grant()) use::note_refusal(check, call, failure);
+        throw;
+    }
+}
+
 void object_access(ObjectAccessType access, Oid object_class, Oid object, int sub_id, void* argument) {
     if (next_access != nullptr) next_access(access, object_class, object, sub_id, argument);
-    if (access == OAT_FUNCTION_EXECUTE && unlikely(!enforce::is_plain()) && is_fast_path())
-        pg::guarded([=] { admit_function(object); });
+    if (access == OAT_FUNCTION_EXECUTE && unlikely(!enforce::is_plain()) && can_look()) {
+        if (is_fast_path()) pg::guarded([=] { admit_function(object); });
+        pg::guarded([=] { check_call(object); });
+    }
     if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))
         pg::guarded([=] { guard::check_drop(object_class, object); });
     if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) && object_class == ProcedureRelationId)

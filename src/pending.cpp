@@ -5,8 +5,8 @@
 
 #include "jit_access/audit.hpp"
 #include "jit_access/core/failure.hpp"
-#include "jit_access/enforce.hpp"
 #include "jit_access/expire.hpp"
+#include "jit_access/session.hpp"
 #include "jit_access/template.hpp"
 
 namespace jit::pending {
@@ -51,16 +51,16 @@ bool closures_changed() noexcept { return closures_change; }
 void wake() { promises.push_back({Action::wake, pg::subtransaction()}); }
 
 void pre_commit() {
-    enforce::check_commit();
+    session::before_commit();
     for (const auto& promise : promises) {
         if (promise.action == Action::make_live) publish_slot(*promise.slot);
         // Before the worker can see it. Should the commit fail, the next statement relies on the grant again.
-        if (promise.action == Action::finish) enforce::give_back(promise.id);
+        if (promise.action == Action::finish) session::give_back(promise.id);
     }
 }
 
 void pre_prepare() {
-    enforce::check_prepare();
+    session::before_prepare();
     if (promises.empty()) return;
     throw core::Failure(core::Code::not_here, "a transaction that changed requests or grants cannot be prepared",
                         "Between PREPARE and COMMIT PREPARED nobody would hold the deadline.", "Use COMMIT.");
@@ -68,7 +68,7 @@ void pre_prepare() {
 
 void committed() noexcept {
     if (audit::anything_open()) audit::complete_left();
-    enforce::forget_transaction();
+    session::after_transaction(true);
     if (std::exchange(closures_change, false)) templates::forget_seals();
     if (promises.empty()) return;
     bool ended = false;
@@ -85,8 +85,7 @@ void committed() noexcept {
 void aborted() noexcept {
     audit::interrupt(0);
     closures_change = false;
-    enforce::forget_transaction();
-    enforce::after_error();
+    session::after_transaction(false);
     for (const auto& promise : promises) undo(promise);
     promises.clear();
 }
@@ -98,7 +97,6 @@ void subtransaction_committed(std::uint32_t mine, std::uint32_t parent) noexcept
 
 void subtransaction_aborted(std::uint32_t mine) noexcept {
     audit::interrupt(mine);
-    enforce::after_error();
     std::erase_if(promises, [mine](const Promise& promise) {
         if (promise.subtransaction < mine) return false;
         undo(promise);

@@ -114,18 +114,25 @@ core::State activate(Request& request, const Template& of, const std::string& by
     const auto role_id = pg::find_role(role).value();
     const auto wall = pg::wall_clock();
     const Deadline ends{wall + request.duration, pg::boot_clock() + request.duration};
-    Slot* slot =
-        reserve_slot(static_cast<std::uint64_t>(request.id), role_id.oid, of.role.oid, request.requester.oid, ends);
+    Slot* slot = reserve_slot({.id = static_cast<std::uint64_t>(request.id),
+                               .role = role_id.oid,
+                               .template_role = of.role.oid,
+                               .requester = request.requester.oid,
+                               .ends = ends,
+                               .at_deadline = of.at_deadline,
+                               .grace = of.grace_period.value_or(0),
+                               .allows_code = of.allow_code});
     pending::make_live(*slot);
 
     request.activated_at = pg::Instant{wall};
     request.ends_at = pg::Instant{ends.wall};
     pg::execute(
         "UPDATE jit_access.request SET activated_at = $2, ends_at = $3, ends_boot = $4, boot_id = $5, grant_role = $6, "
-        "node = $7::uuid "
-        "WHERE id = $1",
+        "node = $7::uuid, at_deadline = $8::jit_access.at_deadline, grace_period = $9::bigint * interval '1 "
+        "microsecond' WHERE id = $1",
         {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id,
-         journal::available() ? journal::node() : std::string("00000000-0000-0000-0000-000000000000")});
+         journal::available() ? journal::node() : std::string("00000000-0000-0000-0000-000000000000"),
+         std::string(core::to_string(of.at_deadline)), pg::nullable(of.grace_period)});
     return request::advance(request, core::Event::activate, by, std::nullopt);
 }
 

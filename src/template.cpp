@@ -14,16 +14,20 @@ namespace jit::templates {
 
 using core::Code;
 using core::Failure;
-using people::Person;
 using pg::RoleId;
 
 namespace {
+
+using people::Person;
+
+constexpr std::int64_t longest_grace = core::us_per_day / 24;
 
 constexpr const char* columns =
     "SELECT id, name, version, role, role_name, mode = 'set_role', allow_schema_change, privileges, approvals_needed, "
     "(extract(epoch FROM default_duration) * 1000000)::bigint, (extract(epoch FROM max_duration) * 1000000)::bigint, "
     "(extract(epoch FROM holder_extension) * 1000000)::bigint, (extract(epoch FROM time_to_decide) * 1000000)::bigint, "
-    "reason_required, ticket_required, role_made FROM jit_access.template ";
+    "reason_required, ticket_required, role_made, at_deadline::text, (extract(epoch FROM grace_period) * "
+    "1000000)::bigint, object_owner, object_owner_name, allow_code FROM jit_access.template ";
 
 Template from_row(const pg::Row& row) {
     return {.id = row.get<std::int64_t>(0),
@@ -41,6 +45,11 @@ Template from_row(const pg::Row& row) {
             .time_to_decide = row.get<std::int64_t>(12),
             .reason_required = row.get<bool>(13),
             .ticket_required = row.get<bool>(14),
+            .at_deadline = core::at_deadline_from(row.get<std::string>(16)).value(),
+            .grace_period = row.maybe<std::int64_t>(17),
+            .object_owner = row.maybe<RoleId>(18),
+            .object_owner_name = row.maybe<std::string>(19),
+            .allow_code = row.get<bool>(20),
             .role_made = row.get<bool>(15)};
 }
 
@@ -74,13 +83,49 @@ void check_policy(const Template& policy) {
             "What is created then belongs to the temporary role and can be reclaimed: use mode => 'set_role'.");
 }
 
+void check_leavings(const Template& policy) {
+    if ((policy.at_deadline == core::AtDeadline::grace) != policy.grace_period.has_value())
+        throw invalid("grace_period",
+                      policy.grace_period ? "It is for templates that say at_deadline => 'grace'."
+                                          : "at_deadline => 'grace' needs to know for how long.",
+                      "Say both at_deadline => 'grace' and grace_period, or neither.");
+    if (policy.grace_period && *policy.grace_period > longest_grace)
+        throw invalid("grace_period", core::format_duration(*policy.grace_period) + " is more than the maximum, " +
+                                          core::format_duration(longest_grace) + ".");
+    if ((policy.object_owner || policy.allow_code) && !policy.allow_schema_change)
+        throw invalid(policy.object_owner ? "object_owner" : "allow_code",
+                      "Nothing is made under a template that cannot change the schema.",
+                      "Declare the template with allow_schema_change => true and mode => 'set_role'.");
+}
+
+core::AtDeadline at_deadline(const std::string& text) {
+    if (const auto action = core::at_deadline_from(text)) return *action;
+    throw invalid("at_deadline", "\"" + pg::excerpt(text) + "\" is none.",
+                  "Say terminate, cancel or grace (with grace_period).");
+}
+
+// As with ALTER ... OWNER TO: only a role that the administrator could act as.
+RoleId object_owner(const std::string& name, const Person& me) {
+    const auto role = pg::find_role(name);
+    if (!role) throw invalid("object_owner", "There is no role \"" + pg::excerpt(name) + "\".");
+    if (name.starts_with(core::managed_role_prefix))
+        throw invalid("object_owner", "\"" + name + "\" belongs to jit_access.", "Name a role of your own.");
+    if (pg::is_superuser(*role))
+        throw invalid("object_owner", "\"" + name + "\" is a superuser.",
+                      "What requesters make would be a superuser's; name an ordinary role.");
+    if (!pg::is_superuser(me.role) && !pg::is_member(me.role, *role))
+        throw Failure(Code::not_permitted, "you cannot give objects to \"" + name + "\"",
+                      "You are not a member of that role.", "Name a role you are a member of, or ask a superuser.");
+    return *role;
+}
+
 void check_description(const std::optional<std::string>& description) {
     if (!description) return;
     if (const auto fault = core::fault_in_text(*description)) throw invalid("description", *fault);
 }
 
 // The policy arguments on top of what stands.
-void apply(const Draft& draft, Template& policy) {
+void apply(const Draft& draft, Template& policy, const Person& me) {
     if (draft.max_duration) policy.max_duration = duration(*draft.max_duration, "max_duration");
     if (draft.default_duration) policy.default_duration = duration(*draft.default_duration, "default_duration");
     if (draft.holder_extension) policy.holder_extension = duration(*draft.holder_extension, "holder_extension");
@@ -88,8 +133,16 @@ void apply(const Draft& draft, Template& policy) {
     if (draft.approvals_needed) policy.approvals_needed = *draft.approvals_needed;
     if (draft.reason_required) policy.reason_required = *draft.reason_required;
     if (draft.ticket_required) policy.ticket_required = *draft.ticket_required;
+    if (draft.at_deadline) policy.at_deadline = at_deadline(*draft.at_deadline);
+    if (policy.at_deadline != core::AtDeadline::grace) policy.grace_period.reset();
+    if (draft.grace_period) policy.grace_period = duration(*draft.grace_period, "grace_period");
+    if (draft.object_owner) {
+        policy.object_owner = object_owner(*draft.object_owner, me);
+        policy.object_owner_name = *draft.object_owner;
+    }
     check_description(draft.description);
     check_policy(policy);
+    check_leavings(policy);
 }
 
 RoleId adopt_role(const std::string& name) {
@@ -247,7 +300,8 @@ std::string create(const Draft& draft) {
     made.allow_schema_change = draft.allow_schema_change.value_or(false);
     made.max_duration = core::us_per_day / 3;
     made.time_to_decide = core::us_per_day;
-    apply(draft, made);
+    made.allow_code = draft.allow_code.value_or(false);
+    apply(draft, made, me);
     const auto requesters = people::named(draft.requesters.value_or(pg::TextArray{}), "requesters");
     const auto approvers = people::named(draft.approvers.value_or(pg::TextArray{}), "approvers");
     made.privileges = draft.privileges.value_or(pg::TextArray{});
@@ -268,15 +322,35 @@ std::string create(const Draft& draft) {
         "INSERT INTO jit_access.template (name, description, role, role_name, role_made, mode, allow_schema_change, "
         "privileges, "
         "schemas, approvals_needed, default_duration, max_duration, holder_extension, time_to_decide, reason_required, "
-        "ticket_required, created_at, created_by) VALUES ($1, $2, $3, $4, $5, $6::jit_access.mode, $7, $8, $9::oid[], "
+        "ticket_required, created_at, created_by, at_deadline, grace_period, object_owner, object_owner_name, "
+        "allow_code) VALUES ($1, $2, $3, $4, $5, $6::jit_access.mode, $7, $8, $9::oid[], "
         "$10, "
         "$11::bigint * interval '1 microsecond', $12::bigint * interval '1 microsecond', $13::bigint * interval '1 "
         "microsecond', "
-        "$14::bigint * interval '1 microsecond', $15, $16, pg_catalog.clock_timestamp(), $17) RETURNING id",
-        {name, pg::nullable(draft.description), made.role, made.role_name, !draft.role.has_value(),
-         std::string(made.set_role ? "set_role" : "inherit"), made.allow_schema_change, made.privileges,
-         oid_texts(schemas), made.approvals_needed, pg::nullable(made.default_duration), made.max_duration,
-         made.holder_extension, made.time_to_decide, made.reason_required, made.ticket_required, me.name});
+        "$14::bigint * interval '1 microsecond', $15, $16, pg_catalog.clock_timestamp(), $17, "
+        "$18::jit_access.at_deadline, $19::bigint * interval '1 microsecond', $20, $21, $22) RETURNING id",
+        {name,
+         pg::nullable(draft.description),
+         made.role,
+         made.role_name,
+         !draft.role.has_value(),
+         std::string(made.set_role ? "set_role" : "inherit"),
+         made.allow_schema_change,
+         made.privileges,
+         oid_texts(schemas),
+         made.approvals_needed,
+         pg::nullable(made.default_duration),
+         made.max_duration,
+         made.holder_extension,
+         made.time_to_decide,
+         made.reason_required,
+         made.ticket_required,
+         me.name,
+         std::string(core::to_string(made.at_deadline)),
+         pg::nullable(made.grace_period),
+         pg::nullable(made.object_owner),
+         pg::nullable(made.object_owner_name),
+         made.allow_code});
     const auto id = row.value().get<std::int64_t>(0);
     set_people(id, "requester", requesters);
     set_people(id, "approver", approvers);
@@ -289,7 +363,7 @@ std::int32_t alter(const Draft& draft) {
     const auto me = people::asking();
     people::require_admin(me);
     Template changed = find_for_change(draft.name);
-    apply(draft, changed);
+    apply(draft, changed, me);
 
     std::optional<pg::TextArray> schemas;
     if (draft.privileges) {
@@ -311,11 +385,15 @@ std::int32_t alter(const Draft& draft) {
         "microsecond', "
         "max_duration = $7::bigint * interval '1 microsecond', holder_extension = $8::bigint * interval '1 "
         "microsecond', "
-        "time_to_decide = $9::bigint * interval '1 microsecond', reason_required = $10, ticket_required = $11 "
+        "time_to_decide = $9::bigint * interval '1 microsecond', reason_required = $10, ticket_required = $11, "
+        "at_deadline = $12::jit_access.at_deadline, "
+        "grace_period = $13::bigint * interval '1 microsecond', object_owner = $14, object_owner_name = $15 "
         "WHERE id = $1 RETURNING version",
         {changed.id, pg::nullable(draft.description), changed.privileges, pg::nullable(schemas),
          changed.approvals_needed, pg::nullable(changed.default_duration), changed.max_duration,
-         changed.holder_extension, changed.time_to_decide, changed.reason_required, changed.ticket_required});
+         changed.holder_extension, changed.time_to_decide, changed.reason_required, changed.ticket_required,
+         std::string(core::to_string(changed.at_deadline)), pg::nullable(changed.grace_period),
+         pg::nullable(changed.object_owner), pg::nullable(changed.object_owner_name)});
     const auto version = row.value().get<std::int32_t>(0);
     event::note(
         "template changed", std::nullopt, me.name,

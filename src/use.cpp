@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/session.hpp"
 
 namespace jit::use {
 
@@ -32,7 +33,7 @@ Check check() {
     constexpr int step_ms = 5;
     Check result = check(enforce::standing());
     for (int waited = 0; result.under_grant() && result.verdict == enforce::Verdict::over && waited < patience_ms &&
-                         !enforce::relies_on_what_is_over(*result.standing);
+                         session::debt(result.wall, result.boot) == 0;
          waited += step_ms) {
         pg::nap(step_ms);
         pg::accept_changes();
@@ -52,7 +53,7 @@ Check check(const enforce::Standing* standing) {
 
 void record(const Check& check, const audit::Statement& statement) {
     refusals_in_a_row = 0;
-    enforce::rely_on(*check.standing);
+    session::rely_on(*check.standing);
     audit::begin(*check.standing, statement, check.wall, check.boot);
 }
 
@@ -60,7 +61,7 @@ void note_refusal(const Check& check, const audit::Statement& statement, const c
     audit::refused(*check.standing, statement, sqlstate_of(failure.code), failure.message);
 }
 
-void go_on(const Check& check) { enforce::rely_on(*check.standing); }
+void go_on(const Check& check) { session::rely_on(*check.standing); }
 
 void refuse(const Check& check, const audit::Statement& statement) {
     try {

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <span>
 
+#include "jit_access/core/lifecycle.hpp"
 #include "jit_access/core/record.hpp"
 #include "jit_access/core/ring.hpp"
 
@@ -31,12 +32,16 @@ struct alignas(64) Slot {
     std::atomic<std::uint32_t> requester;
     std::atomic<std::int64_t> ends_wall;  // deadline, wall clock
     std::atomic<std::int64_t> ends_boot;  // the same on the boot clock; whichever comes first
+    std::atomic<core::AtDeadline> at_deadline;
+    std::atomic<bool> allows_code;
+    std::atomic<std::int64_t> grace;  // microseconds that running work has beyond the deadline
 };
 
 // One per backend. A session is bound by every grant it has run a statement under.
 struct alignas(64) SessionSlot {
     std::atomic<std::int32_t> pid;  // 0 = free
     std::atomic<std::int64_t> start;
+    std::atomic<bool> relies;               // its open transaction does
     std::atomic<std::uint32_t> used_count;  // may exceed most_grants: then the session used more than it could note
     std::atomic<std::uint64_t> used[core::most_grants];
 };
@@ -84,24 +89,38 @@ static_assert(std::atomic<SlotState>::is_always_lock_free && std::atomic<std::in
 // The board of this server; null where the library was not preloaded.
 extern Board* board;
 
-// Where a grant stands on the board.
 struct Deadline {
     std::int64_t wall = 0;
     std::int64_t boot = 0;
 };
 
+// What a slot says about a grant.
+struct Terms {
+    std::uint64_t id = 0;
+    std::uint32_t role = 0;
+    std::uint32_t template_role = 0;
+    std::uint32_t requester = 0;
+    Deadline ends;
+    core::AtDeadline at_deadline = core::AtDeadline::terminate;
+    std::int64_t grace = 0;
+    bool allows_code = false;
+};
+
 [[nodiscard]] Slot* find_slot(std::uint64_t id) noexcept;
 // Takes a slot for a grant whose transaction has not committed. Throws limit_exceeded when all are taken.
-Slot* reserve_slot(std::uint64_t id, std::uint32_t role, std::uint32_t template_role, std::uint32_t requester,
-                   Deadline ends);
+Slot* reserve_slot(const Terms& terms);
+void fill_slot(Slot& slot, const Terms& terms) noexcept;  // one that is not live
 void publish_slot(Slot& slot) noexcept;
-void free_slot(Slot& slot) noexcept;    // the transaction did not commit
-void finish_slot(Slot& slot) noexcept;  // the grant is over: refuse from here on
+void free_slot(Slot& slot) noexcept;  // the transaction did not commit
+// The grant is over: refuse from here on. Before its deadline there is no grace.
+void finish_slot(Slot& slot) noexcept;
 // After the clean-up the slot may be reused, oldest first; its role OIDs stay readable until then.
 void retire_slot(std::uint64_t id) noexcept;
 
-// Over by either clock: `>=` is ended.
-[[nodiscard]] bool is_past(const Slot& slot, std::int64_t wall, std::int64_t boot) noexcept;
+// Over by either clock: `>=` is ended. With so many microseconds added to the deadline.
+[[nodiscard]] bool is_past(const Slot& slot, std::int64_t wall, std::int64_t boot, std::int64_t added = 0) noexcept;
+// How long others wait, after the end, before they end a session that relies on the grant and has not come out of it.
+[[nodiscard]] std::int64_t patience(const Slot& slot) noexcept;
 
 void wake_worker() noexcept;
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -19,9 +20,9 @@
 namespace jit::enforce {
 
 // The user (and the role chosen by SET ROLE) last found to hold no grant, as pg::who() packs them; 0 = look again.
-extern std::uint64_t plain;
+extern std::atomic<std::uint64_t> plain;
 
-[[nodiscard]] inline bool is_plain() noexcept { return pg::who() == plain; }
+[[nodiscard]] inline bool is_plain() noexcept { return pg::who() == plain.load(std::memory_order_relaxed); }
 
 struct Standing {
     std::uint64_t who = 0;
@@ -46,34 +47,18 @@ enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_
 
 [[nodiscard]] Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) noexcept;
 
-// Notes that this session and transaction rely on the grants, and arms the timer that ends the session at the deadline.
-void rely_on(const Standing& standing);
-
 // Adds the grants of another standing: of the owner of a view that the statement reads.
 void join(Standing& into, const Standing& other) noexcept;
 
 // Whether the session could act as a role it has from a grant, used or not: some commands ask for membership only.
 [[nodiscard]] bool may_act_as_granted();
 
-// Whether this session has run a statement under one of these grants that is over.
-[[nodiscard]] bool relies_on_what_is_over(const Standing& standing) noexcept;
-
 // Throws the Failure for a verdict other than allowed.
 [[noreturn]] void refuse(const Standing& standing, Verdict verdict);
 
-// What was granted may not be committed when it is over: throws.
-void check_commit();
-// A transaction that relied on a grant may not be prepared, whatever role it has put on since: throws.
-void check_prepare();
-// The server disables every timer after an error: the deadline's is armed again.
-void after_error() noexcept;
-void forget_transaction() noexcept;
-// This session has ended a grant itself: it relies on it no more, unless a role or a cursor from it is left.
-void give_back(std::uint64_t id) noexcept;
-
 // Drops every conclusion: memberships or roles changed.
 void invalidate() noexcept;
-// This backend ends.
-void leave() noexcept;
+// The same for a signal handler: nobody is plain until he has been looked at.
+void look_again() noexcept;
 
 }  // namespace jit::enforce

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "jit_access/core/duration.hpp"
+#include "jit_access/core/lifecycle.hpp"
 #include "jit_access/people.hpp"
 
 namespace jit::templates {
@@ -30,6 +31,11 @@ struct Template {
     std::int64_t time_to_decide = 0;
     bool reason_required = false;
     bool ticket_required = false;
+    core::AtDeadline at_deadline = core::AtDeadline::terminate;
+    std::optional<std::int64_t> grace_period;
+    std::optional<pg::RoleId> object_owner;  // gets what is made under a grant; nobody = the template's role
+    std::optional<std::string> object_owner_name;
+    bool allow_code = false;
     bool role_made = true;  // by jit_create_template; an adopted role is left standing
 };
 
@@ -50,6 +56,10 @@ struct Draft {
     std::optional<bool> ticket_required;
     std::optional<bool> allow_schema_change;
     std::optional<std::string> description;
+    std::optional<std::string> at_deadline;
+    std::optional<core::IntervalParts> grace_period;
+    std::optional<std::string> object_owner;
+    std::optional<bool> allow_code;
 };
 
 std::string create(const Draft& draft);  // the role's name

@@ -1,22 +1,32 @@
 #include "jit_access/pg/backend.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <ctime>
 
 #include "jit_access/pg/version.hpp"
 #include "jit_access/settings.hpp"
 
 extern "C" {
 #include "access/parallel.h"
+#include "access/xact.h"
 #include "access/xlog.h"
+#include "catalog/namespace.h"
 #include "commands/dbcommands.h"
+#include "commands/sequence.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_crc32c.h"
 #include "storage/latch.h"
+#include "storage/procsignal.h"
+#include "storage/sinval.h"
+#include "tcop/pquery.h"
+#include "tcop/tcopprot.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/portal.h"
-#include "utils/timeout.h"
+#include "utils/snapmgr.h"
 #include "utils/wait_event.h"
 }
 
@@ -82,24 +92,76 @@ bool process_exists(std::int32_t pid) noexcept { return pid > 0 && kill(pid, 0) 
 
 bool end_session(std::int32_t pid) noexcept { return pid > 0 && kill(pid, SIGTERM) == 0; }
 
+void cancel_statement(std::int32_t pid) noexcept {
+    if (pid > 0) (void)kill(pid, SIGINT);
+}
+
+bool is_running_command() noexcept { return debug_query_string != nullptr; }
+std::int64_t command_start() noexcept { return GetCurrentStatementStartTimestamp(); }
+bool is_between_commands() noexcept { return ActivePortal == nullptr; }
+
+// The server's own way to have an idle session look at something: it takes in invalidations in an empty transaction.
+void wake_between_commands() noexcept { HandleCatchupInterrupt(); }
+void wake_between_commands(std::int32_t pid) noexcept {
+    constexpr int find_by_pid = -1;
+    if (pid > 0) (void)SendProcSignal(pid, PROCSIG_CATCHUP_INTERRUPT, find_by_pid);
+}
+
+void discard_leavings() {
+    call([] {
+        PortalHashTableDeleteAll();
+        (void)set_config_option("role", "none", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
+        PushActiveSnapshot(GetTransactionSnapshot());
+        ResetTempTableNamespace();
+        PopActiveSnapshot();
+        ResetSequenceCaches();
+    });
+}
+
 namespace {
 
-TimeoutId deadline_timer = MAX_TIMEOUTS;
-void (*deadline_fire)() = nullptr;
+int deadline_signal() noexcept { return SIGRTMAX - 2; }
+
+timer_t deadline_timer{};
+bool deadline_timer_made = false;
+void (*deadline_fire)() noexcept = nullptr;
+
+void on_deadline_signal(int) {
+    const int saved = errno;
+    if (deadline_fire != nullptr) deadline_fire();
+    errno = saved;
+}
 
 }  // namespace
 
-void arm_deadline_timer(std::int64_t wall_deadline, void (*fire)()) noexcept {
+bool make_deadline_timer() noexcept {
+    if (deadline_timer_made) return true;
+    struct sigaction action {};
+    action.sa_handler = on_deadline_signal;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    if (sigaction(deadline_signal(), &action, nullptr) != 0) return false;
+    sigevent event{};
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = deadline_signal();
+    deadline_timer_made = timer_create(CLOCK_BOOTTIME, &event, &deadline_timer) == 0;
+    return deadline_timer_made;
+}
+
+void arm_deadline_timer(std::int64_t in_us, void (*fire)() noexcept) noexcept {
     deadline_fire = fire;
-    if (deadline_timer == MAX_TIMEOUTS) deadline_timer = RegisterTimeout(USER_TIMEOUT, [] { deadline_fire(); });
-    enable_timeout_at(deadline_timer, wall_deadline);
+    constexpr std::int64_t second = 1'000'000;
+    const auto left = std::max<std::int64_t>(in_us, 1);  // 0 would disarm it
+    itimerspec when{};
+    when.it_value.tv_sec = left / second;
+    when.it_value.tv_nsec = left % second * 1'000;
+    (void)timer_settime(deadline_timer, 0, &when, nullptr);
 }
 
 void disarm_deadline_timer() noexcept {
-    if (deadline_timer != MAX_TIMEOUTS) disable_timeout(deadline_timer, false);
+    const itimerspec never{};
+    if (deadline_timer_made) (void)timer_settime(deadline_timer, 0, &never, nullptr);
 }
-
-bool deadline_timer_armed() noexcept { return deadline_timer != MAX_TIMEOUTS && get_timeout_active(deadline_timer); }
 
 std::uint32_t crc32c(std::uint32_t seed, const void* data, std::size_t size) noexcept {
     pg_crc32c crc = seed ^ 0xFFFFFFFFU;

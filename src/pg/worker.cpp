@@ -84,7 +84,8 @@ void settle_in(const char* name) {
 struct ReclaimOrder {
     Oid database;
     Oid role;
-    char to[NAMEDATALEN];
+    Oid heir;
+    bool takes_code;
 };
 static_assert(sizeof(ReclaimOrder) <= BGW_EXTRALEN, "the order travels in the worker's extra data");
 
@@ -96,7 +97,7 @@ void become_worker(const char* database) {
     settle_in("jit_access worker");
 }
 
-bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, const std::string& to) {
+bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, Heir heir) {
     BackgroundWorker worker{};
     worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
@@ -105,8 +106,7 @@ bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, cons
     strlcpy(worker.bgw_function_name, main, sizeof worker.bgw_function_name);
     strlcpy(worker.bgw_name, "jit_access reclaimer", sizeof worker.bgw_name);
     strlcpy(worker.bgw_type, "jit_access reclaimer", sizeof worker.bgw_type);
-    ReclaimOrder order{database, role.oid, {}};
-    strlcpy(order.to, to.c_str(), sizeof order.to);
+    const ReclaimOrder order{database, role.oid, heir.role.oid, heir.takes_code};
     memcpy(worker.bgw_extra, &order, sizeof order);
     return call([&] { return RegisterDynamicBackgroundWorker(&worker, nullptr); });
 }
@@ -117,7 +117,7 @@ Reclaim become_reclaimer() {
     memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof order);
     BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
     settle_in("jit_access reclaimer");
-    return {{order.role}, order.to};
+    return {{order.role}, {{order.heir}, order.takes_code}};
 }
 
 Latch* my_latch() noexcept { return MyLatch; }

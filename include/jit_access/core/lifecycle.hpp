@@ -27,6 +27,13 @@ enum class Event : std::uint8_t {
     revoke     // by hand, by policy, by drift
 };
 
+// What becomes at the deadline of a session that has used the grant.
+enum class AtDeadline : std::uint8_t {
+    terminate,  // it is ended
+    cancel,     // its statement and transaction end, and it goes on with its own privileges
+    grace       // what runs may go on for an interval, then it is ended
+};
+
 inline constexpr std::size_t state_count = 9;
 inline constexpr std::size_t event_count = 9;
 
@@ -73,6 +80,10 @@ inline constexpr std::array transitions{
 [[nodiscard]] std::string_view to_string(Event event) noexcept;
 // The kind of the control event on the record: "denied", "activated", ...
 [[nodiscard]] std::string_view to_past(Event event) noexcept;
+
+// The spelling in SQL (enum jit_access.at_deadline).
+[[nodiscard]] std::string_view to_string(AtDeadline action) noexcept;
+[[nodiscard]] std::optional<AtDeadline> at_deadline_from(std::string_view text) noexcept;
 
 static_assert(is_terminal(State::denied) && is_terminal(State::cancelled) && is_terminal(State::lapsed) &&
                   is_terminal(State::ended) && is_terminal(State::revoked),

@@ -48,9 +48,26 @@ void set_latch(Latch* latch) noexcept;
 // Ends a session the way pg_terminate_backend does. False when there is no such process.
 bool end_session(std::int32_t pid) noexcept;
 
-// One timer for the deadline of this session; `fire` runs in a signal handler.
-void arm_deadline_timer(std::int64_t wall_deadline, void (*fire)()) noexcept;
-[[nodiscard]] bool deadline_timer_armed() noexcept;
+// Asks for the statement to be cancelled, the way pg_cancel_backend does. For a signal handler as well.
+void cancel_statement(std::int32_t pid) noexcept;
+
+// The client's command that runs: whether there is one, when it began.
+[[nodiscard]] bool is_running_command() noexcept;
+[[nodiscard]] std::int64_t command_start() noexcept;
+[[nodiscard]] bool is_between_commands() noexcept;
+// Has this session, or that of another process, commit an empty transaction as soon as it waits for its client outside
+// of any. For a signal handler as well.
+void wake_between_commands() noexcept;
+void wake_between_commands(std::int32_t pid) noexcept;
+
+// Drops what a session keeps from one transaction to the next and could show data by: cursors, temporary objects, the
+// role it has chosen, the last values of sequences. Takes part in the transaction; throws.
+void discard_leavings();
+
+// One timer for the deadline of this session. It counts real time, whatever the clock is set to, and no error of the
+// session disarms it, which the server's own timeouts can both not be relied on for. `fire` runs in a signal handler.
+[[nodiscard]] bool make_deadline_timer() noexcept;
+void arm_deadline_timer(std::int64_t in_us, void (*fire)() noexcept) noexcept;
 void disarm_deadline_timer() noexcept;
 
 // CRC-32C, by the server's own, hardware-assisted routine.

@@ -14,13 +14,18 @@ namespace jit::pg {
 // is the name of an exported function.
 void register_worker(const char* main);
 
+// Who gets what a temporary role leaves, and whether code is part of it.
+struct Heir {
+    RoleId role;
+    bool takes_code = false;
+};
 // What a reclaimer was started for.
 struct Reclaim {
     RoleId role;
-    std::string to;
+    Heir heir;
 };
 // Starts a process in another database, in which the role has left something. False when no process is to be had.
-bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, const std::string& to);
+bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, Heir heir);
 // In that process: connects and answers what it was started for.
 [[nodiscard]] Reclaim become_reclaimer();
 

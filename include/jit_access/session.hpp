@@ -1,0 +1,33 @@
+// The grants this session relies on: those it has run a statement under. When one of them is over, the session is ended
+// or leaves it behind, as the template says, by a timer of its own: nobody else has to be well for that.
+//
+// A grant that is over and still relied on is a debt. A session in debt is allowed nothing. With `cancel` it settles
+// the debt once its transaction is over: in a moment of its own between two commands it drops its cursors, the role it
+// has chosen and its temporary objects, and relies on the grant no more.
+#pragma once
+
+#include <cstdint>
+
+#include "jit_access/enforce.hpp"
+
+namespace jit::session {
+
+// A statement is about to run under these grants. Throws when the session could not be stopped at their deadline.
+void rely_on(const enforce::Standing& standing);
+
+// The id of a grant that is relied on and over, or 0.
+[[nodiscard]] std::uint64_t debt(std::int64_t wall, std::int64_t boot) noexcept;
+[[nodiscard]] std::uint64_t debt() noexcept;
+
+// Settles the debts before the next command, when there are any. May be called wherever a signal handler may.
+void settle_soon() noexcept;
+
+// This session has ended a grant itself: it relies on it no more, unless a role or a cursor from it is left.
+void give_back(std::uint64_t id) noexcept;
+
+// What was granted may not be committed when it is over, nor prepared, whatever role was put on since: these throw.
+void before_commit();
+void before_prepare();
+void after_transaction(bool committed) noexcept;
+
+}  // namespace jit::session

@@ -1,0 +1,254 @@
+#include "jit_access/session.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "jit_access/audit.hpp"
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/callbacks.hpp"
+#include "jit_access/pg/clock.hpp"
+
+namespace jit::session {
+
+namespace {
+
+using core::AtDeadline;
+using core::Code;
+using core::Failure;
+
+struct Held {
+    std::uint64_t id = 0;
+    Slot* slot = nullptr;
+    AtDeadline at_deadline = AtDeadline::terminate;  // as it was; the slot knows better until it is reused
+};
+
+// Read by the signal handler: an entry is complete before it counts.
+std::array<Held, core::most_grants> held;
+std::atomic<std::uint32_t> held_count = 0;
+
+SessionSlot* mine = nullptr;  // from the first use of a grant until the session ends
+
+std::atomic<bool> transaction_relies = false;
+std::int64_t relied_at = 0;  // when the client's command began that relied last
+std::int64_t armed_for = 0;
+bool settling = false;  // this transaction settles the debts if it commits
+
+// A session that is to leave a grant has so many ticks to come out of its transaction. They are counted when they
+// arrive: a process that was not running has not wasted them.
+constexpr std::int64_t tick_us = 13'000;
+constexpr int ticks_to_leave = 3;
+// What cannot be done at once is looked at again.
+constexpr std::int64_t reminder_us = 1'000'000;
+int ticks = 0;
+
+bool is_mine(const Held& grant) noexcept { return grant.slot->id.load(std::memory_order_relaxed) == grant.id; }
+
+bool is_over(const Held& grant, std::int64_t wall, std::int64_t boot) noexcept {
+    return grant.slot->state.load(std::memory_order_acquire) != SlotState::live || !is_mine(grant) ||
+           is_past(*grant.slot, wall, boot);
+}
+
+AtDeadline action(const Held& grant) noexcept {
+    return is_mine(grant) ? grant.slot->at_deadline.load() : grant.at_deadline;
+}
+
+// Whether what the client asked for relies on a grant: its transaction does, or the command did, which has committed
+// and goes on (a procedure).
+bool is_busy() noexcept { return transaction_relies || (pg::is_running_command() && pg::command_start() == relied_at); }
+
+bool must_end(const Held& grant, std::int64_t wall, std::int64_t boot) noexcept {
+    switch (action(grant)) {
+        case AtDeadline::terminate: return true;
+        case AtDeadline::grace:
+            return !is_busy() || !is_mine(grant) || is_past(*grant.slot, wall, boot, grant.slot->grace.load());
+        case AtDeadline::cancel: return is_busy() && ticks >= ticks_to_leave;
+    }
+    return true;
+}
+
+std::int64_t time_left(const Held& grant, std::int64_t wall, std::int64_t boot) noexcept {
+    const auto left = std::min(grant.slot->ends_wall.load() - wall, grant.slot->ends_boot.load() - boot);
+    if (!is_over(grant, wall, boot)) return left;
+    switch (action(grant)) {
+        case AtDeadline::terminate: return 0;
+        case AtDeadline::grace: return std::min(left + grant.slot->grace.load(), reminder_us);
+        case AtDeadline::cancel: return is_busy() ? tick_us : reminder_us;
+    }
+    return 0;
+}
+
+void at_deadline() noexcept;
+
+void arm() noexcept {
+    const auto wall = pg::wall_clock();
+    const auto boot = pg::boot_clock();
+    auto left = std::numeric_limits<std::int64_t>::max();
+    for (std::uint32_t i = 0; i < held_count; ++i) left = std::min(left, time_left(held[i], wall, boot));
+    if (held_count != 0) pg::arm_deadline_timer(left, at_deadline);
+}
+
+void leave_what_is_over() noexcept {
+    enforce::look_again();
+    if (!is_busy()) {
+        ticks = 0;
+        pg::wake_between_commands();
+        return;
+    }
+    ++ticks;
+    pg::cancel_statement(pg::backend_pid());
+}
+
+// Signal handler: only atomics, kill(), latches and the timer.
+void at_deadline() noexcept {
+    if (mine == nullptr) return;
+    const auto wall = pg::wall_clock();
+    const auto boot = pg::boot_clock();
+    bool leave = false;
+    for (std::uint32_t i = 0; i < held_count; ++i) {
+        if (!is_over(held[i], wall, boot)) continue;
+        if (must_end(held[i], wall, boot)) {
+            pg::end_session(pg::backend_pid());
+            return;
+        }
+        leave |= action(held[i]) == AtDeadline::cancel;
+    }
+    if (leave) leave_what_is_over();
+    arm();  // also when it was extended meanwhile
+}
+
+std::int64_t first_end() noexcept {
+    auto first = std::numeric_limits<std::int64_t>::max();
+    for (std::uint32_t i = 0; i < held_count; ++i)
+        first = std::min(first, held[i].slot->ends_boot.load(std::memory_order_relaxed));
+    return first;
+}
+
+void note(Slot* slot, std::uint64_t id) noexcept {
+    const auto count = held_count.load();
+    for (std::uint32_t i = 0; i < count; ++i)
+        if (held[i].id == id) return;
+    if (count == held.size()) {
+        mine->used_count.store(core::most_grants + 1);
+        return;
+    }
+    held[count] = {id, slot, slot->at_deadline.load()};
+    held_count = count + 1;
+    mine->used[count].store(id);
+    mine->used_count.store(count + 1, std::memory_order_release);
+}
+
+// Others must not take the last for gone while it moves: it is put in its new place first.
+void forget(std::uint32_t i) noexcept {
+    const auto last = held_count.load() - 1;
+    held[i] = held[last];
+    mine->used[i].store(held[i].id);
+    held_count = last;
+    armed_for = 0;
+    if (mine->used_count.load() <= core::most_grants) mine->used_count.store(last, std::memory_order_release);
+}
+
+void end() noexcept {
+    audit::interrupt_all();
+    SessionSlot* const gone = std::exchange(mine, nullptr);  // before the timer could fire into what is torn down
+    pg::disarm_deadline_timer();
+    if (gone != nullptr) gone->pid.store(0);
+}
+
+void begin() {
+    if (!pg::make_deadline_timer())
+        throw Failure(Code::limit_exceeded, "this session could not be stopped at the deadline",
+                      "The system has no timer left for it.", "See the limit of pending signals (ulimit -i).");
+    pg::when_session_ends(end);
+    mine = &board->sessions()[pg::backend_number()];
+    mine->used_count.store(0);
+    mine->relies.store(false);
+    mine->start.store(pg::session_start());
+    mine->pid.store(pg::backend_pid());
+}
+
+// What the session relies on and has to leave.
+template <class Visit>
+void for_each_left(Visit&& visit) noexcept {
+    const auto wall = pg::wall_clock();
+    const auto boot = pg::boot_clock();
+    for (std::uint32_t i = held_count; i-- > 0;)
+        if (is_over(held[i], wall, boot) && action(held[i]) == AtDeadline::cancel) visit(i);
+}
+
+void settle() {
+    for_each_left([](std::uint32_t) { settling = true; });
+    if (!settling) return;
+    try {
+        pg::discard_leavings();
+    } catch (...) {
+        pg::end_session(pg::backend_pid());
+        throw;
+    }
+}
+
+void check_commit() {
+    const auto wall = pg::wall_clock();
+    const auto boot = pg::boot_clock();
+    for (std::uint32_t i = 0; i < held_count; ++i) {
+        if (!is_over(held[i], wall, boot)) continue;
+        if (action(held[i]) == AtDeadline::grace && !must_end(held[i], wall, boot)) continue;
+        throw Failure(Code::grant_over, "grant " + std::to_string(held[i].id) + " has ended",
+                      "What this transaction did under the grant cannot be committed after its end.",
+                      "Ask again with jit_request if you still need it.");
+    }
+}
+
+}  // namespace
+
+void rely_on(const enforce::Standing& standing) {
+    if (mine == nullptr) begin();
+    for (std::uint32_t i = 0; i < standing.count; ++i) note(standing.slots[i], standing.ids[i]);
+    if (!transaction_relies.exchange(true)) mine->relies.store(true);
+    relied_at = pg::command_start();
+    ticks = 0;
+    if (const auto end = first_end(); end != std::exchange(armed_for, end)) arm();
+}
+
+std::uint64_t debt(std::int64_t wall, std::int64_t boot) noexcept {
+    for (std::uint32_t i = 0; i < held_count.load(std::memory_order_relaxed); ++i)
+        if (is_over(held[i], wall, boot)) return held[i].id;
+    return 0;
+}
+
+std::uint64_t debt() noexcept { return held_count == 0 ? 0 : debt(pg::wall_clock(), pg::boot_clock()); }
+
+void settle_soon() noexcept {
+    if (debt() != 0) pg::wake_between_commands();
+}
+
+void give_back(std::uint64_t id) noexcept {
+    if (mine == nullptr || pg::outer_user() != pg::session_user() || pg::has_open_cursors()) return;
+    for (std::uint32_t i = held_count; i-- > 0;)
+        if (held[i].id == id) forget(i);
+}
+
+void before_commit() {
+    if (held_count == 0) return;
+    if (!transaction_relies) {
+        if (pg::is_between_commands()) settle();
+        return;
+    }
+    if (pg::has_written()) check_commit();
+}
+
+void before_prepare() {
+    if (!transaction_relies) return;
+    throw Failure(Code::guarded, "a transaction that used a grant cannot be prepared",
+                  "It could be committed after the grant's end.", "Use COMMIT.");
+}
+
+void after_transaction(bool committed) noexcept {
+    if (std::exchange(settling, false) && committed) for_each_left(forget);
+    // A session that ends aborts its transaction after it has left the board.
+    if (transaction_relies.exchange(false) && mine != nullptr) mine->relies.store(false);
+    if (!committed) settle_soon();
+}
+
+}  // namespace jit::session
