@@ -15,6 +15,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
@@ -146,6 +147,7 @@ void check_dropped_roles(const DropRoleStmt* drop) {
 struct Guard {
     NodeTag tag;
     const char* why;
+    bool makes_code = false;  // which a template may allow
 };
 constexpr Guard guards[] = {
     {T_GrantStmt, "GRANT and REVOKE would pass privileges on."},
@@ -159,26 +161,26 @@ constexpr Guard guards[] = {
     {T_AlterDatabaseSetStmt, "Settings of databases outlive the grant."},
     {T_ReassignOwnedStmt, "A change of owner outlives the grant."},
     {T_DropOwnedStmt, "Dropping what a role owns outlives the grant."},
-    {T_CreateFunctionStmt, "Functions run with the privileges of their owner."},
-    {T_CreateTrigStmt, "Triggers run in other people's statements."},
+    {T_CreateFunctionStmt, "Functions run with the privileges of their owner.", true},
+    {T_CreateTrigStmt, "Triggers run in other people's statements.", true},
     {T_CreateEventTrigStmt, "Triggers run in other people's statements."},
-    {T_RuleStmt, "Rules run in other people's statements."},
-    {T_ViewStmt, "Views give what their owner can see."},
-    {T_CreatePolicyStmt, "Policies run in other people's statements."},
+    {T_RuleStmt, "Rules run in other people's statements.", true},
+    {T_ViewStmt, "Views give what their owner can see.", true},
+    {T_CreatePolicyStmt, "Policies run in other people's statements.", true},
     {T_CreateExtensionStmt, "Extensions bring code."},
-    {T_CreateCastStmt, "Casts run in other people's statements."},
-    {T_CreateOpClassStmt, "Operators run in other people's statements."},
+    {T_CreateCastStmt, "Casts run in other people's statements.", true},
+    {T_CreateOpClassStmt, "Operators run in other people's statements.", true},
     {T_CreatePLangStmt, "Languages bring code."},
     {T_CreatePublicationStmt, "Replication carries data away."},
     {T_CreateSubscriptionStmt, "Replication carries data away."},
     {T_AlterSystemStmt, "Settings of the server outlive the grant."},
     {T_LoadStmt, "Libraries bring code."},
-    {T_AlterPolicyStmt, "Policies run in other people's statements."},
-    {T_DefineStmt, "Operators, aggregates and types run in other people's statements."},
-    {T_AlterFunctionStmt, "Functions run with the privileges of their owner."},
+    {T_AlterPolicyStmt, "Policies run in other people's statements.", true},
+    {T_DefineStmt, "Operators, aggregates and types run in other people's statements.", true},
+    {T_AlterFunctionStmt, "Functions run with the privileges of their owner.", true},
     {T_AlterPublicationStmt, "Replication carries data away."},
     {T_AlterSubscriptionStmt, "Replication carries data away."},
-    {T_CreateStatsStmt, "Expressions of statistics run with the privileges of the table's owner."},
+    {T_CreateStatsStmt, "Expressions of statistics run with the privileges of the table's owner.", true},
 };
 
 // Commands that ask for membership, not for inherited privileges: who could SET ROLE to what a grant gives can use them
@@ -186,10 +188,18 @@ constexpr Guard guards[] = {
 constexpr NodeTag by_membership[] = {T_AlterDefaultPrivilegesStmt, T_AlterOwnerStmt, T_ReassignOwnedStmt,
                                      T_DropOwnedStmt};
 
+// Whether every grant the session uses is of a template that allows code.
+bool code_allowed() {
+    const auto* standing = enforce::is_plain() ? nullptr : enforce::standing();
+    if (standing == nullptr || standing->count == 0) return false;
+    return std::all_of(standing->slots.begin(), standing->slots.begin() + standing->count,
+                       [](const Slot* slot) { return slot->allows_code.load(); });
+}
+
 // Why a command is not for a session that uses a grant; null when it is.
 const char* why_guarded(const Node* command) {
     for (const auto& guard : guards)
-        if (guard.tag == nodeTag(command)) return guard.why;
+        if (guard.tag == nodeTag(command)) return guard.makes_code && code_allowed() ? nullptr : guard.why;
     switch (nodeTag(command)) {
         case T_AlterTableStmt:
             return owner_in(reinterpret_cast<const AlterTableStmt*>(command)) != nullptr
@@ -221,7 +231,9 @@ const char* why_guarded(const Node* command) {
             bool expression = index->whereClause != nullptr;
             const ListCell* cell = nullptr;
             foreach (cell, index->indexParams) expression |= lfirst_node(IndexElem, cell)->expr != nullptr;
-            return expression ? "Expressions of an index run with the privileges of the table's owner." : nullptr;
+            return expression && !code_allowed()
+                       ? "Expressions of an index run with the privileges of the table's owner."
+                       : nullptr;
         }
         default: return nullptr;
     }
@@ -394,6 +406,19 @@ void check_function_name(std::uint32_t function) {
     throw Failure(Code::guarded, std::string("function name \"") + found + "\" is reserved by jit_access",
                   "A function of this name in another schema could capture the calls of people who mean jit_access.",
                   "Choose another name.");
+}
+
+void check_call(std::uint32_t function) {
+    const bool schedules = pg::call([function] {
+        const Oid schema = get_func_namespace(function);
+        const char* name = schema == PG_CATALOG_NAMESPACE ? nullptr : get_namespace_name(schema);
+        return name != nullptr && std::string_view(name) == "cron" &&
+               OidIsValid(getExtensionOfObject(ProcedureRelationId, function)) &&
+               getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("pg_cron", true);
+    });
+    if (!schedules || enforce::standing() == nullptr) return;
+    throw Failure(Code::guarded, "pg_cron's functions are not allowed to a session that uses a grant",
+                  "A scheduled job outlives the grant.", "Do it without the grant, or ask a DBA.");
 }
 
 void check_drop(std::uint32_t object_class, std::uint32_t object) {

@@ -23,54 +23,72 @@ void revoke_from_members(pg::RoleId role, const std::string& name) {
 }
 
 // Something left in another database is reclaimed there, by a process of its own; the next attempt finds it gone.
-void reclaim_elsewhere(pg::RoleId role, const std::string& name, const std::string& to) {
+void reclaim_elsewhere(pg::RoleId role, const std::string& name, const pg::Heir& heir) {
     const auto elsewhere = pg::query_row(
         "SELECT d.oid, d.datname::text FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_database d ON d.oid = s.dbid "
         "WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = $1 AND d.datname <> "
         "pg_catalog.current_database() LIMIT 1",
         {role});
     if (!elsewhere) return;
-    const bool started = pg::start_reclaimer("jit_reclaimer_main", elsewhere->get<pg::RoleId>(0).oid, role, to);
+    const bool started = pg::start_reclaimer("jit_reclaimer_main", elsewhere->get<pg::RoleId>(0).oid, role, heir);
     throw Failure(Code::wrong_state,
                   "\"" + name + "\" has left something in database \"" + elsewhere->get<std::string>(1) + "\"",
                   started ? "It is being reclaimed; if this stays, the server log says why."
                           : "No background worker was free to reclaim it; see max_worker_processes.");
 }
 
+// What of an owner in this database is not handed over, and why: what runs with its owner's privileges, which nobody
+// but the approvers of the grant has agreed to give; and other code unless the template says so ($2).
+constexpr const char* not_for_the_heir =
+    "WITH owned AS (SELECT s.classid, s.objid, s.objsubid FROM pg_catalog.pg_shdepend s WHERE s.refclassid = "
+    "'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = $1 AND s.deptype = 'o' AND s.dbid = (SELECT oid FROM "
+    "pg_catalog.pg_database WHERE datname = pg_catalog.current_database())), judged AS (SELECT o.*, "
+    "CASE WHEN p.prosecdef OR c.relkind = 'm' OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid "
+    "AND "
+    "NOT (c.relkind = 'v' AND EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) x WHERE x.option_name = "
+    "'security_invoker' AND x.option_value::boolean))) THEN 'runs with the privileges of its owner' "
+    "WHEN i.indexprs IS NOT NULL OR i.indpred IS NOT NULL OR t.partexprs IS NOT NULL OR e.stxexprs IS NOT NULL "
+    "THEN 'has expressions, which run with the privileges of its owner' "
+    "WHEN c.relkind IN ('r', 'p', 'S', 'i', 'I', 't') OR o.classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, "
+    "'pg_catalog.pg_namespace'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass) THEN NULL "
+    "WHEN $2 AND (c.relkind = 'v' OR o.classid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, "
+    "'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_opclass'::pg_catalog.regclass, "
+    "'pg_catalog.pg_opfamily'::pg_catalog.regclass)) THEN NULL ELSE 'is code' END AS why FROM owned o "
+    "LEFT JOIN pg_catalog.pg_class c ON o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = o.objid "
+    "LEFT JOIN pg_catalog.pg_proc p ON o.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = o.objid "
+    "LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) "
+    "LEFT JOIN pg_catalog.pg_partitioned_table t ON t.partrelid = c.oid "
+    "LEFT JOIN pg_catalog.pg_statistic_ext e ON e.stxrelid = c.oid AND e.stxexprs IS NOT NULL) "
+    "SELECT pg_catalog.pg_describe_object(classid, objid, objsubid), why FROM judged WHERE why IS NOT NULL LIMIT 1";
+
+// The template's object_owner, or else its role. Roles may have changed since.
+pg::Heir heir_of(const pg::Row& row) {
+    const pg::Heir heir{row.get<pg::RoleId>(1), row.get<bool>(3)};
+    const auto name = row.get<std::string>(2);
+    if (pg::role_name(heir.role) != name)
+        throw Failure(Code::wrong_state,
+                      "role \"" + name + "\", which gets what was made under the grant, was dropped or renamed");
+    if (pg::is_superuser(heir.role))
+        throw Failure(Code::wrong_state,
+                      "role \"" + name + "\", which gets what was made under the grant, is a superuser");
+    return heir;
+}
+
 }  // namespace
 
-// Plain data goes to the template's role. Code would run with that role's privileges after the grant, so it is never
-// handed over: it stays with the temporary role, which has lost its privileges, until somebody has looked at it.
-void hand_over(pg::RoleId role, const std::string& name, const std::string& to) {
-    const auto code = pg::query_row(
-        "SELECT pg_catalog.pg_describe_object(s.classid, s.objid, s.objsubid) FROM pg_catalog.pg_shdepend s "
-        "LEFT JOIN pg_catalog.pg_class c ON s.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = s.objid "
-        "WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = $1 AND s.deptype = 'o' AND "
-        "s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) AND NOT ("
-        "coalesce(c.relkind IN ('r', 'p', 'S', 'i', 'I', 't'), false) OR s.classid IN ("
-        "'pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_namespace'::pg_catalog.regclass, "
-        "'pg_catalog.pg_statistic_ext'::pg_catalog.regclass)) LIMIT 1",
-        {role});
-    const auto expression = pg::query_row(
-        "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c LEFT JOIN pg_catalog.pg_index i ON "
-        "i.indexrelid = "
-        "c.oid LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid WHERE c.relowner = $1 AND "
-        "(i.indexprs IS NOT "
-        "NULL OR i.indpred IS NOT NULL OR p.partexprs IS NOT NULL OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext e "
-        "WHERE "
-        "e.stxrelid = c.oid AND e.stxexprs IS NOT NULL)) LIMIT 1",
-        {role});
-    if (expression)
-        throw Failure(Code::wrong_state, "\"" + name + "\" owns " + expression->get<std::string>(0) +
-                                             ", whose expressions would run with its new owner's privileges");
-    if (code)
-        throw Failure(Code::wrong_state,
-                      "\"" + name + "\" owns " + code->get<std::string>(0) + ", which is code and is not handed over");
+void hand_over(pg::RoleId role, const std::string& name, const pg::Heir& heir) {
+    if (const auto kept = pg::query_row(not_for_the_heir, {role, heir.takes_code}))
+        throw Failure(Code::wrong_state, "\"" + name + "\" owns " + kept->get<std::string>(0) + ", which " +
+                                             kept->get<std::string>(1) + " and is not handed over");
     const auto owns = pg::query_row(
         "SELECT 1 FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND "
         "refobjid = $1 AND deptype = 'o' LIMIT 1",
         {role});
-    if (owns) pg::command("REASSIGN OWNED BY " + pg::quote(name) + " TO " + pg::quote(to));
+    if (owns) {
+        const auto to = pg::role_name(heir.role);
+        if (!to) throw Failure(Code::wrong_state, "the role that gets what \"" + name + "\" owns is gone");
+        pg::command("REASSIGN OWNED BY " + pg::quote(name) + " TO " + pg::quote(*to));
+    }
     pg::command("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
 }
 
@@ -97,10 +115,8 @@ void remove_role(pg::RoleId role, const std::string& name) {
 }
 
 void take_memberships(std::int64_t id) {
-    const auto row = pg::query_row(
-        "SELECT r.grant_role, t.role_name FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id "
-        "WHERE r.id = $1 AND r.cleanup = 'due' FOR UPDATE OF r",
-        {id});
+    const auto row =
+        pg::query_row("SELECT grant_role FROM jit_access.request WHERE id = $1 AND cleanup = 'due' FOR UPDATE", {id});
     if (!row) return;
     const auto gate = provision::gate_role(id);
     if (const auto gate_id = pg::find_role(gate)) remove_role(*gate_id, gate);
@@ -117,14 +133,17 @@ void take_memberships(std::int64_t id) {
 
 void clean_up(std::int64_t id) {
     const auto row = pg::query_row(
-        "SELECT r.grant_role, t.role_name FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id "
+        "SELECT r.grant_role, coalesce(t.object_owner, t.role), coalesce(t.object_owner_name, t.role_name), "
+        "t.allow_code "
+        "FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id "
         "WHERE r.id = $1 AND r.cleanup = 'due' FOR UPDATE OF r",
         {id});
     if (!row) return;
     const auto role = row->get<pg::RoleId>(0);
     if (const auto name = pg::role_name(role)) {
-        hand_over(role, *name, row->get<std::string>(1));
-        reclaim_elsewhere(role, *name, row->get<std::string>(1));
+        const auto heir = heir_of(*row);
+        hand_over(role, *name, heir);
+        reclaim_elsewhere(role, *name, heir);
         pg::command("DROP ROLE " + pg::quote(*name));
     }
     pg::execute(

@@ -49,11 +49,13 @@ std::string owned_objects() {
 // that may be passed on, one on an object of this extension, a parameter of the server, a function of the server that
 // is kept from the public, or (unless the template may change the schema) one that makes objects.
 std::string access_lists() {
-    const auto from = [](const char* catalog, const char* acl, const char* name, const char* fault = "NULL") {
-        return std::string("SELECT ") + name +
-               "::text AS object, x.privilege_type, x.is_grantable, CASE WHEN e.objid IS NOT NULL THEN "
-               "'belongs to jit_access' ELSE " +
-               fault + " END AS fault FROM depends d JOIN pg_catalog." + catalog +
+    // Who writes into pg_cron's tables schedules jobs.
+    const std::string not_to_be_touched =
+        "(e.extname = 'jit_access' OR (e.extname = 'pg_cron' AND x.privilege_type NOT IN ('SELECT', 'USAGE')))";
+    const auto from = [&](const char* catalog, const char* acl, const char* name, const char* fault = "NULL") {
+        return std::string("SELECT ") + name + "::text AS object, x.privilege_type, x.is_grantable, CASE WHEN " +
+               not_to_be_touched + " THEN 'belongs to ' || e.extname ELSE " + fault +
+               " END AS fault FROM depends d JOIN pg_catalog." + catalog +
                " o ON o.oid = d.objid AND d.classid = 'pg_catalog." + catalog +
                "'::pg_catalog.regclass LEFT JOIN ours e ON e.classid = d.classid AND e.objid = d.objid, "
                "pg_catalog.aclexplode(o." +
@@ -66,13 +68,14 @@ std::string access_lists() {
            "d ON d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = c.role AND d.deptype = "
            "'a' AND "
            "d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))), "
-           "ours AS MATERIALIZED (SELECT x.classid, x.objid FROM pg_catalog.pg_depend x JOIN pg_catalog.pg_extension e "
+           "ours AS MATERIALIZED (SELECT x.classid, x.objid, e.extname FROM pg_catalog.pg_depend x JOIN "
+           "pg_catalog.pg_extension e "
            "ON "
            "e.oid = x.refobjid AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass AND x.deptype = 'e' "
-           "WHERE e.extname = 'jit_access'), entries AS (" +
+           "WHERE e.extname IN ('jit_access', 'pg_cron')), entries AS (" +
            from("pg_class", "relacl", "o.relname") + all +
-           "SELECT o.attname::text, x.privilege_type, x.is_grantable, CASE WHEN e.objid IS NOT NULL THEN 'belongs to "
-           "jit_access' END "
+           "SELECT o.attname::text, x.privilege_type, x.is_grantable, CASE WHEN " + not_to_be_touched +
+           " THEN 'belongs to ' || e.extname END "
            "FROM depends d JOIN pg_catalog.pg_attribute o ON o.attrelid = d.objid AND d.classid = "
            "'pg_catalog.pg_class'::pg_catalog.regclass AND o.attacl IS NOT NULL LEFT JOIN ours e ON e.classid = "
            "d.classid AND "

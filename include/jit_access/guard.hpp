@@ -12,6 +12,8 @@ void check_command(const Node* command);
 
 // An object of this class was created or renamed, or is about to be dropped; throws.
 void check_function_name(std::uint32_t function);
+// A function is about to run in a session that is not plain; throws.
+void check_call(std::uint32_t function);
 void check_drop(std::uint32_t object_class, std::uint32_t object);
 
 }  // namespace jit::guard

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "jit_access/pg/role.hpp"
+#include "jit_access/pg/worker.hpp"
 
 namespace jit::reclaim {
 
@@ -14,9 +15,9 @@ namespace jit::reclaim {
 void take_memberships(std::int64_t id);
 void clean_up(std::int64_t id);
 
-// In any database: plain data the role owns there goes to another role, its entries in access lists go away. Throws
-// when it owns code.
-void hand_over(pg::RoleId role, const std::string& name, const std::string& to);
+// In any database: what a temporary role owns there goes to its heir, its entries in access lists go away. Throws when
+// it owns what the heir must not have.
+void hand_over(pg::RoleId role, const std::string& name, const pg::Heir& heir);
 
 // Takes one membership away, whoever granted it; throws when it is still there afterwards.
 void revoke_membership(const std::string& role, const std::string& member);
