@@ -37,7 +37,9 @@ COMMENT ON COLUMN jit_access.request.node IS 'the server that granted it, by the
 COMMENT ON COLUMN jit_access.request.at_deadline IS 'as the template said when the grant became active';
 COMMENT ON COLUMN jit_access.request.extended IS 'what the holder has added himself, of the template''s holder_extension';
 CREATE INDEX request_open ON jit_access.request (state) WHERE state IN ('pending', 'scheduled', 'active', 'suspended');
+CREATE INDEX request_ends ON jit_access.request (ends_at) WHERE state IN ('active', 'suspended');
 CREATE INDEX request_cleanup ON jit_access.request (cleanup_next) WHERE cleanup = 'due';
+CREATE INDEX request_by_role ON jit_access.request (grant_role);
 CREATE INDEX request_by_requester ON jit_access.request (requester);
 CREATE INDEX request_by_template ON jit_access.request (template_id);
 

@@ -1,5 +1,7 @@
 #include "jit_access/chores.hpp"
 
+#include <algorithm>
+
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/pg/xact.hpp"
@@ -13,6 +15,31 @@ std::optional<std::string> alone(const std::function<void()>& body) {
         if (!pg::is_standby()) pg::commit_locally();
         body();
     });
+}
+
+namespace {
+
+std::optional<std::string> lazily(const std::function<void()>& body) {
+    return pg::in_transaction_of_own([&] {
+        pg::commit_lazily();
+        body();
+    });
+}
+
+}  // namespace
+
+std::map<std::int64_t, std::string> for_each(const std::vector<std::int64_t>& ids,
+                                             const std::function<void(std::int64_t)>& body) {
+    constexpr std::size_t together = 50;
+    std::map<std::int64_t, std::string> failed;
+    for (auto from = ids.begin(); from != ids.end();) {
+        const auto to = from + static_cast<std::ptrdiff_t>(
+                                   std::min(together, static_cast<std::size_t>(std::distance(from, ids.end()))));
+        const bool at_once = std::distance(from, to) > 1 && !lazily([&] { std::for_each(from, to, body); });
+        for (; from != to; ++from)
+            if (auto fault = at_once ? std::nullopt : lazily([&] { body(*from); })) failed.emplace(*from, *fault);
+    }
+    return failed;
 }
 
 void try_to(const std::string& what, const std::function<void()>& body) {

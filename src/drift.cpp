@@ -20,10 +20,11 @@ void remove_orphans() {
     const auto orphans = chores::ids(
         "SELECT a.oid::bigint FROM pg_catalog.pg_authid a WHERE (a.rolname ~ '^jit_(grant|gate)_[0-9]+$' OR EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid k ON k.oid = m.roleid WHERE m.member = "
-        "a.oid "
-        "AND k.rolname = 'jit_marker')) AND NOT EXISTS (SELECT FROM jit_access.request r WHERE "
-        "(r.state IN ('active', 'suspended') OR r.cleanup = 'due') AND (r.grant_role = a.oid OR a.rolname = "
-        "'jit_gate_' || r.id))");
+        "a.oid AND k.rolname = 'jit_marker')) "
+        "AND NOT EXISTS (SELECT FROM jit_access.request r WHERE r.grant_role = a.oid AND "
+        "(r.state IN ('active', 'suspended') OR r.cleanup = 'due')) "
+        "AND NOT EXISTS (SELECT FROM jit_access.request r WHERE r.id = CASE WHEN a.rolname ~ '^jit_gate_[0-9]{1,18}$' "
+        "THEN substring(a.rolname, 10)::bigint END AND (r.state IN ('active', 'suspended') OR r.cleanup = 'due'))");
     for (const auto oid : orphans)
         chores::try_to("remove the role of a grant that nobody knows", [&] {
             const pg::RoleId role{static_cast<std::uint32_t>(oid)};

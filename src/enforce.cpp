@@ -37,16 +37,7 @@ void copy_name(char (&to)[64], const std::optional<std::string>& name) noexcept 
     if (name) name->copy(to, sizeof to - 1);
 }
 
-// Every role reachable from one, itself included, whether inherited or not.
-std::vector<RoleId> closure(RoleId from) {
-    std::vector<RoleId> roles{from};
-    for (std::size_t i = 0; i < roles.size(); ++i)
-        for (const RoleId next : pg::memberships(roles[i]))
-            if (std::find(roles.begin(), roles.end(), next) == roles.end()) roles.push_back(next);
-    return roles;
-}
-
-// The same without stepping into a grant's role: what stands without any grant.
+// What stands without any grant: the closure without stepping into a grant's role.
 bool reaches_without_grant(RoleId from, RoleId to, RoleId marker) {
     std::vector<RoleId> roles{from};
     for (std::size_t i = 0; i < roles.size(); ++i) {
@@ -100,13 +91,13 @@ void look_at_chosen_role(Standing& standing, RoleId user, RoleId marker) {
     standing.stale_role = !pg::is_member(session, user);
     if (standing.stale_role) return;
     if (reaches_without_grant(session, user, marker)) return;
-    for (const RoleId role : closure(session))
+    for (const RoleId role : pg::closure(session))
         if (is_grant_role(role, marker) && pg::is_member(role, user)) add(standing, role);
 }
 
 void look_at_memberships(Standing& standing, RoleId user, RoleId marker) {
     if (!pg::is_member(user, marker)) return;
-    for (const RoleId role : closure(user))
+    for (const RoleId role : pg::closure(user))
         if (is_grant_role(role, marker) && pg::uses_privileges_of(user, role)) add(standing, role);
 }
 

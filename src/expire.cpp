@@ -24,29 +24,29 @@ using chores::ids;
 using core::Event;
 using core::State;
 
-void finish_request(std::int64_t id, Event event, std::optional<State> only_from, const std::string& reason) {
-    const auto fault = alone([&] {
-        // Whoever holds the row open does not hold up the others: it is tried again.
+// Whoever holds a row open does not hold up the others: it is tried again.
+void finish(const std::vector<std::int64_t>& requests, Event event, std::optional<State> only_from,
+            const std::string& reason) {
+    const auto failed = chores::for_each(requests, [&](std::int64_t id) {
         auto request = request::try_lock(id);
         if (!request || (only_from && request->state != *only_from) || !core::next(request->state, event)) return;
         request::advance(*request, event, chores::actor, reason);
         pending::finish(static_cast<std::uint64_t>(id));
     });
-    if (fault)
+    for (const auto& [id, fault] : failed)
         pg::log_line("could not " + std::string(core::to_string(event)) + " request " + std::to_string(id) + ": " +
-                     *fault);
+                     fault);
 }
 
 void end_past_grants() {
-    const auto wall = pg::wall_clock();
+    std::vector<std::int64_t> over;
     for (const auto& slot : board->used_slots())
-        if (slot.state.load() == SlotState::over)
-            finish_request(static_cast<std::int64_t>(slot.id.load()), Event::end, State::active, "deadline reached");
+        if (slot.state.load() == SlotState::over) over.push_back(static_cast<std::int64_t>(slot.id.load()));
+    finish(over, Event::end, State::active, "deadline reached");
     // What is not on the board (it could not be confirmed) ends by the table.
-    for (const auto id :
-         ids("SELECT id FROM jit_access.request WHERE state IN ('active', 'suspended') AND ends_at <= $1",
-             {pg::Instant{wall}}))
-        finish_request(id, Event::end, std::nullopt, "deadline reached");
+    finish(ids("SELECT id FROM jit_access.request WHERE state IN ('active', 'suspended') AND ends_at <= $1",
+               {pg::Instant{pg::wall_clock()}}),
+           Event::end, std::nullopt, "deadline reached");
 }
 
 void start_scheduled() {
@@ -60,14 +60,14 @@ void start_scheduled() {
                 throw core::Failure(core::Code::wrong_state, "the template has changed since the request");
             provision::activate(*request, of, chores::actor);
         });
-        if (fault) finish_request(id, Event::lapse, State::scheduled, "could not be activated: " + *fault);
+        if (fault) finish({id}, Event::lapse, State::scheduled, "could not be activated: " + *fault);
     }
 }
 
 void lapse_undecided() {
-    for (const auto id : ids("SELECT id FROM jit_access.request WHERE state = 'pending' AND lapses_at <= $1",
-                             {pg::Instant{pg::wall_clock()}}))
-        finish_request(id, Event::lapse, State::pending, "nobody decided in time");
+    finish(ids("SELECT id FROM jit_access.request WHERE state = 'pending' AND lapses_at <= $1",
+               {pg::Instant{pg::wall_clock()}}),
+           Event::lapse, State::pending, "nobody decided in time");
 }
 
 bool relies_on(const SessionSlot& session, std::uint64_t id) noexcept {
@@ -102,35 +102,36 @@ void put_off(std::int64_t id) {
                 {id, pg::Instant{pg::wall_clock() + a_moment}});
 }
 
+void try_again_later(std::int64_t id, const std::string& fault) {
+    pg::log_line("could not clean up grant " + std::to_string(id) + ", will be retried: " + fault);
+    chores::try_to("note that", [&] {
+        pg::execute(
+            "UPDATE jit_access.request SET cleanup_attempts = cleanup_attempts + 1, cleanup_error = $2, cleanup_next = "
+            "pg_catalog.clock_timestamp() + least(power(2, least(cleanup_attempts, 20)), 300) * interval '1 second' "
+            "WHERE id = $1",
+            {id, fault});
+    });
+}
+
 void clean_up_ended() {
-    for (const auto id :
-         ids("SELECT id FROM jit_access.request WHERE cleanup = 'due' AND (cleanup_next IS NULL OR cleanup_next <= $1)",
-             {pg::Instant{pg::wall_clock()}})) {
-        // Whoever revoked may not have come to tell the board yet.
+    const auto due =
+        ids("SELECT id FROM jit_access.request WHERE cleanup = 'due' AND (cleanup_next IS NULL OR cleanup_next <= $1)",
+            {pg::Instant{pg::wall_clock()}});
+    // Whoever revoked may not have come to tell the board yet.
+    for (const auto id : due)
         if (Slot* slot = find_slot(static_cast<std::uint64_t>(id))) finish_slot(*slot);
-        auto fault = alone([&] { reclaim::take_memberships(id); });
-        // What still runs under it goes before its slot is free: nobody would know afterwards.
-        stop_what_is_over();
-        if (!fault && is_in_use(id)) {
-            chores::try_to("put off the clean-up of grant " + std::to_string(id), [id] { put_off(id); });
-            continue;
-        }
-        if (!fault) fault = alone([&] { reclaim::clean_up(id); });
-        if (!fault) {
-            retire_slot(static_cast<std::uint64_t>(id));
-            continue;
-        }
-        pg::log_line("could not clean up grant " + std::to_string(id) + ", will be retried: " + *fault);
-        const auto noted = alone([&] {
-            pg::execute(
-                "UPDATE jit_access.request SET cleanup_attempts = cleanup_attempts + 1, cleanup_error = $2, "
-                "cleanup_next = "
-                "pg_catalog.clock_timestamp() + least(power(2, least(cleanup_attempts, 20)), 300) * interval '1 "
-                "second' WHERE id = $1",
-                {id, *fault});
-        });
-        if (noted) pg::log_line(*noted);
-    }
+    auto failed = chores::for_each(due, reclaim::take_memberships);
+    // What still runs under it goes before its slot is free: nobody would know afterwards.
+    stop_what_is_over();
+    std::vector<std::int64_t> idle;
+    std::vector<std::int64_t> in_use;
+    for (const auto id : due)
+        if (!failed.contains(id)) (is_in_use(id) ? in_use : idle).push_back(id);
+    failed.merge(chores::for_each(in_use, put_off));
+    failed.merge(chores::for_each(idle, reclaim::clean_up));
+    for (const auto id : idle)
+        if (!failed.contains(id)) retire_slot(static_cast<std::uint64_t>(id));
+    for (const auto& [id, fault] : failed) try_again_later(id, fault);
 }
 
 // A session that leaves the grant by itself does so at its deadline; that it was revoked it has to be told.

@@ -93,18 +93,18 @@ void hand_over(pg::RoleId role, const std::string& name, const pg::Heir& heir) {
 }
 
 void revoke_membership(const std::string& role, const std::string& member) {
-    constexpr const char* grantors =
-        "SELECT g.rolname::text FROM pg_catalog.pg_auth_members x JOIN pg_catalog.pg_authid r ON r.oid = x.roleid JOIN "
-        "pg_catalog.pg_authid m ON m.oid = x.member LEFT JOIN pg_catalog.pg_authid g ON g.oid = x.grantor "
-        "WHERE r.rolname = $1 AND m.rolname = $2";
-    for (const auto& row : pg::query(grantors, {role, member})) {
+    const auto role_id = pg::find_role(role);
+    const auto member_id = pg::find_role(member);
+    if (!role_id || !member_id) return;
+    constexpr const char* grantors = "SELECT grantor FROM pg_catalog.pg_auth_members WHERE roleid = $1 AND member = $2";
+    for (const auto& row : pg::query(grantors, {*role_id, *member_id})) {
         std::string sql = "REVOKE " + pg::quote(role) + " FROM " + pg::quote(member);
         // From 16 on a membership belongs to its grantor: naming him is the only way to be sure to meet it.
-        if (pg::memberships_carry_options() && !row.is_null(0))
-            sql += " GRANTED BY " + pg::quote(row.get<std::string>(0)) + " CASCADE";
+        if (const auto grantor = pg::role_name(row.get<pg::RoleId>(0)); grantor && pg::memberships_carry_options())
+            sql += " GRANTED BY " + pg::quote(*grantor) + " CASCADE";
         pg::command(sql);
     }
-    if (!pg::query(grantors, {role, member}).empty())
+    if (!pg::query(grantors, {*role_id, *member_id}).empty())
         throw Failure(Code::wrong_state,
                       "the membership of \"" + member + "\" in \"" + role + "\" could not be revoked");
 }

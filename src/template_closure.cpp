@@ -1,4 +1,6 @@
 // The closure check of a template: what its role reaches, and whether any of it is more than a grant may give.
+#include <algorithm>
+
 #include "jit_access/board.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pending.hpp"
@@ -13,9 +15,7 @@ constexpr const char* forbidden =
     "('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files', 'pg_write_all_data', "
     "'pg_create_subscription', 'jit_admin', 'jit_auditor', 'jit_marker')";
 
-constexpr const char* closure =
-    "WITH RECURSIVE closure (role) AS (SELECT $1::pg_catalog.oid UNION "
-    "SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN closure c ON m.member = c.role) ";
+constexpr const char* closure = "WITH closure (role) AS (SELECT pg_catalog.unnest($1::pg_catalog.oid[])) ";
 
 std::string attributes() {
     return std::string(closure) +
@@ -26,7 +26,7 @@ std::string attributes() {
            forbidden +
            " THEN 'may not be given by a template' "
            "WHEN a.rolname ~ '^jit_(grant|gate)_' THEN 'belongs to another grant' "
-           "WHEN a.oid = $1 AND a.rolcanlogin THEN 'can log in' END AS fault "
+           "WHEN a.oid = ($1::pg_catalog.oid[])[1] AND a.rolcanlogin THEN 'can log in' END AS fault "
            "FROM closure c JOIN pg_catalog.pg_authid a ON a.oid = c.role ORDER BY 2 NULLS LAST LIMIT 1";
 }
 
@@ -42,7 +42,7 @@ std::string owned_objects() {
     return std::string(closure) +
            "SELECT a.rolname::text FROM closure c JOIN pg_catalog.pg_authid a ON a.oid = c.role WHERE EXISTS "
            "(SELECT FROM pg_catalog.pg_shdepend d WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass "
-           "AND d.refobjid = c.role AND d.deptype = 'o') AND (c.role = $1) = $2 LIMIT 1";
+           "AND d.refobjid = c.role AND d.deptype = 'o') AND (c.role = ($1::pg_catalog.oid[])[1]) = $2 LIMIT 1";
 }
 
 // Entries of access lists, of this database and of shared objects, that name a role of the closure and should not: one
@@ -103,7 +103,7 @@ core::Failure refuse(const Template& of, const std::string& why, const std::stri
 // that was found good is sealed: with the roles of its closure, and with an epoch that moves whenever a command could
 // have given one of them a grant option, a CREATE or TRIGGER privilege, or an object (pending::change_closures). What
 // does not depend on the number of tables is checked every time.
-std::uint64_t seal_of(const Template& of) {
+std::uint64_t seal_of(const Template& of, std::vector<pg::RoleId> roles) {
     std::uint64_t seal = 14695981039346656037U;  // FNV-1a
     const auto add = [&](std::uint64_t value) {
         for (int i = 0; i < 8; ++i) seal = (seal ^ ((value >> (8 * i)) & 0xFF)) * 1099511628211U;
@@ -111,8 +111,8 @@ std::uint64_t seal_of(const Template& of) {
     add(board->closure_epoch.load());
     add(static_cast<std::uint64_t>(of.id));
     add(of.allow_schema_change ? 1 : 0);
-    static const std::string sql = std::string(closure) + "SELECT role FROM closure ORDER BY role";
-    for (const auto& row : pg::query(sql.c_str(), {of.role})) add(row.get<pg::RoleId>(0).oid);
+    std::sort(roles.begin(), roles.end(), [](pg::RoleId a, pg::RoleId b) { return a.oid < b.oid; });
+    for (const auto role : roles) add(role.oid);
     return seal;
 }
 
@@ -121,19 +121,19 @@ std::atomic<std::uint64_t>& seal_slot(const Template& of) {
 }
 
 // The template's own role (`own`), which nobody can log in as, or the others of the closure.
-void check_owners(const Template& of, bool own) {
+void check_owners(const Template& of, const pg::TextArray& roles, bool own) {
     if (of.allow_schema_change) return;
     static const std::string sql = owned_objects();
-    if (const auto row = pg::query_row(sql.c_str(), {of.role, own}))
+    if (const auto row = pg::query_row(sql.c_str(), {roles, own}))
         throw refuse(
             of, "Role \"" + row->get<std::string>(0) + "\" owns objects, and an owner can do everything with them.",
             "Declare the template with allow_schema_change => true and mode => 'set_role', or use another role.");
 }
 
-void check_objects(const Template& of, const std::string& hint) {
+void check_objects(const Template& of, const pg::TextArray& roles, const std::string& hint) {
     static const std::string lists_sql = access_lists();
-    check_owners(of, true);
-    const auto entry = pg::query_row(lists_sql.c_str(), {of.role, of.allow_schema_change});
+    check_owners(of, roles, true);
+    const auto entry = pg::query_row(lists_sql.c_str(), {roles, of.allow_schema_change});
     if (!entry) return;
     const auto what = entry->get<std::string>(1) + " on \"" + entry->get<std::string>(0) + "\"";
     if (entry->get<bool>(2)) throw refuse(of, "It holds " + what + " with GRANT OPTION.", hint);
@@ -151,7 +151,10 @@ void check_closure(const Template& of) {
     static const std::string admin_sql = admin_options();
     const std::string hint = "Take it away from the role, or leave it out of the template.";
 
-    const auto role = pg::query_row(attributes_sql.c_str(), {of.role});
+    const auto reached = pg::closure(of.role);
+    pg::TextArray roles;
+    for (const auto& role : reached) roles.push_back(std::to_string(role.oid));
+    const auto role = pg::query_row(attributes_sql.c_str(), {roles});
     if (!role)
         throw refuse(of, "Its role \"" + of.role_name + "\" does not exist any more.",
                      "Drop the template and make it anew.");
@@ -159,16 +162,16 @@ void check_closure(const Template& of) {
         throw refuse(of, "Its role \"" + of.role_name + "\" was renamed.", "Give it its name back.");
     if (!role->is_null(1))
         throw refuse(of, "Role \"" + role->get<std::string>(0) + "\" " + role->get<std::string>(1) + ".", hint);
-    if (const auto row = pg::query_row(admin_sql.c_str(), {of.role}))
+    if (const auto row = pg::query_row(admin_sql.c_str(), {roles}))
         throw refuse(
             of, "Role \"" + row->get<std::string>(1) + "\" has ADMIN OPTION on \"" + row->get<std::string>(0) + "\".",
             hint);
-    check_owners(of, false);
+    check_owners(of, roles, false);
     // A template that is being made has no id yet.
     const bool may_be_sealed = of.id != 0 && !pending::closures_changed();
-    const auto seal = seal_of(of);
+    const auto seal = seal_of(of, reached);
     if (may_be_sealed && seal_slot(of).load() == seal) return;
-    check_objects(of, hint);
+    check_objects(of, roles, hint);
     if (may_be_sealed) seal_slot(of).store(seal);
 }
 

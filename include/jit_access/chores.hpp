@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,11 @@ extern const std::string actor;
 
 // The same, with the fault in the server log: "could not <what>: <why>".
 void try_to(const std::string& what, const std::function<void()>& body);
+
+// Does one thing for many requests: many in one transaction, and where that fails each in one of its own, so that one
+// that fails holds up no other. What a crash loses of it is found due again. Answers which have failed, and why.
+[[nodiscard]] std::map<std::int64_t, std::string> for_each(const std::vector<std::int64_t>& ids,
+                                                           const std::function<void(std::int64_t)>& body);
 
 // The ids a query answers with; none when it fails, which is logged.
 [[nodiscard]] std::vector<std::int64_t> ids(const char* sql, std::initializer_list<pg::Argument> args = {});

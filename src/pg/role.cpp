@@ -1,5 +1,7 @@
 #include "jit_access/pg/role.hpp"
 
+#include <algorithm>
+
 #include "jit_access/pg/version.hpp"
 
 extern "C" {
@@ -79,6 +81,14 @@ std::vector<RoleId> memberships(RoleId member) {
     std::vector<RoleId> roles;
     roles.reserve(static_cast<std::size_t>(found.count));
     for (int i = 0; i < found.count; ++i) roles.push_back({found.roles[i]});
+    return roles;
+}
+
+std::vector<RoleId> closure(RoleId from) {
+    std::vector<RoleId> roles{from};
+    for (std::size_t i = 0; i < roles.size(); ++i)
+        for (const RoleId next : memberships(roles[i]))
+            if (std::find(roles.begin(), roles.end(), next) == roles.end()) roles.push_back(next);
     return roles;
 }
 

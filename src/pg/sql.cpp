@@ -1,5 +1,7 @@
 #include "jit_access/pg/sql.hpp"
 
+#include <unordered_map>
+
 #include "jit_access/pg/server.hpp"
 
 extern "C" {
@@ -106,11 +108,27 @@ public:
 
 constexpr int most_parameters = 40;
 
+// The texts are a fixed few, so their plans are kept for the life of the process.
+SPIPlanPtr plan_for(const char* sql, const Oid* types, int count) {
+    static std::unordered_map<std::string, SPIPlanPtr> plans;
+    std::string key(sql);
+    key.append(1, '\0').append(reinterpret_cast<const char*>(types), sizeof(Oid) * static_cast<std::size_t>(count));
+    SPIPlanPtr& plan = plans[std::move(key)];
+    if (plan == nullptr)
+        plan = call([&] {
+            SPIPlanPtr made = SPI_prepare(sql, count, const_cast<Oid*>(types));
+            if (made == nullptr || SPI_keepplan(made) != 0)
+                elog(ERROR, "%s: %s", SPI_result_code_string(SPI_result), sql);
+            return made;
+        });
+    return plan;
+}
+
 void run(const char* sql, const Argument* args, int count) {
+    Oid types[most_parameters];
+    Datum datums[most_parameters];
+    char nulls[most_parameters];
     call([&] {
-        Oid types[most_parameters];
-        Datum datums[most_parameters];
-        char nulls[most_parameters];
         if (count > most_parameters) elog(ERROR, "too many parameters");
         for (int i = 0; i < count; ++i) {
             const Parameter p = parameter(args[i]);
@@ -118,7 +136,10 @@ void run(const char* sql, const Argument* args, int count) {
             datums[i] = p.datum;
             nulls[i] = p.null;
         }
-        const int rc = SPI_execute_with_args(sql, count, types, datums, nulls, false, 0);
+    });
+    SPIPlanPtr plan = plan_for(sql, types, count);
+    call([&] {
+        const int rc = SPI_execute_plan(plan, datums, nulls, false, 0);
         if (rc < 0) elog(ERROR, "%s: %s", SPI_result_code_string(rc), sql);
     });
 }
@@ -158,7 +179,13 @@ std::uint64_t execute(const char* sql, std::initializer_list<Argument> args) {
     return SPI_processed;
 }
 
-void command(const std::string& sql) { execute(sql.c_str()); }
+void command(const std::string& sql) {
+    const Connection connection;
+    call([&] {
+        const int rc = SPI_execute(sql.c_str(), false, 0);
+        if (rc < 0) elog(ERROR, "%s: %s", SPI_result_code_string(rc), sql.c_str());
+    });
+}
 
 std::string quote(std::string_view identifier) {
     const std::string plain(identifier);

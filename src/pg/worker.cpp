@@ -47,6 +47,7 @@ constexpr Pin pins[] = {
     {"default_table_access_method", "heap"},
     {"check_function_bodies", "on"},
     {"jit", "off"},
+    {"enable_seqscan", "off"},  // tables grow faster here than autovacuum tells the planner
     {"exit_on_error", "off"},
 #if PG_VERSION_NUM >= 170000
     {"transaction_timeout", "0"},

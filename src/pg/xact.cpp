@@ -4,6 +4,7 @@
 #include "jit_access/pg/server.hpp"
 
 extern "C" {
+#include "pgstat.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -67,6 +68,7 @@ std::optional<std::string> in_transaction_of_own(const std::function<void()>& bo
         call([] {
             if (ActiveSnapshotSet()) PopActiveSnapshot();
             CommitTransactionCommand();
+            pgstat_report_stat(false);  // or autovacuum would never see what the worker writes
         });
         MemoryContextSwitchTo(outside);
         return std::nullopt;
@@ -103,11 +105,18 @@ std::optional<std::string> in_subtransaction(const std::function<void()>& body) 
     }
 }
 
-void commit_locally() {
-    call([] {
-        (void)set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+namespace {
+
+void commit_by(const char* how) {
+    call([how] {
+        (void)set_config_option("synchronous_commit", how, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
                                 false);
     });
 }
+
+}  // namespace
+
+void commit_locally() { commit_by("local"); }
+void commit_lazily() { commit_by("off"); }
 
 }  // namespace jit::pg

@@ -24,5 +24,7 @@ namespace jit::pg {
 [[nodiscard]] bool memberships_carry_options() noexcept;
 // The roles this one is a direct member of.
 [[nodiscard]] std::vector<RoleId> memberships(RoleId member);
+// Every role reachable from one, itself first, whether inherited or not.
+[[nodiscard]] std::vector<RoleId> closure(RoleId from);
 
 }  // namespace jit::pg

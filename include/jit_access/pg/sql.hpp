@@ -1,7 +1,8 @@
 // SQL through SPI with typed arguments and typed answers.
 //
 // Every name in the text is schema-qualified; callers run as the extension's owner with a pinned search_path (SECURITY
-// DEFINER functions, the worker). Server errors come as ServerError.
+// DEFINER functions, the worker). Plans are kept, so what varies belongs into an argument. Server errors come as
+// ServerError.
 #pragma once
 
 #include <concepts>
@@ -76,7 +77,7 @@ std::vector<Row> query(const char* sql, std::initializer_list<Argument> args = {
 std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args = {});
 // Number of rows processed.
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args = {});
-// A utility command that takes no parameters; build it with quote().
+// A command that takes no parameters and is planned each time; build it with quote().
 void command(const std::string& sql);
 
 [[nodiscard]] std::string quote(std::string_view identifier);

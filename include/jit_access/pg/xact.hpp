@@ -26,7 +26,9 @@ void register_transaction_callbacks(const TransactionCallbacks& callbacks);
 // Runs the body in a subtransaction: an error rolls that back alone, and its message is the answer.
 [[nodiscard]] std::optional<std::string> in_subtransaction(const std::function<void()>& body);
 
-// Commits of this transaction do not wait for a standby.
+// The commit of this transaction does not wait for a standby; or not even for the disk: a crash may lose it, and only
+// it.
 void commit_locally();
+void commit_lazily();
 
 }  // namespace jit::pg
