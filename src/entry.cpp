@@ -33,7 +33,6 @@ void require_loaded() {
                   "Add jit_access to shared_preload_libraries and restart the server.");
 }
 
-// Only where the tables are, and where they can be written.
 void require_primary() {
     require_loaded();
     if (jit::pg::is_standby())
@@ -42,10 +41,20 @@ void require_primary() {
                       "Connect to the primary.");
 }
 
+// A database made from the control database has its tables as well; what they say there was never decided.
+void require_control_database() {
+    if (jit::pg::in_control_database()) return;
+    throw Failure(Code::not_here, "this is not the control database of jit_access",
+                  "Database \"" + jit::pg::database_name() + "\" holds a copy, which gives and ends nothing.",
+                  std::string("Connect to \"") + jit::settings::database + "\".");
+}
+
+// Only where the tables are, and where they can be written.
 template <class Body>
 Datum answer(FunctionCallInfo info, Body&& body) {
     return jit::pg::guarded([&] {
         require_primary();
+        require_control_database();
         return body(Args(info));
     });
 }
@@ -78,7 +87,9 @@ PG_FUNCTION_INFO_V1(jit_status);
 PG_FUNCTION_INFO_V1(jit_confirmed);
 
 Datum jit_check_installation(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args&) {
+    (void)fcinfo;
+    return jit::pg::guarded([] {
+        require_primary();
         jit::install::check();
         return Datum{0};
     });
@@ -137,6 +148,7 @@ Datum jit_drop_template(PG_FUNCTION_ARGS) {
 
 Datum jit_cover_new_objects(PG_FUNCTION_ARGS) {
     return jit::pg::guarded([&] {
+        if (jit::board != nullptr && !jit::pg::in_control_database()) return Datum{0};
         const auto made = jit::pg::relations_of_command(fcinfo);
         jit::templates::cover(made.names, made.schemas);
         return Datum{0};
