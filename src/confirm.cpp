@@ -9,6 +9,7 @@
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/xact.hpp"
 #include "jit_access/request.hpp"
 
 namespace jit::confirm {
@@ -68,6 +69,12 @@ bool is_live(std::uint64_t id) noexcept {
     return slot != nullptr && slot->state.load() == SlotState::live;
 }
 
+// Without it nobody knows which node this is.
+void require_journal() {
+    if (!journal::available())
+        throw Failure(core::Code::journal_failed, "the journal of uses is not available", journal::fault());
+}
+
 void adopt(std::uint64_t id) {
     pg::execute("UPDATE jit_access.request SET node = $2::uuid WHERE id = $1",
                 {static_cast<std::int64_t>(id), journal::node()});
@@ -85,19 +92,39 @@ void confirm(std::int64_t id) {
         adopt(told->terms.id);  // a standby was promoted: it has held this grant all along
         return;
     }
-    if (!journal::available())
-        throw Failure(core::Code::journal_failed, "the journal of uses is not available", journal::fault());
-    if (told->node == journal::node())
-        pending::make_live(slot_for(*told));
-    else
+    require_journal();
+    if (told->node != journal::node())
         request::advance(request, Event::suspend, chores::actor, "another server granted it, and this is a copy");
+    else if (board->tables_are_old)
+        request::advance(request, Event::suspend, chores::actor, "a backup was restored, it may have ended since");
+    else
+        pending::make_live(slot_for(*told));
+}
+
+// One that is to start later has nothing on the board yet. A standby that is promoted goes on for its primary.
+void confirm_scheduled(std::int64_t id) {
+    auto request = request::lock(id);
+    if (request.state != core::State::scheduled) return;
+    require_journal();
+    const auto row = pg::query_row("SELECT coalesce(node::text, '') FROM jit_access.request WHERE id = $1", {id});
+    const bool ours = row.value().get<std::string>(0) == journal::node();
+    if (board->follows_primary)
+        adopt(static_cast<std::uint64_t>(id));
+    else if (!ours)
+        request::advance(request, Event::lapse, chores::actor, "it was approved on another server, and this is a copy");
+    else if (board->tables_are_old)
+        request::advance(request, Event::lapse, chores::actor, "a backup was restored, it may have been cancelled");
 }
 
 }  // namespace
 
 void after_start() {
+    board->tables_are_old |= pg::recovered_to() < board->wal_before;
     for (const auto id : chores::ids("SELECT id FROM jit_access.request WHERE state = 'active' ORDER BY id"))
         chores::try_to("confirm grant " + std::to_string(id) + ", it stays refused", [&] { confirm(id); });
+    for (const auto id : chores::ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' ORDER BY id"))
+        chores::try_to("look at scheduled request " + std::to_string(id), [&] { confirm_scheduled(id); });
+    if (board->tables_are_old) journal::forget_later_commits(pg::last_commit());
 }
 
 void follow_primary() {

@@ -3,6 +3,7 @@
 #include "jit_access/confirm.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/event.hpp"
+#include "jit_access/journal.hpp"
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/xact.hpp"
@@ -91,8 +92,10 @@ State approve(std::int64_t id, const std::optional<std::string>& comment,
     const auto count =
         pg::query_row("SELECT count(*) FROM jit_access.decision WHERE request_id = $1 AND verdict = 'approve'", {id});
     if (count.value().get<std::int64_t>(0) < of.approvals_needed) return about.state;
-    if (about.starts_at && about.starts_at->us > pg::wall_clock())
+    if (about.starts_at && about.starts_at->us > pg::wall_clock()) {
+        pg::execute("UPDATE jit_access.request SET node = $2::uuid WHERE id = $1", {id, journal::node()});
         return request::advance(about, Event::schedule, me.name, std::nullopt);
+    }
     return provision::activate(about, of, me.name);
 }
 

@@ -7,6 +7,7 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/decide.hpp"
 #include "jit_access/event.hpp"
+#include "jit_access/journal.hpp"
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
@@ -50,8 +51,10 @@ void end_past_grants() {
 }
 
 void start_scheduled() {
-    for (const auto id : ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND starts_at <= $1",
-                             {pg::Instant{pg::wall_clock()}})) {
+    // What this server has not confirmed as its own (see confirm.cpp) does not start.
+    for (const auto id :
+         ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND starts_at <= $1 AND node = $2::uuid",
+             {pg::Instant{pg::wall_clock()}, journal::node()})) {
         const auto fault = alone([&] {
             auto request = request::try_lock(id);
             if (!request || request->state != State::scheduled) return;

@@ -229,7 +229,7 @@ Batch take_over() {
     Batch result;
     const auto last = pg::query_row("SELECT coalesce(max(seq), 0) FROM jit_access.record").value().get<std::int64_t>(0);
     if (!journal::available()) {
-        pg::execute(take_events, {last, std::string("00000000-0000-0000-0000-000000000000")});
+        pg::execute(take_events, {last, journal::node()});
         return result;
     }
     const auto known =

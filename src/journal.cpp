@@ -33,6 +33,7 @@ struct FileHeader {
     std::uint64_t device;
     std::uint64_t inode;
     std::atomic<std::uint64_t> tail;
+    std::atomic<std::uint64_t> wal;
 };
 static_assert(sizeof(FileHeader) <= page, "the header has one page");
 
@@ -167,6 +168,7 @@ void open() noexcept {
         // The mapping stays; the control block is in shared memory, which is new.
         the_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &board->ring);
         const auto recovered = the_ring.recover(header->tail.load());
+        board->wal_before = header->wal.load();
         found_gaps = recovered.gaps;
         the_fault.clear();
     } catch (const CannotOpen& error) {
@@ -182,12 +184,23 @@ void open() noexcept {
 bool available() noexcept { return header != nullptr; }
 const std::string& fault() noexcept { return the_fault; }
 core::Ring& ring() noexcept { return the_ring; }
-std::string node() { return boost::uuids::to_string(header->node); }
+std::string node() { return boost::uuids::to_string(header != nullptr ? header->node : boost::uuids::uuid{}); }
 std::uint64_t gaps() noexcept { return found_gaps; }
 
 void mark_read(std::uint64_t position) noexcept {
     header->tail.store(position, std::memory_order_release);
     the_ring.advance(position);
+}
+
+void note_commit(std::uint64_t position) noexcept {
+    if (header == nullptr) return;
+    auto known = header->wal.load(std::memory_order_relaxed);
+    while (known < position && !header->wal.compare_exchange_weak(known, position)) {
+    }
+}
+
+void forget_later_commits(std::uint64_t position) noexcept {
+    if (header != nullptr) header->wal.store(position);
 }
 
 void skip_to(std::uint64_t position) noexcept {

@@ -6,6 +6,8 @@
 #include "jit_access/audit.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/expire.hpp"
+#include "jit_access/journal.hpp"
+#include "jit_access/pg/xact.hpp"
 #include "jit_access/session.hpp"
 #include "jit_access/template.hpp"
 
@@ -77,6 +79,7 @@ void committed() noexcept {
         ended |= promise.action == Action::finish;
     }
     promises.clear();
+    journal::note_commit(pg::last_commit());
     // The worker would do it as well, if it is well.
     if (ended) expire::stop_what_is_over();
     wake_worker();

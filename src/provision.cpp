@@ -131,7 +131,7 @@ core::State activate(Request& request, const Template& of, const std::string& by
         "node = $7::uuid, at_deadline = $8::jit_access.at_deadline, grace_period = $9::bigint * interval '1 "
         "microsecond' WHERE id = $1",
         {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id,
-         journal::available() ? journal::node() : std::string("00000000-0000-0000-0000-000000000000"),
+         journal::node(),
          std::string(core::to_string(of.at_deadline)), pg::nullable(of.grace_period)});
     return request::advance(request, core::Event::activate, by, std::nullopt);
 }

@@ -1,9 +1,10 @@
 // The journal as a file: preallocated, mapped by the postmaster, inherited by every process of the server.
 //
 // journal_directory/journal holds one page of header and then the ring (core/ring.hpp), which is mapped twice in a row.
-// The header carries the UUID of this node, the secret of the stamps and how far the worker has read. The file knows
-// the inode it was made on: a copy (base backup, cloned directory) is set aside under its own name and never continued,
-// so no server replays another one's journal as its own.
+// The header carries the UUID of this node, the secret of the stamps, how far the worker has read and where in
+// the WAL the last decision is: where the file lies outside the data directory, that tells tables that were restored.
+// The file knows the inode it was made on: a copy (base backup, cloned directory) is set aside under its own name and
+// never continued, so no server replays another one's journal as its own.
 //
 // A journal that cannot be opened does not keep the server from starting: uses of grants are refused, nothing else.
 #pragma once
@@ -22,11 +23,16 @@ void open() noexcept;
 [[nodiscard]] const std::string& fault() noexcept;
 // Only while available().
 [[nodiscard]] core::Ring& ring() noexcept;
-[[nodiscard]] std::string node();             // UUID as text
+[[nodiscard]] std::string node();             // UUID as text; nil while there is no journal
 [[nodiscard]] std::uint64_t gaps() noexcept;  // found by the last recovery
 
 // The worker has everything before this position in the table.
 void mark_read(std::uint64_t position) noexcept;
+
+// A commit that changed requests or grants, by its place in the WAL: tables that end before it are older than what this
+// server has done (Board::wal_before). Once that has been seen to, the later ones are forgotten.
+void note_commit(std::uint64_t position) noexcept;
+void forget_later_commits(std::uint64_t position) noexcept;
 
 // Goes on at a later position, with nothing unread. Only while no grant is live.
 void skip_to(std::uint64_t position) noexcept;

@@ -4,6 +4,7 @@
 #include "jit_access/pg/server.hpp"
 
 extern "C" {
+#include "access/xlog.h"
 #include "pgstat.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
@@ -104,6 +105,9 @@ std::optional<std::string> in_subtransaction(const std::function<void()>& body) 
         return message;
     }
 }
+
+std::uint64_t last_commit() noexcept { return XactLastCommitEnd <= GetFlushRecPtr(nullptr) ? XactLastCommitEnd : 0; }
+std::uint64_t recovered_to() noexcept { return GetRedoRecPtr(); }
 
 namespace {
 

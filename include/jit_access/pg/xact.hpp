@@ -26,6 +26,11 @@ void register_transaction_callbacks(const TransactionCallbacks& callbacks);
 // Runs the body in a subtransaction: an error rolls that back alone, and its message is the answer.
 [[nodiscard]] std::optional<std::string> in_subtransaction(const std::function<void()>& body);
 
+// Where the last commit of this process stands in the WAL, and where the WAL ended when this server came up (or its
+// last checkpoint since). 0: it is not on disk yet.
+[[nodiscard]] std::uint64_t last_commit() noexcept;
+[[nodiscard]] std::uint64_t recovered_to() noexcept;
+
 // The commit of this transaction does not wait for a standby; or not even for the disk: a crash may lose it, and only
 // it.
 void commit_locally();
