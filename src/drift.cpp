@@ -20,20 +20,45 @@ void remove_orphans() {
     const auto orphans = chores::ids(
         "SELECT a.oid::bigint FROM pg_catalog.pg_authid a WHERE (a.rolname ~ '^jit_(grant|gate)_[0-9]+$' OR EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid k ON k.oid = m.roleid WHERE m.member = "
-        "a.oid AND k.rolname = 'jit_marker')) "
+        "a.oid AND k.rolname = 'jit_marker' AND NOT a.rolcanlogin)) "
         "AND NOT EXISTS (SELECT FROM jit_access.request r WHERE r.grant_role = a.oid AND "
         "(r.state IN ('active', 'suspended') OR r.cleanup = 'due')) "
         "AND NOT EXISTS (SELECT FROM jit_access.request r WHERE r.id = CASE WHEN a.rolname ~ '^jit_gate_[0-9]{1,18}$' "
         "THEN substring(a.rolname, 10)::bigint END AND (r.state IN ('active', 'suspended') OR r.cleanup = 'due'))");
-    for (const auto oid : orphans)
+    for (const auto oid : orphans) {
+        const pg::RoleId role{static_cast<std::uint32_t>(oid)};
+        // In two steps: what it owns may keep the role, and keeps nobody's membership.
+        chores::try_to("take away the role of a grant that nobody knows", [&] {
+            const auto name = pg::role_name(role);
+            if (name && reclaim::cut_off(role, *name))
+                event::note("drift", std::nullopt, chores::actor,
+                            {{"role", *name}, {"what", "no request claims this role; its memberships were revoked"}});
+        });
         chores::try_to("remove the role of a grant that nobody knows", [&] {
-            const pg::RoleId role{static_cast<std::uint32_t>(oid)};
             const auto name = pg::role_name(role);
             if (!name) return;
+            reclaim::take_privileges(role, *name);
             reclaim::remove_role(role, *name);
             event::note("drift", std::nullopt, chores::actor,
                         {{"role", *name}, {"what", "no request claims this role; removed"}});
         });
+    }
+}
+
+// The marker itself, given to somebody who can log in: it refuses him everything, and he is no role to remove.
+void take_marker_from_people() {
+    chores::try_to("take the marker from people", [] {
+        for (const auto& row : pg::query(
+                 "SELECT m.rolname::text FROM pg_catalog.pg_auth_members x JOIN pg_catalog.pg_authid k ON k.oid = "
+                 "x.roleid JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE k.rolname = 'jit_marker' AND "
+                 "m.rolcanlogin AND m.rolname !~ '^jit_(grant|gate)_[0-9]+$'")) {
+            const auto& member = row.get<std::string>(0);
+            reclaim::revoke_membership(std::string(core::marker_role), member);
+            event::note(
+                "drift", std::nullopt, chores::actor,
+                {{"role", std::string(core::marker_role)}, {"member", member}, {"what", "granted by hand; revoked"}});
+        }
+    });
 }
 
 // What was granted by hand around a live grant: members it was not given to, roles it was not given.
@@ -129,6 +154,7 @@ void suspend_overgrown_templates() {
 
 void sweep() {
     remove_orphans();
+    take_marker_from_people();
     remove_strange_memberships();
     remove_standing_members();
     end_gutted_grants();

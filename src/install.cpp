@@ -23,7 +23,8 @@ void check_database() {
 }
 
 // A role that somebody prepared, with members or attributes, would hold our offices without anybody having granted
-// them.
+// them. Members of the marker are roles of grants, from a dump of roles for example: they have to keep it, which
+// refuses their use, until the worker removes them.
 void make_group(std::string_view name) {
     const auto role = pg::find_role(name);
     if (!role) {
@@ -33,9 +34,9 @@ void make_group(std::string_view name) {
     const auto clean = pg::query_row(
         "SELECT NOT (rolsuper OR rolcanlogin OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls) AND "
         "NOT EXISTS "
-        "(SELECT FROM pg_catalog.pg_auth_members WHERE roleid = $1 OR member = $1) FROM pg_catalog.pg_authid WHERE oid "
-        "= $1",
-        {*role});
+        "(SELECT FROM pg_catalog.pg_auth_members WHERE (roleid = $1 AND NOT $2) OR member = $1) FROM "
+        "pg_catalog.pg_authid WHERE oid = $1",
+        {*role, name == core::marker_role});
     if (clean.value().get<bool>(0)) return;
     throw Failure(Code::duplicate_template, "role \"" + std::string(name) + "\" exists and is not empty",
                   "It has members, memberships or attributes from before, which this installation would honour.",

@@ -14,12 +14,13 @@ using core::Failure;
 
 namespace {
 
-void revoke_from_members(pg::RoleId role, const std::string& name) {
-    for (const auto& row :
-         pg::query("SELECT m.rolname::text FROM pg_catalog.pg_auth_members x JOIN pg_catalog.pg_authid m "
-                   "ON m.oid = x.member WHERE x.roleid = $1 GROUP BY 1",
-                   {role}))
-        revoke_membership(name, row.get<std::string>(0));
+bool revoke_from_members(pg::RoleId role, const std::string& name) {
+    const auto rows = pg::query(
+        "SELECT m.rolname::text FROM pg_catalog.pg_auth_members x JOIN pg_catalog.pg_authid m "
+        "ON m.oid = x.member WHERE x.roleid = $1 GROUP BY 1",
+        {role});
+    for (const auto& row : rows) revoke_membership(name, row.get<std::string>(0));
+    return !rows.empty();
 }
 
 // Something left in another database is reclaimed there, by a process of its own; the next attempt finds it gone.
@@ -109,6 +110,25 @@ void revoke_membership(const std::string& role, const std::string& member) {
                       "the membership of \"" + member + "\" in \"" + role + "\" could not be revoked");
 }
 
+bool cut_off(pg::RoleId role, const std::string& name) {
+    bool any = revoke_from_members(role, name);
+    // What it still owns runs with nothing from here on. The marker stays: it is how a session is recognised.
+    for (const auto of : pg::memberships(role))
+        if (const auto of_name = pg::role_name(of); of_name && *of_name != core::marker_role) {
+            revoke_membership(*of_name, name);
+            any = true;
+        }
+    return any;
+}
+
+void take_privileges(pg::RoleId role, const std::string& name) {
+    const auto owns = pg::query_row(
+        "SELECT 1 FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND "
+        "refobjid = $1 AND deptype = 'o' LIMIT 1",
+        {role});
+    if (!owns) pg::command("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
+}
+
 void remove_role(pg::RoleId role, const std::string& name) {
     revoke_from_members(role, name);
     pg::command("DROP ROLE " + pg::quote(name));
@@ -124,11 +144,7 @@ void take_memberships(std::int64_t id) {
     const auto role = row->get<pg::RoleId>(0);
     const auto name = pg::role_name(role);
     if (!name) return;
-    revoke_from_members(role, *name);
-    // What it still owns runs with nothing from here on. The marker stays: it is how a session is recognised.
-    for (const auto of : pg::memberships(role))
-        if (const auto of_name = pg::role_name(of); of_name && *of_name != core::marker_role)
-            revoke_membership(*of_name, *name);
+    cut_off(role, *name);
 }
 
 void clean_up(std::int64_t id) {

@@ -22,6 +22,12 @@ void hand_over(pg::RoleId role, const std::string& name, const pg::Heir& heir);
 // Takes one membership away, whoever granted it; throws when it is still there afterwards.
 void revoke_membership(const std::string& role, const std::string& member);
 
+// Takes a temporary role from its members, and its own memberships but the marker. Whether there was anything to take.
+bool cut_off(pg::RoleId role, const std::string& name);
+
+// Its entries in the access lists of this database go away, unless it owns something, which would go with them.
+void take_privileges(pg::RoleId role, const std::string& name);
+
 // Removes a temporary role that no request claims: its memberships, and the role, unless it owns something.
 void remove_role(pg::RoleId role, const std::string& name);
 

@@ -64,17 +64,21 @@ bool uses_privileges_of(RoleId member, RoleId of) {
 
 bool memberships_carry_options() noexcept { return memberships_have_options; }
 
-std::vector<RoleId> memberships(RoleId member) {
+namespace {
+
+std::vector<RoleId> from_cache(int cache, RoleId key, bool members) {
     struct Found {
         Oid* roles;
         int count;
     };
     const Found found = call([&] {
-        CatCList* list = SearchSysCacheList1(AUTHMEMMEMROLE, ObjectIdGetDatum(member.oid));
+        CatCList* list = SearchSysCacheList1(cache, ObjectIdGetDatum(key.oid));
         Found result{static_cast<Oid*>(palloc(sizeof(Oid) * (static_cast<std::size_t>(list->n_members) + 1))),
                      list->n_members};
-        for (int i = 0; i < list->n_members; ++i)
-            result.roles[i] = reinterpret_cast<Form_pg_auth_members>(GETSTRUCT(&list->members[i]->tuple))->roleid;
+        for (int i = 0; i < list->n_members; ++i) {
+            const auto* row = reinterpret_cast<Form_pg_auth_members>(GETSTRUCT(&list->members[i]->tuple));
+            result.roles[i] = members ? row->member : row->roleid;
+        }
         ReleaseSysCacheList(list);
         return result;
     });
@@ -83,6 +87,11 @@ std::vector<RoleId> memberships(RoleId member) {
     for (int i = 0; i < found.count; ++i) roles.push_back({found.roles[i]});
     return roles;
 }
+
+}  // namespace
+
+std::vector<RoleId> memberships(RoleId member) { return from_cache(AUTHMEMMEMROLE, member, false); }
+std::vector<RoleId> members(RoleId of) { return from_cache(AUTHMEMROLEMEM, of, true); }
 
 std::vector<RoleId> closure(RoleId from) {
     std::vector<RoleId> roles{from};

@@ -22,8 +22,9 @@ namespace jit::pg {
 [[nodiscard]] bool uses_privileges_of(RoleId member, RoleId of);
 // Whether a membership itself says if it is inherited and if it allows SET ROLE (PostgreSQL 16 and later).
 [[nodiscard]] bool memberships_carry_options() noexcept;
-// The roles this one is a direct member of.
+// The roles this one is a direct member of, and its own direct members.
 [[nodiscard]] std::vector<RoleId> memberships(RoleId member);
+[[nodiscard]] std::vector<RoleId> members(RoleId of);
 // Every role reachable from one, itself first, whether inherited or not.
 [[nodiscard]] std::vector<RoleId> closure(RoleId from);
 
