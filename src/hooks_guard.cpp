@@ -127,12 +127,23 @@ const RoleSpec* owner_in(const AlterTableStmt* alter) {
     return owner;
 }
 
+// Without its name no backend would recognise the role of a grant: that is for nobody, not for superusers either.
+void refuse_marker(const char* role) {
+    if (role == nullptr || std::string_view(role) != core::marker_role) return;
+    const auto marker = pg::find_role(core::marker_role);
+    if (!marker || pg::members(*marker).empty()) return;
+    throw Failure(Code::live_grants, std::string("role \"") + role + "\" has to stay",
+                  "Roles of grants are its members; without it nothing would hold their deadlines.",
+                  "End the grants first: SELECT jit_revoke(id) FROM jit_access.active_grants.");
+}
+
 void check_dropped_roles(const DropRoleStmt* drop) {
     check_roles(drop->roles);
     const ListCell* cell = nullptr;
     foreach (cell, drop->roles) {
         const auto* spec = lfirst_node(RoleSpec, cell);
         if (spec->roletype != ROLESPEC_CSTRING) continue;
+        refuse_marker(spec->rolename);
         const auto role = pg::find_role(spec->rolename);
         if (!role) continue;
         for (const auto& slot : board->used_slots())
@@ -370,6 +381,7 @@ void check_command(const Node* command) {
             if (rename->renameType != OBJECT_ROLE) break;
             refuse_managed(rename->subname);
             refuse_managed(rename->newname);
+            refuse_marker(rename->subname);
             break;
         }
         default: break;
@@ -436,6 +448,14 @@ void check_drop(std::uint32_t object_class, std::uint32_t object) {
             "Grant " + std::to_string(slot.id.load()) + " is live or not cleaned up yet; nobody would end it.",
             "End the grants first: SELECT jit_revoke(id) FROM jit_access.active_grants.");
     }
+    // What is suspended, or not confirmed yet, is not on the board.
+    const auto marker = pg::find_role(core::marker_role);
+    if (!marker) return;
+    for (const auto role : pg::members(*marker))
+        if (const auto name = pg::role_name(role))
+            throw Failure(Code::live_grants, "jit_access cannot be dropped",
+                          "Role \"" + *name + "\" of a grant still exists; nobody would remove it.",
+                          "End the grants first: SELECT jit_revoke(id) FROM jit_access.active_grants.");
 }
 
 }  // namespace jit::guard
