@@ -21,21 +21,20 @@ sub crash_of_backend
 	$node->poll_query_until('postgres', 'SELECT 1', '1') or die 'the server does not come back';
 }
 
-sub crash_of_postmaster
+sub kill_postmaster
 {
 	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 	my @all = ($postmaster, children_of($postmaster));
 	$node->kill9;
 	# What the dead postmaster left behind has to notice first.
 	wait_for('its processes are gone', sub { !grep { !is_gone($_) } @all });
-	$node->start;
 }
 
 my %stops = (
 	'fast restart' => sub { $node->restart },
 	'immediate stop' => sub { $node->stop('immediate'); $node->start },
 	'kill -9 of a backend' => \&crash_of_backend,
-	'kill -9 of the postmaster' => \&crash_of_postmaster,
+	'kill -9 of the postmaster' => sub { kill_postmaster(); $node->start },
 );
 
 my $id = grant_to($node, 'alice', '1 hour');
@@ -59,7 +58,7 @@ ok(wait_for_drained($node), 'the record is complete');
 record_is_sound($node, 'restart');
 
 # ---- the deadline passes while the server is down
-for my $how ('fast', 'immediate')
+for my $how ('fast', 'immediate', 'kill -9')
 {
 	my ($short) = under_grant($node, 'bob', sub {
 		my ($grant) = @_;
@@ -69,7 +68,7 @@ for my $how ('fast', 'immediate')
 		die $result->{message} if $result->{sqlstate};
 	});
 	my $deadline = $node->safe_psql('postgres', "SELECT ceil(extract(epoch FROM ends_at)) FROM jit_access.request WHERE id = $short");
-	$node->stop($how);
+	$how eq 'kill -9' ? kill_postmaster() : $node->stop($how);
 	ok(wait_for('the deadline passes', sub { time > $deadline }), "$how: the deadline passes while the server is down");
 	$node->start;
 	my $bob = connect_as($node, 'bob');
