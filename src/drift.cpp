@@ -67,8 +67,8 @@ void remove_strange_memberships() {
         "SELECT r.id FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id JOIN "
         "pg_catalog.pg_auth_members m ON r.grant_role IN (m.roleid, m.member) WHERE r.state IN ('active', 'suspended') "
         "AND NOT "
-        "(m.roleid = r.grant_role AND m.member IN (r.requester, (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = "
-        "'jit_gate_' || r.id))"
+        "(m.roleid = r.grant_role AND (m.member = r.requester OR EXISTS (SELECT FROM pg_catalog.pg_authid g WHERE "
+        "g.oid = m.member AND g.rolname = 'jit_gate_' || r.id))"
         " OR m.member = r.grant_role AND m.roleid IN (t.role, (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = "
         "'jit_marker'))) "
         "GROUP BY r.id");

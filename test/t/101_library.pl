@@ -1,0 +1,81 @@
+
+# The library is taken out of shared_preload_libraries and put back. Meanwhile nothing of ours runs, and the memberships
+# of grants give what memberships give; afterwards nothing is used that the server has not confirmed.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use JitTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = jit_node('library');
+my $read = 'SELECT count(*) > 0 FROM app.orders';
+
+sub restart_with
+{
+	my ($library, $database) = @_;
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = '$library'\njit_access.database = '$database'");
+	$node->restart;
+}
+
+sub as_bob
+{
+	my ($role) = @_;
+	my $bob = connect_as($node, 'bob');
+	$bob->query("SET ROLE $role");
+	return $bob->query($read);
+}
+
+my $held = grant_to($node, 'alice', '4 hours');
+my ($short) = under_grant($node, 'bob', sub {
+	my ($grant) = @_;
+	restart_with('', 'postgres');
+	die 'the session is refused' if as_bob("jit_grant_$grant")->{sqlstate};
+});
+
+# ---- without the library
+wait_for_deadline($node, $short);
+rows_ok(as_bob("jit_grant_$short"), 't', 'without: a deadline that has passed ends nothing');
+rows_ok(connect_as($node, 'alice')->query("$read /* without */"), 't', 'without: a grant gives what it gave');
+my $dave = connect_as($node, 'dave');
+for my $load ('', 'LOAD')
+{
+	$node->safe_psql('postgres', 'ALTER ROLE dave SUPERUSER') if $load;
+	sqlstate_ok($dave->query($load ? "LOAD 'jit_access'" : 'SELECT 1'), 'no error', 'without: the library in one session') if $load;
+	sqlstate_ok($dave->query("SELECT $_"), 'JA014', "without: $_$load") for ("jit_revoke($held)", "jit_approve($held)", "jit_extend($held, '1h')");
+	sqlstate_ok($dave->query('TABLE jit_access.health'), $load ? 'JA014' : '42501', "without: health$load");
+}
+$node->safe_psql('postgres', <<"SQL");
+ALTER ROLE dave NOSUPERUSER;
+GRANT jit_grant_$held TO carol;
+CREATE ROLE jit_grant_999999; GRANT jit_marker, jit_template_reader TO jit_grant_999999; GRANT jit_grant_999999 TO carol;
+SQL
+rows_ok(connect_as($node, 'carol')->query($read), 't', 'without: so does a membership made by hand');
+
+# ---- the library is back, and nobody has confirmed anything
+restart_with('jit_access', 'nowhere');
+sqlstate_ok(connect_as($node, $_)->query($read), 'JA011', "unconfirmed: $_ is refused") for qw(alice carol);
+sqlstate_ok(as_bob("jit_grant_$short"), 'JA011', 'unconfirmed: so is a grant past its deadline');
+
+# ---- and its worker
+restart_with('jit_access', 'postgres');
+ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($held)"), 'back: what is still live is confirmed');
+rows_ok(connect_as($node, 'alice')->query($read), 't', 'back: and used');
+ok(wait_for_cleanup($node, $short), 'back: what has ended meanwhile is cleaned up');
+is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $short"), 'ended', 'back: and has ended');
+sqlstate_ok(as_bob('none'), '42501', 'back: its holder has nothing');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_auth_members WHERE member = 'carol'::regrole}), 'back: what was made by hand is taken away');
+ok($node->poll_query_until('postgres', q{SELECT to_regrole('jit_grant_999999') IS NULL}), 'back: a role that was made by hand as well');
+sqlstate_ok(connect_as($node, 'carol')->query($read), '42501', 'back: carol has nothing');
+ok(wait_for_drained($node), 'back: the record is complete');
+is(log_rows($node, "kind = 'drift' AND grant_id = $held AND detail->>'member' = 'carol'"), '1', 'back: that is on the record');
+is(log_rows($node, q{kind = 'drift' AND detail->>'role' = 'jit_grant_999999' AND detail->>'what' LIKE '%removed'}), '1', 'back: both');
+cmp_ok(log_rows($node, q{kind = 'refusal' AND sqlstate = 'JA011' AND login = 'alice'}), '>=', 1, 'back: as are the refusals');
+is(log_rows($node, q{statement LIKE '%/* without */'}), '0', 'back: what ran without the library is not');
+record_is_sound($node, 'back');
+
+$node->stop('fast');
+done_testing();
