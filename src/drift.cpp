@@ -109,12 +109,15 @@ void remove_standing_members() {
     });
 }
 
-// A live grant whose own membership was taken away by hand gives nothing any more, so it is over.
+// A live grant whose own membership was taken away by hand gives nothing any more, so it is over. So is one without the
+// marker: it would give, and no backend would see that.
 void end_gutted_grants() {
     const auto gutted = chores::ids(
         "SELECT r.id FROM jit_access.request r WHERE r.state IN ('active', 'suspended') AND NOT EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.roleid "
-        "WHERE m.member = r.requester AND (m.roleid = r.grant_role OR a.rolname = 'jit_gate_' || r.id))");
+        "WHERE m.member = r.requester AND (m.roleid = r.grant_role OR a.rolname = 'jit_gate_' || r.id)) OR r.state IN "
+        "('active', 'suspended') AND NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a "
+        "ON a.oid = m.roleid WHERE m.member = r.grant_role AND a.rolname = 'jit_marker')");
     for (const auto id : gutted)
         chores::try_to("end grant " + std::to_string(id), [&] {
             auto request = request::lock(id);
