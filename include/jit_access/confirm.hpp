@@ -6,8 +6,10 @@
 //
 //      restart, crash          same node               confirmed, with the same deadline
 //      hot standby             runs as a standby       confirmed while it follows; kept through promotion
-//      restored backup, PITR,  another node            suspended, and recorded; somebody decides: jit_resume,
-//      jit_revoke cloned machine
+//      restored backup, PITR,  another node            suspended, and recorded; somebody decides: jit_resume or
+//      cloned machine                                  jit_revoke; what was scheduled lapses
+//      the same, in the place  same node, but the      the same
+//      of its server           journal knows more
 #pragma once
 
 #include <cstdint>
