@@ -148,6 +148,8 @@ my $elsewhere = 'another server granted it, and this is a copy';
 	ok($place->poll_query_until('postgres', "SELECT jit_access.confirmed($kept)"), 'place: a restart confirms');
 	is(state_of($place, $later), 'scheduled', 'place: also what is to start later');
 	my $node = $place->safe_psql('postgres', 'SELECT journal_node FROM jit_access.health');
+	rows_ok(connect_as($place, 'alice')->query($read), 't', 'place: a use after the backup');
+	ok(wait_for_drained($place), 'place: is in the record');
 	$place->safe_psql('postgres', "SELECT jit_revoke($kept)");
 	ok(wait_for_cleanup($place, $kept), 'place: a grant is revoked');
 	ok(wait_for_drained($place), 'place: the record is complete');
@@ -163,6 +165,10 @@ my $elsewhere = 'another server granted it, and this is a copy';
 	my $new = grant_to($place, 'alice', '4 hours');
 	$place->restart;
 	ok($place->poll_query_until('postgres', "SELECT jit_access.confirmed($new)"), 'place: what it grants from then on is confirmed');
+	rows_ok(connect_as($place, 'alice')->query($read), 't', 'place: and used');
+	ok(wait_for_drained($place), 'place: the record is complete');
+	is(log_rows($place, "kind = 'use' AND grant_id = $new AND outcome = 'completed'"), '1', 'place: from there on');
+	record_is_sound($place, 'place');
 	$place->stop('fast');
 }
 
