@@ -307,14 +307,14 @@ sub close_portal { my ($self, $portal) = @_; $self->message('C', "P$portal\0"); 
 sub flush { my ($self) = @_; $self->message('H', ''); }
 sub sync { my ($self) = @_; $self->message('S', ''); }
 # Function call by OID with text arguments.
-sub call_function
+sub send_call
 {
 	my ($self, $oid, @arguments) = @_;
 	my $body = pack('NnnN0', $oid, 1, 0) . pack('n', scalar @arguments);
 	$body .= pack('N', length $_) . $_ for @arguments;
 	$self->message('F', $body . pack('n', 0));
-	return $self->finish;
 }
+sub call_function { my ($self, @call) = @_; $self->send_call(@call); return $self->finish; }
 
 # Reads up to a message of one of these types (or an error, or the end). Each row is a reference to its cells.
 sub collect
