@@ -72,6 +72,7 @@ sub works
 }
 
 # ---- kinds of statements; what `open` marks needs the transaction to have been open since before the deadline
+my $call = $node->safe_psql('postgres', q{SELECT 'pg_catalog.pg_backend_pid()'::regprocedure::oid});    # runs no query
 my @kinds = (
 	{ name => 'a statement', run => $read },
 	{ name => 'a write', run => q{INSERT INTO app.orders VALUES (1000, 'late')} },
@@ -89,7 +90,7 @@ my @kinds = (
 	{ name => 'FETCH', run => 'FETCH 1 FROM c', open => 1 },
 	{ name => 'FETCH from a held cursor', run => 'FETCH 1 FROM h' },
 	{ name => 'a suspended portal', run => sub { $_[0]->execute('p', 10); $_[0]->sync }, open => 1 },
-	{ name => 'a function call of the protocol', run => sub { $_[0]->send_call($_[1]{peek}) } },
+	{ name => 'a function call of the protocol', run => sub { $_[0]->send_call($call) } },
 );
 
 # ---- before the grant: what the later statements go on from was made by sessions that have nothing of it
@@ -98,7 +99,6 @@ works($locker, 'SELECT pg_advisory_lock(1)');
 for my $way (@ways)
 {
 	my $session = $way->{session} = session_of($way);
-	$way->{peek} = $node->safe_psql($way->{dbname} || 'postgres', q{SELECT 'app.peek()'::regprocedure::oid});
 	works($session, $_) for ("PREPARE q AS $read", 'DECLARE h CURSOR WITH HOLD FOR SELECT id FROM app.own');
 	$session->parse('q_wire', $read);
 	$session->sync;
@@ -153,7 +153,7 @@ for my $kind (@kinds)
 	my @now = grep { $_->{begin} || !$kind->{open} } @ways;
 	for my $way (@now)
 	{
-		if (ref $kind->{run}) { $kind->{run}->($way->{session}, $way) }
+		if (ref $kind->{run}) { $kind->{run}->($way->{session}) }
 		else { $way->{session}->send($kind->{run}) }
 	}
 	for my $way (@now)
