@@ -152,12 +152,15 @@ void stop_what_is_over() noexcept {
         if (slot.state.load() == SlotState::live && is_past(slot, wall, boot)) finish_slot(slot);
         if (slot.state.load() != SlotState::over) continue;
         const bool out_of_patience = is_past(slot, wall, boot, patience(slot));
+        const bool leaves = slot.at_deadline.load() == core::AtDeadline::cancel;
         for_each_session_of(slot, [&](const SessionSlot& session, std::int32_t pid) {
-            const bool leaves = slot.at_deadline.load() == core::AtDeadline::cancel;
+            // The owner clears its entry before it exits, so this is still the same process; but what was left behind
+            // all the same may name another one by now.
+            const auto number = static_cast<std::uint32_t>(&session - board->sessions().data());
+            if (session.pid.load(std::memory_order_acquire) != pid || !pg::is_backend(pid, number)) return;
             if (leaves) remind(session, pid);
             if (!out_of_patience || (leaves && !session.relies)) return;
-            // The owner clears its entry before it exits, so this is still the same process.
-            if (session.pid.load(std::memory_order_acquire) == pid && pg::end_session(pid))
+            if (pg::end_session(pid))
                 board->counters.sessions_ended.fetch_add(1, std::memory_order_relaxed);
         });
     }

@@ -18,6 +18,8 @@ extern "C" {
 #include "mb/pg_wchar.h"
 #include "port/pg_crc32c.h"
 #include "storage/latch.h"
+#include "storage/proc.h"
+#include "storage/procarray.h"
 #include "storage/procsignal.h"
 #include "storage/sinval.h"
 #include "tcop/pquery.h"
@@ -89,6 +91,10 @@ void set_latch(Latch* latch) noexcept {
 }
 
 bool process_exists(std::int32_t pid) noexcept { return pid > 0 && kill(pid, 0) == 0; }
+
+bool is_backend(std::int32_t pid, std::uint32_t number) noexcept {
+    return BackendPidGetProc(pid) == &ProcGlobal->allProcs[number];
+}
 
 bool end_session(std::int32_t pid) noexcept { return pid > 0 && kill(pid, SIGTERM) == 0; }
 

@@ -45,6 +45,8 @@ void accept_changes();
 void set_latch(Latch* latch) noexcept;
 
 [[nodiscard]] bool process_exists(std::int32_t pid) noexcept;
+// Whether this is the process id of the session that has this backend_number() now.
+[[nodiscard]] bool is_backend(std::int32_t pid, std::uint32_t number) noexcept;
 // Ends a session the way pg_terminate_backend does. False when there is no such process.
 bool end_session(std::int32_t pid) noexcept;
 

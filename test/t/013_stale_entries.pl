@@ -1,0 +1,105 @@
+
+# What the board says about a session or a deadline is checked against what is: an entry that a process left behind
+# never ends another one, and a commit looks at the deadline again. The test changes the board itself, which it reaches
+# because the server keeps its shared memory in System V's.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use JitTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = jit_node('stale', conf => "shared_memory_type = sysv\nshared_buffers = 1MB\njit_access.journal_size = 1MB\n");
+my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
+
+# ---- the board, see include/jit_access/board.hpp
+my $segment = (split ' ', (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[6])[1];
+
+sub memory
+{
+	my $size = $node->safe_psql('postgres', 'SELECT pg_size_bytes(current_setting(\'shared_memory_size\'))');
+	shmread($segment, my $memory, 0, $size - 1024 * 1024) or die "cannot read segment $segment: $!";
+	return $memory;
+}
+
+# The one place, aligned as the board's entries are, where the bytes stand.
+sub place_of
+{
+	my ($bytes, $what) = @_;
+	my ($memory, $at, @places) = (memory(), -1);
+	while (($at = index($memory, $bytes, $at + 1)) >= 0) { push @places, $at if $at % 64 == 0; }
+	die scalar(@places) . " places look like $what" unless @places == 1;
+	return $places[0];
+}
+
+# SessionSlot: pid, start, number of grants used, their ids.
+sub place_of_session
+{
+	my ($session, $grant) = @_;
+	my $start = $node->safe_psql('postgres',
+		"SELECT ((extract(epoch FROM backend_start) - 946684800) * 1000000)::bigint FROM pg_stat_activity WHERE pid = " . $session->pid);
+	return place_of(pack('l< x4 q< L< x4 Q<', $session->pid, $start, 1, $grant), 'the session');
+}
+
+# Slot: state (2 is live), id, the roles of grant, template and requester, both deadlines.
+sub place_of_deadlines
+{
+	my ($grant, $template, $requester) = @_;
+	my @roles = split /\|/, $node->safe_psql('postgres', "SELECT 'jit_grant_$grant'::regrole::oid, '$template'::regrole::oid, '$requester'::regrole::oid");
+	return 32 + place_of(pack('L< x4 Q< L<3 x4', 2, $grant, @roles), "the slot of grant $grant");
+}
+
+sub works
+{
+	my ($session, $sql) = @_;
+	my $result = $session->query($sql);
+	die "$sql: $result->{message}" if $result->{sqlstate};
+}
+
+my $read = 'SELECT count(*) > 0 FROM app.orders';
+
+# ---- process ids of sessions that are gone, which others have now
+my $id = grant_to($node, 'alice', '1 hour');
+my %alice = map { $_ => connect_as($node, 'alice') } qw(program session used);
+works($_, $read) for values %alice;
+my $carol = connect_as($node, 'carol');
+works($carol, 'SELECT 1');
+my $program = fork() // die "cannot fork: $!";
+if (!$program) { exec 'sleep', '3600' or die "cannot sleep: $!"; }
+my %now = (program => $program, session => $carol->pid);
+for my $whose (sort keys %now)
+{
+	my $place = place_of_session($alice{$whose}, $id);
+	shmwrite($segment, pack('l<', $now{$whose}), $place, 4) or die "cannot write: $!";
+}
+connect_as($node, 'dave')->query("SELECT jit_revoke($id)");
+closed_ok($alice{used}, 'a session that used the grant is ended');
+ok(wait_for_cleanup($node, $id), 'the grant is cleaned up, after the sweeps of the worker');
+is(waitpid($program, 1), 0, 'a program that has the process id of an entry left behind is not signalled');    # WNOHANG
+sqlstate_ok($carol->query('SELECT 1'), 'no error', 'nor is a session that has it');
+kill 'KILL', $program;
+waitpid $program, 0;
+
+# ---- a deadline that comes between the last statement and the COMMIT, before any signal does
+stop_worker($node);
+my $bobs = grant_to($node, 'bob', '1 hour');
+my %bob = map { $_ => connect_as($node, 'bob') } qw(writes reads);
+works($bob{writes}, "BEGIN; SET ROLE jit_grant_$bobs; INSERT INTO app.orders VALUES (3000, 'late'); RESET ROLE");
+works($bob{reads}, "BEGIN; SET ROLE jit_grant_$bobs; $read; RESET ROLE");
+my $deadlines = place_of_deadlines($bobs, 'jit_template_changer', 'bob');
+my $now = $node->safe_psql('postgres', 'SELECT ((extract(epoch FROM clock_timestamp()) - 946684800) * 1000000)::bigint');
+shmwrite($segment, pack('q<', $now), $deadlines, 8) or die "cannot write: $!";
+sqlstate_ok($bob{writes}->query('COMMIT'), 'JA010', 'COMMIT of what was written under the grant fails after the deadline');
+sqlstate_ok($bob{reads}->query('COMMIT'), 'no error', 'COMMIT of what was only read does not');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders WHERE id = 3000'), '0', 'nothing was written');
+continue_worker($node);
+closed_ok($bob{$_}, "then the session is ended: $_") for sort keys %bob;
+ok(wait_for_cleanup($node, $bobs), 'the grant is cleaned up');
+
+record_is_sound($node, 'stale');
+unlike(slurp_file($node->logfile), qr/was terminated by signal/, 'nothing has crashed');
+$node->stop('fast');
+done_testing();
