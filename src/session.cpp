@@ -85,8 +85,12 @@ void arm() noexcept {
     const auto wall = pg::wall_clock();
     const auto boot = pg::boot_clock();
     auto left = std::numeric_limits<std::int64_t>::max();
-    for (std::uint32_t i = 0; i < held_count; ++i) left = std::min(left, time_left(held[i], wall, boot));
-    if (held_count != 0) pg::arm_deadline_timer(left, at_deadline);
+    auto set_to = std::numeric_limits<std::int64_t>::max();
+    for (std::uint32_t i = 0; i < held_count; ++i) {
+        left = std::min(left, time_left(held[i], wall, boot));
+        if (!is_over(held[i], wall, boot)) set_to = std::min(set_to, held[i].slot->ends_wall.load());
+    }
+    if (held_count != 0) pg::arm_deadline_timers(left, set_to);
 }
 
 void leave_what_is_over() noexcept {
@@ -152,12 +156,12 @@ void forget(std::uint32_t i) noexcept {
 void end() noexcept {
     audit::interrupt_all();
     SessionSlot* const gone = std::exchange(mine, nullptr);  // before the timer could fire into what is torn down
-    pg::disarm_deadline_timer();
+    pg::disarm_deadline_timers();
     if (gone != nullptr) gone->pid.store(0);
 }
 
 void begin() {
-    if (!pg::make_deadline_timer())
+    if (!pg::make_deadline_timers(at_deadline))
         throw Failure(Code::limit_exceeded, "this session could not be stopped at the deadline",
                       "The system has no timer left for it.", "See the limit of pending signals (ulimit -i).");
     pg::when_session_ends(end);

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
+#include <limits>
 
 #include "jit_access/pg/version.hpp"
 #include "jit_access/settings.hpp"
@@ -126,47 +127,60 @@ void discard_leavings() {
 
 namespace {
 
-int deadline_signal() noexcept { return SIGRTMAX - 2; }
-
-timer_t deadline_timer{};
-bool deadline_timer_made = false;
+struct Timer {
+    clockid_t clock;
+    timer_t timer;
+    bool made;
+};
+Timer real_time{CLOCK_BOOTTIME, {}, false};
+Timer wall_time{CLOCK_REALTIME, {}, false};
 void (*deadline_fire)() noexcept = nullptr;
 
 void on_deadline_signal(int) {
     const int saved = errno;
-    if (deadline_fire != nullptr) deadline_fire();
+    deadline_fire();
     errno = saved;
+}
+
+bool make(Timer& timer) noexcept {
+    if (timer.made) return true;
+    sigevent event{};
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGRTMIN;
+    timer.made = timer_create(timer.clock, &event, &timer.timer) == 0;
+    return timer.made;
+}
+
+// 0 disarms.
+void set(const Timer& timer, std::int64_t microseconds, int flags) noexcept {
+    constexpr std::int64_t second = 1'000'000;
+    itimerspec when{};
+    when.it_value.tv_sec = microseconds / second;
+    when.it_value.tv_nsec = microseconds % second * 1'000;
+    if (timer.made) (void)timer_settime(timer.timer, flags, &when, nullptr);
 }
 
 }  // namespace
 
-bool make_deadline_timer() noexcept {
-    if (deadline_timer_made) return true;
+bool make_deadline_timers(void (*fire)() noexcept) noexcept {
+    deadline_fire = fire;
     struct sigaction action {};
     action.sa_handler = on_deadline_signal;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    if (sigaction(deadline_signal(), &action, nullptr) != 0) return false;
-    sigevent event{};
-    event.sigev_notify = SIGEV_SIGNAL;
-    event.sigev_signo = deadline_signal();
-    deadline_timer_made = timer_create(CLOCK_BOOTTIME, &event, &deadline_timer) == 0;
-    return deadline_timer_made;
+    return sigaction(SIGRTMIN, &action, nullptr) == 0 && make(real_time) && make(wall_time);
 }
 
-void arm_deadline_timer(std::int64_t in_us, void (*fire)() noexcept) noexcept {
-    deadline_fire = fire;
-    constexpr std::int64_t second = 1'000'000;
-    const auto left = std::max<std::int64_t>(in_us, 1);  // 0 would disarm it
-    itimerspec when{};
-    when.it_value.tv_sec = left / second;
-    when.it_value.tv_nsec = left % second * 1'000;
-    (void)timer_settime(deadline_timer, 0, &when, nullptr);
+void arm_deadline_timers(std::int64_t in_us, std::int64_t at_wall) noexcept {
+    constexpr std::int64_t unix_epoch = std::int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
+    constexpr auto never = std::numeric_limits<std::int64_t>::max();
+    set(real_time, std::max<std::int64_t>(in_us, 1), 0);
+    set(wall_time, at_wall == never ? 0 : at_wall + unix_epoch, TIMER_ABSTIME);
 }
 
-void disarm_deadline_timer() noexcept {
-    const itimerspec never{};
-    if (deadline_timer_made) (void)timer_settime(deadline_timer, 0, &never, nullptr);
+void disarm_deadline_timers() noexcept {
+    set(real_time, 0, 0);
+    set(wall_time, 0, 0);
 }
 
 std::uint32_t crc32c(std::uint32_t seed, const void* data, std::size_t size) noexcept {

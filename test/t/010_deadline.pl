@@ -39,7 +39,7 @@ my $locker = connect_as($node, (getpwuid($<))[0]);
 $locker->query('BEGIN; LOCK TABLE app.slow IN ACCESS EXCLUSIVE MODE');
 
 my $read = 'SELECT count(*) > 0 FROM app.orders';
-# A statement that fails takes the session's timers with it: what the session does later has to be refused, not ended.
+# A statement that fails takes the server's timeouts with it; the deadline's timers stay.
 my $fails = 'SELECT 1/0';
 stop_worker($node);
 
@@ -83,7 +83,7 @@ wait_for_deadline($node, $id);
 # ---- what ran, or was idle and had used the grant, is ended by its own backend
 closed_ok($s->{$_}, "ended at the deadline: $_")
   for qw(used sleeping joining looping procedure waiting reader cursor transaction other_used shared_used);
-# An error disables the timers of a session; the deadline's is armed again, whatever the session is left with.
+# An error disables the server's timeouts; the deadline's timers are no such, whatever the session is left with.
 closed_ok($s->{$_}, "ended at the deadline after an error: $_") for qw(held prepared writer);
 
 # ---- what comes later is refused

@@ -42,6 +42,7 @@ sub quote { my ($text) = @_; return "'" . $text =~ s/'/''/gr . "'"; }
 
 # ---- what alice runs, and where it waits at the deadline
 my $much = 'SELECT text FROM app.wide, generate_series(1, 1000)';
+my $hold = 'DECLARE h CURSOR WITH HOLD FOR SELECT id FROM app.orders';
 my @alices = (
 	{ name => 'a long SELECT', run => 'SELECT pg_sleep(3600) FROM app.orders', waits => 'PgSleep' },
 	{ name => 'a parallel query', run => 'SELECT pg_sleep(3600) FROM app.orders', waits => 'ExecuteGather', options => { $force_parallel => 'on' } },
@@ -55,6 +56,12 @@ my @alices = (
 	{ name => 'a wait for an advisory lock', run => 'SELECT pg_advisory_lock(1)', waits => 'advisory' },
 	{ name => 'a loop that traps query_canceled', run => trap_of('query_canceled', 'canceled'), cancel => 'canceled', waits => 'PgSleep' },
 	{ name => 'a loop that traps every error', run => trap_of('query_canceled OR OTHERS', 'others'), cancel => 'others', waits => 'PgSleep' },
+	# Errors disable the server's timeouts, and these two come without the end of a transaction. The protocol can take
+	# the rows of a held cursor without any statement.
+	{ name => 'a held cursor, after two errors in a transaction', run => $hold, waits => 'ClientRead',
+		fails => sub { $_[0]->query($_) for 'BEGIN', 'SELECT 1/0', 'SELECT 1' } },
+	{ name => 'a held cursor, after an error outside a transaction', run => $hold, waits => 'ClientRead',
+		fails => sub { $_[0]->execute('missing', 0); $_[0]->sync; $_[0]->finish } },
 	{ name => 'a transaction that has written', run => q{BEGIN; INSERT INTO app.orders VALUES (2001, 'late')}, waits => 'ClientRead' },
 );
 
@@ -98,6 +105,7 @@ my ($alices, $bobs) = under_grant($node, 'alice', sub {
 	for my $case (@alices)
 	{
 		$case->{session}->message('d', $case->{copies}) if $case->{copies};
+		if ($case->{fails}) { $case->{session}->finish; $case->{fails}->($case->{session}); }
 		waits_at($case->{session}, $case->{waits});
 		next unless $case->{cancel};
 		$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $case->{session}->pid . ')');

@@ -113,7 +113,7 @@ my ($short, $s) = under_grant($node, 'alice', sub {
 		die $answer->{message} if $answer->{sqlstate};
 		die 'not suspended' unless $answer->{suspended} && @{ $answer->{rows} } == 10;
 	}
-	# An error takes the timers of the session with it; the portal outlives it.
+	# An error takes the server's timeouts with it; the portal outlives it.
 	$s{refused}->query('SAVEPOINT s');
 	$s{refused}->query('SELECT 1/0');
 	$s{caller}->query('SELECT count(*) FROM app.orders');

@@ -1,7 +1,7 @@
 
-# What the board says about a session or a deadline is checked against what is: an entry that a process left behind
-# never ends another one, and a commit looks at the deadline again. The test changes the board itself, which it reaches
-# because the server keeps its shared memory in System V's.
+# What the board says is checked against what is: an entry that a process left behind never ends another one; a commit and
+# the session's timers look at both clocks. The test changes the board itself, which it reaches because the server keeps
+# its shared memory in System V's.
 use strict;
 use warnings;
 
@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = jit_node('stale', conf => "shared_memory_type = sysv\nshared_buffers = 1MB\njit_access.journal_size = 1MB\n");
+my $node = jit_node('board', conf => "shared_memory_type = sysv\nshared_buffers = 1MB\njit_access.journal_size = 1MB\n");
 my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 
 # ---- the board, see include/jit_access/board.hpp
@@ -52,6 +52,10 @@ sub place_of_deadlines
 	return 32 + place_of(pack('L< x4 Q< L<3 x4', 2, $grant, @roles), "the slot of grant $grant");
 }
 
+# In microseconds, as the server counts them.
+sub wall_clock { return $node->safe_psql('postgres', 'SELECT ((extract(epoch FROM clock_timestamp()) - 946684800) * 1000000)::bigint'); }
+sub boot_clock { return int((split ' ', slurp_file('/proc/uptime'))[0] * 1_000_000); }
+
 sub works
 {
 	my ($session, $sql) = @_;
@@ -90,8 +94,7 @@ my %bob = map { $_ => connect_as($node, 'bob') } qw(writes reads);
 works($bob{writes}, "BEGIN; SET ROLE jit_grant_$bobs; INSERT INTO app.orders VALUES (3000, 'late'); RESET ROLE");
 works($bob{reads}, "BEGIN; SET ROLE jit_grant_$bobs; $read; RESET ROLE");
 my $deadlines = place_of_deadlines($bobs, 'jit_template_changer', 'bob');
-my $now = $node->safe_psql('postgres', 'SELECT ((extract(epoch FROM clock_timestamp()) - 946684800) * 1000000)::bigint');
-shmwrite($segment, pack('q<', $now), $deadlines, 8) or die "cannot write: $!";
+shmwrite($segment, pack('q<', wall_clock()), $deadlines, 8) or die "cannot write: $!";
 sqlstate_ok($bob{writes}->query('COMMIT'), 'JA010', 'COMMIT of what was written under the grant fails after the deadline');
 sqlstate_ok($bob{reads}->query('COMMIT'), 'no error', 'COMMIT of what was only read does not');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders WHERE id = 3000'), '0', 'nothing was written');
@@ -99,7 +102,28 @@ continue_worker($node);
 closed_ok($bob{$_}, "then the session is ended: $_") for sort keys %bob;
 ok(wait_for_cleanup($node, $bobs), 'the grant is cleaned up');
 
-record_is_sound($node, 'stale');
+# ---- each of the two clocks stops what runs, by the session's own timers
+my %clock = (wall => { at => 0, now => \&wall_clock }, boot => { at => 8, now => \&boot_clock });
+for my $name (sort keys %clock)
+{
+	my ($grant, $runs);
+	for (my $seconds = 1; $seconds <= 128 && !$runs; $seconds *= 2)
+	{
+		$grant = grant_to($node, 'alice', '1 hour');
+		stop_worker($node);
+		my $session = connect_as($node, 'alice');
+		my $place = $clock{$name}{at} + place_of_deadlines($grant, 'jit_template_reader', 'alice');
+		shmwrite($segment, pack('q<', $clock{$name}{now}->() + $seconds * 1_000_000), $place, 8) or die "cannot write: $!";
+		if (!$session->query($read)->{sqlstate}) { $runs = $session->send('SELECT pg_sleep(3600)'); last; }
+		continue_worker($node);
+		wait_for_cleanup($node, $grant);
+	}
+	closed_ok($runs, "what runs is stopped when the $name clock comes to the deadline");
+	continue_worker($node);
+	ok(wait_for_cleanup($node, $grant), 'the grant is cleaned up');
+}
+
+record_is_sound($node, 'board');
 unlike(slurp_file($node->logfile), qr/was terminated by signal/, 'nothing has crashed');
 $node->stop('fast');
 done_testing();
