@@ -193,7 +193,8 @@ Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) no
             is_past(slot, wall, boot))
             return Verdict::over;
     }
-    return session::debt(wall, boot) != 0 ? Verdict::over : Verdict::allowed;
+    if (session::debt(wall, boot) != 0) return Verdict::over;
+    return session::has_room_for(standing) ? Verdict::allowed : Verdict::too_many;
 }
 
 void join(Standing& into, const Standing& other) noexcept {

@@ -75,8 +75,6 @@ void lapse_undecided() {
 
 bool relies_on(const SessionSlot& session, std::uint64_t id) noexcept {
     const auto count = session.used_count.load(std::memory_order_acquire);
-    // A session that has used more grants than it could note is taken to rely on any.
-    if (count > core::most_grants) return true;
     for (std::uint32_t i = 0; i < count; ++i)
         if (session.used[i].load() == id) return true;
     return false;

@@ -129,14 +129,14 @@ std::int64_t first_end() noexcept {
     return first;
 }
 
+bool is_held(std::uint64_t id) noexcept {
+    const auto end = held.begin() + held_count.load(std::memory_order_relaxed);
+    return std::any_of(held.begin(), end, [id](const Held& grant) { return grant.id == id; });
+}
+
 void note(Slot* slot, std::uint64_t id) noexcept {
+    if (is_held(id)) return;
     const auto count = held_count.load();
-    for (std::uint32_t i = 0; i < count; ++i)
-        if (held[i].id == id) return;
-    if (count == held.size()) {
-        mine->used_count.store(core::most_grants + 1);
-        return;
-    }
     held[count] = {id, slot, slot->at_deadline.load()};
     held_count = count + 1;
     mine->used[count].store(id);
@@ -150,7 +150,7 @@ void forget(std::uint32_t i) noexcept {
     mine->used[i].store(held[i].id);
     held_count = last;
     armed_for = 0;
-    if (mine->used_count.load() <= core::most_grants) mine->used_count.store(last, std::memory_order_release);
+    mine->used_count.store(last, std::memory_order_release);
 }
 
 void end() noexcept {
@@ -205,6 +205,12 @@ void check_commit() {
 }
 
 }  // namespace
+
+bool has_room_for(const enforce::Standing& standing) noexcept {
+    const auto end = standing.ids.begin() + standing.count;
+    const auto more = std::count_if(standing.ids.begin(), end, [](std::uint64_t id) { return !is_held(id); });
+    return held_count + static_cast<std::size_t>(more) <= held.size();
+}
 
 void rely_on(const enforce::Standing& standing) {
     if (mine == nullptr) begin();

@@ -87,6 +87,21 @@ sqlstate_ok($carol->query('SELECT 1'), 'no error', 'nor is a session that has it
 kill 'KILL', $program;
 waitpid $program, 0;
 
+# ---- a session has room for eight grants; one it could not note would neither end it nor leave it alone
+my $alices = $node->safe_psql('postgres', q{SELECT string_agg(jit_request('reader', '1 hour')::text, ',') FROM generate_series(1, 8)}, extra_params => [ '-U', 'alice' ]);
+$node->safe_psql('postgres', "SELECT jit_approve(id) FROM unnest(ARRAY[$alices]) AS id", extra_params => [ '-U', 'dave' ]);
+my $ninth = grant_to($node, 'bob', '1 hour');
+my $many = connect_as($node, $superuser);
+works($many, $_) for 'SET ROLE alice', $read, 'RESET ROLE', "SET ROLE jit_grant_$ninth";
+sqlstate_ok($many->query($read), 'JA009', 'a ninth grant is refused');
+works($many, 'RESET ROLE');
+$node->safe_psql('postgres', "SELECT jit_revoke($ninth)");
+ok(wait_for_cleanup($node, $ninth), 'the ninth is cleaned up');
+sqlstate_ok($many->query('SELECT 1'), 'no error', 'and has not ended the session');
+$node->safe_psql('postgres', "SELECT jit_revoke(id) FROM unnest(ARRAY[$alices]) AS id");
+closed_ok($many, 'the others do');
+ok(wait_for_cleanup($node, $_), "grant $_ is cleaned up") for split /,/, $alices;
+
 # ---- a deadline that comes between the last statement and the COMMIT, before any signal does
 stop_worker($node);
 my $bobs = grant_to($node, 'bob', '1 hour');
