@@ -302,10 +302,11 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
 
 // ---- objects --------------------------------------------------------------------------------------------------------
 
-// A function called by the fast-path message has no statement, no plan and no portal; this is the only place that sees
-// it.
-bool is_fast_path() noexcept {
-    return debug_query_string == nullptr && ActivePortal == nullptr && MyBackendType == B_BACKEND;
+// This is the only place that sees a function called by the fast-path message, which has no statement, no plan and no
+// portal, and one called by an expression of plpgsql in a block that has been running since before the grant.
+bool is_unseen_call() noexcept {
+    if (MyBackendType != B_BACKEND) return false;
+    return ActivePortal == nullptr ? debug_query_string == nullptr : !audit::anything_open();
 }
 
 void admit_function(Oid function) {
@@ -333,7 +334,7 @@ void check_call(Oid function) {
 void object_access(ObjectAccessType access, Oid object_class, Oid object, int sub_id, void* argument) {
     if (next_access != nullptr) next_access(access, object_class, object, sub_id, argument);
     if (access == OAT_FUNCTION_EXECUTE && unlikely(!enforce::is_plain()) && can_look()) {
-        if (is_fast_path()) pg::guarded([=] { admit_function(object); });
+        if (is_unseen_call()) pg::guarded([=] { admit_function(object); });
         pg::guarded([=] { check_call(object); });
     }
     if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))

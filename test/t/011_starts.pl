@@ -36,6 +36,8 @@ CREATE ROLE nothing; GRANT nothing TO alice;
 CREATE VIEW app.lent AS SELECT id FROM app.orders; ALTER VIEW app.lent OWNER TO alice; GRANT SELECT ON app.lent TO carol;
 CREATE FUNCTION app.lend() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM app.orders';
 ALTER FUNCTION app.lend() OWNER TO alice;
+CREATE FUNCTION app.secret() RETURNS bigint LANGUAGE sql SECURITY DEFINER AS 'SELECT count(*) FROM app.orders';
+REVOKE EXECUTE ON FUNCTION app.secret() FROM PUBLIC; GRANT EXECUTE ON FUNCTION app.secret() TO jit_template_reader;
 SQL
 my $read = 'SELECT count(*) > 0 FROM app.orders';
 
@@ -123,6 +125,16 @@ END LOOP;
 END $$
 SQL
 $node->poll_query_until('postgres', 'SELECT is_called FROM public.trapped') or die 'the loop does not run';
+# An expression of plpgsql that only calls a function has no statement: its block has been running since before the grant.
+my %block = map { $_ => connect_as($node, 'alice') } qw(under after);
+works($locker, 'SELECT pg_advisory_lock(2)');
+my %lock = (under => 2, after => 1);
+$block{$_}->send("DO \$\$ DECLARE v bigint; BEGIN PERFORM pg_advisory_xact_lock($lock{$_}); v := app.secret(); IF pg_advisory_xact_lock(1) IS NULL THEN END IF; END \$\$")
+  for sort keys %lock;
+for my $pid (map { $_->pid } values %block)
+{
+	$node->poll_query_until('postgres', "SELECT wait_event = 'advisory' FROM pg_stat_activity WHERE pid = $pid") or die 'the block does not run';
+}
 my %borrower = map { $_ => connect_as($node, 'carol') } qw(view function);
 my %borrows = (view => 'SELECT count(*) FROM app.lent', function => 'SELECT app.lend()');
 stop_worker($node);
@@ -139,12 +151,16 @@ my ($alices, $used) = under_grant($node, 'alice', sub {
 		works($session, "SET ROLE jit_grant_$bobs") if $way->{chooses};
 		works($session, $_) for (grep { defined } $way->{late}, $way->{begin}), $read;
 	}
+	works($locker, 'SELECT pg_advisory_unlock(2)');
+	$node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM pg_locks WHERE NOT granted AND objid = 2') or die 'the block does not go on';
 	for my $what (sort keys %borrows) { works($used{$what} = connect_as($node, 'carol'), $borrows{$what}); }
 	return \%used;
 });
 wait_for_deadline($node, $_) for $alices, $used->{bobs};
 closed_ok($used->{ $_->{name} }, "what used the grant is ended at the deadline: $_->{name}") for @ways;
 closed_ok($used->{$_}, "what used the grant is ended at the deadline: through a $_ of the requester") for sort keys %borrows;
+
+closed_ok($block{under}, 'what used the grant is ended at the deadline: by an expression of a block that has been running since before');
 
 # ---- after the deadline, all sessions at a time
 sqlstate_ok($_->{session}->query($_->{late}), 'no error', "$_->{late} is not refused") for grep { $_->{late} } @ways;
@@ -164,6 +180,7 @@ for my $kind (@kinds)
 }
 sqlstate_ok($borrower{$_}->query($borrows{$_}), 'JA010', "refused through a $_ of the requester") for sort keys %borrows;
 works($locker, 'SELECT pg_advisory_unlock(1)');
+sqlstate_ok($block{after}->finish, 'JA010', 'refused: an expression of a block that has been running since before');
 sqlstate_ok($looping->finish, 'JA010', 'refused: the next turn of a loop that has been running since before');
 
 is($node->safe_psql($_, 'SELECT count(*) FROM app.orders'), $_ eq 'other' ? '1' : '100', "nothing has happened in database $_")
@@ -181,6 +198,8 @@ for my $way (@ways)
 }
 
 ok(wait_for_drained($node), 'the record is complete');
+is(log_rows($node, "kind = 'use' AND grant_id = $alices AND statement = 'secret' AND outcome = 'interrupted'"), '1',
+	'the function that the expression called is in the record');
 is(log_rows($node, q{kind = 'use' AND statement LIKE '%late%'}), '0', 'no refused statement is in the record as a use');
 record_is_sound($node, 'starts');
 $_->{session}->quit for @ways;
