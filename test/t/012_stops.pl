@@ -70,15 +70,22 @@ works($locker, q{BEGIN; SELECT pg_advisory_lock(1); LOCK TABLE app.locked IN ACC
 my %unused = map { $_ => connect_as($node, $_) } qw(alice bob);
 stop_worker($node);
 
-sub waits_at
+# Process ids and what they wait for.
+sub wait_for_events
 {
-	my ($session, $event) = @_;
-	my $pid = $session->pid;
-	$node->poll_query_until('postgres', "SELECT wait_event = '$event' FROM pg_stat_activity WHERE pid = $pid") or die "does not wait at $event";
+	my (@waiting) = @_;
+	my $all = join ', ', map { '(' . $_->[0]->pid . ", '$_->[1]')" } @waiting;
+	$node->poll_query_until('postgres',
+		"SELECT count(a.pid) = count(*) FROM (VALUES $all) v (pid, event) LEFT JOIN pg_stat_activity a ON a.pid = v.pid AND a.wait_event = v.event")
+	  or die "some do not wait: $all";
 }
+my $stopped;    # the process id of a backend
+sub go_on { kill 'CONT', $stopped if $stopped; undef $stopped; }
+END { go_on(); }
 
 my ($alices, $bobs) = under_grant($node, 'alice', sub {
 	my ($grant) = @_;
+	go_on();
 	my $id = request_as($node, 'bob', 'builder', $node->safe_psql('postgres', "SELECT duration FROM jit_access.request WHERE id = $grant"));
 	approve_as($node, 'dave', $id);
 	my %bobs = (id => $id, sessions => {});
@@ -106,24 +113,27 @@ my ($alices, $bobs) = under_grant($node, 'alice', sub {
 	{
 		$case->{session}->message('d', $case->{copies}) if $case->{copies};
 		if ($case->{fails}) { $case->{session}->finish; $case->{fails}->($case->{session}); }
-		waits_at($case->{session}, $case->{waits});
-		next unless $case->{cancel};
+	}
+	my @waiting = ([ $builds, 'virtualxid' ], map { [ $_->{session}, $_->{waits} ] } @alices);
+	wait_for_events(@waiting);
+	for my $case (grep { $_->{cancel} } @alices)
+	{
 		$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $case->{session}->pid . ')');
 		$node->poll_query_until('postgres', "SELECT is_called FROM app.$case->{cancel}") or die 'the loop does not trap';
-		waits_at($case->{session}, $case->{waits});
 	}
-	waits_at($builds, 'virtualxid');
+	wait_for_events(@waiting);
 
 	# The COMMIT is there before the deadline, the process gets to read it after.
-	my $stopped = $sessions->{'a transaction whose COMMIT has been sent'};
-	kill 'STOP', $stopped->pid or die 'cannot stop a backend';
-	$stopped->send('COMMIT');
+	my $commits = $sessions->{'a transaction whose COMMIT has been sent'};
+	$stopped = $commits->pid;
+	kill 'STOP', $stopped or die 'cannot stop a backend';
+	$commits->send('COMMIT');
 	return \%bobs;
 });
 my $id = $bobs->{id};
 sqlstate_ok($bobs->{guarded}->query("GRANT SELECT ON app.granted_$id TO carol"), 'JA016', 'GRANT under the grant does not even become pending');
 wait_for_deadline($node, $_) for $alices, $id;
-kill 'CONT', $bobs->{sessions}{'a transaction whose COMMIT has been sent'}->pid;
+go_on();
 
 sub ended_ok
 {

@@ -91,6 +91,11 @@ sub under_grant
 		return ($id, $answer) if !$error && !deadline_passed($node, $id);
 		die $error if $error && !deadline_passed($node, $id);
 		note("the deadline came before the preparation was done, trying with more time: $error");
+		# Until it is cleaned up, whoever inherits it is refused the next request.
+		my $stopped = exists $stopped{ $node->name };
+		continue_worker($node);
+		wait_for_cleanup($node, $id) or die "grant $id is not cleaned up";
+		stop_worker($node) if $stopped;
 	}
 	die 'this machine is too slow for a grant of two minutes';
 }
