@@ -70,14 +70,20 @@ works($locker, q{BEGIN; SELECT pg_advisory_lock(1); LOCK TABLE app.locked IN ACC
 my %unused = map { $_ => connect_as($node, $_) } qw(alice bob);
 stop_worker($node);
 
-# Process ids and what they wait for.
+# Or until the deadline, after which it is of no use.
+sub wait_until
+{
+	my ($grant, $condition) = @_;
+	$node->poll_query_until('postgres', "SELECT ($condition) OR clock_timestamp() >= ends_at FROM jit_access.request WHERE id = $grant")
+	  or die "waited in vain for: $condition";
+}
+
+# Sessions and what they wait for.
 sub wait_for_events
 {
-	my (@waiting) = @_;
+	my ($grant, @waiting) = @_;
 	my $all = join ', ', map { '(' . $_->[0]->pid . ", '$_->[1]')" } @waiting;
-	$node->poll_query_until('postgres',
-		"SELECT count(a.pid) = count(*) FROM (VALUES $all) v (pid, event) LEFT JOIN pg_stat_activity a ON a.pid = v.pid AND a.wait_event = v.event")
-	  or die "some do not wait: $all";
+	wait_until($grant, "SELECT count(a.pid) = count(*) FROM (VALUES $all) v (pid, event) LEFT JOIN pg_stat_activity a ON a.pid = v.pid AND a.wait_event = v.event");
 }
 my $stopped;    # the process id of a backend
 sub go_on { kill 'CONT', $stopped if $stopped; undef $stopped; }
@@ -115,13 +121,13 @@ my ($alices, $bobs) = under_grant($node, 'alice', sub {
 		if ($case->{fails}) { $case->{session}->finish; $case->{fails}->($case->{session}); }
 	}
 	my @waiting = ([ $builds, 'virtualxid' ], map { [ $_->{session}, $_->{waits} ] } @alices);
-	wait_for_events(@waiting);
+	wait_for_events($grant, @waiting);
 	for my $case (grep { $_->{cancel} } @alices)
 	{
 		$node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $case->{session}->pid . ')');
-		$node->poll_query_until('postgres', "SELECT is_called FROM app.$case->{cancel}") or die 'the loop does not trap';
+		wait_until($grant, "SELECT is_called FROM app.$case->{cancel}");
 	}
-	wait_for_events(@waiting);
+	wait_for_events($grant, @waiting);
 
 	# The COMMIT is there before the deadline, the process gets to read it after.
 	my $commits = $sessions->{'a transaction whose COMMIT has been sent'};
@@ -163,7 +169,7 @@ works($bobs->{writer}, 'ROLLBACK');
 # ---- the worker comes back
 continue_worker($node);
 ok(wait_for_cleanup($node, $_), "grant $_ is cleaned up") for $alices, $id;
-is($node->safe_psql('postgres', "SELECT string_agg(relname || ' of ' || pg_get_userbyid(relowner), ', ' ORDER BY relname) FROM pg_class WHERE relname ~ '^built_'"),
+is($node->safe_psql('postgres', "SELECT string_agg(relname || ' of ' || pg_get_userbyid(relowner), ', ' ORDER BY relname) FROM pg_class WHERE relname IN ('built_$id', 'built_${id}_id')"),
 	"built_$id of jit_template_builder, built_${id}_id of jit_template_builder", 'the invalid index goes with its table to the role of the template');
 for my $who (sort keys %unused)
 {
