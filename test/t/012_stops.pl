@@ -40,7 +40,7 @@ sub trap_of
 
 sub quote { my ($text) = @_; return "'" . $text =~ s/'/''/gr . "'"; }
 
-# ---- what alice runs, and where it waits at the deadline
+# ---- what alice runs, and where it waits at the deadline; `ended` marks statements that are done by then
 my $much = 'SELECT text FROM app.wide, generate_series(1, 1000)';
 my $hold = 'DECLARE h CURSOR WITH HOLD FOR SELECT id FROM app.orders';
 my @alices = (
@@ -49,7 +49,8 @@ my @alices = (
 	{ name => 'SELECT to a client that does not read', run => $much, waits => 'ClientWrite' },
 	{ name => 'COPY of a query to a client that does not read', run => "COPY ($much) TO STDOUT", waits => 'ClientWrite' },
 	{ name => 'COPY of a table to a client that does not read', run => 'COPY app.wide TO STDOUT', waits => 'ClientWrite' },
-	{ name => 'COPY from a client that does not go on', run => 'COPY app.orders FROM STDIN', copies => "2000\tlate\n", waits => 'ClientRead' },
+	{ name => 'COPY from a client that does not go on', run => 'COPY app.orders FROM STDIN', waits => 'ClientRead',
+		then => sub { $_[0]->collect('GE'); $_[0]->message('d', "2000\tlate\n") } },
 	{ name => 'a wait for a row', run => "UPDATE app.orders SET status = 'late' WHERE id = 1", waits => 'transactionid' },
 	{ name => 'a wait for a table', run => 'BEGIN; LOCK TABLE app.locked IN ACCESS SHARE MODE', waits => 'relation' },
 	{ name => 'a wait of a command', run => 'TRUNCATE app.locked', waits => 'relation' },
@@ -58,11 +59,12 @@ my @alices = (
 	{ name => 'a loop that traps every error', run => trap_of('query_canceled OR OTHERS', 'others'), cancel => 'others', waits => 'PgSleep' },
 	# Errors disable the server's timeouts, and these two come without the end of a transaction. The protocol can take
 	# the rows of a held cursor without any statement.
-	{ name => 'a held cursor, after two errors in a transaction', run => $hold, waits => 'ClientRead',
-		fails => sub { $_[0]->query($_) for 'BEGIN', 'SELECT 1/0', 'SELECT 1' } },
-	{ name => 'a held cursor, after an error outside a transaction', run => $hold, waits => 'ClientRead',
-		fails => sub { $_[0]->execute('missing', 0); $_[0]->sync; $_[0]->finish } },
-	{ name => 'a transaction that has written', run => q{BEGIN; INSERT INTO app.orders VALUES (2001, 'late')}, waits => 'ClientRead' },
+	{ name => 'a held cursor, after two errors in a transaction', run => $hold, waits => 'ClientRead', ended => 1,
+		then => sub { $_[0]->finish; $_[0]->query($_) for 'BEGIN', 'SELECT 1/0', 'SELECT 1' } },
+	{ name => 'a held cursor, after an error outside a transaction', run => $hold, waits => 'ClientRead', ended => 1,
+		then => sub { $_[0]->finish; $_[0]->execute('missing', 0); $_[0]->sync; $_[0]->finish } },
+	{ name => 'a transaction that has written', run => q{BEGIN; INSERT INTO app.orders VALUES (2001, 'late')}, waits => 'ClientRead', ended => 1,
+		then => sub { $_[0]->finish } },
 );
 
 my $locker = connect_as($node, $superuser);
@@ -109,17 +111,14 @@ my ($alices, $bobs) = under_grant($node, 'alice', sub {
 		'a transaction whose COMMIT has been sent' => "SET ROLE jit_grant_$id; CREATE TABLE app.sent_$id (id int)");
 	works($sessions->{$_} = connect_as($node, 'bob'), "BEGIN; $pending{$_}") for sort keys %pending;
 	works($bobs{guarded} = connect_as($node, 'bob'), "BEGIN; SET ROLE jit_grant_$id; CREATE TABLE app.granted_$id (id int)");
+	$bobs{refusal} = $bobs{guarded}->query("GRANT SELECT ON app.granted_$id TO carol");
 
 	for my $case (@alices)
 	{
 		$case->{session} = connect_as($node, 'alice', options => $case->{options});
 		$case->{session}->send($case->{run});
 	}
-	for my $case (@alices)
-	{
-		$case->{session}->message('d', $case->{copies}) if $case->{copies};
-		if ($case->{fails}) { $case->{session}->finish; $case->{fails}->($case->{session}); }
-	}
+	$_->{then}->($_->{session}) for grep { $_->{then} } @alices;
 	my @waiting = ([ $builds, 'virtualxid' ], map { [ $_->{session}, $_->{waits} ] } @alices);
 	wait_for_events($grant, @waiting);
 	for my $case (grep { $_->{cancel} } @alices)
@@ -137,7 +136,7 @@ my ($alices, $bobs) = under_grant($node, 'alice', sub {
 	return \%bobs;
 });
 my $id = $bobs->{id};
-sqlstate_ok($bobs->{guarded}->query("GRANT SELECT ON app.granted_$id TO carol"), 'JA016', 'GRANT under the grant does not even become pending');
+sqlstate_ok($bobs->{refusal}, 'JA016', 'GRANT under the grant does not even become pending');
 wait_for_deadline($node, $_) for $alices, $id;
 go_on();
 
@@ -179,7 +178,7 @@ for my $who (sort keys %unused)
 
 ok(wait_for_drained($node), 'the record is complete');
 is(log_rows($node, "kind = 'use' AND outcome IS NULL"), '0', 'every use has its outcome');
-for my $case (grep { $_->{waits} ne 'ClientRead' || $_->{copies} } @alices)
+for my $case (grep { !$_->{ended} } @alices)
 {
 	my $statement = quote($case->{run} =~ s/^BEGIN; //r);
 	cmp_ok(log_rows($node, "kind = 'use' AND grant_id = $alices AND statement = $statement AND outcome = 'interrupted'"), '>', 0,
