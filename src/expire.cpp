@@ -158,8 +158,7 @@ void stop_what_is_over() noexcept {
             if (session.pid.load(std::memory_order_acquire) != pid || !pg::is_backend(pid, number)) return;
             if (leaves) remind(session, pid);
             if (!out_of_patience || (leaves && !session.relies)) return;
-            if (pg::end_session(pid))
-                board->counters.sessions_ended.fetch_add(1, std::memory_order_relaxed);
+            if (pg::end_session(pid)) board->counters.sessions_ended.fetch_add(1, std::memory_order_relaxed);
         });
     }
 }

@@ -130,8 +130,7 @@ core::State activate(Request& request, const Template& of, const std::string& by
         "UPDATE jit_access.request SET activated_at = $2, ends_at = $3, ends_boot = $4, boot_id = $5, grant_role = $6, "
         "node = $7::uuid, at_deadline = $8::jit_access.at_deadline, grace_period = $9::bigint * interval '1 "
         "microsecond' WHERE id = $1",
-        {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id,
-         journal::node(),
+        {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id, journal::node(),
          std::string(core::to_string(of.at_deadline)), pg::nullable(of.grace_period)});
     return request::advance(request, core::Event::activate, by, std::nullopt);
 }

@@ -66,9 +66,9 @@ void wake_between_commands(std::int32_t pid) noexcept;
 // role it has chosen, the last values of sequences. Takes part in the transaction; throws.
 void discard_leavings();
 
-// Timers for the deadline of this session: one counts real time whatever the clock is set to, one goes off when the wall
-// clock is there. No error of the session disarms them, as it does the server's own timeouts, which know the wall clock
-// alone. `fire` runs in a signal handler.
+// Timers for the deadline of this session: one counts real time whatever the clock is set to, one goes off when the
+// wall clock is there. No error of the session disarms them, as it does the server's own timeouts, which know the wall
+// clock alone. `fire` runs in a signal handler.
 [[nodiscard]] bool make_deadline_timers(void (*fire)() noexcept) noexcept;
 void arm_deadline_timers(std::int64_t in_us, std::int64_t at_wall) noexcept;
 void disarm_deadline_timers() noexcept;
