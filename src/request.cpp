@@ -132,6 +132,16 @@ Request from_row(const pg::Row& row) {
             .extended = row.get<std::int64_t>(12)};
 }
 
+// As the table has it, if it is of this boot, else as the board has it: the wall clock may have been set meanwhile.
+std::int64_t boot_deadline(const Request& request) {
+    const auto row = pg::query_row(
+        "SELECT ends_boot FROM jit_access.request WHERE id = $1 AND ends_boot IS NOT NULL AND boot_id = nullif($2, '')",
+        {request.id, pg::boot_id()});
+    if (row) return row->get<std::int64_t>(0);
+    if (const Slot* slot = find_slot(static_cast<std::uint64_t>(request.id))) return slot->ends_boot.load();
+    return pg::boot_clock() + (request.ends_at->us - pg::wall_clock());
+}
+
 }  // namespace
 
 void check_text(const std::optional<std::string>& text, const char* what) {
@@ -234,7 +244,8 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
     if (!holder && !people::may_decide(me, of.id))
         throw Failure(Code::not_permitted, "\"" + me.name + "\" may not extend " + named(id),
                       "Only its holder and the approvers of template \"" + of.name + "\" may.");
-    if (request.state != State::active || request.ends_at->us <= pg::wall_clock())
+    const auto ends_boot = request.ends_at ? boot_deadline(request) : 0;
+    if (request.state != State::active || request.ends_at->us <= pg::wall_clock() || ends_boot <= pg::boot_clock())
         throw Failure(Code::wrong_state, "cannot extend " + named(id),
                       request.state == State::active ? "Its deadline has passed."
                                                      : "It is " + std::string(core::to_string(request.state)) + ".",
@@ -252,11 +263,11 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                       "Extend by less, or ask again when it has ended.");
 
     const pg::Instant ends{request.ends_at->us + more};
-    const auto boot = pg::boot_clock() + (ends.us - pg::wall_clock());
+    const auto boot = ends_boot + more;
     pg::execute(
-        "UPDATE jit_access.request SET ends_at = $2, ends_boot = $3, extended = extended + $4::bigint * interval '1 "
-        "microsecond' WHERE id = $1",
-        {id, ends, boot, holder ? more : std::int64_t{0}});
+        "UPDATE jit_access.request SET ends_at = $2, ends_boot = $3, boot_id = $4, extended = extended + $5::bigint * "
+        "interval '1 microsecond' WHERE id = $1",
+        {id, ends, boot, pg::boot_id(), holder ? more : std::int64_t{0}});
     pending::move_deadline(static_cast<std::uint64_t>(id), {ends.us, boot});
     event::note("extended", id, me.name, {{"by", core::format_duration(more)}, {"reason", reason}});
     return ends;
