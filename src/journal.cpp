@@ -34,6 +34,7 @@ struct FileHeader {
     std::uint64_t inode;
     std::atomic<std::uint64_t> tail;
     std::atomic<std::uint64_t> wal;
+    ClockMark clock;
 };
 static_assert(sizeof(FileHeader) <= page, "the header has one page");
 
@@ -186,6 +187,7 @@ const std::string& fault() noexcept { return the_fault; }
 core::Ring& ring() noexcept { return the_ring; }
 std::string node() { return boost::uuids::to_string(header != nullptr ? header->node : boost::uuids::uuid{}); }
 std::uint64_t gaps() noexcept { return found_gaps; }
+ClockMark& clock_mark() noexcept { return header->clock; }
 
 void mark_read(std::uint64_t position) noexcept {
     header->tail.store(position, std::memory_order_release);

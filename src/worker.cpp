@@ -1,7 +1,6 @@
 #include "jit_access/worker.hpp"
 
 #include <algorithm>
-#include <utility>
 
 #include "jit_access/board.hpp"
 #include "jit_access/chores.hpp"
@@ -66,22 +65,33 @@ void first_steps() {
     chores::try_to("close the uses of the last run", [&] { ingest::close_interrupted(started); });
 }
 
-// The wall clock against the boot clock, which nobody can set: a difference that changes is a jump, and goes on record.
-class ClockWatch {
-public:
-    void look() {
-        const auto offset = pg::wall_clock() - pg::boot_clock();
-        const auto jump = offset - std::exchange(offset_, offset);
-        if (jump > -tolerance && jump < tolerance) return;
-        chores::try_to("record a clock jump", [&] {
-            event::note("clock jumped", std::nullopt, chores::actor, {{"by", core::format_duration(jump)}});
-        });
-    }
+std::int64_t clock_offset() noexcept { return pg::wall_clock() - pg::boot_clock(); }
 
-private:
-    static constexpr std::int64_t tolerance = 1'000'000;
-    std::int64_t offset_ = pg::wall_clock() - pg::boot_clock();
-};
+// What was seen last is kept with the journal: a jump while no worker ran is noticed, on the same boot.
+void start_clock_watch() {
+    if (!journal::available()) return;
+    auto& mark = journal::clock_mark();
+    const auto boot_id = pg::boot_id();
+    if (!boot_id.empty() && boot_id == mark.boot_id) return;
+    mark = {.offset = clock_offset(), .boot_id = {}};
+    boot_id.copy(mark.boot_id, sizeof mark.boot_id - 1);
+}
+
+// The wall clock against the boot clock, which nobody can set: a difference that changes is a jump, and goes on record.
+void look_at_clock() {
+    constexpr std::int64_t tolerance = 1'000'000;
+    if (!journal::available()) return;
+    const auto offset = clock_offset();
+    const auto jump = offset - journal::clock_mark().offset;
+    if (jump > -tolerance && jump < tolerance) return;
+    const auto fault = chores::alone([&] {
+        event::note("clock jumped", std::nullopt, chores::actor, {{"by", core::format_duration(jump)}});
+    });
+    if (fault)
+        pg::log_line("could not record a clock jump, will be retried: " + *fault);
+    else
+        journal::clock_mark().offset = offset;
+}
 
 // Roles are compared with the tables once a nap, not with every record that wakes the worker.
 bool drift_due() {
@@ -125,8 +135,8 @@ void sleep(std::optional<pg::Instant> next_in_tables) {
 void run() {
     board->worker_pid.store(pg::backend_pid());
     board->worker_latch.store(pg::my_latch());
+    start_clock_watch();
     bool confirmed = false;
-    ClockWatch clock_watch;
     for (;;) {
         board->counters.worker_loops.fetch_add(1, std::memory_order_relaxed);
         expire::stop_what_is_over();
@@ -138,7 +148,7 @@ void run() {
             } else {
                 if (!confirmed) first_steps();
                 confirmed = true;
-                clock_watch.look();
+                look_at_clock();
                 next = expire::settle();
                 if (drift_due()) drift::sweep();
                 more = take_over_batch();

@@ -44,6 +44,7 @@ struct alignas(64) SessionSlot {
     std::atomic<bool> relies;  // its open transaction does
     std::atomic<std::uint32_t> used_count;
     std::atomic<std::uint64_t> used[core::most_grants];
+    std::atomic<bool> relies;  // its open transaction does
 };
 
 struct Counters {

@@ -9,11 +9,18 @@
 // A journal that cannot be opened does not keep the server from starting: uses of grants are refused, nothing else.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "jit_access/core/ring.hpp"
 
 namespace jit::journal {
+
+// What the wall clock was ahead of the boot clock when the worker last looked; outlives the server.
+struct ClockMark {
+    std::int64_t offset;
+    char boot_id[48];  // of the boot it was seen on; empty: never looked
+};
 
 // Called by the postmaster each time shared memory is made: at start and after a crash of a process. Never fails;
 // fault() says what is wrong.
@@ -25,6 +32,7 @@ void open() noexcept;
 [[nodiscard]] core::Ring& ring() noexcept;
 [[nodiscard]] std::string node();             // UUID as text; nil while there is no journal
 [[nodiscard]] std::uint64_t gaps() noexcept;  // found by the last recovery
+[[nodiscard]] ClockMark& clock_mark() noexcept;
 
 // The worker has everything before this position in the table.
 void mark_read(std::uint64_t position) noexcept;
