@@ -5,6 +5,7 @@
 
 #include "jit_access/guard.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/relation.hpp"
 #include "jit_access/pg/version.hpp"
 #include "jit_access/session.hpp"
@@ -26,7 +27,6 @@ extern "C" {
 #include "tcop/tcopprot.h"
 #include "utils/lsyscache.h"
 
-#include "utils/timestamp.h"
 }
 
 namespace jit::hooks {
