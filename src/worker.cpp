@@ -34,9 +34,12 @@ bool installed() {
 // One batch of what the journal holds. True: there is more. The worker turns to the deadlines between two batches,
 // however fast the journal is written.
 bool take_over_batch() {
+    static std::int64_t not_before = 0;  // boot clock: whoever waits for room wakes the worker often
+    if (pg::boot_clock() < not_before) return false;
     ingest::Batch batch;
     if (const auto fault = chores::alone([&] { batch = ingest::take_over(); })) {
         pg::log_line("could not write the record, will be retried: " + *fault);
+        not_before = pg::boot_clock() + 1'000'000;
         return false;
     }
     if (batch.journal_moved) journal::mark_read(batch.position);
