@@ -1,0 +1,102 @@
+
+# Full disks: of the tables, and of the journal when it is made. Both are small file systems of this test's own.
+use strict;
+use warnings;
+
+# The whole test runs where this user may mount, in a user and mount namespace that ends with it.
+BEGIN
+{
+	my @unshare = qw(unshare --map-current-user --mount --keep-caps);
+	unless (defined $ENV{JIT_NO_MOUNTS})
+	{
+		$ENV{JIT_NO_MOUNTS} = join ' ', split /\s+/, `@unshare mount -t tmpfs -o size=64k none /mnt 2>&1`;
+		exec @unshare, $^X, (map { "-I$_" } @INC), $0 unless $ENV{JIT_NO_MOUNTS};
+	}
+}
+
+use FindBin;
+use lib $FindBin::RealBin;
+use JitTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+plan skip_all => "no file system of its own can be mounted here: $ENV{JIT_NO_MOUNTS}" if $ENV{JIT_NO_MOUNTS};
+
+my $read = 'SELECT count(*) > 0 FROM app.orders';
+
+sub small_disk
+{
+	my ($name, $size) = @_;
+	my $path = PostgreSQL::Test::Utils::tempdir($name);
+	system_or_bail('mount', '-t', 'tmpfs', '-o', "size=$size,mode=0700", 'none', $path);
+	return $path;
+}
+
+sub fill
+{
+	my ($disk) = @_;
+	open my $file, '>', "$disk/filler" or die "$disk: $!";
+	1 while syswrite($file, "\0" x 4096);
+	die "$disk: $!" unless $!{ENOSPC};
+}
+
+# ---- no room for the journal
+my $disk = small_disk('journal', '2m');
+my $node = jit_node('full', conf => "jit_access.journal_directory = '$disk'\njit_access.journal_size = 4\n");
+like(slurp_file($node->logfile), qr/journal is not available.*could not reserve \d+ bytes: No space left/, 'a journal that does not fit is not made');
+is($node->safe_psql('postgres', 'SELECT journal_bytes IS NULL FROM jit_access.health'), 't', 'health says that there is none');
+my $id = grant_to($node, 'alice', '1 hour');
+sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA013', 'a grant cannot be used without it');
+rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'nobody else is affected');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders'), '100', 'and the server works');
+system_or_bail('mount', '-o', 'remount,size=8m', $disk);
+$node->restart;
+ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $id"), 'with room for it, the grant is one of another journal');
+sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_resume($id)"), 'no error', 'an approver lets it go on');
+rows_ok(connect_as($node, 'alice')->query($read), 't', 'and uses are recorded, and allowed');
+$node->safe_psql('postgres', "SELECT jit_revoke($id)");
+ok(wait_for_cleanup($node, $id), 'it is cleaned up');
+# ---- no room for the tables: all of them move to the small disk
+$node->append_conf('postgresql.conf', "jit_access.journal_directory = ''\njit_access.journal_size = 1\njit_access.journal_wait = 0\n");
+$node->stop;
+$disk = small_disk('tables', '64m');
+my $base = $node->data_dir . '/base';
+system_or_bail('mv', $base, "$disk/base");
+symlink "$disk/base", $base or die "$base: $!";
+$node->start;
+worker_pid($node);
+
+$id = grant_to($node, 'alice', '15s');
+my %s = map { $_ => connect_as($node, 'alice') } qw(used running busy unused);
+rows_ok($s{used}->query($read), 't', 'a grant is used');
+$s{running}->send("$read, pg_sleep(3600)");
+my $since = time;
+fill($disk);
+my ($uses, $result) = (0);
+for (1 .. 10000)
+{
+	# As large as the record keeps them, and not to be compressed.
+	$result = $s{busy}->query("$read /* " . join('', map { chr(97 + rand 26) } 1 .. 8000) . ' */');
+	last if $result->{sqlstate};
+	++$uses;
+}
+sqlstate_ok($result, 'JA012', 'the journal is full when the worker cannot write the record');
+ok(!deadline_passed($node, $id), 'before the deadline');
+like(slurp_file($node->logfile), qr/could not write the record.*(No space left|could not extend)/, 'the worker says why');
+cmp_ok($node->safe_psql('postgres', 'SELECT journal_unread_bytes FROM jit_access.health'), '>', 500_000, 'health shows what waits');
+rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'nobody else is affected');
+wait_for_deadline($node, $id);
+closed_ok($s{$_}, "ended at the deadline: $_") for qw(used running busy);
+# The catalogs may have had room for the clean-up.
+like($_->query($read)->{sqlstate} // 'allowed', qr/^(JA010|42501)$/, 'refused after it') for ($s{unused}, connect_as($node, 'alice'));
+my $complaints = () = slurp_file($node->logfile) =~ /could not write the record/g;
+cmp_ok($complaints, '<=', time - $since + 2, 'the worker tries and complains once a second, not with every use');
+unlink "$disk/filler" or die "$disk: $!";
+ok(wait_for_cleanup($node, $id), 'the clean-up follows when there is room');
+ok(wait_for_drained($node), 'the record is complete');
+is(log_rows($node, "grant_id = $id AND kind = 'use' AND statement LIKE '$read /*%' AND outcome = 'completed'"), $uses, 'with every use');
+record_is_sound($node, 'disk full');
+
+$node->stop('fast');
+done_testing();
