@@ -1,6 +1,7 @@
 #include "jit_access/confirm.hpp"
 
 #include <algorithm>
+#include <exception>
 
 #include "jit_access/board.hpp"
 #include "jit_access/chores.hpp"
@@ -131,7 +132,13 @@ void follow_primary() {
     std::vector<Told> active;
     const auto fault = chores::alone([&] {
         const std::string sql = std::string(told_columns) + "WHERE r.state = 'active' ORDER BY r.id";
-        for (const auto& row : pg::query(sql.c_str())) active.push_back(from_row(row));
+        for (const auto& row : pg::query(sql.c_str())) {
+            try {
+                active.push_back(from_row(row));
+            } catch (const std::exception&) {
+                // What cannot be read is not live here, and does not keep the others from ending.
+            }
+        }
     });
     if (fault) return;
     for (auto& slot : board->used_slots()) {
