@@ -61,16 +61,21 @@ ok(wait_for_cleanup($primary, $short), 'the primary cleans up');
 $primary->wait_for_catchup($standby, 'replay');
 is($standby->safe_psql('postgres', "SELECT to_regrole('jit_grant_$short') IS NULL"), 't', 'and the standby follows');
 
-# ---- a revocation on the primary reaches the standby
+# ---- a revocation on the primary reaches the standby, beside a row that cannot be read
+my $unreadable = grant_to($primary, 'alice', '1 hour');
 my $revoked = grant_to($primary, 'bob', '1 hour');
 $primary->wait_for_catchup($standby, 'replay');
 ok($standby->poll_query_until('postgres', "SELECT jit_access.confirmed($revoked)"), 'another grant is confirmed there');
 my $bob = connect_as($standby, 'bob');
 $bob->query("SET ROLE jit_grant_$revoked");
 rows_ok($bob->query($read), 't', 'and used');
-$primary->safe_psql('postgres', "SELECT jit_revoke($revoked)");
+$primary->safe_psql('postgres', "UPDATE jit_access.request SET ends_at = NULL WHERE id = $unreadable; SELECT jit_revoke($revoked)");
 $primary->wait_for_catchup($standby, 'replay');
 closed_ok($bob, 'a revocation ends its session there');
+ok($standby->poll_query_until('postgres', "SELECT NOT jit_access.confirmed($unreadable)"), 'and a grant whose deadline cannot be read is not live there');
+$primary->safe_psql('postgres', "UPDATE jit_access.request SET ends_at = activated_at + duration WHERE id = $unreadable; SELECT jit_revoke($unreadable)");
+ok(wait_for_cleanup($primary, $unreadable), 'it is cleaned up when its row is mended');
+$primary->wait_for_catchup($standby, 'replay');
 
 # ---- a standby that restarts knows nothing until its worker has looked
 $standby->restart;
