@@ -41,7 +41,6 @@ struct alignas(64) Slot {
 struct alignas(64) SessionSlot {
     std::atomic<std::int32_t> pid;  // 0 = free
     std::atomic<std::int64_t> start;
-    std::atomic<bool> relies;  // its open transaction does
     std::atomic<std::uint32_t> used_count;
     std::atomic<std::uint64_t> used[core::most_grants];
     std::atomic<bool> relies;  // its open transaction does
