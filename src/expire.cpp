@@ -116,9 +116,10 @@ void try_again_later(std::int64_t id, const std::string& fault) {
 
 void clean_up_ended() {
     // Nothing is put off by more than five minutes: what seems to be was, before the clock was set back.
-    const auto due = ids("SELECT id FROM jit_access.request WHERE cleanup = 'due' AND (cleanup_next IS NULL OR "
-                         "cleanup_next <= $1 OR cleanup_next > $1 + interval '5 minutes')",
-                         {pg::Instant{pg::wall_clock()}});
+    const auto due =
+        ids("SELECT id FROM jit_access.request WHERE cleanup = 'due' AND (cleanup_next IS NULL OR "
+            "cleanup_next <= $1 OR cleanup_next > $1 + interval '5 minutes')",
+            {pg::Instant{pg::wall_clock()}});
     // Whoever revoked may not have come to tell the board yet.
     for (const auto id : due)
         if (Slot* slot = find_slot(static_cast<std::uint64_t>(id))) finish_slot(*slot);

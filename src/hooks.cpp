@@ -26,7 +26,6 @@ extern "C" {
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
 #include "utils/lsyscache.h"
-
 }
 
 namespace jit::hooks {

@@ -32,7 +32,7 @@ SessionSlot* mine = nullptr;  // from the first use of a grant until the session
 
 std::atomic<bool> transaction_relies = false;
 std::int64_t relied_at = 0;  // when the client's command began that relied last
-std::int64_t armed_for = 0;
+Deadline armed_for;
 bool settling = false;  // this transaction settles the debts if it commits
 
 // A session that is to leave a grant has so many ticks to come out of its transaction. They are counted when they
@@ -85,12 +85,8 @@ void arm() noexcept {
     const auto wall = pg::wall_clock();
     const auto boot = pg::boot_clock();
     auto left = std::numeric_limits<std::int64_t>::max();
-    auto set_to = std::numeric_limits<std::int64_t>::max();
-    for (std::uint32_t i = 0; i < held_count; ++i) {
-        left = std::min(left, time_left(held[i], wall, boot));
-        if (!is_over(held[i], wall, boot)) set_to = std::min(set_to, held[i].slot->ends_wall.load());
-    }
-    if (held_count != 0) pg::arm_deadline_timers(left, set_to);
+    for (std::uint32_t i = 0; i < held_count; ++i) left = std::min(left, time_left(held[i], wall, boot));
+    if (held_count != 0) pg::arm_real_timer(left);
 }
 
 void leave_what_is_over() noexcept {
@@ -122,10 +118,13 @@ void at_deadline() noexcept {
     arm();  // also when it was extended meanwhile
 }
 
-std::int64_t first_end() noexcept {
-    auto first = std::numeric_limits<std::int64_t>::max();
-    for (std::uint32_t i = 0; i < held_count; ++i)
-        first = std::min(first, held[i].slot->ends_boot.load(std::memory_order_relaxed));
+Deadline first_end() noexcept {
+    constexpr auto never = std::numeric_limits<std::int64_t>::max();
+    Deadline first{.wall = never, .boot = never};
+    for (std::uint32_t i = 0; i < held_count; ++i) {
+        first.wall = std::min(first.wall, held[i].slot->ends_wall.load(std::memory_order_relaxed));
+        first.boot = std::min(first.boot, held[i].slot->ends_boot.load(std::memory_order_relaxed));
+    }
     return first;
 }
 
@@ -149,7 +148,7 @@ void forget(std::uint32_t i) noexcept {
     held[i] = held[last];
     mine->used[i].store(held[i].id);
     held_count = last;
-    armed_for = 0;
+    armed_for = {};
     mine->used_count.store(last, std::memory_order_release);
 }
 
@@ -218,7 +217,11 @@ void rely_on(const enforce::Standing& standing) {
     if (!transaction_relies.exchange(true)) mine->relies.store(true);
     relied_at = pg::command_start();
     ticks = 0;
-    if (const auto end = first_end(); end != std::exchange(armed_for, end)) arm();
+    const auto end = first_end();
+    if (end == armed_for) return;
+    armed_for = end;
+    arm();
+    pg::arm_wall_timer(end.wall);
 }
 
 std::uint64_t debt(std::int64_t wall, std::int64_t boot) noexcept {

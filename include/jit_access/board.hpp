@@ -94,6 +94,7 @@ extern Board* board;
 struct Deadline {
     std::int64_t wall = 0;
     std::int64_t boot = 0;
+    bool operator==(const Deadline&) const = default;
 };
 
 // What a slot says about a grant.

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <csignal>
 #include <ctime>
-#include <limits>
 
 #include "jit_access/pg/version.hpp"
 #include "jit_access/settings.hpp"
@@ -171,11 +170,11 @@ bool make_deadline_timers(void (*fire)() noexcept) noexcept {
     return sigaction(SIGRTMIN, &action, nullptr) == 0 && make(real_time) && make(wall_time);
 }
 
-void arm_deadline_timers(std::int64_t in_us, std::int64_t at_wall) noexcept {
+void arm_real_timer(std::int64_t in_us) noexcept { set(real_time, std::max<std::int64_t>(in_us, 1), 0); }
+
+void arm_wall_timer(std::int64_t at) noexcept {
     constexpr std::int64_t unix_epoch = std::int64_t{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY;
-    constexpr auto never = std::numeric_limits<std::int64_t>::max();
-    set(real_time, std::max<std::int64_t>(in_us, 1), 0);
-    set(wall_time, at_wall == never ? 0 : at_wall + unix_epoch, TIMER_ABSTIME);
+    set(wall_time, at + unix_epoch, TIMER_ABSTIME);
 }
 
 void disarm_deadline_timers() noexcept {

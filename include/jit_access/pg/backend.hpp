@@ -70,7 +70,8 @@ void discard_leavings();
 // wall clock is there. No error of the session disarms them, as it does the server's own timeouts, which know the wall
 // clock alone. `fire` runs in a signal handler.
 [[nodiscard]] bool make_deadline_timers(void (*fire)() noexcept) noexcept;
-void arm_deadline_timers(std::int64_t in_us, std::int64_t at_wall) noexcept;
+void arm_real_timer(std::int64_t in_us) noexcept;
+void arm_wall_timer(std::int64_t at) noexcept;
 void disarm_deadline_timers() noexcept;
 
 // CRC-32C, by the server's own, hardware-assisted routine.
