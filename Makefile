@@ -14,6 +14,8 @@ OBJS         = $(patsubst %.cpp,%.o,$(CORE_SOURCES) $(wildcard src/pg/*.cpp) $(w
 JIT_CXXFLAGS = -std=c++20 -Wall -Wextra -Wno-missing-field-initializers -fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP
 # The server's headers are not ours to mend: -isystem. A result assigned under PG_TRY is only read when nothing jumped.
 JIT_CXXFLAGS += -Wno-clobbered
+# GCC 12 sees ghosts in a std::optional of a container.
+JIT_CXXFLAGS += -Wno-maybe-uninitialized
 PG_CPPFLAGS  = -isystem $(shell $(PG_CONFIG) --includedir-server) -Iinclude -D'PGDLLEXPORT=__attribute__((visibility("default")))'
 PG_CXXFLAGS  = $(JIT_CXXFLAGS)
 SHLIB_LINK   = -lstdc++ -Wl,--version-script=src/exports.map
@@ -21,6 +23,9 @@ EXTRA_CLEAN  = build $(OBJS:.o=.d) $(DATA_built)
 
 .DEFAULT_GOAL := all
 MAKEFLAGS += --no-print-directory
+
+# The stand-alone verifier: core/ and OpenSSL, no server.
+SCRIPTS_built = build/bin/jit-verify
 
 # Targets that must work before the server's development files are there.
 PG_CONFIG ?= pg_config
@@ -54,6 +59,10 @@ $(DATA_built): $(SQL_PARTS)
 
 $(OBJS): Makefile
 jit_access.so: src/exports.map
+
+build/bin/jit-verify: src/verify/jit_verify.cpp src/verify/hasher.hpp $(CORE_SOURCES) $(wildcard include/jit_access/core/*.hpp)
+	@mkdir -p $(@D)
+	$(CXX) $(JIT_CXXFLAGS) -O2 -Iinclude -o $@ $< $(CORE_SOURCES) -lcrypto
 
 test:
 	test/deps test
@@ -95,13 +104,13 @@ print-cxxflags:
 	@echo $(CPPFLAGS) $(JIT_CXXFLAGS)
 
 # The core zone, natively, under the sanitizers.
-UNIT_FLAGS = -std=c++20 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Iinclude -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_FLAGS = -std=c++20 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Wno-maybe-uninitialized -Iinclude -Isrc -fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_TESTS = $(patsubst test/unit/%.cpp,build/unit/%,$(wildcard test/unit/*.cpp))
 
 unit: $(UNIT_TESTS)
 
 build/unit/%: test/unit/%.cpp $(CORE_SOURCES) $(wildcard include/jit_access/core/*.hpp)
 	@mkdir -p $(@D)
-	$(CXX) $(UNIT_FLAGS) -o $@ $< $(CORE_SOURCES) -lboost_unit_test_framework
+	$(CXX) $(UNIT_FLAGS) -o $@ $< $(CORE_SOURCES) -lboost_unit_test_framework -lcrypto
 
 -include $(OBJS:.o=.d)

@@ -36,15 +36,52 @@ CREATE TABLE jit_access.record (
     sqlstate        text,
     detail          jsonb,
     of_position     bigint,
-    UNIQUE (node, position)
+    hash            bytea NOT NULL
 );
 CREATE INDEX record_by_grant ON jit_access.record (grant_id, seq);
 CREATE INDEX record_by_login ON jit_access.record (login, seq);
 CREATE INDEX record_by_time ON jit_access.record USING brin (at);
 CREATE INDEX record_open ON jit_access.record (node, position) WHERE kind = 'use' AND outcome IS NULL;
 CREATE INDEX record_late ON jit_access.record (node, of_position) WHERE of_position IS NOT NULL;
+COMMENT ON COLUMN jit_access.record.hash IS 'SHA-256 over the hash of the row before and the canonical bytes of this one';
 COMMENT ON TABLE jit_access.record IS
     'the record: append-only, one dense sequence, written by the worker alone. A use whose statement was still running when it was taken over has its outcome in a later row of kind outcome; the view audit_log joins the two';
+
+CREATE TABLE jit_access.chain (
+    id         uuid PRIMARY KEY,
+    created_at timestamptz NOT NULL
+);
+INSERT INTO jit_access.chain VALUES (gen_random_uuid(), clock_timestamp());
+COMMENT ON TABLE jit_access.chain IS 'what the hash chain over the record begins with: one row, made with the extension';
+
+CREATE TABLE jit_access.checkpoint (
+    seq  bigint PRIMARY KEY,
+    at   timestamptz NOT NULL,
+    head bytea NOT NULL,
+    mac  bytea NOT NULL
+);
+COMMENT ON TABLE jit_access.checkpoint IS
+    'the hash of the record at some moments, with a MAC by the key of jit_access.checkpoint_key_file; also in the server log and in jit_access.anchor_file';
+
+CREATE FUNCTION pg_catalog.jit_audit_checkpoint() RETURNS bigint
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_audit_checkpoint';
+COMMENT ON FUNCTION pg_catalog.jit_audit_checkpoint() IS
+    'dates the record now, in the table, the server log and jit_access.anchor_file; returns the number of its last row, NULL when the last checkpoint has it. Auditors and administrators. Errors: JA004, JA013.';
+
+CREATE FUNCTION pg_catalog.jit_audit_verify(
+    from_seq bigint DEFAULT NULL, to_seq bigint DEFAULT NULL,
+    OUT sound boolean, OUT records bigint, OUT first_seq bigint, OUT last_seq bigint, OUT checkpoints bigint, OUT head text,
+    OUT broken_at bigint, OUT what text)
+RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_audit_verify';
+COMMENT ON FUNCTION pg_catalog.jit_audit_verify(bigint, bigint) IS
+    'recomputes the chain over the record and compares it with every checkpoint and anchor; one row when it is sound, else one for each finding (at most 20). NULL: from the first, to the end. Auditors and administrators. Errors: JA001, JA004.';
+
+CREATE FUNCTION pg_catalog.jit_audit_export(from_seq bigint DEFAULT NULL, to_seq bigint DEFAULT NULL, OUT seq bigint, OUT line text)
+RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_audit_export';
+COMMENT ON FUNCTION pg_catalog.jit_audit_export(bigint, bigint) IS
+    'the record as lines for the program jit-verify (seq: of the record in it), which needs no server and comes to the same verdict. Auditors and administrators. Errors: JA001, JA004.';
 
 CREATE TABLE jit_access.journal_position (
     node     uuid PRIMARY KEY,

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "jit_access/board.hpp"
+#include "jit_access/chain.hpp"
 #include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/decide.hpp"
@@ -83,6 +84,9 @@ PG_FUNCTION_INFO_V1(jit_revoke);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_may_audit);
 PG_FUNCTION_INFO_V1(jit_journal);
+PG_FUNCTION_INFO_V1(jit_audit_checkpoint);
+PG_FUNCTION_INFO_V1(jit_audit_verify);
+PG_FUNCTION_INFO_V1(jit_audit_export);
 PG_FUNCTION_INFO_V1(jit_status);
 PG_FUNCTION_INFO_V1(jit_confirmed);
 
@@ -217,6 +221,56 @@ Datum jit_journal(PG_FUNCTION_ARGS) {
                  : std::nullopt,
             static_cast<std::size_t>(std::max(args.integer(1).value_or(0), 0)),
             [&](std::span<const jit::pg::Value> row) { table.put(row); });
+        return Datum{0};
+    });
+}
+
+Datum jit_audit_checkpoint(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        require_primary();
+        jit::people::require_auditor(jit::people::asking());
+        const auto seq = jit::chain::checkpoint();
+        fcinfo->isnull = !seq;
+        return Int64GetDatum(seq.value_or(0));
+    });
+}
+
+Datum jit_audit_verify(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        require_loaded();
+        jit::people::require_auditor(jit::people::asking());
+        const Args args(fcinfo);
+        jit::pg::TableResult table(fcinfo);
+        const auto verdict = jit::chain::verify(args.bigint(0), args.bigint(1));
+        std::vector<jit::pg::Value> row{verdict.sound,
+                                        verdict.records,
+                                        verdict.first,
+                                        verdict.last,
+                                        verdict.checkpoints,
+                                        jit::core::to_hex(verdict.head),
+                                        {},
+                                        {}};
+        if (verdict.sound) table.put(row);
+        for (const auto& finding : verdict.findings) {
+            row[6] = finding.seq;
+            row[7] = finding.what;
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+Datum jit_audit_export(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        require_loaded();
+        jit::people::require_auditor(jit::people::asking());
+        const Args args(fcinfo);
+        jit::pg::TableResult table(fcinfo);
+        jit::chain::write_out(
+            args.bigint(0), args.bigint(1), [&](std::optional<std::int64_t> seq, const std::string& line) {
+                const std::array row{seq ? jit::pg::Value(*seq) : jit::pg::Value(), jit::pg::Value(line)};
+                table.put(row);
+            });
         return Datum{0};
     });
 }

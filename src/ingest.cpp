@@ -1,58 +1,33 @@
 #include "jit_access/ingest.hpp"
 
 #include <algorithm>
-#include <array>
+#include <deque>
+#include <limits>
 #include <unordered_map>
 
 #include "jit_access/board.hpp"
+#include "jit_access/chain.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/pg/digest.hpp"
+#include "jit_access/pg/record_table.hpp"
 
 namespace jit::ingest {
 
 namespace {
 
+using core::Entry;
 using core::Kind;
 using pg::Value;
 
-constexpr std::size_t batch_size = 4'000;  // tenths of a second: deadlines come between two batches
+constexpr std::size_t batch_size = 8'000;  // tenths of a second: deadlines come between two batches
 
-// The columns of jit_access.journal(), in order.
-enum Column : std::size_t {
-    node,
-    position,
-    next_position,
-    kind,
-    at,
-    grant_id,
-    grants,
-    login,
-    role,
-    database,
-    client_addr,
-    application,
-    pid,
-    session_start,
-    depth,
-    tag,
-    statement,
-    statement_bytes,
-    objects,
-    privileges,
-    outcome,
-    rows,
-    duration,
-    sqlstate,
-    detail,
-    of_position,
-    column_count
+// Entries, the texts they are made of that are not in the journal, and how far the journal was read.
+struct Gathered {
+    std::vector<Entry> entries;
+    std::vector<std::uint64_t> next;  // after this entry and those before it, the journal goes on here
+    std::deque<std::string> texts;
 };
-
-using JournalRow = std::array<Value, column_count>;
-
-Value text(std::string_view value) { return std::string(value); }
-Value text_or_null(std::string_view value) { return value.empty() ? Value() : text(value); }
-Value number(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
 std::string privilege_names(std::uint32_t bits) {
     constexpr std::pair<std::uint32_t, const char*> names[] = {{core::privilege_select, "SELECT"},
@@ -65,7 +40,16 @@ std::string privilege_names(std::uint32_t bits) {
     return list;
 }
 
-const char* name_of(core::Ending ending) noexcept {
+std::string_view name_of_privileges(std::uint32_t bits) {
+    static const auto names = [] {
+        std::array<std::string, 16> all;
+        for (std::uint32_t i = 0; i < all.size(); ++i) all.at(i) = privilege_names(i);
+        return all;
+    }();
+    return names.at(bits % names.size());
+}
+
+std::string_view name_of(core::Ending ending) noexcept {
     switch (ending) {
         case core::Ending::completed: return "completed";
         case core::Ending::failed: return "failed";
@@ -74,7 +58,7 @@ const char* name_of(core::Ending ending) noexcept {
     return "interrupted";
 }
 
-const char* name_of(Kind record_kind) noexcept {
+std::string_view name_of(Kind record_kind) noexcept {
     switch (record_kind) {
         case Kind::use: return "use";
         case Kind::outcome: return "outcome";
@@ -94,57 +78,119 @@ std::string json_text(std::string_view value) {
     return quoted + '"';
 }
 
-void fill(JournalRow& row, const core::DecodedUse& decoded) {
+// Other databases have other encodings.
+std::string_view valid(std::string_view text, Gathered& to) {
+    if (pg::is_valid_text(text)) return text;
+    return to.texts.emplace_back(pg::escape_invalid(text));
+}
+
+void set_reason(Entry& entry, std::string_view reason, Gathered& to) {
+    entry.detail = to.texts.emplace_back(pg::normal_json("{\"reason\": " + json_text(valid(reason, to)) + "}"));
+}
+
+void fill(Entry& entry, const core::DecodedUse& decoded, Gathered& to) {
     const core::Use& use = decoded.use;
-    if (use.grant != 0) row[grant_id] = number(use.grant);
-    std::string ids;
-    for (const auto id : decoded.grants) ids += (ids.empty() ? "" : ",") + std::to_string(id);
-    row[grants] = "{" + ids + "}";
-    row[login] = text(use.login);
-    row[role] = text(use.role);
-    row[database] = text(use.database);
-    row[client_addr] = text_or_null(use.client);
-    row[application] = text(use.application);
-    row[pid] = static_cast<std::int32_t>(use.pid);
-    row[session_start] = pg::Instant{use.session_start};
-    row[depth] = static_cast<std::int32_t>(use.depth);
-    row[tag] = text(use.tag);
-    row[statement] = text(use.statement);
-    row[statement_bytes] = static_cast<std::int32_t>(use.statement_size);
-    pg::TextArray names;
-    pg::TextArray modes;
+    if (use.grant != 0) entry.grant_id = static_cast<std::int64_t>(use.grant);
+    entry.grants.emplace(decoded.grants.begin(), decoded.grants.end());
+    entry.login = valid(use.login, to);
+    entry.role = valid(use.role, to);
+    entry.database = valid(use.database, to);
+    if (!use.client.empty()) entry.client_addr = use.client;
+    entry.application = valid(use.application, to);
+    entry.pid = static_cast<std::int32_t>(use.pid);
+    entry.session_start = use.session_start;
+    entry.depth = static_cast<std::int32_t>(use.depth);
+    entry.tag = use.tag;
+    entry.statement = valid(use.statement, to);
+    entry.statement_bytes = static_cast<std::int32_t>(use.statement_size);
+    auto& objects = entry.objects.emplace();
+    auto& privileges = entry.privileges.emplace();
     for (const auto& object : decoded.objects) {
-        names.emplace_back(object.name);
-        modes.push_back(privilege_names(object.privileges));
+        objects.push_back(valid(object.name, to));
+        privileges.push_back(name_of_privileges(object.privileges));
     }
-    row[objects] = std::move(names);
-    row[privileges] = std::move(modes);
-    if (!use.reason.empty()) {
-        row[outcome] = text("refused");
-        row[sqlstate] = text({use.sqlstate.data(), use.sqlstate.size()});
-        row[detail] = "{\"reason\": " + json_text(use.reason) + "}";
+    if (use.reason.empty()) return;
+    entry.outcome = "refused";
+    entry.sqlstate = to.texts.emplace_back(use.sqlstate.data(), use.sqlstate.size());
+    set_reason(entry, use.reason, to);
+}
+
+void fill(Entry& entry, const core::Outcome& ending, Gathered& to) {
+    entry.outcome = name_of(ending.ending);
+    entry.rows = static_cast<std::int64_t>(ending.rows);
+    entry.duration = core::Span{.microseconds = ending.duration};
+    constexpr std::string_view success = "00000";
+    const std::string_view sqlstate{ending.sqlstate.data(), ending.sqlstate.size()};
+    entry.sqlstate = sqlstate == success ? success : to.texts.emplace_back(sqlstate);
+}
+
+// What the journal holds from a position on. A use whose outcome is among it is one entry. The texts stay valid until
+// the journal is marked as read.
+void gather(std::uint64_t from, std::size_t most, Gathered& to) {
+    const auto& ring = journal::ring();
+    const auto node = core::uuid_from_text(journal::node()).value();
+    std::unordered_map<std::uint64_t, std::size_t> open;
+    auto next = std::max(from, ring.tail());
+    for (std::size_t count = 0; count < most; ++count) {
+        const auto record = ring.read(next);
+        if (!record) break;
+        next = record->next;
+        const auto ending = record->kind == Kind::outcome ? core::decode_outcome(record->payload) : std::nullopt;
+        if (ending) {
+            if (const auto use = open.find(ending->use_position); use != open.end()) {
+                fill(to.entries[use->second], *ending, to);
+                open.erase(use);
+                to.next.back() = next;
+                continue;
+            }
+        }
+        Entry entry;
+        entry.node = node;
+        entry.position = static_cast<std::int64_t>(record->position);
+        entry.kind = name_of(record->kind);
+        entry.at = record->at;
+        const bool is_use = record->kind == Kind::use || record->kind == Kind::refusal;
+        const auto use = is_use ? core::decode_use(record->payload) : std::nullopt;
+        if (use)
+            fill(entry, *use, to);
+        else if (ending)
+            fill(entry, *ending, to), entry.of_position = static_cast<std::int64_t>(ending->use_position);
+        else if (record->kind != Kind::gap)
+            set_reason(entry, "unreadable record", to);  // a form this version does not know
+        if (record->kind == Kind::use) open.emplace(record->position, to.entries.size());
+        to.entries.push_back(std::move(entry));
+        to.next.push_back(next);
     }
 }
 
-void fill(JournalRow& row, const core::Outcome& ending) {
-    row[outcome] = text(name_of(ending.ending));
-    row[rows] = number(ending.rows);
-    row[duration] = ending.duration;
-    row[sqlstate] = text({ending.sqlstate.data(), ending.sqlstate.size()});
-}
+class ToValues {
+public:
+    explicit ToValues(std::vector<Value>& to) : to_(to) {}
 
-JournalRow start_row(const core::Record& record) {
-    JournalRow row;
-    row[node] = journal::node();
-    row[position] = number(record.position);
-    row[next_position] = number(record.next);
-    row[kind] = text(name_of(record.kind));
-    row[at] = pg::Instant{record.at};
-    return row;
-}
+    void operator()(std::int64_t value) { to_.emplace_back(value); }
+    void operator()(std::int32_t value) { to_.emplace_back(value); }
+    void operator()(std::string_view value) { to_.emplace_back(std::string(value)); }
+    void operator()(const core::Uuid& value) { to_.emplace_back(core::to_text(value)); }
+    void operator()(const core::Span& value) { to_.emplace_back(value.microseconds); }
+    void operator()(const std::vector<std::int64_t>& values) {
+        std::string text;
+        for (const auto value : values) text += (text.empty() ? "" : ",") + std::to_string(value);
+        to_.emplace_back("{" + text + "}");
+    }
+    void operator()(const std::vector<std::string_view>& values) {
+        to_.emplace_back(pg::TextArray(values.begin(), values.end()));
+    }
+    template <class T>
+    void operator()(const std::optional<T>& value) {
+        if (value)
+            (*this)(*value);
+        else
+            to_.emplace_back();
+    }
 
-// A record of a form this version does not know stands in the record as what it is.
-void fill_unreadable(JournalRow& row) { row[detail] = std::string("{\"reason\": \"unreadable record\"}"); }
+private:
+    std::vector<Value>& to_;
+};
 
 }  // namespace
 
@@ -152,106 +198,77 @@ void read(std::optional<std::uint64_t> from, std::size_t most, const std::functi
     if (!journal::available())
         throw core::Failure(core::Code::journal_failed, "the journal of uses cannot be read", journal::fault(),
                             "Mend jit_access.journal_directory and restart the server.");
-    const auto& ring = journal::ring();
-    std::vector<JournalRow> batch;
-    std::unordered_map<std::uint64_t, std::size_t> open;
-    auto next = std::max(from.value_or(0), ring.tail());
-    for (std::size_t count = 0; count < most; ++count) {
-        const auto record = ring.read(next);
-        if (!record) break;
-        next = record->next;
-        JournalRow row = start_row(*record);
-        if (record->kind == Kind::outcome) {
-            const auto ending = core::decode_outcome(record->payload);
-            if (ending) {
-                if (const auto use = open.find(ending->use_position); use != open.end()) {
-                    fill(batch[use->second], *ending);
-                    open.erase(use);
-                    // The reader has to come past this record as well.
-                    batch.back()[next_position] = number(next);
-                    continue;
-                }
-                row[of_position] = number(ending->use_position);
-                fill(row, *ending);
-            } else {
-                fill_unreadable(row);
-            }
-        } else if (record->kind == Kind::use || record->kind == Kind::refusal) {
-            if (const auto use = core::decode_use(record->payload))
-                fill(row, *use);
-            else
-                fill_unreadable(row);
-            if (record->kind == Kind::use) open.emplace(record->position, batch.size());
-        }
-        batch.push_back(std::move(row));
+    Gathered batch;
+    gather(from.value_or(0), most, batch);
+    constexpr std::size_t seq = 0;
+    constexpr std::size_t at = 4;
+    constexpr std::size_t session_start = 13;
+    for (std::size_t i = 0; i < batch.entries.size(); ++i) {
+        std::vector<Value> row;
+        core::for_each_column(batch.entries[i], ToValues(row));
+        for (const auto time : {at, session_start})
+            if (auto* us = std::get_if<std::int64_t>(&row[time])) row[time] = pg::Instant{*us};
+        // The columns of jit_access.journal(): no number yet, but where to go on.
+        row.erase(row.begin() + seq);
+        row.insert(row.begin() + 2, static_cast<std::int64_t>(batch.next[i]));
+        put(row);
     }
-    for (const auto& row : batch) put(row);
 }
 
 namespace {
 
-// Control events and uses stand in the record in the order in which they happened, as far as one batch sees them.
-constexpr const char* take_events =
-    "WITH taken AS (DELETE FROM jit_access.event RETURNING *) "
-    "INSERT INTO jit_access.record (seq, node, kind, at, grant_id, login, detail, outcome) "
-    "SELECT $1 + row_number() OVER (ORDER BY at, id), $2::uuid, kind, at, request_id, actor, detail, 'completed' FROM "
-    "taken";
+// Control events, with the texts that the rows of the query hold.
+void gather_events(Gathered& to) {
+    const auto node = core::uuid_from_text(journal::node()).value();
+    for (const auto& row :
+         pg::query("WITH taken AS (DELETE FROM jit_access.event RETURNING id, at, kind, request_id, actor, detail) "
+                   "SELECT at, kind, request_id, actor, detail::text FROM taken ORDER BY at, id")) {
+        Entry entry;
+        entry.node = node;
+        entry.at = row.get<pg::Instant>(0).us;
+        entry.kind = to.texts.emplace_back(row.get<std::string>(1));
+        entry.grant_id = row.maybe<std::int64_t>(2);
+        entry.login = to.texts.emplace_back(row.get<std::string>(3));
+        entry.detail = to.texts.emplace_back(row.get<std::string>(4));
+        entry.outcome = "completed";
+        to.entries.push_back(std::move(entry));
+    }
+}
 
-constexpr const char* take_both =
-    "WITH taken AS (DELETE FROM jit_access.event RETURNING *), batch AS MATERIALIZED (SELECT * FROM "
-    "jit_access.journal($2, $3)), "
-    "news AS (SELECT at, id, NULL::bigint AS position, kind, request_id AS grant_id, NULL::bigint[] AS grants, actor "
-    "AS login, "
-    "NULL AS role, NULL AS database, NULL AS client_addr, NULL AS application, NULL::integer AS pid, NULL::timestamptz "
-    "AS "
-    "session_start, NULL::integer AS depth, NULL AS tag, NULL AS statement, NULL::integer AS statement_bytes, "
-    "NULL::text[] AS "
-    "objects, NULL::text[] AS privileges, 'completed' AS outcome, NULL::bigint AS rows, NULL::interval AS duration, "
-    "NULL AS sqlstate, detail, NULL::bigint AS of_position FROM taken UNION ALL "
-    "SELECT at, NULL, position, kind, grant_id, grants, login, role, database, client_addr, application, pid, "
-    "session_start, "
-    "depth, tag, statement, statement_bytes, objects, privileges, outcome, rows, duration, sqlstate, detail, "
-    "of_position "
-    "FROM batch), added AS ("
-    "INSERT INTO jit_access.record (seq, node, position, kind, at, grant_id, grants, login, role, database, "
-    "client_addr, "
-    "application, pid, session_start, depth, tag, statement, statement_bytes, objects, privileges, outcome, rows, "
-    "duration, "
-    "sqlstate, detail, of_position) SELECT $1 + row_number() OVER (ORDER BY at, id, position), $4::uuid, position, "
-    "kind, at, "
-    "grant_id, grants, login, role, database, client_addr, application, pid, session_start, depth, tag, statement, "
-    "statement_bytes, objects, privileges, outcome, rows, duration, sqlstate, detail, of_position FROM news) "
-    "SELECT max(next_position) FROM batch";
+std::uint64_t position_reached() {
+    const auto known =
+        pg::query_row("SELECT position FROM jit_access.journal_position WHERE node = $1::uuid", {journal::node()});
+    return known ? static_cast<std::uint64_t>(known->get<std::int64_t>(0)) : 0;
+}
 
 }  // namespace
 
 Batch take_over() {
     Batch result;
-    const auto last = pg::query_row("SELECT coalesce(max(seq), 0) FROM jit_access.record").value().get<std::int64_t>(0);
-    if (!journal::available()) {
-        pg::execute(take_events, {last, journal::node()});
-        return result;
+    Gathered batch;
+    gather_events(batch);
+    if (journal::available()) {
+        gather(position_reached(), batch_size, batch);
+        result.journal_moved = !batch.next.empty();
     }
-    const auto known =
-        pg::query_row("SELECT position FROM jit_access.journal_position WHERE node = $1::uuid", {journal::node()});
-    const auto from = known ? known->get<std::int64_t>(0) : 0;
-    const auto row = pg::query_row(take_both, {last, from, static_cast<std::int32_t>(batch_size), journal::node()});
-    if (row->is_null(0)) return result;
-    const auto position = row->get<std::int64_t>(0);
-    pg::execute(
-        "INSERT INTO jit_access.journal_position (node, position) VALUES ($1::uuid, $2) "
-        "ON CONFLICT (node) DO UPDATE SET position = excluded.position",
-        {journal::node(), position});
-    result.position = static_cast<std::uint64_t>(position);
-    result.journal_moved = true;
-    result.more = result.position < journal::ring().head();
+    if (batch.entries.empty()) return result;
+    if (result.journal_moved) {
+        result.position = batch.next.back();
+        result.more = result.position < journal::ring().head();
+        pg::execute(
+            "INSERT INTO jit_access.journal_position (node, position) VALUES ($1::uuid, $2) "
+            "ON CONFLICT (node) DO UPDATE SET position = excluded.position",
+            {journal::node(), static_cast<std::int64_t>(result.position)});
+    }
+    // Control events and uses stand in the record in the order in which they happened, as far as one batch sees them.
+    std::stable_sort(batch.entries.begin(), batch.entries.end(),
+                     [](const Entry& a, const Entry& b) { return a.at < b.at; });
+    chain::append(batch.entries);
     return result;
 }
 
 std::uint64_t skip_what_was_lost() {
-    const auto known =
-        pg::query_row("SELECT position FROM jit_access.journal_position WHERE node = $1::uuid", {journal::node()});
-    const auto read = known ? static_cast<std::uint64_t>(known->get<std::int64_t>(0)) : 0;
+    const auto read = position_reached();
     const auto head = journal::ring().head();
     if (read <= head) return 0;
     journal::skip_to(read);
@@ -260,14 +277,22 @@ std::uint64_t skip_what_was_lost() {
 
 void close_interrupted(pg::Instant before) {
     if (!journal::available()) return;
-    pg::execute(
-        "INSERT INTO jit_access.record (seq, node, kind, at, outcome, of_position) "
-        "SELECT (SELECT coalesce(max(seq), 0) FROM jit_access.record) + row_number() OVER (ORDER BY u.seq), u.node, "
-        "'outcome', "
-        "pg_catalog.clock_timestamp(), 'interrupted', u.position FROM jit_access.record u "
-        "WHERE u.node = $1::uuid AND u.kind = 'use' AND u.outcome IS NULL AND u.at < $2 AND NOT EXISTS "
-        "(SELECT FROM jit_access.record o WHERE o.node = u.node AND o.of_position = u.position)",
-        {journal::node(), before});
+    std::vector<Entry> closed;
+    const auto now = pg::query_row("SELECT pg_catalog.clock_timestamp()").value().get<pg::Instant>(0).us;
+    for (const auto& row : pg::query(
+             "SELECT u.position FROM jit_access.record u WHERE u.node = $1::uuid AND u.kind = 'use' AND u.outcome IS "
+             "NULL AND u.at < $2 AND NOT EXISTS (SELECT FROM jit_access.record o WHERE o.node = u.node AND "
+             "o.of_position = u.position) ORDER BY u.seq",
+             {journal::node(), before})) {
+        Entry entry;
+        entry.node = core::uuid_from_text(journal::node()).value();
+        entry.kind = "outcome";
+        entry.at = now;
+        entry.outcome = "interrupted";
+        entry.of_position = row.get<std::int64_t>(0);
+        closed.push_back(std::move(entry));
+    }
+    if (!closed.empty()) chain::append(closed);
 }
 
 }  // namespace jit::ingest

@@ -66,12 +66,6 @@ core::Ring the_ring;
 std::string the_fault = "It has not been opened.";
 std::uint64_t found_gaps = 0;
 
-std::string directory() {
-    if (settings::journal_directory != nullptr && *settings::journal_directory != '\0')
-        return settings::journal_directory;
-    return pg::data_directory() + "/jit_access";
-}
-
 FileHeader* map_header(int fd) {
     void* at = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) fail("could not map the header");
@@ -180,6 +174,12 @@ void open() noexcept {
         the_fault = error.what();
     }
     if (!available()) pg::log_line("the journal is not available, uses of grants will be refused: " + the_fault);
+}
+
+std::string directory() {
+    if (settings::journal_directory != nullptr && *settings::journal_directory != '\0')
+        return settings::journal_directory;
+    return pg::data_directory() + "/jit_access";
 }
 
 bool available() noexcept { return header != nullptr; }

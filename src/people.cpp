@@ -51,6 +51,13 @@ void require_admin(const Person& person) {
                   "Ask a superuser for GRANT jit_admin, or ask an administrator to do it.");
 }
 
+void require_auditor(const Person& person) {
+    if (may_audit(person.role)) return;
+    throw Failure(Code::not_permitted, "only an auditor of jit_access may do this",
+                  "\"" + person.name + "\" is neither a superuser nor a member of jit_auditor or jit_admin.",
+                  "Ask a superuser for GRANT jit_auditor.");
+}
+
 bool may_request(const Person& person, std::int64_t template_id) { return listed(person, template_id, "requester"); }
 bool may_decide(const Person& person, std::int64_t template_id) { return listed(person, template_id, "approver"); }
 

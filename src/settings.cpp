@@ -10,6 +10,9 @@ namespace jit::settings {
 
 char* database = nullptr;
 char* journal_directory = nullptr;
+char* anchor_file = nullptr;
+char* checkpoint_key_file = nullptr;
+int checkpoint_interval = 3600;
 int journal_size = 64;
 int journal_wait = 5000;
 int max_grants = 10000;
@@ -23,6 +26,16 @@ void define() {
         "jit_access.journal_directory", "Directory of the journal of uses.",
         "Empty means jit_access inside the data directory. With replication, name an absolute path outside it.",
         &journal_directory, "", PGC_POSTMASTER, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("jit_access.anchor_file", "File to which the checkpoints of the record are appended.",
+                               "Empty means anchors in the directory of the journal. Better on another machine's disk.",
+                               &anchor_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("jit_access.checkpoint_key_file",
+                               "File with the key of the checkpoints, in hexadecimal.",
+                               "Empty means key in the directory of the journal, made when there is none.",
+                               &checkpoint_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.checkpoint_interval", "How often the record is dated by a checkpoint.",
+                            "Also on demand, by jit_audit_checkpoint().", &checkpoint_interval, 3600, 1, 86400,
+                            PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jit_access.journal_size", "Size of the journal.",
                             "It has to hold the uses of the longest time the worker may be away.", &journal_size, 64, 1,
                             16384, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);

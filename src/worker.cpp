@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jit_access/board.hpp"
+#include "jit_access/chain.hpp"
 #include "jit_access/chores.hpp"
 #include "jit_access/confirm.hpp"
 #include "jit_access/core/duration.hpp"
@@ -96,8 +97,8 @@ void look_at_clock() {
         journal::clock_mark().offset = offset;
 }
 
-// Roles are compared with the tables once a nap, not with every record that wakes the worker.
-bool drift_due() {
+// Some things are done once a nap, not with every record that wakes the worker.
+bool nap_over() {
     static std::int64_t last = 0;
     const auto now = pg::boot_clock();
     if (last != 0 && now - last < std::int64_t{settings::worker_nap} * 1'000'000) return false;
@@ -153,7 +154,10 @@ void run() {
                 confirmed = true;
                 look_at_clock();
                 next = expire::settle();
-                if (drift_due()) drift::sweep();
+                if (nap_over()) {
+                    drift::sweep();
+                    chores::try_to("date the record by a checkpoint", [] { chain::checkpoint_if_due(); });
+                }
                 more = take_over_batch();
             }
         }

@@ -26,6 +26,7 @@ struct ClockMark {
 // fault() says what is wrong.
 void open() noexcept;
 
+[[nodiscard]] std::string directory();
 [[nodiscard]] bool available() noexcept;
 [[nodiscard]] const std::string& fault() noexcept;
 // Only while available().

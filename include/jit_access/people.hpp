@@ -18,6 +18,7 @@ struct Person {
 // The same, or a member of jit_auditor.
 [[nodiscard]] bool may_audit(pg::RoleId role);
 void require_admin(const Person& person);
+void require_auditor(const Person& person);
 
 // Listed for a template, himself or through a role.
 [[nodiscard]] bool may_request(const Person& person, std::int64_t template_id);

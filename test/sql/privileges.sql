@@ -26,10 +26,11 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dav
     'jit_revoke(numeric,text)'], 'what everybody may call');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olga', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.confirmed(bigint),"jit_access.journal(bigint,integer)",jit_access.status()}', 'what auditors may call besides');
+    ARRAY['jit_access.confirmed(bigint)', 'jit_access.journal(bigint,integer)', 'jit_access.status()', 'jit_audit_checkpoint()',
+          'jit_audit_export(bigint,bigint)', 'jit_audit_verify(bigint,bigint)'], 'what auditors may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.confirmed,jit_access.journal,jit_access.status,jit_alter_template,jit_create_template,jit_drop_template}',
+    '{jit_access.confirmed,jit_access.journal,jit_access.status,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_create_template,jit_drop_template}',
     'what administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),

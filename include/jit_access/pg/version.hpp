@@ -45,6 +45,15 @@ inline std::uint32_t local_transaction_number() noexcept {
 #endif
 }
 
+// Puts a row that has been written into the indexes of its table.
+inline void insert_into_indexes(ResultRelInfo* target, TupleTableSlot* slot, EState* executor) {
+#if PG_VERSION_NUM >= 160000
+    list_free(ExecInsertIndexTuples(target, slot, executor, false, false, nullptr, NIL, false));
+#else
+    list_free(ExecInsertIndexTuples(target, slot, executor, false, false, nullptr, NIL));
+#endif
+}
+
 // Calls visit(relation oid, privileges asked for, role checked instead of the current user or 0) for each relation of a
 // plan that is checked for privileges.
 template <class Visit>

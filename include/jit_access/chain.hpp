@@ -1,0 +1,44 @@
+// The record as a hash chain: appending to it, dating it by checkpoints, proving that nothing was changed.
+//
+// core/chain.hpp says what is hashed. Checkpoints are kept in the table jit_access.checkpoint and, as anchors, in a
+// file outside of the database and in the server log: cutting the record, rewriting it with new hashes, restoring an
+// older copy or making the extension anew leaves an anchor that does not fit.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "jit_access/core/chain.hpp"
+
+namespace jit::chain {
+
+// Numbers, hashes and writes them, in the transaction of the worker, who alone may.
+void append(std::span<core::Entry> entries);
+
+// A checkpoint of the record as it is, in the table, the file and the server log. Answers its number; nothing when
+// there is no record since the last one.
+std::optional<std::int64_t> checkpoint();
+// The worker's: when the last one is older than jit_access.checkpoint_interval.
+void checkpoint_if_due();
+
+struct Verdict {
+    bool sound = true;
+    std::int64_t records = 0;
+    std::int64_t first = 0;
+    std::int64_t last = 0;
+    std::int64_t checkpoints = 0;  // that were met and agree
+    core::Digest head{};
+    std::vector<core::Finding> findings;
+};
+// From a record on (nothing: the first there is) up to another (nothing: to the end, which anchors must not know to be
+// further).
+[[nodiscard]] Verdict verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to);
+
+// Lines for the program jit-verify.
+void write_out(std::optional<std::int64_t> from, std::optional<std::int64_t> to,
+               const std::function<void(std::optional<std::int64_t> seq, const std::string& line)>& put);
+
+}  // namespace jit::chain

@@ -1,0 +1,100 @@
+// The hash chain over the record, and what is to be found when it has been tampered with.
+//
+//     head(0) = SHA-256("jit_access chain 1\n"  · chain)            chain: a UUID made with the extension
+//     head(n) = SHA-256("jit_access record 1\n" · head(n-1) · bytes(n))
+//     mac     = HMAC-SHA-256(key, "jit_access checkpoint 1\n" · chain · n · at · head(n))
+//
+// A checkpoint says that the record had this head at this time. Where it is kept outside of the database it is an
+// anchor: whoever changes the record cannot change those. The server and the program jit-verify come to their verdicts
+// by the Verifier below.
+#pragma once
+
+#include "jit_access/core/zone.hpp"
+
+#include <initializer_list>
+#include <map>
+#include <span>
+
+#include "jit_access/core/entry.hpp"
+
+namespace jit::core {
+
+using Digest = std::array<std::byte, 32>;
+using Bytes = std::span<const std::byte>;
+
+// SHA-256 by a library, which core/ has none of.
+class Hasher {
+public:
+    Hasher() = default;
+    Hasher(const Hasher&) = delete;
+    Hasher& operator=(const Hasher&) = delete;
+    virtual ~Hasher() = default;
+    [[nodiscard]] virtual Digest hash(std::initializer_list<Bytes> parts) = 0;
+    [[nodiscard]] virtual Digest mac(Bytes key, std::initializer_list<Bytes> parts) = 0;
+};
+
+[[nodiscard]] Digest first_head(Hasher& hasher, const Uuid& chain);
+[[nodiscard]] Digest next_head(Hasher& hasher, const Digest& head, Bytes bytes);
+
+struct Checkpoint {
+    Uuid chain{};
+    std::int64_t seq = 0;  // 0: of a chain without a record
+    std::int64_t at = 0;   // microseconds since 2000-01-01
+    Digest head{};
+    Digest mac{};
+};
+
+[[nodiscard]] Digest checkpoint_mac(Hasher& hasher, Bytes key, const Checkpoint& checkpoint);
+
+// One line of text a checkpoint: "<chain> <seq> <at> <head> <mac>", in hexadecimal where bytes.
+[[nodiscard]] std::string to_line(const Checkpoint& checkpoint);
+[[nodiscard]] std::optional<Checkpoint> checkpoint_from_line(std::string_view line);
+
+[[nodiscard]] std::string to_hex(Bytes bytes);
+[[nodiscard]] std::optional<std::vector<std::byte>> from_hex(std::string_view text);
+[[nodiscard]] std::string to_text(const Uuid& uuid);
+[[nodiscard]] std::optional<Uuid> uuid_from_text(std::string_view text);
+
+struct Finding {
+    std::int64_t seq = 0;
+    std::string what;
+};
+
+// Fed with everything that is known about one chain, in this order: checkpoints, then records by their numbers.
+class Verifier {
+public:
+    // The chain, and the head before the first record that will come: first_head(), or a checkpoint's.
+    Verifier(Hasher& hasher, const Uuid& chain, std::int64_t before, const Digest& head, Bytes key);
+
+    // Where it was kept, for the message. Of another chain: the extension was dropped and made anew.
+    void know(const Checkpoint& checkpoint, const std::string& kept_in);
+    void record(std::int64_t seq, Bytes bytes, const Digest& stored_head);
+    // Up to the end of the record: what was anchored behind it is missing.
+    void end_of_record();
+
+    [[nodiscard]] const std::vector<Finding>& findings() const { return findings_; }
+    [[nodiscard]] std::int64_t records() const { return records_; }
+    [[nodiscard]] std::int64_t checkpoints() const { return met_; }  // that were met and agree
+    [[nodiscard]] std::int64_t last() const { return last_; }
+    [[nodiscard]] const Digest& head() const { return head_; }
+
+private:
+    struct Known {
+        Digest head;
+        std::string kept_in;
+    };
+    void find(std::int64_t seq, std::string what);
+    void compare_with_known();
+
+    Hasher& hasher_;
+    Uuid chain_;
+    std::int64_t last_;
+    Digest head_;
+    std::vector<std::byte> key_;
+    std::multimap<std::int64_t, Known> known_;
+    std::vector<Finding> findings_;
+    std::int64_t records_ = 0;
+    std::int64_t met_ = 0;
+};
+
+}  // namespace jit::core

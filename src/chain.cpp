@@ -1,0 +1,253 @@
+#include "jit_access/chain.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fstream>
+#include <limits>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/event.hpp"
+#include "jit_access/journal.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/digest.hpp"
+#include "jit_access/pg/error.hpp"
+#include "jit_access/pg/record_table.hpp"
+#include "jit_access/pg/sql.hpp"
+#include "jit_access/settings.hpp"
+
+namespace jit::chain {
+
+namespace {
+
+using core::Bytes;
+using core::Checkpoint;
+using core::Code;
+using core::Digest;
+using core::Failure;
+
+core::Uuid chain_id() {
+    const auto row = pg::query_row("SELECT id::text FROM jit_access.chain");
+    if (!row) throw Failure(Code::wrong_state, "the record has no chain", "The table jit_access.chain is empty.");
+    return core::uuid_from_text(row->get<std::string>(0)).value();
+}
+
+Digest digest(const std::string& hex) {
+    const auto bytes = core::from_hex(hex);
+    Digest result{};
+    if (bytes && bytes->size() == result.size()) std::copy(bytes->begin(), bytes->end(), result.begin());
+    return result;
+}
+
+struct Head {
+    std::int64_t seq = 0;
+    Digest digest{};
+};
+
+Checkpoint from_row(const pg::Row& row, const core::Uuid& chain) {
+    return {.chain = chain,
+            .seq = row.get<std::int64_t>(0),
+            .at = row.get<pg::Instant>(1).us,
+            .head = digest(row.get<std::string>(2)),
+            .mac = digest(row.get<std::string>(3))};
+}
+
+constexpr const char* hex_head = "SELECT seq, pg_catalog.encode(hash, 'hex') FROM jit_access.record ";
+constexpr const char* checkpoint_columns =
+    "SELECT seq, at, pg_catalog.encode(head, 'hex'), pg_catalog.encode(mac, 'hex') FROM jit_access.checkpoint ";
+
+// Where the chain stands before a record: at the one before it, or, when that has been removed with its time, at the
+// checkpoint it left.
+Head head_before(std::int64_t seq, const core::Uuid& chain, core::Hasher& hasher) {
+    const std::string of_record = std::string(hex_head) + "WHERE seq < $1 ORDER BY seq DESC LIMIT 1";
+    const auto record = pg::query_row(of_record.c_str(), {seq});
+    const std::string of_checkpoint = std::string(checkpoint_columns) + "WHERE seq < $1 ORDER BY seq DESC LIMIT 1";
+    const auto checkpoint = pg::query_row(of_checkpoint.c_str(), {seq});
+    if (record && (!checkpoint || record->get<std::int64_t>(0) >= checkpoint->get<std::int64_t>(0)))
+        return {record->get<std::int64_t>(0), digest(record->get<std::string>(1))};
+    if (checkpoint) return {checkpoint->get<std::int64_t>(0), digest(checkpoint->get<std::string>(2))};
+    return {0, core::first_head(hasher, chain)};
+}
+
+std::string in_journal_directory(const char* name) { return journal::directory() + "/" + name; }
+
+std::string anchor_file() {
+    const std::string named = settings::anchor_file;
+    return named.empty() ? in_journal_directory("anchors") : named;
+}
+
+std::string key_file() {
+    const std::string named = settings::checkpoint_key_file;
+    return named.empty() ? in_journal_directory("key") : named;
+}
+
+std::optional<std::vector<std::byte>> read_key() {
+    std::ifstream file(key_file(), std::ios::binary);
+    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
+    auto key = core::from_hex(text);
+    if (!key || key->size() < 16) return std::nullopt;
+    return key;
+}
+
+// Made once, where there is none yet: 32 random bytes in hexadecimal, for the server's user alone.
+std::vector<std::byte> key_or_new() {
+    if (const auto key = read_key()) return *key;
+    std::vector<std::byte> key(32);
+    pg::random_bytes(key.data(), key.size());
+    const auto name = key_file();
+    const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    const auto text = core::to_hex(key) + "\n";
+    const bool ok =
+        file >= 0 && ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
+    const int error = errno;
+    if (file >= 0) ::close(file);
+    if (!ok)
+        throw Failure(Code::journal_failed, "there is no key for checkpoints",
+                      "\"" + name + "\" holds no key, and none could be made: " + std::strerror(error) + ".",
+                      "Put at least 32 hexadecimal digits into the file, readable for the server alone.");
+    return key;
+}
+
+// One write of one line: lines of two writers do not mix.
+void append_anchor(const Checkpoint& checkpoint) {
+    const auto name = anchor_file();
+    const auto line = core::to_line(checkpoint) + "\n";
+    const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    const bool ok =
+        file >= 0 && ::write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && ::fsync(file) == 0;
+    const int error = errno;
+    if (file >= 0) ::close(file);
+    if (!ok)
+        throw Failure(Code::journal_failed, "a checkpoint could not be anchored",
+                      "\"" + name + "\" cannot be written: " + std::strerror(error) + ".",
+                      "Mend jit_access.anchor_file, then jit_audit_checkpoint().");
+}
+
+template <class Visit>
+void for_each_anchor(Visit&& visit) {
+    std::ifstream file(anchor_file());
+    std::string line;
+    while (std::getline(file, line)) visit(core::checkpoint_from_line(line));
+}
+
+// Everything that is known of a chain from `from` on.
+template <class Know>
+void for_each_checkpoint(const core::Uuid& chain, std::int64_t from, Know&& know) {
+    const std::string sql = std::string(checkpoint_columns) + "WHERE seq >= $1 ORDER BY seq";
+    for (const auto& row : pg::query(sql.c_str(), {from})) know(from_row(row, chain), "jit_access.checkpoint");
+}
+
+std::int64_t first_record() {
+    const auto row = pg::query_row("SELECT min(seq) FROM jit_access.record");
+    return row->is_null(0) ? 1 : row->get<std::int64_t>(0);
+}
+
+void check_range(const std::optional<std::int64_t>& from, const std::optional<std::int64_t>& to) {
+    if ((from && *from < 1) || (to && *to < from.value_or(1)))
+        throw Failure(Code::invalid_argument, "invalid range of records",
+                      "Records are numbered from 1, and the range has to be one.", "Leave both out for all of them.");
+}
+
+}  // namespace
+
+void append(std::span<core::Entry> entries) {
+    pg::ServerHasher hasher;
+    auto head = head_before(std::numeric_limits<std::int64_t>::max(), chain_id(), hasher);
+    pg::RecordWriter writer;
+    std::vector<std::byte> bytes;
+    for (auto& entry : entries) {
+        entry.seq = ++head.seq;
+        core::canonical_bytes(entry, bytes);
+        head.digest = core::next_head(hasher, head.digest, bytes);
+        writer.add(entry, head.digest);
+    }
+    writer.finish();
+}
+
+std::optional<std::int64_t> checkpoint() {
+    // One at a time: the number is the key.
+    pg::execute("LOCK TABLE jit_access.checkpoint IN SHARE ROW EXCLUSIVE MODE");
+    const auto chain = chain_id();
+    pg::ServerHasher hasher;
+    const auto head = head_before(std::numeric_limits<std::int64_t>::max(), chain, hasher);
+    const auto known = pg::query_row("SELECT 1 FROM jit_access.checkpoint WHERE seq >= $1", {head.seq});
+    if (known || head.seq == 0) return std::nullopt;
+    Checkpoint made{.chain = chain, .seq = head.seq, .at = pg::wall_clock(), .head = head.digest};
+    made.mac = core::checkpoint_mac(hasher, key_or_new(), made);
+    append_anchor(made);
+    pg::execute(
+        "INSERT INTO jit_access.checkpoint (seq, at, head, mac) VALUES ($1, $2, pg_catalog.decode($3, 'hex'), "
+        "pg_catalog.decode($4, 'hex'))",
+        {made.seq, pg::Instant{made.at}, core::to_hex(made.head), core::to_hex(made.mac)});
+    pg::log_line("checkpoint " + core::to_line(made));
+    return made.seq;
+}
+
+void checkpoint_if_due() {
+    const auto due = pg::query_row(
+        "SELECT coalesce((SELECT max(at) FROM jit_access.checkpoint), '-infinity') + $1::bigint * interval '1 second' "
+        "<= pg_catalog.clock_timestamp()",
+        {std::int64_t{settings::checkpoint_interval}});
+    if (due->get<bool>(0)) checkpoint();
+}
+
+Verdict verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to) {
+    check_range(from, to);
+    const auto chain = chain_id();
+    const auto first = from.value_or(first_record());
+    pg::ServerHasher hasher;
+    const auto before = head_before(first, chain, hasher);
+    const auto key = read_key().value_or(std::vector<std::byte>{});
+    core::Verifier verifier(hasher, chain, before.seq, before.digest, key);
+    for_each_checkpoint(chain, before.seq,
+                        [&](const Checkpoint& known, const char* where) { verifier.know(known, where); });
+    const auto file = anchor_file();
+    for_each_anchor([&](const std::optional<Checkpoint>& anchor) {
+        // Older ones belong to what is not looked at.
+        if (anchor && (anchor->chain != chain || anchor->seq >= before.seq)) verifier.know(*anchor, file);
+    });
+    std::vector<std::byte> bytes;
+    pg::read_record(first, to.value_or(std::numeric_limits<std::int64_t>::max()),
+                    [&](const core::Entry& entry, Bytes stored) {
+                        core::canonical_bytes(entry, bytes);
+                        Digest head{};
+                        std::copy_n(stored.begin(), std::min(stored.size(), head.size()), head.begin());
+                        verifier.record(entry.seq, bytes, head);
+                    });
+    if (!to) verifier.end_of_record();
+    return {.sound = verifier.findings().empty(),
+            .records = verifier.records(),
+            .first = first,
+            .last = verifier.last(),
+            .checkpoints = verifier.checkpoints(),
+            .head = verifier.head(),
+            .findings = verifier.findings()};
+}
+
+void write_out(std::optional<std::int64_t> from, std::optional<std::int64_t> to,
+               const std::function<void(std::optional<std::int64_t> seq, const std::string& line)>& put) {
+    check_range(from, to);
+    const auto chain = chain_id();
+    const auto first = from.value_or(first_record());
+    pg::ServerHasher hasher;
+    const auto before = head_before(first, chain, hasher);
+    put({}, "jit_access record 1 " + core::to_text(chain) + ' ' + std::to_string(before.seq) + ' ' +
+                core::to_hex(before.digest) + (to ? " part" : " all"));
+    for_each_checkpoint(chain, before.seq, [&](const Checkpoint& known, const char*) {
+        if (!to || known.seq <= *to) put({}, "checkpoint " + core::to_line(known));
+    });
+    std::vector<std::byte> bytes;
+    pg::read_record(
+        first, to.value_or(std::numeric_limits<std::int64_t>::max()), [&](const core::Entry& entry, Bytes stored) {
+            core::canonical_bytes(entry, bytes);
+            put(entry.seq,
+                "record " + std::to_string(entry.seq) + ' ' + core::to_hex(stored) + ' ' + core::to_hex(bytes));
+        });
+}
+
+}  // namespace jit::chain

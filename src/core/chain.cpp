@@ -1,0 +1,176 @@
+#include "jit_access/core/chain.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+namespace jit::core {
+
+namespace {
+
+constexpr std::size_t most_findings = 20;
+
+Bytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+Bytes bytes_of(const Uuid& uuid) { return std::as_bytes(std::span(uuid)); }
+
+std::array<std::byte, 8> big_endian(std::int64_t value) {
+    std::array<std::byte, 8> bytes{};
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        bytes.at(i) = static_cast<std::byte>(static_cast<std::uint64_t>(value) >> (56 - 8 * i) & 0xFFU);
+    return bytes;
+}
+
+std::optional<Digest> digest_from_hex(std::string_view text) {
+    const auto bytes = from_hex(text);
+    Digest digest{};
+    if (!bytes || bytes->size() != digest.size()) return std::nullopt;
+    std::copy(bytes->begin(), bytes->end(), digest.begin());
+    return digest;
+}
+
+std::optional<std::int64_t> number_from(std::string_view text) {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+std::string_view next_word(std::string_view& line) {
+    const auto end = std::min(line.find(' '), line.size());
+    const auto word = line.substr(0, end);
+    line.remove_prefix(std::min(end + 1, line.size()));
+    return word;
+}
+
+}  // namespace
+
+Digest first_head(Hasher& hasher, const Uuid& chain) {
+    return hasher.hash({bytes_of("jit_access chain 1\n"), bytes_of(chain)});
+}
+
+Digest next_head(Hasher& hasher, const Digest& head, Bytes bytes) {
+    return hasher.hash({bytes_of("jit_access record 1\n"), head, bytes});
+}
+
+Digest checkpoint_mac(Hasher& hasher, Bytes key, const Checkpoint& checkpoint) {
+    const auto seq = big_endian(checkpoint.seq);
+    const auto at = big_endian(checkpoint.at);
+    return hasher.mac(key,
+                      {bytes_of("jit_access checkpoint 1\n"), bytes_of(checkpoint.chain), seq, at, checkpoint.head});
+}
+
+std::string to_hex(Bytes bytes) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    std::string text;
+    text.reserve(bytes.size() * 2);
+    for (const auto byte : bytes) {
+        text += digits[std::to_integer<std::size_t>(byte >> 4)];
+        text += digits[std::to_integer<std::size_t>(byte & std::byte{0xF})];
+    }
+    return text;
+}
+
+std::optional<std::vector<std::byte>> from_hex(std::string_view text) {
+    const auto value = [](char c) -> int {
+        if (c >= '0' && c <= '9') return c - '0';
+        if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+        if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+        return -1;
+    };
+    if (text.size() % 2 != 0) return std::nullopt;
+    std::vector<std::byte> bytes;
+    bytes.reserve(text.size() / 2);
+    for (std::size_t i = 0; i < text.size(); i += 2) {
+        const int high = value(text[i]);
+        const int low = value(text[i + 1]);
+        if (high < 0 || low < 0) return std::nullopt;
+        bytes.push_back(static_cast<std::byte>(high << 4 | low));
+    }
+    return bytes;
+}
+
+std::string to_text(const Uuid& uuid) {
+    auto text = to_hex(bytes_of(uuid));
+    for (const std::size_t at : {20, 16, 12, 8}) text.insert(at, 1, '-');
+    return text;
+}
+
+std::optional<Uuid> uuid_from_text(std::string_view text) {
+    std::string plain(text);
+    std::erase(plain, '-');
+    const auto bytes = from_hex(plain);
+    Uuid uuid{};
+    if (!bytes || bytes->size() != uuid.size()) return std::nullopt;
+    std::transform(bytes->begin(), bytes->end(), uuid.begin(),
+                   [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
+    return uuid;
+}
+
+std::string to_line(const Checkpoint& checkpoint) {
+    return to_text(checkpoint.chain) + ' ' + std::to_string(checkpoint.seq) + ' ' + std::to_string(checkpoint.at) +
+           ' ' + to_hex(checkpoint.head) + ' ' + to_hex(checkpoint.mac);
+}
+
+std::optional<Checkpoint> checkpoint_from_line(std::string_view line) {
+    const auto chain = uuid_from_text(next_word(line));
+    const auto seq = number_from(next_word(line));
+    const auto at = number_from(next_word(line));
+    const auto head = digest_from_hex(next_word(line));
+    const auto mac = digest_from_hex(next_word(line));
+    if (!chain || !seq || !at || !head || !mac || !line.empty()) return std::nullopt;
+    return Checkpoint{*chain, *seq, *at, *head, *mac};
+}
+
+Verifier::Verifier(Hasher& hasher, const Uuid& chain, std::int64_t before, const Digest& head, Bytes key)
+    : hasher_(hasher), chain_(chain), last_(before), head_(head), key_(key.begin(), key.end()) {}
+
+void Verifier::find(std::int64_t seq, std::string what) {
+    if (findings_.size() < most_findings) findings_.push_back({seq, std::move(what)});
+}
+
+void Verifier::know(const Checkpoint& checkpoint, const std::string& kept_in) {
+    if (checkpoint.chain != chain_) {
+        find(checkpoint.seq, kept_in + " knows another chain, " + to_text(checkpoint.chain) +
+                                 ": the extension was dropped and created anew");
+        return;
+    }
+    if (!key_.empty() && checkpoint_mac(hasher_, key_, checkpoint) != checkpoint.mac) {
+        find(checkpoint.seq, "a checkpoint in " + kept_in + " was not made with the key");
+        return;
+    }
+    known_.emplace(checkpoint.seq, Known{checkpoint.head, kept_in});
+    if (checkpoint.seq == last_) compare_with_known();
+}
+
+void Verifier::compare_with_known() {
+    const auto [from, to] = known_.equal_range(last_);
+    for (auto known = from; known != to; ++known) {
+        if (known->second.head == head_)
+            ++met_;
+        else
+            find(last_, "the record is not the one of a checkpoint in " + known->second.kept_in +
+                            ": it was rewritten, or is another branch of it");
+    }
+}
+
+void Verifier::record(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
+    ++records_;
+    if (seq != last_ + 1) {
+        find(last_ + 1, seq > last_ + 1 ? "missing, up to the one before " + std::to_string(seq) : "out of order");
+    } else if (next_head(hasher_, head_, bytes) != stored_head) {
+        find(seq, "changed, or what stood before it was");
+    }
+    // Goes on from what is stored, so that one change is one finding.
+    last_ = seq;
+    head_ = stored_head;
+    compare_with_known();
+}
+
+void Verifier::end_of_record() {
+    const auto behind = known_.upper_bound(last_);
+    if (behind == known_.end()) return;
+    find(last_ + 1, "missing: the record ends here, and a checkpoint in " + known_.rbegin()->second.kept_in +
+                        " knows it up to " + std::to_string(known_.rbegin()->first));
+}
+
+}  // namespace jit::core

@@ -1,0 +1,174 @@
+// jit-verify: proves an export of the record (jit_audit_export) without a server, and says what jit_audit_verify()
+// says.
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <optional>
+#include <string>
+
+#include "hasher.hpp"
+
+namespace {
+
+using namespace jit::core;
+
+constexpr const char* usage =
+    "usage: jit-verify [--key FILE] [--anchors FILE] [--print] [EXPORT]\n"
+    "  EXPORT          what \"COPY (SELECT line FROM jit_audit_export()) TO STDOUT\" gave; default: standard input\n"
+    "  --key FILE      the key of the checkpoints (jit_access.checkpoint_key_file): their MACs are checked\n"
+    "  --anchors FILE  checkpoints kept elsewhere (jit_access.anchor_file), one a line\n"
+    "  --print         the records, readable\n"
+    "exit status: 0 the record is sound, 1 it is not, 2 it could not be read\n";
+
+struct Options {
+    std::optional<std::string> key;
+    std::optional<std::string> anchors;
+    std::optional<std::string> file;
+    bool print = false;
+};
+
+[[noreturn]] void die(const std::string& why) {
+    std::cerr << "jit-verify: " << why << "\n";
+    std::exit(2);
+}
+
+Options parse(int count, char** arguments) {
+    Options options;
+    for (int i = 1; i < count; ++i) {
+        const std::string word = arguments[i];
+        const auto next = [&] {
+            if (++i == count) die(word + " needs a file\n" + usage);
+            return std::string(arguments[i]);
+        };
+        if (word == "--key")
+            options.key = next();
+        else if (word == "--anchors")
+            options.anchors = next();
+        else if (word == "--print")
+            options.print = true;
+        else if (word == "--help")
+            std::cout << usage, std::exit(0);
+        else if (word.starts_with("--") || options.file)
+            die("unknown argument " + word + "\n" + usage);
+        else
+            options.file = word;
+    }
+    return options;
+}
+
+std::vector<std::byte> read_key(const std::string& name) {
+    std::ifstream file(name);
+    std::string text;
+    file >> text;
+    const auto key = from_hex(text);
+    if (!key || key->size() < 16) die("\"" + name + "\" holds no key in hexadecimal");
+    return *key;
+}
+
+std::string_view next_word(std::string_view& line) {
+    const auto end = std::min(line.find(' '), line.size());
+    const auto word = line.substr(0, end);
+    line.remove_prefix(std::min(end + 1, line.size()));
+    return word;
+}
+
+std::int64_t number(std::string_view word) {
+    try {
+        return std::stoll(std::string(word));
+    } catch (const std::exception&) {
+        die("\"" + std::string(word) + "\" is no number");
+    }
+}
+
+Digest digest(std::string_view word) {
+    const auto bytes = from_hex(word);
+    Digest result{};
+    if (!bytes || bytes->size() != result.size()) die("\"" + std::string(word) + "\" is no hash");
+    std::copy(bytes->begin(), bytes->end(), result.begin());
+    return result;
+}
+
+class Reader {
+public:
+    explicit Reader(Options options) : options_(std::move(options)) {}
+
+    int run(std::istream& in) {
+        std::string line;
+        if (!std::getline(in, line)) die("there is nothing to read");
+        begin(line);
+        while (std::getline(in, line)) take(line);
+        if (whole_) verifier_->end_of_record();
+        return report();
+    }
+
+private:
+    void begin(std::string_view line) {
+        const bool known = next_word(line) == "jit_access" && next_word(line) == "record" && next_word(line) == "1";
+        const auto chain = uuid_from_text(next_word(line));
+        if (!known || !chain) die("this is no export of the record, or of another version");
+        const auto before = number(next_word(line));
+        const auto head = digest(next_word(line));
+        whole_ = line == "all";
+        if (before == 0 && head != first_head(hasher_, *chain)) die("the first line does not fit its chain");
+        const auto key = options_.key ? read_key(*options_.key) : std::vector<std::byte>{};
+        verifier_.emplace(hasher_, *chain, before, head, key);
+        if (options_.anchors) know_anchors(*chain, before);
+    }
+
+    void know_anchors(const Uuid& chain, std::int64_t before) {
+        std::ifstream file(*options_.anchors);
+        if (!file) die("cannot read \"" + *options_.anchors + "\"");
+        for (std::string line; std::getline(file, line);)
+            if (const auto anchor = checkpoint_from_line(line);
+                anchor && (anchor->chain != chain || anchor->seq >= before))
+                verifier_->know(*anchor, *options_.anchors);
+    }
+
+    void take(std::string_view line) {
+        const auto kind = next_word(line);
+        if (kind == "checkpoint") {
+            const auto checkpoint = checkpoint_from_line(line);
+            if (!checkpoint) die("a checkpoint cannot be read");
+            verifier_->know(*checkpoint, "jit_access.checkpoint");
+            return;
+        }
+        if (kind != "record") die("a line is neither a record nor a checkpoint");
+        const auto seq = number(next_word(line));
+        const auto head = digest(next_word(line));
+        const auto bytes = from_hex(line);
+        if (!bytes) die("record " + std::to_string(seq) + " cannot be read");
+        if (options_.print)
+            std::cout << explain_bytes(bytes->data(), bytes->size()).value_or("(of another form)") << "\n";
+        verifier_->record(seq, *bytes, head);
+    }
+
+    int report() {
+        for (const auto& finding : verifier_->findings())
+            std::cout << "broken at " << finding.seq << ": " << finding.what << "\n";
+        const bool sound = verifier_->findings().empty();
+        std::cout << (sound ? "sound" : "not sound") << ": " << verifier_->records() << " records up to "
+                  << verifier_->last() << ", " << verifier_->checkpoints() << " checkpoints, head "
+                  << to_hex(verifier_->head()) << "\n";
+        return sound ? 0 : 1;
+    }
+
+    Options options_;
+    jit::verify::OpenSslHasher hasher_;
+    std::optional<Verifier> verifier_;
+    bool whole_ = true;
+};
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    try {
+        const auto options = parse(count, arguments);
+        Reader reader(options);
+        if (!options.file) return reader.run(std::cin);
+        std::ifstream file(*options.file);
+        if (!file) die("cannot read \"" + *options.file + "\"");
+        return reader.run(file);
+    } catch (const std::exception& error) {
+        die(error.what());
+    }
+}
