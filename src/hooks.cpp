@@ -7,6 +7,7 @@
 #include "jit_access/journal.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/relation.hpp"
+#include "jit_access/pg/secrets.hpp"
 #include "jit_access/pg/version.hpp"
 #include "jit_access/session.hpp"
 #include "jit_access/settings.hpp"
@@ -107,7 +108,7 @@ audit::Statement describe(const QueryDesc* query) {
                                   [](Oid relation, AclMode mode, Oid) { objects.add(relation, privileges_of(mode)); });
     return {.key = query,
             .tag = GetCommandTagName(CreateCommandTag(reinterpret_cast<Node*>(const_cast<PlannedStmt*>(plan)))),
-            .text = slice(query->sourceText, plan->stmt_location, plan->stmt_len),
+            .text = pg::without_secrets(slice(query->sourceText, plan->stmt_location, plan->stmt_len)),
             .objects = objects.all(),
             .object_count = objects.count};
 }
@@ -115,7 +116,7 @@ audit::Statement describe(const QueryDesc* query) {
 audit::Statement describe(const PlannedStmt* command, const char* source) {
     return {.key = command,
             .tag = GetCommandTagName(CreateCommandTag(command->utilityStmt)),
-            .text = slice(source, command->stmt_location, command->stmt_len)};
+            .text = pg::without_secrets(slice(source, command->stmt_location, command->stmt_len))};
 }
 
 std::array<char, 5> current_sqlstate() noexcept {

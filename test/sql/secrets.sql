@@ -1,0 +1,39 @@
+\set ECHO none
+\i test/sql/include/tap.sql
+\i test/sql/include/people.sql
+-- Passwords and connection strings do not get into the record, whether the statement was run, failed or was refused.
+SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}') AS role \gset
+CREATE FOREIGN DATA WRAPPER nowhere;
+CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;
+GRANT USAGE ON FOREIGN SERVER elsewhere TO alice;
+\connect - alice
+SELECT jit_request('debug_read', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS state \gset
+\connect - alice
+CALL tap.start();
+SELECT tap.error(statement) AS error FROM unnest(ARRAY[
+    'CREATE ROLE minion LOGIN PASSWORD ''hunter2''', 'ALTER ROLE alice ENCRYPTED PASSWORD E''hun\''ter2'' VALID UNTIL ''infinity''',
+    'CREATE USER minion pAsSwOrD $$hunter2$$', 'CREATE USER MAPPING FOR alice SERVER elsewhere OPTIONS (user ''a'', password ''hunter2'')',
+    'ALTER USER MAPPING FOR alice SERVER elsewhere OPTIONS (SET password U&''hunter2'')',
+    'CREATE SUBSCRIPTION s CONNECTION ''host=x password=hunter2'' PUBLICATION p',
+    'CREATE SUBSCRIPTION s CONNECTION ''postgresql://a:hunter2@x/db'' PUBLICATION p',
+    'ALTER SYSTEM SET primary_conninfo = ''user=a password=hunter2''',
+    'SELECT ''https://a:hunter2@x/'', id FROM app.orders', 'SELECT id, ''hunter2'' AS password FROM app.orders',
+    'SELECT ''password='' ''x'' ''hunter2''', 'DO $x$ BEGIN PERFORM ''password=hunter2'', id FROM app.orders; END $x$',
+    'DO $x$ BEGIN EXECUTE ''SELECT ''''password=hunter2'''' FROM app.orders''; END $x$',
+    'DO $x$ BEGIN EXECUTE $y$SELECT ''hunter2'' AS password FROM app.orders$y$; END $x$',
+    'COPY (SELECT ''hunter2'' AS passwd FROM app.orders) TO STDOUT', 'SELECT x''0'' || B''1'' AS password, ''hunter2'' FROM app.orders']) AS statement \g /dev/null
+SELECT 'kept' AS harmless, 'https://x/?at=a:b@c' AS link FROM app.orders LIMIT 0;
+\connect - :owner
+DROP SERVER elsewhere CASCADE;
+DROP FOREIGN DATA WRAPPER nowhere;
+CALL tap.wait_for_record();
+CALL tap.start();
+SELECT is(count(*), 0::bigint, 'no secret in the record') FROM jit_access.audit_log WHERE audit_log::text ~ 'hunter2|hun.{1,4}ter2';
+SELECT ok(count(*) >= 12, 'although the statements are there') FROM jit_access.audit_log WHERE grant_id = :id AND statement LIKE '%''***''%';
+SELECT results_eq($$SELECT statement FROM jit_access.audit_log WHERE kind <> 'outcome' AND statement ~ '^(CREATE ROLE|CREATE USER minion|ALTER ROLE)' ORDER BY seq$$,
+    $$VALUES ('CREATE ROLE minion LOGIN PASSWORD ''***'''), ('ALTER ROLE alice ENCRYPTED PASSWORD ''***'' VALID UNTIL ''***'''), ('CREATE USER minion pAsSwOrD ''***''')$$, 'what is not secret is')
+;
+SELECT is(count(*), 1::bigint, 'other literals are kept') FROM jit_access.audit_log WHERE statement = $$SELECT 'kept' AS harmless, 'https://x/?at=a:b@c' AS link FROM app.orders LIMIT 0$$;
+\i test/sql/include/clean.sql
