@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <initializer_list>
 #include <iterator>
 #include <string>
 
@@ -170,6 +171,7 @@ constexpr Guard guards[] = {
     {T_AlterRoleSetStmt, "Settings of roles outlive the grant."},
     {T_DropRoleStmt, "Changes of roles outlive the grant."},
     {T_AlterDatabaseSetStmt, "Settings of databases outlive the grant."},
+    {T_AlterDatabaseStmt, "Settings of databases outlive the grant."},
     {T_ReassignOwnedStmt, "A change of owner outlives the grant."},
     {T_DropOwnedStmt, "Dropping what a role owns outlives the grant."},
     {T_CreateFunctionStmt, "Functions run with the privileges of their owner.", true},
@@ -179,11 +181,23 @@ constexpr Guard guards[] = {
     {T_ViewStmt, "Views give what their owner can see.", true},
     {T_CreatePolicyStmt, "Policies run in other people's statements.", true},
     {T_CreateExtensionStmt, "Extensions bring code."},
+    {T_AlterExtensionStmt, "Extensions bring code."},
+    {T_AlterExtensionContentsStmt, "Extensions bring code."},
     {T_CreateCastStmt, "Casts run in other people's statements.", true},
+    {T_CreateTransformStmt, "Transforms run in other people's functions.", true},
+    {T_CreateConversionStmt, "Conversions run in other people's statements.", true},
     {T_CreateOpClassStmt, "Operators run in other people's statements.", true},
+    {T_AlterOperatorStmt, "Operators run in other people's statements.", true},
     {T_CreatePLangStmt, "Languages bring code."},
     {T_CreatePublicationStmt, "Replication carries data away."},
     {T_CreateSubscriptionStmt, "Replication carries data away."},
+    {T_CreateForeignServerStmt, "Foreign servers carry data away."},
+    {T_AlterForeignServerStmt, "Foreign servers carry data away."},
+    {T_CreateUserMappingStmt, "Foreign servers carry data away."},
+    {T_AlterUserMappingStmt, "Foreign servers carry data away."},
+    {T_CreateForeignTableStmt, "Foreign servers carry data away."},
+    {T_ImportForeignSchemaStmt, "Foreign servers carry data away."},
+    {T_SecLabelStmt, "Labels decide what others may see."},
     {T_AlterSystemStmt, "Settings of the server outlive the grant."},
     {T_LoadStmt, "Libraries bring code."},
     {T_AlterPolicyStmt, "Policies run in other people's statements.", true},
@@ -207,15 +221,95 @@ bool code_allowed() {
                        [](const Slot* slot) { return slot->allows_code.load(); });
 }
 
+bool names(const List* options, std::initializer_list<std::string_view> wanted) {
+    const ListCell* cell = nullptr;
+    foreach (cell, options)
+        if (std::find(wanted.begin(), wanted.end(), lfirst_node(DefElem, cell)->defname) != wanted.end()) return true;
+    return false;
+}
+
+// Why a change of a table or view is not for a session that uses a grant, however it came by the ownership.
+const char* why_guarded(const AlterTableStmt* alter, bool code) {
+    if (owner_in(alter) != nullptr) return "A change of owner outlives the grant.";
+    const ListCell* cell = nullptr;
+    foreach (cell, alter->cmds) {
+        const auto* command = lfirst_node(AlterTableCmd, cell);
+        switch (command->subtype) {
+            case AT_EnableRowSecurity:
+            case AT_DisableRowSecurity:
+            case AT_ForceRowSecurity:
+            case AT_NoForceRowSecurity:
+                if (!code) return "Row security decides what others may see.";
+                break;
+            case AT_EnableTrig:
+            case AT_EnableAlwaysTrig:
+            case AT_EnableReplicaTrig:
+            case AT_DisableTrig:
+            case AT_EnableTrigAll:
+            case AT_DisableTrigAll:
+            case AT_EnableTrigUser:
+            case AT_DisableTrigUser:
+            case AT_EnableRule:
+            case AT_EnableAlwaysRule:
+            case AT_EnableReplicaRule:
+            case AT_DisableRule:
+                if (!code) return "Triggers and rules run in other people's statements.";
+                break;
+            case AT_SetRelOptions:
+            case AT_ResetRelOptions:
+            case AT_ReplaceRelOptions:
+                if (!code && names(reinterpret_cast<const List*>(command->def), {"security_invoker"}))
+                    return "Views give what their owner can see.";
+                break;
+            case AT_GenericOptions:
+            case AT_AlterColumnGenericOptions: return "Foreign servers carry data away.";
+            default: break;
+        }
+    }
+    return nullptr;
+}
+
 // Why a command is not for a session that uses a grant; null when it is.
 const char* why_guarded(const Node* command) {
     for (const auto& guard : guards)
         if (guard.tag == nodeTag(command)) return guard.makes_code && code_allowed() ? nullptr : guard.why;
     switch (nodeTag(command)) {
-        case T_AlterTableStmt:
-            return owner_in(reinterpret_cast<const AlterTableStmt*>(command)) != nullptr
-                       ? "A change of owner outlives the grant."
+        case T_AlterTableStmt: return why_guarded(reinterpret_cast<const AlterTableStmt*>(command), code_allowed());
+        case T_RenameStmt:
+            return reinterpret_cast<const RenameStmt*>(command)->renameType == OBJECT_ROLE
+                       ? "Changes of roles outlive the grant."
                        : nullptr;
+        case T_DropStmt:
+            return reinterpret_cast<const DropStmt*>(command)->removeType == OBJECT_POLICY && !code_allowed()
+                       ? "Row security decides what others may see."
+                       : nullptr;
+        case T_CreatedbStmt:
+            return names(reinterpret_cast<const CreatedbStmt*>(command)->options, {"owner"})
+                       ? "What it makes would belong to another role and outlive the grant."
+                       : nullptr;
+        case T_CreateTableAsStmt:
+            return reinterpret_cast<const CreateTableAsStmt*>(command)->objtype == OBJECT_MATVIEW && !code_allowed()
+                       ? "Views give what their owner can see."
+                       : nullptr;
+        case T_ExplainStmt: {
+            // EXPLAIN ANALYZE makes what it explains.
+            const auto* query = castNode(Query, reinterpret_cast<const ExplainStmt*>(command)->query);
+            return query->utilityStmt != nullptr ? why_guarded(query->utilityStmt) : nullptr;
+        }
+        case T_CreateRangeStmt:
+            return names(reinterpret_cast<const CreateRangeStmt*>(command)->params, {"canonical", "subtype_diff"}) &&
+                           !code_allowed()
+                       ? "Functions of a type run in other people's statements."
+                       : nullptr;
+        case T_CreateStmt: {
+            const auto* spec = reinterpret_cast<const CreateStmt*>(command)->partspec;
+            bool expression = false;
+            const ListCell* cell = nullptr;
+            foreach (cell, spec != nullptr ? spec->partParams : NIL)
+                expression |= lfirst_node(PartitionElem, cell)->expr != nullptr;
+            return expression && !code_allowed() ? "Expressions run with the privileges of the table's owner."
+                                                 : nullptr;
+        }
         case T_CreateSchemaStmt:
             return reinterpret_cast<const CreateSchemaStmt*>(command)->authrole != nullptr
                        ? "What it makes would belong to another role and outlive the grant."
@@ -252,7 +346,8 @@ const char* why_guarded(const Node* command) {
 
 bool asks_for_membership(const Node* command) {
     return std::find(std::begin(by_membership), std::end(by_membership), nodeTag(command)) != std::end(by_membership) ||
-           IsA(command, AlterTableStmt) || IsA(command, CreateSchemaStmt);
+           (IsA(command, AlterTableStmt) && owner_in(reinterpret_cast<const AlterTableStmt*>(command)) != nullptr) ||
+           IsA(command, CreateSchemaStmt) || IsA(command, CreatedbStmt);
 }
 
 void check_under_grant(const Node* command) {
