@@ -337,6 +337,8 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
         if (is_unseen_call()) pg::guarded([=] { admit_function(object); });
         pg::guarded([=] { check_call(object); });
     }
+    if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) && unlikely(!enforce::is_plain()) && can_look())
+        pg::guarded([=] { guard::check_made(object_class, object, sub_id); });
     if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))
         pg::guarded([=] { guard::check_drop(object_class, object); });
     if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) && object_class == ProcedureRelationId)

@@ -17,6 +17,8 @@ extern "C" {
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_namespace.h"
@@ -213,19 +215,33 @@ constexpr Guard guards[] = {
 constexpr NodeTag by_membership[] = {T_AlterDefaultPrivilegesStmt, T_AlterOwnerStmt, T_ReassignOwnedStmt,
                                      T_DropOwnedStmt};
 
-// Whether every grant the session uses is of a template that allows code.
-bool code_allowed() {
-    const auto* standing = enforce::is_plain() ? nullptr : enforce::standing();
-    if (standing == nullptr || standing->count == 0) return false;
-    return std::all_of(standing->slots.begin(), standing->slots.begin() + standing->count,
-                       [](const Slot* slot) { return slot->allows_code.load(); });
-}
-
 bool names(const List* options, std::initializer_list<std::string_view> wanted) {
     const ListCell* cell = nullptr;
     foreach (cell, options)
         if (std::find(wanted.begin(), wanted.end(), lfirst_node(DefElem, cell)->defname) != wanted.end()) return true;
     return false;
+}
+
+bool has_expressions(const List* columns, const Node* condition) {
+    const ListCell* cell = nullptr;
+    foreach (cell, columns) {
+        const auto* column = static_cast<const Node*>(lfirst(cell));
+        // Of an exclusion constraint: the column and its operator.
+        if (IsA(column, List)) column = static_cast<const Node*>(linitial(reinterpret_cast<const List*>(column)));
+        if (castNode(IndexElem, const_cast<Node*>(column))->expr != nullptr) return true;
+    }
+    return condition != nullptr;
+}
+
+// Where code is allowed, it is on what the grant's role owns: on another's table it would run as that owner.
+bool may_have_code(const RangeVar* relation) {
+    return code_allowed() && pg::call([relation] {
+               HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(RangeVarGetRelid(relation, NoLock, true)));
+               if (!HeapTupleIsValid(row)) return true;
+               const bool mine = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner == GetUserId();
+               ReleaseSysCache(row);
+               return mine;
+           });
 }
 
 // Why a change of a table or view is not for a session that uses a grant, however it came by the ownership.
@@ -255,10 +271,18 @@ const char* why_guarded(const AlterTableStmt* alter, bool code) {
             case AT_DisableRule:
                 if (!code) return "Triggers and rules run in other people's statements.";
                 break;
+            case AT_AddConstraint: {
+                const auto* constraint = castNode(Constraint, command->def);
+                if (constraint->contype == CONSTR_EXCLUSION &&
+                    has_expressions(constraint->exclusions, constraint->where_clause) &&
+                    !may_have_code(alter->relation))
+                    return "Expressions of an index run with the privileges of the table's owner.";
+                break;
+            }
             case AT_SetRelOptions:
             case AT_ResetRelOptions:
             case AT_ReplaceRelOptions:
-                if (!code && names(reinterpret_cast<const List*>(command->def), {"security_invoker"}))
+                if (names(reinterpret_cast<const List*>(command->def), {"security_invoker"}))
                     return "Views give what their owner can see.";
                 break;
             case AT_GenericOptions:
@@ -333,10 +357,7 @@ const char* why_guarded(const Node* command) {
         }
         case T_IndexStmt: {
             const auto* index = reinterpret_cast<const IndexStmt*>(command);
-            bool expression = index->whereClause != nullptr;
-            const ListCell* cell = nullptr;
-            foreach (cell, index->indexParams) expression |= lfirst_node(IndexElem, cell)->expr != nullptr;
-            return expression && !code_allowed()
+            return has_expressions(index->indexParams, index->whereClause) && !may_have_code(index->relation)
                        ? "Expressions of an index run with the privileges of the table's owner."
                        : nullptr;
         }
@@ -426,6 +447,13 @@ bool makes_objects(const Node* command) noexcept {
 }
 
 }  // namespace
+
+bool code_allowed() {
+    const auto* standing = enforce::is_plain() ? nullptr : enforce::standing();
+    if (standing == nullptr || standing->count == 0) return false;
+    return std::all_of(standing->slots.begin(), standing->slots.begin() + standing->count,
+                       [](const Slot* slot) { return slot->allows_code.load(); });
+}
 
 void check_command(const Node* command) {
     check_under_grant(command);

@@ -53,6 +53,9 @@ void join(Standing& into, const Standing& other) noexcept;
 // Whether the session could act as a role it has from a grant, used or not: some commands ask for membership only.
 [[nodiscard]] bool may_act_as_granted();
 
+// Whether the session's user has this role without any grant.
+[[nodiscard]] bool reaches_without_grant(pg::RoleId role);
+
 // Throws the Failure for a verdict other than allowed.
 [[noreturn]] void refuse(const Standing& standing, Verdict verdict);
 

@@ -10,6 +10,11 @@ namespace jit::guard {
 // Before a utility command; throws `guarded` or `live_grants`.
 void check_command(const Node* command);
 
+// Whether every grant the session uses is of a template that allows code.
+[[nodiscard]] bool code_allowed();
+// An object (or column of a relation) was made or changed in a session that is not plain; throws.
+void check_made(std::uint32_t object_class, std::uint32_t object, int column);
+
 // An object of this class was created or renamed, or is about to be dropped; throws.
 void check_function_name(std::uint32_t function);
 // A function is about to run in a session that is not plain; throws.
