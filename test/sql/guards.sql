@@ -61,6 +61,8 @@ INSERT INTO tap.guarded (node, statement, tag, why) VALUES
     ('ImportForeignSchemaStmt', 'IMPORT FOREIGN SCHEMA public FROM SERVER s INTO app', 'IMPORT FOREIGN SCHEMA', 'Foreign servers carry data away.'),
     ('AlterTableStmt', 'ALTER FOREIGN TABLE app.f OPTIONS (SET table_name ''x'')', 'ALTER FOREIGN TABLE', 'Foreign servers carry data away.'),
     ('AlterTableStmt', 'ALTER FOREIGN TABLE app.f ALTER id OPTIONS (SET column_name ''x'')', 'ALTER FOREIGN TABLE', 'Foreign servers carry data away.'),
+    ('AlterTableStmt', 'ALTER VIEW app.v SET (security_invoker = false)', 'ALTER VIEW', 'Views give what their owner can see.'),
+    ('AlterTableStmt', 'ALTER TABLE app.v RESET (security_invoker)', 'ALTER TABLE', 'Views give what their owner can see.'),
     ('SecLabelStmt', 'SECURITY LABEL ON TABLE app.orders IS NULL', 'SECURITY LABEL', 'Labels decide what others may see.'),
     ('CopyStmt', 'COPY app.orders TO ''/tmp/orders''', 'COPY', 'Programs and files of the server are out of the record''s sight.'),
     ('CopyStmt', 'COPY app.orders FROM ''/tmp/orders''', 'COPY', 'Programs and files of the server are out of the record''s sight.'),
@@ -99,8 +101,8 @@ INSERT INTO tap.guarded (node, statement, tag, why, is_code) SELECT *, true FROM
     ('AlterTableStmt', 'ALTER TABLE app.orders ENABLE ALWAYS RULE r', 'ALTER TABLE', 'Triggers and rules run in other people''s statements.'),
     ('AlterTableStmt', 'ALTER TABLE app.orders ENABLE REPLICA RULE r', 'ALTER TABLE', 'Triggers and rules run in other people''s statements.'),
     ('AlterTableStmt', 'ALTER TABLE app.orders DISABLE RULE r', 'ALTER TABLE', 'Triggers and rules run in other people''s statements.'),
-    ('AlterTableStmt', 'ALTER VIEW app.v SET (security_invoker = false)', 'ALTER VIEW', 'Views give what their owner can see.'),
-    ('AlterTableStmt', 'ALTER TABLE app.v RESET (security_invoker)', 'ALTER TABLE', 'Views give what their owner can see.'),
+    ('AlterTableStmt', 'ALTER TABLE app.own ADD EXCLUDE ((id + 1) WITH =)', 'ALTER TABLE', 'Expressions of an index run with the privileges of the table''s owner.'),
+    ('AlterTableStmt', 'ALTER TABLE app.own ADD CONSTRAINT x EXCLUDE (id WITH =) WHERE (id > 1)', 'ALTER TABLE', 'Expressions of an index run with the privileges of the table''s owner.'),
     ('CreateCastStmt', 'CREATE CAST (app.orders AS text) WITH INOUT', 'CREATE CAST', 'Casts run in other people''s statements.'),
     ('CreateTransformStmt', 'CREATE TRANSFORM FOR app.orders LANGUAGE sql (FROM SQL WITH FUNCTION f(internal))', 'CREATE TRANSFORM', 'Transforms run in other people''s functions.'),
     ('CreateConversionStmt', 'CREATE CONVERSION app.c FOR ''LATIN1'' TO ''UTF8'' FROM f', 'CREATE CONVERSION', 'Conversions run in other people''s statements.'),
@@ -113,8 +115,8 @@ INSERT INTO tap.guarded (node, statement, tag, why, is_code) SELECT *, true FROM
     ('CreateRangeStmt', 'CREATE TYPE app.r AS RANGE (SUBTYPE = integer, SUBTYPE_DIFF = f)', 'CREATE TYPE', 'Functions of a type run in other people''s statements.'),
     ('CreateRangeStmt', 'CREATE TYPE app.r AS RANGE (SUBTYPE = integer, CANONICAL = f)', 'CREATE TYPE', 'Functions of a type run in other people''s statements.'),
     ('CreateStatsStmt', 'CREATE STATISTICS app.s ON (id + 1) FROM app.orders', 'CREATE STATISTICS', 'Expressions of statistics run with the privileges of the table''s owner.'),
-    ('IndexStmt', 'CREATE INDEX ON app.orders ((id + 1))', 'CREATE INDEX', 'Expressions of an index run with the privileges of the table''s owner.'),
-    ('IndexStmt', 'CREATE INDEX CONCURRENTLY ON app.orders (id) WHERE status = ''new''', 'CREATE INDEX', 'Expressions of an index run with the privileges of the table''s owner.'),
+    ('IndexStmt', 'CREATE INDEX ON app.own ((id + 1))', 'CREATE INDEX', 'Expressions of an index run with the privileges of the table''s owner.'),
+    ('IndexStmt', 'CREATE INDEX CONCURRENTLY ON app.own (id) WHERE id > 1', 'CREATE INDEX', 'Expressions of an index run with the privileges of the table''s owner.'),
     ('CreateStmt', 'CREATE TABLE app.p (id integer) PARTITION BY RANGE ((id + 1))', 'CREATE TABLE', 'Expressions run with the privileges of the table''s owner.')) v;
 
 -- What is of use to a grant is not guarded.
