@@ -386,7 +386,10 @@ void check_under_grant(const Node* command) {
 
 namespace {
 
-bool is_ours(const char* schema) noexcept { return schema == nullptr || std::string_view(schema) == "jit_access"; }
+// The tables of pg_cron are guarded like our own.
+bool is_ours(const char* schema) noexcept {
+    return schema == nullptr || std::string_view(schema) == "jit_access" || std::string_view(schema) == "cron";
+}
 
 // Whether the objects are plainly not the extension's own.
 bool concerns_strangers_only(const GrantStmt* grant) {
