@@ -1,0 +1,105 @@
+# pg_cron: a job would outlive the grant under which it is scheduled. Its functions are refused, however they are called;
+# its tables are not given by templates. In both orders of shared_preload_libraries.
+use strict;
+use warnings;
+
+use FindBin;
+use lib $FindBin::RealBin;
+use JitTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+chomp(my $share = qx("$ENV{PG_CONFIG}" --sharedir));
+plan skip_all => 'pg_cron is not installed for this server' unless -e "$share/extension/pg_cron.control";
+
+my @calls = (
+	"SELECT cron.schedule('* * * * *', 'SELECT 1')",
+	"SELECT cron.schedule('named', '* * * * *', 'SELECT 1')",
+	"SELECT cron.schedule_in_database('elsewhere', '* * * * *', 'SELECT 1', 'postgres')",
+	"SELECT cron.alter_job((SELECT min(jobid) FROM cron.job WHERE username = 'carol'), command => 'SELECT 2')",
+	"SELECT cron.unschedule('hers')",
+	"DO \$\$ BEGIN PERFORM cron.schedule('* * * * *', 'SELECT 1'); END \$\$",
+	'SELECT app.later()',
+	'SELECT * FROM app.later',
+	"EXPLAIN ANALYZE SELECT cron.schedule('* * * * *', 'SELECT 1')",
+	'EXECUTE later',
+);
+
+for my $libraries ('jit_access,pg_cron', 'pg_cron,jit_access')
+{
+	my $node = jit_node('cron_' . $libraries =~ s/,/_/r, conf => "shared_preload_libraries = '$libraries'\ncron.database_name = 'postgres'\n");
+	$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION pg_cron;
+GRANT USAGE ON SCHEMA cron TO PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO PUBLIC;
+GRANT USAGE ON SCHEMA app TO PUBLIC;
+CREATE FUNCTION app.later() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN cron.schedule('* * * * *', 'SELECT 1'); END $$;
+CREATE VIEW app.later AS SELECT cron.schedule('* * * * *', 'SELECT 1') FROM app.orders WHERE id = 1;
+GRANT SELECT ON app.later TO PUBLIC;
+SQL
+	my $jobs = 'SELECT md5(string_agg(j::text, chr(10) ORDER BY jobid)) FROM cron.job j';
+	my $fast = $node->safe_psql('postgres', "SELECT 'cron.schedule(text,text)'::regprocedure::oid");
+	my $carol = connect_as($node, 'carol');
+	$carol->query(q{SELECT cron.schedule('hers', '* * * * *', 'SELECT 1')});
+
+	# alice inherits, bob uses SET ROLE; both have a job of their own, and have planned one before the grant.
+	my %session;
+	for my $who ('alice', 'bob')
+	{
+		$session{$who} = connect_as($node, $who);
+		$session{$who}->query(q{SELECT cron.schedule('hers', '* * * * *', 'SELECT 1')});
+		$session{$who}->query(q{PREPARE later AS SELECT cron.schedule('* * * * *', 'SELECT 1')});
+		my $own = $calls[3] =~ s/carol/$who/r;
+		sqlstate_ok($session{$who}->query("BEGIN; $_; ROLLBACK"), 'no error', "$libraries: $who without a grant: $_") for (@calls[ 0 .. 2 ], $own, @calls[ 4 .. $#calls ]);
+	}
+	my %id = map { $_ => grant_to($node, $_, '1 hour') } ('alice', 'bob');
+	sqlstate_ok($session{bob}->query("BEGIN; $_; ROLLBACK"), 'no error', "$libraries: bob before SET ROLE: $_") for @calls[ 0, 6 ];
+	$session{bob}->query("SET ROLE jit_grant_$id{bob}");
+
+	my $before = $node->safe_psql('postgres', $jobs);
+	for my $who ('alice', 'bob')
+	{
+		sqlstate_ok($session{$who}->query($_), 'JA016', "$libraries: $who under a grant: $_") for @calls;
+		sqlstate_ok($session{$who}->call_function($fast, '* * * * *', 'SELECT 1'), 'JA016', "$libraries: $who under a grant: the fast path");
+		sqlstate_ok($session{$who}->query('SELECT count(*) FROM cron.job'), 'no error', "$libraries: $who may look");
+	}
+	is($node->safe_psql('postgres', $jobs), $before, "$libraries: no job has come, gone or changed");
+	like($session{alice}->query($calls[0])->{message}, qr/^pg_cron's functions are not allowed/, "$libraries: the error says what it is about");
+
+	wait_for_drained($node);
+	is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT statement, ' ' ORDER BY statement) || ' ' || count(*) FROM jit_access.audit_log "
+			  . "WHERE grant_id = $id{$_} AND kind = 'refusal' AND sqlstate = 'JA016'"),
+		'alter_job schedule schedule_in_database unschedule ' . (@calls + 1 + ($_ eq 'alice')),
+		"$libraries: every refusal of $_ is on the record, with the name of the function")
+	  for ('alice', 'bob');
+
+	# A session that has lost the grant schedules again.
+	$session{bob}->query('RESET ROLE');
+	sqlstate_ok($session{bob}->query($calls[1]), 'no error', "$libraries: bob after RESET ROLE");
+	$node->safe_psql('postgres', "SELECT jit_revoke($id{alice})");
+	wait_for_cleanup($node, $id{alice});
+	sqlstate_ok(connect_as($node, 'alice')->query($calls[1]), 'no error', "$libraries: alice after the grant");
+	sqlstate_ok($carol->query($calls[3]), 'no error', "$libraries: others all the while");
+
+	# What writes into the tables schedules as well.
+	for my $item ('INSERT ON cron.job', 'UPDATE (command) ON cron.job', 'DELETE ON ALL TABLES IN SCHEMA cron', 'CREATE ON SCHEMA cron',
+		'EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean)')
+	{
+		my ($status, $out, $error) = $node->psql('postgres', "\\set VERBOSITY verbose\nSELECT jit_create_template('cron', ARRAY['$item'], mode => 'set_role', allow_schema_change => true)");
+		like($error, qr/JA008: .*\n.*which belongs to pg_cron/, "$libraries: a template does not give $item");
+	}
+	is($node->safe_psql('postgres', q{SELECT jit_create_template('cron', '{USAGE ON SCHEMA cron, SELECT ON cron.job}')}),
+		'jit_template_cron', "$libraries: it lets look at the jobs");
+
+	# Nor by hand, when the template has been found good before.
+	$node->safe_psql('postgres', q{CREATE ROLE adopted; SELECT jit_create_template('adopted', role => 'adopted', requesters => '{alice}', approvers => '{dave}')});
+	my $good = request_as($node, 'alice', 'adopted', '1 hour');
+	approve_as($node, 'dave', $good);
+	$node->safe_psql('postgres', 'GRANT INSERT ON cron.job TO adopted');
+	my $next = request_as($node, 'alice', 'adopted', '1 hour');
+	sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($next)"), 'JA008', "$libraries: what was given later is seen at the next approval");
+	ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $good"), "$libraries: and what is live is suspended");
+	$node->stop('fast');
+}
+done_testing();
