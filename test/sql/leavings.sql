@@ -209,10 +209,29 @@ DROP TABLE app.t;
 DROP TABLE app.t;
 SELECT is(tap.standing(), :'standing', 'in the end nothing else has changed');
 
+-- The object_owner is not what it was.
+\set heir keeper
+\set why 'was dropped or renamed'
+\set spoil 'ALTER ROLE keeper RENAME TO lost'
+\set mend 'ALTER ROLE lost RENAME TO keeper'
+\i test/sql/include/heir.sql
+\set spoil 'ALTER ROLE keeper RENAME TO lost; CREATE ROLE keeper'
+\set mend 'DROP ROLE keeper; ALTER ROLE lost RENAME TO keeper'
+\i test/sql/include/heir.sql
+\set why 'is a superuser'
+\set spoil 'ALTER ROLE keeper SUPERUSER'
+\set mend 'ALTER ROLE keeper NOSUPERUSER'
+\i test/sql/include/heir.sql
+\set heir other_keeper
+\set why 'was dropped or renamed'
+\set spoil 'DROP ROLE keeper'
+\set mend 'DO $$BEGIN PERFORM jit_alter_template(''gives'', object_owner => ''other_keeper''); END$$'
+\i test/sql/include/heir.sql
+
 DROP FUNCTION tap.owners;
 DROP FUNCTION tap.standing;
 DROP PROCEDURE tap.make;
 DROP TABLE tap.made, tap.heirs;
 DROP SCHEMA other;
 \i test/sql/include/clean.sql
-DROP ROLE gina, keeper, other_keeper, "Odd ""keeper""", a_superuser;
+DROP ROLE gina, other_keeper, "Odd ""keeper""", a_superuser;

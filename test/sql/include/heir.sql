@@ -1,0 +1,26 @@
+-- One turn of leavings.sql: the object_owner is spoilt by :spoil while dave, who holds a grant of the template `gives`, has
+-- made something; the worker says :why, cleans up the other grant, and this one when :mend has mended it.
+\connect - dave
+SELECT jit_request('gives', '1h') AS id, jit_request('keeps', '1h') AS other \gset
+\connect - bob
+SELECT jit_approve(:id) AS state, jit_approve(:other) AS other_state \gset
+\connect - dave
+SELECT 'jit_grant_' || :'id' AS grant_role \gset
+SET ROLE :grant_role;
+CREATE TABLE app.t (id integer);
+RESET ROLE;
+\connect - :owner
+:spoil;
+SELECT jit_revoke(id) AS state FROM unnest(ARRAY[:id, :other]) AS id \g /dev/null
+CALL tap.wait_until(format('SELECT cleanup = ''done'' FROM jit_access.request WHERE id = %s', :other));
+CALL tap.wait_until(format('SELECT cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = %s', :id));
+CALL tap.start();
+SELECT is((SELECT cleanup_error FROM jit_access.active_grants WHERE id = :id), format('role "keeper", which gets what was made under the grant, %s', :'why'), :'why');
+SELECT is((SELECT relowner::regrole::text FROM pg_class WHERE oid = 'app.t'::regclass), :'grant_role', 'nobody else gets it');
+SELECT results_eq(format('SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %1$L::regrole OR roleid = %1$L::regrole', :'grant_role'), $$VALUES ('jit_marker')$$,
+                  'the memberships are gone');
+:mend;
+CALL tap.wait_for_cleanup();
+SELECT is((SELECT relowner::regrole::text FROM pg_class WHERE oid = 'app.t'::regclass), :'heir', 'mended, it is handed over');
+SELECT ok(to_regrole(:'grant_role') IS NULL, 'and the role is gone');
+DROP TABLE app.t;
