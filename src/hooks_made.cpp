@@ -23,6 +23,7 @@ extern "C" {
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -113,6 +114,22 @@ const char* why_expression(HeapTuple row, TupleDesc columns, AttrNumber column) 
     return "Functions that do more than compute would run in other people's statements.";
 }
 
+// Whether rows of a table are changed by foreign keys, which do it with the privileges of its owner.
+bool cascades(Oid relation) {
+    bool result = false;
+    for_each_row(ConstraintRelationId, ConstraintRelidTypidNameIndexId,
+                 {{Anum_pg_constraint_conrelid, ObjectIdGetDatum(relation)}}, [&result](HeapTuple row, TupleDesc) {
+                     const auto* constraint = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(row));
+                     const auto acts_itself = [](char action) {
+                         return action == FKCONSTR_ACTION_CASCADE || action == FKCONSTR_ACTION_SETNULL ||
+                                action == FKCONSTR_ACTION_SETDEFAULT;
+                     };
+                     result |= constraint->contype == CONSTRAINT_FOREIGN &&
+                               (acts_itself(constraint->confupdtype) || acts_itself(constraint->confdeltype));
+                 });
+    return result;
+}
+
 // Why not, whoever's code it uses.
 const char* why_not(Oid object_class, Oid object, Oid me, bool code) {
     const char* why = nullptr;
@@ -132,6 +149,15 @@ const char* why_not(Oid object_class, Oid object, Oid me, bool code) {
             look(RewriteOidIndexId, Anum_pg_rewrite_oid, [me](HeapTuple row, TupleDesc) {
                 const Oid relation = reinterpret_cast<Form_pg_rewrite>(GETSTRUCT(row))->ev_class;
                 return owner_of(RelationRelationId, relation) != me ? by_owner : nullptr;
+            });
+            break;
+        case TriggerRelationId:
+            look(TriggerOidIndexId, Anum_pg_trigger_oid, [me](HeapTuple row, TupleDesc) {
+                const auto* trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row));
+                return !trigger->tgisinternal && owner_of(RelationRelationId, trigger->tgrelid) != me &&
+                               cascades(trigger->tgrelid)
+                           ? by_owner
+                           : nullptr;
             });
             break;
         case StatisticExtRelationId:
