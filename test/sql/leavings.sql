@@ -67,7 +67,7 @@ GRANT SELECT ON tap.made TO PUBLIC;
 INSERT INTO tap.made (statement) VALUES
     ('CREATE TYPE app.kind AS ENUM (''new'')'), ('CREATE TYPE app.pair AS (a integer, b integer)'), ('CREATE TYPE app.span AS RANGE (SUBTYPE = integer)'),
     ('CREATE DOMAIN app.positive AS integer CHECK (VALUE > 0)'), ('CREATE SEQUENCE app.s'),
-    ('CREATE TABLE app.t (id serial PRIMARY KEY, big bigint GENERATED ALWAYS AS IDENTITY, kind app.kind DEFAULT ''new'', long text, size app.positive, twice integer GENERATED ALWAYS AS (1 * 2) STORED, orders_id integer REFERENCES app.orders)'),
+    ('CREATE TABLE app.t (id serial PRIMARY KEY, big bigint GENERATED ALWAYS AS IDENTITY, kind app.kind DEFAULT ''new'', long text, size app.positive, twice integer GENERATED ALWAYS AS (1 * 2) STORED, orders_id integer REFERENCES app.orders ON DELETE CASCADE CHECK (orders_id > 0))'),
     ('CREATE INDEX t_kind ON app.t (kind)'), ('CREATE TABLE app.u AS SELECT 1 AS id'), ('CREATE UNLOGGED TABLE app.p (id integer) PARTITION BY RANGE (id)'),
     ('CREATE TABLE app.p1 PARTITION OF app.p FOR VALUES FROM (1) TO (2)'), ('CREATE SCHEMA more CREATE TABLE t (id integer)'), ('SELECT lo_create(0)'), ('CREATE TEMPORARY TABLE scratch (id serial)');
 CREATE PROCEDURE tap.make() LANGUAGE plpgsql AS $$
@@ -207,6 +207,31 @@ DROP TABLE app.t;
 \set mend 'DROP STATISTICS app.s'
 \i test/sql/include/leaving.sql
 DROP TABLE app.t;
+\set why 'has code that foreign keys or replication run with the privileges of its owner'
+\set makes 'CREATE TABLE app.t (id integer REFERENCES app.orders ON UPDATE CASCADE); CREATE TRIGGER t BEFORE UPDATE ON app.t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()'
+\set mend 'DROP TRIGGER t ON app.t'
+\i test/sql/include/leaving.sql
+DROP TABLE app.t;
+\set makes 'CREATE TABLE app.t (id integer); CREATE TRIGGER t BEFORE UPDATE ON app.t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger(); ALTER TABLE app.t ENABLE ALWAYS TRIGGER t'
+\set mend 'ALTER TABLE app.t ENABLE TRIGGER t'
+\i test/sql/include/leaving.sql
+DROP TABLE app.t;
+\set makes 'CREATE FUNCTION app.f(integer) RETURNS boolean LANGUAGE sql AS $$SELECT true$$; CREATE TABLE app.t (id integer CHECK (app.f(id)) REFERENCES app.orders ON DELETE SET NULL)'
+\set mend 'ALTER TABLE app.t DROP CONSTRAINT t_id_check'
+\i test/sql/include/leaving.sql
+DROP TABLE app.t;
+DROP FUNCTION app.f(integer);
+\set makes 'CREATE FUNCTION app.f() RETURNS integer LANGUAGE sql AS $$SELECT 1$$; CREATE TABLE app.t (id integer DEFAULT app.f() REFERENCES app.orders ON DELETE SET DEFAULT)'
+\set mend 'ALTER TABLE app.t ALTER id DROP DEFAULT'
+\i test/sql/include/leaving.sql
+DROP TABLE app.t;
+DROP FUNCTION app.f();
+\set makes 'CREATE FUNCTION app.f(integer) RETURNS boolean LANGUAGE sql AS $$SELECT true$$; CREATE DOMAIN app.d AS integer CHECK (app.f(VALUE)); CREATE TABLE app.t (id app.d REFERENCES app.orders ON UPDATE CASCADE)'
+\set mend 'ALTER TABLE app.t ALTER id TYPE integer'
+\i test/sql/include/leaving.sql
+DROP TABLE app.t;
+DROP DOMAIN app.d;
+DROP FUNCTION app.f(integer);
 SELECT is(tap.standing(), :'standing', 'in the end nothing else has changed');
 
 -- The object_owner is not what it was.
