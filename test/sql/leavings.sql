@@ -55,7 +55,7 @@ SELECT jit_create_template('keeps', privileges, requesters => '{dave}', approver
 CREATE FUNCTION tap.owners() RETURNS TABLE (object text, owner text) LANGUAGE sql SECURITY DEFINER AS $$
     SELECT regexp_replace(pg_describe_object(classid, objid, objsubid), '\d{4,}', '<oid>'), refobjid::regrole::text FROM pg_shdepend
     WHERE refclassid = 'pg_authid'::regclass AND deptype = 'o' AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-          AND refobjid::regrole::text !~ '^(pg_|postgres)' AND pg_describe_object(classid, objid, objsubid) !~ 'toast'
+          AND refobjid::regrole::text !~ '^(pg_|postgres)' AND pg_describe_object(classid, objid, objsubid) !~ 'toast|multirange'
 $$;
 CREATE FUNCTION tap.standing() RETURNS text LANGUAGE sql SECURITY DEFINER AS $$
     SELECT md5(concat_ws('|', (SELECT string_agg(a::text, ',' ORDER BY oid) FROM pg_authid a), (SELECT string_agg(m::text, ',' ORDER BY m::text) FROM pg_auth_members m),
@@ -81,7 +81,7 @@ END
 $$;
 GRANT EXECUTE ON PROCEDURE tap.make() TO PUBLIC;
 CREATE TABLE tap.heirs (object text);
-INSERT INTO tap.heirs SELECT unnest('{type app.kind,type app.pair,type app.span,type app.span_multirange,type app.positive,sequence app.s,table app.t,sequence app.t_id_seq,sequence app.t_big_seq,table app.u,table app.p,table app.p1,schema more,table more.t,large object <oid>}'::text[]);
+INSERT INTO tap.heirs SELECT unnest('{type app.kind,type app.pair,type app.span,type app.positive,sequence app.s,table app.t,sequence app.t_id_seq,sequence app.t_big_seq,table app.u,table app.p,table app.p1,schema more,table more.t,large object <oid>}'::text[]);
 SELECT tap.standing() AS standing \gset
 
 -- By jit_revoke: to object_owner.
