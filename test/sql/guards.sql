@@ -124,7 +124,7 @@ CREATE TABLE tap.allowed (n integer GENERATED ALWAYS AS IDENTITY, statement text
 GRANT SELECT ON tap.allowed TO PUBLIC;
 INSERT INTO tap.allowed (statement) VALUES
     ('CREATE TABLE app.t (id serial PRIMARY KEY, kind app.kind, at timestamptz DEFAULT now(), UNIQUE (at))'),
-    ('CREATE TABLE app.t AS SELECT 1 AS id'), ('CREATE UNLOGGED TABLE app.t (id integer) PARTITION BY RANGE (id)'),
+    ('CREATE UNLOGGED TABLE app.t AS SELECT 1 AS id'), ('CREATE TABLE app.t (id integer) PARTITION BY RANGE (id)'),
     ('CREATE TABLE app.t (LIKE app.own INCLUDING ALL)'), ('CREATE TABLE app.t () INHERITS (app.own)'),
     ('CREATE TYPE app.colour AS ENUM (''red'')'), ('CREATE TYPE app.pair AS (a integer, b integer)'), ('CREATE TYPE app.span AS RANGE (SUBTYPE = integer)'),
     ('CREATE DOMAIN app.positive AS integer CHECK (VALUE > 0)'), ('CREATE SEQUENCE app.s'), ('CREATE INDEX ON app.own (id)'),

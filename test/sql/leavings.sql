@@ -68,7 +68,7 @@ INSERT INTO tap.made (statement) VALUES
     ('CREATE TYPE app.kind AS ENUM (''new'')'), ('CREATE TYPE app.pair AS (a integer, b integer)'), ('CREATE TYPE app.span AS RANGE (SUBTYPE = integer)'),
     ('CREATE DOMAIN app.positive AS integer CHECK (VALUE > 0)'), ('CREATE SEQUENCE app.s'),
     ('CREATE TABLE app.t (id serial PRIMARY KEY, big bigint GENERATED ALWAYS AS IDENTITY, kind app.kind DEFAULT ''new'', long text, size app.positive, twice integer GENERATED ALWAYS AS (1 * 2) STORED, orders_id integer REFERENCES app.orders ON DELETE CASCADE CHECK (orders_id > 0))'),
-    ('CREATE INDEX t_kind ON app.t (kind)'), ('CREATE TABLE app.u AS SELECT 1 AS id'), ('CREATE UNLOGGED TABLE app.p (id integer) PARTITION BY RANGE (id)'),
+    ('CREATE INDEX t_kind ON app.t (kind)'), ('CREATE UNLOGGED TABLE app.u AS SELECT 1 AS id'), ('CREATE TABLE app.p (id integer) PARTITION BY RANGE (id)'),
     ('CREATE TABLE app.p1 PARTITION OF app.p FOR VALUES FROM (1) TO (2)'), ('CREATE SCHEMA more CREATE TABLE t (id integer)'), ('SELECT lo_create(0)'), ('CREATE TEMPORARY TABLE scratch (id serial)');
 CREATE PROCEDURE tap.make() LANGUAGE plpgsql AS $$
 DECLARE
