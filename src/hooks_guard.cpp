@@ -158,7 +158,7 @@ void check_dropped_roles(const DropRoleStmt* drop) {
 }
 
 // What a session may not do while it uses a grant, because it would outlive the grant or pass its privileges on.
-struct Guard {
+struct Guard {  // NOLINT(clang-analyzer-optin.performance.Padding): its rows are to be read
     NodeTag tag;
     const char* why;
     bool makes_code = false;  // which a template may allow

@@ -77,6 +77,14 @@ constexpr const char* not_for_the_heir =
     "LEFT JOIN pg_catalog.pg_statistic_ext e ON e.stxrelid = c.oid AND e.stxexprs IS NOT NULL) "
     "SELECT pg_catalog.pg_describe_object(classid, objid, objsubid), why FROM judged WHERE why IS NOT NULL LIMIT 1";
 
+bool owns_something(pg::RoleId role) {
+    return pg::query_row(
+               "SELECT 1 FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass "
+               "AND refobjid = $1 AND deptype = 'o' LIMIT 1",
+               {role})
+        .has_value();
+}
+
 // The template's object_owner, or else its role. Roles may have changed since.
 pg::Heir heir_of(const pg::Row& row) {
     const pg::Heir heir{row.get<pg::RoleId>(1), row.get<bool>(3)};
@@ -96,11 +104,7 @@ void hand_over(pg::RoleId role, const std::string& name, const pg::Heir& heir) {
     if (const auto kept = pg::query_row(not_for_the_heir, {role, heir.takes_code}))
         throw Failure(Code::wrong_state, "\"" + name + "\" owns " + kept->get<std::string>(0) + ", which " +
                                              kept->get<std::string>(1) + " and is not handed over");
-    const auto owns = pg::query_row(
-        "SELECT 1 FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND "
-        "refobjid = $1 AND deptype = 'o' LIMIT 1",
-        {role});
-    if (owns) {
+    if (owns_something(role)) {
         const auto to = pg::role_name(heir.role);
         if (!to) throw Failure(Code::wrong_state, "the role that gets what \"" + name + "\" owns is gone");
         pg::command("REASSIGN OWNED BY " + pg::quote(name) + " TO " + pg::quote(*to));
@@ -172,7 +176,7 @@ void clean_up(std::int64_t id) {
     if (!row) return;
     const auto role = row->get<pg::RoleId>(0);
     if (const auto name = pg::role_name(role)) {
-        const auto heir = heir_of(*row);
+        const auto heir = owns_something(role) ? heir_of(*row) : pg::Heir{};
         hand_over(role, *name, heir);
         reclaim_elsewhere(role, *name, heir);
         pg::command("DROP ROLE " + pg::quote(*name));

@@ -1,9 +1,9 @@
 -- One turn of leavings.sql: the object_owner is spoilt by :spoil while dave, who holds a grant of the template `gives`, has
--- made something; the worker says :why, cleans up the other grant, and this one when :mend has mended it.
+-- made something; the worker says :why, cleans up the other grants, and this one when :mend has mended it.
 \connect - dave
-SELECT jit_request('gives', '1h') AS id, jit_request('keeps', '1h') AS other \gset
+SELECT jit_request('gives', '1h') AS id, jit_request('keeps', '1h') AS other, jit_request('gives', '1h') AS idle \gset
 \connect - bob
-SELECT jit_approve(:id) AS state, jit_approve(:other) AS other_state \gset
+SELECT jit_approve(:id) AS state, jit_approve(:other) AS other_state, jit_approve(:idle) AS idle_state \gset
 \connect - dave
 SELECT 'jit_grant_' || :'id' AS grant_role \gset
 SET ROLE :grant_role;
@@ -11,8 +11,8 @@ CREATE TABLE app.t (id integer);
 RESET ROLE;
 \connect - :owner
 :spoil;
-SELECT jit_revoke(id) AS state FROM unnest(ARRAY[:id, :other]) AS id \g /dev/null
-CALL tap.wait_until(format('SELECT cleanup = ''done'' FROM jit_access.request WHERE id = %s', :other));
+SELECT jit_revoke(id) AS state FROM unnest(ARRAY[:id, :other, :idle]) AS id \g /dev/null
+CALL tap.wait_until(format('SELECT count(*) = 2 FROM jit_access.request WHERE id IN (%s, %s) AND cleanup = ''done''', :other, :idle));
 CALL tap.wait_until(format('SELECT cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = %s', :id));
 CALL tap.start();
 SELECT is((SELECT cleanup_error FROM jit_access.active_grants WHERE id = :id), format('role "keeper", which gets what was made under the grant, %s', :'why'), :'why');
