@@ -363,6 +363,8 @@ std::int32_t alter(const Draft& draft) {
     const auto me = people::asking();
     people::require_admin(me);
     Template changed = find_for_change(draft.name);
+    // Who gets what is made under grants that live was approved as well; but somebody has to mend an heir that is lost.
+    if (draft.object_owner && !pg::is_superuser(me.role)) refuse_live(changed, "change the object_owner of");
     apply(draft, changed, me);
 
     std::optional<pg::TextArray> schemas;

@@ -55,7 +55,7 @@ INSERT INTO tap.guarded (node, statement, tag, why) VALUES
     ('CreateForeignServerStmt', 'CREATE SERVER s FOREIGN DATA WRAPPER w', 'CREATE SERVER', 'Foreign servers carry data away.'),
     ('AlterForeignServerStmt', 'ALTER SERVER s OPTIONS (SET host ''elsewhere'')', 'ALTER SERVER', 'Foreign servers carry data away.'),
     ('CreateUserMappingStmt', 'CREATE USER MAPPING FOR PUBLIC SERVER s', 'CREATE USER MAPPING', 'Foreign servers carry data away.'),
-    ('AlterUserMappingStmt', 'ALTER USER MAPPING FOR alice SERVER s OPTIONS (SET password ''x'')', 'ALTER USER MAPPING', 'Foreign servers carry data away.'),
+    ('AlterUserMappingStmt', 'ALTER USER MAPPING FOR alice SERVER s OPTIONS (SET password ''***'')', 'ALTER USER MAPPING', 'Foreign servers carry data away.'),
     ('CreateForeignTableStmt', 'CREATE FOREIGN TABLE app.f (id integer) SERVER s', 'CREATE FOREIGN TABLE', 'Foreign servers carry data away.'),
     ('CreateForeignTableStmt', 'CREATE FOREIGN TABLE app.f PARTITION OF app.orders DEFAULT SERVER s', 'CREATE FOREIGN TABLE', 'Foreign servers carry data away.'),
     ('ImportForeignSchemaStmt', 'IMPORT FOREIGN SCHEMA public FROM SERVER s INTO app', 'IMPORT FOREIGN SCHEMA', 'Foreign servers carry data away.'),
