@@ -1,28 +1,32 @@
--- Nobody gets at a table of the extension but the extension: privileges are taken from everybody (also what the default
--- privileges of the installer gave), and row security without a policy stops pg_read_all_data and pg_write_all_data.
+-- Nobody gets at a table of the extension but the extension: privileges are taken from everybody, and row security
+-- without a policy stops pg_read_all_data and pg_write_all_data. What the default privileges of the installer gave is
+-- taken back everywhere: on functions it would show the journal, on the schema let somebody make objects in it.
 DO $$
 DECLARE
-    object record;
+    given record;
+    relation regclass;
 BEGIN
-    FOR object IN
-        SELECT c.oid::regclass AS name, c.relkind,
-               ARRAY(SELECT DISTINCT a.grantee FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner) AS grantees
-        FROM pg_class c WHERE c.relnamespace = 'jit_access'::regnamespace AND c.relkind IN ('r', 'p', 'S', 'v')
+    FOR given IN
+        SELECT DISTINCT o.kind, o.name, a.grantee FROM (
+            SELECT 'TABLE', oid::regclass::text, relacl, relowner FROM pg_class
+            WHERE relnamespace = 'jit_access'::regnamespace AND relkind IN ('r', 'p', 'S', 'v')
+            UNION ALL
+            SELECT 'FUNCTION', oid::regprocedure::text, proacl, proowner FROM pg_proc
+            WHERE pronamespace = 'jit_access'::regnamespace OR pronamespace = 'pg_catalog'::regnamespace AND proname LIKE 'jit\_%'
+            UNION ALL
+            SELECT 'TYPE', oid::regtype::text, typacl, typowner FROM pg_type
+            WHERE typnamespace = 'jit_access'::regnamespace AND typtype = 'e'
+            UNION ALL
+            SELECT 'SCHEMA', nspname, nspacl, nspowner FROM pg_namespace WHERE nspname = 'jit_access') o (kind, name, acl, owner),
+            aclexplode(o.acl) a
+        WHERE a.grantee <> o.owner AND (a.grantee <> 0 OR o.kind = 'TABLE')
     LOOP
-        EXECUTE format('REVOKE ALL ON %s FROM PUBLIC', object.name);
-        DECLARE
-            grantee oid;
-        BEGIN
-            FOREACH grantee IN ARRAY object.grantees LOOP
-                IF grantee <> 0 THEN
-                    EXECUTE format('REVOKE ALL ON %s FROM %I', object.name, pg_get_userbyid(grantee));
-                END IF;
-            END LOOP;
-        END;
-        IF object.relkind IN ('r', 'p') THEN
-            EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', object.name);
-            EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', object.name);
-        END IF;
+        EXECUTE format('REVOKE ALL ON %s %s FROM %s', given.kind, given.name,
+                       CASE given.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(given.grantee)) END);
+    END LOOP;
+    FOR relation IN SELECT oid FROM pg_class WHERE relnamespace = 'jit_access'::regnamespace AND relkind IN ('r', 'p') LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation);
+        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', relation);
     END LOOP;
 END
 $$;

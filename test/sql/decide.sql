@@ -56,6 +56,31 @@ CALL tap.start();
 REVOKE leads FROM dave;
 SELECT is(tap.state(), :'before', 'none of this has decided anything');
 
+-- Who decides is who has logged in, whoever owns the function that asks; and nobody decides by what the server runs for
+-- the owner of a table.
+CREATE SCHEMA mine AUTHORIZATION dave;
+GRANT USAGE ON SCHEMA mine TO PUBLIC;
+GRANT dave TO bob;
+SELECT format($f$CREATE FUNCTION mine.approves() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT jit_approve(%s)::text'$f$, :id) \gexec
+ALTER FUNCTION mine.approves() OWNER TO bob;
+\connect - dave
+SELECT format($f$CREATE FUNCTION mine.approves(integer) RETURNS integer LANGUAGE plpgsql IMMUTABLE AS
+    $$ BEGIN IF session_user = 'bob' THEN PERFORM pg_catalog.jit_approve(%s); END IF; RETURN 1; END $$ $f$, :id) \gexec
+CREATE TABLE mine.bait AS SELECT 1 AS id;
+CREATE INDEX ON mine.bait (mine.approves(id));
+CALL tap.start();
+SELECT alike(tap.error('SELECT mine.approves()'), format('JA004 "dave" may not decide about request %s: %%', :id),
+    'a function of an approver decides for nobody else');
+\connect - bob
+CALL tap.start();
+SELECT alike(tap.error(statement), 'JA004 nobody is asking: %', 'an approver decides nothing by ' || statement)
+FROM unnest('{ANALYZE mine.bait, REINDEX TABLE mine.bait}'::text[]) AS statement;
+\connect - :owner
+CALL tap.start();
+REVOKE dave FROM bob;
+DROP SCHEMA mine CASCADE;
+SELECT is(tap.state(), :'before', 'nor has this');
+
 -- Rolled back means not decided, at every level.
 \connect - bob
 BEGIN;

@@ -127,7 +127,7 @@ CALL tap.wait_for_cleanup();
 CALL tap.start();
 SELECT ok(pg_has_role('alice', 'app_writer', 'MEMBER'), 'what was granted in between stays');
 
--- What somebody granted on to the role of a grant goes with it.
+-- What somebody granted on to the role of a grant goes with it, whoever is the grantor.
 \connect - alice
 SELECT jit_request('debug_read', '1h') AS id \gset
 \connect - bob
@@ -136,10 +136,17 @@ SELECT jit_approve(:id) AS state \gset
 CALL tap.start();
 SELECT 'jit_grant_' || :'id' AS grant_role \gset
 GRANT SELECT ON app.orders TO :grant_role;
+BEGIN;
 GRANT :grant_role TO dave;
+GRANT :grant_role TO ada WITH ADMIN OPTION;
+GRANT :grant_role TO dave GRANTED BY ada;
+SELECT count(DISTINCT grantor) AS grantors FROM pg_auth_members WHERE roleid = :'grant_role'::regrole AND member = 'dave'::regrole \gset
 SELECT jit_revoke(:id) AS state \gset
+COMMIT;
 CALL tap.wait_for_cleanup();
 SELECT is_empty(format($$SELECT 1 FROM pg_roles WHERE rolname = 'jit_grant_%s'$$, :id), 'a role that was tampered with is removed all the same');
+SELECT is(:grantors, CASE WHEN current_setting('server_version_num')::int < 160000 THEN 1 ELSE 2 END, 'a membership given by two grantors included');
+SELECT is_empty('SELECT 1 FROM pg_auth_members m WHERE NOT EXISTS (SELECT FROM pg_authid WHERE oid = m.roleid)', 'and nothing of it is left');
 \i test/sql/include/clean.sql
 DROP FUNCTION tap.standing();
 DROP ROLE app_reader, app_writer;

@@ -83,4 +83,26 @@ SELECT jit_revoke(:short) AS state \gset
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_extend(%s, ''1 minute'')', :short),
     format('JA005 cannot extend request %s: It is revoked.', :short), 'what has ended is not extended');
+
+-- A day is 24 hours, also where it is not: over so many days the clocks of New York change.
+\connect - :owner
+SELECT jit_alter_template('strict', max_duration => '400 days') AS version \gset
+SET TimeZone = 'America/New_York';
+SELECT min(n) AS days FROM generate_series(1, 366) AS n
+WHERE extract(epoch FROM clock_timestamp() + n * interval '1 day' - clock_timestamp()) NOT BETWEEN n * 86400 - 60 AND n * 86400 + 60 \gset
+\connect - alice
+SET TimeZone = 'America/New_York';
+SELECT jit_request('strict', :days * interval '1 day') AS long, jit_request('strict', '1h') AS longer \gset
+\connect - bob
+SET TimeZone = 'America/New_York';
+SELECT jit_approve(:long) AS state, jit_approve(:longer) AS other_state, jit_extend(:longer, :days * interval '1 day') AS ends \gset
+\connect - :owner
+SET TimeZone = 'America/New_York';
+CALL tap.start();
+SELECT is(extract(epoch FROM ends_at - activated_at), (:days * 86400)::numeric, 'a day is 24 hours when the clocks change while a grant lives')
+FROM jit_access.request WHERE id = :long;
+SELECT is(extract(epoch FROM ends_at - activated_at), (:days * 86400 + 3600)::numeric, 'so it is in an extension')
+FROM jit_access.request WHERE id = :longer;
+SELECT isnt(extract(epoch FROM activated_at + :days * interval '1 day' - activated_at), (:days * 86400)::numeric, 'although it is not in SQL')
+FROM jit_access.request WHERE id = :long;
 \i test/sql/include/clean.sql

@@ -4,6 +4,8 @@
 -- Templates of mode inherit: sessions of the requester have the privileges from the approval to the end, nobody else has.
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders, SELECT (name) ON app.customers, USAGE ON SEQUENCE app.numbers, EXECUTE ON FUNCTION app.next_status(text)}',
                            requesters => '{alice, dave}', approvers => '{bob}') AS role \gset
+SELECT md5(string_agg(concat_ws(' ', c.oid, relacl, attacl), ',' ORDER BY c.oid, attnum)) AS acls
+FROM pg_class c JOIN pg_attribute ON attrelid = c.oid WHERE relpersistence = 'p' AND coalesce(relacl, attacl) IS NOT NULL \gset
 \connect - alice
 CALL tap.start();
 SELECT tap.refused('SELECT count(*) FROM app.orders', '42501', 'before');
@@ -33,6 +35,9 @@ SELECT results_eq(
     format($$SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls FROM pg_roles
              WHERE rolname = 'jit_grant_%s'$$, :id),
     'VALUES (false, false, false, false, false, false)', 'and a role that can do nothing by itself');
+SELECT is((SELECT md5(string_agg(concat_ws(' ', c.oid, relacl, attacl), ',' ORDER BY c.oid, attnum))
+           FROM pg_class c JOIN pg_attribute ON attrelid = c.oid WHERE relpersistence = 'p' AND coalesce(relacl, attacl) IS NOT NULL),
+          :'acls'::text, 'no access list has grown');
 \connect - dave
 CALL tap.start();
 SELECT tap.refused('SELECT count(*) FROM app.orders', '42501', 'another requester of the same template has nothing');

@@ -18,6 +18,10 @@ DROP ROLE :"login";
 \set description 'a name of two lines'
 \i test/sql/include/odd_login.sql
 DROP ROLE :"login";
+\set login 'alice\x1b[1A\x1b[2Kbob'
+\set description 'a name that moves the cursor of a terminal'
+\i test/sql/include/odd_login.sql
+DROP ROLE :"login";
 \set login 'current_user'
 \set description 'a name that is a keyword'
 \i test/sql/include/odd_login.sql

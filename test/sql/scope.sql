@@ -107,12 +107,17 @@ RESET ROLE;
 CALL tap.start();
 SELECT is(:customers || ' ' || :'orders', '2 42501', 'gives the role of the grant that table alone');
 
--- ACLs are as before when all is over.
+-- Nothing is passed on that would depend on the grant, and keep a REVOKE from being done: not even by a superuser.
 \connect - :owner
+CALL tap.start();
+SELECT 'jit_grant_' || :'second' AS second_role \gset
+SELECT tap.refused(format('GRANT SELECT ON app.orders TO %I WITH GRANT OPTION', :'second_role'),
+    format('JA016 role "%s" cannot have a grant option: Whoever uses a grant could pass its privileges on.', :'second_role'), 'a grant option for the role of a grant');
+
+-- ACLs are as before when all is over.
 SELECT relacl AS acl FROM pg_class WHERE oid = 'app.orders'::regclass \gset
 SELECT jit_revoke(:second) AS state, jit_revoke(:by_role) AS state_too \gset
 CALL tap.wait_for_cleanup();
-CALL tap.start();
 SELECT is((SELECT count(*)::int FROM pg_class c, aclexplode(c.relacl) a WHERE pg_get_userbyid(a.grantee) !~ '^[a-z]'), 0,
           'no access list names a role that is gone');
 SELECT is((SELECT count(*)::int FROM pg_class c, aclexplode(c.relacl) a WHERE pg_get_userbyid(a.grantee) ~ '^jit_grant_'), 0,

@@ -24,6 +24,7 @@ $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE shared LOGIN; GRANT alice TO shared;
 CREATE ROLE team NOLOGIN; GRANT alice TO team; CREATE ROLE member LOGIN; GRANT team TO member;
 CREATE ROLE outsider LOGIN NOINHERIT; GRANT alice TO outsider;
+CREATE ROLE locked; GRANT alice TO locked;
 CREATE SEQUENCE app.numbers; GRANT USAGE ON SEQUENCE app.numbers TO jit_template_reader;
 CREATE TABLE app.slow (id int); GRANT SELECT ON app.slow TO jit_template_reader;
 SQL
@@ -51,7 +52,10 @@ my ($id, $s) = under_grant($node, 'alice', sub {
 	$s{other_used} = connect_as($node, 'alice', dbname => 'other');
 	$s{$_} = connect_as($node, $_) for qw(shared member outsider);
 	$s{shared_used} = connect_as($node, 'shared');
-	for my $session (qw(used waiting cursor held prepared transaction writer other_used shared_used))
+	$node->safe_psql('postgres', 'ALTER ROLE locked LOGIN');
+	$s{$_} = connect_as($node, 'locked') for qw(locked locked_used);
+	$node->safe_psql('postgres', 'ALTER ROLE locked NOLOGIN');
+	for my $session (qw(used waiting cursor held prepared transaction writer other_used shared_used locked_used))
 	{
 		my $result = $s{$session}->query($read);
 		die "$session: $result->{message}" if $result->{sqlstate};
@@ -83,6 +87,7 @@ wait_for_deadline($node, $id);
 # ---- what ran, or was idle and had used the grant, is ended by its own backend
 closed_ok($s->{$_}, "ended at the deadline: $_")
   for qw(used sleeping joining looping procedure waiting reader cursor transaction other_used shared_used);
+closed_ok($s->{locked_used}, 'ended at the deadline in a session whose login was made NOLOGIN');
 # An error disables the server's timeouts; the deadline's timers are no such, whatever the session is left with.
 closed_ok($s->{$_}, "ended at the deadline after an error: $_") for qw(held prepared writer);
 
@@ -99,6 +104,7 @@ sqlstate_ok($serial->query($read), 'JA010', 'refused under SERIALIZABLE');
 sqlstate_ok($s->{other}->query($read), 'JA010', 'refused in another database');
 sqlstate_ok($s->{shared}->query($read), 'JA010', 'refused to a shared login that inherits the requester');
 sqlstate_ok($s->{member}->query($read), 'JA010', 'refused through a chain of memberships');
+sqlstate_ok($s->{locked}->query($read), 'JA010', 'refused in a session whose login was made NOLOGIN');
 sqlstate_ok($s->{outsider}->query('SELECT 1'), 'no error', 'a login that does not inherit the requester has nothing to refuse');
 $s->{outsider}->query('SET ROLE alice');
 sqlstate_ok($s->{outsider}->query($read), 'JA010', 'refused after SET ROLE to the requester');

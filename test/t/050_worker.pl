@@ -105,6 +105,74 @@ ok($node->poll_query_until('postgres', "SELECT cleanup_error IS NOT NULL FROM ji
 $open->query('ROLLBACK');
 ok(wait_for_cleanup($node, $locked), 'the clean-up follows when it can');
 
+# ---- somebody else takes the membership away at the same time
+my $shared = grant_to($node, 'alice', '1 hour');
+$open->query("BEGIN; REVOKE jit_grant_$shared FROM alice");
+revoke($shared);
+ok($node->poll_query_until('postgres', "SELECT cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = $shared"), 'the clean-up waits for whoever revokes as well');
+$open->query('COMMIT');
+ok(wait_for_cleanup($node, $shared), 'what is gone already is no failure');
+
+# ---- access lists that change all the time: "tuple concurrently updated"
+$node->safe_psql('postgres', 'CREATE SEQUENCE public.turns; CREATE ROLE zed');
+my $busy = connect_as($node, $superuser);
+$busy->send(<<'SQL');
+DO $$ BEGIN LOOP
+	BEGIN GRANT SELECT ON app.orders TO zed; EXCEPTION WHEN internal_error THEN NULL; END; COMMIT;
+	BEGIN REVOKE SELECT ON app.orders FROM zed; EXCEPTION WHEN internal_error THEN NULL; END; COMMIT;
+	PERFORM nextval('public.turns');
+END LOOP; END $$
+SQL
+$node->poll_query_until('postgres', 'SELECT last_value > 100 FROM public.turns') or die 'it does not run';
+my @narrow;
+for (1 .. 20)
+{
+	my $narrow = $node->safe_psql('postgres', q{SELECT jit_request('reader', '1h', scope => '{app.orders}')}, extra_params => [ '-U', 'alice' ]);
+	my $dave = connect_as($node, 'dave');
+	wait_for('an approval', sub { my $result = $dave->query("SELECT jit_approve($narrow)"); !$result->{sqlstate} || $result->{sqlstate} !~ /^(XX000|55P03|40)/ });
+	push @narrow, $narrow;
+	revoke($narrow);
+	# A person has eight at a time.
+	wait_for_cleanup($node, $narrow) or last;
+}
+my $turns = $node->safe_psql('postgres', 'SELECT last_value FROM public.turns');
+ok($node->poll_query_until('postgres', "SELECT last_value > $turns FROM public.turns"), 'a table is granted and revoked all the time');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM jit_access.request WHERE scope IS NOT NULL AND cleanup = \'done\''), '20', 'grants on it are cleaned up all the same');
+kill 'INT', $busy->pid;
+$busy->finish;
+$node->safe_psql('postgres', 'DROP OWNED BY zed');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class, aclexplode(relacl) a WHERE relname = 'orders' AND NOT EXISTS (SELECT FROM pg_authid WHERE oid = a.grantee)}),
+	'0', 'and its access list names nobody who is gone');
+
+# ---- what it made is being read
+my $read = grant_to($node, 'alice', '1 hour');
+$node->safe_psql('postgres', "CREATE TABLE app.made (id int); GRANT SELECT ON app.made TO carol; GRANT USAGE ON SCHEMA app TO carol; ALTER TABLE app.made OWNER TO jit_grant_$read");
+my $reader = connect_as($node, 'carol');
+sqlstate_ok($reader->query('BEGIN; SELECT * FROM app.made'), 'no error', 'a table made under a grant is being read');
+revoke($read);
+ok($node->poll_query_until('postgres', "SELECT cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = $read"), 'its clean-up waits for the reader');
+is($node->safe_psql('postgres', "SELECT has_table_privilege('alice', 'app.orders', 'SELECT')"), 'f', 'the memberships do not');
+$reader->query('COMMIT');
+ok(wait_for_cleanup($node, $read), 'then it is handed over');
+
+# ---- a deadline that is farther away than a wait can be
+$node->safe_psql('postgres', q{SELECT jit_create_template('years', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{dave}', max_duration => '3660 days')});
+my $years = request_as($node, 'alice', 'years', '3660 days');
+approve_as($node, 'dave', $years);
+my $patient = connect_as($node, 'alice');
+rows_ok($patient->query('SELECT count(*) > 0 FROM app.orders'), 't', 'a grant of ten years is used');
+ok(wait_for_drained($node), 'its use is in the record');
+my ($loops, $since) = split /\|/, $node->safe_psql('postgres', 'SELECT worker_loops, clock_timestamp() FROM jit_access.health');
+ok($node->poll_query_until('postgres', "SELECT worker_loops >= $loops + 3 FROM jit_access.health"), 'the worker goes round meanwhile');
+is($node->safe_psql('postgres', "SELECT clock_timestamp() - '$since' >= interval '2s'"), 't', 'once a nap, and not all the time');
+my ($soon) = under_grant($node, 'bob', sub {});
+wait_for_deadline($node, $soon);
+ok(wait_for_cleanup($node, $soon), 'an earlier deadline is met meanwhile');
+rows_ok($patient->query('SELECT count(*) > 0 FROM app.orders'), 't', 'the session that used it goes on');
+revoke($years);
+closed_ok($patient, 'until it is revoked');
+ok(wait_for_cleanup($node, $years), 'and cleaned up');
+
 # ---- the lock table is full
 my $full = grant_to($node, 'alice', '1 hour');
 my $greedy = connect_as($node, 'carol');

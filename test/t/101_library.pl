@@ -51,6 +51,8 @@ for my $load ('', 'LOAD')
 $node->safe_psql('postgres', <<"SQL");
 ALTER ROLE dave NOSUPERUSER;
 GRANT jit_grant_$held TO carol;
+GRANT SELECT ON app.orders TO jit_grant_$held WITH GRANT OPTION;
+SET ROLE jit_grant_$held; GRANT SELECT ON app.orders TO erin; RESET ROLE;
 CREATE ROLE jit_grant_999999; GRANT jit_marker, jit_template_reader TO jit_grant_999999; GRANT jit_grant_999999 TO carol;
 SQL
 rows_ok(connect_as($node, 'carol')->query($read), 't', 'without: so does a membership made by hand');
@@ -76,6 +78,9 @@ is(log_rows($node, q{kind = 'drift' AND detail->>'role' = 'jit_grant_999999' AND
 cmp_ok(log_rows($node, q{kind = 'refusal' AND sqlstate = 'JA011' AND login = 'alice'}), '>=', 1, 'back: as are the refusals');
 is(log_rows($node, q{statement LIKE '%/* without */'}), '0', 'back: what ran without the library is not');
 record_is_sound($node, 'back');
+$node->safe_psql('postgres', "SELECT jit_revoke($held)");
+ok(wait_for_cleanup($node, $held), 'back: a privilege that was passed on does not keep the role of the grant');
+is($node->safe_psql('postgres', q{SELECT has_table_privilege('erin', 'app.orders', 'SELECT')}), 'f', 'back: but goes with it');
 
 $node->stop('fast');
 done_testing();
