@@ -53,9 +53,10 @@ ALTER ROLE dave NOSUPERUSER;
 GRANT jit_grant_$held TO carol;
 GRANT SELECT ON app.orders TO jit_grant_$held WITH GRANT OPTION;
 SET ROLE jit_grant_$held; GRANT SELECT ON app.orders TO erin; RESET ROLE;
+CREATE ROLE frank LOGIN; GRANT jit_template_reader TO frank;
 CREATE ROLE jit_grant_999999; GRANT jit_marker, jit_template_reader TO jit_grant_999999; GRANT jit_grant_999999 TO carol;
 SQL
-rows_ok(connect_as($node, 'carol')->query($read), 't', 'without: so does a membership made by hand');
+rows_ok(connect_as($node, $_)->query($read), 't', "without: so does a membership made by hand: $_") for qw(carol frank);
 
 # ---- the library is back, and nobody has confirmed anything
 restart_with('jit_access', 'nowhere');
@@ -72,10 +73,13 @@ sqlstate_ok(as_bob('none'), '42501', 'back: its holder has nothing');
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_auth_members WHERE member = 'carol'::regrole}), 'back: what was made by hand is taken away');
 ok($node->poll_query_until('postgres', q{SELECT to_regrole('jit_grant_999999') IS NULL}), 'back: a role that was made by hand as well');
 sqlstate_ok(connect_as($node, 'carol')->query($read), '42501', 'back: carol has nothing');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_auth_members WHERE member = 'frank'::regrole}), 'back: the role of a template that was handed out is taken away');
+sqlstate_ok(connect_as($node, 'frank')->query($read), '42501', 'back: frank has nothing');
 ok(wait_for_drained($node), 'back: the record is complete');
 is(log_rows($node, "kind = 'drift' AND grant_id = $held AND detail->>'member' = 'carol'"), '1', 'back: that is on the record');
 is(log_rows($node, q{kind = 'drift' AND detail->>'role' = 'jit_grant_999999' AND detail->>'what' LIKE '%removed'}), '1', 'back: both');
 cmp_ok(log_rows($node, q{kind = 'refusal' AND sqlstate = 'JA011' AND login = 'alice'}), '>=', 1, 'back: as are the refusals');
+is(log_rows($node, q{kind = 'drift' AND detail->>'role' = 'jit_template_reader' AND detail->>'member' = 'frank'}), '1', 'back: the role of a template, too');
 is(log_rows($node, q{statement LIKE '%/* without */'}), '0', 'back: what ran without the library is not');
 record_is_sound($node, 'back');
 $node->safe_psql('postgres', "SELECT jit_revoke($held)");
