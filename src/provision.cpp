@@ -54,6 +54,8 @@ void make_role(const std::string& name, bool inherit) {
 
 // What the template's role holds itself on the relations of the scope, and the way into their schemas.
 void give_scope(const pg::TextArray& scope, const Template& of, const std::string& role) {
+    // Two who change the access list of one table at once: the second would get an error of the catalogs.
+    pg::command("LOCK TABLE jit_access.template_person IN SHARE UPDATE EXCLUSIVE MODE");
     for (const auto& relation : scope) {
         const auto rows = pg::query(
             "SELECT format('GRANT %s ON %s TO %I', x.privilege_type, c.oid::regclass, $3) FROM pg_catalog.pg_class c, "
