@@ -1,7 +1,6 @@
 #include "jit_access/audit.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <vector>
 
 #include "jit_access/core/failure.hpp"
@@ -28,18 +27,17 @@ struct Open {
 std::vector<Open> open_uses;  // keeps its room: a statement allocates nothing once the deepest nesting has been seen
 std::uint32_t depth = 0;
 
+std::int64_t failed_command = 0;  // that began then, and whose error is on the record
+
 // What does not change in a session.
 struct Session {
-    std::string database;
-    std::string client;
+    std::string database = pg::database_name();
+    std::string client = pg::client_address();
 };
 
 const Session& session() {
-    static std::optional<Session> facts;
-    static const Session unknown;
-    if (!facts && !pg::in_transaction()) return unknown;
-    if (!facts) facts.emplace(Session{pg::database_name(), pg::client_address()});
-    return *facts;
+    static const Session facts;
+    return facts;
 }
 
 core::Use describe(const enforce::Standing& standing, const Statement& statement, const Session& facts) noexcept {
@@ -140,8 +138,13 @@ void complete(const void* key, std::uint64_t rows) noexcept {
 }
 
 void fail(const void* key, std::array<char, 5> sqlstate) noexcept {
-    if (Open* use = find(key)) close(use, core::Ending::failed, sqlstate);
+    Open* use = find(key);
+    if (use == nullptr) return;
+    close(use, core::Ending::failed, sqlstate);
+    failed_command = pg::command_start();
 }
+
+bool is_recorded(std::int64_t command_start) noexcept { return failed_command == command_start; }
 
 void enter(const void* key) noexcept {
     ++depth;
@@ -177,6 +180,7 @@ bool anything_open() noexcept { return !open_uses.empty(); }
 void refused(const enforce::Standing& standing, const Statement& statement, std::array<char, 5> sqlstate,
              std::string_view reason) noexcept {
     if (!journal::available()) return;
+    failed_command = pg::command_start();
     try {
         core::Use use = describe(standing, statement, session());
         use.sqlstate = sqlstate;

@@ -165,6 +165,13 @@ const Standing* standing() {
 
 const Standing* known_standing() noexcept { return current.who == pg::who() ? &current : nullptr; }
 
+const Standing& without_grant() {
+    static Standing none;
+    copy_name(none.login, pg::login_name());
+    copy_name(none.role, pg::login_name());
+    return none;
+}
+
 const Standing* standing_of_owner(RoleId owner) {
     // An owner is not who() anybody is: no session has the role 0.
     const auto key = std::uint64_t{owner.oid} << 32;

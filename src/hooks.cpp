@@ -3,6 +3,7 @@
 #include <new>
 #include <unistd.h>
 
+#include "jit_access/attempt.hpp"
 #include "jit_access/guard.hpp"
 #include "jit_access/journal.hpp"
 #include "jit_access/pg/clock.hpp"
@@ -39,6 +40,7 @@ ExecutorFinish_hook_type next_finish = nullptr;
 ExecutorEnd_hook_type next_end = nullptr;
 ProcessUtility_hook_type next_utility = nullptr;
 object_access_hook_type next_access = nullptr;
+emit_log_hook_type next_log = nullptr;
 shmem_request_hook_type next_request = nullptr;
 shmem_startup_hook_type next_startup = nullptr;
 
@@ -345,6 +347,16 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
         pg::guarded([=] { guard::check_function_name(object); });
 }
 
+// ---- errors ---------------------------------------------------------------------------------------------------------
+
+void on_report(ErrorData* error) {
+    if (next_log != nullptr) next_log(error);
+    if (error->elevel != ERROR || MyBackendType != B_BACKEND || board == nullptr) return;
+    const std::string_view state(unpack_sql_state(error->sqlerrcode));
+    attempt::seen(state, error->message != nullptr ? error->message : "",
+                  debug_query_string != nullptr ? debug_query_string : "");
+}
+
 // ---- shared memory --------------------------------------------------------------------------------------------------
 
 std::size_t board_bytes() noexcept {
@@ -389,6 +401,7 @@ void install() {
     next_end = std::exchange(ExecutorEnd_hook, executor_end);
     next_utility = std::exchange(ProcessUtility_hook, process_utility);
     next_access = std::exchange(object_access_hook, object_access);
+    next_log = std::exchange(emit_log_hook, on_report);
 }
 
 }  // namespace jit::hooks

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "jit_access/attempt.hpp"
 #include "jit_access/audit.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/expire.hpp"
@@ -53,6 +54,7 @@ bool closures_changed() noexcept { return closures_change; }
 void wake() { promises.push_back({Action::wake, pg::subtransaction()}); }
 
 void pre_commit() {
+    if (pg::is_between_commands()) attempt::record_kept();
     session::before_commit();
     for (const auto& promise : promises) {
         if (promise.action == Action::make_live) publish_slot(*promise.slot);

@@ -39,6 +39,9 @@ void interrupt_all() noexcept;
 [[nodiscard]] bool anything_open() noexcept;
 [[nodiscard]] bool is_open(const void* key) noexcept;
 
+// Whether an error of the command that began then is on the record.
+[[nodiscard]] bool is_recorded(std::int64_t command_start) noexcept;
+
 // A statement that was not allowed to start. Cannot fail; a refusal that finds no room is counted.
 void refused(const enforce::Standing& standing, const Statement& statement, std::array<char, 5> sqlstate,
              std::string_view reason) noexcept;

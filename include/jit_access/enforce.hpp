@@ -40,6 +40,8 @@ struct Standing {
 [[nodiscard]] const Standing* standing();
 // The same, as far as it is known without looking anything up: for a transaction that has failed.
 [[nodiscard]] const Standing* known_standing() noexcept;
+// Nobody's grant, for the record of a session that uses none.
+[[nodiscard]] const Standing& without_grant();
 // Where somebody else stands with whose privileges a statement is checked: the owner of a view it reads.
 [[nodiscard]] const Standing* standing_of_owner(pg::RoleId owner);
 

@@ -15,6 +15,7 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/sequence.h"
+#include "common/ip.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_crc32c.h"
 #include "storage/latch.h"
@@ -24,12 +25,17 @@ extern "C" {
 #include "storage/sinval.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
-#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/wait_event.h"
+}
+
+// The layout of Port is the same without, and Debian's headers do not bring those of GSSAPI.
+#undef ENABLE_GSS
+extern "C" {
+#include "libpq/libpq-be.h"
 }
 
 namespace jit::pg {
@@ -43,17 +49,19 @@ std::uint32_t local_transaction() noexcept { return local_transaction_number(); 
 std::string_view application_name() noexcept { return ::application_name != nullptr ? ::application_name : ""; }
 
 std::string client_address() {
-    // The server's own inet_client_addr(): NULL for a socket and for background processes.
-    const char* address = call([]() -> const char* {
-        LOCAL_FCINFO(fcinfo, 0);
-        InitFunctionCallInfoData(*fcinfo, nullptr, 0, InvalidOid, nullptr, nullptr);
-        const Datum inet = inet_client_addr(fcinfo);
-        return fcinfo->isnull ? "" : DatumGetCString(DirectFunctionCall1(inet_out, inet));
-    });
-    return address;
+    if (MyProcPort == nullptr || MyProcPort->raddr.addr.ss_family == AF_UNIX) return {};
+    char host[NI_MAXHOST] = {};
+    const auto& address = MyProcPort->raddr;
+    return pg_getnameinfo_all(&address.addr, address.salen, host, sizeof host, nullptr, 0, NI_NUMERICHOST) == 0 ? host
+                                                                                                                : "";
+}
+
+std::string login_name() {
+    return MyProcPort != nullptr && MyProcPort->user_name != nullptr ? MyProcPort->user_name : "";
 }
 
 std::string database_name() {
+    if (MyProcPort != nullptr && MyProcPort->database_name != nullptr) return MyProcPort->database_name;
     if (!OidIsValid(MyDatabaseId)) return {};
     const char* name = call([] { return get_database_name(MyDatabaseId); });
     return name != nullptr ? name : "";

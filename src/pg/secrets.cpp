@@ -101,6 +101,10 @@ bool is_block(std::string_view statement) noexcept {
 
 }  // namespace
 
+bool may_hold_secrets(std::string_view statement) noexcept {
+    return speaks_of_password(statement) || holds_uri_with_password(statement);
+}
+
 std::string_view without_secrets(std::string_view statement) {
     const bool all = speaks_of_password(statement);
     if (!all && !holds_uri_with_password(statement)) return statement;

@@ -20,8 +20,10 @@ namespace jit::pg {
 [[nodiscard]] std::uint32_t local_transaction() noexcept;
 
 [[nodiscard]] std::string_view application_name() noexcept;
+// As the client said when it connected; nothing is looked up in a session.
 [[nodiscard]] std::string client_address();  // empty for a socket
-[[nodiscard]] std::string database_name();   // of this session
+[[nodiscard]] std::string login_name();
+[[nodiscard]] std::string database_name();
 [[nodiscard]] bool in_control_database();
 [[nodiscard]] std::string data_directory();
 

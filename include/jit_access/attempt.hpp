@@ -1,0 +1,17 @@
+// Denied attempts that no other hook meets: a privilege that is missing while a statement is parsed, a request or a
+// decision that failed. They are seen where the server reports the error, after everything of the statement is undone.
+//
+// That is no place to look anything up. Where it is not known yet whether the session uses a grant, the attempt is kept
+// and put on the record in the session's next idle moment.
+#pragma once
+
+#include <string_view>
+
+namespace jit::attempt {
+
+// An error of this session is about to be reported.
+void seen(std::string_view sqlstate, std::string_view message, std::string_view statement) noexcept;
+// Before a commit, between two commands; looks up what could not be looked up.
+void record_kept();
+
+}  // namespace jit::attempt

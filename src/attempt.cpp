@@ -1,0 +1,72 @@
+#include "jit_access/attempt.hpp"
+
+#include <array>
+#include <utility>
+
+#include "jit_access/audit.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/secrets.hpp"
+#include "jit_access/use.hpp"
+
+namespace jit::attempt {
+
+namespace {
+
+constexpr std::string_view insufficient_privilege = "42501";
+constexpr std::string_view our_class = "JA";
+
+template <std::size_t Size>
+class Copy {
+public:
+    void operator=(std::string_view text) noexcept {
+        size_ = pg::clip(text.data(), text.size(), bytes_.size());
+        text.copy(bytes_.data(), size_);
+    }
+    [[nodiscard]] std::string_view view() const noexcept { return {bytes_.data(), size_}; }
+
+private:
+    std::array<char, Size> bytes_{};
+    std::size_t size_ = 0;
+};
+
+struct Kept {
+    Copy<512> message;
+    Copy<4096> statement;
+};
+Kept kept;
+bool keeps = false;
+
+void record(const enforce::Standing& standing, std::string_view sqlstate, std::string_view message,
+            std::string_view statement) noexcept {
+    std::array<char, 5> state{};
+    sqlstate.copy(state.data(), state.size());
+    audit::refused(standing, {.key = &kept, .text = statement}, state, message);
+}
+
+}  // namespace
+
+void seen(std::string_view sqlstate, std::string_view message, std::string_view statement) noexcept {
+    const bool ours = sqlstate.starts_with(our_class);
+    if (!ours && (sqlstate != insufficient_privilege || enforce::is_plain())) return;
+    if (audit::is_recorded(pg::command_start())) return;
+    const auto* standing = enforce::known_standing();
+    if (ours || standing != nullptr) {
+        // To cut the secrets out could raise an error, which must not be while one is reported.
+        if (pg::may_hold_secrets(statement)) statement = "(not recorded: it may hold a secret)";
+        record(standing != nullptr ? *standing : enforce::without_grant(), sqlstate, message, statement);
+        return;
+    }
+    kept.message = message;
+    kept.statement = statement;
+    keeps = true;
+    pg::wake_between_commands();
+}
+
+void record_kept() {
+    if (!std::exchange(keeps, false)) return;
+    const auto* standing = enforce::standing();
+    if (standing == nullptr) return;
+    record(*standing, insufficient_privilege, kept.message.view(), pg::without_secrets(kept.statement.view()));
+}
+
+}  // namespace jit::attempt
