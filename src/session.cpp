@@ -243,7 +243,8 @@ void give_back(std::uint64_t id) noexcept {
 }
 
 void before_commit() {
-    if (held_count == 0) return;
+    // A session that ends takes away its temporary tables in a transaction of its own, when it has left the board.
+    if (mine == nullptr || held_count == 0) return;
     if (!transaction_relies) {
         if (pg::is_between_commands()) settle();
         return;
