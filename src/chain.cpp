@@ -58,10 +58,10 @@ Checkpoint from_row(const pg::Row& row, const core::Uuid& chain) {
 
 constexpr const char* hex_head = "SELECT seq, pg_catalog.encode(hash, 'hex') FROM jit_access.record ";
 constexpr const char* checkpoint_columns =
-    "SELECT seq, at, pg_catalog.encode(head, 'hex'), pg_catalog.encode(mac, 'hex') FROM jit_access.checkpoint ";
+    "SELECT seq, coalesce(at, '-infinity'), coalesce(pg_catalog.encode(head, 'hex'), ''), "
+    "coalesce(pg_catalog.encode(mac, 'hex'), '') FROM jit_access.checkpoint ";
 
-// Where the chain stands before a record: at the one before it, or, when that has been removed with its time, at the
-// checkpoint it left.
+// Where the chain stands before a record: at the one before it, or at a checkpoint, when it is one of a later record.
 Head head_before(std::int64_t seq, const core::Uuid& chain, core::Hasher& hasher) {
     const std::string of_record = std::string(hex_head) + "WHERE seq < $1 ORDER BY seq DESC LIMIT 1";
     const auto record = pg::query_row(of_record.c_str(), {seq});
@@ -71,6 +71,11 @@ Head head_before(std::int64_t seq, const core::Uuid& chain, core::Hasher& hasher
         return {record->get<std::int64_t>(0), digest(record->get<std::string>(1))};
     if (checkpoint) return {checkpoint->get<std::int64_t>(0), digest(checkpoint->get<std::string>(2))};
     return {0, core::first_head(hasher, chain)};
+}
+
+// The whole record begins with the chain: nothing before it may be missing.
+Head head_where(const std::optional<std::int64_t>& from, const core::Uuid& chain, core::Hasher& hasher) {
+    return from.value_or(1) > 1 ? head_before(*from, chain, hasher) : Head{0, core::first_head(hasher, chain)};
 }
 
 std::string in_journal_directory(const char* name) { return journal::directory() + "/" + name; }
@@ -113,10 +118,16 @@ std::vector<std::byte> key_or_new() {
     return key;
 }
 
+// A disk that was full has left half a line.
+bool ends_within_a_line(const std::string& name) {
+    std::ifstream file(name, std::ios::ate);
+    return file.tellg() > 0 && file.seekg(-1, std::ios::end) && file.get() != '\n';
+}
+
 // One write of one line: lines of two writers do not mix.
 void append_anchor(const Checkpoint& checkpoint) {
     const auto name = anchor_file();
-    const auto line = core::to_line(checkpoint) + "\n";
+    const auto line = (ends_within_a_line(name) ? "\n" : "") + core::to_line(checkpoint) + "\n";
     const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, S_IRUSR | S_IWUSR);
     const bool ok =
         file >= 0 && ::write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) && ::fsync(file) == 0;
@@ -128,11 +139,13 @@ void append_anchor(const Checkpoint& checkpoint) {
                       "Mend jit_access.anchor_file, then jit_audit_checkpoint().");
 }
 
+// False: there is no such file.
 template <class Visit>
-void for_each_anchor(Visit&& visit) {
-    std::ifstream file(anchor_file());
-    std::string line;
-    while (std::getline(file, line)) visit(core::checkpoint_from_line(line));
+bool for_each_anchor(const std::string& name, Visit&& visit) {
+    std::ifstream file(name);
+    for (std::string line; std::getline(file, line);)
+        if (const auto anchor = core::checkpoint_from_line(line)) visit(*anchor);
+    return file.is_open();
 }
 
 // Everything that is known of a chain from `from` on.
@@ -142,9 +155,11 @@ void for_each_checkpoint(const core::Uuid& chain, std::int64_t from, Know&& know
     for (const auto& row : pg::query(sql.c_str(), {from})) know(from_row(row, chain), "jit_access.checkpoint");
 }
 
-std::int64_t first_record() {
-    const auto row = pg::query_row("SELECT min(seq) FROM jit_access.record");
-    return row->is_null(0) ? 1 : row->get<std::int64_t>(0);
+constexpr auto no_end = std::numeric_limits<std::int64_t>::max();
+
+// The first record after a part of the record.
+std::optional<std::int64_t> record_behind(std::int64_t to) {
+    return pg::query_row("SELECT min(seq) FROM jit_access.record WHERE seq > $1", {to})->maybe<std::int64_t>(0);
 }
 
 void check_range(const std::optional<std::int64_t>& from, const std::optional<std::int64_t>& to) {
@@ -199,30 +214,32 @@ void checkpoint_if_due() {
 Verdict verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to) {
     check_range(from, to);
     const auto chain = chain_id();
-    const auto first = from.value_or(first_record());
     pg::ServerHasher hasher;
-    const auto before = head_before(first, chain, hasher);
-    const auto key = read_key().value_or(std::vector<std::byte>{});
-    core::Verifier verifier(hasher, chain, before.seq, before.digest, key);
-    for_each_checkpoint(chain, before.seq,
-                        [&](const Checkpoint& known, const char* where) { verifier.know(known, where); });
-    const auto file = anchor_file();
-    for_each_anchor([&](const std::optional<Checkpoint>& anchor) {
-        // Older ones belong to what is not looked at.
-        if (anchor && (anchor->chain != chain || anchor->seq >= before.seq)) verifier.know(*anchor, file);
+    const auto before = head_where(from, chain, hasher);
+    const auto key = read_key();
+    core::Verifier verifier(hasher, chain, before.seq, before.digest, key.value_or(std::vector<std::byte>{}));
+    bool any = false;
+    for_each_checkpoint(chain, before.seq, [&](const Checkpoint& known, const char* where) {
+        any = true;
+        verifier.know(known, where);
     });
+    const auto file = anchor_file();
+    const bool anchored = for_each_anchor(file, [&](const Checkpoint& anchor) {
+        // Older ones belong to what is not looked at.
+        if (anchor.chain != chain || anchor.seq >= before.seq) verifier.know(anchor, file);
+    });
+    if (any && !key) pg::notice("the MACs of the checkpoints are not checked", "\"" + key_file() + "\" holds no key.");
+    if (any && !anchored) pg::notice("no anchors are checked", "\"" + file + "\" cannot be read.");
+    // After the anchors: what is anchored meanwhile is not missing.
     std::vector<std::byte> bytes;
-    pg::read_record(first, to.value_or(std::numeric_limits<std::int64_t>::max()),
-                    [&](const core::Entry& entry, Bytes stored) {
-                        core::canonical_bytes(entry, bytes);
-                        Digest head{};
-                        std::copy_n(stored.begin(), std::min(stored.size(), head.size()), head.begin());
-                        verifier.record(entry.seq, bytes, head);
-                    });
-    if (!to) verifier.end_of_record();
+    pg::read_record(from, to.value_or(no_end), [&](const core::Entry& entry, const Digest& head) {
+        core::canonical_bytes(entry, bytes);
+        verifier.record(entry.seq, bytes, head);
+    });
+    verifier.end_of_record(to.value_or(no_end), record_behind(to.value_or(no_end)));
     return {.sound = verifier.findings().empty(),
             .records = verifier.records(),
-            .first = first,
+            .first = from.value_or(1),
             .last = verifier.last(),
             .checkpoints = verifier.checkpoints(),
             .head = verifier.head(),
@@ -233,21 +250,19 @@ void write_out(std::optional<std::int64_t> from, std::optional<std::int64_t> to,
                const std::function<void(std::optional<std::int64_t> seq, const std::string& line)>& put) {
     check_range(from, to);
     const auto chain = chain_id();
-    const auto first = from.value_or(first_record());
     pg::ServerHasher hasher;
-    const auto before = head_before(first, chain, hasher);
+    const auto before = head_where(from, chain, hasher);
     put({}, "jit_access record 1 " + core::to_text(chain) + ' ' + std::to_string(before.seq) + ' ' +
-                core::to_hex(before.digest) + (to ? " part" : " all"));
+                core::to_hex(before.digest) +
+                (to ? " to " + std::to_string(*to) + ' ' + std::to_string(record_behind(*to).value_or(0)) : " all"));
     for_each_checkpoint(chain, before.seq, [&](const Checkpoint& known, const char*) {
         if (!to || known.seq <= *to) put({}, "checkpoint " + core::to_line(known));
     });
     std::vector<std::byte> bytes;
-    pg::read_record(
-        first, to.value_or(std::numeric_limits<std::int64_t>::max()), [&](const core::Entry& entry, Bytes stored) {
-            core::canonical_bytes(entry, bytes);
-            put(entry.seq,
-                "record " + std::to_string(entry.seq) + ' ' + core::to_hex(stored) + ' ' + core::to_hex(bytes));
-        });
+    pg::read_record(from, to.value_or(no_end), [&](const core::Entry& entry, const Digest& head) {
+        core::canonical_bytes(entry, bytes);
+        put(entry.seq, "record " + std::to_string(entry.seq) + ' ' + core::to_hex(head) + ' ' + core::to_hex(bytes));
+    });
 }
 
 }  // namespace jit::chain

@@ -33,8 +33,7 @@ struct Verdict {
     core::Digest head{};
     std::vector<core::Finding> findings;
 };
-// From a record on (nothing: the first there is) up to another (nothing: to the end, which anchors must not know to be
-// further).
+// From a record on (nothing: the first) up to another (nothing: to the end, which anchors must not know to be further).
 [[nodiscard]] Verdict verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to);
 
 // Lines for the program jit-verify.

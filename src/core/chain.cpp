@@ -130,6 +130,7 @@ void Verifier::find(std::int64_t seq, std::string what) {
 
 void Verifier::know(const Checkpoint& checkpoint, const std::string& kept_in) {
     if (checkpoint.chain != chain_) {
+        if (!others_.insert(checkpoint.chain).second) return;
         find(checkpoint.seq, kept_in + " knows another chain, " + to_text(checkpoint.chain) +
                                  ": the extension was dropped and created anew");
         return;
@@ -155,8 +156,12 @@ void Verifier::compare_with_known() {
 
 void Verifier::record(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
     ++records_;
-    if (seq != last_ + 1) {
-        find(last_ + 1, seq > last_ + 1 ? "missing, up to the one before " + std::to_string(seq) : "out of order");
+    if (seq <= last_) {
+        find(seq, "there twice, or out of order");
+        return;
+    }
+    if (seq - 1 != last_) {
+        find(last_ + 1, "missing, up to the one before " + std::to_string(seq));
     } else if (next_head(hasher_, head_, bytes) != stored_head) {
         find(seq, "changed, or what stood before it was");
     }
@@ -166,7 +171,12 @@ void Verifier::record(std::int64_t seq, Bytes bytes, const Digest& stored_head) 
     compare_with_known();
 }
 
-void Verifier::end_of_record() {
+void Verifier::end_of_record(std::int64_t to, std::optional<std::int64_t> next) {
+    if (last_ >= to) return;
+    if (next) {
+        find(last_ + 1, "missing, up to the one before " + std::to_string(*next));
+        return;
+    }
     const auto behind = known_.upper_bound(last_);
     if (behind == known_.end()) return;
     find(last_ + 1, "missing: the record ends here, and a checkpoint in " + known_.rbegin()->second.kept_in +

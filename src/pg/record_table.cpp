@@ -1,5 +1,7 @@
 #include "jit_access/pg/record_table.hpp"
 
+#include <limits>
+
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/version.hpp"
 
@@ -19,6 +21,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 }
@@ -30,6 +33,10 @@ namespace {
 using core::Entry;
 
 constexpr int column_count = static_cast<int>(core::entry_columns.size()) + 1;  // and the hash
+constexpr Oid column_types[column_count] = {
+    INT8OID,      UUIDOID,      INT8OID, TEXTOID, TIMESTAMPTZOID, INT8OID, INT8ARRAYOID, TEXTOID, TEXTOID,
+    TEXTOID,      TEXTOID,      TEXTOID, INT4OID, TIMESTAMPTZOID, INT4OID, TEXTOID,      TEXTOID, INT4OID,
+    TEXTARRAYOID, TEXTARRAYOID, TEXTOID, INT8OID, INTERVALOID,    TEXTOID, JSONBOID,     INT8OID, BYTEAOID};
 constexpr int rows_at_once = 500;
 constexpr int detail_column = 24;
 constexpr int session_start_column = 13;
@@ -98,11 +105,18 @@ private:
 // And back. What a C++ container holds is copied outside of the server's calls.
 class FromDatums {
 public:
-    FromDatums(const Datum* values, const bool* nulls) : values_(values), nulls_(nulls) {}
+    // What the record never holds makes it not `regular`, and is left out.
+    FromDatums(const Datum* values, const bool* nulls, bool& regular)
+        : values_(values), nulls_(nulls), regular_(regular) {}
 
-    void operator()(std::int64_t& value) { value = DatumGetInt64(next()); }
-    void operator()(std::int32_t& value) { value = DatumGetInt32(next()); }
+    void operator()(std::int64_t& value) {
+        if (present()) value = DatumGetInt64(next());
+    }
+    void operator()(std::int32_t& value) {
+        if (present()) value = DatumGetInt32(next());
+    }
     void operator()(core::Uuid& value) {
+        if (!present()) return;
         const auto* uuid = DatumGetUUIDP(next());
         memcpy(value.data(), uuid->data, value.size());
     }
@@ -112,6 +126,7 @@ public:
     }
     void operator()(std::string_view& value) {
         const bool json = at_ == detail_column;
+        if (!present()) return;
         const Datum datum = next();
         value = call([&] {
             if (json) {
@@ -144,33 +159,57 @@ public:
 
 private:
     Datum next() { return values_[at_++]; }
-    // A NULL inside an array is none that we have written.
+    bool present() {
+        if (!nulls_[at_]) return true;
+        regular_ = false;
+        ++at_;
+        return false;
+    }
     std::span<const Datum> elements(Oid type, int size, bool by_value, char align) {
         const Datum datum = next();
         return call([&] {
+            ArrayType* array = DatumGetArrayTypeP(datum);
+            const int dimensions = ARR_NDIM(array);
+            if (dimensions > 1 || (dimensions == 1 && ARR_LBOUND(array)[0] != 1) || array_contains_nulls(array)) {
+                regular_ = false;
+                return std::span<const Datum>();
+            }
             Datum* found = nullptr;
-            bool* nulls = nullptr;
             int count = 0;
-            deconstruct_array(DatumGetArrayTypeP(datum), type, size, by_value, align, &found, &nulls, &count);
-            for (int i = 0; i < count; ++i)
-                if (nulls[i]) elog(ERROR, "an array of the record has a NULL in it");
+            deconstruct_array(array, type, size, by_value, align, &found, nullptr, &count);
             return std::span<const Datum>(found, static_cast<std::size_t>(count));
         });
     }
 
     const Datum* values_;
     const bool* nulls_;
+    bool& regular_;
     int at_ = 0;
 };
+
+// Somebody may have altered the table: a Datum of another type would be a wild pointer.
+void check_columns(TupleDesc columns) {
+    bool fits = columns->natts == column_count;
+    for (int i = 0; fits && i < column_count; ++i) {
+        const auto* column = TupleDescAttr(columns, i);
+        const auto at = static_cast<std::size_t>(i);
+        fits = column->atttypid == column_types[i] &&
+               (at < core::entry_columns.size() ? core::entry_columns[at] : "hash") == NameStr(column->attname);
+    }
+    if (!fits) elog(ERROR, "jit_access.record does not have the columns of this version of jit_access");
+}
+
+core::Digest digest_of(Datum value) {
+    core::Digest digest{};
+    const auto* hash = call([&] { return DatumGetByteaPP(value); });
+    if (VARSIZE_ANY_EXHDR(hash) == digest.size()) memcpy(digest.data(), VARDATA_ANY(hash), digest.size());
+    return digest;
+}
 
 Relation open_record() {
     const Oid schema = get_namespace_oid("jit_access", false);
     Relation record = table_open(get_relname_relid("record", schema), RowExclusiveLock);
-    TupleDesc columns = RelationGetDescr(record);
-    bool fits = columns->natts == column_count;
-    for (int i = 0; fits && i + 1 < column_count; ++i)
-        fits = core::entry_columns[static_cast<std::size_t>(i)] == NameStr(TupleDescAttr(columns, i)->attname);
-    if (!fits) elog(ERROR, "jit_access.record does not have the columns of this version of jit_access");
+    check_columns(RelationGetDescr(record));
     return record;
 }
 
@@ -253,28 +292,30 @@ void RecordWriter::finish() {
     });
 }
 
-void read_record(std::int64_t from, std::int64_t to,
-                 const std::function<void(const Entry& entry, core::Bytes head)>& visit) {
+void read_record(std::optional<std::int64_t> from, std::int64_t to,
+                 const std::function<void(const Entry& entry, const core::Digest& head)>& visit) {
     struct Fetch {
         Portal portal;
         MemoryContext row;
-        MemoryContext outside;
     };
     const Fetch fetch = call([&] {
         SPI_connect();
-        constexpr const char* sql = "SELECT * FROM jit_access.record WHERE seq BETWEEN $1 AND $2 ORDER BY seq";
+        const bool whole = !from && to == std::numeric_limits<std::int64_t>::max();
+        const char* sql = whole ? "SELECT * FROM jit_access.record ORDER BY seq"
+                                : "SELECT * FROM jit_access.record WHERE seq BETWEEN $1 AND $2 ORDER BY seq";
         Oid types[] = {INT8OID, INT8OID};
-        Datum args[] = {Int64GetDatum(from), Int64GetDatum(to)};
-        Portal portal = SPI_cursor_open_with_args(nullptr, sql, 2, types, args, nullptr, true, CURSOR_OPT_NO_SCROLL);
-        return Fetch{portal, AllocSetContextCreate(CurrentMemoryContext, "jit_access row", ALLOCSET_DEFAULT_SIZES),
-                     nullptr};
+        Datum args[] = {Int64GetDatum(from.value_or(std::numeric_limits<std::int64_t>::min())), Int64GetDatum(to)};
+        PushActiveSnapshot(GetLatestSnapshot());
+        Portal portal =
+            SPI_cursor_open_with_args(nullptr, sql, whole ? 0 : 2, types, args, nullptr, true, CURSOR_OPT_NO_SCROLL);
+        PopActiveSnapshot();
+        return Fetch{portal, AllocSetContextCreate(CurrentMemoryContext, "jit_access row", ALLOCSET_DEFAULT_SIZES)};
     });
     for (;;) {
         const auto count = call([&] {
             CHECK_FOR_INTERRUPTS();
             SPI_cursor_fetch(fetch.portal, true, 1000);
-            if (SPI_processed > 0 && SPI_tuptable->tupdesc->natts != column_count)
-                elog(ERROR, "jit_access.record does not have the columns of this version of jit_access");
+            if (SPI_tuptable != nullptr) check_columns(SPI_tuptable->tupdesc);
             return SPI_processed;
         });
         if (count == 0) break;
@@ -282,15 +323,11 @@ void read_record(std::int64_t from, std::int64_t to,
             Datum values[column_count];
             bool nulls[column_count];
             MemoryContext const outside = MemoryContextSwitchTo(fetch.row);
-            const core::Bytes head = call([&] {
-                heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls);
-                if (nulls[column_count - 1]) return core::Bytes{};
-                const bytea* hash = DatumGetByteaPP(values[column_count - 1]);
-                return core::Bytes(reinterpret_cast<const std::byte*>(VARDATA_ANY(hash)), VARSIZE_ANY_EXHDR(hash));
-            });
+            call([&] { heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls); });
+            bool regular = !nulls[column_count - 1];
             Entry entry;
-            core::for_each_column(entry, FromDatums(values, nulls));
-            visit(entry, head);
+            core::for_each_column(entry, FromDatums(values, nulls, regular));
+            visit(entry, regular ? digest_of(values[column_count - 1]) : core::Digest{});
             MemoryContextSwitchTo(outside);
             MemoryContextReset(fetch.row);
         }

@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -97,7 +98,7 @@ public:
         if (!std::getline(in, line)) die("there is nothing to read");
         begin(line);
         while (std::getline(in, line)) take(line);
-        if (whole_) verifier_->end_of_record();
+        verifier_->end_of_record(to_, next_);
         return report();
     }
 
@@ -108,7 +109,12 @@ private:
         if (!known || !chain) die("this is no export of the record, or of another version");
         const auto before = number(next_word(line));
         const auto head = digest(next_word(line));
-        whole_ = line == "all";
+        if (const auto end = next_word(line); end == "to") {
+            to_ = number(next_word(line));
+            if (const auto next = number(next_word(line)); next != 0) next_ = next;
+        } else if (end != "all") {
+            die("the first line does not say where the export ends");
+        }
         if (before == 0 && head != first_head(hasher_, *chain)) die("the first line does not fit its chain");
         const auto key = options_.key ? read_key(*options_.key) : std::vector<std::byte>{};
         verifier_.emplace(hasher_, *chain, before, head, key);
@@ -155,7 +161,8 @@ private:
     Options options_;
     jit::verify::OpenSslHasher hasher_;
     std::optional<Verifier> verifier_;
-    bool whole_ = true;
+    std::int64_t to_ = std::numeric_limits<std::int64_t>::max();
+    std::optional<std::int64_t> next_;
 };
 
 }  // namespace

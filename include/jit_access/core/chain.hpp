@@ -12,7 +12,9 @@
 #include "jit_access/core/zone.hpp"
 
 #include <initializer_list>
+#include <limits>
 #include <map>
+#include <set>
 #include <span>
 
 #include "jit_access/core/entry.hpp"
@@ -69,8 +71,10 @@ public:
     // Where it was kept, for the message. Of another chain: the extension was dropped and made anew.
     void know(const Checkpoint& checkpoint, const std::string& kept_in);
     void record(std::int64_t seq, Bytes bytes, const Digest& stored_head);
-    // Up to the end of the record: what was anchored behind it is missing.
-    void end_of_record();
+    // Where what was to be looked at ends, and which record stands behind it, if any: what should be there up to `to`,
+    // because it was anchored or because of that record, is missing.
+    void end_of_record(std::int64_t to = std::numeric_limits<std::int64_t>::max(),
+                       std::optional<std::int64_t> next = std::nullopt);
 
     [[nodiscard]] const std::vector<Finding>& findings() const { return findings_; }
     [[nodiscard]] std::int64_t records() const { return records_; }
@@ -92,6 +96,7 @@ private:
     Digest head_;
     std::vector<std::byte> key_;
     std::multimap<std::int64_t, Known> known_;
+    std::set<Uuid> others_;  // chains: each is one finding, however many checkpoints it has
     std::vector<Finding> findings_;
     std::int64_t records_ = 0;
     std::int64_t met_ = 0;

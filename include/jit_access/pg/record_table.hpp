@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -25,9 +26,11 @@ private:
     State* state_;
 };
 
-// In order of their numbers; texts are valid during the call.
-void read_record(std::int64_t from, std::int64_t to,
-                 const std::function<void(const core::Entry& entry, core::Bytes head)>& visit);
+// In order of their numbers, and as they are now, whatever snapshot the transaction has; texts are valid during the
+// call. From nothing on: also what has a number that the record never gives. Where a row holds what the record never
+// holds (a NULL, an array of another shape, a hash of another length), the head is all zeros, which fits nothing.
+void read_record(std::optional<std::int64_t> from, std::int64_t to,
+                 const std::function<void(const core::Entry& entry, const core::Digest& head)>& visit);
 
 // jsonb as the server writes it; throws for what is no JSON.
 [[nodiscard]] std::string normal_json(const std::string& text);
