@@ -189,9 +189,13 @@ private:
 
 // Somebody may have altered the table: a Datum of another type would be a wild pointer.
 void check_columns(TupleDesc columns) {
-    bool fits = columns->natts == column_count;
-    for (int i = 0; fits && i < column_count; ++i) {
+    bool fits = columns->natts >= column_count;
+    for (int i = 0; fits && i < columns->natts; ++i) {
         const auto* column = TupleDescAttr(columns, i);
+        if (i >= column_count) {
+            fits = column->attisdropped;  // was added and is gone again
+            continue;
+        }
         const auto at = static_cast<std::size_t>(i);
         fits = column->atttypid == column_types[i] &&
                (at < core::entry_columns.size() ? core::entry_columns[at] : "hash") == NameStr(column->attname);
@@ -273,6 +277,7 @@ void RecordWriter::add(const Entry& entry, const core::Digest& head) {
         memcpy(VARDATA(hash), head.data(), head.size());
         slot->tts_values[column_count - 1] = PointerGetDatum(hash);
         slot->tts_isnull[column_count - 1] = false;
+        for (int i = column_count; i < slot->tts_tupleDescriptor->natts; ++i) slot->tts_isnull[i] = true;
         MemoryContextSwitchTo(outside);
         ExecStoreVirtualTuple(slot);
         if (state.filled == rows_at_once) write_rows(state);

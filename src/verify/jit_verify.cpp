@@ -6,6 +6,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "hasher.hpp"
 
@@ -98,6 +99,7 @@ public:
         if (!std::getline(in, line)) die("there is nothing to read");
         begin(line);
         while (std::getline(in, line)) take(line);
+        know_anchors();
         verifier_->end_of_record(to_, next_);
         return report();
     }
@@ -118,15 +120,18 @@ private:
         if (before == 0 && head != first_head(hasher_, *chain)) die("the first line does not fit its chain");
         const auto key = options_.key ? read_key(*options_.key) : std::vector<std::byte>{};
         verifier_.emplace(hasher_, *chain, before, head, key);
-        if (options_.anchors) know_anchors(*chain, before);
+        chain_ = *chain;
+        before_ = before;
     }
 
-    void know_anchors(const Uuid& chain, std::int64_t before) {
+    // After the checkpoints of the export, as the server does it.
+    void know_anchors() {
+        if (!options_.anchors || std::exchange(anchors_known_, true)) return;
         std::ifstream file(*options_.anchors);
         if (!file) die("cannot read \"" + *options_.anchors + "\"");
         for (std::string line; std::getline(file, line);)
             if (const auto anchor = checkpoint_from_line(line);
-                anchor && (anchor->chain != chain || anchor->seq >= before))
+                anchor && (anchor->chain != chain_ || anchor->seq >= before_))
                 verifier_->know(*anchor, *options_.anchors);
     }
 
@@ -139,6 +144,7 @@ private:
             return;
         }
         if (kind != "record") die("a line is neither a record nor a checkpoint");
+        know_anchors();
         const auto seq = number(next_word(line));
         const auto head = digest(next_word(line));
         const auto bytes = from_hex(line);
@@ -161,6 +167,9 @@ private:
     Options options_;
     jit::verify::OpenSslHasher hasher_;
     std::optional<Verifier> verifier_;
+    Uuid chain_{};
+    std::int64_t before_ = 0;
+    bool anchors_known_ = false;
     std::int64_t to_ = std::numeric_limits<std::int64_t>::max();
     std::optional<std::int64_t> next_;
 };

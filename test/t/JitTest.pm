@@ -13,7 +13,7 @@ use Test::More;
 our @EXPORT = qw(
 	jit_node add_people connect_as request_as approve_as grant_to under_grant deadline_passed wait_for_deadline
 	wait_for_drained wait_for_cleanup worker_pid stop_worker continue_worker wait_for sqlstate_ok rows_ok closed_ok
-	log_rows record_is_sound is_gone children_of
+	log_rows record_is_sound is_gone children_of verdict_of verdict_by_program same_verdict
 );
 
 our $patience = $PostgreSQL::Test::Utils::timeout_default || 180;
@@ -198,6 +198,46 @@ sub record_is_sound
 		'0', "$name: every use has at most one outcome");
 }
 
+# What jit_audit_verify says, in the words of jit-verify; in a session, to see what its transaction has done.
+sub verdict_of
+{
+	my ($session, $range) = @_;
+	my $result = $session->query(sprintf <<'SQL', $range // '');
+SELECT coalesce(string_agg(format(E'broken at %%s: %%s\n', broken_at, what), '' ORDER BY n) FILTER (WHERE NOT sound), '')
+	|| format(E'%%s: %%s records up to %%s, %%s checkpoints, head %%s\n', CASE WHEN bool_and(sound) THEN 'sound' ELSE 'not sound' END,
+		min(records), min(last_seq), min(checkpoints), min(head))
+FROM pg_catalog.jit_audit_verify(%s) WITH ORDINALITY v (sound, records, first_seq, last_seq, checkpoints, head, broken_at, what, n)
+SQL
+	return $result->{sqlstate} ? "error: $result->{message}\n" : $result->{rows}[0][0];
+}
+
+# What jit-verify says about an export, with the key and the anchors of the server.
+sub verdict_by_program
+{
+	my ($session, $range, %options) = @_;
+	my $result = $session->query('COPY (SELECT line FROM pg_catalog.jit_audit_export(' . ($range // '') . ')) TO STDOUT');
+	return "error: $result->{message}\n" if $result->{sqlstate};
+	my $directory = $session->{node}->data_dir . '/jit_access';
+	my $export = PostgreSQL::Test::Utils::tempdir('export') . '/record';
+	append_to_file($export, join('', map { $_->[0] } @{ $result->{rows} }));
+	my ($out, $err) = ('', '');
+	IPC::Run::run(
+		[ 'jit-verify', '--key', $options{key} // "$directory/key", '--anchors', $options{anchors} // "$directory/anchors", $export ],
+		'>', \$out, '2>', \$err);
+	return $out . ($err ? "error: $err" : '');
+}
+
+# Server and program agree to the letter. Answers "sound", or what was found.
+sub same_verdict
+{
+	my ($session, $name, $range) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $verdict = verdict_of($session, $range);
+	is(verdict_by_program($session, $range), $verdict, "$name: the program says the same");
+	return 'sound' if $verdict =~ /^sound: /;
+	return join '', $verdict =~ /^((?:broken at|error:) .*\n)/mg;
+}
+
 # ---- waiting and comparing ------------------------------------------------------------------------------------------
 
 sub wait_for
@@ -272,7 +312,7 @@ sub new
 	die "cannot connect to the server: $!" unless $socket;
 	binmode $socket;
 	$socket->autoflush(1);
-	my $self = bless { socket => $socket, input => '', closed => 0, parameters => {} }, $class;
+	my $self = bless { node => $node, socket => $socket, input => '', closed => 0, parameters => {} }, $class;
 	my $startup = pack('N', 196608);
 	my %startup = (user => $user, database => $options{dbname} || 'postgres', application_name => 'jit test', %{ $options{options} || {} });
 	$startup .= "$_\0$startup{$_}\0" for sort keys %startup;
