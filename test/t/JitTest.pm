@@ -208,7 +208,9 @@ SELECT coalesce(string_agg(format(E'broken at %%s: %%s\n', broken_at, what), '' 
 		min(records), min(last_seq), min(checkpoints), min(head))
 FROM pg_catalog.jit_audit_verify(%s) WITH ORDINALITY v (sound, records, first_seq, last_seq, checkpoints, head, broken_at, what, n)
 SQL
-	return $result->{sqlstate} ? "error: $result->{message}\n" : $result->{rows}[0][0];
+	return $result->{rows}[0][0] unless $result->{sqlstate};
+	$session->query('ROLLBACK TO SAVEPOINT tampered') if $result->{status} eq 'E';
+	return "error: $result->{message}\n";
 }
 
 # What jit-verify says about an export, with the key and the anchors of the server.
