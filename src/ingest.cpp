@@ -261,8 +261,9 @@ Batch take_over() {
             {journal::node(), static_cast<std::int64_t>(result.position)});
     }
     // Control events and uses stand in the record in the order in which they happened, as far as one batch sees them.
-    std::stable_sort(batch.entries.begin(), batch.entries.end(),
-                     [](const Entry& a, const Entry& b) { return a.at < b.at; });
+    const auto earlier = [](const Entry& a, const Entry& b) { return a.at < b.at; };
+    if (!std::is_sorted(batch.entries.begin(), batch.entries.end(), earlier))
+        std::stable_sort(batch.entries.begin(), batch.entries.end(), earlier);
     chain::append(batch.entries);
     return result;
 }

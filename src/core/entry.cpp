@@ -53,8 +53,10 @@ public:
 private:
     static std::byte octet(std::uint64_t value) { return static_cast<std::byte>(value & 0xFFU); }
 
-    void number(std::uint64_t value, int size) {
-        for (int i = size - 1; i >= 0; --i) to_.push_back(octet(value >> (8 * i)));
+    void number(std::uint64_t value, std::size_t size) {
+        std::array<std::byte, 8> bytes{};
+        for (std::size_t i = 0; i < size; ++i) bytes.at(i) = octet(value >> (8 * (size - 1 - i)));
+        to_.insert(to_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
     }
     void raw(const void* bytes, std::size_t size) {
         const auto* from = static_cast<const std::byte*>(bytes);
