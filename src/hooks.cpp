@@ -276,7 +276,8 @@ bool admit(const PlannedStmt* command, const char* source) {
 
 void check_guards(const PlannedStmt* command, const char* source) {
     try {
-        guard::check_command(command->utilityStmt);
+        guard::check_under_grant(command->utilityStmt);
+        guard::check_managed(command->utilityStmt);
     } catch (const core::Failure& failure) {
         const auto check = use::check();
         if (check.under_grant()) use::note_refusal(check, describe(command, source), failure);

@@ -1,4 +1,5 @@
-// What nobody may do to the roles and objects the extension manages, decided on parse trees and object access.
+// What a session that uses a grant may not do, and what nobody may do to the roles and objects the extension manages;
+// decided on parse trees and object access, not on text.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +8,9 @@ struct Node;
 
 namespace jit::guard {
 
-// Before a utility command; throws `guarded` or `live_grants`.
-void check_command(const Node* command);
+// Before a utility command; they throw `guarded` or `live_grants`.
+void check_under_grant(const Node* command);
+void check_managed(const Node* command);
 
 // Whether every grant the session uses is of a template that allows code.
 [[nodiscard]] bool code_allowed();
