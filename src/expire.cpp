@@ -88,12 +88,25 @@ void for_each_session_of(const Slot& slot, Visit&& visit) noexcept {
     }
 }
 
+bool has_to_come_out(const SessionSlot& session) noexcept { return session.relies || session.keeps_cursors; }
+
+// Who keeps a cursor may be idle, and has only to be woken.
+std::int64_t patience_with(const SessionSlot& session, const Slot& slot) noexcept {
+    constexpr std::int64_t to_wake = 400'000;
+    const bool wakes = slot.at_deadline.load() == core::AtDeadline::cancel && !session.relies;
+    return patience(slot) + (wakes ? to_wake : 0);
+}
+
 // What may still go on beyond the deadline; until then the role stays.
 bool is_in_use(std::int64_t id) noexcept {
     const Slot* slot = find_slot(static_cast<std::uint64_t>(id));
-    if (slot == nullptr || is_past(*slot, pg::wall_clock(), pg::boot_clock(), patience(*slot))) return false;
+    if (slot == nullptr) return false;
+    const auto wall = pg::wall_clock();
+    const auto boot = pg::boot_clock();
     bool used = false;
-    for_each_session_of(*slot, [&](const SessionSlot& session, std::int32_t) { used |= session.relies; });
+    for_each_session_of(*slot, [&](const SessionSlot& session, std::int32_t) {
+        used |= has_to_come_out(session) && !is_past(*slot, wall, boot, patience_with(session, *slot));
+    });
     return used;
 }
 
@@ -139,7 +152,7 @@ void clean_up_ended() {
 
 // A session that leaves the grant by itself does so at its deadline; that it was revoked it has to be told.
 void remind(const SessionSlot& session, std::int32_t pid) noexcept {
-    if (session.relies) pg::cancel_statement(pid);
+    if (has_to_come_out(session)) pg::cancel_statement(pid);
     pg::wake_between_commands(pid);
 }
 
@@ -151,7 +164,6 @@ void stop_what_is_over() noexcept {
     for (auto& slot : board->used_slots()) {
         if (slot.state.load() == SlotState::live && is_past(slot, wall, boot)) finish_slot(slot);
         if (slot.state.load() != SlotState::over) continue;
-        const bool out_of_patience = is_past(slot, wall, boot, patience(slot));
         const bool leaves = slot.at_deadline.load() == core::AtDeadline::cancel;
         for_each_session_of(slot, [&](const SessionSlot& session, std::int32_t pid) {
             // The owner clears its entry before it exits, so this is still the same process; but what was left behind
@@ -159,7 +171,8 @@ void stop_what_is_over() noexcept {
             const auto number = static_cast<std::uint32_t>(&session - board->sessions().data());
             if (session.pid.load(std::memory_order_acquire) != pid || !pg::is_backend(pid, number)) return;
             if (leaves) remind(session, pid);
-            if (!out_of_patience || (leaves && !session.relies)) return;
+            if (leaves && !has_to_come_out(session)) return;
+            if (!is_past(slot, wall, boot, patience_with(session, slot))) return;
             if (pg::end_session(pid)) board->counters.sessions_ended.fetch_add(1, std::memory_order_relaxed);
         });
     }

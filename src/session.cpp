@@ -31,9 +31,10 @@ std::atomic<std::uint32_t> held_count = 0;
 SessionSlot* mine = nullptr;  // from the first use of a grant until the session ends
 
 std::atomic<bool> transaction_relies = false;
+std::atomic<bool> keeps_cursors = false;  // since a transaction that relied
 std::int64_t relied_at = 0;  // when the client's command began that relied last
 Deadline armed_for;
-bool settling = false;  // this transaction settles the debts if it commits
+std::atomic<bool> settling = false;  // this transaction settles the debts if it commits
 
 // A session that is to leave a grant has so many ticks to come out of its transaction. They are counted when they
 // arrive: a process that was not running has not wasted them.
@@ -58,12 +59,18 @@ AtDeadline action(const Held& grant) noexcept {
 // and goes on (a procedure).
 bool is_busy() noexcept { return transaction_relies || (pg::is_running_command() && pg::command_start() == relied_at); }
 
+// A cursor that is held shows what was read under the grant without a statement that could be refused, so whoever keeps
+// one has to come out of any transaction.
+bool has_to_come_out() noexcept {
+    return is_busy() || (keeps_cursors && !settling && (pg::is_running_command() || pg::in_transaction()));
+}
+
 bool must_end(const Held& grant, std::int64_t wall, std::int64_t boot) noexcept {
     switch (action(grant)) {
         case AtDeadline::terminate: return true;
         case AtDeadline::grace:
             return !is_busy() || !is_mine(grant) || is_past(*grant.slot, wall, boot, grant.slot->grace.load());
-        case AtDeadline::cancel: return is_busy() && ticks >= ticks_to_leave;
+        case AtDeadline::cancel: return has_to_come_out() && ticks >= ticks_to_leave;
     }
     return true;
 }
@@ -74,7 +81,7 @@ std::int64_t time_left(const Held& grant, std::int64_t wall, std::int64_t boot) 
     switch (action(grant)) {
         case AtDeadline::terminate: return 0;
         case AtDeadline::grace: return std::min(left + grant.slot->grace.load(), reminder_us);
-        case AtDeadline::cancel: return is_busy() ? tick_us : reminder_us;
+        case AtDeadline::cancel: return has_to_come_out() ? tick_us : reminder_us;
     }
     return 0;
 }
@@ -91,7 +98,7 @@ void arm() noexcept {
 
 void leave_what_is_over() noexcept {
     enforce::look_again();
-    if (!is_busy()) {
+    if (!has_to_come_out()) {
         ticks = 0;
         pg::wake_between_commands();
         return;
@@ -167,6 +174,7 @@ void begin() {
     mine = &board->sessions()[pg::backend_number()];
     mine->used_count.store(0);
     mine->relies.store(false);
+    mine->keeps_cursors.store(false);
     mine->start.store(pg::session_start());
     mine->pid.store(pg::backend_pid());
 }
@@ -178,6 +186,10 @@ void for_each_left(Visit&& visit) noexcept {
     const auto boot = pg::boot_clock();
     for (std::uint32_t i = held_count; i-- > 0;)
         if (is_over(held[i], wall, boot) && action(held[i]) == AtDeadline::cancel) visit(i);
+}
+
+void note_cursors(bool kept) noexcept {
+    if (keeps_cursors.exchange(kept) != kept) mine->keeps_cursors.store(kept);
 }
 
 void settle() {
@@ -247,9 +259,11 @@ void before_commit() {
     if (mine == nullptr || held_count == 0) return;
     if (!transaction_relies) {
         if (pg::is_between_commands()) settle();
+        if (keeps_cursors) note_cursors(pg::has_open_cursors());
         return;
     }
     if (pg::has_written()) check_commit();
+    note_cursors(pg::has_open_cursors());
 }
 
 void before_prepare() {
@@ -259,7 +273,7 @@ void before_prepare() {
 }
 
 void after_transaction(bool committed) noexcept {
-    if (std::exchange(settling, false) && committed) for_each_left(forget);
+    if (settling.exchange(false) && committed) for_each_left(forget);
     // A session that ends aborts its transaction after it has left the board.
     if (transaction_relies.exchange(false) && mine != nullptr) mine->relies.store(false);
     if (!committed) settle_soon();

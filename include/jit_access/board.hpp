@@ -43,7 +43,8 @@ struct alignas(64) SessionSlot {
     std::atomic<std::int64_t> start;
     std::atomic<std::uint32_t> used_count;
     std::atomic<std::uint64_t> used[core::most_grants];
-    std::atomic<bool> relies;  // its open transaction does
+    std::atomic<bool> relies;         // its open transaction does
+    std::atomic<bool> keeps_cursors;  // that may be from a grant
 };
 
 struct Counters {

@@ -29,4 +29,69 @@ ok(wait_for_cleanup($node, $id), 'and the grant is cleaned up');
 rows_ok($bystander->query('SELECT 1'), '1', 'nobody else is concerned');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname = 'mine'"), '0', 'the table is gone');
 
+# ---- a cursor that is held over its commit needs no statement to be read on, so nothing else may be in the way of its end
+sub keeps_a_cursor
+{
+	my ($id) = @_;
+	my $session = connect_as($node, 'bob');
+	$session->query("SET ROLE jit_grant_$id");
+	my $result = $session->query(
+		"DECLARE h CURSOR WITH HOLD FOR SELECT o.id, repeat('x', 1000) FROM app.orders o, generate_series(1, 1000)");
+	die $result->{message} if $result->{sqlstate};
+	$session->query('RESET ROLE');
+	return $session;
+}
+
+# Messages of a client that does not end its transaction by a Sync.
+sub run_next { my ($s, $sql) = @_; $s->parse('', $sql); $s->bind('', ''); $s->execute('', 0); }
+
+my $locker = connect_as($node, (getpwuid($<))[0]);
+$locker->query('SELECT pg_advisory_lock(1)');
+
+($id, $s) = under_grant($node, 'bob', sub {
+	my ($id) = @_;
+	my %s = map { $_ => keeps_a_cursor($id) } qw(block unsynced fetch own pipelined failed);
+	$s{block}->query('BEGIN; SELECT 1');
+	$s{failed}->query('BEGIN; SELECT 1/0');
+	run_next($s{unsynced}, 'SELECT 1');
+	$s{unsynced}->flush;
+	$s{unsynced}->collect('C');
+	$s{fetch}->send('FETCH ALL FROM h');
+	$s{own}->send('SELECT pg_advisory_lock_shared(1)');
+	run_next($s{pipelined}, 'SELECT pg_advisory_lock_shared(1)');
+	$s{pipelined}->execute('h', 3);
+	$s{pipelined}->sync;
+	return \%s;
+});
+wait_for_deadline($node, $id);
+closed_ok($s->{$_}, "a held cursor: a session is ended that does not come out of its transaction: $_") for qw(block unsynced fetch);
+sqlstate_ok($s->{own}->finish, '57014', 'a held cursor: what runs meanwhile is cancelled');
+my $result = $s->{pipelined}->finish;
+sqlstate_ok($result, '57014', 'a held cursor: so is what came with the next read of it in one message');
+rows_ok($result, '', 'a held cursor: which shows nothing');
+sqlstate_ok($s->{failed}->query('ROLLBACK'), 'no error', 'a held cursor: a transaction that has failed can be left');
+for my $session (qw(own pipelined failed))
+{
+	ok(wait_for($session, sub { !$s->{$session}->query('SELECT 1')->{sqlstate} }), "a held cursor: $session goes on");
+	sqlstate_ok($s->{$session}->query('FETCH FROM h'), '34000', "a held cursor: $session has it no more");
+}
+ok(wait_for_cleanup($node, $id), 'a held cursor: the grant is cleaned up');
+
+# By a decision there is no timer that goes off.
+$id = grant_to($node, 'bob', '1h');
+my %r = map { $_ => keeps_a_cursor($id) } qw(block own idle);
+$r{block}->query('BEGIN; SELECT 1');
+$r{own}->send('SELECT pg_advisory_lock_shared(1)');
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+  or die 'it does not wait';
+$node->safe_psql('postgres', "SELECT jit_revoke($id)", extra_params => [ '-U', 'dave' ]);
+closed_ok($r{block}, 'a held cursor, revoked: a session is ended that does not come out of its transaction');
+sqlstate_ok($r{own}->finish, '57014', 'a held cursor, revoked: what runs meanwhile is cancelled');
+for my $session (qw(own idle))
+{
+	ok(wait_for($session, sub { !$r{$session}->query('SELECT 1')->{sqlstate} }), "a held cursor, revoked: $session goes on");
+	sqlstate_ok($r{$session}->query('FETCH FROM h'), '34000', "a held cursor, revoked: $session has it no more");
+}
+ok(wait_for_cleanup($node, $id), 'a held cursor, revoked: the grant is cleaned up');
+
 done_testing();
