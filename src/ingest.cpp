@@ -9,6 +9,7 @@
 #include "jit_access/chain.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
 #include "jit_access/pg/record_table.hpp"
 
@@ -130,7 +131,18 @@ void gather(std::uint64_t from, std::size_t most, Gathered& to) {
     const auto& ring = journal::ring();
     const auto node = core::uuid_from_text(journal::node()).value();
     std::unordered_map<std::uint64_t, std::size_t> open;
-    auto next = std::max(from, ring.tail());
+    const auto start = std::max(from, ring.tail());
+    auto next = ring.resume(start);
+    if (next != start) {
+        // A power failure has taken the record that began here: what is missing is on the record.
+        Entry gap;
+        gap.node = node;
+        gap.position = static_cast<std::int64_t>(start);
+        gap.kind = name_of(Kind::gap);
+        gap.at = pg::wall_clock();
+        to.entries.push_back(std::move(gap));
+        to.next.push_back(next);
+    }
     for (std::size_t count = 0; count < most; ++count) {
         const auto record = ring.read(next);
         if (!record) break;

@@ -207,7 +207,7 @@ void forget_later_commits(std::uint64_t position) noexcept {
 
 void skip_to(std::uint64_t position) noexcept {
     header->tail.store(position, std::memory_order_release);
-    the_ring.restart_at(position);
+    the_ring.recover(position);
 }
 
 }  // namespace jit::journal

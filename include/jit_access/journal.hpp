@@ -43,7 +43,7 @@ void mark_read(std::uint64_t position) noexcept;
 void note_commit(std::uint64_t position) noexcept;
 void forget_later_commits(std::uint64_t position) noexcept;
 
-// Goes on at a later position, with nothing unread. Only while no grant is live.
+// Goes on at a later position, with what is whole there. Only while no grant is live.
 void skip_to(std::uint64_t position) noexcept;
 
 }  // namespace jit::journal

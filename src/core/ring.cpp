@@ -68,29 +68,30 @@ std::uint64_t Ring::append(const Outcome& outcome, std::int64_t time) noexcept {
     return position;
 }
 
-bool Ring::valid(std::uint64_t position) const noexcept {
+bool Ring::valid(std::uint64_t position, std::uint64_t end) const noexcept {
     const RecordHeader* header = at(position);
     const auto stamp = position ^ secret_;
     if (header->stamp.load(std::memory_order_acquire) != stamp) return false;
     const auto size = header->size;
-    if (size < record_alignment || size % record_alignment != 0 || size > capacity_) return false;
+    if (size < record_alignment || size % record_alignment != 0 || size > end - position) return false;
     if (header->payload_size > size - sizeof(RecordHeader)) return false;
     return header->version == record_version && header->crc == checksum(*header, stamp);
 }
 
 std::optional<std::uint64_t> Ring::next_valid(std::uint64_t from, std::uint64_t end) const noexcept {
     for (auto position = from; position < end; position += record_alignment)
-        if (valid(position)) return position;
+        if (valid(position, end)) return position;
     return std::nullopt;
 }
 
 std::optional<Record> Ring::read(std::uint64_t position) const noexcept {
-    if (position >= head()) return std::nullopt;
+    const auto end = head();
+    if (position >= end) return std::nullopt;
     const RecordHeader* header = at(position);
     if (header->stamp.load(std::memory_order_acquire) != (position ^ secret_)) return std::nullopt;
-    if (!valid(position)) {
+    if (!valid(position, end)) {
         // Published, then damaged: nobody will complete it.
-        const auto next = next_valid(position + record_alignment, head());
+        const auto next = next_valid(position + record_alignment, end);
         if (!next) return std::nullopt;
         return Record{position, *next, 0, Kind::gap, {}};
     }
@@ -106,10 +107,22 @@ void Ring::advance(std::uint64_t position) noexcept {
     control_->room.fetch_add(static_cast<std::int64_t>(position - before), std::memory_order_release);
 }
 
-void Ring::restart_at(std::uint64_t position) noexcept {
-    control_->tail.store(position);
-    control_->head.store(position);
-    control_->room.store(static_cast<std::int64_t>(capacity_));
+std::uint64_t Ring::resume(std::uint64_t position) const noexcept {
+    auto begin = tail();
+    while (begin < position) {
+        const auto record = read(begin);
+        if (!record) return position;
+        begin = record->next;
+    }
+    return begin;
+}
+
+void Ring::forget(std::uint64_t from, std::uint64_t end) noexcept {
+    for (auto position = from; position < end; position += record_alignment) {
+        auto& stamp = at(position)->stamp;
+        const auto stamped = stamp.load() ^ secret_;
+        if (stamped >= position && stamped % capacity_ == position % capacity_) stamp.store(~stamp.load());
+    }
 }
 
 Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
@@ -117,20 +130,18 @@ Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
     const auto limit = tail + capacity_;
     Recovered result{tail, 0};
     for (auto position = tail; position < limit;) {
-        if (valid(position)) {
-            position += at(position)->size;
-            result.head = position;
-            continue;
+        if (!valid(position, limit)) {
+            const auto next = next_valid(position + record_alignment, limit);
+            if (!next) break;
+            publish(position, Kind::gap, 0, *next - position, 0);
+            ++result.gaps;
         }
-        const auto next = next_valid(position + record_alignment, limit);
-        if (!next) break;
-        publish(position, Kind::gap, 0, *next - position, 0);
-        ++result.gaps;
-        position = *next;
+        const auto* header = at(position);
+        result.head = position + header->size;
+        forget(position + record_size(header->payload_size), result.head);
+        position = result.head;
     }
-    // A stamp behind the head whose record is damaged must not come back while a writer is at work there.
-    for (auto position = result.head; position < limit; position += record_alignment)
-        if (auto& stamp = at(position)->stamp; stamp.load() == (position ^ secret_)) stamp.store(~stamp.load());
+    forget(result.head, limit);
     control_->tail.store(tail);
     control_->head.store(result.head);
     control_->room.store(static_cast<std::int64_t>(capacity_ - (result.head - tail)));

@@ -77,6 +77,9 @@ public:
     // The published record at a position, or nothing yet. A damaged record comes back as a gap that reaches to the next
     // good one, once there is one.
     [[nodiscard]] std::optional<Record> read(std::uint64_t position) const noexcept;
+    // Where a reader goes on that is done with everything before `position`: there, or at the next record, if recovery
+    // has made a gap over it.
+    [[nodiscard]] std::uint64_t resume(std::uint64_t position) const noexcept;
     // The reader is done with everything before `position`.
     void advance(std::uint64_t position) noexcept;
 
@@ -87,9 +90,6 @@ public:
     // Only while nobody writes. Sets head, tail and room.
     Recovered recover(std::uint64_t tail) noexcept;
 
-    // Empty, from a later position on. Only while nobody writes.
-    void restart_at(std::uint64_t position) noexcept;
-
     [[nodiscard]] std::uint64_t head() const noexcept { return control_->head.load(std::memory_order_acquire); }
     [[nodiscard]] std::uint64_t tail() const noexcept { return control_->tail.load(std::memory_order_acquire); }
     [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
@@ -99,8 +99,12 @@ public:
 private:
     [[nodiscard]] RecordHeader* at(std::uint64_t position) const noexcept;
     [[nodiscard]] std::uint32_t checksum(const RecordHeader& header, std::uint64_t stamp) const noexcept;
-    [[nodiscard]] bool valid(std::uint64_t position) const noexcept;
+    // Whole, and over before `end`.
+    [[nodiscard]] bool valid(std::uint64_t position, std::uint64_t end) const noexcept;
     [[nodiscard]] std::optional<std::uint64_t> next_valid(std::uint64_t from, std::uint64_t end) const noexcept;
+    // What is stamped for these places, in this lap or a later one, must not come back while a writer is at work there.
+    // It is damaged, or the machine crashed and the file's header is older than its records.
+    void forget(std::uint64_t from, std::uint64_t end) noexcept;
     void publish(std::uint64_t position, Kind kind, std::size_t payload, std::size_t size, std::int64_t time) noexcept;
 
     std::byte* memory_ = nullptr;
