@@ -96,6 +96,16 @@ void format(int fd, std::uint64_t capacity, const struct stat& file) {
     if (::fsync(fd) != 0) fail("could not fsync");
 }
 
+// Half a journal would keep the disk full, and the next start would take it for another server's.
+void format_or_empty(int fd, std::uint64_t capacity, const struct stat& file) {
+    try {
+        format(fd, capacity, file);
+    } catch (...) {
+        (void)!::ftruncate(fd, 0);
+        throw;
+    }
+}
+
 enum class Found { ours, empty, copied, foreign };
 
 Found inspect(int fd, const struct stat& file) {
@@ -123,7 +133,7 @@ int open_file(const std::string& path, std::uint64_t capacity) {
         if (::fstat(file.get(), &info) != 0) fail("could not stat \"" + path + "\"");
         switch (inspect(file.get(), info)) {
             case Found::ours: return file.release();
-            case Found::empty: format(file.get(), capacity, info); return file.release();
+            case Found::empty: format_or_empty(file.get(), capacity, info); return file.release();
             case Found::copied:
             case Found::foreign: {
                 const std::string aside = path + ".aside." + std::to_string(pg::wall_clock());
@@ -140,19 +150,30 @@ std::byte* map_twice(int fd, std::uint64_t capacity) {
     if (space == MAP_FAILED) fail("could not reserve address space");
     auto* base = static_cast<std::byte*>(space);
     for (std::byte* half : {base, base + capacity})
-        if (::mmap(half, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, page) == MAP_FAILED)
+        if (::mmap(half, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, page) == MAP_FAILED) {
+            const int error = errno;
+            ::munmap(space, 2 * capacity);
+            errno = error;
             fail("could not map the journal");
+        }
     return base;
 }
 
 void open_and_map() {
     const std::string folder = directory();
     if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) fail("could not make directory \"" + folder + "\"");
+    Descriptor file(open_file(folder + "/journal", static_cast<std::uint64_t>(settings::journal_size) << 20));
+    FileHeader* found = map_header(file.get());
+    try {
+        preallocate(file.get(), found->capacity);
+        mapped = map_twice(file.get(), found->capacity);
+    } catch (...) {
+        ::munmap(found, page);
+        throw;
+    }
+    header = found;
     // The descriptor stays open in the postmaster: it holds the lock.
-    const int fd = open_file(folder + "/journal", static_cast<std::uint64_t>(settings::journal_size) << 20);
-    header = map_header(fd);
-    preallocate(fd, header->capacity);
-    mapped = map_twice(fd, header->capacity);
+    file.release();
 }
 
 }  // namespace
