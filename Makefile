@@ -43,7 +43,7 @@ all install:
 	$(MAKE) $@
 endif
 
-.PHONY: help demo test test-installed bench matrix lint unit print-cxxflags
+.PHONY: help demo test test-installed bench matrix fuzz lint unit fuzz-programs print-cxxflags
 
 help:
 	@echo "make            build the extension"
@@ -52,6 +52,7 @@ help:
 	@echo "make test       every test, on a throw-away server"
 	@echo "make bench      measure, as ratios taken in one run (also bench-idle, bench-audit, bench-deadline)"
 	@echo "make matrix     make test on PostgreSQL 15, 17 and 18"
+	@echo "make fuzz       the journal's parser under libFuzzer, for ten minutes (FUZZ_SECONDS)"
 	@echo "make lint       format, static analysis, zones, exports, META.json"
 
 $(DATA_built): $(SQL_PARTS)
@@ -68,7 +69,7 @@ test:
 	test/deps test
 	$(MAKE) test-installed
 
-test-installed: all unit
+test-installed: all unit fuzz-programs
 	$(MAKE) install
 	test/run
 
@@ -112,5 +113,41 @@ unit: $(UNIT_TESTS)
 build/unit/%: test/unit/%.cpp $(CORE_SOURCES) $(wildcard include/jit_access/core/*.hpp)
 	@mkdir -p $(@D)
 	$(CXX) $(UNIT_FLAGS) -o $@ $< $(CORE_SOURCES) -lboost_unit_test_framework -lcrypto
+
+# The journal's parser, fuzzed: shortly by a driver of our own in `make test`, at length by libFuzzer. The corpus is made
+# by a program, so it follows the format.
+FUZZ_CORE    = src/core/record.cpp src/core/ring.cpp
+FUZZ_HEADERS = $(wildcard test/fuzz/*.hpp test/*.hpp include/jit_access/core/*.hpp)
+FUZZ_TESTS   = $(filter-out corpus driver,$(patsubst test/fuzz/%.cpp,%,$(wildcard test/fuzz/*.cpp)))
+FUZZ_SECONDS = 600
+
+fuzz-programs: $(FUZZ_TESTS:%=build/fuzz/%) build/fuzz/corpus
+
+build/fuzz/corpus: build/fuzz/tools/corpus
+	rm -rf $@
+	$< $@
+
+build/fuzz/tools/corpus: test/fuzz/corpus.cpp $(FUZZ_CORE) $(FUZZ_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(UNIT_FLAGS) -o $@ $< $(FUZZ_CORE)
+
+build/fuzz/%: test/fuzz/%.cpp test/fuzz/driver.cpp $(FUZZ_CORE) $(FUZZ_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(UNIT_FLAGS) -o $@ $< test/fuzz/driver.cpp $(FUZZ_CORE)
+
+build/libfuzzer/%: test/fuzz/%.cpp $(FUZZ_CORE) $(FUZZ_HEADERS)
+	@mkdir -p $(@D)
+	clang++ $(UNIT_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_CORE)
+
+# What it has found worth keeping stays in build/libfuzzer for the next time; what fails as build/libfuzzer/NAME-crash-….
+fuzz:
+	test/deps fuzz
+	$(MAKE) build/fuzz/corpus $(FUZZ_TESTS:%=build/libfuzzer/%)
+	set -e; for test in $(FUZZ_TESTS); do \
+	    mkdir -p build/libfuzzer/$$test.found; \
+	    build/libfuzzer/$$test -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(FUZZ_TESTS)))) -max_len=20000 -timeout=10 \
+	        -print_final_stats=1 -verbosity=0 -artifact_prefix=build/libfuzzer/$$test- \
+	        build/libfuzzer/$$test.found build/fuzz/corpus/$$test; \
+	done
 
 -include $(OBJS:.o=.d)

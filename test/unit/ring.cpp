@@ -3,6 +3,8 @@
 #define BOOST_TEST_MODULE ring
 #include "jit_access/core/ring.hpp"
 
+#include "../crc32c.hpp"
+
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
@@ -16,22 +18,6 @@
 using namespace jit::core;
 
 namespace {
-
-std::uint32_t crc32c(std::uint32_t seed, const void* data, std::size_t size) noexcept {
-    static const auto table = [] {
-        std::array<std::uint32_t, 256> made{};
-        for (std::uint32_t i = 0; i < 256; ++i) {
-            std::uint32_t c = i;
-            for (int k = 0; k < 8; ++k) c = (c & 1U) != 0 ? 0x82F63B78U ^ (c >> 1) : c >> 1;
-            made[i] = c;
-        }
-        return made;
-    }();
-    std::uint32_t crc = ~seed;
-    const auto* bytes = static_cast<const unsigned char*>(data);
-    for (std::size_t i = 0; i < size; ++i) crc = table[(crc ^ bytes[i]) & 0xFF] ^ (crc >> 8);
-    return ~crc;
-}
 
 constexpr std::uint64_t secret = 0x5EC2E7AF00DFACE5;
 constexpr std::uint64_t capacity = 65'536;

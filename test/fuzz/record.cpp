@@ -1,0 +1,43 @@
+// Payloads of any bytes: decoding reads nothing outside, what it takes is written the same again.
+#include "jit_access/core/record.hpp"
+
+#include "fuzz.hpp"
+
+using namespace jit::core;
+
+namespace {
+
+using Bytes = std::vector<std::byte>;
+
+// Exactly as large as said, so that the sanitizer sees a byte too many.
+void check_use(const Bytes& payload) {
+    const auto decoded = decode_use(payload);
+    if (!decoded) return;
+    CHECK(decoded->grants.size() <= most_grants);
+    CHECK(decoded->objects.size() <= most_objects);
+    Use use = decoded->use;
+    use.grants = decoded->grants;
+    use.objects = decoded->objects;
+    Bytes again(encoded_size(use));
+    encode(use, again.data());
+    CHECK(again == payload);
+}
+
+void check_outcome(const Bytes& payload) {
+    const auto outcome = decode_outcome(payload);
+    CHECK(!outcome || payload.size() == outcome_size);
+    if (!outcome) return;
+    Bytes again(outcome_size);
+    encode(*outcome, again.data());
+    CHECK(again == payload);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const auto bytes = std::as_bytes(std::span(data, size));
+    const Bytes payload(bytes.begin(), bytes.end());
+    check_use(payload);
+    check_outcome(payload);
+    return 0;
+}

@@ -1,0 +1,192 @@
+// A ring of any bytes, as a damaged file shows it, against a second reading of the format that shares no code with the
+// first: recovery ends, finds the records that are whole, all and in order, turns the rest into gaps, and does
+// nothing when it is run again; reading hands out no record that is not whole.
+//
+// A checksum is not found by chance, so the input says where stamps and checksums are put right.
+#include <algorithm>
+
+#include "mapped_ring.hpp"
+
+using namespace fuzz;
+using jit::core::Kind;
+using jit::core::Record;
+
+namespace {
+
+struct Found {
+    std::uint64_t position;
+    std::uint64_t next;
+    bool gap;
+};
+
+// A ring's bytes, read without the library.
+class Image {
+public:
+    Image(const std::byte* bytes, std::uint64_t capacity) : bytes_(bytes), capacity_(capacity) {}
+
+    template <class T>
+    T field(std::uint64_t position, std::size_t offset) const {
+        T value{};
+        std::memcpy(&value, bytes_ + position % capacity_ + offset, sizeof value);
+        return value;
+    }
+    [[nodiscard]] std::uint32_t size(std::uint64_t position) const { return field<std::uint32_t>(position, 8); }
+    [[nodiscard]] std::uint32_t payload(std::uint64_t position) const { return field<std::uint32_t>(position, 20); }
+    [[nodiscard]] bool stamped(std::uint64_t position) const {
+        return field<std::uint64_t>(position, 0) == (position ^ secret);
+    }
+    [[nodiscard]] const std::byte* at(std::uint64_t position) const { return bytes_ + position % capacity_; }
+
+    // stamp, size, payload size, kind, version, a zero, time, payload
+    [[nodiscard]] std::uint32_t checksum(std::uint64_t position) const {
+        std::byte covered[32] = {};
+        const std::byte* header = at(position);
+        std::memcpy(covered, header, 12);
+        std::memcpy(covered + 12, header + 20, 4);
+        std::memcpy(covered + 16, header + 16, 4);
+        std::memcpy(covered + 24, header + 24, 8);
+        return crc32c(crc32c(0, covered, sizeof covered), header + 32, payload(position));
+    }
+
+    [[nodiscard]] bool whole(std::uint64_t position, std::uint64_t end) const {
+        return stamped(position) && size(position) >= unit && size(position) % unit == 0 &&
+               size(position) <= end - position && payload(position) <= size(position) - unit &&
+               field<std::uint16_t>(position, 18) == 1 && field<std::uint32_t>(position, 12) == checksum(position);
+    }
+
+    [[nodiscard]] std::vector<Found> walk(std::uint64_t from, std::uint64_t end) const {
+        std::vector<Found> found;
+        std::uint64_t hole = from;
+        for (auto position = from; position < end;) {
+            if (!whole(position, end)) {
+                position += unit;
+                continue;
+            }
+            if (hole < position) found.push_back({hole, position, true});
+            found.push_back({position, position + size(position), false});
+            hole = position += size(position);
+        }
+        return found;
+    }
+
+private:
+    const std::byte* bytes_;
+    std::uint64_t capacity_;
+};
+
+void repair(MappedRing& ring, std::uint64_t tail, std::uint16_t word) {
+    const auto position = tail + (word & repair_unit) % (ring.capacity / unit) * unit;
+    const Image image(ring.memory, ring.capacity);
+    std::byte* header = ring.at(position);
+    const auto put = [&](std::size_t offset, auto value) { std::memcpy(header + offset, &value, sizeof value); };
+    const auto how = word & ~repair_unit;
+    put(0, how == repair_forget ? std::uint64_t{0} : position ^ secret);
+    if (how == repair_all) {
+        const auto size = std::max<std::uint32_t>(image.size(position) % (ring.capacity / 8) / unit * unit, unit);
+        put(8, size);
+        put(18, std::uint16_t{1});
+        put(20, std::min<std::uint32_t>(image.payload(position), size - unit));
+    }
+    if (how != repair_checksum && how != repair_all) return;
+    if (image.payload(position) <= ring.capacity - unit) put(12, image.checksum(position));
+}
+
+void check_record(const MappedRing& ring, const Image& image, const Record& record) {
+    CHECK(record.payload.data() == ring.at(record.position) + unit);
+    CHECK(record.payload.size() == image.payload(record.position));
+    CHECK(record.kind == image.field<Kind>(record.position, 16));
+    CHECK(record.at == image.field<std::int64_t>(record.position, 24));
+    CHECK(std::memcmp(ring.at(record.position), image.at(record.position), unit + record.payload.size()) == 0);
+    (void)jit::core::decode_use(record.payload);
+    (void)jit::core::decode_outcome(record.payload);
+}
+
+// Damaged while the server runs: every place of it is asked for.
+void check_unrecovered(const MappedRing& ring, const Image& image, std::uint64_t tail, std::uint64_t head) {
+    for (auto position = tail; position < head; position += unit) {
+        const auto record = ring.ring.read(position);
+        if (image.whole(position, head)) {
+            CHECK(record && record->position == position && record->next == position + image.size(position));
+            check_record(ring, image, *record);
+        } else if (record) {
+            CHECK(image.stamped(position));
+            CHECK(record->kind == Kind::gap && record->payload.empty() && record->position == position);
+            const auto rest = image.walk(position, head);
+            CHECK(rest.at(0).gap && rest[0].next == record->next);
+        } else {
+            CHECK(!image.stamped(position) || image.walk(position, head).empty());
+        }
+    }
+}
+
+void check_recovered(MappedRing& ring, const Image& image, std::uint64_t tail) {
+    const auto expected = image.walk(tail, tail + ring.capacity);
+    const auto head = expected.empty() ? tail : expected.back().next;
+    const auto recovered = ring.restart(tail);
+    CHECK(recovered.head == head && ring.ring.head() == head && ring.ring.tail() == tail);
+    CHECK(ring.control.room == static_cast<std::int64_t>(ring.capacity - (head - tail)));
+
+    std::uint64_t gaps = 0;
+    auto position = tail;
+    for (const auto& [start, next, gap] : expected) {
+        const auto record = ring.ring.read(position);
+        CHECK(record && record->position == start && record->next == next);
+        if (gap) {
+            CHECK(record->kind == Kind::gap && record->payload.empty());
+            ++gaps;
+        } else {
+            check_record(ring, image, *record);
+        }
+        position = record->next;
+    }
+    CHECK(recovered.gaps == gaps);
+    CHECK(!ring.ring.read(position));
+
+    const std::vector<std::byte> mended(ring.memory, ring.memory + ring.capacity);
+    const auto again = ring.restart(tail);
+    CHECK(again.head == head && again.gaps == 0);
+    CHECK(std::memcmp(mended.data(), ring.memory, ring.capacity) == 0);
+
+    // Writers are at work behind the head: nothing there is taken for theirs.
+    ring.control.head = tail + ring.capacity;
+    for (auto behind = head; behind < tail + ring.capacity; behind += unit) CHECK(!ring.ring.read(behind));
+    ring.control.head = head;
+
+    const jit::core::Use use{.grant = 42, .statement = "SELECT 1"};
+    const auto payload = jit::core::encoded_size(use);
+    const bool fits = jit::core::record_size(payload) <= tail + ring.capacity - head;
+    CHECK(ring.ring.claim(payload, 0) == fits);
+    if (!fits) return;
+    CHECK(ring.ring.append(Kind::use, use, payload, 7) == head);
+    const auto record = ring.ring.read(head);
+    CHECK(record && record->kind == Kind::use && record->next == ring.ring.head());
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    Input input(data, size);
+    const auto header = input.number<ImageHeader>();
+    MappedRing& ring = empty_ring(header.pages % most_pages + 1U);
+    // Positions are bigint in the tables.
+    const auto tail = header.tail % (1ULL << 62);
+    const auto start = (tail + unit - 1) / unit * unit;
+    std::vector<std::uint16_t> repairs(header.repairs % 64);
+    for (auto& word : repairs) word = input.number<std::uint16_t>();
+    const auto bytes = input.take(ring.capacity);
+    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::uint8_t*>(ring.memory));
+    for (const auto word : repairs) repair(ring, start, word);
+
+    const std::vector<std::byte> copy(ring.memory, ring.memory + 2 * ring.capacity);
+    const Image image(copy.data(), ring.capacity);
+    if (header.head != 0) {
+        const auto head = start + header.head % (ring.capacity / unit + 1) * unit;
+        ring.attach(start, head, 0);
+        check_unrecovered(ring, image, start, head);
+    }
+    const auto recovered = ring.restart(tail);
+    CHECK(recovered.head >= start && recovered.head - start <= ring.capacity);
+    std::memcpy(ring.memory, image.at(0), ring.capacity);
+    check_recovered(ring, image, start);
+    return 0;
+}
