@@ -262,9 +262,6 @@ RecordWriter::RecordWriter()
           return state;
       })) {}
 
-// What the transaction holds it lets go of itself.
-RecordWriter::~RecordWriter() = default;
-
 void RecordWriter::add(const Entry& entry, const core::Digest& head) {
     call([&] {
         State& state = *state_;
@@ -325,8 +322,8 @@ void read_record(std::optional<std::int64_t> from, std::int64_t to,
         });
         if (count == 0) break;
         for (std::uint64_t i = 0; i < count; ++i) {
-            Datum values[column_count];
-            bool nulls[column_count];
+            Datum values[column_count] = {};
+            bool nulls[column_count] = {};
             MemoryContext const outside = MemoryContextSwitchTo(fetch.row);
             call([&] { heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls); });
             bool regular = !nulls[column_count - 1];

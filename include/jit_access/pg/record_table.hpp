@@ -14,7 +14,7 @@ namespace jit::pg {
 class RecordWriter {
 public:
     RecordWriter();  // throws
-    ~RecordWriter();
+    ~RecordWriter() = default;  // what the transaction holds it lets go of itself
     RecordWriter(const RecordWriter&) = delete;
     RecordWriter& operator=(const RecordWriter&) = delete;
 
