@@ -1,5 +1,6 @@
 #include "jit_access/pg/record_table.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "jit_access/core/failure.hpp"
@@ -323,7 +324,8 @@ void read_record(std::optional<std::int64_t> from, std::int64_t to,
         if (count == 0) break;
         for (std::uint64_t i = 0; i < count; ++i) {
             Datum values[column_count] = {};
-            bool nulls[column_count] = {};
+            bool nulls[column_count];
+            std::fill_n(nulls, column_count, true);
             MemoryContext const outside = MemoryContextSwitchTo(fetch.row);
             call([&] { heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls); });
             bool regular = !nulls[column_count - 1];

@@ -13,7 +13,7 @@ namespace jit::pg {
 // Appends, in the transaction it is made in. What is not finished is lost with the transaction.
 class RecordWriter {
 public:
-    RecordWriter();  // throws
+    RecordWriter();             // throws
     ~RecordWriter() = default;  // what the transaction holds it lets go of itself
     RecordWriter(const RecordWriter&) = delete;
     RecordWriter& operator=(const RecordWriter&) = delete;
