@@ -249,7 +249,7 @@ void settle_soon() noexcept {
 }
 
 void give_back(std::uint64_t id) noexcept {
-    if (mine == nullptr || pg::outer_user() != pg::session_user() || pg::has_open_cursors()) return;
+    if (mine == nullptr || pg::outer_user() != pg::session_user() || pg::keeps_cursors()) return;
     for (std::uint32_t i = held_count; i-- > 0;)
         if (held[i].id == id) forget(i);
 }
@@ -259,11 +259,11 @@ void before_commit() {
     if (mine == nullptr || held_count == 0) return;
     if (!transaction_relies) {
         if (pg::is_between_commands()) settle();
-        if (keeps_cursors) note_cursors(pg::has_open_cursors());
+        if (keeps_cursors) note_cursors(pg::keeps_cursors());
         return;
     }
     if (pg::has_written()) check_commit();
-    note_cursors(pg::has_open_cursors());
+    note_cursors(pg::keeps_cursors());
 }
 
 void before_prepare() {

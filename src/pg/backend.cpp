@@ -74,7 +74,22 @@ std::string data_directory() { return DataDir; }
 bool in_transaction() noexcept { return IsTransactionState(); }
 bool has_written() noexcept { return TransactionIdIsValid(GetTopTransactionIdIfAny()); }
 std::uint32_t subtransaction() noexcept { return GetCurrentSubTransactionId(); }
-bool has_open_cursors() noexcept { return !ThereAreNoReadyPortals(); }
+
+namespace {
+
+MemoryContext child_of(MemoryContext parent, std::string_view name) noexcept {
+    for (MemoryContext child = parent->firstchild; child != nullptr; child = child->nextchild)
+        if (child->name == name) return child;
+    return nullptr;
+}
+
+}  // namespace
+
+// By the memory their rows are kept in: the server's own look at its portals leaves a scan open, which it then warns of.
+bool keeps_cursors() noexcept {
+    MemoryContext const portals = child_of(TopMemoryContext, "TopPortalContext");
+    return portals != nullptr && child_of(portals, "PortalHoldContext") != nullptr;
+}
 
 bool is_standby() noexcept { return RecoveryInProgress(); }
 std::uint64_t who() noexcept { return std::uint64_t{GetUserId()} << 32 | GetOuterUserId(); }

@@ -94,4 +94,6 @@ for my $session (qw(own idle))
 }
 ok(wait_for_cleanup($node, $id), 'a held cursor, revoked: the grant is cleaned up');
 
+unlike(slurp_file($node->logfile), qr/WARNING|signal 11/, 'the server has seen nothing unusual');
+
 done_testing();

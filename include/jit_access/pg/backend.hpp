@@ -30,8 +30,8 @@ namespace jit::pg {
 [[nodiscard]] bool in_transaction() noexcept;  // and catalogs may be read
 [[nodiscard]] bool has_written() noexcept;     // the transaction has an xid
 [[nodiscard]] std::uint32_t subtransaction() noexcept;
-// Besides the statement that runs: also those held over a commit.
-[[nodiscard]] bool has_open_cursors() noexcept;
+// Whether the transaction that commits leaves cursors WITH HOLD, or there were some before.
+[[nodiscard]] bool keeps_cursors() noexcept;
 [[nodiscard]] bool is_standby() noexcept;
 // A client's own session, not a background process, and not inside maintenance that runs other people's code (ANALYZE).
 [[nodiscard]] bool is_somebody_asking() noexcept;
