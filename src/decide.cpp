@@ -125,13 +125,26 @@ State resume(std::int64_t id, const std::optional<std::string>& reason) {
     return state;
 }
 
+namespace {
+
+// Before the row is locked, because that may end somebody's session; what this looks at does not change.
+void check_revoker(const people::Person& me, std::int64_t id) {
+    const auto row = pg::query_row("SELECT requester, template_id FROM jit_access.request WHERE id = $1", {id});
+    if (!row) throw Failure(Code::unknown_request, named(id) + " does not exist", {}, "Look at jit_access.grant_history.");
+    if (row->get<pg::RoleId>(0) == me.role || people::may_decide(me, row->get<std::int64_t>(1)) ||
+        people::is_admin(me))
+        return;
+    throw Failure(Code::not_permitted, "\"" + me.name + "\" may not revoke grant " + std::to_string(id),
+                  "Only its holder, the approvers of its template and administrators may.");
+}
+
+}  // namespace
+
 State revoke(std::int64_t id, const std::optional<std::string>& reason) {
     const auto me = people::asking();
     request::check_text(reason, "reason");
-    Request about = request::lock(id);
-    if (about.requester != me.role && !people::may_decide(me, about.template_id) && !people::is_admin(me))
-        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not revoke grant " + std::to_string(id),
-                      "Only its holder, the approvers of its template and administrators may.");
+    check_revoker(me, id);
+    Request about = request::lock_against_holder(id);
     if (about.state == State::pending)
         throw Failure(Code::wrong_state, "cannot revoke " + named(id), "It is pending, nothing has been granted.",
                       "The requester can cancel it, an approver can deny it.");

@@ -45,9 +45,16 @@ void end_past_grants() {
         if (slot.state.load() == SlotState::over) over.push_back(static_cast<std::int64_t>(slot.id.load()));
     finish(over, Event::end, State::active, "deadline reached");
     // What is not on the board (it could not be confirmed) ends by the table.
-    finish(ids("SELECT id FROM jit_access.request WHERE state IN ('active', 'suspended') AND ends_at <= $1",
-               {pg::Instant{pg::wall_clock()}}),
-           Event::end, std::nullopt, "deadline reached");
+    const auto by_table =
+        ids("SELECT id FROM jit_access.request WHERE state IN ('active', 'suspended') AND ends_at <= $1",
+            {pg::Instant{pg::wall_clock()}});
+    finish(by_table, Event::end, std::nullopt, "deadline reached");
+    if (by_table.empty()) return;
+    constexpr std::int64_t a_moment = 1'000'000;
+    chores::try_to("end the sessions of holders that keep ended grants", [] {
+        if (const auto ended = request::end_holders_in_the_way({pg::wall_clock() - a_moment}))
+            pg::log_line("ended " + std::to_string(ended) + " sessions of holders that kept their grants from ending");
+    });
 }
 
 void start_scheduled() {

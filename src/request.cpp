@@ -198,6 +198,37 @@ std::optional<Request> try_lock(std::int64_t id) {
     return from_row(*row);
 }
 
+namespace {
+
+// Whoever has locked a row of the table has this lock on the table.
+std::uint64_t end_holders(const std::string& of_which, const pg::Argument& argument) {
+    const std::string sql =
+        "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a WHERE a.pid <> "
+        "pg_catalog.pg_backend_pid() AND EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.granted "
+        "AND l.locktype = 'relation' AND l.mode = 'RowShareLock' AND l.database = a.datid AND l.relation = "
+        "'jit_access.request'::pg_catalog.regclass) AND EXISTS (SELECT FROM jit_access.request WHERE requester = "
+        "a.usesysid AND " +
+        of_which + ")";
+    return pg::query(sql.c_str(), {argument}).size();
+}
+
+}  // namespace
+
+Request lock_against_holder(std::int64_t id) {
+    constexpr int patience_ms = 200;
+    constexpr int step_ms = 10;
+    for (int waited = 0; waited < patience_ms; waited += step_ms) {
+        if (auto request = try_lock(id)) return *request;
+        pg::nap(step_ms);
+    }
+    end_holders("id = $1", id);
+    return lock(id);
+}
+
+std::uint64_t end_holders_in_the_way(pg::Instant over_by) {
+    return end_holders("state IN ('active', 'suspended') AND ends_at <= $1", over_by);
+}
+
 State advance(Request& request, Event event, const std::string& by, const std::optional<std::string>& reason) {
     const auto to = core::next(request.state, event);
     if (!to)

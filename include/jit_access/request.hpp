@@ -40,6 +40,11 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
 [[nodiscard]] Request lock(std::int64_t id);
 // The same without waiting: nothing when somebody else has it just now, or it does not exist.
 [[nodiscard]] std::optional<Request> try_lock(std::int64_t id);
+// The same to end a grant: its holder, who keeps the row locked by a transaction that he leaves open, is not waited for
+// but ended.
+[[nodiscard]] Request lock_against_holder(std::int64_t id);
+// Ends the sessions of holders who so keep a grant from being ended that was over by then. Number of sessions.
+std::uint64_t end_holders_in_the_way(pg::Instant over_by);
 
 // Moves the state along the life cycle; throws wrong_state where that is not allowed. `closed` goes with terminal
 // states.

@@ -94,6 +94,32 @@ for my $session (qw(own idle))
 }
 ok(wait_for_cleanup($node, $id), 'a held cursor, revoked: the grant is cleaned up');
 
+# ---- whoever keeps the row of his grant locked keeps the grant no longer for that
+$node->safe_psql('postgres', q{SELECT jit_alter_template('changer', holder_extension => '1h')});
+for my $call ('jit_revoke(%s)', q{jit_extend(%s, '1s')})
+{
+	$id = grant_to($node, 'bob', '1h');
+	my $holder = connect_as($node, 'bob');
+	my $result = $holder->query('BEGIN; SELECT ' . sprintf($call, $id));
+	die $result->{message} if $result->{sqlstate};
+	sqlstate_ok(connect_as($node, 'carol')->query("SELECT jit_revoke($id)"), 'JA004', "$call left open: nothing for strangers");
+	rows_ok($holder->query('SELECT 1'), '1', "$call left open: who end nobody's session");
+	rows_ok(connect_as($node, 'dave')->query("SET statement_timeout = '60s'; SELECT jit_revoke($id)"),
+		'revoked', "$call left open: an approver ends the grant");
+	closed_ok($holder, "$call left open: and the session in his way");
+	ok(wait_for_cleanup($node, $id), "$call left open: cleaned up");
+}
+
+($id, $s) = under_grant($node, 'bob', sub {
+	my ($id) = @_;
+	my $session = connect_as($node, 'bob');
+	my $result = $session->query("BEGIN; SELECT jit_extend($id, '1s')");
+	die $result->{message} if $result->{sqlstate};
+	return $session;
+});
+closed_ok($s, 'jit_extend left open over the deadline: the session is ended');
+ok(wait_for_cleanup($node, $id), 'jit_extend left open over the deadline: cleaned up');
+
 unlike(slurp_file($node->logfile), qr/WARNING|signal 11/, 'the server has seen nothing unusual');
 
 done_testing();
