@@ -8,6 +8,7 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/expire.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/xact.hpp"
 #include "jit_access/session.hpp"
 #include "jit_access/template.hpp"
@@ -33,10 +34,22 @@ void undo(const Promise& promise) noexcept {
     if (promise.action == Action::make_live) free_slot(*promise.slot);
 }
 
+bool is_over(const Slot& slot) noexcept {
+    return slot.state.load() != SlotState::live || is_past(slot, pg::wall_clock(), pg::boot_clock());
+}
+
+// A transaction may commit long after it has asked for more time.
+void check_in_time(const Promise& promise) {
+    const Slot* slot = find_slot(promise.id);
+    if (slot == nullptr || !is_over(*slot)) return;
+    throw core::Failure(core::Code::wrong_state, "cannot extend request " + std::to_string(promise.id),
+                        "Its deadline has passed before the transaction was committed.", "Ask again with jit_request.");
+}
+
 void keep(const Promise& promise) noexcept {
     Slot* slot = promise.id != 0 ? find_slot(promise.id) : nullptr;
     if (promise.action == Action::finish && slot != nullptr) finish_slot(*slot);
-    if (promise.action == Action::move_deadline && slot != nullptr) {
+    if (promise.action == Action::move_deadline && slot != nullptr && !is_over(*slot)) {
         slot->ends_wall.store(promise.ends.wall);
         slot->ends_boot.store(promise.ends.boot);
     }
@@ -59,6 +72,7 @@ void pre_commit() {
     for (const auto& promise : promises) {
         if (promise.action == Action::make_live) publish_slot(*promise.slot);
         // Before the worker can see it. Should the commit fail, the next statement relies on the grant again.
+        if (promise.action == Action::move_deadline) check_in_time(promise);
         if (promise.action == Action::finish) session::give_back(promise.id);
     }
 }

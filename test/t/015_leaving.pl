@@ -120,6 +120,22 @@ for my $call ('jit_revoke(%s)', q{jit_extend(%s, '1s')})
 closed_ok($s, 'jit_extend left open over the deadline: the session is ended');
 ok(wait_for_cleanup($node, $id), 'jit_extend left open over the deadline: cleaned up');
 
+# ---- an extension that is committed when the grant is over extends nothing, what runs in grace least of all
+$node->safe_psql('postgres', q{SELECT jit_alter_template('reader', at_deadline => 'grace', grace_period => '1s')});
+($id, $s) = under_grant($node, 'alice', sub {
+	my ($id) = @_;
+	my %s = (running => connect_as($node, 'alice'), approver => connect_as($node, 'dave'));
+	$s{running}->send('SELECT count(*) FROM app.orders, generate_series(1, 1000000000)');
+	my $result = $s{approver}->query("BEGIN; SELECT jit_extend($id, '1h')");
+	die $result->{message} if $result->{sqlstate};
+	return \%s;
+});
+wait_for_deadline($node, $id);
+sqlstate_ok($s->{approver}->query('COMMIT'), 'JA005', 'an extension cannot be committed after the deadline');
+closed_ok($s->{running}, 'what runs has its grace from the deadline that was');
+ok(wait_for_cleanup($node, $id), 'the grant is cleaned up');
+is($node->safe_psql('postgres', "SELECT ends_at <= closed_at FROM jit_access.request WHERE id = $id"), 't', 'and was not extended');
+
 unlike(slurp_file($node->logfile), qr/WARNING|signal 11/, 'the server has seen nothing unusual');
 
 done_testing();
