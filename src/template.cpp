@@ -274,8 +274,27 @@ Template find_and_lock(const std::optional<std::string>& name, const char* lock)
     return from_row(*row);
 }
 
-// Against decisions that are being made: they hold the row until they commit.
-Template find_for_change(const std::optional<std::string>& name) { return find_and_lock(name, "FOR UPDATE"); }
+// Whoever has locked a row of the table has this lock on the table.
+constexpr const char* end_who_keeps_templates =
+    "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_roles u ON "
+    "u.oid = a.usesysid WHERE NOT u.rolsuper AND NOT pg_catalog.pg_has_role(u.oid, $1, 'MEMBER') AND EXISTS (SELECT "
+    "FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.mode = "
+    "'RowShareLock' AND l.database = a.datid AND l.relation = 'jit_access.template'::pg_catalog.regclass)";
+
+// Against requests and decisions that are being made: they hold the row until they commit. Who leaves that open does
+// not keep an administrator from changing the template; he is ended.
+Template find_for_change(const std::optional<std::string>& name) {
+    constexpr int patience_ms = 200;
+    constexpr int step_ms = 10;
+    (void)find_and_lock(name, "");
+    const std::string free = std::string(columns) + "WHERE name = $1 AND dropped_at IS NULL FOR UPDATE SKIP LOCKED";
+    for (int waited = 0; waited < patience_ms; waited += step_ms) {
+        if (const auto row = pg::query_row(free.c_str(), {*name})) return from_row(*row);
+        pg::nap(step_ms);
+    }
+    if (const auto admin = pg::find_role(core::admin_role)) pg::query(end_who_keeps_templates, {*admin});
+    return find_and_lock(name, "FOR UPDATE");
+}
 
 }  // namespace
 

@@ -13,6 +13,7 @@ my $node = jit_node('leaving');
 $node->safe_psql('postgres', <<'SQL');
 SELECT jit_alter_template('reader', at_deadline => 'cancel');
 SELECT jit_alter_template('changer', at_deadline => 'cancel');
+CREATE ROLE frank LOGIN IN ROLE jit_admin;
 SQL
 
 # ---- a session that ends in debt has temporary tables to take away, which it does in one more transaction
@@ -135,6 +136,14 @@ sqlstate_ok($s->{approver}->query('COMMIT'), 'JA005', 'an extension cannot be co
 closed_ok($s->{running}, 'what runs has its grace from the deadline that was');
 ok(wait_for_cleanup($node, $id), 'the grant is cleaned up');
 is($node->safe_psql('postgres', "SELECT ends_at <= closed_at FROM jit_access.request WHERE id = $id"), 't', 'and was not extended');
+
+# ---- whoever asks for a template and leaves that open does not keep it from being changed
+my $asks = connect_as($node, 'alice');
+rows_ok($asks->query(q{BEGIN; SELECT count(jit_request('reader', '1h'))}), '1', 'a request that is not committed');
+my $administrator = connect_as($node, 'frank');
+rows_ok($administrator->query(q{SET statement_timeout = '60s'; SELECT jit_alter_template('reader', approvers => '{erin}') > 1}),
+	't', 'an administrator changes the template');
+closed_ok($asks, 'the session in his way is ended');
 
 unlike(slurp_file($node->logfile), qr/WARNING|signal 11/, 'the server has seen nothing unusual');
 
