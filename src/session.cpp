@@ -69,7 +69,7 @@ bool must_end(const Held& grant, std::int64_t wall, std::int64_t boot) noexcept 
     switch (action(grant)) {
         case AtDeadline::terminate: return true;
         case AtDeadline::grace:
-            return !is_busy() || !is_mine(grant) || is_past(*grant.slot, wall, boot, grant.slot->grace.load());
+            return !is_busy() || keeps_cursors || !is_mine(grant) || is_past(*grant.slot, wall, boot, grant.slot->grace.load());
         case AtDeadline::cancel: return has_to_come_out() && ticks >= ticks_to_leave;
     }
     return true;

@@ -137,6 +137,17 @@ closed_ok($s->{running}, 'what runs has its grace from the deadline that was');
 ok(wait_for_cleanup($node, $id), 'the grant is cleaned up');
 is($node->safe_psql('postgres', "SELECT ends_at <= closed_at FROM jit_access.request WHERE id = $id"), 't', 'and was not extended');
 
+$node->safe_psql('postgres', q{SELECT jit_alter_template('reader', grace_period => '1h')});
+($id, $s) = under_grant($node, 'alice', sub {
+	my $session = connect_as($node, 'alice');
+	$session->query('DECLARE h CURSOR WITH HOLD FOR SELECT id FROM app.orders');
+	my $result = $session->query('BEGIN; SELECT count(*) FROM app.orders');
+	die $result->{message} if $result->{sqlstate};
+	return $session;
+});
+closed_ok($s, 'who could read on from a held cursor has no grace');
+ok(wait_for_cleanup($node, $id), 'so the grant is cleaned up');
+
 # ---- whoever asks for a template and leaves that open does not keep it from being changed
 my $asks = connect_as($node, 'alice');
 rows_ok($asks->query(q{BEGIN; SELECT count(jit_request('reader', '1h'))}), '1', 'a request that is not committed');
