@@ -130,9 +130,9 @@ namespace {
 // Before the row is locked, because that may end somebody's session; what this looks at does not change.
 void check_revoker(const people::Person& me, std::int64_t id) {
     const auto row = pg::query_row("SELECT requester, template_id FROM jit_access.request WHERE id = $1", {id});
-    if (!row) throw Failure(Code::unknown_request, named(id) + " does not exist", {}, "Look at jit_access.grant_history.");
-    if (row->get<pg::RoleId>(0) == me.role || people::may_decide(me, row->get<std::int64_t>(1)) ||
-        people::is_admin(me))
+    if (!row)
+        throw Failure(Code::unknown_request, named(id) + " does not exist", {}, "Look at jit_access.grant_history.");
+    if (row->get<pg::RoleId>(0) == me.role || people::may_decide(me, row->get<std::int64_t>(1)) || people::is_admin(me))
         return;
     throw Failure(Code::not_permitted, "\"" + me.name + "\" may not revoke grant " + std::to_string(id),
                   "Only its holder, the approvers of its template and administrators may.");

@@ -32,7 +32,7 @@ SessionSlot* mine = nullptr;  // from the first use of a grant until the session
 
 std::atomic<bool> transaction_relies = false;
 std::atomic<bool> keeps_cursors = false;  // since a transaction that relied
-std::int64_t relied_at = 0;  // when the client's command began that relied last
+std::int64_t relied_at = 0;               // when the client's command began that relied last
 Deadline armed_for;
 std::atomic<bool> settling = false;  // this transaction settles the debts if it commits
 
@@ -69,7 +69,8 @@ bool must_end(const Held& grant, std::int64_t wall, std::int64_t boot) noexcept 
     switch (action(grant)) {
         case AtDeadline::terminate: return true;
         case AtDeadline::grace:
-            return !is_busy() || keeps_cursors || !is_mine(grant) || is_past(*grant.slot, wall, boot, grant.slot->grace.load());
+            return !is_busy() || keeps_cursors || !is_mine(grant) ||
+                   is_past(*grant.slot, wall, boot, grant.slot->grace.load());
         case AtDeadline::cancel: return has_to_come_out() && ticks >= ticks_to_leave;
     }
     return true;

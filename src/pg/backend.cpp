@@ -85,7 +85,8 @@ MemoryContext child_of(MemoryContext parent, std::string_view name) noexcept {
 
 }  // namespace
 
-// By the memory their rows are kept in: the server's own look at its portals leaves a scan open, which it then warns of.
+// By the memory their rows are kept in: the server's own look at its portals leaves a scan open, which it then warns
+// of.
 bool keeps_cursors() noexcept {
     MemoryContext const portals = child_of(TopMemoryContext, "TopPortalContext");
     return portals != nullptr && child_of(portals, "PortalHoldContext") != nullptr;
