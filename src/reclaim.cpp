@@ -101,10 +101,10 @@ pg::Heir heir_of(const pg::Row& row) {
 }  // namespace
 
 void hand_over(pg::RoleId role, const std::string& name, const pg::Heir& heir) {
-    if (const auto kept = pg::query_row(not_for_the_heir, {role, heir.takes_code}))
-        throw Failure(Code::wrong_state, "\"" + name + "\" owns " + kept->get<std::string>(0) + ", which " +
-                                             kept->get<std::string>(1) + " and is not handed over");
     if (owns_something(role)) {
+        if (const auto kept = pg::query_row(not_for_the_heir, {role, heir.takes_code}))
+            throw Failure(Code::wrong_state, "\"" + name + "\" owns " + kept->get<std::string>(0) + ", which " +
+                                                 kept->get<std::string>(1) + " and is not handed over");
         const auto to = pg::role_name(heir.role);
         if (!to) throw Failure(Code::wrong_state, "the role that gets what \"" + name + "\" owns is gone");
         pg::command("REASSIGN OWNED BY " + pg::quote(name) + " TO " + pg::quote(*to));
@@ -141,11 +141,7 @@ bool cut_off(pg::RoleId role, const std::string& name) {
 }
 
 void take_privileges(pg::RoleId role, const std::string& name) {
-    const auto owns = pg::query_row(
-        "SELECT 1 FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND "
-        "refobjid = $1 AND deptype = 'o' LIMIT 1",
-        {role});
-    if (!owns) pg::command("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
+    if (!owns_something(role)) pg::command("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
 }
 
 void remove_role(pg::RoleId role, const std::string& name) {
