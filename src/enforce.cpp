@@ -63,20 +63,24 @@ std::uint64_t id_of(RoleId grant_role) {
     return id;
 }
 
+// Each grant once.
+void add(Standing& standing, Slot* slot, std::uint64_t id) noexcept {
+    const auto end = standing.ids.begin() + standing.count;
+    if (std::find(standing.ids.begin(), end, id) != end) return;
+    if (standing.count == core::most_grants) {
+        standing.too_many = true;
+        return;
+    }
+    standing.slots[standing.count] = slot;
+    standing.ids[standing.count++] = id;
+}
+
 void add(Standing& standing, RoleId grant_role) {
     for (auto& slot : board->used_slots()) {
         if (slot.role.load() != grant_role.oid) continue;
         const auto state = slot.state.load(std::memory_order_acquire);
         if (state != SlotState::live && state != SlotState::over) continue;
-        if (std::find(standing.slots.begin(), standing.slots.begin() + standing.count, &slot) !=
-            standing.slots.begin() + standing.count)
-            return;
-        if (standing.count == core::most_grants) {
-            standing.too_many = true;
-            return;
-        }
-        standing.slots[standing.count] = &slot;
-        standing.ids[standing.count++] = slot.id.load();
+        add(standing, &slot, slot.id.load());
         return;
     }
     standing.unconfirmed = id_of(grant_role);
@@ -208,16 +212,7 @@ void join(Standing& into, const Standing& other) noexcept {
     into.stale_role |= other.stale_role;
     into.too_many |= other.too_many;
     if (other.unconfirmed != 0) into.unconfirmed = other.unconfirmed;
-    for (std::uint32_t i = 0; i < other.count; ++i) {
-        const auto end = into.ids.begin() + into.count;
-        if (std::find(into.ids.begin(), end, other.ids[i]) != end) continue;
-        if (into.count == core::most_grants) {
-            into.too_many = true;
-            return;
-        }
-        into.slots[into.count] = other.slots[i];
-        into.ids[into.count++] = other.ids[i];
-    }
+    for (std::uint32_t i = 0; i < other.count; ++i) add(into, other.slots[i], other.ids[i]);
 }
 
 void refuse(const Standing& standing, Verdict verdict) {
