@@ -312,14 +312,17 @@ bool is_unseen_call() noexcept {
     return ActivePortal == nullptr ? debug_query_string == nullptr : !audit::anything_open();
 }
 
+audit::Statement describe(Oid function) {
+    const char* name = pg::call([=] { return get_func_name(function); });
+    return {.key = &next_access, .tag = "FUNCTION CALL", .text = name != nullptr ? name : ""};
+}
+
 void admit_function(Oid function) {
     const auto check = use::check();
     if (!check.under_grant()) return;
-    const char* name = pg::call([=] { return get_func_name(function); });
+    if (!check.allowed()) use::refuse(check, describe(function));
     // Closed by the end of its transaction, which is its own.
-    const audit::Statement call{.key = &next_access, .tag = "FUNCTION CALL", .text = name != nullptr ? name : ""};
-    if (!check.allowed()) use::refuse(check, call);
-    use::record(check, call);
+    use::record(check, describe(function));
 }
 
 void check_call(Oid function) {
@@ -327,9 +330,7 @@ void check_call(Oid function) {
         guard::check_call(function);
     } catch (const core::Failure& failure) {
         const auto check = use::check();
-        const char* name = pg::call([=] { return get_func_name(function); });
-        const audit::Statement call{.key = &next_access, .tag = "FUNCTION CALL", .text = name != nullptr ? name : ""};
-        if (check.under_grant()) use::note_refusal(check, call, failure);
+        if (check.under_grant()) use::note_refusal(check, describe(function), failure);
         throw;
     }
 }
