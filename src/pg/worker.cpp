@@ -54,21 +54,18 @@ constexpr Pin pins[] = {
 #endif
 };
 
-}  // namespace
+constexpr const char* worker_name = "jit_access worker";
+constexpr const char* reclaimer_name = "jit_access reclaimer";
 
-void register_worker(const char* main) {
+BackgroundWorker process(const char* main, const char* name) noexcept {
     BackgroundWorker worker{};
     worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-    worker.bgw_start_time = BgWorkerStart_ConsistentState;
-    worker.bgw_restart_time = 1;
     strlcpy(worker.bgw_library_name, "jit_access", sizeof worker.bgw_library_name);
     strlcpy(worker.bgw_function_name, main, sizeof worker.bgw_function_name);
-    strlcpy(worker.bgw_name, "jit_access worker", sizeof worker.bgw_name);
-    strlcpy(worker.bgw_type, "jit_access worker", sizeof worker.bgw_type);
-    RegisterBackgroundWorker(&worker);
+    strlcpy(worker.bgw_name, name, sizeof worker.bgw_name);
+    strlcpy(worker.bgw_type, name, sizeof worker.bgw_type);
+    return worker;
 }
-
-namespace {
 
 void take_signals() {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
@@ -92,21 +89,23 @@ static_assert(sizeof(ReclaimOrder) <= BGW_EXTRALEN, "the order travels in the wo
 
 }  // namespace
 
+void register_worker(const char* main) {
+    auto worker = process(main, worker_name);
+    worker.bgw_start_time = BgWorkerStart_ConsistentState;
+    worker.bgw_restart_time = 1;
+    RegisterBackgroundWorker(&worker);
+}
+
 void become_worker(const char* database) {
     take_signals();
     BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
-    settle_in("jit_access worker");
+    settle_in(worker_name);
 }
 
 bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, Heir heir) {
-    BackgroundWorker worker{};
-    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    auto worker = process(main, reclaimer_name);
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
     worker.bgw_restart_time = BGW_NEVER_RESTART;
-    strlcpy(worker.bgw_library_name, "jit_access", sizeof worker.bgw_library_name);
-    strlcpy(worker.bgw_function_name, main, sizeof worker.bgw_function_name);
-    strlcpy(worker.bgw_name, "jit_access reclaimer", sizeof worker.bgw_name);
-    strlcpy(worker.bgw_type, "jit_access reclaimer", sizeof worker.bgw_type);
     const ReclaimOrder order{database, role.oid, heir.role.oid, heir.takes_code};
     memcpy(worker.bgw_extra, &order, sizeof order);
     return call([&] { return RegisterDynamicBackgroundWorker(&worker, nullptr); });
@@ -117,7 +116,7 @@ Reclaim become_reclaimer() {
     ReclaimOrder order{};
     memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof order);
     BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
-    settle_in("jit_access reclaimer");
+    settle_in(reclaimer_name);
     return {{order.role}, {{order.heir}, order.takes_code}};
 }
 
