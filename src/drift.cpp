@@ -15,6 +15,11 @@ namespace {
 using core::Event;
 using core::State;
 
+void take_back(std::optional<std::int64_t> id, const std::string& role, const std::string& member) {
+    reclaim::revoke_membership(role, member);
+    event::note("drift", id, chores::actor, {{"role", role}, {"member", member}, {"what", "granted by hand; revoked"}});
+}
+
 // Roles of grants that no request claims: a dump of the roles restored here, a request table that was replaced.
 void remove_orphans() {
     const auto orphans = chores::ids(
@@ -52,11 +57,7 @@ void take_marker_from_people() {
                  "SELECT m.rolname::text FROM pg_catalog.pg_auth_members x JOIN pg_catalog.pg_authid k ON k.oid = "
                  "x.roleid JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE k.rolname = 'jit_marker' AND "
                  "m.rolcanlogin AND m.rolname !~ '^jit_(grant|gate)_[0-9]+$'")) {
-            const auto& member = row.get<std::string>(0);
-            reclaim::revoke_membership(std::string(core::marker_role), member);
-            event::note(
-                "drift", std::nullopt, chores::actor,
-                {{"role", std::string(core::marker_role)}, {"member", member}, {"what", "granted by hand; revoked"}});
+            take_back(std::nullopt, std::string(core::marker_role), row.get<std::string>(0));
         }
     });
 }
@@ -82,13 +83,8 @@ void remove_strange_memberships() {
                      "WHERE r.id = $1 AND NOT (x.roleid = r.grant_role AND (x.member = r.requester OR m.rolname = "
                      "'jit_gate_' || r.id) "
                      "OR x.member = r.grant_role AND (x.roleid = t.role OR g.rolname = 'jit_marker'))",
-                     {id})) {
-                const auto& role = row.get<std::string>(0);
-                const auto& member = row.get<std::string>(1);
-                reclaim::revoke_membership(role, member);
-                event::note("drift", id, chores::actor,
-                            {{"role", role}, {"member", member}, {"what", "granted by hand; revoked"}});
-            }
+                     {id}))
+                take_back(id, row.get<std::string>(0), row.get<std::string>(1));
         });
 }
 
@@ -100,11 +96,7 @@ void remove_standing_members() {
                                          "JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE t.role_made AND "
                                          "t.dropped_at IS NULL AND NOT EXISTS "
                                          "(SELECT FROM jit_access.request r WHERE r.grant_role = x.member)")) {
-            const auto& role = row.get<std::string>(0);
-            const auto& member = row.get<std::string>(1);
-            reclaim::revoke_membership(role, member);
-            event::note("drift", std::nullopt, chores::actor,
-                        {{"role", role}, {"member", member}, {"what", "granted by hand; revoked"}});
+            take_back(std::nullopt, row.get<std::string>(0), row.get<std::string>(1));
         }
     });
 }
@@ -113,11 +105,11 @@ void remove_standing_members() {
 // marker: it would give, and no backend would see that.
 void end_gutted_grants() {
     const auto gutted = chores::ids(
-        "SELECT r.id FROM jit_access.request r WHERE r.state IN ('active', 'suspended') AND NOT EXISTS "
+        "SELECT r.id FROM jit_access.request r WHERE r.state IN ('active', 'suspended') AND (NOT EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.roleid "
-        "WHERE m.member = r.requester AND (m.roleid = r.grant_role OR a.rolname = 'jit_gate_' || r.id)) OR r.state IN "
-        "('active', 'suspended') AND NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a "
-        "ON a.oid = m.roleid WHERE m.member = r.grant_role AND a.rolname = 'jit_marker')");
+        "WHERE m.member = r.requester AND (m.roleid = r.grant_role OR a.rolname = 'jit_gate_' || r.id)) OR NOT EXISTS "
+        "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.roleid "
+        "WHERE m.member = r.grant_role AND a.rolname = 'jit_marker'))");
     for (const auto id : gutted)
         chores::try_to("end grant " + std::to_string(id), [&] {
             auto request = request::lock(id);
