@@ -14,6 +14,7 @@ extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
@@ -62,28 +63,16 @@ void for_each_row(Oid catalog, Oid index, std::initializer_list<Key> keys, Visit
 }
 
 Oid owner_of(Oid object_class, Oid object) {
-    const auto owner = [object](auto cache, auto column) {
-        HeapTuple row = SearchSysCache1(cache, ObjectIdGetDatum(object));
-        if (!HeapTupleIsValid(row)) return InvalidOid;
-        const Oid result = column(row);
-        ReleaseSysCache(row);
-        return result;
-    };
-    switch (object_class) {
-        case ProcedureRelationId:
-            return owner(PROCOID,
-                         [](HeapTuple row) { return reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->proowner; });
-        case OperatorRelationId:
-            return owner(OPEROID,
-                         [](HeapTuple row) { return reinterpret_cast<Form_pg_operator>(GETSTRUCT(row))->oprowner; });
-        case TypeRelationId:
-            return owner(TYPEOID,
-                         [](HeapTuple row) { return reinterpret_cast<Form_pg_type>(GETSTRUCT(row))->typowner; });
-        case RelationRelationId:
-            return owner(RELOID,
-                         [](HeapTuple row) { return reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner; });
-        default: return InvalidOid;
-    }
+    constexpr std::array<Oid, 4> classes = {ProcedureRelationId, OperatorRelationId, TypeRelationId,
+                                            RelationRelationId};
+    if (std::find(classes.begin(), classes.end(), object_class) == classes.end()) return InvalidOid;
+    const int cache = get_object_catcache_oid(object_class);
+    HeapTuple row = SearchSysCache1(cache, ObjectIdGetDatum(object));
+    if (!HeapTupleIsValid(row)) return InvalidOid;
+    bool is_null = false;
+    const Datum owner = SysCacheGetAttr(cache, row, get_object_attnum_owner(object_class), &is_null);
+    ReleaseSysCache(row);
+    return DatumGetObjectId(owner);
 }
 
 // The server's own functions that do more than compute, and those that run a text or a view. Any other function has an
