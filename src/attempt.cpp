@@ -38,9 +38,7 @@ bool keeps = false;
 
 void record(const enforce::Standing& standing, std::string_view sqlstate, std::string_view message,
             std::string_view statement) noexcept {
-    std::array<char, 5> state{};
-    sqlstate.copy(state.data(), state.size());
-    audit::refused(standing, {.key = &kept, .text = statement}, state, message);
+    audit::refused(standing, {.key = &kept, .text = statement}, sqlstate, message);
 }
 
 }  // namespace

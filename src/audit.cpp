@@ -85,12 +85,12 @@ void wait_for_room(std::size_t payload, std::size_t extra) {
     }
 }
 
-void append_outcome(const Open& use, core::Ending ending, std::array<char, 5> sqlstate) noexcept {
+void append_outcome(const Open& use, core::Ending ending, std::string_view sqlstate) noexcept {
     core::Outcome outcome;
     outcome.use_position = use.position;
     outcome.rows = use.rows;
     outcome.duration = pg::boot_clock() - use.since;
-    outcome.sqlstate = sqlstate;
+    sqlstate.copy(outcome.sqlstate.data(), outcome.sqlstate.size());
     outcome.ending = ending;
     journal::ring().append(outcome, pg::wall_clock());
     tell_worker();
@@ -102,12 +102,12 @@ Open* find(const void* key) noexcept {
     return use != open_uses.rend() ? &*use : nullptr;
 }
 
-void close(Open* use, core::Ending ending, std::array<char, 5> sqlstate) noexcept {
+void close(Open* use, core::Ending ending, std::string_view sqlstate) noexcept {
     append_outcome(*use, ending, sqlstate);
     open_uses.erase(open_uses.begin() + (use - open_uses.data()));
 }
 
-constexpr std::array<char, 5> success{'0', '0', '0', '0', '0'};
+constexpr std::string_view success = "00000";
 
 }  // namespace
 
@@ -137,7 +137,7 @@ void complete(const void* key, std::uint64_t rows) noexcept {
     close(use, core::Ending::completed, success);
 }
 
-void fail(const void* key, std::array<char, 5> sqlstate) noexcept {
+void fail(const void* key, std::string_view sqlstate) noexcept {
     Open* use = find(key);
     if (use == nullptr) return;
     close(use, core::Ending::failed, sqlstate);
@@ -177,13 +177,13 @@ void interrupt_all() noexcept {
 bool is_open(const void* key) noexcept { return find(key) != nullptr; }
 bool anything_open() noexcept { return !open_uses.empty(); }
 
-void refused(const enforce::Standing& standing, const Statement& statement, std::array<char, 5> sqlstate,
+void refused(const enforce::Standing& standing, const Statement& statement, std::string_view sqlstate,
              std::string_view reason) noexcept {
     if (!journal::available()) return;
     failed_command = pg::command_start();
     try {
         core::Use use = describe(standing, statement, session());
-        use.sqlstate = sqlstate;
+        sqlstate.copy(use.sqlstate.data(), use.sqlstate.size());
         use.reason = reason;
         const std::size_t payload = core::encoded_size(use);
         if (payload > journal::ring().largest_payload() || !journal::ring().claim(payload, 0)) {

@@ -121,12 +121,6 @@ audit::Statement describe(const PlannedStmt* command, const char* source) {
             .text = pg::without_secrets(slice(source, command->stmt_location, command->stmt_len))};
 }
 
-std::array<char, 5> current_sqlstate() noexcept {
-    std::array<char, 5> state{};
-    std::string_view(unpack_sql_state(geterrcode())).copy(state.data(), state.size());
-    return state;
-}
-
 // Why a session that leaves its grant has its statement cancelled. Adds to the error that is on its way.
 void explain_cancel() noexcept {
     if (geterrcode() != ERRCODE_QUERY_CANCELED) return;
@@ -143,7 +137,7 @@ void run_recorded(const void* key, Body&& body) {
     PG_CATCH();
     {
         audit::leave(key);
-        audit::fail(key, current_sqlstate());
+        audit::fail(key, unpack_sql_state(geterrcode()));
         explain_cancel();
         PG_RE_THROW();
     }

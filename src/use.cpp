@@ -9,12 +9,6 @@ namespace jit::use {
 
 namespace {
 
-std::array<char, 5> sqlstate_of(core::Code code) noexcept {
-    std::array<char, 5> state{};
-    core::entry(code).sqlstate.copy(state.data(), state.size());
-    return state;
-}
-
 // A client that tries again and again without a pause would fill the journal with its refusals.
 std::uint32_t refusals_in_a_row = 0;
 
@@ -58,7 +52,7 @@ void record(const Check& check, const audit::Statement& statement) {
 }
 
 void note_refusal(const Check& check, const audit::Statement& statement, const core::Failure& failure) noexcept {
-    audit::refused(*check.standing, statement, sqlstate_of(failure.code), failure.message);
+    audit::refused(*check.standing, statement, core::entry(failure.code).sqlstate, failure.message);
 }
 
 void go_on(const Check& check) { session::rely_on(*check.standing); }

@@ -23,7 +23,7 @@ struct Statement {
 // Waits for room up to jit_access.journal_wait; throws journal_full or journal_failed. Nothing has run when it throws.
 void begin(const enforce::Standing& standing, const Statement& statement, std::int64_t wall, std::int64_t boot);
 void complete(const void* key, std::uint64_t rows = 0) noexcept;
-void fail(const void* key, std::array<char, 5> sqlstate) noexcept;
+void fail(const void* key, std::string_view sqlstate) noexcept;
 
 // Around each stretch in which the server runs the statement. Statements begun inside are one deeper. Whoever enters
 // leaves or fails; an abort in between (ROLLBACK in a procedure) does not end the statement.
@@ -43,7 +43,7 @@ void interrupt_all() noexcept;
 [[nodiscard]] bool is_recorded(std::int64_t command_start) noexcept;
 
 // A statement that was not allowed to start. Cannot fail; a refusal that finds no room is counted.
-void refused(const enforce::Standing& standing, const Statement& statement, std::array<char, 5> sqlstate,
+void refused(const enforce::Standing& standing, const Statement& statement, std::string_view sqlstate,
              std::string_view reason) noexcept;
 
 }  // namespace jit::audit
