@@ -75,6 +75,11 @@ void check_closure(const Template& of);
 // A closure may reach further than when it was found good (pending::change_closures says when).
 void forget_seals() noexcept;
 
+// Gives the role what the items say; the schemas named by ALL TABLES IN SCHEMA come back.
+std::vector<std::uint32_t> give(const pg::TextArray& items, const std::string& role);
+// Takes from the role what the template has given it.
+void take_privileges(const Template& from);
+
 // Event trigger: gives the template roles their privileges on relations made or moved by this command.
 void cover(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas);
 
