@@ -87,8 +87,6 @@ std::int64_t time_left(const Held& grant, std::int64_t wall, std::int64_t boot) 
     return 0;
 }
 
-void at_deadline() noexcept;
-
 void arm() noexcept {
     const auto wall = pg::wall_clock();
     const auto boot = pg::boot_clock();
@@ -274,9 +272,10 @@ void before_prepare() {
 }
 
 void after_transaction(bool committed) noexcept {
+    // A session without a grant; or one that ends, and aborts its transaction when it has left the board.
+    if (mine == nullptr) return;
     if (settling.exchange(false) && committed) for_each_left(forget);
-    // A session that ends aborts its transaction after it has left the board.
-    if (transaction_relies.exchange(false) && mine != nullptr) mine->relies.store(false);
+    if (transaction_relies.exchange(false)) mine->relies.store(false);
     if (!committed) settle_soon();
 }
 
