@@ -54,6 +54,8 @@ SQL
 	$s{savepoint}->query("BEGIN; $read; SAVEPOINT s");
 	$s{savepoint}->send('SELECT count(*) FROM app.orders, generate_series(1, 1000000000)');
 	$s{slow}->send(q{COPY (SELECT repeat('x', 1000) FROM app.orders, generate_series(1, 1000000)) TO STDOUT});
+	$node->poll_query_until('postgres', q{SELECT count(DISTINCT pid) = 8 FROM pg_locks WHERE relation = 'app.orders'::regclass AND granted})
+	  or die 'they do not begin';
 	return \%s;
 });
 wait_for_deadline($node, $id);

@@ -25,7 +25,13 @@ my %error_of = (
 sub write_file { my ($file, $text) = @_; open my $out, '>', $file or die "$file: $!"; print {$out} $text; close $out; }
 
 system_or_bail($ENV{CC} || 'cc', '-shared', '-fPIC', '-O2', '-o', "$tools/fail_calls.so", "$FindBin::RealBin/fail_calls.c", '-ldl');
-my $node = jit_node('faults', conf => "jit_access.journal_directory = '$folder'\njit_access.journal_size = 1\n");
+# Key and anchors lie elsewhere: this is about the journal.
+my $node = jit_node('faults', conf => <<"CONF");
+jit_access.journal_directory = '$folder'
+jit_access.journal_size = 1
+jit_access.checkpoint_key_file = '$tools/key'
+jit_access.anchor_file = '$tools/anchors'
+CONF
 
 # The call of this number fails, none if it is 0. Answers the names of all calls.
 sub start
