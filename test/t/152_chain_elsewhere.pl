@@ -39,6 +39,7 @@ sub happens
 }
 
 # ---- crashes
+ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM jit_access.checkpoint'), 'the first checkpoint is made');
 for my $victim (qw(worker backend worker))
 {
 	my $alice = connect_as($node, 'alice');
