@@ -134,6 +134,16 @@ void try_again_later(std::int64_t id, const std::string& fault) {
     });
 }
 
+// The server's caches keep for ever that a role does not exist, and every grant leaves such roles behind.
+void keep_caches_small(std::size_t cleaned_up) {
+    constexpr std::size_t many = 500;
+    static std::size_t since = 0;
+    since += cleaned_up;
+    if (since < many) return;
+    since = 0;
+    chores::try_to("empty the caches", pg::empty_caches);
+}
+
 void clean_up_ended() {
     // Nothing is put off by more than five minutes: what seems to be was, before the clock was set back.
     const auto due =
@@ -155,6 +165,7 @@ void clean_up_ended() {
     for (const auto id : idle)
         if (!failed.contains(id)) retire_slot(static_cast<std::uint64_t>(id));
     for (const auto& [id, fault] : failed) try_again_later(id, fault);
+    keep_caches_small(idle.size());
 }
 
 // A session that leaves the grant by itself does so at its deadline; that it was revoked it has to be told.

@@ -110,6 +110,10 @@ void accept_changes() {
     call([] { AcceptInvalidationMessages(); });
 }
 
+void empty_caches() {
+    call([] { InvalidateSystemCaches(); });
+}
+
 void set_latch(Latch* latch) noexcept {
     if (latch != nullptr) SetLatch(latch);
 }

@@ -44,6 +44,8 @@ namespace jit::pg {
 void nap(int milliseconds);
 // Takes in what other transactions have committed about memberships, as the server does when it takes a lock.
 void accept_changes();
+// Forgets what the server has cached of the catalogs; it is read again when it is needed.
+void empty_caches();
 void set_latch(Latch* latch) noexcept;
 
 [[nodiscard]] bool process_exists(std::int32_t pid) noexcept;
