@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "jit_access/core/failure.hpp"
-#include "jit_access/event.hpp"
 #include "jit_access/journal.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"

@@ -64,7 +64,6 @@ FileHeader* header = nullptr;
 std::byte* mapped = nullptr;
 core::Ring the_ring;
 std::string the_fault = "It has not been opened.";
-std::uint64_t found_gaps = 0;
 
 FileHeader* map_header(int fd) {
     void* at = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -183,9 +182,8 @@ void open() noexcept {
         if (header == nullptr) open_and_map();
         // The mapping stays; the control block is in shared memory, which is new.
         the_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &board->ring);
-        const auto recovered = the_ring.recover(header->tail.load());
+        the_ring.recover(header->tail.load());
         board->wal_before = header->wal.load();
-        found_gaps = recovered.gaps;
         the_fault.clear();
     } catch (const CannotOpen& error) {
         header = nullptr;
@@ -207,7 +205,6 @@ bool available() noexcept { return header != nullptr; }
 const std::string& fault() noexcept { return the_fault; }
 core::Ring& ring() noexcept { return the_ring; }
 std::string node() { return boost::uuids::to_string(header != nullptr ? header->node : boost::uuids::uuid{}); }
-std::uint64_t gaps() noexcept { return found_gaps; }
 ClockMark& clock_mark() noexcept { return header->clock; }
 
 void mark_read(std::uint64_t position) noexcept {

@@ -32,7 +32,6 @@ void open() noexcept;
 // Only while available().
 [[nodiscard]] core::Ring& ring() noexcept;
 [[nodiscard]] std::string node();             // UUID as text; nil while there is no journal
-[[nodiscard]] std::uint64_t gaps() noexcept;  // found by the last recovery
 [[nodiscard]] ClockMark& clock_mark() noexcept;
 
 // The worker has everything before this position in the table.
