@@ -73,7 +73,7 @@ void give_scope(const pg::TextArray& scope, const Template& of, const std::strin
             throw Failure(Code::wrong_state, "the scope of the request is out of date",
                           "\"" + relation + "\" is gone or not in the template any more.",
                           "Deny it; the requester has to ask again.");
-        for (const auto& row : rows) pg::command(row.get<std::string>(0));
+        for (const auto& row : rows) pg::change_access_lists(row.get<std::string>(0));
     }
 }
 

@@ -88,7 +88,7 @@ bool owns_something(pg::RoleId role) {
 // The template's object_owner, or else its role. Roles may have changed since.
 pg::Heir heir_of(const pg::Row& row) {
     const pg::Heir heir{row.get<pg::RoleId>(1), row.get<bool>(3)};
-    const auto name = row.get<std::string>(2);
+    const auto& name = row.get<std::string>(2);
     if (pg::role_name(heir.role) != name)
         throw Failure(Code::wrong_state,
                       "role \"" + name + "\", which gets what was made under the grant, was dropped or renamed");
@@ -109,7 +109,7 @@ void hand_over(pg::RoleId role, const std::string& name, const pg::Heir& heir) {
         if (!to) throw Failure(Code::wrong_state, "the role that gets what \"" + name + "\" owns is gone");
         pg::command("REASSIGN OWNED BY " + pg::quote(name) + " TO " + pg::quote(*to));
     }
-    pg::command("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
+    pg::change_access_lists("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
 }
 
 void revoke_membership(const std::string& role, const std::string& member) {
@@ -141,7 +141,7 @@ bool cut_off(pg::RoleId role, const std::string& name) {
 }
 
 void take_privileges(pg::RoleId role, const std::string& name) {
-    if (!owns_something(role)) pg::command("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
+    if (!owns_something(role)) pg::change_access_lists("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
 }
 
 void remove_role(pg::RoleId role, const std::string& name) {

@@ -25,7 +25,7 @@ void take_everything(const Template& from) {
     if (owned)
         throw Failure(Code::privilege_refused, "role \"" + from.role_name + "\" owns objects",
                       "Taking its privileges away would drop them.", "Give the objects to another role first.");
-    pg::command("DROP OWNED BY " + pg::quote(from.role_name) + " RESTRICT");
+    pg::change_access_lists("DROP OWNED BY " + pg::quote(from.role_name) + " RESTRICT");
     for (const RoleId of : pg::memberships(from.role))
         if (const auto name = pg::role_name(of))
             pg::command("REVOKE " + pg::quote(*name) + " FROM " + pg::quote(from.role_name));
@@ -34,8 +34,8 @@ void take_everything(const Template& from) {
 // An adopted role had a life before us: only what the items gave is taken. What an item names may be gone meanwhile.
 void take_items(const Template& from) {
     for (const auto& item : from.privileges) {
-        const auto fault =
-            pg::in_subtransaction([&] { pg::command("REVOKE " + item + "\n FROM " + pg::quote(from.role_name)); });
+        const auto fault = pg::in_subtransaction(
+            [&] { pg::change_access_lists("REVOKE " + item + "\n FROM " + pg::quote(from.role_name)); });
         if (fault) pg::notice("\"" + item + "\" was not taken from role \"" + from.role_name + "\": " + *fault);
     }
 }
@@ -55,7 +55,7 @@ void cover_one(const std::string& relation, std::uint32_t schema, const std::str
     const auto schemas = pg::parse_privilege(item, role).schemas;
     if (std::find(schemas.begin(), schemas.end(), schema) == schemas.end()) return;
     const auto grant = pg::grant_on_table(item, role, relation);
-    if (has_columns(relation, grant.columns)) pg::command(grant.sql);
+    if (has_columns(relation, grant.columns)) pg::change_access_lists(grant.sql);
 }
 
 }  // namespace
@@ -65,7 +65,7 @@ std::vector<std::uint32_t> give(const pg::TextArray& items, const std::string& r
     for (const auto& text : items) {
         const auto item = pg::parse_privilege(text, role);
         try {
-            pg::command(item.grant);
+            pg::change_access_lists(item.grant);
         } catch (const pg::ServerError& error) {
             throw Failure(
                 Code::privilege_refused, "cannot give the privilege \"" + pg::excerpt(text) + "\" to a template",

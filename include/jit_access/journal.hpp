@@ -31,7 +31,7 @@ void open() noexcept;
 [[nodiscard]] const std::string& fault() noexcept;
 // Only while available().
 [[nodiscard]] core::Ring& ring() noexcept;
-[[nodiscard]] std::string node();             // UUID as text; nil while there is no journal
+[[nodiscard]] std::string node();  // UUID as text; nil while there is no journal
 [[nodiscard]] ClockMark& clock_mark() noexcept;
 
 // The worker has everything before this position in the table.

@@ -79,6 +79,9 @@ std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> ar
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args = {});
 // A command that takes no parameters and is planned each time; build it with quote().
 void command(const std::string& sql);
+// GRANT, REVOKE or DROP OWNED on objects. No lock makes two who change the same access list wait for each other: the
+// second gets "tuple concurrently updated" (XX000) when the first commits. It is tried again for two seconds.
+void change_access_lists(const std::string& sql);
 
 [[nodiscard]] std::string quote(std::string_view identifier);
 
