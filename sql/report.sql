@@ -10,8 +10,8 @@ COMMENT ON FUNCTION jit_access.may_audit() IS
 
 CREATE FUNCTION jit_access.status(
     OUT worker_pid integer, OUT worker_loops bigint, OUT live_grants bigint, OUT grants_over bigint, OUT grant_slots integer,
-    OUT journal_node uuid, OUT journal_bytes bigint, OUT journal_unread_bytes bigint, OUT journal_waits bigint,
-    OUT journal_refusals bigint, OUT late_refusals bigint, OUT sessions_ended bigint)
+    OUT journal_node uuid, OUT journal_bytes bigint, OUT journal_unread_bytes bigint, OUT journal_unread_since timestamptz,
+    OUT journal_written_bytes bigint, OUT journal_waits bigint, OUT journal_refusals bigint, OUT journal_syncs bigint, OUT late_refusals bigint, OUT sessions_ended bigint)
     LANGUAGE c AS 'MODULE_PATHNAME', 'jit_status';
 REVOKE ALL ON FUNCTION jit_access.status() FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.status() IS 'what shared memory says; counters since the server started';
@@ -94,14 +94,15 @@ COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked 
 
 CREATE VIEW jit_access.audit_log AS
 SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u.client_addr, u.application, u.pid,
-       u.session_start, u.depth, u.tag, u.statement, u.statement_bytes, u.objects, u.privileges,
+       u.session_start, u.depth, u.tag, u.statement, u.statement_bytes, u.statement_sha256, u.objects, u.privileges,
+       u.own_privileges, CASE WHEN u.objects <> '{}' THEN u.privileges <> u.own_privileges END AS needed_grant,
        COALESCE(u.outcome, o.outcome) AS outcome, COALESCE(u.rows, o.rows) AS rows,
        COALESCE(u.duration, o.duration) AS duration, COALESCE(u.sqlstate, o.sqlstate) AS sqlstate, u.detail
 FROM jit_access.record u
 LEFT JOIN jit_access.record o ON u.kind = 'use' AND u.outcome IS NULL AND o.node = u.node AND o.of_position = u.position
 WHERE u.kind <> 'outcome' AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.audit_log IS
-    'the record for auditors, one row per use, refusal and control event; seq gives the order. outcome is NULL while the statement runs';
+    'the record for auditors, one row per use, refusal and control event; own_privileges is what of privileges needed no grant; seq gives the order. outcome is NULL while the statement runs';
 
 CREATE VIEW jit_access.grant_usage AS
 SELECT r.id, r.requester_name AS requester, t.name AS template, u.statements, u.failed, u.refused, u.rows, u.first_use, u.last_use,

@@ -6,6 +6,7 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/journal.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/digest.hpp"
 #include "jit_access/settings.hpp"
 
 namespace jit::audit {
@@ -40,7 +41,14 @@ const Session& session() {
     return facts;
 }
 
-core::Use describe(const enforce::Standing& standing, const Statement& statement, const Session& facts) noexcept {
+// Of a statement that is cut, what is left can be told from others by this.
+std::string_view hash_of(std::string_view whole) {
+    static std::string hexadecimal;
+    hexadecimal = core::to_hex(pg::ServerHasher().hash({std::as_bytes(std::span(whole))}));
+    return hexadecimal;
+}
+
+core::Use describe(const enforce::Standing& standing, const Statement& statement, const Session& facts) {
     core::Use use;
     use.grant = standing.count > 0 ? standing.ids[0] : standing.unconfirmed;
     use.grants = {standing.ids.data(), standing.count};
@@ -59,6 +67,7 @@ core::Use describe(const enforce::Standing& standing, const Statement& statement
     use.statement = statement.text.substr(
         0, pg::clip(statement.text.data(), statement.text.size(), static_cast<std::size_t>(settings::statement_limit)));
     use.statement_size = static_cast<std::uint32_t>(statement.text.size());
+    if (use.statement.size() < statement.text.size()) use.statement_hash = hash_of(statement.text);
     use.objects = statement.objects;
     use.object_count = statement.object_count;
     return use;
@@ -128,6 +137,14 @@ void begin(const enforce::Standing& standing, const Statement& statement, std::i
     const auto position = journal::ring().append(core::Kind::use, use, payload, wall);
     open_uses.push_back({statement.key, position, boot, 0, pg::subtransaction(), false});
     tell_worker();
+    if (settings::audit_durability != settings::durability_fsync) return;
+    try {
+        journal::make_durable();
+    } catch (...) {
+        board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+        fail(statement.key, core::entry(Code::journal_failed).sqlstate);
+        throw;
+    }
 }
 
 void complete(const void* key, std::uint64_t rows) noexcept {

@@ -252,6 +252,11 @@ bool may_act_as_granted() {
            (pg::is_member(session, *marker) || pg::is_member(pg::current_user(), *marker));
 }
 
+bool is_grant_role(RoleId role) {
+    const auto marker = pg::find_role(core::marker_role);
+    return marker && is_grant_role(role, *marker);
+}
+
 bool reaches_without_grant(RoleId role) {
     const auto marker = pg::find_role(core::marker_role);
     return marker && reaches_without_grant(pg::session_user(), role, *marker);

@@ -6,9 +6,11 @@
 #include "jit_access/attempt.hpp"
 #include "jit_access/guard.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/own.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/relation.hpp"
 #include "jit_access/pg/secrets.hpp"
+#include "jit_access/pg/sync_lock.hpp"
 #include "jit_access/pg/version.hpp"
 #include "jit_access/session.hpp"
 #include "jit_access/settings.hpp"
@@ -72,9 +74,12 @@ std::uint32_t privileges_of(AclMode mode) noexcept {
 // The relations of a plan, each once. Names are copied, because the name cache may replace one while another is added.
 class Objects {
 public:
-    void add(std::uint32_t relation, std::uint32_t privileges) {
+    void add(std::uint32_t relation, std::uint32_t privileges, std::uint32_t own) {
         for (std::uint32_t i = 0; i < kept_; ++i)
             if (relations_[i] == relation) {
+                // Asked for twice, it is his own if it is each time.
+                const auto again = uses_[i].privileges & privileges;
+                uses_[i].own = (uses_[i].own | own) & ~(again & ~(uses_[i].own & own));
                 uses_[i].privileges |= privileges;
                 return;
             }
@@ -83,7 +88,7 @@ public:
         const auto name = pg::relation_name(relation);
         if (name.size() > text_.size() - used_) return;
         name.copy(text_.data() + used_, name.size());
-        uses_[kept_] = {privileges, {text_.data() + used_, name.size()}};
+        uses_[kept_] = {privileges, own, {text_.data() + used_, name.size()}};
         relations_[kept_++] = relation;
         used_ += name.size();
     }
@@ -106,8 +111,9 @@ Objects objects;  // of the statement that is being admitted; one at a time
 audit::Statement describe(const QueryDesc* query) {
     const PlannedStmt* plan = query->plannedstmt;
     objects.clear();
-    pg::for_each_checked_relation(plan,
-                                  [](Oid relation, AclMode mode, Oid) { objects.add(relation, privileges_of(mode)); });
+    pg::for_each_checked_relation(plan, [](const pg::CheckedRelation& checked) {
+        objects.add(checked.relation, privileges_of(checked.privileges), privileges_of(own::privileges(checked)));
+    });
     return {.key = query,
             .tag = GetCommandTagName(CreateCommandTag(reinterpret_cast<Node*>(const_cast<PlannedStmt*>(plan)))),
             .text = pg::without_secrets(slice(query->sourceText, plan->stmt_location, plan->stmt_len)),
@@ -149,7 +155,8 @@ void run_recorded(const void* key, Body&& body) {
 bool may_borrow(const QueryDesc* query) noexcept {
     if (board->slots_in_use.load(std::memory_order_relaxed) == 0) return false;
     bool found = false;
-    pg::for_each_checked_relation(query->plannedstmt, [&](Oid, AclMode, Oid owner) { found |= OidIsValid(owner); });
+    pg::for_each_checked_relation(
+        query->plannedstmt, [&](const pg::CheckedRelation& checked) { found |= static_cast<bool>(checked.owner); });
     return found;
 }
 
@@ -160,9 +167,9 @@ use::Check check(const QueryDesc* query) {
     if ((own.under_grant() && !own.allowed()) || !may_borrow(query)) return own;
     static enforce::Standing joined;
     bool borrows = false;
-    pg::for_each_checked_relation(query->plannedstmt, [&](Oid, AclMode, Oid owner) {
-        if (!OidIsValid(owner) || owner == GetUserId()) return;
-        const auto* lender = enforce::standing_of_owner({owner});
+    pg::for_each_checked_relation(query->plannedstmt, [&](const pg::CheckedRelation& checked) {
+        if (!checked.owner || checked.owner == pg::current_user()) return;
+        const auto* lender = enforce::standing_of_owner(checked.owner);
         if (lender == nullptr) return;
         if (!borrows) joined = own.under_grant() ? *own.standing : *lender;
         borrows = true;
@@ -362,6 +369,7 @@ std::size_t board_bytes() noexcept {
 void request_shared_memory() {
     if (next_request != nullptr) next_request();
     RequestAddinShmemSpace(board_bytes());
+    pg::request_sync_lock();
 }
 
 // Runs again when the postmaster makes shared memory anew after a crash: everything starts empty, the journal recovers.

@@ -104,11 +104,14 @@ void fill(Entry& entry, const core::DecodedUse& decoded, Gathered& to) {
     entry.tag = use.tag;
     entry.statement = valid(use.statement, to);
     entry.statement_bytes = static_cast<std::int32_t>(use.statement_size);
+    if (!use.statement_hash.empty()) entry.statement_sha256 = use.statement_hash;
     auto& objects = entry.objects.emplace();
     auto& privileges = entry.privileges.emplace();
+    auto& own = entry.own_privileges.emplace();
     for (const auto& object : decoded.objects) {
         objects.push_back(valid(object.name, to));
         privileges.push_back(name_of_privileges(object.privileges));
+        own.push_back(name_of_privileges(object.own));
     }
     if (use.reason.empty()) return;
     entry.outcome = "refused";

@@ -1,6 +1,7 @@
 #include "jit_access/audit.hpp"
 #include "jit_access/enforce.hpp"
 #include "jit_access/hooks.hpp"
+#include "jit_access/own.hpp"
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/callbacks.hpp"
 #include "jit_access/pg/relation.hpp"
@@ -22,8 +23,14 @@ void _PG_init() {
     jit::settings::define();
     jit::hooks::install_shared_memory();
     jit::hooks::install();
-    jit::pg::when_memberships_change(jit::enforce::invalidate);
-    jit::pg::when_relations_change(jit::pg::forget_relation_names);
+    jit::pg::when_memberships_change([]() noexcept {
+        jit::enforce::invalidate();
+        jit::own::forget();
+    });
+    jit::pg::when_relations_change([](std::uint32_t relation) noexcept {
+        jit::pg::forget_relation_names(relation);
+        jit::own::forget();
+    });
     jit::pg::register_transaction_callbacks({.pre_commit = jit::pending::pre_commit,
                                              .pre_prepare = jit::pending::pre_prepare,
                                              .committed = jit::pending::committed,

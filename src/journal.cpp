@@ -13,9 +13,11 @@
 #include <boost/uuid/uuid_io.hpp>
 
 #include "jit_access/board.hpp"
+#include "jit_access/core/failure.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
+#include "jit_access/pg/sync_lock.hpp"
 #include "jit_access/settings.hpp"
 
 namespace jit::journal {
@@ -64,6 +66,7 @@ FileHeader* header = nullptr;
 std::byte* mapped = nullptr;
 core::Ring the_ring;
 std::string the_fault = "It has not been opened.";
+int the_file = -1;
 
 FileHeader* map_header(int fd) {
     void* at = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -171,8 +174,8 @@ void open_and_map() {
         throw;
     }
     header = found;
-    // The descriptor stays open in the postmaster: it holds the lock.
-    file.release();
+    // The descriptor stays open in the postmaster and is inherited: it holds the lock.
+    the_file = file.release();
 }
 
 }  // namespace
@@ -206,6 +209,27 @@ const std::string& fault() noexcept { return the_fault; }
 core::Ring& ring() noexcept { return the_ring; }
 std::string node() { return boost::uuids::to_string(header != nullptr ? header->node : boost::uuids::uuid{}); }
 ClockMark& clock_mark() noexcept { return header->clock; }
+
+void make_durable() {
+    // A sync that begins from here on covers it.
+    auto& syncs = board->syncs;
+    const auto before = syncs.begun.load();
+    while (syncs.done.load() <= before && syncs.failed.load() == 0) {
+        if (!pg::lock_or_wait_for_sync()) continue;  // somebody has synced meanwhile
+        if (syncs.done.load() <= before && syncs.failed.load() == 0) {
+            const auto number = syncs.begun.fetch_add(1) + 1;
+            if (::fdatasync(the_file) == 0)
+                syncs.done.store(number);
+            else
+                syncs.failed.store(errno);
+        }
+        pg::unlock_sync();
+    }
+    if (const int error = syncs.failed.load(); error != 0)
+        throw core::Failure(core::Code::journal_failed, "the journal of uses cannot be made durable",
+                            std::string("It could not be written to disk: ") + std::strerror(error) + ".",
+                            "Mend the disk and restart the server; sessions without a grant are not affected.");
+}
 
 void mark_read(std::uint64_t position) noexcept {
     header->tail.store(position, std::memory_order_release);

@@ -11,9 +11,16 @@ namespace {
 
 pg::Value number(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
+// When the oldest record was written that is not in the table yet.
+pg::Value oldest_unread() noexcept {
+    const auto& ring = journal::ring();
+    const auto record = ring.read(ring.tail());
+    return record && record->at != 0 ? pg::Value(pg::Instant{record->at}) : pg::Value();
+}
+
 }  // namespace
 
-std::array<pg::Value, 12> status() {
+std::array<pg::Value, 15> status() {
     std::uint64_t live = 0;
     std::uint64_t over = 0;
     for (const auto& slot : board->used_slots()) {
@@ -31,8 +38,11 @@ std::array<pg::Value, 12> status() {
             journal ? pg::Value(journal::node()) : pg::Value(),
             journal ? number(journal::ring().capacity()) : pg::Value(),
             journal ? number(journal::ring().head() - journal::ring().tail()) : pg::Value(),
+            journal ? oldest_unread() : pg::Value(),
+            journal ? number(journal::ring().head()) : pg::Value(),
             number(counters.journal_waits.load()),
             number(counters.journal_refusals.load()),
+            number(board->syncs.done.load()),
             number(counters.late_refusals.load()),
             number(counters.sessions_ended.load())};
 }

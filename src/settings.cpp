@@ -12,6 +12,7 @@ char* database = nullptr;
 char* journal_directory = nullptr;
 char* anchor_file = nullptr;
 char* checkpoint_key_file = nullptr;
+int audit_durability = durability_process;
 int checkpoint_interval = 3600;
 int journal_size = 64;
 int journal_wait = 5000;
@@ -19,7 +20,17 @@ int max_grants = 10000;
 int statement_limit = 8192;
 int worker_nap = 10;
 
+namespace {
+
+const config_enum_entry durabilities[] = {
+    {"process", durability_process, false}, {"fsync", durability_fsync, false}, {nullptr, 0, false}};
+
+}  // namespace
+
 void define() {
+    DefineCustomEnumVariable("jit_access.audit_durability", "What a use has to survive before its statement runs.",
+                             "process: a crash of any process; fsync: one of the machine as well.", &audit_durability,
+                             durability_process, durabilities, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("jit_access.database", "Database that holds the extension, its tables and its worker.",
                                nullptr, &database, "postgres", PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomStringVariable(

@@ -20,7 +20,8 @@ struct Statement {
     std::uint32_t object_count = 0;
 };
 
-// Waits for room up to jit_access.journal_wait; throws journal_full or journal_failed. Nothing has run when it throws.
+// Waits for room up to jit_access.journal_wait and, with jit_access.audit_durability = fsync, for the disk; throws
+// journal_full or journal_failed. Nothing has run when it throws.
 void begin(const enforce::Standing& standing, const Statement& statement, std::int64_t wall, std::int64_t boot);
 void complete(const void* key, std::uint64_t rows = 0) noexcept;
 void fail(const void* key, std::string_view sqlstate) noexcept;

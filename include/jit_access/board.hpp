@@ -55,9 +55,17 @@ struct Counters {
     std::atomic<std::uint64_t> worker_loops;
 };
 
+// Writing the journal to disk, by number: one that has begun after a record was put there covers it.
+struct Syncs {
+    std::atomic<std::uint64_t> begun;
+    std::atomic<std::uint64_t> done;
+    std::atomic<std::int32_t> failed;  // errno
+};
+
 struct Board {
     core::RingControl ring;
     Counters counters;
+    alignas(64) Syncs syncs;
     std::atomic<std::int32_t> worker_pid;
     std::atomic<Latch*> worker_latch;
     alignas(64) std::atomic<std::uint32_t> worker_sleeps;  // set by the worker before it waits for the journal

@@ -55,6 +55,8 @@ void join(Standing& into, const Standing& other) noexcept;
 // Whether the session could act as a role it has from a grant, used or not: some commands ask for membership only.
 [[nodiscard]] bool may_act_as_granted();
 
+// Whether this is the temporary role of a grant.
+[[nodiscard]] bool is_grant_role(pg::RoleId role);
 // Whether the session's user has this role without any grant.
 [[nodiscard]] bool reaches_without_grant(pg::RoleId role);
 

@@ -34,6 +34,11 @@ void open() noexcept;
 [[nodiscard]] std::string node();  // UUID as text; nil while there is no journal
 [[nodiscard]] ClockMark& clock_mark() noexcept;
 
+// What this process has put on the journal is on the disk when this returns: one fsync for everybody who waits. After
+// one that failed nobody can say what is on the disk, so every later one fails as well until the server is restarted.
+// Throws journal_failed.
+void make_durable();
+
 // The worker has everything before this position in the table.
 void mark_read(std::uint64_t position) noexcept;
 

@@ -9,7 +9,7 @@
 namespace jit::report {
 
 // The columns of jit_access.status().
-[[nodiscard]] std::array<pg::Value, 12> status();
+[[nodiscard]] std::array<pg::Value, 15> status();
 [[nodiscard]] bool confirmed(std::int64_t id) noexcept;
 
 }  // namespace jit::report

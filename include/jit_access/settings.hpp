@@ -7,12 +7,14 @@ extern char* database;             // control database
 extern char* journal_directory;    // empty: <data directory>/jit_access
 extern char* anchor_file;          // empty: anchors in the directory of the journal
 extern char* checkpoint_key_file;  // empty: key in the directory of the journal
-extern int checkpoint_interval;    // seconds
-extern int journal_size;           // megabytes
-extern int journal_wait;           // milliseconds a statement waits for room before it fails
-extern int max_grants;             // live at a time, in the cluster
-extern int statement_limit;        // bytes of a statement that are kept
-extern int worker_nap;             // seconds the worker sleeps at most
+enum Durability { durability_process, durability_fsync };
+extern int audit_durability;     // Durability: what a use survives before its statement runs
+extern int checkpoint_interval;  // seconds
+extern int journal_size;         // megabytes
+extern int journal_wait;         // milliseconds a statement waits for room before it fails
+extern int max_grants;           // live at a time, in the cluster
+extern int statement_limit;      // bytes of a statement that are kept
+extern int worker_nap;           // seconds the worker sleeps at most
 
 void define();
 

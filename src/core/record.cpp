@@ -108,10 +108,12 @@ void walk(const Use& use, Sink& out) noexcept {
     out.text(use.tag);
     out.text(use.statement);
     out.number(use.statement_size);
+    out.text(use.statement_hash);
     out.number(use.object_count);
     out.number(static_cast<std::uint32_t>(use.objects.size()));
     for (const auto& object : use.objects) {
         out.number(object.privileges);
+        out.number(object.own);
         out.text(object.name);
     }
     out.raw(use.sqlstate.data(), use.sqlstate.size());
@@ -162,12 +164,14 @@ std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
     use.tag = in.text();
     use.statement = in.text();
     use.statement_size = in.number<std::uint32_t>();
+    use.statement_hash = in.text();
     use.object_count = in.number<std::uint32_t>();
     const auto objects = in.number<std::uint32_t>();
     if (!in.ok() || objects > most_objects) return std::nullopt;
     for (std::uint32_t i = 0; i < objects; ++i) {
         const auto privileges = in.number<std::uint32_t>();
-        result.objects.push_back({privileges, in.text()});
+        const auto own = in.number<std::uint32_t>();
+        result.objects.push_back({privileges, own, in.text()});
     }
     in.raw(use.sqlstate.data(), use.sqlstate.size());
     use.reason = in.text();

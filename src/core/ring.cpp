@@ -18,19 +18,10 @@ RecordHeader* Ring::at(std::uint64_t position) const noexcept {
     return reinterpret_cast<RecordHeader*>(memory_ + position % capacity_);
 }
 
-std::uint32_t Ring::checksum(const RecordHeader& header, std::uint64_t stamp) const noexcept {
-    struct {
-        std::uint64_t stamp;
-        std::uint32_t size;
-        std::uint32_t payload_size;
-        Kind kind;
-        std::uint16_t version;
-        std::uint32_t zero;
-        std::int64_t at;
-    } const covered{stamp, header.size, header.payload_size, header.kind, header.version, 0, header.at};
-    static_assert(sizeof covered == 32, "no padding may be under the checksum");
-    const auto seed = crc_(0, &covered, sizeof covered);
-    return crc_(seed, &header + 1, header.payload_size);
+std::uint32_t Ring::checksum(const Covered& header, const void* payload) const noexcept {
+    static_assert(sizeof(Covered) == 32, "no padding may be under the checksum");
+    const auto seed = crc_(0, &header, sizeof header);
+    return crc_(seed, payload, header.payload_size);
 }
 
 bool Ring::claim(std::size_t payload, std::size_t extra) noexcept {
@@ -49,7 +40,7 @@ void Ring::publish(std::uint64_t position, Kind kind, std::size_t payload, std::
     header->version = record_version;
     header->at = time;
     const auto stamp = position ^ secret_;
-    header->crc = checksum(*header, stamp);
+    header->crc = checksum({stamp, header->size, header->payload_size, kind, record_version, 0, time}, header + 1);
     header->stamp.store(stamp, std::memory_order_release);
 }
 
@@ -68,14 +59,18 @@ std::uint64_t Ring::append(const Outcome& outcome, std::int64_t time) noexcept {
     return position;
 }
 
-bool Ring::valid(std::uint64_t position, std::uint64_t end) const noexcept {
+std::optional<Ring::Covered> Ring::look(std::uint64_t position, std::uint64_t end) const noexcept {
     const RecordHeader* header = at(position);
     const auto stamp = position ^ secret_;
-    if (header->stamp.load(std::memory_order_acquire) != stamp) return false;
-    const auto size = header->size;
-    if (size < record_alignment || size % record_alignment != 0 || size > end - position) return false;
-    if (header->payload_size > size - sizeof(RecordHeader)) return false;
-    return header->version == record_version && header->crc == checksum(*header, stamp);
+    if (header->stamp.load(std::memory_order_acquire) != stamp) return std::nullopt;
+    // One look: what is checked is what is used, should the next lap come by meanwhile.
+    const Covered seen{stamp, header->size, header->payload_size, header->kind, header->version, 0, header->at};
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (seen.size < record_alignment || seen.size % record_alignment != 0 || seen.size > end - position)
+        return std::nullopt;
+    if (seen.payload_size > seen.size - sizeof(RecordHeader) || seen.version != record_version) return std::nullopt;
+    if (header->crc != checksum(seen, header + 1)) return std::nullopt;
+    return seen;
 }
 
 std::optional<std::uint64_t> Ring::next_valid(std::uint64_t from, std::uint64_t end) const noexcept {
@@ -89,17 +84,18 @@ std::optional<Record> Ring::read(std::uint64_t position) const noexcept {
     if (position >= end) return std::nullopt;
     const RecordHeader* header = at(position);
     if (header->stamp.load(std::memory_order_acquire) != (position ^ secret_)) return std::nullopt;
-    if (!valid(position, end)) {
+    const auto seen = look(position, end);
+    if (!seen) {
         // Published, then damaged: nobody will complete it.
         const auto next = next_valid(position + record_alignment, end);
         if (!next) return std::nullopt;
         return Record{position, *next, 0, Kind::gap, {}};
     }
     return Record{position,
-                  position + header->size,
-                  header->at,
-                  header->kind,
-                  {reinterpret_cast<const std::byte*>(header + 1), header->payload_size}};
+                  position + seen->size,
+                  seen->at,
+                  seen->kind,
+                  {reinterpret_cast<const std::byte*>(header + 1), seen->payload_size}};
 }
 
 void Ring::advance(std::uint64_t position) noexcept {

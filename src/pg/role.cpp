@@ -66,18 +66,19 @@ bool memberships_carry_options() noexcept { return memberships_have_options; }
 
 namespace {
 
-std::vector<RoleId> from_cache(int cache, RoleId key, bool members) {
+template <class Take>
+std::vector<RoleId> from_cache(int cache, RoleId key, Take&& take) {
     struct Found {
         Oid* roles;
         int count;
     };
     const Found found = call([&] {
         CatCList* list = SearchSysCacheList1(cache, ObjectIdGetDatum(key.oid));
-        Found result{static_cast<Oid*>(palloc(sizeof(Oid) * (static_cast<std::size_t>(list->n_members) + 1))),
-                     list->n_members};
+        Found result{static_cast<Oid*>(palloc(sizeof(Oid) * (static_cast<std::size_t>(list->n_members) + 1))), 0};
         for (int i = 0; i < list->n_members; ++i) {
             const auto* row = reinterpret_cast<Form_pg_auth_members>(GETSTRUCT(&list->members[i]->tuple));
-            result.roles[i] = members ? row->member : row->roleid;
+            const Oid role = take(*row);
+            if (OidIsValid(role)) result.roles[result.count++] = role;
         }
         ReleaseSysCacheList(list);
         return result;
@@ -90,8 +91,22 @@ std::vector<RoleId> from_cache(int cache, RoleId key, bool members) {
 
 }  // namespace
 
-std::vector<RoleId> memberships(RoleId member) { return from_cache(AUTHMEMMEMROLE, member, false); }
-std::vector<RoleId> members(RoleId of) { return from_cache(AUTHMEMROLEMEM, of, true); }
+using Membership = FormData_pg_auth_members;
+
+std::vector<RoleId> memberships(RoleId member) {
+    return from_cache(AUTHMEMMEMROLE, member, [](const Membership& row) { return row.roleid; });
+}
+
+std::vector<RoleId> inherited_memberships(RoleId member) {
+    const bool inherits_all = inherits(member);
+    return from_cache(AUTHMEMMEMROLE, member, [inherits_all](const Membership& row) {
+        return is_inherited(row, inherits_all) ? row.roleid : InvalidOid;
+    });
+}
+
+std::vector<RoleId> members(RoleId of) {
+    return from_cache(AUTHMEMROLEMEM, of, [](const Membership& row) { return row.member; });
+}
 
 std::vector<RoleId> closure(RoleId from) {
     std::vector<RoleId> roles{from};

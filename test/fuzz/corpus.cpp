@@ -30,7 +30,8 @@ std::string encoded(const Use& use) {
 
 Use sample() {
     static const std::uint64_t grants[] = {42, 43, UINT64_MAX};
-    static const ObjectUse objects[] = {{privilege_select, "app.orders"}, {privilege_insert, "app.\"Odd Name\""}};
+    static const ObjectUse objects[] = {{privilege_select, 0, "app.orders"},
+                                        {privilege_insert, privilege_insert, "app.\"Odd Name\""}};
     return {.grant = 42,
             .grants = grants,
             .pid = 4711,
@@ -63,7 +64,7 @@ void payloads() {
 
     Use use = sample();
     const std::vector<std::uint64_t> grants(most_grants, 42);
-    const std::vector<ObjectUse> objects(most_objects, {privilege_select, "app.orders"});
+    const std::vector<ObjectUse> objects(most_objects, {privilege_select, 0, "app.orders"});
     use.grants = grants;
     use.objects = objects;
     save("record", "use_of_the_most", encoded(use));

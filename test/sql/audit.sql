@@ -124,8 +124,9 @@ SELECT 'Zürich ✓ "quoted" \ ''twice''' AS text \g /dev/null
 CALL tap.wait_for_record();
 \connect - olga
 CALL tap.start();
-SELECT results_eq($$SELECT length(statement), statement_bytes FROM jit_access.audit_log WHERE application = 'long' AND statement LIKE '%xxx%'$$,
-                  $$VALUES (8192, 20015)$$, 'a long statement');
+SELECT results_eq($$SELECT length(statement), statement_bytes, statement_sha256 FROM jit_access.audit_log WHERE application = 'long' AND statement LIKE '%xxx%'$$,
+                  format($$VALUES (8192, 20015, %L)$$, encode(sha256(convert_to(:'long', 'UTF8')), 'hex')), 'a long statement, with its length and SHA-256');
+SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE statement_bytes <= 8192 AND statement_sha256 IS NOT NULL), 0, 'a short one has it not');
 SELECT is((SELECT statement FROM jit_access.audit_log WHERE application = 'long' AND statement LIKE '%rich%'),
           $$SELECT 'Zürich ✓ "quoted" \ ''twice''' AS text$$, 'a statement in any script');
 

@@ -171,5 +171,42 @@ for my $start_up (@start_ups)
 	}
 }
 
+# ---- the disk, with audit_durability = fsync, while the server runs
+
+no_journal();
+$node->append_conf('postgresql.conf', 'jit_access.audit_durability = fsync');
+my @calls = start(0, 0);
+my $id = grant_to($node, 'alice', '1 hour');
+my $syncs = sub { return $node->safe_psql('postgres', 'SELECT journal_syncs FROM jit_access.health') };
+is($syncs->(), '0', 'nothing is synced for who holds no grant');
+use_grant('a use is recorded durably');
+is($syncs->(), '1', 'with one sync');
+connect_as($node, 'carol')->query('SELECT 1');
+is($syncs->(), '1', 'somebody without a grant waits for none');
+$node->append_conf('postgresql.conf', 'jit_access.audit_durability = process');
+$node->reload;
+use_grant('a use is recorded');
+is($syncs->(), '1', 'without fsync there is none');
+$node->append_conf('postgresql.conf', 'jit_access.audit_durability = fsync');
+$node->reload;
+
+# Every process counts for itself, from what the postmaster has counted.
+write_file($plan, (@calls + 1) . ' ' . EIO . "\n");
+my $lost = connect_as($node, 'alice')->query('SELECT 1 FROM app.orders /* not durable */');
+unlink $plan;
+sqlstate_ok($lost, 'JA013', 'a use that is not durable does not run');
+{
+	local $! = EIO;
+	like($lost->{detail}, qr/^It could not be written to disk: \Q$!\E\.$/, 'and says why');
+}
+sqlstate_ok(connect_as($node, 'alice')->query('SELECT 1 FROM app.orders /* not durable */'), 'JA013', 'nor does any later one: what the disk has is not known');
+rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'nobody else notices');
+end_grant($id, 'a disk that fails');
+is($syncs->(), '1', 'no sync was counted that failed');
+ok(wait_for_drained($node), 'the record is written');
+is(log_rows($node, "kind = 'use' AND outcome = 'failed' AND sqlstate = 'JA013' AND statement LIKE '%/* not durable */'"), '2', 'both are on the record, with how they ended');
+$node->restart;
+recorded('a disk that fails');
+
 $node->stop('fast');
 done_testing();

@@ -47,8 +47,10 @@ Entry sample() {
     entry.tag = "SELECT";
     entry.statement = "SELECT 'Zürich'\n";
     entry.statement_bytes = 17;
+    entry.statement_sha256 = "5c";
     entry.objects = {{"app.orders", "app.\"a,b\""}};
     entry.privileges = {{"SELECT", "SELECT,UPDATE"}};
+    entry.own_privileges = {{"", "SELECT"}};
     entry.outcome = "completed";
     entry.rows = 3;
     entry.duration = Span{.microseconds = 1500, .days = -1, .months = 2};
@@ -264,25 +266,28 @@ BOOST_AUTO_TEST_CASE(the_form_does_not_change) {
     BOOST_TEST(hex_of(Entry{}) ==
                "010000000800000000000000000000001000000000000000000000000000000000ffffffff0000000000000008000000"
                "0000000000ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
-               "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff");
+               "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+               "ff");
     BOOST_TEST(hex_of(sample()) ==
                "0100000008000000000000000700000010101112131415161718191a1b1c1d1e1f000000080000000000001000000000"
                "0375736500000008000294132affe24000000008000000000000002a0000001800000008000000000000002a00000008"
                "000000000000002b00000005616c6963650000000c6a69745f6772616e745f343200000008706f737467726573000000"
                "073a3a312f313238000000047073716c000000040000126700000008000294132aeebdc0000000040000000000000006"
-               "53454c4543540000001153454c45435420275ac3bc72696368270a00000004000000110000001b0000000a6170702e6f"
-               "7264657273000000096170702e22612c62220000001b0000000653454c4543540000000d53454c4543542c5550444154"
-               "4500000009636f6d706c657465640000000800000000000000030000001000000000000005dcffffffff000000020000"
-               "000530303030300000000f7b22726561736f6e223a202278227d00000008ffffffffffffffff");
+               "53454c4543540000001153454c45435420275ac3bc72696368270a00000004000000110000000235630000001b000000"
+               "0a6170702e6f7264657273000000096170702e22612c62220000001b0000000653454c4543540000000d53454c454354"
+               "2c5550444154450000000e000000000000000653454c45435400000009636f6d706c6574656400000008000000000000"
+               "00030000001000000000000005dcffffffff000000020000000530303030300000000f7b22726561736f6e223a202278"
+               "227d00000008ffffffffffffffff");
     const auto first = first_head(hasher, chain);
     BOOST_TEST(to_hex(first) == "17704922d713cbf712d8cb84c0ee867021416990af712a540bf744b6dd5f3419");
     const auto head = next_head(hasher, first, bytes_of(sample()));
-    BOOST_TEST(to_hex(head) == "79f0d486afa5a40c1bdc0436b924dd93cc8ea2c648fc94a6dc6ad1e2d636ed57");
+    BOOST_TEST(to_hex(head) == "2dabca59d7b9638a9d96891ddfd8b96dde9c97fdd4b15c94248c73fbee0654ed");
     Checkpoint checkpoint{.chain = chain, .seq = 7, .at = -1, .head = head};
     checkpoint.mac = checkpoint_mac(hasher, key, checkpoint);
-    BOOST_TEST(to_line(checkpoint) ==
-               "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf 7 -1 79f0d486afa5a40c1bdc0436b924dd93cc8ea2c648fc94a6dc6ad1"
-               "e2d636ed57 62ca4078707a0285bbfc704a8a0d9b894d220d0819c6d5b8c516aeba0d9c9e92");
+    BOOST_TEST(
+        to_line(checkpoint) ==
+        "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf 7 -1 2dabca59d7b9638a9d96891ddfd8b96dde9c97fdd4b15c94248c73fbee0654ed "
+        "af7c395d5e17e204f30b88a286bb05386fb89fe58e2be89d8bc1320f1f18e66e");
 }
 
 BOOST_AUTO_TEST_CASE(bytes_are_explained) {
@@ -291,8 +296,9 @@ BOOST_AUTO_TEST_CASE(bytes_are_explained) {
                R"(seq=7 node=10111213-1415-1617-1819-1a1b1c1d1e1f position=4096 kind="use" at=725760000123456 )"
                R"(grant_id=42 grants={42,43} login="alice" role="jit_grant_42" database="postgres" )"
                R"(client_addr="::1/128" application="psql" pid=4711 session_start=725759999000000 depth=0 )"
-               R"(tag="SELECT" statement="SELECT 'Zürich'\x0a" statement_bytes=17 )"
-               R"(objects={"app.orders","app.\"a,b\""} privileges={"SELECT","SELECT,UPDATE"} outcome="completed" )"
+               R"(tag="SELECT" statement="SELECT 'Zürich'\x0a" statement_bytes=17 statement_sha256="5c" )"
+               R"(objects={"app.orders","app.\"a,b\""} privileges={"SELECT","SELECT,UPDATE"} )"
+               R"(own_privileges={"","SELECT"} outcome="completed" )"
                R"(rows=3 duration=1500us sqlstate="00000" detail="{\"reason\": \"x\"}" of_position=-1)");
     const auto bare = bytes_of(Entry{});
     BOOST_TEST(explain_bytes(bare.data(), bare.size()).value() ==

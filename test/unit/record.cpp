@@ -58,14 +58,15 @@ void check_round_trip(const Use& use) {
     BOOST_REQUIRE(decoded->objects.size() == use.objects.size());
     for (std::size_t i = 0; i < use.objects.size(); ++i) {
         BOOST_TEST(decoded->objects[i].privileges == use.objects[i].privileges);
+        BOOST_TEST(decoded->objects[i].own == use.objects[i].own);
         BOOST_TEST(decoded->objects[i].name == use.objects[i].name);
     }
 }
 
 struct Sample {
     std::vector<std::uint64_t> grants{42, 43, UINT64_MAX};
-    std::vector<ObjectUse> objects{{privilege_select, "app.orders"},
-                                   {privilege_insert | privilege_delete, "app.\"Odd Name\""}};
+    std::vector<ObjectUse> objects{{privilege_select, privilege_select, "app.orders"},
+                                   {privilege_insert | privilege_delete, privilege_delete, "app.\"Odd Name\""}};
     Use use{.grant = 42,
             .grants = grants,
             .pid = 4711,
@@ -100,7 +101,8 @@ BOOST_AUTO_TEST_CASE(round_trip_of_the_most) {
     std::vector<std::string> names;
     for (std::size_t i = 0; i < most_objects; ++i) names.push_back(std::string(130, 'x') + std::to_string(i));
     std::vector<ObjectUse> objects;
-    for (std::size_t i = 0; i < most_objects; ++i) objects.push_back({static_cast<std::uint32_t>(i), names[i]});
+    for (std::size_t i = 0; i < most_objects; ++i)
+        objects.push_back({static_cast<std::uint32_t>(i), static_cast<std::uint32_t>(i / 2), names[i]});
     const std::string statement(65536, 's');
     Sample sample;
     sample.use.grants = grants;

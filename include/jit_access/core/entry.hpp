@@ -50,8 +50,10 @@ struct Entry {
     Text tag;
     Text statement;
     Small statement_bytes;
+    Text statement_sha256;  // where it is cut
     std::optional<std::vector<std::string_view>> objects;
     std::optional<std::vector<std::string_view>> privileges;
+    std::optional<std::vector<std::string_view>> own_privileges;  // those of them that needed no grant
     Text outcome;
     Number rows;
     std::optional<Span> duration;
@@ -81,8 +83,10 @@ void for_each_column(E& entry, Visit&& visit) {
     visit(entry.tag);
     visit(entry.statement);
     visit(entry.statement_bytes);
+    visit(entry.statement_sha256);
     visit(entry.objects);
     visit(entry.privileges);
+    visit(entry.own_privileges);
     visit(entry.outcome);
     visit(entry.rows);
     visit(entry.duration);
@@ -91,12 +95,34 @@ void for_each_column(E& entry, Visit&& visit) {
     visit(entry.of_position);
 }
 
-inline constexpr std::array<std::string_view, 26> entry_columns{
-    "seq",     "node",          "position", "kind",     "at",          "grant_id",
-    "grants",  "login",         "role",     "database", "client_addr", "application",
-    "pid",     "session_start", "depth",    "tag",      "statement",   "statement_bytes",
-    "objects", "privileges",    "outcome",  "rows",     "duration",    "sqlstate",
-    "detail",  "of_position"};
+inline constexpr std::array<std::string_view, 28> entry_columns{"seq",
+                                                                "node",
+                                                                "position",
+                                                                "kind",
+                                                                "at",
+                                                                "grant_id",
+                                                                "grants",
+                                                                "login",
+                                                                "role",
+                                                                "database",
+                                                                "client_addr",
+                                                                "application",
+                                                                "pid",
+                                                                "session_start",
+                                                                "depth",
+                                                                "tag",
+                                                                "statement",
+                                                                "statement_bytes",
+                                                                "statement_sha256",
+                                                                "objects",
+                                                                "privileges",
+                                                                "own_privileges",
+                                                                "outcome",
+                                                                "rows",
+                                                                "duration",
+                                                                "sqlstate",
+                                                                "detail",
+                                                                "of_position"};
 
 // Replaces what `to` held.
 void canonical_bytes(const Entry& entry, std::vector<std::byte>& to);

@@ -26,6 +26,7 @@ enum class Kind : std::uint16_t {
 // A relation a statement touches and what it does to it, as bits of Privilege.
 struct ObjectUse {
     std::uint32_t privileges = 0;
+    std::uint32_t own = 0;  // those of them that need no grant
     std::string_view name;  // schema-qualified and quoted where needed
 };
 
@@ -52,11 +53,12 @@ struct Use {
     std::string_view role{};   // name of the effective role
     std::string_view database{};
     std::string_view application{};
-    std::string_view client{};         // address as text, empty for a local socket
-    std::string_view tag{};            // command tag
-    std::string_view statement{};      // this statement's slice of the text, perhaps cut
-    std::uint32_t statement_size = 0;  // bytes before the cut
-    std::uint32_t object_count = 0;    // touched in all; `objects` holds at most `most_objects`
+    std::string_view client{};          // address as text, empty for a local socket
+    std::string_view tag{};             // command tag
+    std::string_view statement{};       // this statement's slice of the text, perhaps cut
+    std::uint32_t statement_size = 0;   // bytes before the cut
+    std::string_view statement_hash{};  // SHA-256 of the whole, in hexadecimal; empty where nothing is cut
+    std::uint32_t object_count = 0;     // touched in all; `objects` holds at most `most_objects`
     std::span<const ObjectUse> objects{};
     std::array<char, 5> sqlstate{'0', '0', '0', '0', '0'};  // of a refusal
     std::string_view reason{};                              // of a refusal

@@ -98,9 +98,22 @@ public:
 
 private:
     [[nodiscard]] RecordHeader* at(std::uint64_t position) const noexcept;
-    [[nodiscard]] std::uint32_t checksum(const RecordHeader& header, std::uint64_t stamp) const noexcept;
-    // Whole, and over before `end`.
-    [[nodiscard]] bool valid(std::uint64_t position, std::uint64_t end) const noexcept;
+    // What of a header is under the checksum, beside the payload.
+    struct Covered {
+        std::uint64_t stamp;
+        std::uint32_t size;
+        std::uint32_t payload_size;
+        Kind kind;
+        std::uint16_t version;
+        std::uint32_t zero;
+        std::int64_t at;
+    };
+    [[nodiscard]] std::uint32_t checksum(const Covered& header, const void* payload) const noexcept;
+    // A record that is whole, and over before `end`.
+    [[nodiscard]] std::optional<Covered> look(std::uint64_t position, std::uint64_t end) const noexcept;
+    [[nodiscard]] bool valid(std::uint64_t position, std::uint64_t end) const noexcept {
+        return look(position, end).has_value();
+    }
     [[nodiscard]] std::optional<std::uint64_t> next_valid(std::uint64_t from, std::uint64_t end) const noexcept;
     // What is stamped for these places, in this lap or a later one, must not come back while a writer is at work there.
     // It is damaged, or the machine crashed and the file's header is older than its records.

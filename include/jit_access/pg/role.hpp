@@ -24,6 +24,8 @@ namespace jit::pg {
 [[nodiscard]] bool memberships_carry_options() noexcept;
 // The roles this one is a direct member of, and its own direct members.
 [[nodiscard]] std::vector<RoleId> memberships(RoleId member);
+// Those of them whose privileges it has without SET ROLE.
+[[nodiscard]] std::vector<RoleId> inherited_memberships(RoleId member);
 [[nodiscard]] std::vector<RoleId> members(RoleId of);
 // Every role reachable from one, itself first, whether inherited or not.
 [[nodiscard]] std::vector<RoleId> closure(RoleId from);

@@ -1,0 +1,15 @@
+// What of an access needed no grant: the record says of each privilege whether its user would have had it without.
+#pragma once
+
+#include "jit_access/pg/acl.hpp"
+
+namespace jit::own {
+
+// Of the privileges that a statement asks for on a relation, those that are there without any grant, for all the
+// columns in question. Looks nothing up for a relation seen before, unless single columns of it have access lists.
+[[nodiscard]] pg::AclBits privileges(const pg::CheckedRelation& checked);
+
+// Memberships, roles or relations have changed.
+void forget() noexcept;
+
+}  // namespace jit::own

@@ -1,0 +1,13 @@
+// The lock of whoever writes to disk what many wait for, as the server's own for the WAL.
+#pragma once
+
+namespace jit::pg {
+
+// While the library is preloaded; and where its shared memory is requested.
+void request_sync_lock();
+
+// True: locked. False: somebody else had it and has let go; whether there is still something to do is to be looked at.
+[[nodiscard]] bool lock_or_wait_for_sync();
+void unlock_sync() noexcept;
+
+}  // namespace jit::pg
