@@ -1,10 +1,15 @@
 #include "jit_access/drift.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/enforce.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/pending.hpp"
+#include "jit_access/pg/clock.hpp"
 #include "jit_access/reclaim.hpp"
 #include "jit_access/request.hpp"
 
@@ -20,8 +25,10 @@ void take_back(std::optional<std::int64_t> id, const std::string& role, const st
     event::note("drift", id, chores::actor, {{"role", role}, {"member", member}, {"what", "granted by hand; revoked"}});
 }
 
+// Each of these answers whether it found something, be it that it could not be mended.
+
 // Roles of grants that no request claims: a dump of the roles restored here, a request table that was replaced.
-void remove_orphans() {
+bool remove_orphans() {
     const auto orphans = chores::ids(
         "SELECT a.oid::bigint FROM pg_catalog.pg_authid a WHERE (a.rolname ~ '^jit_(grant|gate)_[0-9]+$' OR EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid k ON k.oid = m.roleid WHERE m.member = "
@@ -48,22 +55,26 @@ void remove_orphans() {
                         {{"role", *name}, {"what", "no request claims this role; removed"}});
         });
     }
+    return !orphans.empty();
 }
 
 // The marker itself, given to somebody who can log in: it refuses him everything, and he is no role to remove.
-void take_marker_from_people() {
-    chores::try_to("take the marker from people", [] {
+bool take_marker_from_people() {
+    bool found = false;
+    chores::try_to("take the marker from people", [&] {
         for (const auto& row : pg::query(
                  "SELECT m.rolname::text FROM pg_catalog.pg_auth_members x JOIN pg_catalog.pg_authid k ON k.oid = "
                  "x.roleid JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE k.rolname = 'jit_marker' AND "
                  "m.rolcanlogin AND m.rolname !~ '^jit_(grant|gate)_[0-9]+$'")) {
+            found = true;
             take_back(std::nullopt, std::string(core::marker_role), row.get<std::string>(0));
         }
     });
+    return found;
 }
 
 // What was granted by hand around a live grant: members it was not given to, roles it was not given.
-void remove_strange_memberships() {
+bool remove_strange_memberships() {
     const auto strange = chores::ids(
         "SELECT r.id FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id JOIN "
         "pg_catalog.pg_auth_members m ON r.grant_role IN (m.roleid, m.member) WHERE r.state IN ('active', 'suspended') "
@@ -86,24 +97,28 @@ void remove_strange_memberships() {
                      {id}))
                 take_back(id, row.get<std::string>(0), row.get<std::string>(1));
         });
+    return !strange.empty();
 }
 
 // A role that jit_create_template made is nobody's but its grants'.
-void remove_standing_members() {
-    chores::try_to("take a template's role from its standing members", [] {
+bool remove_standing_members() {
+    bool found = false;
+    chores::try_to("take a template's role from its standing members", [&] {
         for (const auto& row : pg::query("SELECT t.role_name, m.rolname::text FROM jit_access.template t JOIN "
                                          "pg_catalog.pg_auth_members x ON x.roleid = t.role "
                                          "JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE t.role_made AND "
                                          "t.dropped_at IS NULL AND NOT EXISTS "
                                          "(SELECT FROM jit_access.request r WHERE r.grant_role = x.member)")) {
+            found = true;
             take_back(std::nullopt, row.get<std::string>(0), row.get<std::string>(1));
         }
     });
+    return found;
 }
 
 // A live grant whose own membership was taken away by hand gives nothing any more, so it is over. So is one without the
 // marker: it would give, and no backend would see that.
-void end_gutted_grants() {
+bool end_gutted_grants() {
     const auto gutted = chores::ids(
         "SELECT r.id FROM jit_access.request r WHERE r.state IN ('active', 'suspended') AND (NOT EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.roleid "
@@ -118,6 +133,7 @@ void end_gutted_grants() {
             request::advance(request, Event::revoke, chores::actor, "its membership was taken away by hand");
             pending::finish(static_cast<std::uint64_t>(id));
         });
+    return !gutted.empty();
 }
 
 // A template's role that has come to reach more than a template may give: its grants stop until somebody has looked.
@@ -148,11 +164,20 @@ void suspend_overgrown_templates() {
 }  // namespace
 
 void sweep() {
-    remove_orphans();
-    take_marker_from_people();
-    remove_strange_memberships();
-    remove_standing_members();
-    end_gutted_grants();
+    // The server tells when a role or a membership changes. What is not told (somebody edits our tables) is met all the
+    // same, later.
+    constexpr std::int64_t at_least_every = 60'000'000;
+    static std::uint64_t seen = enforce::never;
+    static std::int64_t last = 0;
+    const auto changes = enforce::changes();
+    const auto now = pg::boot_clock();
+    if (changes != seen || now - last >= at_least_every) {
+        const bool found[] = {remove_orphans(), take_marker_from_people(), remove_strange_memberships(),
+                              remove_standing_members(), end_gutted_grants()};
+        const bool clean = std::none_of(std::begin(found), std::end(found), [](bool one) { return one; });
+        seen = clean ? changes : enforce::never;
+        last = now;
+    }
     suspend_overgrown_templates();
 }
 

@@ -262,6 +262,8 @@ bool reaches_without_grant(RoleId role) {
     return marker && reaches_without_grant(pg::session_user(), role, *marker);
 }
 
+std::uint64_t changes() noexcept { return generation; }
+
 void invalidate() noexcept {
     ++generation;
     plain = 0;

@@ -63,6 +63,9 @@ void join(Standing& into, const Standing& other) noexcept;
 // Throws the Failure for a verdict other than allowed.
 [[noreturn]] void refuse(const Standing& standing, Verdict verdict);
 
+// How often memberships or roles have changed, as far as this process was told.
+[[nodiscard]] std::uint64_t changes() noexcept;
+inline constexpr std::uint64_t never = ~std::uint64_t{0};  // no number of changes
 // Drops every conclusion: memberships or roles changed.
 void invalidate() noexcept;
 // The same for a signal handler: nobody is plain until he has been looked at.
