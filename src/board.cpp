@@ -36,7 +36,6 @@ Slot* find_slot(std::uint64_t id) noexcept {
 void fill_slot(Slot& slot, const Terms& terms) noexcept {
     slot.id.store(terms.id);
     slot.role.store(terms.role);
-    slot.template_role.store(terms.template_role);
     slot.requester.store(terms.requester);
     slot.ends_wall.store(terms.ends.wall);
     slot.ends_boot.store(terms.ends.boot);

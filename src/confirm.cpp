@@ -28,27 +28,26 @@ struct Told {
 };
 
 constexpr const char* told_columns =
-    "SELECT r.id, r.grant_role, t.role, r.requester, r.ends_at, r.ends_boot, coalesce(r.boot_id, ''), "
+    "SELECT r.id, r.grant_role, r.requester, r.ends_at, r.ends_boot, coalesce(r.boot_id, ''), "
     "coalesce(r.node::text, ''), coalesce(a.rolname = 'jit_grant_' || r.id, false), r.at_deadline::text, "
     "coalesce((extract(epoch FROM r.grace_period) * 1000000)::bigint, 0), t.allow_code FROM jit_access.request r "
     "JOIN jit_access.template t ON t.id = r.template_id LEFT JOIN pg_catalog.pg_authid a ON a.oid = r.grant_role ";
 
 Told from_row(const pg::Row& row) {
-    const auto wall = row.get<pg::Instant>(4).us;
+    const auto wall = row.get<pg::Instant>(3).us;
     const auto boot_id = pg::boot_id();
     // On the same boot the boot clock has gone on counting; on another one only the wall clock knows.
-    const bool same_boot = !boot_id.empty() && row.get<std::string>(6) == boot_id;
+    const bool same_boot = !boot_id.empty() && row.get<std::string>(5) == boot_id;
     return {
         .terms = {.id = static_cast<std::uint64_t>(row.get<std::int64_t>(0)),
                   .role = row.get<pg::RoleId>(1).oid,
-                  .template_role = row.get<pg::RoleId>(2).oid,
-                  .requester = row.get<pg::RoleId>(3).oid,
-                  .ends = {wall, same_boot ? row.get<std::int64_t>(5) : pg::boot_clock() + (wall - pg::wall_clock())},
-                  .at_deadline = core::at_deadline_from(row.get<std::string>(9)).value(),
-                  .grace = row.get<std::int64_t>(10),
-                  .allows_code = row.get<bool>(11)},
-        .node = row.get<std::string>(7),
-        .role_is_right = row.get<bool>(8)};
+                  .requester = row.get<pg::RoleId>(2).oid,
+                  .ends = {wall, same_boot ? row.get<std::int64_t>(4) : pg::boot_clock() + (wall - pg::wall_clock())},
+                  .at_deadline = core::at_deadline_from(row.get<std::string>(8)).value(),
+                  .grace = row.get<std::int64_t>(9),
+                  .allows_code = row.get<bool>(10)},
+        .node = row.get<std::string>(6),
+        .role_is_right = row.get<bool>(7)};
 }
 
 std::optional<Told> tell(std::int64_t id) {

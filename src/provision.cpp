@@ -118,7 +118,6 @@ core::State activate(Request& request, const Template& of, const std::string& by
     const Deadline ends{wall + request.duration, pg::boot_clock() + request.duration};
     Slot* slot = reserve_slot({.id = static_cast<std::uint64_t>(request.id),
                                .role = role_id.oid,
-                               .template_role = of.role.oid,
                                .requester = request.requester.oid,
                                .ends = ends,
                                .at_deadline = of.at_deadline,

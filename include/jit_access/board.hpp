@@ -28,7 +28,6 @@ struct alignas(64) Slot {
     std::atomic<SlotState> state;
     std::atomic<std::uint64_t> id;
     std::atomic<std::uint32_t> role;           // jit_grant_<id>
-    std::atomic<std::uint32_t> template_role;  // the role that holds the privileges
     std::atomic<std::uint32_t> requester;
     std::atomic<std::int64_t> ends_wall;  // deadline, wall clock
     std::atomic<std::int64_t> ends_boot;  // the same on the boot clock; whichever comes first
@@ -110,7 +109,6 @@ struct Deadline {
 struct Terms {
     std::uint64_t id = 0;
     std::uint32_t role = 0;
-    std::uint32_t template_role = 0;
     std::uint32_t requester = 0;
     Deadline ends;
     core::AtDeadline at_deadline = core::AtDeadline::terminate;
