@@ -44,12 +44,12 @@ sub place_of_session
 	return place_of(pack('l< x4 q< L< x4 Q<', $session->pid, $start, 1, $grant), 'the session');
 }
 
-# Slot: state (2 is live), id, the roles of grant, template and requester, both deadlines.
+# Slot: state (2 is live), id, the roles of grant and requester, both deadlines.
 sub place_of_deadlines
 {
-	my ($grant, $template, $requester) = @_;
-	my @roles = split /\|/, $node->safe_psql('postgres', "SELECT 'jit_grant_$grant'::regrole::oid, '$template'::regrole::oid, '$requester'::regrole::oid");
-	return 32 + place_of(pack('L< x4 Q< L<3 x4', 2, $grant, @roles), "the slot of grant $grant");
+	my ($grant, $requester) = @_;
+	my @roles = split /\|/, $node->safe_psql('postgres', "SELECT 'jit_grant_$grant'::regrole::oid, '$requester'::regrole::oid");
+	return 24 + place_of(pack('L< x4 Q< L<2', 2, $grant, @roles), "the slot of grant $grant");
 }
 
 # In microseconds, as the server counts them.
@@ -108,7 +108,7 @@ my $bobs = grant_to($node, 'bob', '1 hour');
 my %bob = map { $_ => connect_as($node, 'bob') } qw(writes reads);
 works($bob{writes}, "BEGIN; SET ROLE jit_grant_$bobs; INSERT INTO app.orders VALUES (3000, 'late'); RESET ROLE");
 works($bob{reads}, "BEGIN; SET ROLE jit_grant_$bobs; $read; RESET ROLE");
-my $deadlines = place_of_deadlines($bobs, 'jit_template_changer', 'bob');
+my $deadlines = place_of_deadlines($bobs, 'bob');
 shmwrite($segment, pack('q<', wall_clock()), $deadlines, 8) or die "cannot write: $!";
 sqlstate_ok($bob{writes}->query('COMMIT'), 'JA010', 'COMMIT of what was written under the grant fails after the deadline');
 sqlstate_ok($bob{reads}->query('COMMIT'), 'no error', 'COMMIT of what was only read does not');
@@ -127,7 +127,7 @@ for my $name (sort keys %clock)
 		$grant = grant_to($node, 'alice', '1 hour');
 		stop_worker($node);
 		my $session = connect_as($node, 'alice');
-		my $place = $clock{$name}{at} + place_of_deadlines($grant, 'jit_template_reader', 'alice');
+		my $place = $clock{$name}{at} + place_of_deadlines($grant, 'alice');
 		shmwrite($segment, pack('q<', $clock{$name}{now}->() + $seconds * 1_000_000), $place, 8) or die "cannot write: $!";
 		if (!$session->query($read)->{sqlstate}) { $runs = $session->send('SELECT pg_sleep(3600)'); last; }
 		continue_worker($node);
