@@ -68,6 +68,7 @@ core::Use describe(const enforce::Standing& standing, const Statement& statement
         0, pg::clip(statement.text.data(), statement.text.size(), static_cast<std::size_t>(settings::statement_limit)));
     use.statement_size = static_cast<std::uint32_t>(statement.text.size());
     if (use.statement.size() < statement.text.size()) use.statement_hash = hash_of(statement.text);
+    use.parameters = statement.parameters;
     use.objects = statement.objects;
     use.object_count = statement.object_count;
     return use;

@@ -105,6 +105,7 @@ void fill(Entry& entry, const core::DecodedUse& decoded, Gathered& to) {
     entry.statement = valid(use.statement, to);
     entry.statement_bytes = static_cast<std::int32_t>(use.statement_size);
     if (!use.statement_hash.empty()) entry.statement_sha256 = use.statement_hash;
+    if (!use.parameters.empty()) entry.parameters = valid(use.parameters, to);
     auto& objects = entry.objects.emplace();
     auto& privileges = entry.privileges.emplace();
     auto& own = entry.own_privileges.emplace();

@@ -16,6 +16,7 @@ int audit_durability = durability_process;
 int checkpoint_interval = 3600;
 int journal_size = 64;
 int journal_wait = 5000;
+bool log_parameters = false;
 int max_grants = 10000;
 int statement_limit = 8192;
 int worker_nap = 10;
@@ -54,6 +55,10 @@ void define() {
                             "How long a statement under a grant waits for room in the journal.",
                             "Then it fails; it never runs unrecorded.", &journal_wait, 5000, 0, 600000, PGC_SIGHUP,
                             GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("jit_access.log_parameters",
+                             "Puts on the record what clients bind to the parameters of their statements.",
+                             "They may hold what should not be kept: personal data, passwords.", &log_parameters, false,
+                             PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jit_access.max_grants", "How many grants can be live at a time in the whole cluster.",
                             nullptr, &max_grants, 10000, 1, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jit_access.statement_limit", "How many bytes of a statement the record keeps.",

@@ -16,6 +16,7 @@ struct Statement {
     const void* key = nullptr;
     std::string_view tag{};
     std::string_view text{};
+    std::string_view parameters{};
     std::span<const core::ObjectUse> objects{};
     std::uint32_t object_count = 0;
 };

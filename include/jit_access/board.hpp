@@ -27,7 +27,7 @@ enum class SlotState : std::uint32_t { free, reserved, live, over, retired };
 struct alignas(64) Slot {
     std::atomic<SlotState> state;
     std::atomic<std::uint64_t> id;
-    std::atomic<std::uint32_t> role;           // jit_grant_<id>
+    std::atomic<std::uint32_t> role;  // jit_grant_<id>
     std::atomic<std::uint32_t> requester;
     std::atomic<std::int64_t> ends_wall;  // deadline, wall clock
     std::atomic<std::int64_t> ends_boot;  // the same on the boot clock; whichever comes first

@@ -12,6 +12,7 @@ extern int audit_durability;     // Durability: what a use survives before its s
 extern int checkpoint_interval;  // seconds
 extern int journal_size;         // megabytes
 extern int journal_wait;         // milliseconds a statement waits for room before it fails
+extern bool log_parameters;      // what clients bind to their statements is on the record
 extern int max_grants;           // live at a time, in the cluster
 extern int statement_limit;      // bytes of a statement that are kept
 extern int worker_nap;           // seconds the worker sleeps at most

@@ -109,6 +109,7 @@ void walk(const Use& use, Sink& out) noexcept {
     out.text(use.statement);
     out.number(use.statement_size);
     out.text(use.statement_hash);
+    out.text(use.parameters);
     out.number(use.object_count);
     out.number(static_cast<std::uint32_t>(use.objects.size()));
     for (const auto& object : use.objects) {
@@ -165,6 +166,7 @@ std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
     use.statement = in.text();
     use.statement_size = in.number<std::uint32_t>();
     use.statement_hash = in.text();
+    use.parameters = in.text();
     use.object_count = in.number<std::uint32_t>();
     const auto objects = in.number<std::uint32_t>();
     if (!in.ok() || objects > most_objects) return std::nullopt;

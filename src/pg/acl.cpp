@@ -94,7 +94,7 @@ AclBits privileges_on_relation(std::uint32_t relation, std::span<const RoleId> r
         if (!HeapTupleIsValid(tuple)) return 0;
         AclBits bits = given_by_office(roles);
         if (contains(roles, reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner))
-            bits |= ACL_ALL_RIGHTS_RELATION;
+            bits |= ownership | ACL_ALL_RIGHTS_RELATION;
         bool none = false;
         const Datum list = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &none);
         if (!none) bits |= given_to(DatumGetAclP(list), roles);

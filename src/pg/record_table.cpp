@@ -35,13 +35,12 @@ using core::Entry;
 
 constexpr int column_count = static_cast<int>(core::entry_columns.size()) + 1;  // and the hash
 constexpr Oid column_types[column_count] = {
-    INT8OID,     UUIDOID, INT8OID,  TEXTOID,      TIMESTAMPTZOID, INT8OID,        INT8ARRAYOID, TEXTOID,
-    TEXTOID,     TEXTOID, TEXTOID,  TEXTOID,      INT4OID,        TIMESTAMPTZOID, INT4OID,      TEXTOID,
-    TEXTOID,     INT4OID, TEXTOID,  TEXTARRAYOID, TEXTARRAYOID,   TEXTARRAYOID,   TEXTOID,      INT8OID,
-    INTERVALOID, TEXTOID, JSONBOID, INT8OID,      BYTEAOID};
+    INT8OID, UUIDOID,     INT8OID, TEXTOID,  TIMESTAMPTZOID, INT8OID,        INT8ARRAYOID, TEXTOID,
+    TEXTOID, TEXTOID,     TEXTOID, TEXTOID,  INT4OID,        TIMESTAMPTZOID, INT4OID,      TEXTOID,
+    TEXTOID, INT4OID,     TEXTOID, TEXTOID,  TEXTARRAYOID,   TEXTARRAYOID,   TEXTARRAYOID, TEXTOID,
+    INT8OID, INTERVALOID, TEXTOID, JSONBOID, INT8OID,        BYTEAOID};
 constexpr int rows_at_once = 500;
-constexpr int detail_column = 26;
-constexpr int session_start_column = 13;
+constexpr int detail_column = 27;
 
 Datum text_datum(std::string_view text) {
     return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));

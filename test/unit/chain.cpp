@@ -48,6 +48,7 @@ Entry sample() {
     entry.statement = "SELECT 'Zürich'\n";
     entry.statement_bytes = 17;
     entry.statement_sha256 = "5c";
+    entry.parameters = "$1 = 'x'";
     entry.objects = {{"app.orders", "app.\"a,b\""}};
     entry.privileges = {{"SELECT", "SELECT,UPDATE"}};
     entry.own_privileges = {{"", "SELECT"}};
@@ -297,6 +298,7 @@ BOOST_AUTO_TEST_CASE(bytes_are_explained) {
                R"(grant_id=42 grants={42,43} login="alice" role="jit_grant_42" database="postgres" )"
                R"(client_addr="::1/128" application="psql" pid=4711 session_start=725759999000000 depth=0 )"
                R"(tag="SELECT" statement="SELECT 'Zürich'\x0a" statement_bytes=17 statement_sha256="5c" )"
+               R"(parameters="$1 = 'x'" )"
                R"(objects={"app.orders","app.\"a,b\""} privileges={"SELECT","SELECT,UPDATE"} )"
                R"(own_privileges={"","SELECT"} outcome="completed" )"
                R"(rows=3 duration=1500us sqlstate="00000" detail="{\"reason\": \"x\"}" of_position=-1)");

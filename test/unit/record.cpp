@@ -44,6 +44,8 @@ void check_equal(const Use& a, const Use& b) {
     BOOST_TEST(a.tag == b.tag);
     BOOST_TEST(a.statement == b.statement);
     BOOST_TEST(a.statement_size == b.statement_size);
+    BOOST_TEST(a.statement_hash == b.statement_hash);
+    BOOST_TEST(a.parameters == b.parameters);
     BOOST_TEST(a.object_count == b.object_count);
     BOOST_TEST(a.reason == b.reason);
     BOOST_TEST((a.sqlstate == b.sqlstate));
@@ -83,6 +85,8 @@ struct Sample {
             .tag = "SELECT",
             .statement = "SELECT * FROM app.orders",
             .statement_size = 24,
+            .statement_hash = "5c",
+            .parameters = "$1 = 'x'",
             .object_count = 70,
             .objects = objects,
             .sqlstate = {'J', 'A', '0', '1', '0'},

@@ -51,6 +51,7 @@ struct Entry {
     Text statement;
     Small statement_bytes;
     Text statement_sha256;  // where it is cut
+    Text parameters;
     std::optional<std::vector<std::string_view>> objects;
     std::optional<std::vector<std::string_view>> privileges;
     std::optional<std::vector<std::string_view>> own_privileges;  // those of them that needed no grant
@@ -84,6 +85,7 @@ void for_each_column(E& entry, Visit&& visit) {
     visit(entry.statement);
     visit(entry.statement_bytes);
     visit(entry.statement_sha256);
+    visit(entry.parameters);
     visit(entry.objects);
     visit(entry.privileges);
     visit(entry.own_privileges);
@@ -95,7 +97,7 @@ void for_each_column(E& entry, Visit&& visit) {
     visit(entry.of_position);
 }
 
-inline constexpr std::array<std::string_view, 28> entry_columns{"seq",
+inline constexpr std::array<std::string_view, 29> entry_columns{"seq",
                                                                 "node",
                                                                 "position",
                                                                 "kind",
@@ -114,6 +116,7 @@ inline constexpr std::array<std::string_view, 28> entry_columns{"seq",
                                                                 "statement",
                                                                 "statement_bytes",
                                                                 "statement_sha256",
+                                                                "parameters",
                                                                 "objects",
                                                                 "privileges",
                                                                 "own_privileges",

@@ -10,14 +10,15 @@ struct Bitmapset;
 
 namespace jit::pg {
 
-// Privileges as the server's AclMode has them.
+// Privileges as the server's AclMode has them, and beside them who owns what.
 using AclBits = std::uint64_t;
+inline constexpr AclBits ownership = AclBits{1} << 63;
 
 // A relation of a plan that is checked for privileges.
 struct CheckedRelation {
     std::uint32_t relation = 0;
     AclBits privileges = 0;               // asked for
-    RoleId owner;                         // checked instead of the current user, if any
+    RoleId owner{};                       // checked instead of the current user, if any
     const Bitmapset* selected = nullptr;  // columns, as the server counts them
     const Bitmapset* inserted = nullptr;
     const Bitmapset* updated = nullptr;
