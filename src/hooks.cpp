@@ -4,11 +4,10 @@
 #include <unistd.h>
 
 #include "jit_access/attempt.hpp"
+#include "jit_access/describe.hpp"
 #include "jit_access/guard.hpp"
 #include "jit_access/journal.hpp"
 #include "jit_access/pg/clock.hpp"
-#include "jit_access/pg/relation.hpp"
-#include "jit_access/pg/secrets.hpp"
 #include "jit_access/pg/version.hpp"
 #include "jit_access/session.hpp"
 #include "jit_access/settings.hpp"
@@ -24,10 +23,8 @@ extern "C" {
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
-#include "tcop/cmdtag.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
-#include "utils/lsyscache.h"
 }
 
 namespace jit::hooks {
@@ -46,80 +43,6 @@ shmem_startup_hook_type next_startup = nullptr;
 
 // Elsewhere nothing can be looked up, or the leader has done it.
 bool can_look() noexcept { return IsTransactionState() && !IsParallelWorker(); }
-
-// ---- what a statement is --------------------------------------------------------------------------------------------
-
-std::string_view slice(const char* source, int location, int length) noexcept {
-    if (source == nullptr) return {};
-    std::string_view text(source);
-    if (location > 0 && static_cast<std::size_t>(location) <= text.size())
-        text.remove_prefix(static_cast<std::size_t>(location));
-    if (location >= 0 && length > 0) text = text.substr(0, static_cast<std::size_t>(length));
-    constexpr std::string_view blank = " \t\r\n\f\v";
-    const auto first = text.find_first_not_of(blank);
-    if (first == std::string_view::npos) return {};
-    const auto last = text.find_last_not_of(" \t\r\n\f\v;");
-    return last == std::string_view::npos || last < first ? text.substr(first) : text.substr(first, last - first + 1);
-}
-
-std::uint32_t privileges_of(AclMode mode) noexcept {
-    return ((mode & ACL_SELECT) != 0 ? core::privilege_select : 0U) |
-           ((mode & ACL_INSERT) != 0 ? core::privilege_insert : 0U) |
-           ((mode & ACL_UPDATE) != 0 ? core::privilege_update : 0U) |
-           ((mode & ACL_DELETE) != 0 ? core::privilege_delete : 0U);
-}
-
-// The relations of a plan, each once. Names are copied, because the name cache may replace one while another is added.
-class Objects {
-public:
-    void add(std::uint32_t relation, std::uint32_t privileges) {
-        for (std::uint32_t i = 0; i < kept_; ++i)
-            if (relations_[i] == relation) {
-                uses_[i].privileges |= privileges;
-                return;
-            }
-        ++count;
-        if (kept_ == core::most_objects) return;
-        const auto name = pg::relation_name(relation);
-        if (name.size() > text_.size() - used_) return;
-        name.copy(text_.data() + used_, name.size());
-        uses_[kept_] = {privileges, {text_.data() + used_, name.size()}};
-        relations_[kept_++] = relation;
-        used_ += name.size();
-    }
-
-    void clear() noexcept { count = kept_ = 0, used_ = 0; }
-    [[nodiscard]] std::span<const core::ObjectUse> all() const noexcept { return {uses_.data(), kept_}; }
-
-    std::uint32_t count = 0;
-
-private:
-    std::uint32_t kept_ = 0;
-    std::size_t used_ = 0;
-    std::array<core::ObjectUse, core::most_objects> uses_;
-    std::array<std::uint32_t, core::most_objects> relations_;
-    std::array<char, 8192> text_;
-};
-
-Objects objects;  // of the statement that is being admitted; one at a time
-
-audit::Statement describe(const QueryDesc* query) {
-    const PlannedStmt* plan = query->plannedstmt;
-    objects.clear();
-    pg::for_each_checked_relation(plan,
-                                  [](Oid relation, AclMode mode, Oid) { objects.add(relation, privileges_of(mode)); });
-    return {.key = query,
-            .tag = GetCommandTagName(CreateCommandTag(reinterpret_cast<Node*>(const_cast<PlannedStmt*>(plan)))),
-            .text = pg::without_secrets(slice(query->sourceText, plan->stmt_location, plan->stmt_len)),
-            .objects = objects.all(),
-            .object_count = objects.count};
-}
-
-audit::Statement describe(const PlannedStmt* command, const char* source) {
-    return {.key = command,
-            .tag = GetCommandTagName(CreateCommandTag(command->utilityStmt)),
-            .text = pg::without_secrets(slice(source, command->stmt_location, command->stmt_len))};
-}
 
 // Why a session that leaves its grant has its statement cancelled. Adds to the error that is on its way.
 void explain_cancel() noexcept {
@@ -175,20 +98,20 @@ use::Check check(const QueryDesc* query) {
 bool admit(const QueryDesc* query) {
     const auto found = check(query);
     if (!found.under_grant()) return false;
-    if (!found.allowed()) use::refuse(found, describe(query));
-    use::record(found, describe(query));
+    if (!found.allowed()) use::refuse(found, describe::query(query));
+    use::record(found, describe::query(query));
     return true;
 }
 
 bool readmit(const QueryDesc* query) {
     const auto found = check(query);
     if (!found.under_grant()) return false;
-    if (!found.allowed()) use::refuse(found, describe(query));
+    if (!found.allowed()) use::refuse(found, describe::query(query));
     // One that began without the grant, which came meanwhile, is on the record from here on.
     if (audit::is_open(query))
         use::go_on(found);
     else
-        use::record(found, describe(query));
+        use::record(found, describe::query(query));
     return true;
 }
 
@@ -261,11 +184,11 @@ bool admit(const PlannedStmt* command, const char* source) {
     const auto check = use::check(IsTransactionState() ? enforce::standing() : enforce::known_standing());
     if (!check.under_grant()) return false;
     if (check.allowed()) {
-        use::record(check, describe(command, source));
+        use::record(check, describe::command(command, source));
         return true;
     }
     if (out) return false;
-    use::refuse(check, describe(command, source));
+    use::refuse(check, describe::command(command, source));
 }
 
 void check_guards(const PlannedStmt* command, const char* source) {
@@ -274,7 +197,7 @@ void check_guards(const PlannedStmt* command, const char* source) {
         guard::check_managed(command->utilityStmt);
     } catch (const core::Failure& failure) {
         const auto check = use::check();
-        if (check.under_grant()) use::note_refusal(check, describe(command, source), failure);
+        if (check.under_grant()) use::note_refusal(check, describe::command(command, source), failure);
         throw;
     }
 }
@@ -306,17 +229,12 @@ bool is_unseen_call() noexcept {
     return ActivePortal == nullptr ? debug_query_string == nullptr : !audit::anything_open();
 }
 
-audit::Statement describe(Oid function) {
-    const char* name = pg::call([=] { return get_func_name(function); });
-    return {.key = &next_access, .tag = "FUNCTION CALL", .text = name != nullptr ? name : ""};
-}
-
 void admit_function(Oid function) {
     const auto check = use::check();
     if (!check.under_grant()) return;
-    if (!check.allowed()) use::refuse(check, describe(function));
+    if (!check.allowed()) use::refuse(check, describe::function(function));
     // Closed by the end of its transaction, which is its own.
-    use::record(check, describe(function));
+    use::record(check, describe::function(function));
 }
 
 void check_call(Oid function) {
@@ -324,7 +242,7 @@ void check_call(Oid function) {
         guard::check_call(function);
     } catch (const core::Failure& failure) {
         const auto check = use::check();
-        if (check.under_grant()) use::note_refusal(check, describe(function), failure);
+        if (check.under_grant()) use::note_refusal(check, describe::function(function), failure);
         throw;
     }
 }

@@ -31,23 +31,26 @@ struct Gathered {
 };
 
 std::string privilege_names(std::uint32_t bits) {
-    constexpr std::pair<std::uint32_t, const char*> names[] = {{core::privilege_select, "SELECT"},
-                                                               {core::privilege_insert, "INSERT"},
-                                                               {core::privilege_update, "UPDATE"},
-                                                               {core::privilege_delete, "DELETE"}};
+    constexpr std::pair<std::uint32_t, const char*> names[] = {
+        {core::privilege_select, "SELECT"},     {core::privilege_insert, "INSERT"},
+        {core::privilege_update, "UPDATE"},     {core::privilege_delete, "DELETE"},
+        {core::privilege_truncate, "TRUNCATE"}, {core::privilege_references, "REFERENCES"},
+        {core::privilege_trigger, "TRIGGER"},   {core::privilege_usage, "USAGE"},
+        {core::privilege_execute, "EXECUTE"},   {core::privilege_create, "CREATE"},
+        {core::privilege_owner, "OWNER"},       {core::privilege_maintain, "MAINTAIN"},
+        {core::privilege_lock, "LOCK"}};
     std::string list;
     for (const auto& [bit, name] : names)
         if ((bits & bit) != 0) list += (list.empty() ? "" : ",") + std::string(name);
     return list;
 }
 
+// Few of the combinations occur, and the names of those that do are kept.
 std::string_view name_of_privileges(std::uint32_t bits) {
-    static const auto names = [] {
-        std::array<std::string, 16> all;
-        for (std::uint32_t i = 0; i < all.size(); ++i) all.at(i) = privilege_names(i);
-        return all;
-    }();
-    return names.at(bits % names.size());
+    static std::unordered_map<std::uint32_t, std::string> known;
+    const auto [name, is_new] = known.try_emplace(bits & core::privilege_bits);
+    if (is_new) name->second = privilege_names(bits);
+    return name->second;
 }
 
 std::string_view name_of(core::Ending ending) noexcept {

@@ -55,22 +55,28 @@ inline void insert_into_indexes(ResultRelInfo* target, TupleTableSlot* slot, ESt
 }
 
 // Calls visit(relation oid, privileges asked for, role checked instead of the current user or 0) for each relation of a
-// plan that is checked for privileges.
-template <class Visit>
-void for_each_checked_relation(const PlannedStmt* plan, Visit&& visit) {
-    ListCell* cell = nullptr;
+// plan, or of a query without what is nested in it, that is checked for privileges.
 #if PG_VERSION_NUM >= 160000
-    foreach (cell, plan->permInfos) {
+inline const List* checked_relations(const PlannedStmt* plan) noexcept { return plan->permInfos; }
+inline const List* checked_relations(const Query* query) noexcept { return query->rteperminfos; }
+#else
+inline const List* checked_relations(const PlannedStmt* plan) noexcept { return plan->rtable; }
+inline const List* checked_relations(const Query* query) noexcept { return query->rtable; }
+#endif
+
+template <class Statement, class Visit>
+void for_each_checked_relation(const Statement* statement, Visit&& visit) {
+    const ListCell* cell = nullptr;
+    foreach (cell, checked_relations(statement)) {
+#if PG_VERSION_NUM >= 160000
         const auto* info = lfirst_node(RTEPermissionInfo, cell);
         if (info->requiredPerms != 0) visit(info->relid, info->requiredPerms, info->checkAsUser);
-    }
 #else
-    foreach (cell, plan->rtable) {
         const auto* entry = lfirst_node(RangeTblEntry, cell);
         if (entry->rtekind == RTE_RELATION && entry->requiredPerms != 0)
             visit(entry->relid, entry->requiredPerms, entry->checkAsUser);
-    }
 #endif
+    }
 }
 
 }  // namespace jit::pg
