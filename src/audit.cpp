@@ -45,7 +45,7 @@ core::Use describe(const enforce::Standing& standing, const Statement& statement
     use.grant = standing.count > 0 ? standing.ids[0] : standing.unconfirmed;
     use.grants = {standing.ids.data(), standing.count};
     use.pid = static_cast<std::uint32_t>(pg::backend_pid());
-    use.depth = depth;
+    use.depth = depth + (statement.is_inside ? 1 : 0);
     use.transaction = pg::local_transaction();
     use.session_start = pg::session_start();
     use.session_user = pg::session_user().oid;

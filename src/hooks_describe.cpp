@@ -15,6 +15,7 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteSupport.h"
 #include "tcop/cmdtag.h"
+#include "tcop/pquery.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 #include "utils/syscache.h"
@@ -380,6 +381,10 @@ void add_of(const Node* command) {
     }
 }
 
+// What a client sends has a portal. Triggers that were deferred to the commit have none, nor has what a function called
+// by the protocol runs, nor what the planner evaluates.
+bool has_no_portal() noexcept { return ActivePortal == nullptr; }
+
 }  // namespace
 
 audit::Statement query(const QueryDesc* query) {
@@ -392,7 +397,8 @@ audit::Statement query(const QueryDesc* query) {
             .tag = GetCommandTagName(CreateCommandTag(reinterpret_cast<Node*>(const_cast<PlannedStmt*>(plan)))),
             .text = pg::without_secrets(slice(query->sourceText, plan->stmt_location, plan->stmt_len)),
             .objects = objects.all(),
-            .object_count = objects.count};
+            .object_count = objects.count,
+            .is_inside = has_no_portal()};
 }
 
 audit::Statement command(const PlannedStmt* command, const char* source) {
@@ -402,7 +408,8 @@ audit::Statement command(const PlannedStmt* command, const char* source) {
             .tag = GetCommandTagName(CreateCommandTag(command->utilityStmt)),
             .text = pg::without_secrets(slice(source, command->stmt_location, command->stmt_len)),
             .objects = objects.all(),
-            .object_count = objects.count};
+            .object_count = objects.count,
+            .is_inside = has_no_portal()};
 }
 
 audit::Statement function(std::uint32_t function) {

@@ -18,6 +18,7 @@ struct Statement {
     std::string_view text{};
     std::span<const core::ObjectUse> objects{};
     std::uint32_t object_count = 0;
+    bool is_inside = false;  // something that the client has sent, although nothing that is recorded runs it
 };
 
 // Waits for room up to jit_access.journal_wait; throws journal_full or journal_failed. Nothing has run when it throws.
