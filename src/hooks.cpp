@@ -41,8 +41,12 @@ emit_log_hook_type next_log = nullptr;
 shmem_request_hook_type next_request = nullptr;
 shmem_startup_hook_type next_startup = nullptr;
 
+// The piece of a plan that a parallel worker runs is its leader's statement; what functions in it run is not.
+bool runs_piece = false;
+bool is_leaders() noexcept { return IsParallelWorker() && !runs_piece; }
+
 // Elsewhere nothing can be looked up, or the leader has done it.
-bool can_look() noexcept { return IsTransactionState() && !IsParallelWorker(); }
+bool can_look() noexcept { return IsTransactionState() && !is_leaders(); }
 
 // Why a session that leaves its grant has its statement cancelled. Adds to the error that is on its way.
 void explain_cancel() noexcept {
@@ -126,8 +130,20 @@ void executor_start(QueryDesc* query, int flags) {
     audit::leave(query);
 }
 
+// Without a handler: a worker does not outlive an error.
+template <class Body>
+void run_piece(Body&& body) {
+    runs_piece = true;
+    body();
+    runs_piece = false;
+}
+
 void executor_run(JIT_RUN_PARAMETERS) {
     const auto run = next_run != nullptr ? next_run : standard_ExecutorRun;
+    if (unlikely(is_leaders())) {
+        run_piece([&] { run(JIT_RUN_ARGUMENTS); });
+        return;
+    }
     if (likely(enforce::is_plain() && !audit::anything_open()) || !can_look() ||
         !pg::guarded([query] { return readmit(query); })) {
         run(JIT_RUN_ARGUMENTS);
@@ -178,7 +194,7 @@ bool leads_out(const Node* command) {
 
 // In a failed transaction, where only leaving it is possible, what was known before is used.
 bool admit(const PlannedStmt* command, const char* source) {
-    if (IsParallelWorker()) return false;
+    if (is_leaders()) return false;
     const bool out = leads_out(command->utilityStmt);
     if (out) session::settle_soon();
     const auto check = use::check(IsTransactionState() ? enforce::standing() : enforce::known_standing());
