@@ -188,6 +188,7 @@ void interrupt_all() noexcept {
 
 bool is_open(const void* key) noexcept { return find(key) != nullptr; }
 bool anything_open() noexcept { return !open_uses.empty(); }
+bool anything_running() noexcept { return depth > 0; }
 
 void refused(const enforce::Standing& standing, const Statement& statement, std::string_view sqlstate,
              std::string_view reason) noexcept {

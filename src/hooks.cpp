@@ -241,8 +241,8 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
 // This is the only place that sees a function called by the fast-path message, which has no statement, no plan and no
 // portal, and one called by an expression of plpgsql in a block that has been running since before the grant.
 bool is_unseen_call() noexcept {
-    if (MyBackendType != B_BACKEND) return false;
-    return ActivePortal == nullptr ? debug_query_string == nullptr : !audit::anything_open();
+    if (MyBackendType != B_BACKEND || audit::anything_running()) return false;
+    return ActivePortal != nullptr || debug_query_string == nullptr;
 }
 
 void admit_function(Oid function) {

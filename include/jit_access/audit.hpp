@@ -38,6 +38,7 @@ void complete_left() noexcept;
 // The session ends: whatever is open was interrupted.
 void interrupt_all() noexcept;
 [[nodiscard]] bool anything_open() noexcept;
+[[nodiscard]] bool anything_running() noexcept;  // a cursor is open between two fetches, but does not run
 [[nodiscard]] bool is_open(const void* key) noexcept;
 
 // Whether an error of the command that began then is on the record.
