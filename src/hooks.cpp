@@ -245,12 +245,15 @@ bool is_unseen_call() noexcept {
     return ActivePortal != nullptr || debug_query_string == nullptr;
 }
 
+std::int64_t called_at = 0;  // when the command began that such a function was recorded in last
+
 void admit_function(Oid function) {
     const auto check = use::check();
     if (!check.under_grant()) return;
     if (!check.allowed()) use::refuse(check, describe::function(function));
-    // Closed by the end of its transaction, which is its own.
+    // Closed by the end of its transaction, or the error that is reported.
     use::record(check, describe::function(function));
+    called_at = pg::command_start();
 }
 
 void check_call(Oid function) {
@@ -283,6 +286,7 @@ void on_report(ErrorData* error) {
     if (next_log != nullptr) next_log(error);
     if (error->elevel != ERROR || MyBackendType != B_BACKEND || board == nullptr) return;
     const std::string_view state(unpack_sql_state(error->sqlerrcode));
+    if (called_at == pg::command_start()) audit::fail(describe::key_of_calls(), state);
     attempt::seen(state, error->message != nullptr ? error->message : "",
                   debug_query_string != nullptr ? debug_query_string : "");
 }

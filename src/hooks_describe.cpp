@@ -412,11 +412,13 @@ audit::Statement command(const PlannedStmt* command, const char* source) {
             .is_inside = has_no_portal()};
 }
 
+const void* key_of_calls() noexcept { return &objects; }
+
 audit::Statement function(std::uint32_t function) {
     objects.clear();
     add_function(function);
     const char* name = pg::call([=] { return get_func_name(function); });
-    return {.key = &objects,
+    return {.key = key_of_calls(),
             .tag = "FUNCTION CALL",
             .text = name != nullptr ? name : "",
             .objects = objects.all(),

@@ -17,5 +17,6 @@ namespace jit::describe {
 [[nodiscard]] audit::Statement command(const PlannedStmt* command, const char* source);
 // A function that is called without a statement.
 [[nodiscard]] audit::Statement function(std::uint32_t function);
+[[nodiscard]] const void* key_of_calls() noexcept;
 
 }  // namespace jit::describe
