@@ -30,10 +30,22 @@ std::uint32_t depth = 0;
 
 std::int64_t failed_command = 0;  // that began then, and whose error is on the record
 
-// What does not change in a session.
+// What does not change in a session. A parallel worker has it from the board, where its leader is, relying on the grant.
 struct Session {
     std::string database = pg::database_name();
     std::string client = pg::client_address();
+    std::int32_t pid = pg::backend_pid();
+    std::int64_t start = pg::session_start();
+
+    Session() {
+        const auto leader = pg::leader_pid();
+        if (leader == pid) return;
+        for (const auto& entry : board->sessions()) {
+            if (entry.pid.load() != leader) continue;
+            pid = leader;
+            start = entry.start.load();
+        }
+    }
 };
 
 const Session& session() {
@@ -52,10 +64,10 @@ core::Use describe(const enforce::Standing& standing, const Statement& statement
     core::Use use;
     use.grant = standing.count > 0 ? standing.ids[0] : standing.unconfirmed;
     use.grants = {standing.ids.data(), standing.count};
-    use.pid = static_cast<std::uint32_t>(pg::backend_pid());
-    use.depth = depth;
+    use.pid = static_cast<std::uint32_t>(facts.pid);
+    use.depth = depth + (statement.is_inside ? 1 : 0);
     use.transaction = pg::local_transaction();
-    use.session_start = pg::session_start();
+    use.session_start = facts.start;
     use.session_user = pg::session_user().oid;
     use.current_user = pg::current_user().oid;
     use.login = standing.login;
@@ -194,6 +206,7 @@ void interrupt_all() noexcept {
 
 bool is_open(const void* key) noexcept { return find(key) != nullptr; }
 bool anything_open() noexcept { return !open_uses.empty(); }
+bool anything_running() noexcept { return depth > 0; }
 
 void refused(const enforce::Standing& standing, const Statement& statement, std::string_view sqlstate,
              std::string_view reason) noexcept {

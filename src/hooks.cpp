@@ -4,12 +4,10 @@
 #include <unistd.h>
 
 #include "jit_access/attempt.hpp"
+#include "jit_access/describe.hpp"
 #include "jit_access/guard.hpp"
 #include "jit_access/journal.hpp"
-#include "jit_access/own.hpp"
 #include "jit_access/pg/clock.hpp"
-#include "jit_access/pg/relation.hpp"
-#include "jit_access/pg/secrets.hpp"
 #include "jit_access/pg/sync_lock.hpp"
 #include "jit_access/pg/version.hpp"
 #include "jit_access/session.hpp"
@@ -26,10 +24,8 @@ extern "C" {
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
-#include "tcop/cmdtag.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
-#include "utils/lsyscache.h"
 }
 
 namespace jit::hooks {
@@ -46,86 +42,12 @@ emit_log_hook_type next_log = nullptr;
 shmem_request_hook_type next_request = nullptr;
 shmem_startup_hook_type next_startup = nullptr;
 
+// The piece of a plan that a parallel worker runs is its leader's statement; what functions in it run is not.
+bool runs_piece = false;
+bool is_leaders() noexcept { return IsParallelWorker() && !runs_piece; }
+
 // Elsewhere nothing can be looked up, or the leader has done it.
-bool can_look() noexcept { return IsTransactionState() && !IsParallelWorker(); }
-
-// ---- what a statement is --------------------------------------------------------------------------------------------
-
-std::string_view slice(const char* source, int location, int length) noexcept {
-    if (source == nullptr) return {};
-    std::string_view text(source);
-    if (location > 0 && static_cast<std::size_t>(location) <= text.size())
-        text.remove_prefix(static_cast<std::size_t>(location));
-    if (location >= 0 && length > 0) text = text.substr(0, static_cast<std::size_t>(length));
-    constexpr std::string_view blank = " \t\r\n\f\v";
-    const auto first = text.find_first_not_of(blank);
-    if (first == std::string_view::npos) return {};
-    const auto last = text.find_last_not_of(" \t\r\n\f\v;");
-    return last == std::string_view::npos || last < first ? text.substr(first) : text.substr(first, last - first + 1);
-}
-
-std::uint32_t privileges_of(AclMode mode) noexcept {
-    return ((mode & ACL_SELECT) != 0 ? core::privilege_select : 0U) |
-           ((mode & ACL_INSERT) != 0 ? core::privilege_insert : 0U) |
-           ((mode & ACL_UPDATE) != 0 ? core::privilege_update : 0U) |
-           ((mode & ACL_DELETE) != 0 ? core::privilege_delete : 0U);
-}
-
-// The relations of a plan, each once. Names are copied, because the name cache may replace one while another is added.
-class Objects {
-public:
-    void add(std::uint32_t relation, std::uint32_t privileges, std::uint32_t own) {
-        for (std::uint32_t i = 0; i < kept_; ++i)
-            if (relations_[i] == relation) {
-                // Asked for twice, it is his own if it is each time.
-                const auto again = uses_[i].privileges & privileges;
-                uses_[i].own = (uses_[i].own | own) & ~(again & ~(uses_[i].own & own));
-                uses_[i].privileges |= privileges;
-                return;
-            }
-        ++count;
-        if (kept_ == core::most_objects) return;
-        const auto name = pg::relation_name(relation);
-        if (name.size() > text_.size() - used_) return;
-        name.copy(text_.data() + used_, name.size());
-        uses_[kept_] = {privileges, own, {text_.data() + used_, name.size()}};
-        relations_[kept_++] = relation;
-        used_ += name.size();
-    }
-
-    void clear() noexcept { count = kept_ = 0, used_ = 0; }
-    [[nodiscard]] std::span<const core::ObjectUse> all() const noexcept { return {uses_.data(), kept_}; }
-
-    std::uint32_t count = 0;
-
-private:
-    std::uint32_t kept_ = 0;
-    std::size_t used_ = 0;
-    std::array<core::ObjectUse, core::most_objects> uses_;
-    std::array<std::uint32_t, core::most_objects> relations_;
-    std::array<char, 8192> text_;
-};
-
-Objects objects;  // of the statement that is being admitted; one at a time
-
-audit::Statement describe(const QueryDesc* query) {
-    const PlannedStmt* plan = query->plannedstmt;
-    objects.clear();
-    pg::for_each_checked_relation(plan, [](const pg::CheckedRelation& checked) {
-        objects.add(checked.relation, privileges_of(checked.privileges), privileges_of(own::privileges(checked)));
-    });
-    return {.key = query,
-            .tag = GetCommandTagName(CreateCommandTag(reinterpret_cast<Node*>(const_cast<PlannedStmt*>(plan)))),
-            .text = pg::without_secrets(slice(query->sourceText, plan->stmt_location, plan->stmt_len)),
-            .objects = objects.all(),
-            .object_count = objects.count};
-}
-
-audit::Statement describe(const PlannedStmt* command, const char* source) {
-    return {.key = command,
-            .tag = GetCommandTagName(CreateCommandTag(command->utilityStmt)),
-            .text = pg::without_secrets(slice(source, command->stmt_location, command->stmt_len))};
-}
+bool can_look() noexcept { return IsTransactionState() && !is_leaders(); }
 
 // Why a session that leaves its grant has its statement cancelled. Adds to the error that is on its way.
 void explain_cancel() noexcept {
@@ -182,20 +104,20 @@ use::Check check(const QueryDesc* query) {
 bool admit(const QueryDesc* query) {
     const auto found = check(query);
     if (!found.under_grant()) return false;
-    if (!found.allowed()) use::refuse(found, describe(query));
-    use::record(found, describe(query));
+    if (!found.allowed()) use::refuse(found, describe::query(query));
+    use::record(found, describe::query(query));
     return true;
 }
 
 bool readmit(const QueryDesc* query) {
     const auto found = check(query);
     if (!found.under_grant()) return false;
-    if (!found.allowed()) use::refuse(found, describe(query));
+    if (!found.allowed()) use::refuse(found, describe::query(query));
     // One that began without the grant, which came meanwhile, is on the record from here on.
     if (audit::is_open(query))
         use::go_on(found);
     else
-        use::record(found, describe(query));
+        use::record(found, describe::query(query));
     return true;
 }
 
@@ -210,8 +132,20 @@ void executor_start(QueryDesc* query, int flags) {
     audit::leave(query);
 }
 
+// Without a handler: a worker does not outlive an error.
+template <class Body>
+void run_piece(Body&& body) {
+    runs_piece = true;
+    body();
+    runs_piece = false;
+}
+
 void executor_run(JIT_RUN_PARAMETERS) {
     const auto run = next_run != nullptr ? next_run : standard_ExecutorRun;
+    if (unlikely(is_leaders())) {
+        run_piece([&] { run(JIT_RUN_ARGUMENTS); });
+        return;
+    }
     if (likely(enforce::is_plain() && !audit::anything_open()) || !can_look() ||
         !pg::guarded([query] { return readmit(query); })) {
         run(JIT_RUN_ARGUMENTS);
@@ -261,18 +195,18 @@ bool leads_out(const Node* command) {
 }
 
 // In a failed transaction, where only leaving it is possible, what was known before is used.
-bool admit(const PlannedStmt* command, const char* source) {
-    if (IsParallelWorker()) return false;
+bool admit(const PlannedStmt* command, const char* source, ParamListInfo parameters) {
+    if (is_leaders()) return false;
     const bool out = leads_out(command->utilityStmt);
     if (out) session::settle_soon();
     const auto check = use::check(IsTransactionState() ? enforce::standing() : enforce::known_standing());
     if (!check.under_grant()) return false;
     if (check.allowed()) {
-        use::record(check, describe(command, source));
+        use::record(check, describe::command(command, source, parameters));
         return true;
     }
     if (out) return false;
-    use::refuse(check, describe(command, source));
+    use::refuse(check, describe::command(command, source));
 }
 
 void check_guards(const PlannedStmt* command, const char* source) {
@@ -281,7 +215,7 @@ void check_guards(const PlannedStmt* command, const char* source) {
         guard::check_managed(command->utilityStmt);
     } catch (const core::Failure& failure) {
         const auto check = use::check();
-        if (check.under_grant()) use::note_refusal(check, describe(command, source), failure);
+        if (check.under_grant()) use::note_refusal(check, describe::command(command, source), failure);
         throw;
     }
 }
@@ -295,7 +229,7 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
     };
     if (can_look()) pg::guarded([&] { check_guards(command, source); });
     if (likely(enforce::is_plain()) || context == PROCESS_UTILITY_SUBCOMMAND ||
-        !pg::guarded([&] { return admit(command, source); })) {
+        !pg::guarded([&] { return admit(command, source, params); })) {
         run();
         return;
     }
@@ -309,21 +243,19 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
 // This is the only place that sees a function called by the fast-path message, which has no statement, no plan and no
 // portal, and one called by an expression of plpgsql in a block that has been running since before the grant.
 bool is_unseen_call() noexcept {
-    if (MyBackendType != B_BACKEND) return false;
-    return ActivePortal == nullptr ? debug_query_string == nullptr : !audit::anything_open();
+    if (MyBackendType != B_BACKEND || audit::anything_running()) return false;
+    return ActivePortal != nullptr || debug_query_string == nullptr;
 }
 
-audit::Statement describe(Oid function) {
-    const char* name = pg::call([=] { return get_func_name(function); });
-    return {.key = &next_access, .tag = "FUNCTION CALL", .text = name != nullptr ? name : ""};
-}
+std::int64_t called_at = 0;  // when the command began that such a function was recorded in last
 
 void admit_function(Oid function) {
     const auto check = use::check();
     if (!check.under_grant()) return;
-    if (!check.allowed()) use::refuse(check, describe(function));
-    // Closed by the end of its transaction, which is its own.
-    use::record(check, describe(function));
+    if (!check.allowed()) use::refuse(check, describe::function(function));
+    // Closed by the end of its transaction, or the error that is reported.
+    use::record(check, describe::function(function));
+    called_at = pg::command_start();
 }
 
 void check_call(Oid function) {
@@ -331,7 +263,7 @@ void check_call(Oid function) {
         guard::check_call(function);
     } catch (const core::Failure& failure) {
         const auto check = use::check();
-        if (check.under_grant()) use::note_refusal(check, describe(function), failure);
+        if (check.under_grant()) use::note_refusal(check, describe::function(function), failure);
         throw;
     }
 }
@@ -356,6 +288,7 @@ void on_report(ErrorData* error) {
     if (next_log != nullptr) next_log(error);
     if (error->elevel != ERROR || MyBackendType != B_BACKEND || board == nullptr) return;
     const std::string_view state(unpack_sql_state(error->sqlerrcode));
+    if (called_at == pg::command_start()) audit::fail(describe::key_of_calls(), state);
     attempt::seen(state, error->message != nullptr ? error->message : "",
                   debug_query_string != nullptr ? debug_query_string : "");
 }

@@ -31,23 +31,26 @@ struct Gathered {
 };
 
 std::string privilege_names(std::uint32_t bits) {
-    constexpr std::pair<std::uint32_t, const char*> names[] = {{core::privilege_select, "SELECT"},
-                                                               {core::privilege_insert, "INSERT"},
-                                                               {core::privilege_update, "UPDATE"},
-                                                               {core::privilege_delete, "DELETE"}};
+    constexpr std::pair<std::uint32_t, const char*> names[] = {
+        {core::privilege_select, "SELECT"},     {core::privilege_insert, "INSERT"},
+        {core::privilege_update, "UPDATE"},     {core::privilege_delete, "DELETE"},
+        {core::privilege_truncate, "TRUNCATE"}, {core::privilege_references, "REFERENCES"},
+        {core::privilege_trigger, "TRIGGER"},   {core::privilege_usage, "USAGE"},
+        {core::privilege_execute, "EXECUTE"},   {core::privilege_create, "CREATE"},
+        {core::privilege_owner, "OWNER"},       {core::privilege_maintain, "MAINTAIN"},
+        {core::privilege_lock, "LOCK"}};
     std::string list;
     for (const auto& [bit, name] : names)
         if ((bits & bit) != 0) list += (list.empty() ? "" : ",") + std::string(name);
     return list;
 }
 
+// Few of the combinations occur, and the names of those that do are kept.
 std::string_view name_of_privileges(std::uint32_t bits) {
-    static const auto names = [] {
-        std::array<std::string, 16> all;
-        for (std::uint32_t i = 0; i < all.size(); ++i) all.at(i) = privilege_names(i);
-        return all;
-    }();
-    return names.at(bits % names.size());
+    static std::unordered_map<std::uint32_t, std::string> known;
+    const auto [name, is_new] = known.try_emplace(bits & core::privilege_bits);
+    if (is_new) name->second = privilege_names(bits);
+    return name->second;
 }
 
 std::string_view name_of(core::Ending ending) noexcept {
@@ -85,8 +88,21 @@ std::string_view valid(std::string_view text, Gathered& to) {
     return to.texts.emplace_back(pg::escape_invalid(text));
 }
 
-void set_reason(Entry& entry, std::string_view reason, Gathered& to) {
-    entry.detail = to.texts.emplace_back(pg::normal_json("{\"reason\": " + json_text(valid(reason, to)) + "}"));
+std::string reason_member(std::string_view reason, Gathered& to) {
+    return "\"reason\": " + json_text(valid(reason, to));
+}
+
+void set_detail(Entry& entry, const std::string& members, Gathered& to) {
+    entry.detail = to.texts.emplace_back(pg::normal_json("{" + members + "}"));
+}
+
+std::string detail_of(const core::DecodedUse& decoded, Gathered& to) {
+    std::string members;
+    // There was no room for all of them.
+    if (decoded.use.object_count > decoded.objects.size())
+        members = "\"objects\": " + std::to_string(decoded.use.object_count);
+    if (!decoded.use.reason.empty()) members += (members.empty() ? "" : ", ") + reason_member(decoded.use.reason, to);
+    return members;
 }
 
 void fill(Entry& entry, const core::DecodedUse& decoded, Gathered& to) {
@@ -114,10 +130,10 @@ void fill(Entry& entry, const core::DecodedUse& decoded, Gathered& to) {
         privileges.push_back(name_of_privileges(object.privileges));
         own.push_back(name_of_privileges(object.own));
     }
+    if (const auto detail = detail_of(decoded, to); !detail.empty()) set_detail(entry, detail, to);
     if (use.reason.empty()) return;
     entry.outcome = "refused";
     entry.sqlstate = to.texts.emplace_back(use.sqlstate.data(), use.sqlstate.size());
-    set_reason(entry, use.reason, to);
 }
 
 void fill(Entry& entry, const core::Outcome& ending, Gathered& to) {
@@ -172,7 +188,7 @@ void gather(std::uint64_t from, std::size_t most, Gathered& to) {
         else if (ending)
             fill(entry, *ending, to), entry.of_position = static_cast<std::int64_t>(ending->use_position);
         else if (record->kind != Kind::gap)
-            set_reason(entry, "unreadable record", to);  // a form this version does not know
+            set_detail(entry, reason_member("unreadable record", to), to);  // a form this version does not know
         if (record->kind == Kind::use) open.emplace(record->position, to.entries.size());
         to.entries.push_back(std::move(entry));
         to.next.push_back(next);

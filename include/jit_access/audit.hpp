@@ -19,6 +19,7 @@ struct Statement {
     std::string_view parameters{};
     std::span<const core::ObjectUse> objects{};
     std::uint32_t object_count = 0;
+    bool is_inside = false;  // something that the client has sent, although nothing that is recorded runs it
 };
 
 // Waits for room up to jit_access.journal_wait and, with jit_access.audit_durability = fsync, for the disk; throws
@@ -39,6 +40,7 @@ void complete_left() noexcept;
 // The session ends: whatever is open was interrupted.
 void interrupt_all() noexcept;
 [[nodiscard]] bool anything_open() noexcept;
+[[nodiscard]] bool anything_running() noexcept;  // a cursor is open between two fetches, but does not run
 [[nodiscard]] bool is_open(const void* key) noexcept;
 
 // Whether an error of the command that began then is on the record.

@@ -41,6 +41,11 @@ extern "C" {
 namespace jit::pg {
 
 std::int32_t backend_pid() noexcept { return MyProcPid; }
+
+std::int32_t leader_pid() noexcept {
+    return IsParallelWorker() && MyProc->lockGroupLeader != nullptr ? MyProc->lockGroupLeader->pid : MyProcPid;
+}
+
 std::uint32_t backend_number() noexcept { return process_number(); }
 std::uint32_t session_limit() noexcept { return static_cast<std::uint32_t>(MaxBackends + NUM_AUXILIARY_PROCS); }
 std::int64_t session_start() noexcept { return MyStartTimestamp; }

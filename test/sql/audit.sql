@@ -99,8 +99,8 @@ SELECT results_eq(
     $$VALUES (5::bigint, '{app.orders}'::text[], 'completed')$$, 'the query of the cursor, with all rows that were fetched');
 SELECT is(ARRAY(SELECT format('%s %s %s', depth, tag, array_to_string(objects, ',')) FROM uses
                 WHERE seq BETWEEN (SELECT seq FROM uses WHERE tag = 'PREPARE') AND (SELECT seq FROM uses WHERE tag = 'COPY' ORDER BY seq LIMIT 1) ORDER BY seq),
-          '{"0 PREPARE ","0 EXECUTE ","1 SELECT app.orders","0 COPY "}', 'EXECUTE, and what was prepared');
-SELECT is(ARRAY(SELECT statement || ' ' || outcome FROM uses WHERE tag = 'TRUNCATE TABLE'), '{TRUNCATE app.log completed}', 'a utility command');
+          '{"0 PREPARE ","0 EXECUTE ","1 SELECT app.orders","0 COPY app.orders"}', 'EXECUTE, and what was prepared');
+SELECT is(ARRAY(SELECT format('%s %s %s %s', statement, objects, privileges, outcome) FROM uses WHERE tag = 'TRUNCATE TABLE'), '{"TRUNCATE app.log {app.log} {TRUNCATE} completed"}', 'a utility command');
 SELECT is((SELECT rows FROM uses WHERE statement = 'COPY app.orders TO STDOUT'), 5::bigint, 'the rows that COPY carried out');
 SELECT is(ARRAY(SELECT format('%s %s', array_to_string(objects, ','), outcome) FROM uses WHERE depth > 0 AND seq > (SELECT seq FROM uses WHERE tag = 'DO') ORDER BY seq LIMIT 2),
           '{"app.orders completed","app.customers failed"}', 'what a block did, and the error that it caught');

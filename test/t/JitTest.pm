@@ -346,8 +346,9 @@ sub query { my ($self, $sql) = @_; $self->send($sql); return $self->finish; }
 sub parse { my ($self, $name, $sql) = @_; $self->message('P', "$name\0$sql\0" . pack('n', 0)); }
 sub bind
 {
-	my ($self, $portal, $statement) = @_;
-	$self->message('B', "$portal\0$statement\0" . pack('nnn', 0, 0, 0));
+	my ($self, $portal, $statement, @values) = @_;    # as text
+	my $bound = join '', map { defined $_ ? pack('N/a*', $_) : pack('l>', -1) } @values;
+	$self->message('B', "$portal\0$statement\0" . pack('nn', 0, scalar @values) . $bound . pack('n', 0));
 }
 sub execute { my ($self, $portal, $most) = @_; $self->message('E', "$portal\0" . pack('N', $most || 0)); }
 sub close_portal { my ($self, $portal) = @_; $self->message('C', "P$portal\0"); }

@@ -23,19 +23,31 @@ enum class Kind : std::uint16_t {
     gap = 4       // space that a dead process reserved and never wrote; no payload
 };
 
-// A relation a statement touches and what it does to it, as bits of Privilege.
+// A relation or function a statement touches and what it does to it, as bits of Privilege.
 struct ObjectUse {
     std::uint32_t privileges = 0;
     std::uint32_t own = 0;  // those of them that need no grant
     std::string_view name;  // schema-qualified and quoted where needed
 };
 
+// The server's privileges, and beside them what only an owner may do, what an owner or (from 17 on) a maintainer may
+// do, and LOCK TABLE, for which any of several will do.
 enum Privilege : std::uint32_t {
     privilege_select = 1U << 0,
     privilege_insert = 1U << 1,
     privilege_update = 1U << 2,
     privilege_delete = 1U << 3,
+    privilege_truncate = 1U << 4,
+    privilege_references = 1U << 5,
+    privilege_trigger = 1U << 6,
+    privilege_usage = 1U << 7,
+    privilege_execute = 1U << 8,
+    privilege_create = 1U << 9,
+    privilege_owner = 1U << 10,
+    privilege_maintain = 1U << 11,
+    privilege_lock = 1U << 12,
 };
+inline constexpr std::uint32_t privilege_bits = (1U << 13) - 1;
 
 inline constexpr std::size_t most_objects = 64;  // in one record; the number of all is kept beside them
 inline constexpr std::size_t most_grants = 8;    // live grants one session can use at a time

@@ -13,6 +13,8 @@ struct Latch;
 namespace jit::pg {
 
 [[nodiscard]] std::int32_t backend_pid() noexcept;
+// Of the session that a parallel worker works for; in any other process its own.
+[[nodiscard]] std::int32_t leader_pid() noexcept;
 // Dense number of this process among all, usable as an index below session_limit().
 [[nodiscard]] std::uint32_t backend_number() noexcept;
 [[nodiscard]] std::uint32_t session_limit() noexcept;

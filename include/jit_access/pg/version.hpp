@@ -31,6 +31,13 @@ namespace jit::pg {
 // A membership can say whether it is inherited and whether it allows SET ROLE (16 and later).
 inline constexpr bool memberships_have_options = PG_VERSION_NUM >= 160000;
 
+// What VACUUM and the like ask for: from 17 on a privilege that can be given.
+#if PG_VERSION_NUM >= 170000
+inline constexpr AclBits to_maintain = ownership | ACL_MAINTAIN;
+#else
+inline constexpr AclBits to_maintain = ownership;
+#endif
+
 // Whether the member has the privileges without SET ROLE; before 16 that is an attribute of the member.
 inline bool is_inherited(const FormData_pg_auth_members& membership, bool member_inherits) noexcept {
 #if PG_VERSION_NUM >= 160000
@@ -67,33 +74,34 @@ inline void insert_into_indexes(ResultRelInfo* target, TupleTableSlot* slot, ESt
 #endif
 }
 
-// Calls visit(CheckedRelation) for each relation of a plan that is checked for privileges.
-template <class Visit>
-void for_each_checked_relation(const PlannedStmt* plan, Visit&& visit) {
-    ListCell* cell = nullptr;
+// Calls visit(CheckedRelation) for each relation of a plan, or of a query without what is nested in it, that is checked
+// for privileges.
 #if PG_VERSION_NUM >= 160000
-    foreach (cell, plan->permInfos) {
-        const auto* info = lfirst_node(RTEPermissionInfo, cell);
-        if (info->requiredPerms != 0)
-            visit(CheckedRelation{info->relid,
-                                  info->requiredPerms,
-                                  {info->checkAsUser},
-                                  info->selectedCols,
-                                  info->insertedCols,
-                                  info->updatedCols});
-    }
+inline const List* checked_relations(const PlannedStmt* plan) noexcept { return plan->permInfos; }
+inline const List* checked_relations(const Query* query) noexcept { return query->rteperminfos; }
 #else
-    foreach (cell, plan->rtable) {
-        const auto* entry = lfirst_node(RangeTblEntry, cell);
-        if (entry->rtekind == RTE_RELATION && entry->requiredPerms != 0)
-            visit(CheckedRelation{entry->relid,
-                                  entry->requiredPerms,
-                                  {entry->checkAsUser},
-                                  entry->selectedCols,
-                                  entry->insertedCols,
-                                  entry->updatedCols});
-    }
+inline const List* checked_relations(const PlannedStmt* plan) noexcept { return plan->rtable; }
+inline const List* checked_relations(const Query* query) noexcept { return query->rtable; }
 #endif
+
+template <class Statement, class Visit>
+void for_each_checked_relation(const Statement* statement, Visit&& visit) {
+    const ListCell* cell = nullptr;
+    foreach (cell, checked_relations(statement)) {
+#if PG_VERSION_NUM >= 160000
+        const auto* one = lfirst_node(RTEPermissionInfo, cell);
+#else
+        const auto* one = lfirst_node(RangeTblEntry, cell);
+        if (one->rtekind != RTE_RELATION) continue;
+#endif
+        if (one->requiredPerms != 0)
+            visit(CheckedRelation{one->relid,
+                                  one->requiredPerms,
+                                  {one->checkAsUser},
+                                  one->selectedCols,
+                                  one->insertedCols,
+                                  one->updatedCols});
+    }
 }
 
 }  // namespace jit::pg
