@@ -30,7 +30,8 @@ std::uint32_t depth = 0;
 
 std::int64_t failed_command = 0;  // that began then, and whose error is on the record
 
-// What does not change in a session. A parallel worker has it from the board, where its leader is, relying on the grant.
+// What does not change in a session. A parallel worker has it from the board, where its leader is, relying on the
+// grant.
 struct Session {
     std::string database = pg::database_name();
     std::string client = pg::client_address();

@@ -160,7 +160,9 @@ void add(const RangeVar* name, std::uint32_t privileges) {
 
 void add_each(const List* names, std::uint32_t privileges) {
     const ListCell* cell = nullptr;
-    foreach (cell, names) add(lfirst_node(RangeVar, cell), privileges);
+    foreach (cell, names) {
+        add(lfirst_node(RangeVar, cell), privileges);
+    }
 }
 
 // A name in pieces, the first ones of which are the relation's.
@@ -276,7 +278,9 @@ void add_owned(ObjectType type, const Node* name) {
 
 void add_of(const DropStmt* drop) {
     const ListCell* cell = nullptr;
-    foreach (cell, drop->objects) add_owned(drop->removeType, static_cast<const Node*>(lfirst(cell)));
+    foreach (cell, drop->objects) {
+        add_owned(drop->removeType, static_cast<const Node*>(lfirst(cell)));
+    }
 }
 
 // Foreign keys, and the tables a new one is like.
@@ -288,15 +292,18 @@ void add_referenced(const Node* element) {
         add(reinterpret_cast<const TableLikeClause*>(element)->relation, core::privilege_select);
     if (!IsA(element, ColumnDef)) return;
     const ListCell* cell = nullptr;
-    foreach (cell, reinterpret_cast<const ColumnDef*>(element)->constraints)
+    foreach (cell, reinterpret_cast<const ColumnDef*>(element)->constraints) {
         add_referenced(static_cast<const Node*>(lfirst(cell)));
+    }
 }
 
 void add_of(const CreateStmt* create) {
     add_new(create->relation);
     add_each(create->inhRelations, core::privilege_owner);
     const ListCell* cell = nullptr;
-    foreach (cell, create->tableElts) add_referenced(static_cast<const Node*>(lfirst(cell)));
+    foreach (cell, create->tableElts) {
+        add_referenced(static_cast<const Node*>(lfirst(cell)));
+    }
 }
 
 void add_of(const AlterTableStmt* alter) {
@@ -326,7 +333,9 @@ void add_of(const TruncateStmt* truncate) {
         return found;
     });
     const ListCell* cell = nullptr;
-    foreach (cell, all) add(lfirst_oid(cell), core::privilege_truncate);
+    foreach (cell, all) {
+        add(lfirst_oid(cell), core::privilege_truncate);
+    }
 }
 
 // A view is locked with all that it reads.
@@ -337,13 +346,17 @@ void add_of(const LockStmt* lock) {
         const auto* name = lfirst_node(RangeVar, cell);
         const Touched touched = pg::call([=] { return touched_by(query_behind(find(name))); });
         const ListCell* relation = nullptr;
-        foreach (relation, touched.relations) add(lfirst_oid(relation), core::privilege_lock);
+        foreach (relation, touched.relations) {
+            add(lfirst_oid(relation), core::privilege_lock);
+        }
     }
 }
 
 void add_of(const VacuumStmt* vacuum) {
     const ListCell* cell = nullptr;
-    foreach (cell, vacuum->rels) add(lfirst_node(VacuumRelation, cell)->relation, core::privilege_maintain);
+    foreach (cell, vacuum->rels) {
+        add(lfirst_node(VacuumRelation, cell)->relation, core::privilege_maintain);
+    }
 }
 
 // Its query runs as the owner of the view, who may have nothing to do with the grant.
