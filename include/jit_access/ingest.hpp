@@ -27,7 +27,8 @@ struct Batch {
 // the journal reaches, it goes on behind what they have read. Answers how far it had fallen back.
 [[nodiscard]] std::uint64_t skip_what_was_lost();
 
-// In a transaction of the worker, once after a start: statements that were running when the server went down.
-void close_interrupted(pg::Instant before);
+// In a transaction of the worker, once after a start, when what was written before it (Board::journal_before) is taken
+// over: statements that were running when the server went down.
+void close_interrupted();
 
 }  // namespace jit::ingest
