@@ -261,12 +261,12 @@ Batch take_over() {
     Gathered batch;
     gather_events(batch);
     if (journal::available()) {
-        gather(position_reached(), batch_size, batch);
-        result.journal_moved = !batch.next.empty();
+        const auto reached = position_reached();
+        gather(reached, batch_size, batch);
+        result.position = batch.next.empty() ? reached : batch.next.back();
     }
     if (batch.entries.empty()) return result;
-    if (result.journal_moved) {
-        result.position = batch.next.back();
+    if (!batch.next.empty()) {
         result.more = result.position < journal::ring().head();
         pg::execute(
             "INSERT INTO jit_access.journal_position (node, position) VALUES ($1::uuid, $2) "

@@ -43,7 +43,8 @@ bool take_over_batch() {
         not_before = pg::boot_clock() + 1'000'000;
         return false;
     }
-    if (batch.journal_moved) journal::mark_read(batch.position);
+    if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
+        journal::mark_read(batch.position);
     return batch.more;
 }
 
@@ -61,9 +62,7 @@ void look_for_lost_tail() {
 
 // Outcomes of theirs that are not taken over yet would come twice. What is written since does not matter: under load it
 // has no end.
-bool last_run_is_read() noexcept {
-    return journal::available() && journal::ring().tail() >= board->journal_before;
-}
+bool last_run_is_read() noexcept { return journal::available() && journal::ring().tail() >= board->journal_before; }
 
 // Tried again until it is done.
 void close_last_run() {
