@@ -43,7 +43,7 @@ all install:
 	$(MAKE) $@
 endif
 
-.PHONY: help demo test test-installed bench matrix fuzz lint unit fuzz-programs print-cxxflags
+.PHONY: help demo test test-installed bench matrix fuzz crash lint unit fuzz-programs print-cxxflags
 
 help:
 	@echo "make            build the extension"
@@ -53,6 +53,7 @@ help:
 	@echo "make bench      measure, as ratios taken in one run (also bench-idle, bench-audit, bench-deadline)"
 	@echo "make matrix     make test on PostgreSQL 15, 17 and 18"
 	@echo "make fuzz       the journal's parser under libFuzzer, for ten minutes (FUZZ_SECONDS)"
+	@echo "make crash      kill processes under load, 200 times, and compare clients and record (KILLS, SEED)"
 	@echo "make lint       format, static analysis, zones, exports, META.json"
 
 $(DATA_built): $(SQL_PARTS)
@@ -149,5 +150,13 @@ fuzz:
 	        -print_final_stats=1 -verbosity=0 -artifact_prefix=build/libfuzzer/$$test- \
 	        build/libfuzzer/$$test.found build/fuzz/corpus/$$test; \
 	done
+
+# `make test` does it shortly. Beyond some 500 kills TIMEOUT has to be raised as well.
+crash: export KILLS ?= 200
+crash:
+	test/deps test
+	$(MAKE) all
+	$(MAKE) install
+	test/run tap 160_crash
 
 -include $(OBJS:.o=.d)

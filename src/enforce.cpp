@@ -123,6 +123,11 @@ bool holds_nothing(const Standing& standing) noexcept {
     return standing.count == 0 && standing.unconfirmed == 0 && !standing.stale_role && !standing.too_many;
 }
 
+// Nothing announces that a grant has been confirmed.
+bool may_be_kept(const Standing& found, std::uint64_t before) noexcept {
+    return generation == before && found.unconfirmed == 0;
+}
+
 void conclude_plain(std::uint64_t who, std::uint32_t seen) noexcept {
     plain = who;
     if (looks != seen) plain = 0;
@@ -162,7 +167,7 @@ const Standing* standing() {
         return nullptr;
     }
     name_people(found, user);
-    found.who = generation == before ? who : 0;
+    found.who = may_be_kept(found, before) ? who : 0;
     current = found;
     return &current;
 }
@@ -189,7 +194,7 @@ const Standing* standing_of_owner(RoleId owner) {
         return nullptr;
     }
     name_people(found, owner);
-    found.who = generation == before ? key : 0;
+    found.who = may_be_kept(found, before) ? key : 0;
     lender = found;
     return &lender;
 }

@@ -314,7 +314,6 @@ void set_up_shared_memory() {
     if (!found) {
         memset(memory, 0, board_bytes());
         board = new (memory) Board;
-        board->started_at = pg::wall_clock();
         board->follows_primary = access(STANDBY_SIGNAL_FILE, F_OK) == 0;
         board->slot_count = static_cast<std::uint32_t>(settings::max_grants);
         board->session_count = pg::session_limit();

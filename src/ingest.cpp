@@ -281,12 +281,12 @@ Batch take_over() {
     Gathered batch;
     gather_events(batch);
     if (journal::available()) {
-        gather(position_reached(), batch_size, batch);
-        result.journal_moved = !batch.next.empty();
+        const auto reached = position_reached();
+        gather(reached, batch_size, batch);
+        result.position = batch.next.empty() ? reached : batch.next.back();
     }
     if (batch.entries.empty()) return result;
-    if (result.journal_moved) {
-        result.position = batch.next.back();
+    if (!batch.next.empty()) {
         result.more = result.position < journal::ring().head();
         pg::execute(
             "INSERT INTO jit_access.journal_position (node, position) VALUES ($1::uuid, $2) "
@@ -309,15 +309,14 @@ std::uint64_t skip_what_was_lost() {
     return read - head;
 }
 
-void close_interrupted(pg::Instant before) {
-    if (!journal::available()) return;
+void close_interrupted() {
     std::vector<Entry> closed;
     const auto now = pg::query_row("SELECT pg_catalog.clock_timestamp()").value().get<pg::Instant>(0).us;
     for (const auto& row : pg::query(
              "SELECT u.position FROM jit_access.record u WHERE u.node = $1::uuid AND u.kind = 'use' AND u.outcome IS "
-             "NULL AND u.at < $2 AND NOT EXISTS (SELECT FROM jit_access.record o WHERE o.node = u.node AND "
+             "NULL AND u.position < $2 AND NOT EXISTS (SELECT FROM jit_access.record o WHERE o.node = u.node AND "
              "o.of_position = u.position) ORDER BY u.seq",
-             {journal::node(), before})) {
+             {journal::node(), static_cast<std::int64_t>(board->journal_before)})) {
         Entry entry;
         entry.node = core::uuid_from_text(journal::node()).value();
         entry.kind = "outcome";

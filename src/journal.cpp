@@ -185,7 +185,7 @@ void open() noexcept {
         if (header == nullptr) open_and_map();
         // The mapping stays; the control block is in shared memory, which is new.
         the_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &board->ring);
-        the_ring.recover(header->tail.load());
+        board->journal_before = the_ring.recover(header->tail.load()).head;
         board->wal_before = header->wal.load();
         the_fault.clear();
     } catch (const CannotOpen& error) {
@@ -249,7 +249,7 @@ void forget_later_commits(std::uint64_t position) noexcept {
 
 void skip_to(std::uint64_t position) noexcept {
     header->tail.store(position, std::memory_order_release);
-    the_ring.recover(position);
+    board->journal_before = the_ring.recover(position).head;
 }
 
 }  // namespace jit::journal

@@ -43,7 +43,8 @@ bool take_over_batch() {
         not_before = pg::boot_clock() + 1'000'000;
         return false;
     }
-    if (batch.journal_moved) journal::mark_read(batch.position);
+    if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
+        journal::mark_read(batch.position);
     return batch.more;
 }
 
@@ -59,14 +60,25 @@ void look_for_lost_tail() {
     });
 }
 
+// Outcomes of theirs that are not taken over yet would come twice. What is written since does not matter: under load it
+// has no end.
+bool last_run_is_read() noexcept { return journal::available() && journal::ring().tail() >= board->journal_before; }
+
+// Tried again until it is done.
+void close_last_run() {
+    static bool closed = false;
+    if (closed || !last_run_is_read()) return;
+    if (const auto fault = chores::alone([] { ingest::close_interrupted(); }))
+        pg::log_line("could not close the uses of the last run, will be retried: " + *fault);
+    else
+        closed = true;
+}
+
 void first_steps() {
     look_for_lost_tail();
     confirm::after_start();
-    while (take_over_batch()) expire::stop_what_is_over();
-    // Outcomes that could not be taken over yet would come twice.
-    if (journal::available() && journal::ring().head() != journal::ring().tail()) return;
-    const pg::Instant started{board->started_at};
-    chores::try_to("close the uses of the last run", [&] { ingest::close_interrupted(started); });
+    while (take_over_batch() && !last_run_is_read()) expire::stop_what_is_over();
+    close_last_run();
 }
 
 std::int64_t clock_offset() noexcept { return pg::wall_clock() - pg::boot_clock(); }
@@ -155,6 +167,7 @@ void run() {
                 look_at_clock();
                 next = expire::settle();
                 if (nap_over()) {
+                    close_last_run();
                     drift::sweep();
                     chores::try_to("date the record by a checkpoint", [] { chain::checkpoint_if_due(); });
                 }

@@ -70,9 +70,9 @@ struct Board {
     alignas(64) std::atomic<std::uint32_t> worker_sleeps;  // set by the worker before it waits for the journal
     std::atomic<std::uint32_t> slots_in_use;               // high-water mark
     std::atomic<std::uint32_t> slot_cursor;  // where the next search begins: slots are reused oldest first
-    std::int64_t started_at;                 // when this shared memory was made, wall clock
     bool follows_primary;                    // it was started as a standby; a restored backup in recovery was not
     std::uint64_t wal_before;                // where the last decision before the start stands in the WAL
+    std::uint64_t journal_before;            // where the journal of those ended who are gone since the start
     bool tables_are_old;                     // they do not reach so far: a backup was restored; set by the worker
     // Templates whose closure was found good, and what may have changed that since: see template_closure.cpp.
     std::atomic<std::uint64_t> closure_epoch;

@@ -14,11 +14,10 @@ void read(std::optional<std::uint64_t> from, std::size_t most,
           const std::function<void(std::span<const pg::Value>)>& put);
 
 // In a transaction of the worker: takes over control events and what the journal holds now, at most one batch. Answers
-// the position up to which the journal may be reused once the transaction has committed, or nothing if there was
-// nothing.
+// the position up to which the journal may be reused once the transaction has committed: also when there was nothing,
+// since the worker may have been killed between the commit of the last batch and that.
 struct Batch {
     std::uint64_t position = 0;
-    bool journal_moved = false;
     bool more = false;
 };
 [[nodiscard]] Batch take_over();
@@ -27,7 +26,8 @@ struct Batch {
 // the journal reaches, it goes on behind what they have read. Answers how far it had fallen back.
 [[nodiscard]] std::uint64_t skip_what_was_lost();
 
-// In a transaction of the worker, once after a start: statements that were running when the server went down.
-void close_interrupted(pg::Instant before);
+// In a transaction of the worker, once after a start, when what was written before it (Board::journal_before) is taken
+// over: statements that were running when the server went down.
+void close_interrupted();
 
 }  // namespace jit::ingest

@@ -96,6 +96,17 @@ ok(wait_for_drained($node), 'the record is complete');
 is(log_rows($node, "kind = 'refusal' AND sqlstate = 'JA011' AND login = 'alice' AND grant_id = $id"), '2', 'the refusals are in the record');
 record_is_sound($node, 'unconfirmed');
 
+# ---- a session that came before the grant was confirmed: the worker waits for a lock that has outlived the restart
+$node->safe_psql('postgres', "BEGIN; LOCK TABLE jit_access.request; PREPARE TRANSACTION 'hold'");
+$node->stop('immediate');
+$node->start;
+my $early = connect_as($node, 'alice');
+sqlstate_ok($early->query($read), 'JA011', 'before the grant is confirmed a session is refused');
+sqlstate_ok($early->query($read), 'JA011', 'and again');
+$node->safe_psql('postgres', "ROLLBACK PREPARED 'hold'");
+ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grant is confirmed when the worker can read it');
+rows_ok($early->query($read), 't', 'and the session that was refused can use it');
+
 # ---- without the library nothing is enforced, but nothing comes back unseen either
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;

@@ -65,6 +65,26 @@ round('kill -9 of a backend', \&backend);
 round('kill -9 of the worker', sub { worker_pid($node) });
 round('kill -9 of a backend again', \&backend);
 
+# ---- the worker was killed between the commit of a batch and the release of its room: that takes no new statement
+{
+	ok(wait_for_drained($node), 'the journal is read');
+	my $read = $node->safe_psql('postgres', 'SELECT position FROM jit_access.journal_position');
+	my $last = $node->safe_psql('postgres', 'SELECT max(position) FROM jit_access.record');
+	$node->stop('immediate');
+	open my $journal, '+<:raw', $node->data_dir . '/jit_access/journal' or die $!;
+	my $tail_in_header = 56;
+	seek $journal, $tail_in_header, 0;
+	read $journal, my $bytes, 8;
+	is(unpack('Q<', $bytes), $read, 'the journal knows how far it was read');
+	seek $journal, $tail_in_header, 0;
+	print $journal pack('Q<', $last);
+	close $journal or die $!;
+	$node->start;
+	ok(wait_for_drained($node), 'room that the worker had not released is released when it is back');
+	record_is_sound($node, 'room released later');
+	$node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed';
+}
+
 # ---- the worker does not read: statements under a grant wait, then fail; nobody else's do
 $node->append_conf('postgresql.conf', 'jit_access.journal_wait = 50');
 $node->reload;
