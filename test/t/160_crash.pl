@@ -158,7 +158,7 @@ sub strike
 start_server();
 my @load = (start_clients($node, $directory, $clients, $seed), start_pgbench($node, $directory, 2, $seed));
 my @plan;
-while ($kills < $wanted)
+while ($kills < $wanted || !$killed{stop})
 {
 	@plan = shuffle @round unless @plan;
 	strike(@{ shift @plan });
