@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -100,6 +101,10 @@ inline constexpr std::array<std::string_view, 26> entry_columns{
 
 // Replaces what `to` held.
 void canonical_bytes(const Entry& entry, std::vector<std::byte>& to);
+
+// The bytes of one column; nothing when it is NULL or the bytes are not an entry's.
+[[nodiscard]] std::optional<std::span<const std::byte>> column_of(std::span<const std::byte> bytes,
+                                                                  std::string_view column);
 
 // The bytes as "column=value ..." for people; nothing when they are not an entry's.
 [[nodiscard]] std::optional<std::string> explain_bytes(const std::byte* bytes, std::size_t size);
