@@ -16,6 +16,7 @@ extern "C" {
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
+#include "partitioning/partdesc.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -211,11 +212,18 @@ core::Digest digest_of(Datum value) {
     return digest;
 }
 
-Relation open_record() {
+// The partition that new rows go into: the last one, which has no end.
+Relation open_partition() {
     const Oid schema = get_namespace_oid("jit_access", false);
     Relation record = table_open(get_relname_relid("record", schema), RowExclusiveLock);
     check_columns(RelationGetDescr(record));
-    return record;
+    if (record->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) elog(ERROR, "jit_access.record has no partitions");
+    const PartitionDescData* partitions = RelationGetPartitionDesc(record, true);
+    if (partitions->nparts == 0) elog(ERROR, "jit_access.record has no partitions");
+    Relation open = table_open(partitions->oids[partitions->nparts - 1], RowExclusiveLock);
+    check_columns(RelationGetDescr(open));
+    table_close(record, NoLock);
+    return open;
 }
 
 }  // namespace
@@ -237,6 +245,8 @@ template <class State>
 void write_rows(State& state) {
     CommandId const command = GetCurrentCommandId(true);
     MemoryContext const outside = MemoryContextSwitchTo(state.rows);
+    // Numbers ascend: where the first one belongs, the others do.
+    ExecPartitionCheck(state.target, state.slots[0], state.executor, true);
     table_multi_insert(state.record, state.slots, state.filled, command, 0, state.bulk);
     for (int i = 0; i < state.filled; ++i) {
         insert_into_indexes(state.target, state.slots[i], state.executor);
@@ -253,7 +263,7 @@ void write_rows(State& state) {
 RecordWriter::RecordWriter()
     : state_(call([] {
           auto* state = static_cast<State*>(palloc0(sizeof(State)));
-          state->record = open_record();
+          state->record = open_partition();
           state->executor = CreateExecutorState();
           state->target = makeNode(ResultRelInfo);
           InitResultRelInfo(state->target, state->record, 1, nullptr, 0);
