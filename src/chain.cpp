@@ -188,6 +188,8 @@ void append(std::span<core::Entry> entries) {
     pg::ServerHasher hasher;
     auto head = head_before(std::numeric_limits<std::int64_t>::max(), chain_id(), hasher);
     pg::RecordWriter writer;
+    // Where somebody has emptied the tables it goes on all the same, and what is missing is missing.
+    head.seq = std::max(head.seq, writer.first() - 1);
     std::vector<std::byte> bytes;
     for (auto& entry : entries) {
         entry.seq = ++head.seq;

@@ -16,6 +16,7 @@ extern "C" {
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
+#include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
@@ -212,8 +213,20 @@ core::Digest digest_of(Datum value) {
     return digest;
 }
 
+// The number that the last partition begins with; 1 where it has no beginning.
+std::int64_t beginning_of_last(const PartitionBoundInfoData* bounds) {
+    const int lower = bounds->ndatums - 2;
+    if (lower < 0 || bounds->kind[lower][0] != PARTITION_RANGE_DATUM_VALUE) return 1;
+    return DatumGetInt64(bounds->datums[lower][0]);
+}
+
+struct OpenPartition {
+    Relation relation;
+    std::int64_t first;
+};
+
 // The partition that new rows go into: the last one, which has no end.
-Relation open_partition() {
+OpenPartition open_partition() {
     const Oid schema = get_namespace_oid("jit_access", false);
     Relation record = table_open(get_relname_relid("record", schema), RowExclusiveLock);
     check_columns(RelationGetDescr(record));
@@ -222,14 +235,16 @@ Relation open_partition() {
     if (partitions->nparts == 0) elog(ERROR, "jit_access.record has no partitions");
     Relation open = table_open(partitions->oids[partitions->nparts - 1], RowExclusiveLock);
     check_columns(RelationGetDescr(open));
+    const auto first = beginning_of_last(partitions->boundinfo);
     table_close(record, NoLock);
-    return open;
+    return {open, first};
 }
 
 }  // namespace
 
 struct RecordWriter::State {
     Relation record;
+    std::int64_t first;
     EState* executor;
     ResultRelInfo* target;
     BulkInsertState bulk;
@@ -245,8 +260,6 @@ template <class State>
 void write_rows(State& state) {
     CommandId const command = GetCurrentCommandId(true);
     MemoryContext const outside = MemoryContextSwitchTo(state.rows);
-    // Numbers ascend: where the first one belongs, the others do.
-    ExecPartitionCheck(state.target, state.slots[0], state.executor, true);
     table_multi_insert(state.record, state.slots, state.filled, command, 0, state.bulk);
     for (int i = 0; i < state.filled; ++i) {
         insert_into_indexes(state.target, state.slots[i], state.executor);
@@ -263,7 +276,9 @@ void write_rows(State& state) {
 RecordWriter::RecordWriter()
     : state_(call([] {
           auto* state = static_cast<State*>(palloc0(sizeof(State)));
-          state->record = open_partition();
+          const auto open = open_partition();
+          state->record = open.relation;
+          state->first = open.first;
           state->executor = CreateExecutorState();
           state->target = makeNode(ResultRelInfo);
           InitResultRelInfo(state->target, state->record, 1, nullptr, 0);
@@ -272,6 +287,8 @@ RecordWriter::RecordWriter()
           state->rows = AllocSetContextCreate(CurrentMemoryContext, "jit_access rows", ALLOCSET_DEFAULT_SIZES);
           return state;
       })) {}
+
+std::int64_t RecordWriter::first() const { return state_->first; }
 
 void RecordWriter::add(const Entry& entry, const core::Digest& head) {
     call([&] {

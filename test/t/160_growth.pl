@@ -367,6 +367,15 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 	set_conf('jit_access.record_retention', '0');
 }
 
+# Whoever empties everything stops nobody's work, and is found.
+{
+	my $begins = begin_of(-1);
+	ask('TRUNCATE jit_access.record, jit_access.checkpoint');
+	happens();
+	is(first_record(), $begins, 'emptied: the worker goes on in the open partition');
+	like(same_verdict($dba, 'emptied'), qr/^broken at 1: missing, up to the one before $begins$/m, 'emptied: found');
+}
+
 # ---- a dump has nothing of it, and dropping the extension leaves nothing
 {
 	my ($out) = run_command([ 'pg_dump', '--host', $node->host, '--port', $node->port, '--username', 'dba', 'postgres' ]);
