@@ -9,6 +9,8 @@ CREATE TABLE jit_access.event (
 );
 COMMENT ON TABLE jit_access.event IS 'outbox of the record: control events committed with what they describe, taken over by the worker';
 
+-- Each partition is a stretch of the chain. The last one has no end; the worker writes into it, closes it when its time is
+-- over and makes the next one.
 CREATE TABLE jit_access.record (
     seq             bigint PRIMARY KEY,
     node            uuid NOT NULL,
@@ -40,15 +42,19 @@ CREATE TABLE jit_access.record (
     detail          jsonb,
     of_position     bigint,
     hash            bytea NOT NULL
-);
+) PARTITION BY RANGE (seq);
+CREATE TABLE jit_access.record_1 PARTITION OF jit_access.record FOR VALUES FROM (MINVALUE) TO (MAXVALUE);
+COMMENT ON TABLE jit_access.record_1 IS 'the first partition of jit_access.record';
 CREATE INDEX record_by_grant ON jit_access.record (grant_id, seq);
 CREATE INDEX record_by_login ON jit_access.record (login, seq);
-CREATE INDEX record_by_time ON jit_access.record USING brin (at);
+CREATE INDEX record_by_time ON jit_access.record USING brin (at) WITH (autosummarize = on);
+CREATE INDEX record_by_object ON jit_access.record USING gin (objects);
+CREATE INDEX record_dropped ON jit_access.record (seq) WHERE kind = 'records dropped';
 CREATE INDEX record_open ON jit_access.record (node, position) WHERE kind = 'use' AND outcome IS NULL;
 CREATE INDEX record_late ON jit_access.record (node, of_position) WHERE of_position IS NOT NULL;
 COMMENT ON COLUMN jit_access.record.hash IS 'SHA-256 over the hash of the row before and the canonical bytes of this one';
 COMMENT ON TABLE jit_access.record IS
-    'the record: append-only, one dense sequence, written by the worker alone. A use whose statement was still running when it was taken over has its outcome in a later row of kind outcome; the view audit_log joins the two';
+    'the record: append-only, one dense sequence, partitioned by its numbers at the end of each jit_access.record_partition, written by the worker alone. A use whose statement was still running when it was taken over has its outcome in a later row of kind outcome; the view audit_log joins the two';
 
 CREATE TABLE jit_access.chain (
     id         uuid PRIMARY KEY,

@@ -99,7 +99,9 @@ SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u
        COALESCE(u.outcome, o.outcome) AS outcome, COALESCE(u.rows, o.rows) AS rows,
        COALESCE(u.duration, o.duration) AS duration, COALESCE(u.sqlstate, o.sqlstate) AS sqlstate, u.detail
 FROM jit_access.record u
-LEFT JOIN jit_access.record o ON u.kind = 'use' AND u.outcome IS NULL AND o.node = u.node AND o.of_position = u.position
+-- A use that has its outcome joins with NULL, which no index is asked for, however many partitions there are.
+LEFT JOIN jit_access.record o ON o.node = u.node AND o.seq > u.seq
+    AND o.of_position = CASE WHEN u.kind = 'use' AND u.outcome IS NULL THEN u.position END
 WHERE u.kind <> 'outcome' AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.audit_log IS
     'the record for auditors, one row per use, refusal and control event; own_privileges is what of privileges needed no grant; seq gives the order. outcome is NULL while the statement runs';
@@ -122,6 +124,7 @@ COMMENT ON VIEW jit_access.grant_usage IS 'what each grant was used for: stateme
 CREATE VIEW jit_access.health AS
 SELECT s.*, (SELECT count(*) FROM jit_access.event) AS events_waiting,
        (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due') AS cleanups_due,
-       (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due' AND cleanup_attempts > 0) AS cleanups_failing
+       (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due' AND cleanup_attempts > 0) AS cleanups_failing,
+       (SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhparent = 'jit_access.record'::regclass) AS record_partitions
 FROM jit_access.status() s WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.health IS 'whether the worker runs, how far the record lags, and what could not be cleaned up yet';

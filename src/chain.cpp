@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/journal.hpp"
 #include "jit_access/pg/backend.hpp"
@@ -156,6 +157,20 @@ void for_each_checkpoint(const core::Uuid& chain, std::int64_t from, Know&& know
 
 constexpr auto no_end = std::numeric_limits<std::int64_t>::max();
 
+// A part may end before the record says what was dropped.
+template <class Tell>
+void tell_of_dropped(const std::optional<std::int64_t>& to, Tell&& tell) {
+    if (!to) return;
+    const auto newest =
+        pg::query_row("SELECT max(seq) FROM jit_access.record WHERE kind = 'records dropped'")->maybe<std::int64_t>(0);
+    if (!newest || *newest <= *to) return;
+    std::vector<std::byte> bytes;
+    pg::read_record(*newest, *newest, [&](const core::Entry& entry, const Digest&) {
+        core::canonical_bytes(entry, bytes);
+        tell(bytes);
+    });
+}
+
 // The first record after a part of the record.
 std::optional<std::int64_t> record_behind(std::int64_t to) {
     return pg::query_row("SELECT min(seq) FROM jit_access.record WHERE seq > $1", {to})->maybe<std::int64_t>(0);
@@ -173,6 +188,8 @@ void append(std::span<core::Entry> entries) {
     pg::ServerHasher hasher;
     auto head = head_before(std::numeric_limits<std::int64_t>::max(), chain_id(), hasher);
     pg::RecordWriter writer;
+    // Where somebody has emptied the tables it goes on all the same, and what is missing is missing.
+    head.seq = std::max(head.seq, writer.first() - 1);
     std::vector<std::byte> bytes;
     for (auto& entry : entries) {
         entry.seq = ++head.seq;
@@ -210,6 +227,31 @@ void checkpoint_if_due() {
     if (due->get<bool>(0)) checkpoint();
 }
 
+void note_dropped(std::int64_t first, std::int64_t last) {
+    const auto chain = chain_id();
+    const auto known = pg::query_row(
+        "SELECT pg_catalog.encode(c.head, 'hex'), r.hash = c.head FROM jit_access.checkpoint c JOIN jit_access.record "
+        "r ON "
+        "r.seq = c.seq WHERE c.seq = $1",
+        {last});
+    if (!known || !known->get<bool>(1))
+        throw Failure(Code::wrong_state, "records are not dropped",
+                      "Record " + std::to_string(last) + " is not the one of its checkpoint.",
+                      "Look at jit_audit_verify().");
+    pg::ServerHasher hasher;
+    core::Dropped dropped{.first = first, .last = last, .head = digest(known->get<std::string>(0))};
+    dropped.mac = core::dropped_mac(hasher, key_or_new(), chain, dropped);
+    const auto detail = pg::normal_json(core::to_detail(dropped));
+    core::Entry entry;
+    entry.node = core::uuid_from_text(journal::node()).value();
+    entry.kind = core::dropped_kind;
+    entry.at = pg::wall_clock();
+    entry.login = chores::actor;
+    entry.outcome = "completed";
+    entry.detail = detail;
+    append({&entry, 1});
+}
+
 Verdict verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to) {
     check_range(from, to);
     const auto chain = chain_id();
@@ -229,6 +271,7 @@ Verdict verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to)
     });
     if (any && !key) pg::notice("the MACs of the checkpoints are not checked", "\"" + key_file() + "\" holds no key.");
     if (any && !anchored) pg::notice("no anchors are checked", "\"" + file + "\" cannot be read.");
+    tell_of_dropped(to, [&](Bytes dropped) { verifier.know_dropped(dropped); });
     // After the anchors: what is anchored meanwhile is not missing.
     std::vector<std::byte> bytes;
     pg::read_record(from, to.value_or(no_end), [&](const core::Entry& entry, const Digest& head) {
@@ -238,7 +281,7 @@ Verdict verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to)
     verifier.end_of_record(to.value_or(no_end), record_behind(to.value_or(no_end)));
     return {.sound = verifier.findings().empty(),
             .records = verifier.records(),
-            .first = from.value_or(1),
+            .first = std::max(from.value_or(1), verifier.dropped_to() + 1),
             .last = verifier.last(),
             .checkpoints = verifier.checkpoints(),
             .head = verifier.head(),
@@ -257,6 +300,7 @@ void write_out(std::optional<std::int64_t> from, std::optional<std::int64_t> to,
     for_each_checkpoint(chain, before.seq, [&](const Checkpoint& known, const char*) {
         if (!to || known.seq <= *to) put({}, "checkpoint " + core::to_line(known));
     });
+    tell_of_dropped(to, [&](Bytes dropped) { put({}, "dropped " + core::to_hex(dropped)); });
     std::vector<std::byte> bytes;
     pg::read_record(from, to.value_or(no_end), [&](const core::Entry& entry, const Digest& head) {
         core::canonical_bytes(entry, bytes);

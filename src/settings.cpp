@@ -18,6 +18,8 @@ int journal_size = 64;
 int journal_wait = 5000;
 bool log_parameters = false;
 int max_grants = 10000;
+int record_partition = 0;
+int record_retention = 0;
 int statement_limit = 8192;
 int worker_nap = 10;
 
@@ -26,7 +28,13 @@ namespace {
 const config_enum_entry durabilities[] = {
     {"process", durability_process, false}, {"fsync", durability_fsync, false}, {nullptr, 0, false}};
 
+// As date_trunc() knows them.
+constexpr config_enum_entry periods[] = {
+    {"month", 0, false}, {"week", 1, false}, {"day", 2, false}, {nullptr, 0, false}};
+
 }  // namespace
+
+const char* record_period() noexcept { return periods[record_partition].name; }
 
 void define() {
     DefineCustomEnumVariable("jit_access.audit_durability", "What a use has to survive before its statement runs.",
@@ -61,6 +69,12 @@ void define() {
                              PGC_SUSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jit_access.max_grants", "How many grants can be live at a time in the whole cluster.",
                             nullptr, &max_grants, 10000, 1, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomEnumVariable("jit_access.record_partition", "How long the record fills one partition.",
+                             "Records are dropped by the partition, see jit_access.record_retention.",
+                             &record_partition, 0, periods, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.record_retention", "How many days records are kept; 0 means for ever.",
+                            "A partition is dropped when its last record is older.", &record_retention, 0, 0, 36500,
+                            PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jit_access.statement_limit", "How many bytes of a statement the record keeps.",
                             "The length of the whole statement is always kept.", &statement_limit, 8192, 64, 65536,
                             PGC_SUSET, GUC_UNIT_BYTE, nullptr, nullptr, nullptr);

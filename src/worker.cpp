@@ -12,6 +12,7 @@
 #include "jit_access/expire.hpp"
 #include "jit_access/ingest.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/partition.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
@@ -170,6 +171,8 @@ void run() {
                     close_last_run();
                     drift::sweep();
                     chores::try_to("date the record by a checkpoint", [] { chain::checkpoint_if_due(); });
+                    chores::try_to("begin a new partition of the record", [] { partition::close_if_due(); });
+                    chores::try_to("drop old records", [] { partition::drop_if_due(); });
                 }
                 more = take_over_batch();
             }

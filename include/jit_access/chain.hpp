@@ -24,10 +24,14 @@ std::optional<std::int64_t> checkpoint();
 // The worker's: when the last one is older than jit_access.checkpoint_interval.
 void checkpoint_if_due();
 
+// Puts on the record that these were dropped, in the transaction that drops them. Throws when the last of them is not
+// the one of a checkpoint.
+void note_dropped(std::int64_t first, std::int64_t last);
+
 struct Verdict {
     bool sound = true;
     std::int64_t records = 0;
-    std::int64_t first = 0;
+    std::int64_t first = 0;  // asked for, or the first behind what was dropped
     std::int64_t last = 0;
     std::int64_t checkpoints = 0;  // that were met and agree
     core::Digest head{};

@@ -14,8 +14,13 @@ extern int journal_size;         // megabytes
 extern int journal_wait;         // milliseconds a statement waits for room before it fails
 extern bool log_parameters;      // what clients bind to their statements is on the record
 extern int max_grants;           // live at a time, in the cluster
+extern int record_partition;     // how long a partition of the record is open, see record_period()
+extern int record_retention;     // days; 0: for ever
 extern int statement_limit;      // bytes of a statement that are kept
 extern int worker_nap;           // seconds the worker sleeps at most
+
+// month, week or day.
+[[nodiscard]] const char* record_period() noexcept;
 
 void define();
 

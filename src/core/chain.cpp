@@ -42,6 +42,18 @@ std::string_view next_word(std::string_view& line) {
     return word;
 }
 
+std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+// The value behind `"key": ` in what to_detail() writes.
+std::string_view value_in(std::string_view detail, std::string_view key) {
+    const auto at = detail.find('"' + std::string(key) + "\": ");
+    if (at == std::string_view::npos) return {};
+    auto value = detail.substr(at + key.size() + 4);
+    value = value.substr(0, value.find_first_of(",}"));
+    if (value.size() >= 2 && value.front() == '"') value = value.substr(1, value.size() - 2);
+    return value;
+}
+
 }  // namespace
 
 Digest first_head(Hasher& hasher, const Uuid& chain) {
@@ -57,6 +69,30 @@ Digest checkpoint_mac(Hasher& hasher, Bytes key, const Checkpoint& checkpoint) {
     const auto at = big_endian(checkpoint.at);
     return hasher.mac(key,
                       {bytes_of("jit_access checkpoint 1\n"), bytes_of(checkpoint.chain), seq, at, checkpoint.head});
+}
+
+Digest dropped_mac(Hasher& hasher, Bytes key, const Uuid& chain, const Dropped& dropped) {
+    const auto last = big_endian(dropped.last);
+    return hasher.mac(key, {bytes_of("jit_access dropped 1\n"), bytes_of(chain), last, dropped.head});
+}
+
+std::string to_detail(const Dropped& dropped) {
+    return "{\"mac\": \"" + to_hex(dropped.mac) + "\", \"head\": \"" + to_hex(dropped.head) +
+           "\", \"last\": " + std::to_string(dropped.last) + ", \"first\": " + std::to_string(dropped.first) + "}";
+}
+
+std::optional<Dropped> dropped_from(Bytes bytes) {
+    const auto kind = column_of(bytes, "kind");
+    if (!kind || text_of(*kind) != dropped_kind) return std::nullopt;
+    const auto column = column_of(bytes, "detail");
+    if (!column) return std::nullopt;
+    const auto detail = text_of(*column);
+    const auto first = number_from(value_in(detail, "first"));
+    const auto last = number_from(value_in(detail, "last"));
+    const auto head = digest_from_hex(value_in(detail, "head"));
+    const auto mac = digest_from_hex(value_in(detail, "mac"));
+    if (!first || !last || !head || !mac) return std::nullopt;
+    return Dropped{*first, *last, *head, *mac};
 }
 
 std::string to_hex(Bytes bytes) {
@@ -122,7 +158,7 @@ std::optional<Checkpoint> checkpoint_from_line(std::string_view line) {
 }
 
 Verifier::Verifier(Hasher& hasher, const Uuid& chain, std::int64_t before, const Digest& head, Bytes key)
-    : hasher_(hasher), chain_(chain), last_(before), head_(head), key_(key.begin(), key.end()) {}
+    : hasher_(hasher), chain_(chain), before_(before), last_(before), head_(head), key_(key.begin(), key.end()) {}
 
 void Verifier::find(std::int64_t seq, std::string what) {
     if (findings_.size() < most_findings) findings_.push_back({seq, std::move(what)});
@@ -140,17 +176,19 @@ void Verifier::know(const Checkpoint& checkpoint, const std::string& kept_in) {
         return;
     }
     known_.emplace(checkpoint.seq, Known{checkpoint.head, kept_in});
-    if (checkpoint.seq == last_) compare_with_known();
+    if (checkpoint.seq == last_) compare_with_known(last_, head_);
 }
 
-void Verifier::compare_with_known() {
-    const auto [from, to] = known_.equal_range(last_);
+void Verifier::know_dropped(Bytes bytes) { dropped_ = dropped_from(bytes); }
+
+void Verifier::compare_with_known(std::int64_t seq, const Digest& head) {
+    const auto [from, to] = known_.equal_range(seq);
     for (auto known = from; known != to; ++known) {
-        if (known->second.head == head_)
+        if (known->second.head == head)
             ++met_;
         else
-            find(last_, "the record is not the one of a checkpoint in " + known->second.kept_in +
-                            ": it was rewritten, or is another branch of it");
+            find(seq, "the record is not the one of a checkpoint in " + known->second.kept_in +
+                          ": it was rewritten, or is another branch of it");
     }
 }
 
@@ -160,21 +198,59 @@ void Verifier::record(std::int64_t seq, Bytes bytes, const Digest& stored_head) 
         find(seq, "there twice, or out of order");
         return;
     }
-    if (seq - 1 != last_) {
-        find(last_ + 1, "missing, up to the one before " + std::to_string(seq));
-    } else if (next_head(hasher_, head_, bytes) != stored_head) {
+    const bool follows = seq - 1 == last_;
+    if (follows && next_head(hasher_, head_, bytes) != stored_head)
         find(seq, "changed, or what stood before it was");
-    }
+    else if (!follows && first_)
+        find(last_ + 1, "missing, up to the one before " + std::to_string(seq));
+    else if (const auto dropped = dropped_from(bytes))
+        dropped_ = dropped;
+    if (!first_) begin(seq, bytes, stored_head);
     // Goes on from what is stored, so that one change is one finding.
     last_ = seq;
     head_ = stored_head;
-    compare_with_known();
+    compare_with_known(last_, head_);
+}
+
+// What stood before it may have been dropped: only the records behind it say so.
+void Verifier::begin(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
+    first_ = First{seq, {}, stored_head};
+    if (seq - 1 != before_) first_->bytes.assign(bytes.begin(), bytes.end());
+}
+
+bool Verifier::was_dropped(std::int64_t before) const { return dropped_ && dropped_->last == before - 1; }
+
+void Verifier::settle_beginning() {
+    if (!first_) return;
+    const auto begins = first_->seq;
+    if (dropped_ && dropped_->last >= begins) {
+        find(begins, "there, although the record says that it was dropped, up to " + std::to_string(dropped_->last));
+        return;
+    }
+    if (begins - 1 == before_) return;
+    if (!was_dropped(begins)) {
+        // In front of what else was found: it comes first in the record as well.
+        const auto from = std::max(before_, dropped_ ? dropped_->last : 0) + 1;
+        findings_.insert(findings_.begin(), {from, "missing, up to the one before " + std::to_string(begins)});
+        if (findings_.size() > most_findings) findings_.pop_back();
+        return;
+    }
+    dropped_to_ = dropped_->last;
+    if (!key_.empty() && dropped_mac(hasher_, key_, chain_, *dropped_) != dropped_->mac)
+        find(begins, "what stood before it was dropped, and the record that says so was not made with the key");
+    compare_with_known(dropped_->last, dropped_->head);
+    if (next_head(hasher_, dropped_->head, first_->bytes) != first_->head)
+        find(begins, "changed, or what stood before it was");
 }
 
 void Verifier::end_of_record(std::int64_t to, std::optional<std::int64_t> next) {
+    settle_beginning();
     if (last_ >= to) return;
     if (next) {
-        find(last_ + 1, "missing, up to the one before " + std::to_string(*next));
+        if (!first_ && was_dropped(*next))
+            dropped_to_ = dropped_->last;
+        else
+            find(last_ + 1, "missing, up to the one before " + std::to_string(*next));
         return;
     }
     const auto behind = known_.upper_bound(last_);

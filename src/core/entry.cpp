@@ -1,7 +1,6 @@
 #include "jit_access/core/entry.hpp"
 
 #include <algorithm>
-#include <span>
 
 namespace jit::core {
 
@@ -161,6 +160,17 @@ void canonical_bytes(const Entry& entry, std::vector<std::byte>& to) {
     to.clear();
     to.push_back(std::byte{form});
     for_each_column(entry, Writer(to));
+}
+
+std::optional<std::span<const std::byte>> column_of(std::span<const std::byte> bytes, std::string_view column) {
+    Reader in(bytes);
+    if (in.number(1) != form) return std::nullopt;
+    for (const auto name : entry_columns) {
+        const auto field = in.field();
+        if (!in.ok()) return std::nullopt;
+        if (name == column) return field;
+    }
+    return std::nullopt;
 }
 
 std::optional<std::string> explain_bytes(const std::byte* bytes, std::size_t size) {

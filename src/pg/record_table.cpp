@@ -16,6 +16,8 @@ extern "C" {
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -211,17 +213,38 @@ core::Digest digest_of(Datum value) {
     return digest;
 }
 
-Relation open_record() {
+// The number that the last partition begins with; 1 where it has no beginning.
+std::int64_t beginning_of_last(const PartitionBoundInfoData* bounds) {
+    const int lower = bounds->ndatums - 2;
+    if (lower < 0 || bounds->kind[lower][0] != PARTITION_RANGE_DATUM_VALUE) return 1;
+    return DatumGetInt64(bounds->datums[lower][0]);
+}
+
+struct OpenPartition {
+    Relation relation;
+    std::int64_t first;
+};
+
+// The partition that new rows go into: the last one, which has no end.
+OpenPartition open_partition() {
     const Oid schema = get_namespace_oid("jit_access", false);
     Relation record = table_open(get_relname_relid("record", schema), RowExclusiveLock);
     check_columns(RelationGetDescr(record));
-    return record;
+    if (record->rd_rel->relkind != RELKIND_PARTITIONED_TABLE) elog(ERROR, "jit_access.record has no partitions");
+    const PartitionDescData* partitions = RelationGetPartitionDesc(record, true);
+    if (partitions->nparts == 0) elog(ERROR, "jit_access.record has no partitions");
+    Relation open = table_open(partitions->oids[partitions->nparts - 1], RowExclusiveLock);
+    check_columns(RelationGetDescr(open));
+    const auto first = beginning_of_last(partitions->boundinfo);
+    table_close(record, NoLock);
+    return {open, first};
 }
 
 }  // namespace
 
 struct RecordWriter::State {
     Relation record;
+    std::int64_t first;
     EState* executor;
     ResultRelInfo* target;
     BulkInsertState bulk;
@@ -253,7 +276,9 @@ void write_rows(State& state) {
 RecordWriter::RecordWriter()
     : state_(call([] {
           auto* state = static_cast<State*>(palloc0(sizeof(State)));
-          state->record = open_record();
+          const auto open = open_partition();
+          state->record = open.relation;
+          state->first = open.first;
           state->executor = CreateExecutorState();
           state->target = makeNode(ResultRelInfo);
           InitResultRelInfo(state->target, state->record, 1, nullptr, 0);
@@ -262,6 +287,8 @@ RecordWriter::RecordWriter()
           state->rows = AllocSetContextCreate(CurrentMemoryContext, "jit_access rows", ALLOCSET_DEFAULT_SIZES);
           return state;
       })) {}
+
+std::int64_t RecordWriter::first() const { return state_->first; }
 
 void RecordWriter::add(const Entry& entry, const core::Digest& head) {
     call([&] {

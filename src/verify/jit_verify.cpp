@@ -143,6 +143,12 @@ private:
             verifier_->know(*checkpoint, "jit_access.checkpoint");
             return;
         }
+        if (kind == "dropped") {
+            const auto bytes = from_hex(line);
+            if (!bytes) die("what was dropped cannot be read");
+            verifier_->know_dropped(*bytes);
+            return;
+        }
         if (kind != "record") die("a line is neither a record nor a checkpoint");
         know_anchors();
         const auto seq = number(next_word(line));

@@ -53,7 +53,7 @@ FROM unnest('{dave, ada, olga, reads_all}'::text[]) AS who;
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind = 'S' AND has_sequence_privilege(who, r.oid, 'USAGE, UPDATE')), '{}',
     who || ' may move no sequence')
 FROM unnest('{dave, ada, olga, reads_all}'::text[]) AS who;
-SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind = 'r' AND NOT (r.relrowsecurity AND r.relforcerowsecurity)), '{}',
+SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind IN ('r', 'p') AND NOT (r.relrowsecurity AND r.relforcerowsecurity)), '{}',
     'every table has row security, for its owner too');
 SELECT is((SELECT count(*)::int FROM pg_policy p JOIN relations r ON r.oid = p.polrelid), 0, 'and no policy that lets a row through');
 SELECT ok(has_schema_privilege('dave', 'jit_access', 'USAGE') AND NOT has_schema_privilege(who, 'jit_access', 'CREATE'), who || ' makes nothing in the schema')
@@ -63,7 +63,7 @@ FROM unnest('{dave, ada, olga, writes_all}'::text[]) AS who;
 \connect - reads_all
 CALL tap.start();
 SELECT is_empty('SELECT * FROM jit_access.' || name, 'reading everything meets no row of ' || name)
-FROM unnest('{decision, event, journal_position, record, request, template, template_person}'::text[]) WITH ORDINALITY AS v (name, n) ORDER BY n;
+FROM unnest('{chain, checkpoint, decision, event, journal_position, record, record_1, request, template, template_person}'::text[]) WITH ORDINALITY AS v (name, n) ORDER BY n;
 \connect - :owner
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{bob}') AS role \gset
 \connect - alice

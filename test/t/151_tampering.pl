@@ -123,7 +123,6 @@ my @rows = (
 	[ 'one is added before the first', [ sprintf $copy, "'seq', 0" ], "broken at 0: there twice, or out of order\n" ],
 	[ 'one is added far ahead', [ sprintf $copy, "'seq', 9223372036854775807" ], missing($last + 1, '9223372036854775807') ],
 	[ 'one is there twice', [ $drop_key, sprintf $copy, "'seq', $use" ], "broken at $use: there twice, or out of order\n" ],
-	[ 'one has no number', [ $drop_key, sprintf $copy, "'seq', NULL" ], "broken at 0: there twice, or out of order\n" ],
 	[ 'two have changed places', [ "UPDATE jit_access.record SET seq = -seq WHERE seq IN ($use, $use + 1)", "UPDATE jit_access.record SET seq = $use + $use + 1 + seq WHERE seq < 0" ],
 		changed($use, $use + 1, $use + 2) ],
 	[ 'an index lies', [ 'ALTER TABLE jit_access.record DISABLE ROW LEVEL SECURITY', "UPDATE jit_access.record SET statement = 'SELECT 1' WHERE seq = $use" ], changed($use) ]);
@@ -195,7 +194,8 @@ for my $change (
 	'ALTER COLUMN statement TYPE integer USING 1', 'ALTER COLUMN statement TYPE varchar(100000)', 'ALTER COLUMN position TYPE numeric', 'ALTER COLUMN at TYPE text',
 	'ALTER COLUMN node TYPE text', 'ALTER COLUMN hash TYPE text', 'ALTER COLUMN objects TYPE text', 'ALTER COLUMN detail TYPE text', 'ADD COLUMN more text', 'DROP COLUMN of_position CASCADE', 'RENAME COLUMN rows TO lines')
 {
-	is(found_after($change, @views, "ALTER TABLE jit_access.record $change"), $columns_differ, "$change: found");
+	my @index = $change =~ /objects/ ? 'DROP INDEX jit_access.record_by_object' : ();
+	is(found_after($change, @views, @index, "ALTER TABLE jit_access.record $change"), $columns_differ, "$change: found");
 }
 is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 

@@ -163,6 +163,22 @@ Stored stored_of(std::int64_t seq, std::string_view statement) {
     return {seq, bytes_of(entry), {}};
 }
 
+// What the worker writes when it has dropped what stands up to `last`.
+Stored stored_of_dropped(std::int64_t seq, const Dropped& dropped) {
+    const auto detail = to_detail(dropped);
+    Entry entry = sample();
+    entry.seq = seq;
+    entry.kind = dropped_kind;
+    entry.detail = detail;
+    return {seq, bytes_of(entry), {}};
+}
+
+Dropped dropped_up_to(const Stored& last, const Buffer& by = key) {
+    Dropped dropped{.first = 1, .last = last.seq, .head = last.head};
+    dropped.mac = dropped_mac(hasher, by, chain, dropped);
+    return dropped;
+}
+
 Record make_record(std::int64_t count) {
     Record record;
     for (std::int64_t seq = 1; seq <= count; ++seq) record.push_back(stored_of(seq, "SELECT " + std::to_string(seq)));
@@ -501,6 +517,103 @@ BOOST_AUTO_TEST_CASE(a_cut_tail) {
     BOOST_TEST(verify(record, anchors, key, 7).findings ==
                "7: missing: the record ends here, and a checkpoint in the safe knows it up to 10\n");
     BOOST_TEST(verify(record, {}, key, 8, 9).findings == "7: missing, up to the one before 9\n");
+}
+
+// Ten records, of which some were dropped after the eighth; the ninth says so.
+Record with_dropped(std::size_t count, const Buffer& by = key) {
+    auto record = make_record(10);
+    record[8] = stored_of_dropped(9, dropped_up_to(record[count - 1], by));
+    rehash(record);
+    return record;
+}
+
+Record behind(Record record, std::ptrdiff_t count) {
+    record.erase(record.begin(), record.begin() + count);
+    return record;
+}
+
+BOOST_AUTO_TEST_CASE(what_was_dropped_is_not_missing) {
+    const auto whole = with_dropped(4);
+    const auto rest = behind(whole, 4);
+    const std::vector anchors{checkpoint_of(whole[1]), checkpoint_of(whole[3]), checkpoint_of(whole[9])};
+    auto verdict = verify(rest, anchors);
+    BOOST_TEST(verdict.findings == "");
+    BOOST_TEST(verdict.records == 6);
+    BOOST_TEST(verdict.checkpoints == 2);  // that of the last one that was dropped as well
+    BOOST_TEST(verify(rest, anchors, {}).findings == "");
+    // Everything up to the record that says so; again, more of it; parts that do not reach it, which it is handed to.
+    BOOST_TEST(verify(behind(with_dropped(8), 8)).findings == "");
+    auto again = whole;
+    again[9] = stored_of_dropped(10, dropped_up_to(whole[6]));
+    rehash(again);
+    BOOST_TEST(verify(behind(again, 7)).findings == "");
+    for (const std::int64_t to : {2, 4, 5, 8}) {
+        Verifier part(hasher, chain, 0, first_head(hasher, chain), key);
+        part.know_dropped(whole[8].bytes);
+        for (const auto& stored : rest)
+            if (stored.seq <= to) part.record(stored.seq, stored.bytes, stored.head);
+        part.end_of_record(to, to < 5 ? 5 : to + 1);
+        BOOST_TEST(part.findings().empty());
+        BOOST_TEST(part.dropped_to() == 4);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_was_not_dropped_is_missing) {
+    const auto whole = with_dropped(4);
+    BOOST_TEST(verify(behind(whole, 6)).findings == "5: missing, up to the one before 7\n");
+    BOOST_TEST(verify(behind(whole, 9)).findings == "1: missing, up to the one before 10\n");
+    BOOST_TEST(verify(behind(whole, 3)).findings ==
+               "4: there, although the record says that it was dropped, up to 4\n");
+    BOOST_TEST(verify(whole).findings == "1: there, although the record says that it was dropped, up to 4\n");
+    auto record = behind(whole, 4);
+    record[0].bytes = stored_of(5, "SELECT 'nothing'").bytes;
+    BOOST_TEST(verify(record).findings == "5: " + changed);
+    record = behind(whole, 4);
+    record.erase(record.begin() + 4);
+    BOOST_TEST(verify(record).findings == "1: missing, up to the one before 5\n9: missing, up to the one before 10\n");
+    // Only the newest counts, and only where it is in the chain.
+    record = behind(whole, 6);
+    record[2].bytes = stored_of_dropped(9, dropped_up_to(whole[5])).bytes;
+    BOOST_TEST(verify(record).findings == "1: missing, up to the one before 7\n9: " + changed);
+    const auto forged = behind(with_dropped(6, Buffer(32, std::byte{1})), 6);
+    BOOST_TEST(verify(forged).findings ==
+               "7: what stood before it was dropped, and the record that says so was not made with the key\n");
+    BOOST_TEST(verify(forged, {}, {}).findings == "");
+    BOOST_TEST(verify(forged, {checkpoint_of(whole[9])}, {}).findings == "10: " + rewritten);
+    // Another head than the one that was anchored.
+    auto other = dropped_up_to(whole[3]);
+    other.head[0] ^= std::byte{1};
+    other.mac = dropped_mac(hasher, key, chain, other);
+    record = make_record(10);
+    record[8] = stored_of_dropped(9, other);
+    rehash(record);
+    BOOST_TEST(verify(behind(record, 4), {checkpoint_of(whole[3])}).findings == "4: " + rewritten + "5: " + changed);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_dropped_comes_back_from_its_bytes) {
+    const auto made = dropped_up_to(make_record(7).back());
+    const auto bytes = stored_of_dropped(9, made).bytes;
+    const auto read = dropped_from(bytes);
+    BOOST_REQUIRE(read.has_value());
+    BOOST_TEST((read->first == 1 && read->last == 7 && read->head == made.head && read->mac == made.mac));
+    BOOST_TEST(to_detail({.first = 2, .last = 3}) == R"({"mac": ")" + std::string(64, '0') + R"(", "head": ")" +
+                                                         std::string(64, '0') + R"(", "last": 3, "first": 2})");
+    BOOST_TEST(!dropped_from(stored_of(9, "SELECT 1").bytes).has_value());
+    for (const auto detail : {"", "{}", R"({"last": 3})", R"({"mac": "", "head": "", "last": "", "first": ""})"}) {
+        Entry entry = sample();
+        entry.kind = dropped_kind;
+        entry.detail = detail;
+        BOOST_TEST(!dropped_from(bytes_of(entry)).has_value());
+    }
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+        const Buffer torn(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+        (void)dropped_from(torn);
+    }
+    BOOST_TEST(!dropped_from({}).has_value());
+    // The form is for ever, as that of checkpoints.
+    Dropped dropped{.first = 1, .last = 7, .head = first_head(hasher, chain)};
+    BOOST_TEST(to_hex(dropped_mac(hasher, key, chain, dropped)) ==
+               "8f91d00c2b444ca470655720ddd0359a81cbffd64b6e86a9f2afd112529036c9");
 }
 
 BOOST_AUTO_TEST_CASE(a_rewritten_chain) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -129,6 +130,10 @@ inline constexpr std::array<std::string_view, 29> entry_columns{"seq",
 
 // Replaces what `to` held.
 void canonical_bytes(const Entry& entry, std::vector<std::byte>& to);
+
+// The bytes of one column; nothing when it is NULL or the bytes are not an entry's.
+[[nodiscard]] std::optional<std::span<const std::byte>> column_of(std::span<const std::byte> bytes,
+                                                                  std::string_view column);
 
 // The bytes as "column=value ..." for people; nothing when they are not an entry's.
 [[nodiscard]] std::optional<std::string> explain_bytes(const std::byte* bytes, std::size_t size);

@@ -1,4 +1,5 @@
-// The table jit_access.record: rows written many at a time, the way COPY does, and read back as what they were.
+// The table jit_access.record: rows written many at a time into its open partition, the way COPY does, and read back as
+// what they were.
 #pragma once
 
 #include <functional>
@@ -18,6 +19,8 @@ public:
     RecordWriter(const RecordWriter&) = delete;
     RecordWriter& operator=(const RecordWriter&) = delete;
 
+    // The least number that the open partition takes.
+    [[nodiscard]] std::int64_t first() const;
     void add(const core::Entry& entry, const core::Digest& head);
     void finish();
 
