@@ -77,4 +77,4 @@ CREATE FUNCTION pg_catalog.jit_extend(id numeric, duration interval, reason text
 RETURNS timestamptz LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_extend';
 COMMENT ON FUNCTION pg_catalog.jit_extend IS
-    'adds time to an active grant and returns the new deadline: an approver up to the template''s maximum, the holder up to the template''s holder_extension. Errors: JA001, JA003, JA004, JA005, JA009.';
+    'adds time to an active grant and returns the new deadline: an approver up to the template''s maximum, the holder up to the template''s holder_extension. Errors: JA001, JA003, JA004, JA005, JA009, JA018.';

@@ -64,7 +64,7 @@ CREATE FUNCTION pg_catalog.jit_create_template(
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_template';
 COMMENT ON FUNCTION pg_catalog.jit_create_template IS
-    'defines what may be asked for; returns the role that holds the privileges. privileges: what stands between GRANT and TO, one per item. Durations are at least one second, without months. Errors: JA001, JA004, JA007, JA008.';
+    'defines what may be asked for; returns the role that holds the privileges. privileges: what stands between GRANT and TO, one per item. Durations are at least one second, without months. Errors: JA001, JA004, JA007, JA008, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_alter_template(
     name text,
@@ -85,7 +85,7 @@ CREATE FUNCTION pg_catalog.jit_alter_template(
 RETURNS integer LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_alter_template';
 COMMENT ON FUNCTION pg_catalog.jit_alter_template IS
-    'changes a template; NULL leaves as it is; returns the new version. Requests made under the old version cannot be approved any more. Privileges cannot change while grants of the template are live. Errors: JA001, JA002, JA004, JA008, JA015.';
+    'changes a template; NULL leaves as it is; returns the new version. Requests made under the old version cannot be approved any more. Privileges cannot change while grants of the template are live. Errors: JA001, JA002, JA004, JA008, JA015, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_template(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -1,6 +1,7 @@
 #include "jit_access/attempt.hpp"
 
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "jit_access/audit.hpp"
@@ -58,6 +59,16 @@ void seen(std::string_view sqlstate, std::string_view message, std::string_view 
     kept.statement = statement;
     keeps = true;
     pg::wake_between_commands();
+}
+
+void refuse(const core::Failure& failure) {
+    static std::optional<std::int64_t> last;
+    if (const auto now = pg::command_start(); std::exchange(last, now) != now) {
+        const auto* standing = enforce::known_standing();
+        record(standing != nullptr ? *standing : enforce::without_grant(), core::entry(failure.code).sqlstate,
+               failure.message, pg::without_secrets(pg::command_text()));
+    }
+    throw failure;
 }
 
 void record_kept() {

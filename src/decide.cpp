@@ -64,7 +64,7 @@ void note_decision(const people::Person& me, const Request& about, const char* v
 }  // namespace
 
 State approve(std::int64_t id, const std::optional<std::string>& comment,
-              const std::optional<core::IntervalParts>& shorter) {
+              const std::optional<core::IntervalParts>& shorter, const people::Origin& origin) {
     const auto me = people::asking();
     request::check_text(comment, "comment");
     Request about = request::lock(id);
@@ -83,9 +83,11 @@ State approve(std::int64_t id, const std::optional<std::string>& comment,
             throw Failure(Code::limit_exceeded, "an approval cannot widen " + named(id),
                           core::format_duration(about.duration) + " was asked for.", "Approve that or less.");
         about.duration = *duration;
+    }
+    people::require_own_statement(me, origin, named(id) + " is approved");
+    if (duration)
         pg::execute("UPDATE jit_access.request SET duration = $2::bigint * interval '1 microsecond' WHERE id = $1",
                     {id, about.duration});
-    }
     note_decision(me, about, "approve", comment, duration);
     event::note("approved", id, me.name, {{"comment", comment}, {"duration", core::format_duration(about.duration)}});
 
@@ -113,13 +115,14 @@ State deny(std::int64_t id, const std::optional<std::string>& reason) {
     return request::advance(about, Event::deny, me.name, reason);
 }
 
-State resume(std::int64_t id, const std::optional<std::string>& reason) {
+State resume(std::int64_t id, const std::optional<std::string>& reason, const people::Origin& origin) {
     const auto me = people::asking();
     request::check_text(reason, "reason");
     Request about = request::lock(id);
     const Template of = templates::find(about.template_id);
     check_decider(me, about, of);
     templates::check_closure(of);
+    people::require_own_statement(me, origin, "grant " + std::to_string(id) + " is resumed");
     const State state = request::advance(about, Event::resume, me.name, reason);
     confirm::resume(id);
     return state;

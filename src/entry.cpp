@@ -12,6 +12,7 @@
 #include "jit_access/pg/args.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/event_trigger.hpp"
+#include "jit_access/pg/own_call.hpp"
 #include "jit_access/pg/table_result.hpp"
 #include "jit_access/pg/worker.hpp"
 #include "jit_access/reclaim.hpp"
@@ -60,6 +61,8 @@ Datum answer(FunctionCallInfo info, Body&& body) {
     });
 }
 
+jit::people::Origin origin_of(FunctionCallInfo info) { return {jit::pg::objection_to_call(info)}; }
+
 Datum state(jit::core::State value) { return jit::pg::state_result(jit::core::to_string(value)); }
 
 }  // namespace
@@ -100,7 +103,7 @@ Datum jit_check_installation(PG_FUNCTION_ARGS) {
 }
 
 Datum jit_create_template(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args& args) {
+    return answer(fcinfo, [&](const Args& args) {
         return jit::pg::text_result(jit::templates::create({.name = args.text(0),
                                                             .privileges = args.texts(1, "privileges"),
                                                             .requesters = args.texts(2, "requesters"),
@@ -119,12 +122,13 @@ Datum jit_create_template(PG_FUNCTION_ARGS) {
                                                             .at_deadline = args.text(15),
                                                             .grace_period = args.interval(16),
                                                             .object_owner = args.text(17),
-                                                            .allow_code = args.boolean(18)}));
+                                                            .allow_code = args.boolean(18)},
+                                                           origin_of(fcinfo)));
     });
 }
 
 Datum jit_alter_template(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args& args) {
+    return answer(fcinfo, [&](const Args& args) {
         return Int32GetDatum(jit::templates::alter({.name = args.text(0),
                                                     .privileges = args.texts(1, "privileges"),
                                                     .requesters = args.texts(2, "requesters"),
@@ -139,7 +143,8 @@ Datum jit_alter_template(PG_FUNCTION_ARGS) {
                                                     .description = args.text(11),
                                                     .at_deadline = args.text(12),
                                                     .grace_period = args.interval(13),
-                                                    .object_owner = args.text(14)}));
+                                                    .object_owner = args.text(14)},
+                                                   origin_of(fcinfo)));
     });
 }
 
@@ -175,14 +180,14 @@ Datum jit_cancel(PG_FUNCTION_ARGS) {
 }
 
 Datum jit_extend(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args& args) {
-        return Int64GetDatum(jit::request::extend(args.id(0), args.interval(1), args.text(2)).us);
+    return answer(fcinfo, [&](const Args& args) {
+        return Int64GetDatum(jit::request::extend(args.id(0), args.interval(1), args.text(2), origin_of(fcinfo)).us);
     });
 }
 
 Datum jit_approve(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args& args) {
-        return state(jit::decide::approve(args.id(0), args.text(1), args.interval(2)));
+    return answer(fcinfo, [&](const Args& args) {
+        return state(jit::decide::approve(args.id(0), args.text(1), args.interval(2), origin_of(fcinfo)));
     });
 }
 
@@ -191,7 +196,9 @@ Datum jit_deny(PG_FUNCTION_ARGS) {
 }
 
 Datum jit_resume(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args& args) { return state(jit::decide::resume(args.id(0), args.text(1))); });
+    return answer(fcinfo, [&](const Args& args) {
+        return state(jit::decide::resume(args.id(0), args.text(1), origin_of(fcinfo)));
+    });
 }
 
 Datum jit_revoke(PG_FUNCTION_ARGS) {

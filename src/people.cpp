@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "jit_access/attempt.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/pg/backend.hpp"
@@ -25,12 +26,20 @@ bool listed(const Person& person, std::int64_t template_id, const char* part) {
 
 Person asking() {
     if (!pg::is_somebody_asking())
-        throw Failure(
-            Code::not_permitted, "nobody is asking",
-            "Requests and decisions are made in a client's own session, not by background work or maintenance.",
-            "Call the function from a session of your own.");
+        attempt::refuse(
+            {Code::not_permitted, "nobody is asking",
+             "Requests and decisions are made in a client's own session, not by background work or maintenance.",
+             "Call the function from a session of your own."});
     const RoleId role = pg::session_user();
     return {role, pg::role_name(role).value_or("")};
+}
+
+void require_own_statement(const Person& person, const Origin& origin, const std::string& what) {
+    if (!origin.objection) return;
+    attempt::refuse({Code::not_own_statement, what + " only by a statement that \"" + person.name + "\" has sent",
+                     *origin.objection,
+                     "Send the call as a SELECT of its own, over nothing but views of jit_access. If you have not sent "
+                     "it, somebody wants to act in your name: look at what you ran."});
 }
 
 bool is_admin(const Person& person) {

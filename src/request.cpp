@@ -264,7 +264,7 @@ State cancel(std::int64_t id, const std::optional<std::string>& reason) {
 }
 
 pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by,
-                   const std::optional<std::string>& reason) {
+                   const std::optional<std::string>& reason, const people::Origin& origin) {
     const auto me = people::asking();
     check_text(reason, "reason");
     if (!by) throw invalid("duration", "It is NULL.", "Say how much longer, for example '1h'.");
@@ -292,6 +292,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                       "It would last " + core::format_duration(total) + " in all; the maximum of template \"" +
                           of.name + "\" is " + core::format_duration(of.max_duration) + ".",
                       "Extend by less, or ask again when it has ended.");
+    people::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");
 
     const pg::Instant ends{request.ends_at->us + more};
     const auto boot = ends_boot + more;

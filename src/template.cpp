@@ -252,7 +252,7 @@ Template find(std::int64_t id) {
     return from_row(pg::query_row(sql.c_str(), {id}).value());
 }
 
-std::string create(const Draft& draft) {
+std::string create(const Draft& draft, const people::Origin& origin) {
     const auto me = people::asking();
     people::require_admin(me);
     const auto& name = name_of(draft);
@@ -283,6 +283,7 @@ std::string create(const Draft& draft) {
     made.role = draft.role ? adopt_role(*draft.role) : make_role(made.role_name);
     const auto schemas = give(made.privileges, made.role_name);
     check_closure(made);
+    people::require_own_statement(me, origin, "template \"" + name + "\" is defined");
 
     const auto row = pg::query_row(
         "INSERT INTO jit_access.template (name, description, role, role_name, role_made, mode, allow_schema_change, "
@@ -325,7 +326,7 @@ std::string create(const Draft& draft) {
     return made.role_name;
 }
 
-std::int32_t alter(const Draft& draft) {
+std::int32_t alter(const Draft& draft, const people::Origin& origin) {
     const auto me = people::asking();
     people::require_admin(me);
     Template changed = find_for_change(draft.name);
@@ -344,8 +345,11 @@ std::int32_t alter(const Draft& draft) {
         schemas = oid_texts(give(changed.privileges, changed.role_name));
         check_closure(changed);
     }
-    if (draft.requesters) set_people(changed.id, "requester", people::named(*draft.requesters, "requesters"));
-    if (draft.approvers) set_people(changed.id, "approver", people::named(*draft.approvers, "approvers"));
+    const auto requesters = people::named(draft.requesters.value_or(pg::TextArray{}), "requesters");
+    const auto approvers = people::named(draft.approvers.value_or(pg::TextArray{}), "approvers");
+    people::require_own_statement(me, origin, "template \"" + changed.name + "\" is changed");
+    if (draft.requesters) set_people(changed.id, "requester", requesters);
+    if (draft.approvers) set_people(changed.id, "approver", approvers);
     const auto row = pg::query_row(
         "UPDATE jit_access.template SET version = version + 1, description = coalesce($2, description), privileges = "
         "$3, "

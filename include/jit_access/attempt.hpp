@@ -7,10 +7,15 @@
 
 #include <string_view>
 
+#include "jit_access/core/failure.hpp"
+
 namespace jit::attempt {
 
 // An error of this session is about to be reported.
 void seen(std::string_view sqlstate, std::string_view message, std::string_view statement) noexcept;
+// Puts an attempt on the record, once for a command of the client, and throws: of what somebody may try in another's
+// name, where his code would catch the error before it is reported.
+[[noreturn]] void refuse(const core::Failure& failure);
 // Before a commit, between two commands; looks up what could not be looked up.
 void record_kept();
 

@@ -1,6 +1,7 @@
 // Who is asking, and what is he here. Identity is the session user; being a superuser makes nobody an approver.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "jit_access/pg/role.hpp"
@@ -13,6 +14,15 @@ struct Person {
 };
 
 [[nodiscard]] Person asking();
+
+// Where a call comes from.
+struct Origin {
+    std::optional<std::string> objection;  // why it is not the client's own statement; nothing if it is
+};
+// What gives access, or more of it, is typed by the person himself: code that runs in his session cannot do it in his
+// name. `what` is for the message. An attempt is on the record even if the code hides the error.
+void require_own_statement(const Person& person, const Origin& origin, const std::string& what);
+
 // Superuser or member of jit_admin.
 [[nodiscard]] bool is_admin(const Person& person);
 // The same, or a member of jit_auditor.

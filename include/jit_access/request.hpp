@@ -34,7 +34,7 @@ struct Draft {
 std::int64_t ask(const Draft& draft);
 core::State cancel(std::int64_t id, const std::optional<std::string>& reason);
 pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by,
-                   const std::optional<std::string>& reason);
+                   const std::optional<std::string>& reason, const people::Origin& origin);
 
 // The row, locked until the transaction ends. Throws unknown_request.
 [[nodiscard]] Request lock(std::int64_t id);

@@ -62,8 +62,8 @@ struct Draft {
     std::optional<bool> allow_code;
 };
 
-std::string create(const Draft& draft);  // the role's name
-std::int32_t alter(const Draft& draft);  // the new version
+std::string create(const Draft& draft, const people::Origin& origin);  // the role's name
+std::int32_t alter(const Draft& draft, const people::Origin& origin);  // the new version
 void drop(const std::optional<std::string>& name);
 
 // By name, or by id; the row is locked against change until the transaction ends. Throws unknown_template.

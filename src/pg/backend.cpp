@@ -53,6 +53,10 @@ std::uint32_t local_transaction() noexcept { return local_transaction_number(); 
 
 std::string_view application_name() noexcept { return ::application_name != nullptr ? ::application_name : ""; }
 
+std::string_view application_at_start() noexcept {
+    return MyProcPort != nullptr && MyProcPort->application_name != nullptr ? MyProcPort->application_name : "";
+}
+
 std::string client_address() {
     if (MyProcPort == nullptr || MyProcPort->raddr.addr.ss_family == AF_UNIX) return {};
     char host[NI_MAXHOST] = {};
@@ -62,7 +66,10 @@ std::string client_address() {
 }
 
 std::string login_name() {
-    return MyProcPort != nullptr && MyProcPort->user_name != nullptr ? MyProcPort->user_name : "";
+    if (MyProcPort != nullptr && MyProcPort->user_name != nullptr) return MyProcPort->user_name;
+    if (!IsTransactionState()) return {};
+    const char* name = call([] { return GetUserNameFromId(GetSessionUserId(), true); });
+    return name != nullptr ? name : "";
 }
 
 std::string database_name() {
@@ -136,6 +143,7 @@ void cancel_statement(std::int32_t pid) noexcept {
 }
 
 bool is_running_command() noexcept { return debug_query_string != nullptr; }
+std::string_view command_text() noexcept { return debug_query_string != nullptr ? debug_query_string : ""; }
 std::int64_t command_start() noexcept { return GetCurrentStatementStartTimestamp(); }
 bool is_between_commands() noexcept { return ActivePortal == nullptr; }
 

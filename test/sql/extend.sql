@@ -43,18 +43,22 @@ SELECT tap.refused(format('SELECT jit_extend(%s, ''1 minute'')', :strict),
     'a template lets the holder add nothing unless it says so');
 SELECT is(tap.state(), :'before', 'none of this has moved the deadline');
 
-SELECT is(jit_extend(:id, '30 minutes', 'one more import'), :'ends'::timestamptz + '30 minutes', 'the holder adds to his own deadline');
+SELECT jit_extend(:id, '30 minutes', 'one more import') AS got \gset
+SELECT is(:'got'::timestamptz, :'ends'::timestamptz + '30 minutes', 'the holder adds to his own deadline');
 SELECT is((SELECT ends_at FROM jit_access.my_grants WHERE id = :id), :'ends'::timestamptz + '30 minutes', 'which is the new deadline');
 SELECT tap.refused(format('SELECT jit_extend(%s, ''11 minutes'')', :id),
     format('JA009 cannot extend request %s: The holder himself may add 40m in all, and has added 30m.', :id), 'in all, not each time');
-SELECT is(jit_extend(:id, '10 minutes'), :'ends'::timestamptz + '40 minutes', 'up to the last minute');
+SELECT jit_extend(:id, '10 minutes') AS got \gset
+SELECT is(:'got'::timestamptz, :'ends'::timestamptz + '40 minutes', 'up to the last minute');
 \connect - carol
 CALL tap.start();
-SELECT is(jit_extend(:id, '1h'), :'ends'::timestamptz + '1h 40 minutes', 'an approver adds more');
+SELECT jit_extend(:id, '1h') AS got \gset
+SELECT is(:'got'::timestamptz, :'ends'::timestamptz + '1h 40 minutes', 'an approver adds more');
 SELECT tap.refused(format('SELECT jit_extend(%s, ''21 minutes'')', :id),
     format('JA009 cannot extend request %s: It would last 3h 1m in all; the maximum of template "debug_read" is 3h.', :id),
     'up to the maximum of the template');
-SELECT is(jit_extend(:id, '20 minutes'), :'ends'::timestamptz + '2h', 'which can be reached');
+SELECT jit_extend(:id, '20 minutes') AS got \gset
+SELECT is(:'got'::timestamptz, :'ends'::timestamptz + '2h', 'which can be reached');
 \connect - bob
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_extend(%s, ''41 minutes'')', :bobs),

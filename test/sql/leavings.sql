@@ -32,19 +32,20 @@ SELECT is(tap.state(), :'before', 'nothing has changed');
 SELECT tap.refused($$SELECT jit_create_template('refused', '{}', object_owner => 'a_superuser', mode => 'set_role', allow_schema_change => true)$$,
     'JA001 invalid object_owner: "a_superuser" is a superuser.', 'nor does a superuser name one');
 
-CREATE TEMPORARY TABLE ways AS SELECT '{"USAGE, CREATE ON SCHEMA app, other", "CREATE ON DATABASE contrib_regression", "SELECT, REFERENCES ON app.orders"}'::text[] AS privileges;
+\set ways '{"USAGE, CREATE ON SCHEMA app, other", "CREATE ON DATABASE contrib_regression", "SELECT, REFERENCES ON app.orders"}'
 CREATE SCHEMA other;
-SELECT jit_create_template('keeps', privileges, requesters => '{dave}', approvers => '{bob}', mode => 'set_role', allow_schema_change => true) AS role FROM ways \gset
-SELECT jit_create_template('gives', privileges, requesters => '{dave}', approvers => '{bob}', mode => 'set_role', allow_schema_change => true,
-                           object_owner => 'keeper') AS role FROM ways \gset
-SELECT jit_create_template('codes', privileges, requesters => '{gina}', approvers => '{bob}', mode => 'set_role', allow_schema_change => true,
-                           allow_code => true, object_owner => 'Odd "keeper"') AS role FROM ways \gset
+SELECT jit_create_template('keeps', :'ways', requesters => '{dave}', approvers => '{bob}', mode => 'set_role', allow_schema_change => true) AS role \gset
+SELECT jit_create_template('gives', :'ways', requesters => '{dave}', approvers => '{bob}', mode => 'set_role', allow_schema_change => true,
+                           object_owner => 'keeper') AS role \gset
+SELECT jit_create_template('codes', :'ways', requesters => '{gina}', approvers => '{bob}', mode => 'set_role', allow_schema_change => true,
+                           allow_code => true, object_owner => 'Odd "keeper"') AS role \gset
 SELECT results_eq('SELECT name, object_owner, allow_code FROM jit_access.template_catalog ORDER BY 1',
     $$VALUES ('codes', 'Odd "keeper"', true), ('gives', 'keeper', false), ('keeps', NULL, false)$$, 'the catalog of templates shows both');
 \connect - ada
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_alter_template('keeps', object_owner => 'keeper')$$, 'JA004 you cannot give objects to "keeper": You are not a member of that role.', 'nor later');
-SELECT ok(jit_alter_template('keeps', object_owner => 'other_keeper') > 1, 'his own he can');
+SELECT jit_alter_template('keeps', object_owner => 'other_keeper') AS got \gset
+SELECT ok(:got > 1, 'his own he can');
 \connect - :owner
 CALL tap.start();
 SELECT jit_drop_template('keeps') \g /dev/null
@@ -250,7 +251,7 @@ SELECT is(tap.standing(), :'standing', 'in the end nothing else has changed');
 \set heir other_keeper
 \set why 'was dropped or renamed'
 \set spoil 'DROP ROLE keeper'
-\set mend 'DO $$BEGIN PERFORM jit_alter_template(''gives'', object_owner => ''other_keeper''); END$$'
+\set mend 'SELECT jit_alter_template(''gives'', object_owner => ''other_keeper'') AS mended'
 \i test/sql/include/heir.sql
 
 DROP FUNCTION tap.owners;

@@ -2,14 +2,15 @@
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
 -- Asking: who may ask for what, what a request remembers, how it is withdrawn.
-SELECT is(jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}',
-                              approvers => '{bob}', max_duration => '4h'),
-          'jit_template_debug_read', 'a template for developers');
-SELECT is(jit_create_template('debug_default', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{bob}',
-                              max_duration => '4h', default_duration => '90 minutes', reason_required => true,
-                              ticket_required => true, time_to_decide => '10 minutes'),
-          'jit_template_debug_default', 'a template with a default duration that demands a reason and a ticket');
-SELECT is(jit_create_template('nobody', '{USAGE ON SCHEMA app}'), 'jit_template_nobody', 'a template for nobody');
+SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}',
+    approvers => '{bob}', max_duration => '4h') AS got \gset
+SELECT is(:'got'::text, 'jit_template_debug_read', 'a template for developers');
+SELECT jit_create_template('debug_default', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{bob}',
+    max_duration => '4h', default_duration => '90 minutes', reason_required => true,
+    ticket_required => true, time_to_decide => '10 minutes') AS got \gset
+SELECT is(:'got'::text, 'jit_template_debug_default', 'a template with a default duration that demands a reason and a ticket');
+SELECT jit_create_template('nobody', '{USAGE ON SCHEMA app}') AS got \gset
+SELECT is(:'got'::text, 'jit_template_nobody', 'a template for nobody');
 
 \connect - alice
 CALL tap.start();
@@ -113,7 +114,8 @@ SELECT lives_ok($$SELECT jit_request('debug_read', '1h')$$, 'withdrawing makes r
 -- Nobody decided in time.
 \connect - :owner
 CALL tap.start();
-SELECT is(jit_alter_template('debug_read', time_to_decide => '1 second'), 2, 'one second to decide');
+SELECT jit_alter_template('debug_read', time_to_decide => '1 second') AS got \gset
+SELECT is(:got, 2, 'one second to decide');
 \connect - alice
 SELECT jit_request('debug_read', '1h') AS undecided \gset
 \connect - :owner

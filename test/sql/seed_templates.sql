@@ -7,20 +7,20 @@ CREATE TABLE hr.salaries (id integer, amount integer);
 GRANT USAGE ON SCHEMA hr TO PUBLIC;
 \connect - ada
 CALL tap.start();
-SELECT is(jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON ALL TABLES IN SCHEMA app}', requesters => '{developers}',
-                              approvers => '{leads}', max_duration => '8h', default_duration => '2h', description => 'read-only on the application'),
-          'jit_template_debug_read', 'debug_read: read-only on one schema');
-SELECT is(jit_create_template('debug_read_orders', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{leads}'),
-          'jit_template_debug_read_orders', 'or on one table');
-SELECT is(jit_create_template('migration_writer',
-                              '{USAGE ON SCHEMA app, "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA app", "USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA app"}',
-                              requesters => '{developers}', approvers => '{leads}', max_duration => '4h', ticket_required => true),
-          'jit_template_migration_writer', 'migration_writer: writing in one schema');
-SELECT is(jit_create_template('hotfix_admin',
-                              '{"USAGE, CREATE ON SCHEMA app", "SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES ON ALL TABLES IN SCHEMA app", "ALL ON ALL SEQUENCES IN SCHEMA app", "EXECUTE ON ALL FUNCTIONS IN SCHEMA app"}',
-                              requesters => '{developers}', approvers => '{leads}', max_duration => '1h', mode => 'set_role',
-                              allow_schema_change => true, reason_required => true, approvals_needed => 2),
-          'jit_template_hotfix_admin', 'hotfix_admin: changing the schema, by SET ROLE, with a reason and two approvals');
+SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON ALL TABLES IN SCHEMA app}', requesters => '{developers}',
+    approvers => '{leads}', max_duration => '8h', default_duration => '2h', description => 'read-only on the application') AS got \gset
+SELECT is(:'got'::text, 'jit_template_debug_read', 'debug_read: read-only on one schema');
+SELECT jit_create_template('debug_read_orders', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{leads}') AS got \gset
+SELECT is(:'got'::text, 'jit_template_debug_read_orders', 'or on one table');
+SELECT jit_create_template('migration_writer',
+    '{USAGE ON SCHEMA app, "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA app", "USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA app"}',
+    requesters => '{developers}', approvers => '{leads}', max_duration => '4h', ticket_required => true) AS got \gset
+SELECT is(:'got'::text, 'jit_template_migration_writer', 'migration_writer: writing in one schema');
+SELECT jit_create_template('hotfix_admin',
+    '{"USAGE, CREATE ON SCHEMA app", "SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES ON ALL TABLES IN SCHEMA app", "ALL ON ALL SEQUENCES IN SCHEMA app", "EXECUTE ON ALL FUNCTIONS IN SCHEMA app"}',
+    requesters => '{developers}', approvers => '{leads}', max_duration => '1h', mode => 'set_role',
+    allow_schema_change => true, reason_required => true, approvals_needed => 2) AS got \gset
+SELECT is(:'got'::text, 'jit_template_hotfix_admin', 'hotfix_admin: changing the schema, by SET ROLE, with a reason and two approvals');
 
 -- debug_read
 \connect - alice

@@ -20,8 +20,8 @@ CREATE SERVER app_server FOREIGN DATA WRAPPER app_wrapper;
 
 \connect - ada
 CALL tap.start();
-SELECT is(jit_create_template('plain', '{USAGE ON SCHEMA app, SELECT ON app.orders}'), 'jit_template_plain',
-          'creating a template returns the role that holds the privileges');
+SELECT jit_create_template('plain', '{USAGE ON SCHEMA app, SELECT ON app.orders}') AS got \gset
+SELECT is(:'got'::text, 'jit_template_plain', 'creating a template returns the role that holds the privileges');
 SELECT results_eq(
     $$SELECT rolcanlogin, rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls, rolinherit
       FROM pg_roles WHERE rolname = 'jit_template_plain'$$,
@@ -34,12 +34,12 @@ SELECT results_eq(
               '{}'::text[], '{}'::text[], 1, NULL::interval, interval '8 hours', interval '0', interval '24 hours', false, false,
               false, 'ada')$$,
     'nobody may ask, nobody may approve, eight hours at most: the default policy');
-SELECT is(jit_create_template(
-              name => 'full', privileges => '{USAGE ON SCHEMA app}', requesters => '{alice, developers, alice}',
-              approvers => '{leads, carol}', max_duration => '2 days', default_duration => '1h', mode => 'set_role',
-              approvals_needed => 2, holder_extension => '30 minutes', time_to_decide => '1h', reason_required => true,
-              ticket_required => true, allow_schema_change => true, description => 'everything said'),
-          'jit_template_full', 'every argument given');
+SELECT jit_create_template(
+    name => 'full', privileges => '{USAGE ON SCHEMA app}', requesters => '{alice, developers, alice}',
+    approvers => '{leads, carol}', max_duration => '2 days', default_duration => '1h', mode => 'set_role',
+    approvals_needed => 2, holder_extension => '30 minutes', time_to_decide => '1h', reason_required => true,
+    ticket_required => true, allow_schema_change => true, description => 'everything said') AS got \gset
+SELECT is(:'got'::text, 'jit_template_full', 'every argument given');
 SELECT results_eq(
     $$SELECT mode::text, requesters, approvers, approvals_needed, default_duration, max_duration, holder_extension,
              time_to_decide, reason_required, ticket_required, allow_schema_change, description
@@ -49,21 +49,21 @@ SELECT results_eq(
     'every argument kept');
 
 -- Privileges in the grammar of GRANT, and nothing beyond what they say.
-SELECT is(jit_create_template('kinds', ARRAY[
-              'USAGE ON SCHEMA app, "Odd ""schema"""',
-              'SELECT (id, status), UPDATE (status) ON app.orders',
-              'usage, select on sequence app.numbers',
-              'EXECUTE ON FUNCTION app.next_status(text)',
-              'EXECUTE ON PROCEDURE app.tidy()',
-              'USAGE ON TYPE app.mood',
-              'USAGE ON DOMAIN app.percent',
-              'INSERT, DELETE ON TABLE "Odd ""schema"""."Table; DROP"',
-              E'SELECT /* a comment */ ("to")\n ON app.public_to -- another',
-              'CONNECT ON DATABASE contrib_regression',
-              'USAGE ON FOREIGN SERVER app_server',
-              'USAGE ON FOREIGN DATA WRAPPER app_wrapper',
-              'app_reader, pg_monitor']),
-          'jit_template_kinds', 'tables, columns, sequences, routines, types, schemas, databases, servers, memberships');
+SELECT jit_create_template('kinds', ARRAY[
+    'USAGE ON SCHEMA app, "Odd ""schema"""',
+    'SELECT (id, status), UPDATE (status) ON app.orders',
+    'usage, select on sequence app.numbers',
+    'EXECUTE ON FUNCTION app.next_status(text)',
+    'EXECUTE ON PROCEDURE app.tidy()',
+    'USAGE ON TYPE app.mood',
+    'USAGE ON DOMAIN app.percent',
+    'INSERT, DELETE ON TABLE "Odd ""schema"""."Table; DROP"',
+    E'SELECT /* a comment */ ("to")\n ON app.public_to -- another',
+    'CONNECT ON DATABASE contrib_regression',
+    'USAGE ON FOREIGN SERVER app_server',
+    'USAGE ON FOREIGN DATA WRAPPER app_wrapper',
+    'app_reader, pg_monitor']) AS got \gset
+SELECT is(:'got'::text, 'jit_template_kinds', 'tables, columns, sequences, routines, types, schemas, databases, servers, memberships');
 SELECT results_eq(
     $$SELECT has_schema_privilege(r, 'app', 'USAGE'), has_column_privilege(r, 'app.orders', 'status', 'UPDATE'),
              has_sequence_privilege(r, 'app.numbers', 'USAGE'), has_function_privilege(r, 'app.next_status(text)', 'EXECUTE'),
@@ -83,23 +83,26 @@ SELECT results_eq(
     $$VALUES (false, false, false, false, false, false, false)$$, 'and no more than that');
 
 -- Changing.
-SELECT is(jit_alter_template('plain', description => 'one table', max_duration => '6h', requesters => '{alice}'), 2,
-          'a change makes a new version');
+SELECT jit_alter_template('plain', description => 'one table', max_duration => '6h', requesters => '{alice}') AS got \gset
+SELECT is(:got, 2, 'a change makes a new version');
 SELECT results_eq(
     $$SELECT version, description, privileges, requesters, approvers, max_duration, time_to_decide
       FROM jit_access.template_catalog WHERE name = 'plain'$$,
     $$VALUES (2, 'one table', '{USAGE ON SCHEMA app,SELECT ON app.orders}'::text[], '{alice}'::text[], '{}'::text[],
               interval '6h', interval '24 hours')$$, 'what is not named stays as it is');
-SELECT is(jit_alter_template('plain', privileges => '{USAGE ON SCHEMA app, SELECT ON app.customers}'), 3, 'other privileges');
+SELECT jit_alter_template('plain', privileges => '{USAGE ON SCHEMA app, SELECT ON app.customers}') AS got \gset
+SELECT is(:got, 3, 'other privileges');
 SELECT results_eq(
     $$SELECT has_table_privilege(r, 'app.orders', 'SELECT'), has_table_privilege(r, 'app.customers', 'SELECT'),
              has_schema_privilege(r, 'app', 'USAGE') FROM (VALUES ('jit_template_plain'::name)) v (r)$$,
     $$VALUES (false, true, true)$$, 'replace the former ones');
-SELECT is(jit_alter_template('kinds', privileges => '{USAGE ON SCHEMA app}'), 2, 'from many privileges to one');
+SELECT jit_alter_template('kinds', privileges => '{USAGE ON SCHEMA app}') AS got \gset
+SELECT is(:got, 2, 'from many privileges to one');
 SELECT is_empty($$SELECT m.roleid::regrole FROM pg_auth_members m WHERE m.member = 'jit_template_kinds'::regrole$$,
                 'the memberships are gone');
 SELECT is((SELECT count(*)::int FROM pg_shdepend WHERE refobjid = 'jit_template_kinds'::regrole), 1, 'and so is the rest');
-SELECT is(jit_alter_template('plain', requesters => '{}'), 4, 'an empty list');
+SELECT jit_alter_template('plain', requesters => '{}') AS got \gset
+SELECT is(:got, 4, 'an empty list');
 SELECT is((SELECT requesters FROM jit_access.template_catalog WHERE name = 'plain'), '{}', 'empties the list');
 
 -- An adopted role is used as it is and outlives the template.
@@ -108,9 +111,9 @@ SELECT tap.refused($$SELECT jit_create_template('adopting', role => 'app_reader'
                    'an administrator gives nothing to the members of a role');
 \connect - :owner
 CALL tap.start();
-SELECT is(jit_create_template('adopting', role => 'app_reader', privileges => '{SELECT ON app.orders}', requesters => '{alice}',
-                              approvers => '{bob}'),
-          'app_reader', 'a template on a role that exists');
+SELECT jit_create_template('adopting', role => 'app_reader', privileges => '{SELECT ON app.orders}', requesters => '{alice}',
+    approvers => '{bob}') AS got \gset
+SELECT is(:'got'::text, 'app_reader', 'a template on a role that exists');
 \connect - ada
 CALL tap.start();
 SELECT ok(has_table_privilege('app_reader', 'app.orders', 'SELECT'), 'the items are added to it');
@@ -127,7 +130,8 @@ SELECT results_eq(
     $$VALUES (false, true, true)$$, 'the role stays, with what it had before');
 
 -- Withdrawing.
-SELECT is(jit_alter_template('plain', requesters => '{alice}'), 5, 'alice may ask');
+SELECT jit_alter_template('plain', requesters => '{alice}') AS got \gset
+SELECT is(:got, 5, 'alice may ask');
 \connect - alice
 SELECT jit_request('plain', '1h') AS open \gset
 \connect - ada
@@ -141,7 +145,8 @@ SELECT tap.refused($$SELECT jit_drop_template('plain')$$, 'JA002 template "plain
                    'it cannot be withdrawn twice');
 SELECT tap.refused($$SELECT jit_alter_template('plain', max_duration => '1h')$$,
                    'JA002 template "plain" does not exist: Names are matched exactly.', 'nor be changed');
-SELECT is(jit_create_template('plain', '{USAGE ON SCHEMA app}'), 'jit_template_plain', 'the name can be used again');
+SELECT jit_create_template('plain', '{USAGE ON SCHEMA app}') AS got \gset
+SELECT is(:'got'::text, 'jit_template_plain', 'the name can be used again');
 SELECT is((SELECT version FROM jit_access.template_catalog WHERE name = 'plain'), 1, 'for a new template');
 SELECT tap.refused($$SELECT jit_create_template('plain', '{USAGE ON SCHEMA app}')$$, 'JA007 template "plain" exists already',
                    'but only for one at a time');
@@ -173,7 +178,8 @@ SELECT tap.refused($$SELECT jit_alter_template('plain', privileges => '{SELECT O
 SELECT tap.refused($$SELECT jit_drop_template('plain')$$,
                    'JA015 cannot drop template "plain": Grants of it are live; they were approved for what it holds now.',
                    'nor can the template be withdrawn');
-SELECT is(jit_alter_template('plain', max_duration => '1h'), 3, 'its policy can be changed');
+SELECT jit_alter_template('plain', max_duration => '1h') AS got \gset
+SELECT is(:got, 3, 'its policy can be changed');
 \connect - :owner
 DROP SCHEMA "Odd ""schema""" CASCADE;
 \i test/sql/include/clean.sql

@@ -98,6 +98,29 @@ $node->safe_psql('postgres', "SELECT jit_revoke($id)");
 closed_ok($alice, 'the session is ended with its grant');
 wait_for_cleanup($node, $id);
 
+# ---- an approval is what the client has sent, by the extended protocol as well
+my $dave = connect_as($node, 'dave');
+my %asked = map { $_ => request_as($node, 'alice', 'reader', '1h') } qw(prepared named unnamed trap);
+my $approves = sub { my ($portal, $statement, $sql) = @_;
+	$dave->parse($statement, $sql) if $sql;
+	$dave->bind($portal, $statement); $dave->execute($portal, 0); $dave->sync;
+	return $dave->finish; };
+rows_ok($approves->('', '', "SELECT jit_approve($asked{unnamed})"), 'active', 'an approval by the extended protocol');
+rows_ok($approves->('', 's', "SELECT jit_approve($asked{prepared})"), 'active', 'prepared by the protocol');
+sqlstate_ok($approves->('', 's'), 'JA005', 'and executed again');
+sqlstate_ok($approves->('p', '', "SELECT jit_approve($asked{named})"), 'JA018', 'a portal with a name could be a cursor that somebody has opened');
+$dave->query("DO \$\$ BEGIN DEALLOCATE s; EXECUTE 'PREPARE s AS SELECT jit_approve($asked{trap})'; END \$\$");
+sqlstate_ok($approves->('', 's'), 'JA018', 'what somebody has put in the place of a prepared statement');
+sqlstate_ok($dave->query("COPY (SELECT jit_approve($asked{trap})) TO STDOUT"), 'JA018', 'COPY of a query approves nothing');
+my $approve = $node->safe_psql('postgres', q{SELECT 'jit_approve(numeric, text, interval)'::regprocedure::oid});
+sqlstate_ok($dave->call_function($approve, $asked{trap}, 'go', '1h'), 'JA018', 'nor does a function call of the protocol');
+is($node->safe_psql('postgres', "SELECT string_agg(state::text, ' ' ORDER BY id) FROM jit_access.request WHERE id IN ($asked{named}, $asked{trap})"),
+	'pending pending', 'none of these has approved anything');
+wait_for_drained($node);
+is(log_rows($node, "kind = 'refusal' AND login = 'dave' AND sqlstate = 'JA018'"), '4', 'each of these is in the record');
+$node->safe_psql('postgres', "SELECT jit_revoke(id) FROM jit_access.active_grants WHERE state = 'active'");
+wait_for_cleanup($node, $asked{$_}) for qw(unnamed prepared);
+
 # ---- across the deadline, without a worker
 stop_worker($node);
 my ($short, $s) = under_grant($node, 'alice', sub {

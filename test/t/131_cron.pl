@@ -102,4 +102,32 @@ SQL
 	ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $good"), "$libraries: and what is live is suspended");
 	$node->stop('fast');
 }
+
+# Who is made to schedule a job has not approved what it approves, whichever way the jobs are run: as a login of their owner
+# or in a background worker. They run at the full minute, so all at once.
+my %runs = (login => 'off', worker => 'on');
+my (%jobs, %asked);
+for my $how (sort keys %runs)
+{
+	my $node = $jobs{$how} = jit_node("cron_by_$how",
+		conf => "shared_preload_libraries = 'jit_access,pg_cron'\ncron.database_name = 'postgres'\ncron.use_background_workers = $runs{$how}\n");
+	$node->append_conf('postgresql.conf', "cron.host = '" . $node->host . "'");
+	$node->restart;
+	$node->safe_psql('postgres', 'CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO PUBLIC; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO PUBLIC');
+	my $id = $asked{$how} = request_as($node, 'alice', 'reader', '1 hour');
+	my $dave = connect_as($node, 'dave');
+	$dave->query("SELECT cron.schedule('$_->[0]', '* * * * *', '$_->[1]')")
+	  for [ plain => "SELECT jit_approve($id)" ], [ renamed => "SET application_name = psql; SELECT jit_approve($id)" ], [ runs => 'SELECT count(*) FROM jit_access.pending_requests' ];
+}
+for my $how (sort keys %runs)
+{
+	my $node = $jobs{$how};
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 3 FROM cron.job_run_details WHERE username = 'dave' AND status IN ('failed', 'succeeded')"), "$how: jobs run");
+	is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $asked{$how}"), 'pending', "$how: none of them has approved anything");
+	wait_for_drained($node);
+	is(log_rows($node, "kind = 'refusal' AND login = 'dave' AND sqlstate IN ('JA004', 'JA018') AND statement LIKE '%jit_approve($asked{$how})%'"), '2', "$how: the attempts are on the record");
+	$node->safe_psql('postgres', 'SELECT cron.unschedule(jobid) FROM cron.job');
+	is(approve_as($node, 'dave', $asked{$how}), 'active', "$how: by himself he can");
+	$node->stop('fast');
+}
 done_testing();

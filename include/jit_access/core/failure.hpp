@@ -33,6 +33,7 @@ enum class Code : std::uint8_t {
     live_grants,
     guarded,
     not_here,
+    not_own_statement,
 };
 
 struct CodeEntry {
@@ -63,6 +64,8 @@ inline constexpr std::array codes{
     CodeEntry{Code::guarded, "JA016", "guarded", "not allowed to a session that uses a grant, or to a managed role"},
     CodeEntry{Code::not_here, "JA017", "not_here",
               "not in this database, on a standby, or in this kind of transaction"},
+    CodeEntry{Code::not_own_statement, "JA018", "not_own_statement",
+              "what gives access is called by a statement that the client itself has sent"},
 };
 
 [[nodiscard]] constexpr const CodeEntry& entry(Code code) noexcept { return codes[static_cast<std::size_t>(code)]; }

@@ -22,6 +22,8 @@ namespace jit::pg {
 [[nodiscard]] std::uint32_t local_transaction() noexcept;
 
 [[nodiscard]] std::string_view application_name() noexcept;
+// As the client said when it connected; empty where there is none.
+[[nodiscard]] std::string_view application_at_start() noexcept;
 // As the client said when it connected; nothing is looked up in a session.
 [[nodiscard]] std::string client_address();  // empty for a socket
 [[nodiscard]] std::string login_name();
@@ -59,8 +61,9 @@ bool end_session(std::int32_t pid) noexcept;
 // Asks for the statement to be cancelled, the way pg_cancel_backend does. For a signal handler as well.
 void cancel_statement(std::int32_t pid) noexcept;
 
-// The client's command that runs: whether there is one, when it began.
+// The client's command that runs: whether there is one, its text, when it began.
 [[nodiscard]] bool is_running_command() noexcept;
+[[nodiscard]] std::string_view command_text() noexcept;
 [[nodiscard]] std::int64_t command_start() noexcept;
 [[nodiscard]] bool is_between_commands() noexcept;
 // Has this session, or that of another process, commit an empty transaction as soon as it waits for its client outside
