@@ -71,12 +71,12 @@ my %irregular = (
 	'text[]'   => [ '%1$s || NULL::text', 'ARRAY[%1$s]', q{('[0:0]={x}')::text[]} ],
 	bytea      => [ q{%1$s || '\x00'}, 'substr(%1$s, 1, 31)', q{'\x'} ],
 );
-my %filled = ('of_position' => 1, detail => q{'{}'}, client_addr => q{'::1'}, statement_sha256 => q{repeat('0', 64)});
+my %filled = ('of_position' => 1, detail => q{'{}'}, client_addr => q{'::1'}, statement_sha256 => q{repeat('0', 64)}, parameters => q{'$1'});
 my @columns = map { [ split /\|/ ] } split /\n/, $node->safe_psql('postgres', <<'SQL');
 SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
 WHERE attrelid = 'jit_access.record'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 SQL
-is(scalar @columns, 29, 'all columns are there');
+is(scalar @columns, 30, 'all columns are there');
 my $use = $node->safe_psql('postgres', "SELECT seq FROM jit_access.record WHERE kind = 'use' AND outcome IS NOT NULL AND seq < $anchored ORDER BY seq DESC LIMIT 1 OFFSET 3");
 my $all_set = join ' AND ', map { "$_->[0] IS NOT NULL" } grep { !$filled{ $_->[0] } } @columns;
 is($node->safe_psql('postgres', "SELECT $all_set FROM jit_access.record WHERE seq = $use"), 't', 'the record of a use fills them');
