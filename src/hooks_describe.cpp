@@ -386,6 +386,15 @@ void add_of(const GrantStmt* grant) {
         add_each(grant->objects, core::privilege_owner);
 }
 
+// The grammar takes any FROM clause; what is no relation the command itself refuses, later.
+void add_of(const CreateStatsStmt* statistics) {
+    const ListCell* cell = nullptr;
+    foreach (cell, statistics->relations) {
+        const auto* from = static_cast<const Node*>(lfirst(cell));
+        if (IsA(from, RangeVar)) add(as<RangeVar>(from), core::privilege_owner);
+    }
+}
+
 void add_of(const CopyStmt* copy) {
     add(copy->relation, copy->is_from ? core::privilege_insert : core::privilege_select);
 }
@@ -421,7 +430,7 @@ void add_of(const Node* command) {
         case T_RuleStmt: return add(as<RuleStmt>(command)->relation, privilege_owner);
         case T_CreatePolicyStmt: return add(as<CreatePolicyStmt>(command)->table, privilege_owner);
         case T_AlterPolicyStmt: return add(as<AlterPolicyStmt>(command)->table, privilege_owner);
-        case T_CreateStatsStmt: return add_each(as<CreateStatsStmt>(command)->relations, privilege_owner);
+        case T_CreateStatsStmt: return add_of(as<CreateStatsStmt>(command));
         default: return;
     }
 }
