@@ -48,22 +48,23 @@ std::uint32_t privileges_of(AclMode mode) noexcept {
            ((mode & ACL_DELETE) != 0 ? core::privilege_delete : 0U);
 }
 
-// What the server would ask for; LOCK TABLE is content with any of several.
+// What the server would ask for; nextval and LOCK TABLE are content with any of several.
+constexpr pg::AclBits any_to_use = ACL_USAGE | ACL_UPDATE;
 constexpr pg::AclBits any_to_lock = ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE;
 constexpr std::pair<std::uint32_t, pg::AclBits> asked_for[] = {
     {core::privilege_select, ACL_SELECT},     {core::privilege_insert, ACL_INSERT},
     {core::privilege_update, ACL_UPDATE},     {core::privilege_delete, ACL_DELETE},
     {core::privilege_truncate, ACL_TRUNCATE}, {core::privilege_references, ACL_REFERENCES},
-    {core::privilege_trigger, ACL_TRIGGER},   {core::privilege_usage, ACL_USAGE},
+    {core::privilege_trigger, ACL_TRIGGER},   {core::privilege_usage, any_to_use},
     {core::privilege_owner, pg::ownership},   {core::privilege_maintain, pg::to_maintain},
     {core::privilege_lock, any_to_lock}};
 
-// Of what a command does to a relation, what needs no grant.
+// Of what a command does to a relation, what needs no grant. Which columns it asks for is not known here.
 std::uint32_t own_part(Oid relation, std::uint32_t privileges) {
     pg::AclBits asked = 0;
     for (const auto& [privilege, bits] : asked_for)
         if ((privileges & privilege) != 0) asked |= bits;
-    const auto given = own::privileges({.relation = relation, .privileges = asked});
+    const auto given = own::privileges({.relation = relation, .privileges = asked, .columns_will_do = false});
     std::uint32_t own = 0;
     for (const auto& [privilege, bits] : asked_for)
         if ((privileges & privilege) != 0 && (given & bits) != 0) own |= privilege;
