@@ -210,15 +210,27 @@ core::Ring& ring() noexcept { return the_ring; }
 std::string node() { return boost::uuids::to_string(header != nullptr ? header->node : boost::uuids::uuid{}); }
 ClockMark& clock_mark() noexcept { return header->clock; }
 
+namespace {
+
+int write_out() noexcept {
+    int result = 0;
+    do result = ::fdatasync(the_file);
+    while (result != 0 && errno == EINTR);  // some file systems let a signal interrupt it
+    return result;
+}
+
+}  // namespace
+
 void make_durable() {
     // A sync that begins from here on covers it.
     auto& syncs = board->syncs;
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // the record is to be seen before the number is read
     const auto before = syncs.begun.load();
     while (syncs.done.load() <= before && syncs.failed.load() == 0) {
         if (!pg::lock_or_wait_for_sync()) continue;  // somebody has synced meanwhile
         if (syncs.done.load() <= before && syncs.failed.load() == 0) {
             const auto number = syncs.begun.fetch_add(1) + 1;
-            if (::fdatasync(the_file) == 0)
+            if (write_out() == 0)
                 syncs.done.store(number);
             else
                 syncs.failed.store(errno);
