@@ -95,7 +95,9 @@ COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked 
 CREATE VIEW jit_access.audit_log AS
 SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u.client_addr, u.application, u.pid,
        u.session_start, u.depth, u.tag, u.statement, u.statement_bytes, u.statement_sha256, u.parameters, u.objects, u.privileges,
-       u.own_privileges, CASE WHEN u.objects <> '{}' THEN u.privileges <> u.own_privileges END AS needed_grant,
+       u.own_privileges,
+       CASE WHEN u.privileges <> u.own_privileges THEN true
+            WHEN u.objects <> '{}' AND u.detail -> 'objects' IS NULL THEN false END AS needed_grant,
        COALESCE(u.outcome, o.outcome) AS outcome, COALESCE(u.rows, o.rows) AS rows,
        COALESCE(u.duration, o.duration) AS duration, COALESCE(u.sqlstate, o.sqlstate) AS sqlstate, u.detail
 FROM jit_access.record u

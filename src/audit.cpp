@@ -61,6 +61,10 @@ std::string_view hash_of(std::string_view whole) {
     return hexadecimal;
 }
 
+std::string_view cut(std::string_view text) noexcept {
+    return text.substr(0, pg::clip(text.data(), text.size(), static_cast<std::size_t>(settings::statement_limit)));
+}
+
 core::Use describe(const enforce::Standing& standing, const Statement& statement, const Session& facts) {
     core::Use use;
     use.grant = standing.count > 0 ? standing.ids[0] : standing.unconfirmed;
@@ -77,11 +81,10 @@ core::Use describe(const enforce::Standing& standing, const Statement& statement
     use.application = pg::application_name();
     use.client = facts.client;
     use.tag = statement.tag;
-    use.statement = statement.text.substr(
-        0, pg::clip(statement.text.data(), statement.text.size(), static_cast<std::size_t>(settings::statement_limit)));
+    use.statement = cut(statement.text);
     use.statement_size = static_cast<std::uint32_t>(statement.text.size());
     if (use.statement.size() < statement.text.size()) use.statement_hash = hash_of(statement.text);
-    use.parameters = statement.parameters;
+    use.parameters = cut(statement.parameters);  // there may be thousands
     use.objects = statement.objects;
     use.object_count = statement.object_count;
     return use;

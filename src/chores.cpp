@@ -8,6 +8,19 @@
 
 namespace jit::chores {
 
+namespace {
+
+std::uint64_t faults_so_far = 0;
+
+void log_fault(const std::string& what, const std::string& why) {
+    ++faults_so_far;
+    pg::log_line("could not " + what + ": " + why);
+}
+
+}  // namespace
+
+std::uint64_t faults() noexcept { return faults_so_far; }
+
 const std::string actor = "jit_access";
 
 std::optional<std::string> alone(const std::function<void()>& body) {
@@ -43,7 +56,7 @@ std::map<std::int64_t, std::string> for_each(const std::vector<std::int64_t>& id
 }
 
 void try_to(const std::string& what, const std::function<void()>& body) {
-    if (const auto fault = alone(body)) pg::log_line("could not " + what + ": " + *fault);
+    if (const auto fault = alone(body)) log_fault(what, *fault);
 }
 
 std::vector<std::int64_t> ids(const char* sql, std::initializer_list<pg::Argument> args) {
@@ -52,7 +65,7 @@ std::vector<std::int64_t> ids(const char* sql, std::initializer_list<pg::Argumen
         for (const auto& row : pg::query(sql, args)) found.push_back(row.get<std::int64_t>(0));
     });
     if (!fault) return found;
-    pg::log_line("could not look at the requests: " + *fault);
+    log_fault("look at the requests", *fault);
     return {};
 }
 

@@ -1,8 +1,5 @@
 #include "jit_access/drift.hpp"
 
-#include <algorithm>
-#include <iterator>
-
 #include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
@@ -25,7 +22,7 @@ void take_back(std::optional<std::int64_t> id, const std::string& role, const st
     event::note("drift", id, chores::actor, {{"role", role}, {"member", member}, {"what", "granted by hand; revoked"}});
 }
 
-// Each of these answers whether it found something, be it that it could not be mended.
+// Each of these answers whether it found something.
 
 // Roles of grants that no request claims: a dump of the roles restored here, a request table that was replaced.
 bool remove_orphans() {
@@ -172,10 +169,13 @@ void sweep() {
     const auto changes = enforce::changes();
     const auto now = pg::boot_clock();
     if (changes != seen || now - last >= at_least_every) {
-        const bool found[] = {remove_orphans(), take_marker_from_people(), remove_strange_memberships(),
-                              remove_standing_members(), end_gutted_grants()};
-        const bool clean = std::none_of(std::begin(found), std::end(found), [](bool one) { return one; });
-        seen = clean ? changes : enforce::never;
+        const auto faults = chores::faults();
+        bool found = remove_orphans();
+        found |= take_marker_from_people();
+        found |= remove_strange_memberships();
+        found |= remove_standing_members();
+        found |= end_gutted_grants();
+        seen = found || chores::faults() != faults ? enforce::never : changes;
         last = now;
     }
     suspend_overgrown_templates();

@@ -48,22 +48,23 @@ std::uint32_t privileges_of(AclMode mode) noexcept {
            ((mode & ACL_DELETE) != 0 ? core::privilege_delete : 0U);
 }
 
-// What the server would ask for; LOCK TABLE is content with any of several.
+// What the server would ask for; nextval and LOCK TABLE are content with any of several.
+constexpr pg::AclBits any_to_use = ACL_USAGE | ACL_UPDATE;
 constexpr pg::AclBits any_to_lock = ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE;
 constexpr std::pair<std::uint32_t, pg::AclBits> asked_for[] = {
     {core::privilege_select, ACL_SELECT},     {core::privilege_insert, ACL_INSERT},
     {core::privilege_update, ACL_UPDATE},     {core::privilege_delete, ACL_DELETE},
     {core::privilege_truncate, ACL_TRUNCATE}, {core::privilege_references, ACL_REFERENCES},
-    {core::privilege_trigger, ACL_TRIGGER},   {core::privilege_usage, ACL_USAGE},
+    {core::privilege_trigger, ACL_TRIGGER},   {core::privilege_usage, any_to_use},
     {core::privilege_owner, pg::ownership},   {core::privilege_maintain, pg::to_maintain},
     {core::privilege_lock, any_to_lock}};
 
-// Of what a command does to a relation, what needs no grant.
+// Of what a command does to a relation, what needs no grant. Which columns it asks for is not known here.
 std::uint32_t own_part(Oid relation, std::uint32_t privileges) {
     pg::AclBits asked = 0;
     for (const auto& [privilege, bits] : asked_for)
         if ((privileges & privilege) != 0) asked |= bits;
-    const auto given = own::privileges({.relation = relation, .privileges = asked});
+    const auto given = own::privileges({.relation = relation, .privileges = asked, .columns_will_do = false});
     std::uint32_t own = 0;
     for (const auto& [privilege, bits] : asked_for)
         if ((privileges & privilege) != 0 && (given & bits) != 0) own |= privilege;
@@ -386,6 +387,15 @@ void add_of(const GrantStmt* grant) {
         add_each(grant->objects, core::privilege_owner);
 }
 
+// The grammar takes any FROM clause; what is no relation the command itself refuses, later.
+void add_of(const CreateStatsStmt* statistics) {
+    const ListCell* cell = nullptr;
+    foreach (cell, statistics->relations) {
+        const auto* from = static_cast<const Node*>(lfirst(cell));
+        if (IsA(from, RangeVar)) add(as<RangeVar>(from), core::privilege_owner);
+    }
+}
+
 void add_of(const CopyStmt* copy) {
     add(copy->relation, copy->is_from ? core::privilege_insert : core::privilege_select);
 }
@@ -421,7 +431,7 @@ void add_of(const Node* command) {
         case T_RuleStmt: return add(as<RuleStmt>(command)->relation, privilege_owner);
         case T_CreatePolicyStmt: return add(as<CreatePolicyStmt>(command)->table, privilege_owner);
         case T_AlterPolicyStmt: return add(as<AlterPolicyStmt>(command)->table, privilege_owner);
-        case T_CreateStatsStmt: return add_each(as<CreateStatsStmt>(command)->relations, privilege_owner);
+        case T_CreateStatsStmt: return add_of(as<CreateStatsStmt>(command));
         default: return;
     }
 }

@@ -36,6 +36,7 @@ struct FileHeader {
     std::uint64_t inode;
     std::atomic<std::uint64_t> tail;
     std::atomic<std::uint64_t> wal;
+    std::atomic<std::int32_t> sync_error;  // errno; outlives the shared memory, not the server
     ClockMark clock;
 };
 static_assert(sizeof(FileHeader) <= page, "the header has one page");
@@ -182,7 +183,10 @@ void open_and_map() {
 
 void open() noexcept {
     try {
-        if (header == nullptr) open_and_map();
+        if (header == nullptr) {
+            open_and_map();
+            header->sync_error.store(0);
+        }
         // The mapping stays; the control block is in shared memory, which is new.
         the_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &board->ring);
         board->journal_before = the_ring.recover(header->tail.load()).head;
@@ -210,22 +214,34 @@ core::Ring& ring() noexcept { return the_ring; }
 std::string node() { return boost::uuids::to_string(header != nullptr ? header->node : boost::uuids::uuid{}); }
 ClockMark& clock_mark() noexcept { return header->clock; }
 
+namespace {
+
+int write_out() noexcept {
+    int result = 0;
+    do result = ::fdatasync(the_file);
+    while (result != 0 && errno == EINTR);  // some file systems let a signal interrupt it
+    return result;
+}
+
+}  // namespace
+
 void make_durable() {
     // A sync that begins from here on covers it.
     auto& syncs = board->syncs;
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // the record is to be seen before the number is read
     const auto before = syncs.begun.load();
-    while (syncs.done.load() <= before && syncs.failed.load() == 0) {
+    while (syncs.done.load() <= before && header->sync_error.load() == 0) {
         if (!pg::lock_or_wait_for_sync()) continue;  // somebody has synced meanwhile
-        if (syncs.done.load() <= before && syncs.failed.load() == 0) {
+        if (syncs.done.load() <= before && header->sync_error.load() == 0) {
             const auto number = syncs.begun.fetch_add(1) + 1;
-            if (::fdatasync(the_file) == 0)
+            if (write_out() == 0)
                 syncs.done.store(number);
             else
-                syncs.failed.store(errno);
+                header->sync_error.store(errno);
         }
         pg::unlock_sync();
     }
-    if (const int error = syncs.failed.load(); error != 0)
+    if (const int error = header->sync_error.load(); error != 0)
         throw core::Failure(core::Code::journal_failed, "the journal of uses cannot be made durable",
                             std::string("It could not be written to disk: ") + std::strerror(error) + ".",
                             "Mend the disk and restart the server; sessions without a grant are not affected.");

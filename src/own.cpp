@@ -100,7 +100,7 @@ AclBits privileges(const pg::CheckedRelation& checked) {
     const auto& on = given(checked.relation, roles);
     const AclBits own = checked.privileges & on.privileges;
     const AclBits missing = checked.privileges & ~own;
-    if (missing == 0 || !on.by_column) return own;
+    if (missing == 0 || !on.by_column || !checked.columns_will_do) return own;
     return own | pg::privileges_on_columns(checked, missing, roles.all);
 }
 

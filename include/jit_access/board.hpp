@@ -58,7 +58,6 @@ struct Counters {
 struct Syncs {
     std::atomic<std::uint64_t> begun;
     std::atomic<std::uint64_t> done;
-    std::atomic<std::int32_t> failed;  // errno
 };
 
 struct Board {

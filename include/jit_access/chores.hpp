@@ -27,6 +27,9 @@ void try_to(const std::string& what, const std::function<void()>& body);
 [[nodiscard]] std::map<std::int64_t, std::string> for_each(const std::vector<std::int64_t>& ids,
                                                            const std::function<void(std::int64_t)>& body);
 
+// How many of what is tried and asked for here has failed in this process.
+[[nodiscard]] std::uint64_t faults() noexcept;
+
 // The ids a query answers with; none when it fails, which is logged.
 [[nodiscard]] std::vector<std::int64_t> ids(const char* sql, std::initializer_list<pg::Argument> args = {});
 

@@ -1,5 +1,6 @@
 #include "jit_access/core/ring.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace jit::core {
@@ -66,7 +67,8 @@ std::optional<Ring::Covered> Ring::look(std::uint64_t position, std::uint64_t en
     // One look: what is checked is what is used, should the next lap come by meanwhile.
     const Covered seen{stamp, header->size, header->payload_size, header->kind, header->version, 0, header->at};
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (seen.size < record_alignment || seen.size % record_alignment != 0 || seen.size > end - position)
+    if (seen.size < record_alignment || seen.size % record_alignment != 0 ||
+        seen.size > std::min(end - position, capacity_))
         return std::nullopt;
     if (seen.payload_size > seen.size - sizeof(RecordHeader) || seen.version != record_version) return std::nullopt;
     if (header->crc != checksum(seen, header + 1)) return std::nullopt;

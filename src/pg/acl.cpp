@@ -93,11 +93,16 @@ AclBits privileges_on_relation(std::uint32_t relation, std::span<const RoleId> r
         HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
         if (!HeapTupleIsValid(tuple)) return 0;
         AclBits bits = given_by_office(roles);
-        if (contains(roles, reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner))
-            bits |= ownership | ACL_ALL_RIGHTS_RELATION;
+        const auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
+        const bool is_owners = contains(roles, row->relowner);
+        if (is_owners) bits |= ownership;
         bool none = false;
         const Datum list = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &none);
-        if (!none) bits |= given_to(DatumGetAclP(list), roles);
+        // Until somebody makes a list the owner has everything; then he may have been left out.
+        if (!none)
+            bits |= given_to(DatumGetAclP(list), roles);
+        else if (is_owners)
+            bits |= row->relkind == RELKIND_SEQUENCE ? ACL_ALL_RIGHTS_SEQUENCE : ACL_ALL_RIGHTS_RELATION;
         ReleaseSysCache(tuple);
         return bits;
     });

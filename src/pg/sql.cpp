@@ -101,8 +101,13 @@ Value to_value(const Cell& cell) {
 
 class Connection {
 public:
+    // SPI's memory goes with the connection, before anybody has looked at an error that was raised in it.
     Connection() {
-        call([] { SPI_connect(); });
+        call([] {
+            MemoryContext const outside = CurrentMemoryContext;
+            SPI_connect();
+            MemoryContextSwitchTo(outside);
+        });
     }
     ~Connection() { SPI_finish(); }
     Connection(const Connection&) = delete;
@@ -193,20 +198,22 @@ void command(const std::string& sql) {
 void change_access_lists(const std::string& sql) {
     constexpr std::int64_t patience = 2'000'000;
     const auto until = boot_clock() + patience;
-    bool lost_a_race = true;
-    while (lost_a_race && boot_clock() < until) {
-        lost_a_race = false;
+    while (boot_clock() < until) {
+        std::exception_ptr other;
         const auto fault = in_subtransaction([&] {
             try {
                 command(sql);
             } catch (const ServerError& error) {
-                lost_a_race = error.sqlstate() == "XX000";
+                // Never translated. Anything else is not for us, a request to cancel in particular.
+                if (!std::string_view(error.what()).starts_with("tuple concurrently "))
+                    other = std::current_exception();
                 throw;
             }
         });
         if (!fault) return;
+        if (other) std::rethrow_exception(other);
     }
-    command(sql);  // which raises what it raised
+    command(sql);
 }
 
 std::string quote(std::string_view identifier) {

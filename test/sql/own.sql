@@ -8,6 +8,13 @@ GRANT USAGE ON SCHEMA app TO alice, team;
 GRANT SELECT ON app.orders TO alice;
 GRANT SELECT (id), UPDATE (name) ON app.customers TO alice;
 GRANT UPDATE ON app.log TO team;
+CREATE TABLE app.left_out (id integer);
+ALTER TABLE app.left_out OWNER TO alice;
+REVOKE SELECT ON app.left_out FROM alice;
+CREATE SEQUENCE app.turns;
+ALTER SEQUENCE app.turns OWNER TO alice;
+SELECT format('CREATE TABLE app.o%s (id integer); ALTER TABLE app.o%1$s OWNER TO alice', n) FROM generate_series(1, 64) n \gexec
+SELECT string_agg('app.o' || n, ', ') AS many FROM generate_series(1, 64) n \gset
 CREATE VIEW app.names AS SELECT name FROM app.customers;
 CREATE VIEW app.everything WITH (security_invoker) AS SELECT * FROM app.orders;
 SELECT jit_create_template('partly_own', '{"USAGE ON SCHEMA app", "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA app"}',
@@ -36,6 +43,17 @@ SELECT * FROM app.names;
 SELECT count(*) FROM app.everything;
 SELECT o.id FROM app.orders o JOIN app.log l USING (id);
 SELECT 1;
+SELECT count(*) FROM app.left_out;
+SELECT nextval('app.turns');
+COPY app.orders TO STDOUT;
+COPY app.customers TO STDOUT;
+EXPLAIN SELECT name FROM app.customers;
+BEGIN;
+LOCK app.customers;
+COMMIT;
+SELECT 'many' FROM :many;
+SELECT 'more' FROM :many, app.customers c;
+SELECT 'most' FROM app.log l, :many;
 SET ROLE team;
 UPDATE app.log SET line = 'by team';
 RESET ROLE;
@@ -53,7 +71,7 @@ CALL tap.wait_for_record();
 CALL tap.start();
 SELECT results_eq(
     $$SELECT statement COLLATE "default", objects, privileges, own_privileges, needed_grant FROM jit_access.audit_log
-      WHERE kind = 'use' AND depth = 0 AND application = 'own or not' AND tag IN ('SELECT', 'UPDATE', 'DELETE') ORDER BY seq$$,
+      WHERE kind = 'use' AND depth = 0 AND application = 'own or not' AND tag IN ('SELECT', 'UPDATE', 'DELETE') AND statement !~ 'app.o64|left_out|turns' ORDER BY seq$$,
     $$VALUES ('SELECT count(*) FROM app.orders', '{app.orders}'::text[], '{SELECT}'::text[], '{SELECT}'::text[], false),
              ('UPDATE app.orders SET status = ''seen'' WHERE id = 1', '{app.orders}', '{"SELECT,UPDATE"}', '{SELECT}', true),
              ('SELECT id FROM app.customers', '{app.customers}', '{SELECT}', '{SELECT}', false),
@@ -70,6 +88,15 @@ SELECT results_eq(
              ('SELECT 1', '{}', '{}', '{}', NULL),
              ('SELECT id AS first FROM app.orders WHERE id = 1', '{app.orders}', '{SELECT}', '{""}', true)$$,
     'by a grant to him, to a role of his, of single columns, of the owner of a view, and what is his no more');
+SELECT results_eq(
+    $$SELECT tag COLLATE "default", objects[1], privileges[1], own_privileges[1], needed_grant FROM jit_access.audit_log
+      WHERE kind = 'use' AND depth = 0 AND application = 'own or not' AND (tag IN ('COPY', 'EXPLAIN', 'LOCK TABLE') OR statement ~ 'left_out|turns') ORDER BY seq$$,
+    $$VALUES ('SELECT', 'app.left_out', 'SELECT', '', true), ('SELECT', 'app.turns', 'USAGE', 'USAGE', false), ('COPY', 'app.orders', 'SELECT', 'SELECT', false),
+             ('COPY', 'app.customers', 'SELECT', '', true), ('EXPLAIN', 'app.customers', 'SELECT', '', true), ('LOCK TABLE', 'app.customers', 'LOCK', '', true)$$,
+    'of the owner, what is left to him; of a command, what is there for the whole relation');
+SELECT results_eq(
+    $$SELECT left(statement, 13) COLLATE "default", needed_grant FROM jit_access.audit_log WHERE application = 'own or not' AND statement ~ 'app.o64' AND depth = 0 ORDER BY seq$$,
+    $$VALUES ('SELECT ''many''', false), ('SELECT ''more''', NULL), ('SELECT ''most''', true)$$, 'of more than is listed only what needed the grant is known');
 
 -- Under the role of the grant it is the person who is asked after.
 \connect - :owner

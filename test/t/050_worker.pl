@@ -137,6 +137,12 @@ ok($node->poll_query_until('postgres', "SELECT last_value > $turns FROM public.t
 is($node->safe_psql('postgres', 'SELECT count(*) FROM jit_access.request WHERE scope IS NOT NULL AND cleanup = \'done\''), '20', 'grants on it are cleaned up all the same');
 kill 'INT', $busy->pid;
 $busy->finish;
+$open->query('BEGIN; GRANT SELECT ON app.orders TO zed');
+my $waiting = $node->safe_psql('postgres', q{SELECT jit_request('reader', '1h', scope => '{app.orders}')}, extra_params => [ '-U', 'alice' ]);
+my $hurried = connect_as($node, 'dave');
+$hurried->query(q{SET statement_timeout = '1s'});
+sqlstate_ok($hurried->query("SELECT jit_approve($waiting)"), '57014', 'who waits for such a change can give up');
+$open->query('ROLLBACK');
 $node->safe_psql('postgres', 'DROP OWNED BY zed');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class, aclexplode(relacl) a WHERE relname = 'orders' AND NOT EXISTS (SELECT FROM pg_authid WHERE oid = a.grantee)}),
 	'0', 'and its access list names nobody who is gone');

@@ -210,6 +210,11 @@ sub bound
 is(bound('bound, by default'), 't|', 'parameters are not on the record');
 $node->safe_psql('postgres', 'ALTER ROLE alice SET jit_access.log_parameters = on');
 is(bound('bound, when it is wanted'), q{f|$1 = '2', $2 = NULL}, 'parameters are on the record when the setting says so');
+my $many = session('bound by the thousand');
+$many->query('PREPARE many (' . join(', ', ('text') x 1000) . ') AS SELECT 1 FROM app.orders WHERE status IN (' . join(', ', map { "\$$_" } 1 .. 1000) . ')');
+sqlstate_ok($many->query('EXECUTE many (' . join(', ', (q{repeat('x', 9000)}) x 1000) . ')'), 'no error', 'as many as there are');
+wait_for_drained($node);
+is($node->safe_psql('postgres', q{SELECT octet_length(parameters) FROM jit_access.audit_log WHERE application = 'bound by the thousand' AND tag = 'SELECT'}), '8192', 'cut like a statement');
 sqlstate_ok(connect_as($node, 'alice')->query('SET jit_access.log_parameters = off'), '42501', 'which is not for the user to say');
 $node->safe_psql('postgres', 'ALTER ROLE alice RESET jit_access.log_parameters');
 

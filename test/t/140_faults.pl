@@ -201,10 +201,13 @@ sqlstate_ok($lost, 'JA013', 'a use that is not durable does not run');
 }
 sqlstate_ok(connect_as($node, 'alice')->query('SELECT 1 FROM app.orders /* not durable */'), 'JA013', 'nor does any later one: what the disk has is not known');
 rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'nobody else notices');
+kill_backend();
+ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'also when shared memory was made anew');
+sqlstate_ok(connect_as($node, 'alice')->query('SELECT 1 FROM app.orders /* not durable */'), 'JA013', 'no use is durable before the server is restarted');
 end_grant($id, 'a disk that fails');
-is($syncs->(), '1', 'no sync was counted that failed');
+is($syncs->(), '0', 'no sync is counted that failed');
 ok(wait_for_drained($node), 'the record is written');
-is(log_rows($node, "kind = 'use' AND outcome = 'failed' AND sqlstate = 'JA013' AND statement LIKE '%/* not durable */'"), '2', 'both are on the record, with how they ended');
+is(log_rows($node, "kind = 'use' AND outcome = 'failed' AND sqlstate = 'JA013' AND statement LIKE '%/* not durable */'"), '3', 'all are on the record, with how they ended');
 $node->restart;
 recorded('a disk that fails');
 
