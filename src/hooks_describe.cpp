@@ -440,7 +440,7 @@ void add_of(const Node* command) {
 // by the protocol runs, nor what the planner evaluates.
 bool has_no_portal() noexcept { return ActivePortal == nullptr; }
 
-// As "$1 = '…', $2 = NULL", if that is wanted; nothing where they are another language's variables.
+// As "$1 = '…', $2 = NULL", if that is wanted; nothing where they are plpgsql's variables.
 std::string_view bound(ParamListInfo parameters) {
     if (!settings::log_parameters || parameters == nullptr || parameters->numParams == 0) return {};
     const char* text = pg::call([=] { return BuildParamLogString(parameters, nullptr, settings::statement_limit); });

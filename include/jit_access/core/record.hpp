@@ -70,7 +70,7 @@ struct Use {
     std::string_view statement{};       // this statement's slice of the text, perhaps cut
     std::uint32_t statement_size = 0;   // bytes before the cut
     std::string_view statement_hash{};  // SHA-256 of the whole, in hexadecimal; empty where nothing is cut
-    std::string_view parameters{};      // bound by the client; empty unless that is to be recorded
+    std::string_view parameters{};      // what is bound; empty unless that is to be recorded
     std::uint32_t object_count = 0;     // touched in all; `objects` holds at most `most_objects`
     std::span<const ObjectUse> objects{};
     std::array<char, 5> sqlstate{'0', '0', '0', '0', '0'};  // of a refusal
