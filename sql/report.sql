@@ -23,9 +23,9 @@ COMMENT ON FUNCTION jit_access.confirmed(bigint) IS 'whether the running server 
 
 CREATE VIEW jit_access.my_requests WITH (security_barrier) AS
 SELECT r.id, t.name AS template, r.state, r.duration, r.reason, r.ticket, r.scope, r.starts_at, r.requested_at,
-       CASE WHEN r.state = 'pending' THEN r.lapses_at END AS lapses_at,
+       CASE r.state WHEN 'pending' THEN r.lapses_at WHEN 'scheduled' THEN r.use_by END AS lapses_at,
        (SELECT count(*) FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'approve') AS approvals,
-       t.approvals_needed, r.activated_at, r.ends_at, r.closed_at, r.close_reason
+       t.approvals_needed, r.rule, r.state = 'scheduled' AND r.use_by IS NOT NULL AS activate_yourself, r.activated_at, r.ends_at, r.closed_at, r.close_reason
 FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
 WHERE r.requester = (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
 ORDER BY r.id;
@@ -46,16 +46,17 @@ CREATE VIEW jit_access.pending_requests WITH (security_barrier) AS
 SELECT r.id, r.requester_name AS requester, t.name AS template, t.privileges, r.scope, t.mode, r.duration, r.starts_at,
        r.reason, r.ticket, r.requested_at, r.lapses_at,
        (SELECT count(*) FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'approve') AS approvals,
-       t.approvals_needed, t.at_deadline, t.grace_period, t.allow_schema_change, t.allow_code
+       t.approvals_needed, t.at_deadline, t.grace_period, t.allow_schema_change, t.allow_code, t.risk, r.digest,
+       r.digest IS DISTINCT FROM jit_access.request_digest(r.id) AS stale
 FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
 WHERE r.state = 'pending' AND r.lapses_at > clock_timestamp()
   AND r.requester <> (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
-  AND jit_access.may_decide(t.id)
+  AND t.id = ANY (ARRAY(SELECT m.id FROM jit_access.template m WHERE m.dropped_at IS NULL AND jit_access.may_decide(m.id)))
 ORDER BY r.id;
-COMMENT ON VIEW jit_access.pending_requests IS 'requests the session user may decide: exactly what would be given, to whom, why and for how long';
+COMMENT ON VIEW jit_access.pending_requests IS 'requests the session user may decide: exactly what would be given, to whom, why and for how long; stale: that has changed since it was asked for, and cannot be approved any more';
 
 CREATE VIEW jit_access.decisions AS
-SELECT d.request_id AS id, d.approver_name AS approver, d.verdict, d.comment, d.duration, d.decided_at,
+SELECT d.request_id AS id, d.approver_name AS approver, d.verdict, d.comment, d.duration, d.digest, d.decided_at,
        r.requester_name AS requester, t.name AS template
 FROM jit_access.decision d JOIN jit_access.request r ON r.id = d.request_id JOIN jit_access.template t ON t.id = r.template_id
 WHERE (SELECT jit_access.may_audit());
@@ -67,7 +68,7 @@ SELECT r.id, r.requester_name AS requester, t.name AS template, r.template_versi
        (SELECT array_agg(d.approver_name ORDER BY d.decided_at) FROM jit_access.decision d
         WHERE d.request_id = r.id AND d.verdict = 'approve') AS approved_by,
        (SELECT d.approver_name FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'deny') AS denied_by,
-       r.activated_at, r.ends_at, r.closed_at, r.closed_by, r.close_reason, r.cleanup
+       r.rule, r.reasons, r.activated_at, r.ends_at, r.closed_at, r.closed_by, r.close_reason, r.cleanup
 FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
 WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.grant_history IS 'who had what, when, why, decided by whom, and how it ended';
@@ -85,12 +86,26 @@ CREATE VIEW jit_access.template_catalog AS
 SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileges,
        ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'requester' ORDER BY 1) AS requesters,
        ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'approver' ORDER BY 1) AS approvers,
-       t.approvals_needed, t.default_duration, t.max_duration, t.holder_extension, t.time_to_decide, t.reason_required,
+       t.approvals_needed, t.distinct_groups, t.default_duration, t.max_duration, t.total_duration, t.holder_extension,
+       t.time_to_decide, t.time_to_use, t.cool_down, t.person_at_once, t.person_per_day, t.template_at_once, t.template_per_day,
+       t.risk, t.reason_required,
        t.ticket_required, t.allow_schema_change, t.at_deadline, t.grace_period, t.object_owner_name AS object_owner, t.allow_code,
        t.created_at, t.created_by
 FROM jit_access.template t WHERE t.dropped_at IS NULL AND (SELECT jit_access.may_audit())
 OFFSET 0;  -- so that nobody can update the templates through it
 COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked for, with their policy';
+
+CREATE VIEW jit_access.rules AS
+SELECT r.name, r.effect, r.template_names AS templates, r.role_name AS role, r.max_duration, r.max_risk, r.networks,
+       r.created_by, r.created_at
+FROM jit_access.rule r WHERE (SELECT jit_access.may_audit())
+OFFSET 0;
+COMMENT ON VIEW jit_access.rules IS 'what needs no approval, and what is never allowed';
+
+CREATE VIEW jit_access.people AS
+SELECT p.name AS person, p.login_name AS login FROM jit_access.person p WHERE (SELECT jit_access.may_audit())
+OFFSET 0;
+COMMENT ON VIEW jit_access.people IS 'which logins are one person';
 
 CREATE VIEW jit_access.audit_log AS
 SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u.client_addr, u.application, u.pid,

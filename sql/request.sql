@@ -8,7 +8,12 @@ CREATE TABLE jit_access.request (
     ticket           text,
     scope            text[],
     duration         interval NOT NULL,
+    asked            interval NOT NULL,
     starts_at        timestamptz,
+    digest           text,
+    rule             text,
+    reasons          text[],
+    use_by           timestamptz,
     state            jit_access.state NOT NULL,
     requested_at     timestamptz NOT NULL,
     lapses_at        timestamptz NOT NULL,
@@ -31,6 +36,11 @@ CREATE TABLE jit_access.request (
     cleanup_error    text
 );
 COMMENT ON TABLE jit_access.request IS 'requests and the grants that came of them: one row, one id, for life';
+COMMENT ON COLUMN jit_access.request.duration IS 'as an approver may have shortened it; asked is what the requester wanted';
+COMMENT ON COLUMN jit_access.request.digest IS 'of everything an approver is shown; one for another digest does not count';
+COMMENT ON COLUMN jit_access.request.rule IS 'that allowed it without an approval';
+COMMENT ON COLUMN jit_access.request.reasons IS 'why it was allowed';
+COMMENT ON COLUMN jit_access.request.use_by IS 'allowed, and the requester makes it active himself until then (jit_activate)';
 COMMENT ON COLUMN jit_access.request.ends_at IS 'the deadline in wall time, absolute; the clock starts at activation';
 COMMENT ON COLUMN jit_access.request.ends_boot IS 'the same deadline in microseconds since the boot named by boot_id; whichever comes first ends the grant';
 COMMENT ON COLUMN jit_access.request.node IS 'the server that granted it, by the UUID of its journal: a copy of the tables elsewhere does not carry live grants';
@@ -50,6 +60,7 @@ CREATE TABLE jit_access.decision (
     verdict       text NOT NULL CHECK (verdict IN ('approve', 'deny')),
     comment       text,
     duration      interval,
+    digest        text,
     decided_at    timestamptz NOT NULL,
     PRIMARY KEY (request_id, approver)
 );
@@ -65,7 +76,13 @@ CREATE FUNCTION pg_catalog.jit_request(
 RETURNS bigint LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_request';
 COMMENT ON FUNCTION pg_catalog.jit_request IS
-    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. Errors: JA001, JA002, JA004, JA008, JA009.';
+    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. A rule may give it at once; the call must then be a statement of the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018.';
+
+CREATE FUNCTION pg_catalog.jit_activate(id numeric)
+RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_activate';
+COMMENT ON FUNCTION pg_catalog.jit_activate IS
+    'the requester makes use of an approval, where the template has a time_to_use: the clock starts here. Returns the state. Errors: JA001, JA003, JA004, JA005, JA008, JA009, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_cancel(id numeric, reason text DEFAULT NULL)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -77,4 +94,4 @@ CREATE FUNCTION pg_catalog.jit_extend(id numeric, duration interval, reason text
 RETURNS timestamptz LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_extend';
 COMMENT ON FUNCTION pg_catalog.jit_extend IS
-    'adds time to an active grant and returns the new deadline: an approver up to the template''s maximum, the holder up to the template''s holder_extension. Errors: JA001, JA003, JA004, JA005, JA009, JA018.';
+    'adds time to an active grant and returns the new deadline: an approver up to the template''s total_duration (its maximum, if it has none), the holder up to the template''s holder_extension. Errors: JA001, JA003, JA004, JA005, JA009, JA018.';

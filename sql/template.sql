@@ -11,10 +11,19 @@ CREATE TABLE jit_access.template (
     privileges          text[] NOT NULL,
     schemas             oid[] NOT NULL,
     approvals_needed    integer NOT NULL CHECK (approvals_needed >= 1),
+    distinct_groups     boolean NOT NULL,
     default_duration    interval,
     max_duration        interval NOT NULL,
-    holder_extension    interval NOT NULL,
+    total_duration      interval,
+    holder_extension    interval,
     time_to_decide      interval NOT NULL,
+    time_to_use         interval,
+    cool_down           interval,
+    person_at_once      integer NOT NULL,
+    person_per_day      integer NOT NULL,
+    template_at_once    integer NOT NULL,
+    template_per_day    integer NOT NULL,
+    risk                text NOT NULL CHECK (risk IN ('low', 'medium', 'high')),
     reason_required     boolean NOT NULL,
     ticket_required     boolean NOT NULL,
     at_deadline         jit_access.at_deadline NOT NULL,
@@ -41,6 +50,12 @@ CREATE TABLE jit_access.template_person (
 COMMENT ON TABLE jit_access.template_person IS
     'roles whose members may ask for a template, and roles whose members may approve; pinned by OID, nobody by default';
 
+CREATE TABLE jit_access.template_turn (
+    template_id bigint PRIMARY KEY REFERENCES jit_access.template ON DELETE CASCADE,
+    turn        bigint NOT NULL DEFAULT 0
+);
+COMMENT ON TABLE jit_access.template_turn IS 'who makes a grant of a template with caps waits here for who does it just now';
+
 CREATE FUNCTION pg_catalog.jit_create_template(
     name text,
     privileges text[] DEFAULT '{}',
@@ -60,7 +75,16 @@ CREATE FUNCTION pg_catalog.jit_create_template(
     at_deadline text DEFAULT 'terminate',
     grace_period interval DEFAULT NULL,
     object_owner text DEFAULT NULL,
-    allow_code boolean DEFAULT false)
+    allow_code boolean DEFAULT false,
+    distinct_groups boolean DEFAULT false,
+    total_duration interval DEFAULT NULL,
+    time_to_use interval DEFAULT NULL,
+    cool_down interval DEFAULT NULL,
+    person_at_once integer DEFAULT 0,
+    person_per_day integer DEFAULT 0,
+    template_at_once integer DEFAULT 0,
+    template_per_day integer DEFAULT 0,
+    risk text DEFAULT 'medium')
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_template';
 COMMENT ON FUNCTION pg_catalog.jit_create_template IS
@@ -81,11 +105,20 @@ CREATE FUNCTION pg_catalog.jit_alter_template(
     description text DEFAULT NULL,
     at_deadline text DEFAULT NULL,
     grace_period interval DEFAULT NULL,
-    object_owner text DEFAULT NULL)
+    object_owner text DEFAULT NULL,
+    distinct_groups boolean DEFAULT NULL,
+    total_duration interval DEFAULT NULL,
+    time_to_use interval DEFAULT NULL,
+    cool_down interval DEFAULT NULL,
+    person_at_once integer DEFAULT NULL,
+    person_per_day integer DEFAULT NULL,
+    template_at_once integer DEFAULT NULL,
+    template_per_day integer DEFAULT NULL,
+    risk text DEFAULT NULL)
 RETURNS integer LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_alter_template';
 COMMENT ON FUNCTION pg_catalog.jit_alter_template IS
-    'changes a template; NULL leaves as it is; returns the new version. Requests made under the old version cannot be approved any more. Privileges cannot change while grants of the template are live. Errors: JA001, JA002, JA004, JA008, JA015, JA018.';
+    'changes a template; NULL leaves as it is, a time that may be absent goes away by zero; returns the new version. Requests made under the old version cannot be approved any more. Privileges cannot change while grants of the template are live. Errors: JA001, JA002, JA004, JA008, JA015, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_template(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -7,6 +7,7 @@
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/xact.hpp"
+#include "jit_access/policy.hpp"
 #include "jit_access/provision.hpp"
 #include "jit_access/reclaim.hpp"
 
@@ -23,16 +24,19 @@ namespace {
 
 std::string named(std::int64_t id) { return "request " + std::to_string(id); }
 
-// Whoever decides is an approver and is not the requester.
+// Whoever decides is an approver and is not the requester, by none of his logins.
 void check_decider(const people::Person& me, const Request& about, const Template& of) {
-    if (about.requester == me.role)
+    if (people::person_of(me) == people::person_of({about.requester, about.requester_name}))
         throw Failure(Code::own_request, "nobody decides about his own request",
-                      "Request " + std::to_string(about.id) + " is yours.",
+                      about.requester == me.role
+                          ? "Request " + std::to_string(about.id) + " is yours."
+                          : "\"" + me.name + "\" and \"" + about.requester_name + "\" are the same person.",
                       "Another approver of template \"" + of.name + "\" has to decide.");
     if (!people::may_decide(me, of.id))
         throw Failure(Code::not_permitted, "\"" + me.name + "\" may not decide about " + named(about.id),
                       "Neither this login nor a role it belongs to is among the approvers of template \"" + of.name +
-                          "\"; being a superuser does not count.",
+                          "\"; being a superuser does not count, nor a group that every login is in, nor one that "
+                          "comes with a grant.",
                       "An administrator can add it with jit_alter_template.");
 }
 
@@ -46,59 +50,143 @@ void check_open(const Request& about) {
                       "Nobody decided in time, so it has lapsed.", "The requester can ask again.");
 }
 
-void note_decision(const people::Person& me, const Request& about, const char* verdict,
-                   const std::optional<std::string>& comment, std::optional<std::int64_t> duration) {
-    const auto added = pg::execute(
-        "INSERT INTO jit_access.decision (request_id, approver, approver_name, verdict, comment, duration, decided_at) "
-        "VALUES "
-        "($1, $2, $3, $4, $5, $6::bigint * interval '1 microsecond', pg_catalog.clock_timestamp()) ON CONFLICT DO "
-        "NOTHING",
-        {about.id, me.role, me.name, std::string(verdict), pg::nullable(comment), pg::nullable(duration)});
+struct Decision {
+    const char* verdict;
+    std::optional<std::string> comment;
+    std::optional<std::int64_t> duration;
+    std::optional<std::string> digest;
+};
+
+void note_decision(const people::Person& me, const Request& about, const Decision& decision) {
     // Two transactions that look through older snapshots would each miss the other's decision: the row tells them.
     pg::execute("UPDATE jit_access.request SET decisions = decisions + 1 WHERE id = $1", {about.id});
-    if (added == 0)
-        throw Failure(Code::wrong_state, "\"" + me.name + "\" has decided about " + named(about.id) + " already",
-                      "One person counts once.", "It waits for other approvers.");
+    const auto before = pg::query_row(
+        "SELECT approver_name FROM jit_access.decision WHERE request_id = $1 AND approver::text = ANY ($2)",
+        {about.id, people::logins_of(people::person_of(me))});
+    if (before)
+        throw Failure(Code::wrong_state,
+                      "\"" + before->get<std::string>(0) + "\" has decided about " + named(about.id) + " already",
+                      before->get<std::string>(0) == me.name
+                          ? "One person counts once."
+                          : "\"" + me.name + "\" is the same person, who counts once.",
+                      "It waits for other approvers.");
+    pg::execute(
+        "INSERT INTO jit_access.decision (request_id, approver, approver_name, verdict, comment, duration, digest, "
+        "decided_at) VALUES ($1, $2, $3, $4, $5, $6, $7, pg_catalog.clock_timestamp())",
+        {about.id, me.role, me.name, std::string(decision.verdict), pg::nullable(decision.comment),
+         pg::nullable_duration(decision.duration), pg::nullable(decision.digest)});
+}
+
+Failure stale(std::int64_t id, const std::string& why) {
+    return {Code::wrong_state, named(id) + " is out of date", why, "The requester has to ask again."};
+}
+
+void check_shown(const Request& about, const Template& of, const std::optional<std::string>& seen) {
+    if (about.template_version != of.version)
+        throw stale(about.id, "Template \"" + of.name + "\" has changed since it was asked for.");
+    if (policy::digest(about, of) != about.digest)
+        throw stale(about.id, "What template \"" + of.name + "\" would give has changed since it was asked for.");
+    if (seen && *seen != about.digest)
+        throw Failure(Code::wrong_state, named(about.id) + " is not what you have seen", "Its digest is another one.",
+                      "Look at jit_access.pending_requests again.");
+}
+
+// The approver may shorten what was asked for.
+std::optional<std::int64_t> shorten(Request& about, const std::optional<core::IntervalParts>& shorter) {
+    if (!shorter) return std::nullopt;
+    const auto duration = templates::duration(*shorter, "duration");
+    if (duration > about.duration)
+        throw Failure(Code::limit_exceeded, "an approval cannot widen " + named(about.id),
+                      core::format_duration(about.duration) + " was asked for.", "Approve that or less.");
+    about.duration = duration;
+    return duration;
+}
+
+std::string join(const std::vector<std::string>& sentences) {
+    std::string text;
+    for (const auto& sentence : sentences) text += (text.empty() ? "" : "; ") + sentence;
+    return text;
+}
+
+State schedule(Request& request, const std::string& by) {
+    pg::execute("UPDATE jit_access.request SET node = $2::uuid, use_by = $3 WHERE id = $1",
+                {request.id, journal::node(), pg::nullable(request.use_by)});
+    return request::advance(request, Event::schedule, by, std::nullopt);
 }
 
 }  // namespace
 
-State approve(std::int64_t id, const std::optional<std::string>& comment,
-              const std::optional<core::IntervalParts>& shorter, const people::Origin& origin) {
+State enact(Request& request, const Template& of, const core::Ruling& ruling, const std::string& by) {
+    pg::execute("UPDATE jit_access.request SET reasons = $2 WHERE id = $1", {request.id, ruling.reasons()});
+    if (ruling.rule)
+        event::note("allowed", request.id, by, {{"rule", ruling.rule}, {"reasons", join(ruling.reasons())}});
+    const auto now = pg::wall_clock();
+    const bool later = request.starts_at && request.starts_at->us > now;
+    if (of.time_to_use) request.use_by = pg::Instant{(later ? request.starts_at->us : now) + *of.time_to_use};
+    if (later || request.use_by) return schedule(request, by);
+    return provision::activate(request, of, by);
+}
+
+State start(Request& request, const std::string& by) {
+    const Template of = templates::find(request.template_id);
+    if (request.template_version != of.version)
+        throw stale(request.id, "Template \"" + of.name + "\" has changed since it was asked for.");
+    policy::take_turns(of);
+    const auto ruling = policy::on_request(request, of);
+    if (!ruling.objections.empty()) throw ruling.objections.front();
+    if (ruling.answer != core::Answer::allowed)
+        throw Failure(Code::wrong_state, named(request.id) + " is not approved any more",
+                      "Of its approvals, " + std::to_string(ruling.approvals) +
+                          " still count: the others were given by people who are not approvers any more, or for "
+                          "something else than it would give now.",
+                      "The requester has to ask again.");
+    return provision::activate(request, of, by);
+}
+
+State activate(std::int64_t id, const people::Origin& origin) {
     const auto me = people::asking();
-    request::check_text(comment, "comment");
+    Request request = request::lock(id);
+    if (request.requester != me.role)
+        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not activate " + named(id),
+                      "Only who asked for it may.");
+    if (request.state != State::scheduled || !request.use_by)
+        throw Failure(Code::wrong_state, "cannot activate " + named(id),
+                      request.state == State::scheduled ? "It starts by itself."
+                                                        : "It is " + std::string(core::to_string(request.state)) + ".",
+                      "Look at jit_access.my_requests.");
+    const auto now = pg::wall_clock();
+    if (request.starts_at && request.starts_at->us > now)
+        throw Failure(Code::wrong_state, "cannot activate " + named(id), "Its start lies ahead.",
+                      "Look at jit_access.my_requests.");
+    if (request.use_by->us <= now)
+        throw Failure(Code::wrong_state, "cannot activate " + named(id), "The time to use the approval is over.",
+                      "Ask again with jit_request.");
+    people::require_own_statement(me, origin, named(id) + " is activated");
+    return start(request, me.name);
+}
+
+State approve(std::int64_t id, const Approval& approval, const people::Origin& origin) {
+    const auto me = people::asking();
+    request::check_text(approval.comment, "comment");
     Request about = request::lock(id);
     const Template of = templates::find(about.template_id);
     check_decider(me, about, of);
     check_open(about);
-    if (about.template_version != of.version)
-        throw Failure(Code::wrong_state, named(id) + " is out of date",
-                      "Template \"" + of.name + "\" has changed since it was asked for.",
-                      "The requester has to ask again.");
-
-    std::optional<std::int64_t> duration;
-    if (shorter) {
-        duration = templates::duration(*shorter, "duration");
-        if (*duration > about.duration)
-            throw Failure(Code::limit_exceeded, "an approval cannot widen " + named(id),
-                          core::format_duration(about.duration) + " was asked for.", "Approve that or less.");
-        about.duration = *duration;
-    }
+    check_shown(about, of, approval.digest);
+    const auto duration = shorten(about, approval.shorter);
     people::require_own_statement(me, origin, named(id) + " is approved");
     if (duration)
-        pg::execute("UPDATE jit_access.request SET duration = $2::bigint * interval '1 microsecond' WHERE id = $1",
-                    {id, about.duration});
-    note_decision(me, about, "approve", comment, duration);
-    event::note("approved", id, me.name, {{"comment", comment}, {"duration", core::format_duration(about.duration)}});
+        pg::execute("UPDATE jit_access.request SET duration = $2 WHERE id = $1", {id, pg::Duration{*duration}});
+    note_decision(me, about, {"approve", approval.comment, duration, about.digest});
+    event::note(
+        "approved", id, me.name,
+        {{"comment", approval.comment}, {"duration", core::format_duration(about.duration)}, {"digest", about.digest}});
 
-    const auto count =
-        pg::query_row("SELECT count(*) FROM jit_access.decision WHERE request_id = $1 AND verdict = 'approve'", {id});
-    if (count.value().get<std::int64_t>(0) < of.approvals_needed) return about.state;
-    if (about.starts_at && about.starts_at->us > pg::wall_clock()) {
-        pg::execute("UPDATE jit_access.request SET node = $2::uuid WHERE id = $1", {id, journal::node()});
-        return request::advance(about, Event::schedule, me.name, std::nullopt);
-    }
-    return provision::activate(about, of, me.name);
+    policy::take_turns(of);
+    const auto ruling = policy::on_request(about, of);
+    if (!ruling.objections.empty()) throw ruling.objections.front();
+    if (ruling.answer != core::Answer::allowed) return about.state;
+    return enact(about, of, ruling, me.name);
 }
 
 State deny(std::int64_t id, const std::optional<std::string>& reason) {
@@ -111,7 +199,7 @@ State deny(std::int64_t id, const std::optional<std::string>& reason) {
     const Template of = templates::find(about.template_id);
     check_decider(me, about, of);
     check_open(about);
-    note_decision(me, about, "deny", reason, std::nullopt);
+    note_decision(me, about, {"deny", reason, std::nullopt, about.digest});
     return request::advance(about, Event::deny, me.name, reason);
 }
 

@@ -7,6 +7,7 @@
 #include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/decide.hpp"
+#include "jit_access/eligibility.hpp"
 #include "jit_access/ingest.hpp"
 #include "jit_access/install.hpp"
 #include "jit_access/pg/args.hpp"
@@ -15,9 +16,11 @@
 #include "jit_access/pg/own_call.hpp"
 #include "jit_access/pg/table_result.hpp"
 #include "jit_access/pg/worker.hpp"
+#include "jit_access/policy.hpp"
 #include "jit_access/reclaim.hpp"
 #include "jit_access/report.hpp"
 #include "jit_access/request.hpp"
+#include "jit_access/rules.hpp"
 #include "jit_access/settings.hpp"
 #include "jit_access/template.hpp"
 #include "jit_access/worker.hpp"
@@ -63,6 +66,13 @@ Datum answer(FunctionCallInfo info, Body&& body) {
 
 jit::people::Origin origin_of(FunctionCallInfo info) { return {jit::pg::objection_to_call(info)}; }
 
+// jit_create_template and jit_alter_template have the same parameters, but for those that cannot be changed.
+jit::templates::Draft draft_of(const Args& args) {
+    jit::templates::Draft draft;
+    jit::templates::each_argument([&](const char* name, auto argument) { args.read(name, draft.*argument); });
+    return draft;
+}
+
 Datum state(jit::core::State value) { return jit::pg::state_result(jit::core::to_string(value)); }
 
 }  // namespace
@@ -81,6 +91,12 @@ PG_FUNCTION_INFO_V1(jit_request);
 PG_FUNCTION_INFO_V1(jit_cancel);
 PG_FUNCTION_INFO_V1(jit_extend);
 PG_FUNCTION_INFO_V1(jit_approve);
+PG_FUNCTION_INFO_V1(jit_activate);
+PG_FUNCTION_INFO_V1(jit_set_person);
+PG_FUNCTION_INFO_V1(jit_create_rule);
+PG_FUNCTION_INFO_V1(jit_drop_rule);
+PG_FUNCTION_INFO_V1(jit_eligibility);
+PG_FUNCTION_INFO_V1(jit_request_digest);
 PG_FUNCTION_INFO_V1(jit_deny);
 PG_FUNCTION_INFO_V1(jit_resume);
 PG_FUNCTION_INFO_V1(jit_revoke);
@@ -104,47 +120,13 @@ Datum jit_check_installation(PG_FUNCTION_ARGS) {
 
 Datum jit_create_template(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
-        return jit::pg::text_result(jit::templates::create({.name = args.text(0),
-                                                            .privileges = args.texts(1, "privileges"),
-                                                            .requesters = args.texts(2, "requesters"),
-                                                            .approvers = args.texts(3, "approvers"),
-                                                            .max_duration = args.interval(4),
-                                                            .default_duration = args.interval(5),
-                                                            .mode = args.text(6),
-                                                            .role = args.text(7),
-                                                            .approvals_needed = args.integer(8),
-                                                            .holder_extension = args.interval(9),
-                                                            .time_to_decide = args.interval(10),
-                                                            .reason_required = args.boolean(11),
-                                                            .ticket_required = args.boolean(12),
-                                                            .allow_schema_change = args.boolean(13),
-                                                            .description = args.text(14),
-                                                            .at_deadline = args.text(15),
-                                                            .grace_period = args.interval(16),
-                                                            .object_owner = args.text(17),
-                                                            .allow_code = args.boolean(18)},
-                                                           origin_of(fcinfo)));
+        return jit::pg::text_result(jit::templates::create(draft_of(args), origin_of(fcinfo)));
     });
 }
 
 Datum jit_alter_template(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
-        return Int32GetDatum(jit::templates::alter({.name = args.text(0),
-                                                    .privileges = args.texts(1, "privileges"),
-                                                    .requesters = args.texts(2, "requesters"),
-                                                    .approvers = args.texts(3, "approvers"),
-                                                    .max_duration = args.interval(4),
-                                                    .default_duration = args.interval(5),
-                                                    .approvals_needed = args.integer(6),
-                                                    .holder_extension = args.interval(7),
-                                                    .time_to_decide = args.interval(8),
-                                                    .reason_required = args.boolean(9),
-                                                    .ticket_required = args.boolean(10),
-                                                    .description = args.text(11),
-                                                    .at_deadline = args.text(12),
-                                                    .grace_period = args.interval(13),
-                                                    .object_owner = args.text(14)},
-                                                   origin_of(fcinfo)));
+        return Int32GetDatum(jit::templates::alter(draft_of(args), origin_of(fcinfo)));
     });
 }
 
@@ -165,13 +147,14 @@ Datum jit_cover_new_objects(PG_FUNCTION_ARGS) {
 }
 
 Datum jit_request(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args& args) {
+    return answer(fcinfo, [&](const Args& args) {
         return Int64GetDatum(jit::request::ask({.template_name = args.text(0),
                                                 .duration = args.interval(1),
                                                 .reason = args.text(2),
                                                 .ticket = args.text(3),
                                                 .scope = args.texts(4, "scope"),
-                                                .starts_at = args.instant(5)}));
+                                                .starts_at = args.instant(5)},
+                                               origin_of(fcinfo)));
     });
 }
 
@@ -187,7 +170,60 @@ Datum jit_extend(PG_FUNCTION_ARGS) {
 
 Datum jit_approve(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
-        return state(jit::decide::approve(args.id(0), args.text(1), args.interval(2), origin_of(fcinfo)));
+        return state(jit::decide::approve(
+            args.id(0), {.comment = args.text(1), .shorter = args.interval(2), .digest = args.text(3)},
+            origin_of(fcinfo)));
+    });
+}
+
+Datum jit_activate(PG_FUNCTION_ARGS) {
+    return answer(fcinfo,
+                  [&](const Args& args) { return state(jit::decide::activate(args.id(0), origin_of(fcinfo))); });
+}
+
+Datum jit_set_person(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::people::set_person(args.text(0), args.texts(1, "logins"), origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_create_rule(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::rules::create({.name = args.text(0),
+                            .effect = args.text(1),
+                            .templates = args.texts(2, "templates").value_or(jit::pg::TextArray{}),
+                            .role = args.text(3),
+                            .max_duration = args.interval(4),
+                            .max_risk = args.text(5),
+                            .networks = args.texts(6, "networks").value_or(jit::pg::TextArray{})},
+                           origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_drop_rule(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::rules::drop(args.text(0), origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_eligibility(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::pg::TableResult table(fcinfo);
+        for (const auto& row : jit::eligibility::of(jit::people::asking(), args.text(0), args.interval(1)))
+            table.put(row);
+        return Datum{0};
+    });
+}
+
+Datum jit_request_digest(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        const auto id = Args(fcinfo).bigint(0);
+        const auto digest = id ? jit::policy::digest_now(*id) : std::nullopt;
+        fcinfo->isnull = !digest;
+        return digest ? jit::pg::text_result(*digest) : Datum{0};
     });
 }
 

@@ -13,7 +13,6 @@
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/pg/xact.hpp"
-#include "jit_access/provision.hpp"
 #include "jit_access/reclaim.hpp"
 
 namespace jit::expire {
@@ -60,15 +59,13 @@ void end_past_grants() {
 void start_scheduled() {
     // What this server has not confirmed as its own (see confirm.cpp) does not start.
     for (const auto id :
-         ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND starts_at <= $1 AND node = $2::uuid",
+         ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND use_by IS NULL AND starts_at <= $1 AND "
+             "node = $2::uuid",
              {pg::Instant{pg::wall_clock()}, journal::node()})) {
         const auto fault = alone([&] {
             auto request = request::try_lock(id);
             if (!request || request->state != State::scheduled) return;
-            const auto of = templates::find(request->template_id);
-            if (request->template_version != of.version)
-                throw core::Failure(core::Code::wrong_state, "the template has changed since the request");
-            provision::activate(*request, of, chores::actor);
+            decide::start(*request, chores::actor);
         });
         if (fault) finish({id}, Event::lapse, State::scheduled, "could not be activated: " + *fault);
     }
@@ -78,6 +75,9 @@ void lapse_undecided() {
     finish(ids("SELECT id FROM jit_access.request WHERE state = 'pending' AND lapses_at <= $1",
                {pg::Instant{pg::wall_clock()}}),
            Event::lapse, State::pending, "nobody decided in time");
+    finish(ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND use_by <= $1",
+               {pg::Instant{pg::wall_clock()}}),
+           Event::lapse, State::scheduled, "the approval was not used in time");
 }
 
 bool relies_on(const SessionSlot& session, std::uint64_t id) noexcept {
@@ -204,7 +204,8 @@ std::optional<pg::Instant> settle() {
     std::optional<pg::Instant> next;
     const auto fault = alone([&] {
         next = pg::query_row(
-                   "SELECT min(CASE state WHEN 'pending' THEN lapses_at WHEN 'scheduled' THEN starts_at END) FROM "
+                   "SELECT min(CASE state WHEN 'pending' THEN lapses_at WHEN 'scheduled' THEN coalesce(use_by, "
+                   "starts_at) END) FROM "
                    "jit_access.request WHERE state IN ('pending', 'scheduled')")
                    .value()
                    .maybe<pg::Instant>(0);

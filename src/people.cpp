@@ -5,6 +5,7 @@
 #include "jit_access/attempt.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/event.hpp"
 #include "jit_access/pg/backend.hpp"
 
 namespace jit::people {
@@ -15,12 +16,30 @@ using pg::RoleId;
 
 namespace {
 
-bool listed(const Person& person, std::int64_t template_id, const char* part) {
-    const auto rows = pg::query("SELECT role FROM jit_access.template_person WHERE template_id = $1 AND part = $2",
-                                {template_id, std::string(part)});
-    return std::any_of(rows.begin(), rows.end(),
-                       [&](const pg::Row& row) { return pg::is_member(person.role, row.get<RoleId>(0)); });
+bool is_of_a_grant(RoleId role) {
+    const auto name = pg::role_name(role).value_or("");
+    return name.starts_with(core::grant_role_prefix) || name.starts_with(core::gate_role_prefix);
 }
+
+// Superusers aside, who need no group.
+bool contains_everybody(RoleId group) {
+    return pg::query_row(
+               "WITH RECURSIVE members (role) AS (SELECT $1 UNION SELECT x.member FROM pg_catalog.pg_auth_members x "
+               "JOIN members m ON x.roleid = m.role) SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_authid a WHERE "
+               "a.rolcanlogin AND NOT a.rolsuper AND a.oid NOT IN (SELECT role FROM members))",
+               {group})
+        .value()
+        .get<bool>(0);
+}
+
+std::vector<pg::Row> listed_roles(std::int64_t template_id, const char* part) {
+    return pg::query(
+        "SELECT role FROM jit_access.template_person WHERE template_id = $1 AND part = $2 ORDER BY role_name, role",
+        {template_id, std::string(part)});
+}
+
+constexpr std::string_view declared = "person ";
+constexpr std::string_view undeclared = "login ";
 
 }  // namespace
 
@@ -67,8 +86,79 @@ void require_auditor(const Person& person) {
                   "Ask a superuser for GRANT jit_auditor.");
 }
 
-bool may_request(const Person& person, std::int64_t template_id) { return listed(person, template_id, "requester"); }
-bool may_decide(const Person& person, std::int64_t template_id) { return listed(person, template_id, "approver"); }
+core::PersonId person_of(const Person& login) {
+    if (const auto row = pg::query_row("SELECT name FROM jit_access.person WHERE login = $1", {login.role}))
+        return std::string(declared) + row->get<std::string>(0);
+    return std::string(undeclared) + std::to_string(login.role.oid);
+}
+
+pg::TextArray logins_of(const core::PersonId& person) {
+    if (person.starts_with(undeclared)) return {person.substr(undeclared.size())};
+    pg::TextArray logins;
+    for (const auto& row :
+         pg::query("SELECT login::text FROM jit_access.person WHERE name = $1", {person.substr(declared.size())}))
+        logins.push_back(row.get<std::string>(0));
+    return logins;
+}
+
+void set_person(const std::optional<std::string>& name, const std::optional<pg::TextArray>& logins,
+                const Origin& origin) {
+    const auto me = asking();
+    require_admin(me);
+    if (!name)
+        throw Failure(Code::invalid_argument, "invalid name", "It is NULL.", "Name the person, as people call him.");
+    if (const auto fault = core::fault_in_text(*name, core::longest_person_name))
+        throw Failure(Code::invalid_argument, "invalid name", *fault, "Write one line of plain text.");
+    const auto people = named(logins.value_or(pg::TextArray{}), "logins");
+    for (const auto& login : people) {
+        const auto other =
+            pg::query_row("SELECT name FROM jit_access.person WHERE login = $1 AND name <> $2", {login.role, *name});
+        if (other)
+            throw Failure(Code::invalid_argument, "invalid logins",
+                          "\"" + login.name + "\" is of \"" + other->get<std::string>(0) + "\" already.",
+                          "A login belongs to one person; take it from the other one first.");
+    }
+    require_own_statement(me, origin, "person \"" + *name + "\" is declared");
+    pg::execute("DELETE FROM jit_access.person WHERE name = $1", {*name});
+    std::string list;
+    for (const auto& login : people) {
+        pg::execute("INSERT INTO jit_access.person (login, login_name, name) VALUES ($1, $2, $3)",
+                    {login.role, login.name, *name});
+        list += (list.empty() ? "" : ", ") + login.name;
+    }
+    event::note("person declared", std::nullopt, me.name, {{"person", *name}, {"logins", list}});
+}
+
+bool stands_in(RoleId member, RoleId of) {
+    if (!pg::is_member(member, of)) return false;
+    std::vector<RoleId> reached{member};
+    for (std::size_t i = 0; i < reached.size(); ++i) {
+        if (reached[i] == of) return true;
+        for (const RoleId next : pg::memberships(reached[i]))
+            if (std::find(reached.begin(), reached.end(), next) == reached.end() && !is_of_a_grant(next))
+                reached.push_back(next);
+    }
+    return false;
+}
+
+bool may_request(const Person& person, std::int64_t template_id) {
+    const auto roles = listed_roles(template_id, "requester");
+    return std::any_of(roles.begin(), roles.end(),
+                       [&](const pg::Row& row) { return stands_in(person.role, row.get<RoleId>(0)); });
+}
+
+std::uint64_t approver_groups(const Person& person, std::int64_t template_id) {
+    std::uint64_t groups = 0;
+    std::uint64_t bit = 1;
+    for (const auto& row : listed_roles(template_id, "approver")) {
+        const auto role = row.get<RoleId>(0);
+        if (role == person.role || (stands_in(person.role, role) && !contains_everybody(role))) groups |= bit;
+        bit <<= 1;
+    }
+    return groups;
+}
+
+bool may_decide(const Person& person, std::int64_t template_id) { return approver_groups(person, template_id) != 0; }
 
 std::vector<Person> named(const pg::TextArray& names, const char* what) {
     std::vector<Person> people;

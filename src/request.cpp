@@ -4,11 +4,13 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/decide.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
+#include "jit_access/policy.hpp"
 
 namespace jit::request {
 
@@ -32,13 +34,7 @@ std::int64_t wanted_duration(const Draft& draft, const Template& of) {
     if (!draft.duration && !of.default_duration)
         throw invalid("duration", "It is NULL, and template \"" + of.name + "\" has no default.",
                       "Say how long, for example '2h'.");
-    const auto wanted = draft.duration ? templates::duration(*draft.duration, "duration") : *of.default_duration;
-    if (wanted > of.max_duration)
-        throw Failure(Code::limit_exceeded, "the duration is over the maximum of template \"" + of.name + "\"",
-                      core::format_duration(wanted) + " was asked for; the maximum is " +
-                          core::format_duration(of.max_duration) + ".",
-                      "Ask for less; an approver can extend a grant up to the maximum.");
-    return wanted;
+    return draft.duration ? templates::duration(*draft.duration, "duration") : *of.default_duration;
 }
 
 void check_start(const std::optional<pg::Instant>& starts_at, std::int64_t now) {
@@ -89,13 +85,6 @@ void check_scope(const std::optional<pg::TextArray>& scope, const Template& of) 
 }
 
 void check_requester(const people::Person& me, const Template& of) {
-    if (pg::is_superuser(me.role))
-        throw Failure(Code::not_permitted, "a superuser cannot ask for access",
-                      "He has every privilege already, and no deadline would bind him.", "Ask as an ordinary login.");
-    if (!people::may_request(me, of.id))
-        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not ask for template \"" + of.name + "\"",
-                      "Neither this login nor a role it belongs to is among the template's requesters.",
-                      "An administrator can add it with jit_alter_template.");
     if (!pg::memberships_carry_options() && !of.set_role && !pg::inherits(me.role))
         throw Failure(Code::not_permitted, "\"" + me.name + "\" cannot use template \"" + of.name + "\"",
                       "The login has NOINHERIT, so on this server version it would not have the privileges.",
@@ -111,10 +100,8 @@ void check_requester(const people::Person& me, const Template& of) {
 }
 
 constexpr const char* row_columns =
-    "SELECT id, template_id, template_version, requester, requester_name, scope, (extract(epoch FROM duration) * "
-    "1000000)::bigint, "
-    "starts_at, state::text, lapses_at, activated_at, ends_at, (extract(epoch FROM extended) * 1000000)::bigint FROM "
-    "jit_access.request ";
+    "SELECT id, template_id, template_version, requester, requester_name, scope, duration, asked, reason, ticket, "
+    "starts_at, state::text, lapses_at, activated_at, ends_at, extended, rule, digest, use_by FROM jit_access.request ";
 
 Request from_row(const pg::Row& row) {
     return {.id = row.get<std::int64_t>(0),
@@ -123,13 +110,19 @@ Request from_row(const pg::Row& row) {
             .requester = row.get<pg::RoleId>(3),
             .requester_name = row.get<std::string>(4),
             .scope = row.maybe<pg::TextArray>(5),
-            .duration = row.get<std::int64_t>(6),
-            .starts_at = row.maybe<pg::Instant>(7),
-            .state = core::state_from(row.get<std::string>(8)).value(),
-            .lapses_at = row.get<pg::Instant>(9),
-            .activated_at = row.maybe<pg::Instant>(10),
-            .ends_at = row.maybe<pg::Instant>(11),
-            .extended = row.get<std::int64_t>(12)};
+            .duration = row.get<pg::Duration>(6).us,
+            .asked = row.get<pg::Duration>(7).us,
+            .reason = row.maybe<std::string>(8),
+            .ticket = row.maybe<std::string>(9),
+            .rule = row.maybe<std::string>(16),
+            .digest = row.maybe<std::string>(17),
+            .use_by = row.maybe<pg::Instant>(18),
+            .starts_at = row.maybe<pg::Instant>(10),
+            .state = core::state_from(row.get<std::string>(11)).value(),
+            .lapses_at = row.get<pg::Instant>(12),
+            .activated_at = row.maybe<pg::Instant>(13),
+            .ends_at = row.maybe<pg::Instant>(14),
+            .extended = row.get<pg::Duration>(15).us};
 }
 
 // As the table has it, if it is of this boot, else as the board has it: the wall clock may have been set meanwhile.
@@ -149,10 +142,14 @@ void check_text(const std::optional<std::string>& text, const char* what) {
     if (const auto fault = core::fault_in_text(*text)) throw invalid(what, *fault, "Write one line of plain text.");
 }
 
-std::int64_t ask(const Draft& draft) {
+std::int64_t ask(const Draft& draft, const people::Origin& origin) {
     const auto me = people::asking();
     const auto now = pg::wall_clock();
     const Template of = templates::find(draft.template_name);
+    const auto duration = people::may_request(me, of.id) ? wanted_duration(draft, of) : 0;
+    policy::take_turns(of);
+    const auto ruling = policy::on_wish(me, of, duration);
+    if (!ruling.objections.empty()) throw ruling.objections.front();
     check_requester(me, of);
     check_text(draft.reason, "reason");
     check_text(draft.ticket, "ticket");
@@ -160,26 +157,35 @@ std::int64_t ask(const Draft& draft) {
         throw invalid("reason", "Template \"" + of.name + "\" demands one.", "Say why, with reason => '...'.");
     if (of.ticket_required && !draft.ticket)
         throw invalid("ticket", "Template \"" + of.name + "\" demands one.", "Name it, with ticket => '...'.");
-    const auto duration = wanted_duration(draft, of);
     check_start(draft.starts_at, now);
     check_scope(draft.scope, of);
+    if (ruling.rule) people::require_own_statement(me, origin, "template \"" + of.name + "\" is given by a rule");
 
     const auto row = pg::query_row(
         "INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, reason, ticket, "
-        "scope, duration, "
-        "starts_at, state, requested_at, lapses_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8::bigint * interval '1 "
-        "microsecond', $9, 'pending', "
-        "$10, $11) RETURNING id",
+        "scope, duration, asked, starts_at, state, requested_at, lapses_at, rule) VALUES ($1, $2, $3, $4, $5, $6, $7, "
+        "$8, $8, $9, 'pending', $10, $11, $12) RETURNING id",
         {of.id, of.version, me.role, me.name, pg::nullable(draft.reason), pg::nullable(draft.ticket),
-         pg::nullable(draft.scope), duration, pg::nullable(draft.starts_at), pg::Instant{now},
-         pg::Instant{now + of.time_to_decide}});
-    const auto id = row.value().get<std::int64_t>(0);
-    event::note("requested", id, me.name,
+         pg::nullable(draft.scope), pg::Duration{duration}, pg::nullable(draft.starts_at), pg::Instant{now},
+         pg::Instant{now + of.time_to_decide}, pg::nullable(ruling.rule)});
+    Request made = lock(row.value().get<std::int64_t>(0));
+    made.digest = policy::digest(made, of);
+    pg::execute("UPDATE jit_access.request SET digest = $2 WHERE id = $1", {made.id, *made.digest});
+    event::note("requested", made.id, me.name,
                 {{"template", of.name},
                  {"duration", core::format_duration(duration)},
                  {"reason", draft.reason},
-                 {"ticket", draft.ticket}});
-    return id;
+                 {"ticket", draft.ticket},
+                 {"digest", made.digest}});
+    if (ruling.answer == core::Answer::allowed) decide::enact(made, of, ruling, "rule " + *ruling.rule);
+    return made.id;
+}
+
+std::optional<Request> look(std::int64_t id) {
+    const std::string sql = std::string(row_columns) + "WHERE id = $1";
+    const auto row = pg::query_row(sql.c_str(), {id});
+    if (!row) return std::nullopt;
+    return from_row(*row);
 }
 
 Request lock(std::int64_t id) {
@@ -281,25 +287,21 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                       request.state == State::active ? "Its deadline has passed."
                                                      : "It is " + std::string(core::to_string(request.state)) + ".",
                       "Ask again with jit_request.");
-    if (holder && request.extended + more > of.holder_extension)
-        throw Failure(Code::limit_exceeded, "cannot extend " + named(id),
-                      "The holder himself may add " + core::format_duration(of.holder_extension) +
-                          " in all, and has added " + core::format_duration(request.extended) + ".",
-                      "Ask an approver to run jit_extend(" + std::to_string(id) + ", ...).");
-    const std::int64_t total = request.ends_at->us + more - request.activated_at->us;
-    if (total > of.max_duration)
-        throw Failure(Code::limit_exceeded, "cannot extend " + named(id),
-                      "It would last " + core::format_duration(total) + " in all; the maximum of template \"" +
-                          of.name + "\" is " + core::format_duration(of.max_duration) + ".",
-                      "Extend by less, or ask again when it has ended.");
+    if (const auto objection = core::objection_to({.activated_at = request.activated_at->us,
+                                                   .ends_at = request.ends_at->us,
+                                                   .by = more,
+                                                   .by_holder = holder,
+                                                   .by_holder_so_far = request.extended},
+                                                  policy::of_template(of), id))
+        throw *objection;
     people::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");
 
     const pg::Instant ends{request.ends_at->us + more};
     const auto boot = ends_boot + more;
     pg::execute(
-        "UPDATE jit_access.request SET ends_at = $2, ends_boot = $3, boot_id = $4, extended = extended + $5::bigint * "
-        "interval '1 microsecond' WHERE id = $1",
-        {id, ends, boot, pg::boot_id(), holder ? more : std::int64_t{0}});
+        "UPDATE jit_access.request SET ends_at = $2, ends_boot = $3, boot_id = $4, extended = extended + $5 "
+        "WHERE id = $1",
+        {id, ends, boot, pg::boot_id(), pg::Duration{holder ? more : 0}});
     pending::move_deadline(static_cast<std::uint64_t>(id), {ends.us, boot});
     event::note("extended", id, me.name, {{"by", core::format_duration(more)}, {"reason", reason}});
     return ends;

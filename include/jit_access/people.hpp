@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "jit_access/core/policy.hpp"
 #include "jit_access/pg/role.hpp"
 
 namespace jit::people {
@@ -30,9 +31,23 @@ void require_own_statement(const Person& person, const Origin& origin, const std
 void require_admin(const Person& person);
 void require_auditor(const Person& person);
 
-// Listed for a template, himself or through a role.
+// Several logins may belong to one person (jit_set_person); one that nobody has declared is a person of its own.
+[[nodiscard]] core::PersonId person_of(const Person& login);
+[[nodiscard]] pg::TextArray logins_of(const core::PersonId& person);  // OIDs
+// Replaces the logins of a person; without any he is forgotten.
+void set_person(const std::optional<std::string>& name, const std::optional<pg::TextArray>& logins,
+                const Origin& origin);
+
+// A member of a role, but not through a grant.
+[[nodiscard]] bool stands_in(pg::RoleId member, pg::RoleId of);
+
+// Listed for a template, himself or through a role that he stands in.
 [[nodiscard]] bool may_request(const Person& person, std::int64_t template_id);
+// One bit for each approver role of the template that makes him an approver, in the order of their names. A group that
+// every login is in makes nobody one.
+[[nodiscard]] std::uint64_t approver_groups(const Person& person, std::int64_t template_id);
 [[nodiscard]] bool may_decide(const Person& person, std::int64_t template_id);
+inline constexpr std::size_t most_approver_roles = 64;
 
 // Existing roles by their exact names, in the order given; `what` is for the message.
 [[nodiscard]] std::vector<Person> named(const pg::TextArray& names, const char* what);

@@ -13,7 +13,7 @@
 
 namespace jit::provision {
 
-// Checks again what may have changed since the request, then activates. The clock starts here.
+// What the policy has allowed becomes real, if it still can. The clock starts here.
 core::State activate(request::Request& request, const templates::Template& of, const std::string& by);
 
 [[nodiscard]] std::string grant_role(std::int64_t id);

@@ -14,6 +14,12 @@ struct Request {
     std::string requester_name;
     std::optional<pg::TextArray> scope;
     std::int64_t duration = 0;  // microseconds
+    std::int64_t asked = 0;     // before an approver shortened it
+    std::optional<std::string> reason;
+    std::optional<std::string> ticket;
+    std::optional<std::string> rule;    // that allowed it without an approval
+    std::optional<std::string> digest;  // of what was asked for, see policy.hpp
+    std::optional<pg::Instant> use_by;  // its requester makes it active himself, until then
     std::optional<pg::Instant> starts_at;
     core::State state = core::State::pending;
     pg::Instant lapses_at;
@@ -31,11 +37,13 @@ struct Draft {
     std::optional<pg::Instant> starts_at;
 };
 
-std::int64_t ask(const Draft& draft);
+std::int64_t ask(const Draft& draft, const people::Origin& origin);
 core::State cancel(std::int64_t id, const std::optional<std::string>& reason);
 pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by,
                    const std::optional<std::string>& reason, const people::Origin& origin);
 
+// The row as it is. Nothing when there is none.
+[[nodiscard]] std::optional<Request> look(std::int64_t id);
 // The row, locked until the transaction ends. Throws unknown_request.
 [[nodiscard]] Request lock(std::int64_t id);
 // The same without waiting: nothing when somebody else has it just now, or it does not exist.

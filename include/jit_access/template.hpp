@@ -21,22 +21,33 @@ struct Template {
     std::int32_t version = 0;
     pg::RoleId role;
     std::string role_name;
+    bool role_made = true;  // by jit_create_template; an adopted role is left standing
     bool set_role = false;
     bool allow_schema_change = false;
+    bool allow_code = false;
     pg::TextArray privileges;
-    std::int32_t approvals_needed = 1;
-    std::optional<std::int64_t> default_duration;  // durations in microseconds
-    std::int64_t max_duration = 0;
-    std::int64_t holder_extension = 0;
-    std::int64_t time_to_decide = 0;
-    bool reason_required = false;
-    bool ticket_required = false;
     core::AtDeadline at_deadline = core::AtDeadline::terminate;
-    std::optional<std::int64_t> grace_period;
     std::optional<pg::RoleId> object_owner;  // gets what is made under a grant; nobody = the template's role
     std::optional<std::string> object_owner_name;
-    bool allow_code = false;
-    bool role_made = true;  // by jit_create_template; an adopted role is left standing
+
+    // Settings, see each_setting(). Times are microseconds; a cap of 0 is none.
+    std::int32_t approvals_needed = 1;
+    bool distinct_groups = false;
+    std::optional<std::int64_t> default_duration;
+    std::int64_t max_duration = core::us_per_day / 3;
+    std::optional<std::int64_t> total_duration;
+    std::optional<std::int64_t> holder_extension;
+    std::int64_t time_to_decide = core::us_per_day;
+    std::optional<std::int64_t> time_to_use;
+    std::optional<std::int64_t> cool_down;
+    std::int32_t person_at_once = 0;
+    std::int32_t person_per_day = 0;
+    std::int32_t template_at_once = 0;
+    std::int32_t template_per_day = 0;
+    std::string risk = "medium";
+    bool reason_required = false;
+    bool ticket_required = false;
+    std::optional<std::int64_t> grace_period;
 };
 
 // What jit_create_template and jit_alter_template were given; nothing = not given.
@@ -45,22 +56,73 @@ struct Draft {
     std::optional<pg::TextArray> privileges;
     std::optional<pg::TextArray> requesters;
     std::optional<pg::TextArray> approvers;
-    std::optional<core::IntervalParts> max_duration;
-    std::optional<core::IntervalParts> default_duration;
     std::optional<std::string> mode;
     std::optional<std::string> role;
-    std::optional<std::int32_t> approvals_needed;
-    std::optional<core::IntervalParts> holder_extension;
-    std::optional<core::IntervalParts> time_to_decide;
-    std::optional<bool> reason_required;
-    std::optional<bool> ticket_required;
     std::optional<bool> allow_schema_change;
+    std::optional<bool> allow_code;
     std::optional<std::string> description;
     std::optional<std::string> at_deadline;
-    std::optional<core::IntervalParts> grace_period;
     std::optional<std::string> object_owner;
-    std::optional<bool> allow_code;
+
+    std::optional<std::int32_t> approvals_needed;
+    std::optional<bool> distinct_groups;
+    std::optional<core::IntervalParts> default_duration;
+    std::optional<core::IntervalParts> max_duration;
+    std::optional<core::IntervalParts> total_duration;
+    std::optional<core::IntervalParts> holder_extension;
+    std::optional<core::IntervalParts> time_to_decide;
+    std::optional<core::IntervalParts> time_to_use;
+    std::optional<core::IntervalParts> cool_down;
+    std::optional<std::int32_t> person_at_once;
+    std::optional<std::int32_t> person_per_day;
+    std::optional<std::int32_t> template_at_once;
+    std::optional<std::int32_t> template_per_day;
+    std::optional<std::string> risk;
+    std::optional<bool> reason_required;
+    std::optional<bool> ticket_required;
+    std::optional<core::IntervalParts> grace_period;
 };
+
+// The settings of a template, once: each is an argument of jit_create_template and jit_alter_template, a column of
+// jit_access.template and of jit_access.template_catalog, and a member of Draft and of Template. A time that may be
+// absent is an optional there, and is taken away by an argument of zero.
+template <class Visitor>
+void each_setting(Visitor&& visit) {
+    visit("approvals_needed", &Draft::approvals_needed, &Template::approvals_needed);
+    visit("distinct_groups", &Draft::distinct_groups, &Template::distinct_groups);
+    visit("default_duration", &Draft::default_duration, &Template::default_duration);
+    visit("max_duration", &Draft::max_duration, &Template::max_duration);
+    visit("total_duration", &Draft::total_duration, &Template::total_duration);
+    visit("holder_extension", &Draft::holder_extension, &Template::holder_extension);
+    visit("time_to_decide", &Draft::time_to_decide, &Template::time_to_decide);
+    visit("time_to_use", &Draft::time_to_use, &Template::time_to_use);
+    visit("cool_down", &Draft::cool_down, &Template::cool_down);
+    visit("person_at_once", &Draft::person_at_once, &Template::person_at_once);
+    visit("person_per_day", &Draft::person_per_day, &Template::person_per_day);
+    visit("template_at_once", &Draft::template_at_once, &Template::template_at_once);
+    visit("template_per_day", &Draft::template_per_day, &Template::template_per_day);
+    visit("risk", &Draft::risk, &Template::risk);
+    visit("reason_required", &Draft::reason_required, &Template::reason_required);
+    visit("ticket_required", &Draft::ticket_required, &Template::ticket_required);
+    visit("grace_period", &Draft::grace_period, &Template::grace_period);
+}
+
+// Every argument of the two functions by its name.
+template <class Visit>
+void each_argument(Visit&& visit) {
+    visit("name", &Draft::name);
+    visit("privileges", &Draft::privileges);
+    visit("requesters", &Draft::requesters);
+    visit("approvers", &Draft::approvers);
+    visit("mode", &Draft::mode);
+    visit("role", &Draft::role);
+    visit("allow_schema_change", &Draft::allow_schema_change);
+    visit("allow_code", &Draft::allow_code);
+    visit("description", &Draft::description);
+    visit("at_deadline", &Draft::at_deadline);
+    visit("object_owner", &Draft::object_owner);
+    each_setting([&](const char* name, auto argument, auto) { visit(name, argument); });
+}
 
 std::string create(const Draft& draft, const people::Origin& origin);  // the role's name
 std::int32_t alter(const Draft& draft, const people::Origin& origin);  // the new version
@@ -69,6 +131,20 @@ void drop(const std::optional<std::string>& name);
 // By name, or by id; the row is locked against change until the transaction ends. Throws unknown_template.
 [[nodiscard]] Template find(const std::optional<std::string>& name);
 [[nodiscard]] Template find(std::int64_t id);
+// The same without a lock.
+[[nodiscard]] Template look(const std::optional<std::string>& name);
+[[nodiscard]] Template look(std::int64_t id);
+// Those that stand, without a lock, by name.
+[[nodiscard]] std::vector<Template> all();
+
+// The settings a draft gives, on top of what stands, and whether they go together. Throws invalid_argument.
+void apply(const Draft& draft, Template& to, const people::Person& by);
+// A template from the row that this selects; append WHERE.
+[[nodiscard]] std::string select_template();
+[[nodiscard]] Template from_row(const pg::Row& row);
+// The columns of the settings and what a template has in them, to be written.
+[[nodiscard]] std::string setting_names();  // "a, b, c"
+[[nodiscard]] std::vector<pg::Argument> setting_values(const Template& of);
 
 // Throws privilege_refused when the closure of the template's role holds what no grant may give.
 void check_closure(const Template& of);

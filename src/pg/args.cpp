@@ -2,12 +2,15 @@
 #include "jit_access/pg/backend.hpp"
 
 #include <charconv>
+#include <cstring>
 
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_enum.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
@@ -93,6 +96,39 @@ std::optional<TextArray> Args::texts(int i, const char* name) const {
     items.reserve(static_cast<std::size_t>(found.count));
     for (int k = 0; k < found.count; ++k) items.emplace_back(found.items[k].data, found.items[k].size);
     return items;
+}
+
+std::optional<int> Args::find(const char* name) const {
+    const int found = call([&] {
+        HeapTuple function = SearchSysCache1(PROCOID, ObjectIdGetDatum(info_->flinfo->fn_oid));
+        if (!HeapTupleIsValid(function)) elog(ERROR, "cache lookup failed for function %u", info_->flinfo->fn_oid);
+        Oid* types = nullptr;
+        char** names = nullptr;
+        char* modes = nullptr;
+        const int count = get_func_arg_info(function, &types, &names, &modes);
+        ReleaseSysCache(function);
+        for (int i = 0; names != nullptr && i < count && i < info_->nargs; ++i)
+            if (std::strcmp(names[i], name) == 0) return i;
+        return -1;
+    });
+    if (found < 0) return std::nullopt;
+    return found;
+}
+
+void Args::read(const char* name, std::optional<std::string>& into) const {
+    if (const auto i = find(name)) into = text(*i);
+}
+void Args::read(const char* name, std::optional<bool>& into) const {
+    if (const auto i = find(name)) into = boolean(*i);
+}
+void Args::read(const char* name, std::optional<std::int32_t>& into) const {
+    if (const auto i = find(name)) into = integer(*i);
+}
+void Args::read(const char* name, std::optional<core::IntervalParts>& into) const {
+    if (const auto i = find(name)) into = interval(*i);
+}
+void Args::read(const char* name, std::optional<TextArray>& into) const {
+    if (const auto i = find(name)) into = texts(*i, name);
 }
 
 std::int64_t Args::id(int i) const {

@@ -1,5 +1,6 @@
 #include "jit_access/pg/sql.hpp"
 
+#include <span>
 #include <unordered_map>
 
 #include "jit_access/pg/clock.hpp"
@@ -35,6 +36,16 @@ Datum text_array_datum(const TextArray& items) {
     return PointerGetDatum(construct_array(elements, static_cast<int>(items.size()), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+Datum interval_datum(Duration duration) {
+    auto* interval = static_cast<Interval*>(palloc0(sizeof(Interval)));
+    interval->time = duration.us;
+    return IntervalPGetDatum(interval);
+}
+
+Duration to_duration(const Interval& interval) noexcept {
+    return {(std::int64_t{interval.month} * DAYS_PER_MONTH + interval.day) * USECS_PER_DAY + interval.time};
+}
+
 Parameter parameter(const Argument& argument) {
     const Value& value = argument.value;
     const char null = argument.null ? 'n' : ' ';
@@ -45,7 +56,8 @@ Parameter parameter(const Argument& argument) {
         case 4: return {OIDOID, ObjectIdGetDatum(std::get<RoleId>(value).oid), null};
         case 5: return {TIMESTAMPTZOID, TimestampTzGetDatum(std::get<Instant>(value).us), null};
         case 6: return {TEXTOID, text_datum(std::get<std::string>(value)), null};
-        default: return {TEXTARRAYOID, text_array_datum(std::get<TextArray>(value)), null};
+        case 7: return {TEXTARRAYOID, text_array_datum(std::get<TextArray>(value)), null};
+        default: return {INTERVALOID, interval_datum(std::get<Duration>(value)), null};
     }
 }
 
@@ -78,6 +90,7 @@ Cell read_cell(HeapTuple tuple, TupleDesc columns, int column) {
         case INT4OID:
         case INT8OID:
         case OIDOID:
+        case INTERVALOID:
         case TIMESTAMPTZOID: break;
         case TEXTARRAYOID: read_array(cell); break;
         default: cell.text = SPI_getvalue(tuple, columns, column);
@@ -95,6 +108,7 @@ Value to_value(const Cell& cell) {
         case OIDOID: return RoleId{DatumGetObjectId(cell.datum)};
         case TIMESTAMPTZOID: return Instant{DatumGetTimestampTz(cell.datum)};
         case TEXTARRAYOID: return TextArray(cell.items, cell.items + cell.item_count);
+        case INTERVALOID: return to_duration(*DatumGetIntervalP(cell.datum));
         default: return std::string(cell.text);
     }
 }
@@ -114,7 +128,7 @@ public:
     Connection& operator=(const Connection&) = delete;
 };
 
-constexpr int most_parameters = 40;
+constexpr std::size_t most_parameters = 60;
 
 // The texts are a fixed few, so their plans are kept for the life of the process.
 SPIPlanPtr plan_for(const char* sql, const Oid* types, int count) {
@@ -132,31 +146,31 @@ SPIPlanPtr plan_for(const char* sql, const Oid* types, int count) {
     return plan;
 }
 
-void run(const char* sql, const Argument* args, int count) {
+using Arguments = std::span<const Argument>;
+
+void run(const char* sql, Arguments args) {
     Oid types[most_parameters];
     Datum datums[most_parameters];
     char nulls[most_parameters];
     call([&] {
-        if (count > most_parameters) elog(ERROR, "too many parameters");
-        for (int i = 0; i < count; ++i) {
+        if (args.size() > most_parameters) elog(ERROR, "too many parameters");
+        for (std::size_t i = 0; i < args.size(); ++i) {
             const Parameter p = parameter(args[i]);
             types[i] = p.type;
             datums[i] = p.datum;
             nulls[i] = p.null;
         }
     });
-    SPIPlanPtr plan = plan_for(sql, types, count);
+    SPIPlanPtr plan = plan_for(sql, types, static_cast<int>(args.size()));
     call([&] {
         const int rc = SPI_execute_plan(plan, datums, nulls, false, 0);
         if (rc < 0) elog(ERROR, "%s: %s", SPI_result_code_string(rc), sql);
     });
 }
 
-}  // namespace
-
-std::vector<Row> query(const char* sql, std::initializer_list<Argument> args) {
+std::vector<Row> answer(const char* sql, Arguments args) {
     const Connection connection;
-    run(sql, args.begin(), static_cast<int>(args.size()));
+    run(sql, args);
 
     std::vector<Row> rows;
     if (SPI_tuptable == nullptr) return rows;
@@ -175,15 +189,21 @@ std::vector<Row> query(const char* sql, std::initializer_list<Argument> args) {
     return rows;
 }
 
-std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args) {
-    auto rows = query(sql, args);
+std::optional<Row> first(std::vector<Row> rows) {
     if (rows.empty()) return std::nullopt;
     return std::move(rows.front());
 }
 
+}  // namespace
+
+std::vector<Row> query(const char* sql, std::initializer_list<Argument> args) { return answer(sql, args); }
+std::vector<Row> query(const char* sql, const std::vector<Argument>& args) { return answer(sql, args); }
+std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args) { return first(answer(sql, args)); }
+std::optional<Row> query_row(const char* sql, const std::vector<Argument>& args) { return first(answer(sql, args)); }
+
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args) {
     const Connection connection;
-    run(sql, args.begin(), static_cast<int>(args.size()));
+    run(sql, args);
     return SPI_processed;
 }
 

@@ -31,7 +31,9 @@ FROM (VALUES (1, '0', 'A duration is greater than zero.'), (2, '-1 hour', 'A dur
              (5, 'SELECT jit_create_template(''x'', ''{USAGE ON SCHEMA app}'', default_duration => %s)', 0, 'default_duration'),
              (6, 'SELECT jit_create_template(''x'', ''{USAGE ON SCHEMA app}'', holder_extension => %s)', 0, 'holder_extension'),
              (7, 'SELECT jit_create_template(''x'', ''{USAGE ON SCHEMA app}'', time_to_decide => %s)', 0, 'time_to_decide'),
-             (8, 'SELECT jit_alter_template(''debug_read'', max_duration => %s)', 0, 'max_duration')) c (n, call, id, argument) ORDER BY c.n, d.n;
+             (8, 'SELECT jit_alter_template(''debug_read'', max_duration => %s)', 0, 'max_duration')) c (n, call, id, argument)
+-- Zero takes away what may be absent.
+WHERE NOT (d.duration = '0' AND c.n IN (5, 6)) ORDER BY c.n, d.n;
 CALL tap.start();
 SELECT tap.refused(call, error, description) FROM tap.refusals WHERE call ~ '_template\(' ORDER BY n;
 \connect - alice
@@ -56,7 +58,7 @@ FROM (VALUES (1, 'NULL', '', 'The id is NULL.'), (2, '0', '0', NULL), (3, '-1', 
              (5, '9223372036854775808', '9223372036854775808', NULL), (6, '''NaN''', 'NaN', NULL), (7, '''Infinity''', 'Infinity', NULL),
              (8, '1e100', '1' || repeat('0', 99) || '...', NULL), (9, '0.4', '0.4', NULL)) i (n, id, shown, why),
      (VALUES (1, 'SELECT jit_cancel(%s)'), (2, 'SELECT jit_extend(%s, ''1h'')'), (3, 'SELECT jit_approve(%s)'), (4, 'SELECT jit_deny(%s, ''no'')'),
-             (5, 'SELECT jit_revoke(%s)'), (6, 'SELECT jit_resume(%s)')) c (n, call) ORDER BY c.n, i.n;
+             (5, 'SELECT jit_revoke(%s)'), (6, 'SELECT jit_resume(%s)'), (7, 'SELECT jit_activate(%s)')) c (n, call) ORDER BY c.n, i.n;
 INSERT INTO tap.refusals (call, error, description)
 SELECT format(call, id), format('JA003 request %s does not exist', id), format(call, id)
 FROM (VALUES (1, '9223372036854775807'), (2, '2147483647'), (3, '4611686018427387904')) i (n, id),

@@ -26,9 +26,9 @@ SELECT tap.refused(statement, error, statement) FROM (VALUES
     (11, 'CREATE FUNCTION trap.jit_something_else(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'no error'),
     (12, 'CREATE FUNCTION trap.not_jit_approve(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'no error'),
     (13, 'CREATE FUNCTION pg_catalog.jit_approve(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', '42501'),
-    (14, 'ALTER FUNCTION jit_approve(numeric, text, interval) RENAME TO jit_approve_2', '42501'),
-    (15, 'ALTER FUNCTION jit_approve(numeric, text, interval) SET SCHEMA trap', '42501'),
-    (16, 'CREATE OR REPLACE FUNCTION jit_approve(numeric, text, interval) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'))
+    (14, 'ALTER FUNCTION jit_approve(numeric, text, interval, text) RENAME TO jit_approve_2', '42501'),
+    (15, 'ALTER FUNCTION jit_approve(numeric, text, interval, text) SET SCHEMA trap', '42501'),
+    (16, 'CREATE OR REPLACE FUNCTION jit_approve(numeric, text, interval, text) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'))
     v (n, statement, error) ORDER BY n;
 
 -- Not even a superuser does so by accident.

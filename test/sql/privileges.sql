@@ -16,10 +16,12 @@ SELECT c.oid, c.relname::text AS name, c.relkind, c.relrowsecurity, c.relforcero
 FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid;
 
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"), ARRAY[
-    'jit_access.may_audit()', 'jit_access.may_decide(bigint)',
-    'jit_approve(numeric,text,interval)',
+    'jit_access.may_audit()', 'jit_access.may_decide(bigint)', 'jit_access.request_digest(bigint)',
+    'jit_activate(numeric)',
+    'jit_approve(numeric,text,interval,text)',
     'jit_cancel(numeric,text)',
     'jit_deny(numeric,text)',
+    'jit_eligibility(text,interval)',
     'jit_extend(numeric,interval,text)',
     'jit_request(text,interval,text,text,text[],timestamp with time zone)',
     'jit_resume(numeric,text)',
@@ -30,7 +32,7 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olg
           'jit_audit_export(bigint,bigint)', 'jit_audit_verify(bigint,bigint)'], 'what auditors may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.confirmed,jit_access.journal,jit_access.status,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_create_template,jit_drop_template}',
+    '{jit_access.confirmed,jit_access.journal,jit_access.status,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_create_rule,jit_create_template,jit_drop_rule,jit_drop_template,jit_set_person}',
     'what administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
@@ -42,7 +44,7 @@ SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_ta
     '{my_grants,my_requests,pending_requests}', 'what everybody may read');
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege(who, r.oid, 'SELECT')
                 AND NOT has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
-    '{active_grants,audit_log,decisions,grant_history,grant_usage,health,template_catalog}', 'what ' || who || ' may read besides')
+    '{active_grants,audit_log,decisions,grant_history,grant_usage,health,people,rules,template_catalog}', 'what ' || who || ' may read besides')
 FROM unnest('{ada, olga}'::text[]) AS who;
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S'
                 AND has_table_privilege(who, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')), '{}', who || ' may write nothing')
@@ -80,7 +82,7 @@ FROM unnest(ARRAY['INSERT INTO jit_access.template_person VALUES (1, ''approver'
                   'ALTER TABLE jit_access.record DISABLE ROW LEVEL SECURITY', 'ALTER TABLE jit_access.record NO FORCE ROW LEVEL SECURITY',
                   'CREATE POLICY p ON jit_access.record USING (true)', 'CREATE RULE r AS ON INSERT TO jit_access.record DO INSTEAD NOTHING',
                   'ALTER EVENT TRIGGER jit_access_cover_new_objects DISABLE', 'ALTER TYPE jit_access.state ADD VALUE ''free''',
-                  'ALTER FUNCTION jit_approve(numeric, text, interval) SECURITY INVOKER', 'DROP EXTENSION jit_access CASCADE']) WITH ORDINALITY AS v (statement, n)
+                  'ALTER FUNCTION jit_approve(numeric, text, interval, text) SECURITY INVOKER', 'DROP EXTENSION jit_access CASCADE']) WITH ORDINALITY AS v (statement, n)
 ORDER BY n;
 \connect - writes_all
 CALL tap.start();

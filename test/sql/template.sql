@@ -31,7 +31,7 @@ SELECT results_eq(
              max_duration, holder_extension, time_to_decide, reason_required, ticket_required, allow_schema_change, created_by
       FROM jit_access.template_catalog WHERE name = 'plain'$$,
     $$VALUES ('plain', 1, NULL::text, 'jit_template_plain', 'inherit', '{USAGE ON SCHEMA app,SELECT ON app.orders}'::text[],
-              '{}'::text[], '{}'::text[], 1, NULL::interval, interval '8 hours', interval '0', interval '24 hours', false, false,
+              '{}'::text[], '{}'::text[], 1, NULL::interval, interval '8 hours', NULL::interval, interval '24 hours', false, false,
               false, 'ada')$$,
     'nobody may ask, nobody may approve, eight hours at most: the default policy');
 SELECT jit_create_template(

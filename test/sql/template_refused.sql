@@ -154,9 +154,13 @@ SELECT is(tap.state(), :'before', 'and leaves the template as it was');
 SELECT jit_request('standing', '1h') AS id \gset
 \connect - :owner
 GRANT pg_write_all_data TO jit_template_standing;
+\connect - alice
+SELECT jit_request('standing', '1h') AS after \gset
 \connect - bob
 CALL tap.start();
 SELECT jit_approve(:id);
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('request %s is out of date', :id), 'what was added by hand is not what was asked for');
+SELECT jit_approve(:after);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "standing" reaches more than a template may give', 'what was added by hand stops the activation');
 \connect - :owner
 REVOKE pg_write_all_data FROM jit_template_standing;

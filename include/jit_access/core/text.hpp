@@ -9,7 +9,8 @@
 
 namespace jit::core {
 
-inline constexpr std::size_t longest_reason = 2000;       // bytes
+inline constexpr std::size_t longest_reason = 2000;  // bytes
+inline constexpr std::size_t longest_person_name = 200;
 inline constexpr std::size_t longest_template_name = 40;  // bytes; leaves room for the prefix of the role
 inline constexpr std::string_view template_role_prefix = "jit_template_";
 inline constexpr std::string_view grant_role_prefix = "jit_grant_";

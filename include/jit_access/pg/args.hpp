@@ -23,9 +23,17 @@ public:
     // A numeric that has to be the id of a request.
     [[nodiscard]] std::int64_t id(int i) const;
 
+    // By the name of the parameter; nothing when the function has none of that name.
+    void read(const char* name, std::optional<std::string>& into) const;
+    void read(const char* name, std::optional<bool>& into) const;
+    void read(const char* name, std::optional<std::int32_t>& into) const;
+    void read(const char* name, std::optional<core::IntervalParts>& into) const;
+    void read(const char* name, std::optional<TextArray>& into) const;
+
 private:
     [[nodiscard]] bool null(int i) const noexcept { return info_->args[i].isnull; }
     [[nodiscard]] Datum datum(int i) const noexcept { return info_->args[i].value; }
+    [[nodiscard]] std::optional<int> find(const char* name) const;
 
     FunctionCallInfo info_;
 };

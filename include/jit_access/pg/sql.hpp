@@ -29,9 +29,16 @@ struct Instant {
     bool operator<(const Instant& other) const noexcept { return us < other.us; }
 };
 
+// interval: a fixed number of microseconds; what is written has neither months nor days.
+struct Duration {
+    std::int64_t us = 0;
+    bool operator==(const Duration&) const = default;
+};
+
 using TextArray = std::vector<std::string>;
 // std::monostate is NULL in an answer; a NULL argument has a type and is made by nullable().
-using Value = std::variant<std::monostate, bool, std::int32_t, std::int64_t, RoleId, Instant, std::string, TextArray>;
+using Value =
+    std::variant<std::monostate, bool, std::int32_t, std::int64_t, RoleId, Instant, std::string, TextArray, Duration>;
 
 // An argument: a value, or NULL of the type a value would have.
 struct Argument {
@@ -48,6 +55,11 @@ struct Argument {
 template <class T>
 Argument nullable(const std::optional<T>& value) {
     return value ? Argument(Value(*value), false) : Argument(Value(T{}), true);
+}
+
+// The same for an interval that is kept as microseconds.
+inline Argument nullable_duration(const std::optional<std::int64_t>& us) {
+    return us ? Argument(Value(Duration{*us}), false) : Argument(Value(Duration{}), true);
 }
 
 class Row {
@@ -73,7 +85,9 @@ private:
 // Answers of SELECT and RETURNING. Integers of 2 and 4 bytes come as int32, arrays of text as TextArray, other types
 // as their text.
 std::vector<Row> query(const char* sql, std::initializer_list<Argument> args = {});
+std::vector<Row> query(const char* sql, const std::vector<Argument>& args);
 // The first row, if any.
+std::optional<Row> query_row(const char* sql, const std::vector<Argument>& args);
 std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args = {});
 // Number of rows processed.
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args = {});

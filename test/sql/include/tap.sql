@@ -47,6 +47,8 @@ CREATE OR REPLACE FUNCTION tap.state() RETURNS text LANGUAGE sql SECURITY DEFINE
         (SELECT string_agg(p::text, ',' ORDER BY p::text) FROM jit_access.template_person p),
         (SELECT string_agg(r::text, ',' ORDER BY id) FROM jit_access.request r),
         (SELECT string_agg(d::text, ',' ORDER BY d::text) FROM jit_access.decision d),
+        (SELECT string_agg(u::text, ',' ORDER BY name) FROM jit_access.rule u),
+        (SELECT string_agg(p::text, ',' ORDER BY login) FROM jit_access.person p),
         (SELECT string_agg(a::text, ',' ORDER BY oid) FROM pg_authid a),
         (SELECT string_agg(m::text, ',' ORDER BY m::text) FROM pg_auth_members m),
         (SELECT string_agg(relacl::text, ',' ORDER BY oid) FROM pg_class WHERE relnamespace = to_regnamespace('app')),

@@ -1,0 +1,28 @@
+// The facts of a case, looked up for core/policy, and what an approval is bound to.
+#pragma once
+
+#include "jit_access/core/policy.hpp"
+#include "jit_access/request.hpp"
+
+namespace jit::policy {
+
+[[nodiscard]] core::Policy of_template(const templates::Template& of);
+
+// A request that is about to be made: nobody has decided anything yet.
+[[nodiscard]] core::Ruling on_wish(const people::Person& who, const templates::Template& of, std::int64_t duration);
+
+// A request as it stands, with the decisions there are. Who has already approved is looked at again: whether he still
+// counts, and whether what would be given is still what he approved.
+[[nodiscard]] core::Ruling on_request(const request::Request& request, const templates::Template& of);
+
+// Others who make grants of a template that has caps wait here until this transaction is over.
+void take_turns(const templates::Template& of);
+
+// SHA-256, in hexadecimal, of everything an approver is shown: requester, template and version, what its role has
+// beyond the template's own items, scope, start, the duration that was asked for, reason and ticket.
+[[nodiscard]] std::string digest(const request::Request& request, const templates::Template& of);
+
+// The same for a request as it stands, if there is one; no lock is taken.
+[[nodiscard]] std::optional<std::string> digest_now(std::int64_t id);
+
+}  // namespace jit::policy

@@ -1,0 +1,176 @@
+#include "jit_access/core/policy.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <map>
+#include <utility>
+
+#include "jit_access/core/duration.hpp"
+
+namespace jit::core {
+
+namespace {
+
+constexpr std::array<std::string_view, 3> risk_names{"low", "medium", "high"};
+constexpr std::array<std::string_view, 3> answer_names{"denied", "needs approval", "allowed"};
+
+std::string quoted(const std::string& name) { return "\"" + name + "\""; }
+
+void object_to_asker(const Case& of, std::vector<Failure>& objections) {
+    if (of.who.superuser)
+        objections.emplace_back(Code::not_permitted, "a superuser cannot ask for access",
+                                "He has every privilege already, and no deadline would bind him.",
+                                "Ask as an ordinary login.");
+    if (!of.who.listed)
+        objections.emplace_back(Code::not_permitted,
+                                quoted(of.who.name) + " may not ask for template " + quoted(of.policy.template_name),
+                                "Neither this login nor a role it belongs to is among the template's requesters.",
+                                "An administrator can add it with jit_alter_template.");
+}
+
+void object_to_duration(const Case& of, std::vector<Failure>& objections) {
+    if (of.duration > of.policy.max_duration)
+        objections.emplace_back(Code::limit_exceeded,
+                                "the duration is over the maximum of template " + quoted(of.policy.template_name),
+                                format_duration(of.duration) + " was asked for; the maximum is " +
+                                    format_duration(of.policy.max_duration) + ".",
+                                "Ask for less; an approver can extend a grant up to the maximum.");
+}
+
+void object_to_count(std::int64_t count, std::int32_t cap, const std::string& whose, const std::string& what,
+                     const std::string& hint, std::vector<Failure>& objections) {
+    if (cap == 0 || count < cap) return;
+    objections.emplace_back(
+        Code::limit_exceeded, "too many grants",
+        whose + " has " + std::to_string(count) + " " + what + "; the template allows " + std::to_string(cap) + ".",
+        hint);
+}
+
+void object_to_usage(const Case& of, std::vector<Failure>& objections) {
+    const auto& policy = of.policy;
+    const auto& usage = of.usage;
+    const std::string tmpl = "Template " + quoted(policy.template_name);
+    object_to_count(usage.person_now, policy.person_at_once, quoted(of.who.name), "of it at once",
+                    "Give one back with jit_revoke, or wait for its end.", objections);
+    object_to_count(usage.person_today, policy.person_per_day, quoted(of.who.name), "of it in 24 hours", "Ask later.",
+                    objections);
+    object_to_count(usage.template_now, policy.template_at_once, tmpl, "grants at once", "Wait for the end of one.",
+                    objections);
+    object_to_count(usage.template_today, policy.template_per_day, tmpl, "grants in 24 hours", "Ask later.",
+                    objections);
+    if (policy.cool_down && usage.last_end && of.now - *usage.last_end < *policy.cool_down)
+        objections.emplace_back(
+            Code::limit_exceeded, "too soon after the last grant",
+            "It takes " + format_duration(*policy.cool_down) + " from the end of one to the next; " +
+                format_duration(std::max<std::int64_t>(of.now - *usage.last_end, 0)) + " have passed.",
+            "Ask later.");
+}
+
+bool applies(const Rule& rule, const Case& of) {
+    return rule.here && of.duration <= rule.max_duration.value_or(of.duration) &&
+           of.policy.risk <= rule.max_risk.value_or(of.policy.risk);
+}
+
+// A rule that forbids is meant for what exceeds it: a duration or a risk from which on it says no.
+bool forbids(const Rule& rule, const Case& of) {
+    const bool bounded = rule.max_duration || rule.max_risk;
+    const bool exceeded =
+        (rule.max_duration && of.duration > *rule.max_duration) || (rule.max_risk && of.policy.risk > *rule.max_risk);
+    return rule.here && (!bounded || exceeded);
+}
+
+// Gives a group to the person, who may take it from another one who has a second choice (augmenting path).
+using Takers = std::map<int, const Voice*>;
+bool find_group(const Voice& voice, Takers& takers, std::uint64_t& tried) {
+    for (auto left = voice.groups; left != 0; left &= left - 1) {
+        const int group = std::countr_zero(left);
+        if ((tried >> group & 1) != 0) continue;
+        tried |= std::uint64_t{1} << group;
+        const auto taker = takers.find(group);
+        if (taker == takers.end() || find_group(*taker->second, takers, tried)) {
+            takers[group] = &voice;
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
+std::optional<Risk> risk_from(std::string_view text) noexcept {
+    for (std::size_t i = 0; i < risk_names.size(); ++i)
+        if (risk_names.at(i) == text) return static_cast<Risk>(i);
+    return std::nullopt;
+}
+
+std::string_view to_string(Risk risk) noexcept { return risk_names.at(static_cast<std::size_t>(risk)); }
+std::string_view to_string(Answer answer) noexcept { return answer_names.at(static_cast<std::size_t>(answer)); }
+
+std::int32_t count_approvals(const std::vector<Voice>& voices, const PersonId& requester, bool distinct_groups) {
+    std::map<PersonId, Voice> people;
+    for (const auto& voice : voices) {
+        if (!voice.approves || !voice.fresh || voice.groups == 0 || voice.person == requester) continue;
+        people.try_emplace(voice.person, voice).first->second.groups |= voice.groups;
+    }
+    if (!distinct_groups) return static_cast<std::int32_t>(people.size());
+    Takers takers;
+    for (const auto& [person, voice] : people) {
+        std::uint64_t tried = 0;
+        find_group(voice, takers, tried);
+    }
+    return static_cast<std::int32_t>(takers.size());
+}
+
+Ruling decide(const Case& of) {
+    Ruling ruling;
+    object_to_asker(of, ruling.objections);
+    object_to_duration(of, ruling.objections);
+    object_to_usage(of, ruling.objections);
+    if (std::any_of(of.voices.begin(), of.voices.end(), [](const Voice& voice) { return !voice.approves; }))
+        ruling.objections.emplace_back(Code::wrong_state, "it was denied", "One denial decides.");
+    for (const auto& rule : of.rules) {
+        if (!rule.allows && forbids(rule, of))
+            ruling.objections.emplace_back(Code::not_permitted, "rule " + quoted(rule.name) + " forbids it",
+                                           "Whatever else is allowed, a rule that forbids wins.",
+                                           "Ask an administrator.");
+        if (rule.allows && applies(rule, of) && !ruling.rule) ruling.rule = rule.name;
+    }
+    ruling.approvals = count_approvals(of.voices, of.who.person, of.policy.distinct_groups);
+    ruling.missing = ruling.rule ? 0 : std::max(of.policy.approvals_needed - ruling.approvals, 0);
+    if (ruling.objections.empty()) ruling.answer = ruling.missing == 0 ? Answer::allowed : Answer::needs_approval;
+    return ruling;
+}
+
+std::vector<std::string> Ruling::reasons() const {
+    std::vector<std::string> texts;
+    for (const auto& objection : objections)
+        texts.push_back(objection.message + (objection.detail.empty() ? "" : ": " + objection.detail));
+    if (rule) texts.push_back("rule " + quoted(*rule) + " allows it without an approval");
+    if (answer == Answer::needs_approval)
+        texts.push_back("it has " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
+                        " that count and needs " + std::to_string(missing) + " more");
+    if (answer == Answer::allowed && !rule)
+        texts.push_back("it has the " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
+                        " it needs");
+    return texts;
+}
+
+std::optional<Failure> objection_to(const Extension& extension, const Policy& policy, std::int64_t id) {
+    const std::string what = "cannot extend request " + std::to_string(id);
+    if (extension.by_holder && extension.by > policy.holder_extension - extension.by_holder_so_far)
+        return Failure(Code::limit_exceeded, what,
+                       "The holder himself may add " + format_duration(policy.holder_extension) +
+                           " in all, and has added " + format_duration(extension.by_holder_so_far) + ".",
+                       "Ask an approver to run jit_extend(" + std::to_string(id) + ", ...).");
+    const auto ceiling = policy.total_duration.value_or(policy.max_duration);
+    const auto total = extension.ends_at + extension.by - extension.activated_at;
+    if (total > ceiling)
+        return Failure(Code::limit_exceeded, what,
+                       "It would last " + format_duration(total) + " in all; the maximum of template " +
+                           quoted(policy.template_name) + " is " + format_duration(ceiling) + ".",
+                       "Extend by less, or ask again when it has ended.");
+    return std::nullopt;
+}
+
+}  // namespace jit::core

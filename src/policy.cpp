@@ -1,0 +1,205 @@
+#include "jit_access/policy.hpp"
+
+#include <algorithm>
+
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/digest.hpp"
+
+namespace jit::policy {
+
+using people::Person;
+using request::Request;
+using templates::Template;
+
+namespace {
+
+core::Usage usage_of(const core::PersonId& person, const Template& of, std::int64_t except) {
+    const auto logins = people::logins_of(person);
+    const auto row =
+        pg::query_row(
+            "SELECT count(*) FILTER (WHERE mine AND live), count(*) FILTER (WHERE mine AND today), count(*) FILTER "
+            "(WHERE live), count(*) FILTER (WHERE today), max(closed_at) FILTER (WHERE mine AND activated_at IS NOT "
+            "NULL) FROM (SELECT requester::text = ANY ($2) AS mine, state IN ('active', 'suspended') AS live, "
+            "activated_at > $4::timestamptz - interval '24 hours' AS today, activated_at, closed_at FROM "
+            "jit_access.request WHERE template_id = $1 AND id <> $3 AND (state IN ('active', 'suspended') OR "
+            "activated_at > $4::timestamptz - interval '24 hours' OR closed_at > $4::timestamptz - $5)) g",
+            {of.id, logins, except, pg::Instant{pg::wall_clock()}, pg::Duration{of.cool_down.value_or(0)}})
+            .value();
+    core::Usage usage{.person_now = row.get<std::int64_t>(0),
+                      .person_today = row.get<std::int64_t>(1),
+                      .template_now = row.get<std::int64_t>(2),
+                      .template_today = row.get<std::int64_t>(3)};
+    if (const auto end = row.maybe<pg::Instant>(4)) usage.last_end = end->us;
+    return usage;
+}
+
+// The rules that name this template, or any, and a role of the person's, or none. A grant that he holds makes nobody a
+// member here.
+std::vector<core::Rule> rules_for(const Person& who, const Template& of) {
+    std::vector<core::Rule> rules;
+    for (const auto& row : pg::query(
+             "SELECT name, effect = 'allow', role, max_duration, max_risk, networks = '{}' OR coalesce("
+             "pg_catalog.inet_client_addr() <<= ANY (networks::inet[]), false) FROM jit_access.rule WHERE templates = "
+             "'{}' OR $1 = ANY (templates) ORDER BY name",
+             {of.id})) {
+        if (const auto role = row.maybe<pg::RoleId>(2); role && !people::stands_in(who.role, *role)) continue;
+        core::Rule rule{.name = row.get<std::string>(0), .allows = row.get<bool>(1), .here = row.get<bool>(5)};
+        if (const auto longest = row.maybe<pg::Duration>(3)) rule.max_duration = longest->us;
+        if (const auto risk = row.maybe<std::string>(4)) rule.max_risk = core::risk_from(*risk).value();
+        rules.push_back(std::move(rule));
+    }
+    return rules;
+}
+
+std::vector<core::Voice> voices_about(const Request& request, const Template& of) {
+    std::vector<core::Voice> voices;
+    const auto rows = pg::query(
+        "SELECT approver, approver_name, verdict = 'approve', digest FROM jit_access.decision WHERE "
+        "request_id = $1",
+        {request.id});
+    if (rows.empty()) return voices;
+    const auto now = digest(request, of);
+    for (const auto& row : rows) {
+        const Person approver{row.get<pg::RoleId>(0), row.get<std::string>(1)};
+        // His role was dropped or renamed: nobody can say that he is who he was.
+        const bool known = pg::role_name(approver.role) == approver.name;
+        voices.push_back({.person = people::person_of(approver),
+                          .groups = known ? people::approver_groups(approver, of.id) : 0,
+                          .approves = row.get<bool>(2),
+                          .fresh = row.maybe<std::string>(3) == now});
+    }
+    return voices;
+}
+
+core::Case case_of(const Person& who, const Template& of, std::int64_t duration, std::int64_t except) {
+    const auto person = people::person_of(who);
+    return {.policy = of_template(of),
+            .who = {.person = person,
+                    .name = who.name,
+                    .superuser = pg::is_superuser(who.role),
+                    .listed = people::may_request(who, of.id)},
+            .duration = duration,
+            .now = pg::wall_clock(),
+            .usage = usage_of(person, of, except),
+            .voices = {},
+            .rules = rules_for(who, of)};
+}
+
+bool has_caps(const Template& of) {
+    return of.cool_down || of.person_at_once != 0 || of.person_per_day != 0 || of.template_at_once != 0 ||
+           of.template_per_day != 0;
+}
+
+// What the roles behind the template's own have, by their access lists in this database and by what they are named in
+// elsewhere. The template's own role, when we made it, has what the items say and tables made later: nobody else gives
+// it anything (guard.hpp). An adopted one is somebody else's as well.
+std::string privileges_behind(const Template& of) {
+    pg::TextArray roles;
+    for (const auto role : pg::closure(of.role))
+        if (!of.role_made || role != of.role) roles.push_back(std::to_string(role.oid));
+    if (roles.empty()) return {};
+    return pg::query_row(
+               "WITH d AS MATERIALIZED (SELECT DISTINCT refobjid AS role, dbid, classid, objid, deptype FROM "
+               "pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = "
+               "ANY ($1::pg_catalog.oid[])), acl (role, what) AS (SELECT role, dbid || ' ' || classid || ' ' || objid "
+               "|| ' ' || deptype::text FROM d UNION ALL SELECT d.role, d.objid || ' ' || x.privilege_type FROM d JOIN "
+               "pg_catalog.pg_class o ON o.oid = d.objid AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass, "
+               "pg_catalog.aclexplode(o.relacl) x WHERE x.grantee = d.role UNION ALL SELECT d.role, d.objid || '.' || "
+               "o.attnum || ' ' || x.privilege_type FROM d JOIN pg_catalog.pg_attribute o ON o.attrelid = d.objid AND "
+               "d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND o.attacl IS NOT NULL, "
+               "pg_catalog.aclexplode(o.attacl) x WHERE x.grantee = d.role UNION ALL SELECT d.role, d.objid || ' ' || "
+               "x.privilege_type FROM d JOIN pg_catalog.pg_namespace o ON o.oid = d.objid AND d.classid = "
+               "'pg_catalog.pg_namespace'::pg_catalog.regclass, pg_catalog.aclexplode(o.nspacl) x WHERE x.grantee = "
+               "d.role UNION ALL SELECT x.member, 'member of ' || x.roleid FROM pg_catalog.pg_auth_members x WHERE "
+               "x.member = ANY ($1::pg_catalog.oid[])) SELECT coalesce(string_agg(role || ' ' || what, ',' ORDER BY "
+               "role, what COLLATE \"C\"), '') || ' of ' || pg_catalog.array_to_string($1, ' ') FROM acl",
+               {roles})
+        .value()
+        .get<std::string>(0);
+}
+
+// Length before text, so that nothing can pass for something else.
+class Canonical {
+public:
+    Canonical& add(const std::string& text) {
+        text_ += std::to_string(text.size()) + ":" + text;
+        return *this;
+    }
+    Canonical& add(std::int64_t number) { return add(std::to_string(number)); }
+    Canonical& add(const std::optional<std::string>& text) { return text ? add("+" + *text) : add(std::string("-")); }
+    Canonical& add(const pg::TextArray& items) {
+        add(static_cast<std::int64_t>(items.size()));
+        for (const auto& item : items) add(item);
+        return *this;
+    }
+    [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+private:
+    std::string text_;
+};
+
+}  // namespace
+
+core::Policy of_template(const Template& of) {
+    return {.template_name = of.name,
+            .approvals_needed = of.approvals_needed,
+            .distinct_groups = of.distinct_groups,
+            .max_duration = of.max_duration,
+            .total_duration = of.total_duration,
+            .holder_extension = of.holder_extension.value_or(0),
+            .cool_down = of.cool_down,
+            .person_at_once = of.person_at_once,
+            .person_per_day = of.person_per_day,
+            .template_at_once = of.template_at_once,
+            .template_per_day = of.template_per_day,
+            .risk = core::risk_from(of.risk).value()};
+}
+
+core::Ruling on_wish(const Person& who, const Template& of, std::int64_t duration) {
+    return core::decide(case_of(who, of, duration, 0));
+}
+
+core::Ruling on_request(const Request& request, const Template& of) {
+    auto facts = case_of({request.requester, request.requester_name}, of, request.duration, request.id);
+    facts.voices = voices_about(request, of);
+    // A rule is for whoever asks, where he asks from: it was looked at then. Now it must still be there.
+    std::erase_if(facts.rules, [&](const core::Rule& rule) { return rule.allows && rule.name != request.rule; });
+    for (auto& rule : facts.rules) rule.here = rule.here || rule.allows;
+    return core::decide(facts);
+}
+
+void take_turns(const Template& of) {
+    if (!has_caps(of)) return;
+    // An update, so that who looks through an older snapshot fails instead of missing a grant.
+    pg::execute("UPDATE jit_access.template_turn SET turn = turn + 1 WHERE template_id = $1", {of.id});
+}
+
+std::string digest(const Request& request, const Template& of) {
+    const std::string kind = "jit_access request 1";
+    const std::string text = Canonical()
+                                 .add(kind)
+                                 .add(request.id)
+                                 .add(request.requester_name)
+                                 .add(std::int64_t{request.requester.oid})
+                                 .add(of.name)
+                                 .add(of.id)
+                                 .add(std::int64_t{of.version})
+                                 .add(of.privileges)
+                                 .add(privileges_behind(of))
+                                 .add(request.scope.value_or(pg::TextArray{}))
+                                 .add(request.asked)
+                                 .add(request.starts_at ? request.starts_at->us : 0)
+                                 .add(request.reason)
+                                 .add(request.ticket)
+                                 .text();
+    pg::ServerHasher hasher;
+    return core::to_hex(hasher.hash({std::as_bytes(std::span(text))}));
+}
+
+std::optional<std::string> digest_now(std::int64_t id) {
+    const auto request = request::look(id);
+    if (!request) return std::nullopt;
+    return digest(*request, templates::look(request->template_id));
+}
+
+}  // namespace jit::policy
