@@ -23,6 +23,7 @@ CREATE TABLE jit_access.template (
     person_per_day      integer NOT NULL,
     template_at_once    integer NOT NULL,
     template_per_day    integer NOT NULL,
+    login_connections   integer NOT NULL,
     risk                text NOT NULL CHECK (risk IN ('low', 'medium', 'high')),
     reason_required     boolean NOT NULL,
     ticket_required     boolean NOT NULL,
@@ -84,6 +85,7 @@ CREATE FUNCTION pg_catalog.jit_create_template(
     person_per_day integer DEFAULT 0,
     template_at_once integer DEFAULT 0,
     template_per_day integer DEFAULT 0,
+    login_connections integer DEFAULT 1,
     risk text DEFAULT 'medium')
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_template';
@@ -114,6 +116,7 @@ CREATE FUNCTION pg_catalog.jit_alter_template(
     person_per_day integer DEFAULT NULL,
     template_at_once integer DEFAULT NULL,
     template_per_day integer DEFAULT NULL,
+    login_connections integer DEFAULT NULL,
     risk text DEFAULT NULL)
 RETURNS integer LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_alter_template';

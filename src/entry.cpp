@@ -6,6 +6,7 @@
 #include "jit_access/chain.hpp"
 #include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
+#include "jit_access/credentials.hpp"
 #include "jit_access/decide.hpp"
 #include "jit_access/eligibility.hpp"
 #include "jit_access/ingest.hpp"
@@ -92,6 +93,7 @@ PG_FUNCTION_INFO_V1(jit_cancel);
 PG_FUNCTION_INFO_V1(jit_extend);
 PG_FUNCTION_INFO_V1(jit_approve);
 PG_FUNCTION_INFO_V1(jit_activate);
+PG_FUNCTION_INFO_V1(jit_credentials);
 PG_FUNCTION_INFO_V1(jit_set_person);
 PG_FUNCTION_INFO_V1(jit_create_rule);
 PG_FUNCTION_INFO_V1(jit_drop_rule);
@@ -179,6 +181,14 @@ Datum jit_approve(PG_FUNCTION_ARGS) {
 Datum jit_activate(PG_FUNCTION_ARGS) {
     return answer(fcinfo,
                   [&](const Args& args) { return state(jit::decide::activate(args.id(0), origin_of(fcinfo))); });
+}
+
+Datum jit_credentials(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        const auto made = jit::credentials::issue(args.id(0), origin_of(fcinfo));
+        const std::array<jit::pg::Value, 3> row{made.login, made.password, made.valid_until};
+        return jit::pg::row_result(fcinfo, row);
+    });
 }
 
 Datum jit_set_person(PG_FUNCTION_ARGS) {

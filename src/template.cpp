@@ -25,10 +25,12 @@ const std::string& name_of(const Draft& draft) {
     return *draft.name;
 }
 
-bool set_role_mode(const std::string& mode) {
-    if (mode != "inherit" && mode != "set_role")
-        throw invalid("mode", "\"" + pg::excerpt(mode) + "\" is not a mode.", "The modes are inherit and set_role.");
-    return mode == "set_role";
+void set_mode(Template& of, const std::string& mode) {
+    if (mode != "inherit" && mode != "set_role" && mode != "login")
+        throw invalid("mode", "\"" + pg::excerpt(mode) + "\" is not a mode.",
+                      "The modes are inherit, set_role and login.");
+    of.set_role = mode == "set_role";
+    of.login = mode == "login";
 }
 
 RoleId adopt_role(const std::string& name) {
@@ -168,7 +170,7 @@ std::string create(const Draft& draft, const people::Origin& origin) {
 
     Template made;
     made.name = name;
-    made.set_role = set_role_mode(draft.mode.value_or("inherit"));
+    set_mode(made, draft.mode.value_or("inherit"));
     made.allow_schema_change = draft.allow_schema_change.value_or(false);
     made.allow_code = draft.allow_code.value_or(false);
     apply(draft, made, me);
@@ -194,7 +196,7 @@ std::string create(const Draft& draft, const people::Origin& origin) {
                                      made.role,
                                      made.role_name,
                                      !draft.role.has_value(),
-                                     std::string(made.set_role ? "set_role" : "inherit"),
+                                     draft.mode.value_or("inherit"),
                                      made.allow_schema_change,
                                      made.allow_code,
                                      made.privileges,

@@ -23,6 +23,7 @@ struct Template {
     std::string role_name;
     bool role_made = true;  // by jit_create_template; an adopted role is left standing
     bool set_role = false;
+    bool login = false;  // neither: the grant has a login of its own
     bool allow_schema_change = false;
     bool allow_code = false;
     pg::TextArray privileges;
@@ -44,6 +45,7 @@ struct Template {
     std::int32_t person_per_day = 0;
     std::int32_t template_at_once = 0;
     std::int32_t template_per_day = 0;
+    std::int32_t login_connections = 1;
     std::string risk = "medium";
     bool reason_required = false;
     bool ticket_required = false;
@@ -77,6 +79,7 @@ struct Draft {
     std::optional<std::int32_t> person_per_day;
     std::optional<std::int32_t> template_at_once;
     std::optional<std::int32_t> template_per_day;
+    std::optional<std::int32_t> login_connections;
     std::optional<std::string> risk;
     std::optional<bool> reason_required;
     std::optional<bool> ticket_required;
@@ -101,6 +104,7 @@ void each_setting(Visitor&& visit) {
     visit("person_per_day", &Draft::person_per_day, &Template::person_per_day);
     visit("template_at_once", &Draft::template_at_once, &Template::template_at_once);
     visit("template_per_day", &Draft::template_per_day, &Template::template_per_day);
+    visit("login_connections", &Draft::login_connections, &Template::login_connections);
     visit("risk", &Draft::risk, &Template::risk);
     visit("reason_required", &Draft::reason_required, &Template::reason_required);
     visit("ticket_required", &Draft::ticket_required, &Template::ticket_required);

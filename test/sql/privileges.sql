@@ -20,6 +20,7 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dav
     'jit_activate(numeric)',
     'jit_approve(numeric,text,interval,text)',
     'jit_cancel(numeric,text)',
+    'jit_credentials(numeric)',
     'jit_deny(numeric,text)',
     'jit_eligibility(text,interval)',
     'jit_extend(numeric,interval,text)',
