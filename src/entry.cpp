@@ -18,6 +18,7 @@
 #include "jit_access/pg/table_result.hpp"
 #include "jit_access/pg/worker.hpp"
 #include "jit_access/policy.hpp"
+#include "jit_access/policy_file.hpp"
 #include "jit_access/reclaim.hpp"
 #include "jit_access/report.hpp"
 #include "jit_access/request.hpp"
@@ -98,6 +99,8 @@ PG_FUNCTION_INFO_V1(jit_set_person);
 PG_FUNCTION_INFO_V1(jit_create_rule);
 PG_FUNCTION_INFO_V1(jit_drop_rule);
 PG_FUNCTION_INFO_V1(jit_eligibility);
+PG_FUNCTION_INFO_V1(jit_export_policy);
+PG_FUNCTION_INFO_V1(jit_import_policy);
 PG_FUNCTION_INFO_V1(jit_request_digest);
 PG_FUNCTION_INFO_V1(jit_deny);
 PG_FUNCTION_INFO_V1(jit_resume);
@@ -224,6 +227,27 @@ Datum jit_eligibility(PG_FUNCTION_ARGS) {
         jit::pg::TableResult table(fcinfo);
         for (const auto& row : jit::eligibility::of(jit::people::asking(), args.text(0), args.interval(1)))
             table.put(row);
+        return Datum{0};
+    });
+}
+
+Datum jit_export_policy(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) { return jit::pg::document_result(jit::policy_file::write()); });
+}
+
+Datum jit_import_policy(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        const auto document = args.document(0);
+        if (!document)
+            throw Failure(Code::invalid_argument, "invalid policy", "It is NULL.", "See jit_export_policy().");
+        const auto mode =
+            args.boolean(1).value_or(true) ? jit::policy_file::Mode::rehearse : jit::policy_file::Mode::apply;
+        jit::pg::TableResult table(fcinfo);
+        for (const auto& found : jit::policy_file::read(*document, mode, origin_of(fcinfo))) {
+            const std::array<jit::pg::Value, 4> row{std::string(found.action), std::string(found.kind), found.name,
+                                                    found.what};
+            table.put(row);
+        }
         return Datum{0};
     });
 }

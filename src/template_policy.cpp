@@ -183,6 +183,17 @@ std::string setting_names() {
     return names;
 }
 
+std::string parts_as_columns() {
+    std::string columns;
+    each_part([&](const char* part, const char* name, auto) {
+        columns += std::string(
+                       "ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id "
+                       "AND p.part = '") +
+                   part + "' ORDER BY 1) AS " + name + ", ";
+    });
+    return columns;
+}
+
 std::vector<pg::Argument> setting_values(const Template& of) {
     std::vector<pg::Argument> values;
     each_setting([&](const char*, auto, auto member) { values.push_back(to_argument(of.*member)); });

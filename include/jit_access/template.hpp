@@ -111,13 +111,19 @@ void each_setting(Visitor&& visit) {
     visit("grace_period", &Draft::grace_period, &Template::grace_period);
 }
 
+// Who takes part: the part, as jit_access.template_person has it, and the argument that lists its roles.
+template <class Visit>
+void each_part(Visit&& visit) {
+    visit("requester", "requesters", &Draft::requesters);
+    visit("approver", "approvers", &Draft::approvers);
+}
+
 // Every argument of the two functions by its name.
 template <class Visit>
 void each_argument(Visit&& visit) {
     visit("name", &Draft::name);
     visit("privileges", &Draft::privileges);
-    visit("requesters", &Draft::requesters);
-    visit("approvers", &Draft::approvers);
+    each_part([&](const char*, const char* name, auto argument) { visit(name, argument); });
     visit("mode", &Draft::mode);
     visit("role", &Draft::role);
     visit("allow_schema_change", &Draft::allow_schema_change);
@@ -147,7 +153,8 @@ void apply(const Draft& draft, Template& to, const people::Person& by);
 [[nodiscard]] std::string select_template();
 [[nodiscard]] Template from_row(const pg::Row& row);
 // The columns of the settings and what a template has in them, to be written.
-[[nodiscard]] std::string setting_names();  // "a, b, c"
+[[nodiscard]] std::string setting_names();     // "a, b, c"
+[[nodiscard]] std::string parts_as_columns();  // "ARRAY(...) AS requesters, ...", of jit_access.template t
 [[nodiscard]] std::vector<pg::Argument> setting_values(const Template& of);
 
 // Throws privilege_refused when the closure of the template's role holds what no grant may give.

@@ -18,6 +18,8 @@ public:
     [[nodiscard]] std::optional<std::int64_t> bigint(int i) const;
     [[nodiscard]] std::optional<Instant> instant(int i) const;
     [[nodiscard]] std::optional<core::IntervalParts> interval(int i) const;
+    // A jsonb, as text.
+    [[nodiscard]] std::optional<std::string> document(int i) const;
     // One dimension, no NULLs; `name` is for the message.
     [[nodiscard]] std::optional<TextArray> texts(int i, const char* name) const;
     // A numeric that has to be the id of a request.
@@ -39,6 +41,7 @@ private:
 };
 
 [[nodiscard]] Datum text_result(std::string_view text);
+[[nodiscard]] Datum document_result(const std::string& text);  // jsonb
 // The label of an enum value of type jit_access.state.
 [[nodiscard]] Datum state_result(std::string_view label);
 
