@@ -21,6 +21,7 @@ CREATE TABLE jit_access.rule (
     max_duration   interval,
     max_risk       text CHECK (max_risk IN ('low', 'medium', 'high')),
     networks       cidr[] NOT NULL,
+    windows        text[] NOT NULL,
     created_by     text NOT NULL,
     created_at     timestamptz NOT NULL
 );
@@ -34,10 +35,11 @@ CREATE FUNCTION pg_catalog.jit_create_rule(
     role text DEFAULT NULL,
     max_duration interval DEFAULT NULL,
     max_risk text DEFAULT NULL,
-    networks text[] DEFAULT '{}')
+    networks text[] DEFAULT '{}',
+    windows text[] DEFAULT '{}')
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_create_rule';
 COMMENT ON FUNCTION pg_catalog.jit_create_rule IS
-    'allow: requests by members of role, for these templates, up to max_duration and max_risk, from these networks, need no approval. deny: what is longer or riskier than that is never allowed, or nothing at all where neither is given. Left out means any. Administrators. Errors: JA001, JA002, JA004, JA018.';
+    'allow: requests by members of role, for these templates, up to max_duration and max_risk, from these networks, in these windows, need no approval. deny: what is longer or riskier than that is never allowed, or nothing at all where neither is given. Left out means any. Administrators. Errors: JA001, JA002, JA004, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_rule(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_drop_rule';

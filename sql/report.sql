@@ -90,17 +90,23 @@ SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileg
        t.time_to_decide, t.time_to_use, t.cool_down, t.person_at_once, t.person_per_day, t.template_at_once, t.template_per_day,
        t.login_connections,       t.risk, t.reason_required,
        t.ticket_required, t.allow_schema_change, t.at_deadline, t.grace_period, t.object_owner_name AS object_owner, t.allow_code,
-       t.created_at, t.created_by
+       t.windows, t.created_at, t.created_by
 FROM jit_access.template t WHERE t.dropped_at IS NULL AND (SELECT jit_access.may_audit())
 OFFSET 0;  -- so that nobody can update the templates through it
 COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked for, with their policy';
 
 CREATE VIEW jit_access.rules AS
-SELECT r.name, r.effect, r.template_names AS templates, r.role_name AS role, r.max_duration, r.max_risk, r.networks,
+SELECT r.name, r.effect, r.template_names AS templates, r.role_name AS role, r.max_duration, r.max_risk, r.networks, r.windows,
        r.created_by, r.created_at
 FROM jit_access.rule r WHERE (SELECT jit_access.may_audit())
 OFFSET 0;
 COMMENT ON VIEW jit_access.rules IS 'what needs no approval, and what is never allowed';
+
+CREATE VIEW jit_access.windows AS
+SELECT w.name, w.kind, w.time_zone, w.starts, w.lasts, w.weekdays, w.first_day, w.last_day, w.days, w.created_by, w.created_at
+FROM jit_access.time_window w WHERE (SELECT jit_access.may_audit())
+OFFSET 0;
+COMMENT ON VIEW jit_access.windows IS 'recurring times in which templates may be used and rules apply';
 
 CREATE VIEW jit_access.people AS
 SELECT p.name AS person, p.login_name AS login FROM jit_access.person p WHERE (SELECT jit_access.may_audit())

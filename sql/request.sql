@@ -10,6 +10,7 @@ CREATE TABLE jit_access.request (
     duration         interval NOT NULL,
     asked            interval NOT NULL,
     starts_at        timestamptz,
+    starts_asked     timestamptz,
     digest           text,
     rule             text,
     reasons          text[],
@@ -37,6 +38,8 @@ CREATE TABLE jit_access.request (
 );
 COMMENT ON TABLE jit_access.request IS 'requests and the grants that came of them: one row, one id, for life';
 COMMENT ON COLUMN jit_access.request.duration IS 'as an approver may have shortened it; asked is what the requester wanted';
+COMMENT ON COLUMN jit_access.request.starts_at IS 'as asked for, or when the template''s windows open';
+COMMENT ON COLUMN jit_access.request.starts_asked IS 'what the requester wanted';
 COMMENT ON COLUMN jit_access.request.digest IS 'of everything an approver is shown; one for another digest does not count';
 COMMENT ON COLUMN jit_access.request.rule IS 'that allowed it without an approval';
 COMMENT ON COLUMN jit_access.request.reasons IS 'why it was allowed';

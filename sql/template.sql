@@ -28,6 +28,7 @@ CREATE TABLE jit_access.template (
     reason_required     boolean NOT NULL,
     ticket_required     boolean NOT NULL,
     at_deadline         jit_access.at_deadline NOT NULL,
+    windows             text[] NOT NULL,
     grace_period        interval CHECK ((grace_period IS NOT NULL) = (at_deadline = 'grace')),
     object_owner        oid,
     object_owner_name   text,
@@ -86,7 +87,8 @@ CREATE FUNCTION pg_catalog.jit_create_template(
     template_at_once integer DEFAULT 0,
     template_per_day integer DEFAULT 0,
     login_connections integer DEFAULT 1,
-    risk text DEFAULT 'medium')
+    risk text DEFAULT 'medium',
+    windows text[] DEFAULT '{}')
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_template';
 COMMENT ON FUNCTION pg_catalog.jit_create_template IS
@@ -117,7 +119,8 @@ CREATE FUNCTION pg_catalog.jit_alter_template(
     template_at_once integer DEFAULT NULL,
     template_per_day integer DEFAULT NULL,
     login_connections integer DEFAULT NULL,
-    risk text DEFAULT NULL)
+    risk text DEFAULT NULL,
+    windows text[] DEFAULT NULL)
 RETURNS integer LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_alter_template';
 COMMENT ON FUNCTION pg_catalog.jit_alter_template IS

@@ -108,23 +108,36 @@ std::string join(const std::vector<std::string>& sentences) {
     return text;
 }
 
-State schedule(Request& request, const std::string& by) {
-    pg::execute("UPDATE jit_access.request SET node = $2::uuid, use_by = $3 WHERE id = $1",
-                {request.id, journal::node(), pg::nullable(request.use_by)});
-    return request::advance(request, Event::schedule, by, std::nullopt);
+State schedule(Request& request, const std::string& by, const std::optional<std::string>& why) {
+    pg::execute("UPDATE jit_access.request SET node = $2::uuid, use_by = $3, starts_at = $4 WHERE id = $1",
+                {request.id, journal::node(), pg::nullable(request.use_by), pg::nullable(request.starts_at)});
+    return request::advance(request, Event::schedule, by, why);
+}
+
+void keep_reasons(const Request& request, const core::Ruling& ruling) {
+    pg::execute("UPDATE jit_access.request SET reasons = $2 WHERE id = $1", {request.id, ruling.reasons()});
+}
+
+std::string why_not_any_more(const Request& request, const core::Ruling& ruling) {
+    if (request.rule) return "Rule \"" + *request.rule + "\" does not allow it any more, or not at this time.";
+    return "Of its approvals, " + std::to_string(ruling.approvals) +
+           " still count: the others were given by people who are not approvers any more, or for something else than "
+           "it would give now.";
 }
 
 }  // namespace
 
 State enact(Request& request, const Template& of, const core::Ruling& ruling, const std::string& by) {
-    pg::execute("UPDATE jit_access.request SET reasons = $2 WHERE id = $1", {request.id, ruling.reasons()});
+    keep_reasons(request, ruling);
     if (ruling.rule)
         event::note("allowed", request.id, by, {{"rule", ruling.rule}, {"reasons", join(ruling.reasons())}});
     const auto now = pg::wall_clock();
+    if (ruling.put_off_to) request.starts_at = pg::Instant{*ruling.put_off_to};
     const bool later = request.starts_at && request.starts_at->us > now;
     if (of.time_to_use) request.use_by = pg::Instant{(later ? request.starts_at->us : now) + *of.time_to_use};
-    if (later || request.use_by) return schedule(request, by);
-    return provision::activate(request, of, by);
+    if (later || request.use_by)
+        return schedule(request, by, ruling.put_off_to ? std::optional("its windows are closed") : std::nullopt);
+    return provision::activate(request, of, ruling, by);
 }
 
 State start(Request& request, const std::string& by) {
@@ -132,15 +145,13 @@ State start(Request& request, const std::string& by) {
     if (request.template_version != of.version)
         throw stale(request.id, "Template \"" + of.name + "\" has changed since it was asked for.");
     policy::take_turns(of);
-    const auto ruling = policy::on_request(request, of);
+    const auto ruling = policy::on_request(request, of, policy::Occasion::activation);
     if (!ruling.objections.empty()) throw ruling.objections.front();
     if (ruling.answer != core::Answer::allowed)
         throw Failure(Code::wrong_state, named(request.id) + " is not approved any more",
-                      "Of its approvals, " + std::to_string(ruling.approvals) +
-                          " still count: the others were given by people who are not approvers any more, or for "
-                          "something else than it would give now.",
-                      "The requester has to ask again.");
-    return provision::activate(request, of, by);
+                      why_not_any_more(request, ruling), "The requester has to ask again.");
+    keep_reasons(request, ruling);
+    return provision::activate(request, of, ruling, by);
 }
 
 State activate(std::int64_t id, const people::Origin& origin) {
@@ -183,7 +194,7 @@ State approve(std::int64_t id, const Approval& approval, const people::Origin& o
         {{"comment", approval.comment}, {"duration", core::format_duration(about.duration)}, {"digest", about.digest}});
 
     policy::take_turns(of);
-    const auto ruling = policy::on_request(about, of);
+    const auto ruling = policy::on_request(about, of, policy::Occasion::decision);
     if (!ruling.objections.empty()) throw ruling.objections.front();
     if (ruling.answer != core::Answer::allowed) return about.state;
     return enact(about, of, ruling, me.name);

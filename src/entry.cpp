@@ -25,6 +25,7 @@
 #include "jit_access/rules.hpp"
 #include "jit_access/settings.hpp"
 #include "jit_access/template.hpp"
+#include "jit_access/window.hpp"
 #include "jit_access/worker.hpp"
 
 using jit::core::Code;
@@ -98,6 +99,9 @@ PG_FUNCTION_INFO_V1(jit_credentials);
 PG_FUNCTION_INFO_V1(jit_set_person);
 PG_FUNCTION_INFO_V1(jit_create_rule);
 PG_FUNCTION_INFO_V1(jit_drop_rule);
+PG_FUNCTION_INFO_V1(jit_create_window);
+PG_FUNCTION_INFO_V1(jit_drop_window);
+PG_FUNCTION_INFO_V1(jit_hours);
 PG_FUNCTION_INFO_V1(jit_eligibility);
 PG_FUNCTION_INFO_V1(jit_export_policy);
 PG_FUNCTION_INFO_V1(jit_import_policy);
@@ -209,7 +213,8 @@ Datum jit_create_rule(PG_FUNCTION_ARGS) {
                             .role = args.text(3),
                             .max_duration = args.interval(4),
                             .max_risk = args.text(5),
-                            .networks = args.texts(6, "networks").value_or(jit::pg::TextArray{})},
+                            .networks = args.texts(6, "networks").value_or(jit::pg::TextArray{}),
+                            .windows = args.texts(7, "windows").value_or(jit::pg::TextArray{})},
                            origin_of(fcinfo));
         return Datum{0};
     });
@@ -219,6 +224,42 @@ Datum jit_drop_rule(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         jit::rules::drop(args.text(0), origin_of(fcinfo));
         return Datum{0};
+    });
+}
+
+Datum jit_create_window(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::window::create({.name = args.text(0),
+                             .time_zone = args.text(1),
+                             .starts = args.time(2),
+                             .lasts = args.interval(3),
+                             .kind = args.text(4),
+                             .weekdays = args.integers(5, "weekdays"),
+                             .first_day = args.integer(6),
+                             .last_day = args.integer(7),
+                             .days = args.integers(8, "days")},
+                            origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_drop_window(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::window::drop(args.text(0), origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_hours(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        require_loaded();
+        const Args args(fcinfo);
+        const auto moment = [](const std::optional<std::int64_t>& us) {
+            return us ? jit::pg::Value(jit::pg::Instant{*us}) : jit::pg::Value();
+        };
+        const auto row = jit::window::explain(args.texts(0, "windows").value_or(jit::pg::TextArray{}), args.instant(1));
+        const std::array answer{jit::pg::Value(row.open()), moment(row.until), moment(row.next)};
+        return jit::pg::row_result(fcinfo, answer);
     });
 }
 

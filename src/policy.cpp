@@ -4,6 +4,7 @@
 
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
+#include "jit_access/window.hpp"
 
 namespace jit::policy {
 
@@ -34,16 +35,18 @@ core::Usage usage_of(const core::PersonId& person, const Template& of, std::int6
 }
 
 // The rules that name this template, or any, and a role of the person's, or none. A grant that he holds makes nobody a
-// member here.
-std::vector<core::Rule> rules_for(const Person& who, const Template& of) {
+// member here. Their windows are asked about the moment at which it would begin.
+std::vector<core::Rule> rules_for(const Person& who, const Template& of, std::int64_t begin) {
     std::vector<core::Rule> rules;
-    for (const auto& row : pg::query(
-             "SELECT name, effect = 'allow', role, max_duration, max_risk, networks = '{}' OR coalesce("
-             "pg_catalog.inet_client_addr() <<= ANY (networks::inet[]), false) FROM jit_access.rule WHERE templates = "
-             "'{}' OR $1 = ANY (templates) ORDER BY name",
-             {of.id})) {
+    for (const auto& row :
+         pg::query("SELECT name, effect = 'allow', role, max_duration, max_risk, networks = '{}' OR coalesce("
+                   "pg_catalog.inet_client_addr() <<= ANY (networks::inet[]), false), windows FROM jit_access.rule "
+                   "WHERE templates = "
+                   "'{}' OR $1 = ANY (templates) ORDER BY name",
+                   {of.id})) {
         if (const auto role = row.maybe<pg::RoleId>(2); role && !people::stands_in(who.role, *role)) continue;
         core::Rule rule{.name = row.get<std::string>(0), .allows = row.get<bool>(1), .here = row.get<bool>(5)};
+        rule.open = window::hours_at(begin, row.get<pg::TextArray>(6)).open();
         if (const auto longest = row.maybe<pg::Duration>(3)) rule.max_duration = longest->us;
         if (const auto risk = row.maybe<std::string>(4)) rule.max_risk = core::risk_from(*risk).value();
         rules.push_back(std::move(rule));
@@ -71,18 +74,37 @@ std::vector<core::Voice> voices_about(const Request& request, const Template& of
     return voices;
 }
 
-core::Case case_of(const Person& who, const Template& of, std::int64_t duration, std::int64_t except) {
+struct Wish {
+    std::int64_t duration = 0;
+    std::int64_t now = pg::wall_clock();
+    core::Start start = core::Start::when_allowed;
+    std::int64_t starts_at = now;
+    std::int64_t request = 0;  // that it is, if there is one
+};
+
+// Whoever asked for a start that lies ahead means that one.
+void ask_for(Wish& wish, const std::optional<pg::Instant>& starts_at) {
+    if (!starts_at || starts_at->us <= wish.now) return;
+    wish.start = core::Start::as_asked;
+    wish.starts_at = starts_at->us;
+}
+
+core::Case case_of(const Person& who, const Template& of, const Wish& wish) {
     const auto person = people::person_of(who);
+    const auto hours = window::hours_at(wish.starts_at, of.windows, wish.duration);
     return {.policy = of_template(of),
             .who = {.person = person,
                     .name = who.name,
                     .superuser = pg::is_superuser(who.role),
                     .listed = people::may_request(who, of.id)},
-            .duration = duration,
-            .now = pg::wall_clock(),
-            .usage = usage_of(person, of, except),
+            .duration = wish.duration,
+            .now = wish.now,
+            .start = wish.start,
+            .starts_at = wish.starts_at,
+            .hours = hours,
+            .usage = usage_of(person, of, wish.request),
             .voices = {},
-            .rules = rules_for(who, of)};
+            .rules = rules_for(who, of, core::begin_of(wish.start, wish.starts_at, hours))};
 }
 
 bool has_caps(const Template& of) {
@@ -155,12 +177,20 @@ core::Policy of_template(const Template& of) {
             .risk = core::risk_from(of.risk).value()};
 }
 
-core::Ruling on_wish(const Person& who, const Template& of, std::int64_t duration) {
-    return core::decide(case_of(who, of, duration, 0));
+core::Ruling on_wish(const Person& who, const Template& of, std::int64_t duration,
+                     const std::optional<pg::Instant>& starts_at) {
+    Wish wish{.duration = duration};
+    ask_for(wish, starts_at);
+    return core::decide(case_of(who, of, wish));
 }
 
-core::Ruling on_request(const Request& request, const Template& of) {
-    auto facts = case_of({request.requester, request.requester_name}, of, request.duration, request.id);
+core::Ruling on_request(const Request& request, const Template& of, Occasion occasion) {
+    Wish wish{.duration = request.duration, .request = request.id};
+    if (occasion == Occasion::activation)
+        wish.start = core::Start::now;
+    else
+        ask_for(wish, request.starts_at);
+    auto facts = case_of({request.requester, request.requester_name}, of, wish);
     facts.voices = voices_about(request, of);
     // A rule is for whoever asks, where he asks from: it was looked at then. Now it must still be there.
     std::erase_if(facts.rules, [&](const core::Rule& rule) { return rule.allows && rule.name != request.rule; });
@@ -188,7 +218,7 @@ std::string digest(const Request& request, const Template& of) {
                                  .add(privileges_behind(of))
                                  .add(request.scope.value_or(pg::TextArray{}))
                                  .add(request.asked)
-                                 .add(request.starts_at ? request.starts_at->us : 0)
+                                 .add(request.starts_asked ? request.starts_asked->us : 0)
                                  .add(request.reason)
                                  .add(request.ticket)
                                  .text();

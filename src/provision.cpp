@@ -1,5 +1,7 @@
 #include "jit_access/provision.hpp"
 
+#include <algorithm>
+
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/credentials.hpp"
@@ -89,12 +91,21 @@ void connect_requester(const Request& request, const Template& of, const std::st
     pg::command("GRANT " + pg::quote(gate) + " TO " + requester);
 }
 
+// The duration, or what is left until the windows of the template close.
+std::int64_t time_left(const Request& request, const core::Ruling& ruling, std::int64_t now) {
+    if (!ruling.ends_by) return request.duration;
+    const auto left = std::min(request.duration, *ruling.ends_by - now);
+    if (left > 0) return left;
+    throw Failure(Code::wrong_state, "cannot activate request " + std::to_string(request.id),
+                  "Its windows have closed just now.", "Ask again with jit_request.");
+}
+
 }  // namespace
 
 std::string grant_role(std::int64_t id) { return std::string(core::grant_role_prefix) + std::to_string(id); }
 std::string gate_role(std::int64_t id) { return std::string(core::gate_role_prefix) + std::to_string(id); }
 
-core::State activate(Request& request, const Template& of, const std::string& by) {
+core::State activate(Request& request, const Template& of, const core::Ruling& ruling, const std::string& by) {
     check_requester(request);
     templates::check_closure(of);
 
@@ -111,7 +122,8 @@ core::State activate(Request& request, const Template& of, const std::string& by
     // The clock starts here: both clocks are read once the work is done.
     const auto role_id = pg::find_role(role).value();
     const auto wall = pg::wall_clock();
-    const Deadline ends{wall + request.duration, pg::boot_clock() + request.duration};
+    const auto lasts = time_left(request, ruling, wall);
+    const Deadline ends{wall + lasts, pg::boot_clock() + lasts};
     Slot* slot = reserve_slot({.id = static_cast<std::uint64_t>(request.id),
                                .role = role_id.oid,
                                .requester = request.requester.oid,
@@ -128,7 +140,10 @@ core::State activate(Request& request, const Template& of, const std::string& by
         "node = $7::uuid, at_deadline = $8::jit_access.at_deadline, grace_period = $9 WHERE id = $1",
         {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id, journal::node(),
          std::string(core::to_string(of.at_deadline)), pg::nullable_duration(of.grace_period)});
-    return request::advance(request, core::Event::activate, by, std::nullopt);
+    return request::advance(
+        request, core::Event::activate, by,
+        ruling.ends_by ? std::optional("it ends when its windows close, at " + core::format_moment(*ruling.ends_by))
+                       : std::nullopt);
 }
 
 }  // namespace jit::provision

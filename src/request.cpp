@@ -12,6 +12,7 @@
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/policy.hpp"
+#include "jit_access/window.hpp"
 
 namespace jit::request {
 
@@ -102,7 +103,8 @@ void check_requester(const people::Person& me, const Template& of) {
 
 constexpr const char* row_columns =
     "SELECT id, template_id, template_version, requester, requester_name, scope, duration, asked, reason, ticket, "
-    "starts_at, state::text, lapses_at, activated_at, ends_at, extended, rule, digest, use_by FROM jit_access.request ";
+    "starts_at, state::text, lapses_at, activated_at, ends_at, extended, rule, digest, use_by, "
+    "starts_asked FROM jit_access.request ";
 
 Request from_row(const pg::Row& row) {
     return {.id = row.get<std::int64_t>(0),
@@ -119,6 +121,7 @@ Request from_row(const pg::Row& row) {
             .digest = row.maybe<std::string>(17),
             .use_by = row.maybe<pg::Instant>(18),
             .starts_at = row.maybe<pg::Instant>(10),
+            .starts_asked = row.maybe<pg::Instant>(19),
             .state = core::state_from(row.get<std::string>(11)).value(),
             .lapses_at = row.get<pg::Instant>(12),
             .activated_at = row.maybe<pg::Instant>(13),
@@ -149,7 +152,8 @@ std::int64_t ask(const Draft& draft, const people::Origin& origin) {
     const Template of = templates::find(draft.template_name);
     const auto duration = people::may_request(me, of.id) ? wanted_duration(draft, of) : 0;
     policy::take_turns(of);
-    const auto ruling = policy::on_wish(me, of, duration);
+    check_start(draft.starts_at, now);
+    const auto ruling = policy::on_wish(me, of, duration, draft.starts_at);
     if (!ruling.objections.empty()) throw ruling.objections.front();
     check_requester(me, of);
     check_text(draft.reason, "reason");
@@ -158,14 +162,14 @@ std::int64_t ask(const Draft& draft, const people::Origin& origin) {
         throw invalid("reason", "Template \"" + of.name + "\" demands one.", "Say why, with reason => '...'.");
     if (of.ticket_required && !draft.ticket)
         throw invalid("ticket", "Template \"" + of.name + "\" demands one.", "Name it, with ticket => '...'.");
-    check_start(draft.starts_at, now);
     check_scope(draft.scope, of);
     if (ruling.rule) people::require_own_statement(me, origin, "template \"" + of.name + "\" is given by a rule");
 
     const auto row = pg::query_row(
         "INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, reason, ticket, "
-        "scope, duration, asked, starts_at, state, requested_at, lapses_at, rule) VALUES ($1, $2, $3, $4, $5, $6, $7, "
-        "$8, $8, $9, 'pending', $10, $11, $12) RETURNING id",
+        "scope, duration, asked, starts_at, starts_asked, state, requested_at, lapses_at, rule) VALUES ($1, $2, $3, "
+        "$4, "
+        "$5, $6, $7, $8, $8, $9, $9, 'pending', $10, $11, $12) RETURNING id",
         {of.id, of.version, me.role, me.name, pg::nullable(draft.reason), pg::nullable(draft.ticket),
          pg::nullable(draft.scope), pg::Duration{duration}, pg::nullable(draft.starts_at), pg::Instant{now},
          pg::Instant{now + of.time_to_decide}, pg::nullable(ruling.rule)});
@@ -283,17 +287,20 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
         throw Failure(Code::not_permitted, "\"" + me.name + "\" may not extend " + named(id),
                       "Only its holder and the approvers of template \"" + of.name + "\" may.");
     const auto ends_boot = request.ends_at ? boot_deadline(request) : 0;
-    if (request.state != State::active || request.ends_at->us <= pg::wall_clock() || ends_boot <= pg::boot_clock())
+    const auto now = pg::wall_clock();
+    if (request.state != State::active || request.ends_at->us <= now || ends_boot <= pg::boot_clock())
         throw Failure(Code::wrong_state, "cannot extend " + named(id),
                       request.state == State::active ? "Its deadline has passed."
                                                      : "It is " + std::string(core::to_string(request.state)) + ".",
                       "Ask again with jit_request.");
-    if (const auto objection = core::objection_to({.activated_at = request.activated_at->us,
-                                                   .ends_at = request.ends_at->us,
-                                                   .by = more,
-                                                   .by_holder = holder,
-                                                   .by_holder_so_far = request.extended},
-                                                  policy::of_template(of), id))
+    if (const auto objection =
+            core::objection_to({.activated_at = request.activated_at->us,
+                                .ends_at = request.ends_at->us,
+                                .by = more,
+                                .by_holder = holder,
+                                .by_holder_so_far = request.extended,
+                                .hours = window::hours_at(now, of.windows, request.ends_at->us + more - now)},
+                               policy::of_template(of), id))
         throw *objection;
     people::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");
 

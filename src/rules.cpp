@@ -7,6 +7,7 @@
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/template.hpp"
+#include "jit_access/window.hpp"
 
 namespace jit::rules {
 
@@ -71,13 +72,14 @@ void create(const Draft& draft, const people::Origin& origin) {
     if (draft.role) role = people::named({*draft.role}, "role").front().role;
     const auto ids = ids_of(draft.templates);
     check_networks(draft.networks);
+    window::check_names(draft.windows);
     people::require_own_statement(me, origin, "rule \"" + name + "\" is made");
     pg::execute(
         "INSERT INTO jit_access.rule (name, effect, templates, template_names, role, role_name, max_duration, "
-        "max_risk, networks, created_by, created_at) VALUES ($1, $2, $3::bigint[], $4, $5, $6, $7, $8, "
-        "$9::pg_catalog.cidr[], $10, pg_catalog.clock_timestamp())",
+        "max_risk, networks, windows, created_by, created_at) VALUES ($1, $2, $3::bigint[], $4, $5, $6, $7, $8, "
+        "$9::pg_catalog.cidr[], $10, $11, pg_catalog.clock_timestamp())",
         {name, *draft.effect, ids, draft.templates, pg::nullable(role), pg::nullable(draft.role),
-         pg::nullable_duration(longest), pg::nullable(draft.max_risk), draft.networks, me.name});
+         pg::nullable_duration(longest), pg::nullable(draft.max_risk), draft.networks, draft.windows, me.name});
     event::note("rule created", std::nullopt, me.name,
                 {{"rule", name},
                  {"effect", draft.effect},
@@ -85,7 +87,8 @@ void create(const Draft& draft, const people::Origin& origin) {
                  {"role", draft.role},
                  {"max_duration", longest ? std::optional(core::format_duration(*longest)) : std::nullopt},
                  {"max_risk", draft.max_risk},
-                 {"networks", join(draft.networks)}});
+                 {"networks", join(draft.networks)},
+                 {"windows", join(draft.windows)}});
 }
 
 void drop(const std::optional<std::string>& name, const people::Origin& origin) {

@@ -4,6 +4,7 @@
 #include "jit_access/core/text.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/template.hpp"
+#include "jit_access/window.hpp"
 
 namespace jit::templates {
 
@@ -143,6 +144,7 @@ void apply(const Draft& draft, Template& to, const Person& by) {
         to.object_owner_name = *draft.object_owner;
     }
     check_description(draft.description);
+    if (draft.windows) window::check_names(*draft.windows);
     check_policy(to);
     check_leavings(to);
 }

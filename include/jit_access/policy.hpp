@@ -9,11 +9,14 @@ namespace jit::policy {
 [[nodiscard]] core::Policy of_template(const templates::Template& of);
 
 // A request that is about to be made: nobody has decided anything yet.
-[[nodiscard]] core::Ruling on_wish(const people::Person& who, const templates::Template& of, std::int64_t duration);
+[[nodiscard]] core::Ruling on_wish(const people::Person& who, const templates::Template& of, std::int64_t duration,
+                                   const std::optional<pg::Instant>& starts_at = std::nullopt);
 
 // A request as it stands, with the decisions there are. Who has already approved is looked at again: whether he still
-// counts, and whether what would be given is still what he approved.
-[[nodiscard]] core::Ruling on_request(const request::Request& request, const templates::Template& of);
+// counts, and whether what would be given is still what he approved. It is about to be decided, or to become active.
+enum class Occasion : std::uint8_t { decision, activation };
+[[nodiscard]] core::Ruling on_request(const request::Request& request, const templates::Template& of,
+                                      Occasion occasion);
 
 // Others who make grants of a template that has caps wait here until this transaction is over.
 void take_turns(const templates::Template& of);

@@ -10,12 +10,14 @@
 //                    jit_grant_42 ──► jit_marker                  how a backend recognises the role of a grant
 #pragma once
 
+#include "jit_access/core/policy.hpp"
 #include "jit_access/request.hpp"
 
 namespace jit::provision {
 
 // What the policy has allowed becomes real, if it still can. The clock starts here.
-core::State activate(request::Request& request, const templates::Template& of, const std::string& by);
+core::State activate(request::Request& request, const templates::Template& of, const core::Ruling& ruling,
+                     const std::string& by);
 
 [[nodiscard]] std::string grant_role(std::int64_t id);
 [[nodiscard]] std::string gate_role(std::int64_t id);

@@ -15,6 +15,7 @@ struct Draft {
     std::optional<core::IntervalParts> max_duration;
     std::optional<std::string> max_risk;
     pg::TextArray networks;  // none: from anywhere
+    pg::TextArray windows;   // none: at any time
 };
 
 void create(const Draft& draft, const people::Origin& origin);

@@ -50,6 +50,7 @@ struct Template {
     bool reason_required = false;
     bool ticket_required = false;
     std::optional<std::int64_t> grace_period;
+    pg::TextArray windows;  // none: at any time
 };
 
 // What jit_create_template and jit_alter_template were given; nothing = not given.
@@ -84,6 +85,7 @@ struct Draft {
     std::optional<bool> reason_required;
     std::optional<bool> ticket_required;
     std::optional<core::IntervalParts> grace_period;
+    std::optional<pg::TextArray> windows;
 };
 
 // The settings of a template, once: each is an argument of jit_create_template and jit_alter_template, a column of
@@ -109,6 +111,7 @@ void each_setting(Visitor&& visit) {
     visit("reason_required", &Draft::reason_required, &Template::reason_required);
     visit("ticket_required", &Draft::ticket_required, &Template::ticket_required);
     visit("grace_period", &Draft::grace_period, &Template::grace_period);
+    visit("windows", &Draft::windows, &Template::windows);
 }
 
 // Who takes part: the part, as jit_access.template_person has it, and the argument that lists its roles.

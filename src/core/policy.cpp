@@ -67,8 +67,22 @@ void object_to_usage(const Case& of, std::vector<Failure>& objections) {
             "Ask later.");
 }
 
+void object_to_hours(const Case& of, std::vector<Failure>& objections) {
+    if (of.hours.open() || (of.start == Start::when_allowed && of.hours.next)) return;
+    const std::string what = "the windows of template " + quoted(of.policy.template_name) + " are closed";
+    const std::string when = format_moment(of.starts_at);
+    if (of.hours.next)
+        objections.emplace_back(
+            Code::limit_exceeded, what + (of.start == Start::now ? "" : " at that time"),
+            "It would start at " + when + "; they open at " + format_moment(*of.hours.next) + ".",
+            of.start == Start::now ? "Try again then." : "Ask for a start when they are open, or leave starts_at out.");
+    else
+        objections.emplace_back(Code::limit_exceeded, what, "They do not open within 90 days after " + when + ".",
+                                "An administrator can change them: see jit_access.windows.");
+}
+
 bool applies(const Rule& rule, const Case& of) {
-    return rule.here && of.duration <= rule.max_duration.value_or(of.duration) &&
+    return rule.here && rule.open && of.duration <= rule.max_duration.value_or(of.duration) &&
            of.policy.risk <= rule.max_risk.value_or(of.policy.risk);
 }
 
@@ -77,7 +91,7 @@ bool forbids(const Rule& rule, const Case& of) {
     const bool bounded = rule.max_duration || rule.max_risk;
     const bool exceeded =
         (rule.max_duration && of.duration > *rule.max_duration) || (rule.max_risk && of.policy.risk > *rule.max_risk);
-    return rule.here && (!bounded || exceeded);
+    return rule.here && rule.open && (!bounded || exceeded);
 }
 
 // Gives a group to the person, who may take it from another one who has a second choice (augmenting path).
@@ -126,6 +140,7 @@ Ruling decide(const Case& of) {
     Ruling ruling;
     object_to_asker(of, ruling.objections);
     object_to_duration(of, ruling.objections);
+    object_to_hours(of, ruling.objections);
     object_to_usage(of, ruling.objections);
     if (std::any_of(of.voices.begin(), of.voices.end(), [](const Voice& voice) { return !voice.approves; }))
         ruling.objections.emplace_back(Code::wrong_state, "it was denied", "One denial decides.");
@@ -139,7 +154,13 @@ Ruling decide(const Case& of) {
     ruling.approvals = count_approvals(of.voices, of.who.person, of.policy.distinct_groups);
     ruling.missing = ruling.rule ? 0 : std::max(of.policy.approvals_needed - ruling.approvals, 0);
     if (ruling.objections.empty()) ruling.answer = ruling.missing == 0 ? Answer::allowed : Answer::needs_approval;
+    if (!of.hours.open()) ruling.put_off_to = of.hours.next;
+    if (of.hours.until && *of.hours.until - of.starts_at < of.duration) ruling.ends_by = of.hours.until;
     return ruling;
+}
+
+std::int64_t begin_of(Start start, std::int64_t starts_at, const Hours& hours) noexcept {
+    return start == Start::when_allowed && !hours.open() ? hours.next.value_or(starts_at) : starts_at;
 }
 
 std::vector<std::string> Ruling::reasons() const {
@@ -153,6 +174,9 @@ std::vector<std::string> Ruling::reasons() const {
     if (answer == Answer::allowed && !rule)
         texts.push_back("it has the " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
                         " it needs");
+    if (objections.empty() && put_off_to)
+        texts.push_back("its windows are closed: it opens at " + format_moment(*put_off_to));
+    if (objections.empty() && ends_by) texts.push_back("it ends when its windows close, at " + format_moment(*ends_by));
     return texts;
 }
 
@@ -170,6 +194,12 @@ std::optional<Failure> objection_to(const Extension& extension, const Policy& po
                        "It would last " + format_duration(total) + " in all; the maximum of template " +
                            quoted(policy.template_name) + " is " + format_duration(ceiling) + ".",
                        "Extend by less, or ask again when it has ended.");
+    if (!extension.hours.open() || (extension.hours.until && extension.ends_at + extension.by > *extension.hours.until))
+        return Failure(
+            Code::limit_exceeded, what,
+            "The windows of template " + quoted(policy.template_name) +
+                (extension.hours.until ? " close at " + format_moment(*extension.hours.until) + "." : " are closed."),
+            "Extend by less, or ask again when they open.");
     return std::nullopt;
 }
 

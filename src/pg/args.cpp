@@ -12,6 +12,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/array.h"
+#include "utils/date.h"
 #include "utils/fmgrprotos.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -32,6 +33,21 @@ struct Bytes {
 Bytes text_bytes(Datum datum) {
     const auto* packed = DatumGetTextPP(datum);
     return {VARDATA_ANY(packed), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(packed))};
+}
+
+struct Shape {
+    int dimensions;
+    bool has_null;
+};
+
+Shape shape_of(ArrayType* array) { return {ARR_NDIM(array), array_contains_nulls(array)}; }
+
+void check(const Shape& shape, const char* name) {
+    const std::string what = std::string("invalid ") + name;
+    if (shape.dimensions > 1)
+        throw Failure(Code::invalid_argument, what, "The array has more than one dimension.", "Give a plain list.");
+    if (shape.has_null)
+        throw Failure(Code::invalid_argument, what, "The array holds a NULL.", "Leave the element out.");
 }
 
 }  // namespace
@@ -73,17 +89,21 @@ std::optional<core::IntervalParts> Args::interval(int i) const {
     return core::IntervalParts{value->month, value->day, value->time};
 }
 
+std::optional<std::int64_t> Args::time(int i) const {
+    if (null(i)) return std::nullopt;
+    return DatumGetTimeADT(datum(i));
+}
+
 std::optional<TextArray> Args::texts(int i, const char* name) const {
     if (null(i)) return std::nullopt;
     struct Items {
         Bytes* items;
         int count;
-        int dimensions;
-        bool has_null;
+        Shape shape;
     };
     const Items found = call([&] {
         ArrayType* array = DatumGetArrayTypeP(datum(i));
-        Items result{nullptr, 0, ARR_NDIM(array), array_contains_nulls(array)};
+        Items result{nullptr, 0, shape_of(array)};
         Datum* elements = nullptr;
         bool* nulls = nullptr;
         deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &result.count);
@@ -92,15 +112,27 @@ std::optional<TextArray> Args::texts(int i, const char* name) const {
             if (!nulls[k]) result.items[k] = text_bytes(elements[k]);
         return result;
     });
-    const std::string what = std::string("invalid ") + name;
-    if (found.dimensions > 1)
-        throw Failure(Code::invalid_argument, what, "The array has more than one dimension.", "Give a plain list.");
-    if (found.has_null)
-        throw Failure(Code::invalid_argument, what, "The array holds a NULL.", "Leave the element out.");
+    check(found.shape, name);
     TextArray items;
     items.reserve(static_cast<std::size_t>(found.count));
     for (int k = 0; k < found.count; ++k) items.emplace_back(found.items[k].data, found.items[k].size);
     return items;
+}
+
+std::vector<std::int32_t> Args::integers(int i, const char* name) const {
+    if (null(i)) return {};
+    struct Items {
+        const std::int32_t* items;
+        std::size_t count;
+        Shape shape;
+    };
+    const Items found = call([&] {
+        ArrayType* array = DatumGetArrayTypeP(datum(i));
+        const auto count = static_cast<std::size_t>(ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)));
+        return Items{reinterpret_cast<const std::int32_t*>(ARR_DATA_PTR(array)), count, shape_of(array)};
+    });
+    check(found.shape, name);
+    return {found.items, found.items + found.count};
 }
 
 std::optional<int> Args::find(const char* name) const {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "jit_access/core/failure.hpp"
+#include "jit_access/core/window.hpp"
 
 namespace jit::core {
 
@@ -74,6 +75,14 @@ struct Rule {
     std::optional<std::int64_t> max_duration;  // nothing: any
     std::optional<Risk> max_risk;
     bool here = true;  // the network it is for is the client's
+    bool open = true;  // its windows are, when the grant would start
+};
+
+// How firm the start is that is decided about.
+enum class Start : std::uint8_t {
+    when_allowed,  // at once, or as soon as the template's windows open
+    as_asked,      // at the moment that was asked for
+    now,
 };
 
 struct Case {
@@ -81,6 +90,9 @@ struct Case {
     Asker who;
     std::int64_t duration = 0;
     std::int64_t now = 0;
+    Start start = Start::when_allowed;
+    std::int64_t starts_at = 0;
+    Hours hours;  // of the template, then
     Usage usage;
     std::vector<Voice> voices;
     std::vector<Rule> rules;
@@ -96,10 +108,15 @@ struct Ruling {
     std::optional<std::string> rule;  // that allowed it, or that would without the objections
     std::int32_t approvals = 0;       // that count
     std::int32_t missing = 0;
+    std::optional<std::int64_t> put_off_to;                  // the windows are closed, and open then
+    std::optional<std::int64_t> ends_by;                     // they close then, before the duration is over
     [[nodiscard]] std::vector<std::string> reasons() const;  // sentences, for people
 };
 
 [[nodiscard]] Ruling decide(const Case& of);
+
+// When a grant would begin: rules are asked about that moment.
+[[nodiscard]] std::int64_t begin_of(Start start, std::int64_t starts_at, const Hours& hours) noexcept;
 
 // How many approvals the voices come to: of distinct people, and with distinct groups each by another one of them.
 [[nodiscard]] std::int32_t count_approvals(const std::vector<Voice>& voices, const PersonId& requester,
@@ -112,6 +129,7 @@ struct Extension {
     std::int64_t by = 0;
     bool by_holder = false;
     std::int64_t by_holder_so_far = 0;
+    Hours hours;  // now
 };
 
 [[nodiscard]] std::optional<Failure> objection_to(const Extension& extension, const Policy& policy, std::int64_t id);

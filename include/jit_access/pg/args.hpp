@@ -17,11 +17,15 @@ public:
     [[nodiscard]] std::optional<std::int32_t> integer(int i) const;
     [[nodiscard]] std::optional<std::int64_t> bigint(int i) const;
     [[nodiscard]] std::optional<Instant> instant(int i) const;
+    // Of day, in microseconds. A date is read by integer(), as days since 2000-01-01.
+    [[nodiscard]] std::optional<std::int64_t> time(int i) const;
     [[nodiscard]] std::optional<core::IntervalParts> interval(int i) const;
     // A jsonb, as text.
     [[nodiscard]] std::optional<std::string> document(int i) const;
     // One dimension, no NULLs; `name` is for the message.
     [[nodiscard]] std::optional<TextArray> texts(int i, const char* name) const;
+    // Of integers or dates; NULL is none.
+    [[nodiscard]] std::vector<std::int32_t> integers(int i, const char* name) const;
     // A numeric that has to be the id of a request.
     [[nodiscard]] std::int64_t id(int i) const;
 

@@ -1,0 +1,44 @@
+CREATE TABLE jit_access.time_window (
+    name       text PRIMARY KEY,
+    kind       text NOT NULL CHECK (kind IN ('open', 'closed')),
+    time_zone  text NOT NULL,
+    starts     time NOT NULL,
+    lasts      interval NOT NULL,
+    weekdays   integer[] NOT NULL,
+    first_day  date,
+    last_day   date,
+    days       date[] NOT NULL,
+    created_by text NOT NULL,
+    created_at timestamptz NOT NULL
+);
+COMMENT ON TABLE jit_access.time_window IS
+    'recurring times: local ones, in a time zone, on the days that weekdays, first_day to last_day and days all allow';
+COMMENT ON COLUMN jit_access.time_window.weekdays IS '1 (Monday) to 7; none: every day';
+COMMENT ON COLUMN jit_access.time_window.days IS 'none: any day';
+
+CREATE FUNCTION pg_catalog.jit_create_window(
+    name text,
+    time_zone text,
+    starts time DEFAULT '00:00',
+    lasts interval DEFAULT '1 day',
+    kind text DEFAULT 'open',
+    weekdays integer[] DEFAULT '{}',
+    first_day date DEFAULT NULL,
+    last_day date DEFAULT NULL,
+    days date[] DEFAULT '{}')
+RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_create_window';
+COMMENT ON FUNCTION pg_catalog.jit_create_window IS
+    'defines recurring times for templates and rules: every day, or on these weekdays (1 = Monday), from first_day to last_day, on these days, it begins at the local time starts and lasts 1 minute to 7 days. kind: open, or closed (holidays), which wins. Administrators. Errors: JA001, JA004, JA018.';
+
+CREATE FUNCTION pg_catalog.jit_drop_window(name text)
+RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_drop_window';
+COMMENT ON FUNCTION pg_catalog.jit_drop_window IS
+    'takes a window away that no template and no rule names. Administrators. Errors: JA001, JA004, JA005, JA018.';
+
+CREATE FUNCTION jit_access.hours(
+    windows text[], at timestamptz DEFAULT NULL,
+    OUT open boolean, OUT closes_at timestamptz, OUT opens_at timestamptz)
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_hours';
+REVOKE ALL ON FUNCTION jit_access.hours(text[], timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.hours(text[], timestamptz) IS
+    'what windows together say about a moment (NULL: now): whether a template with them can be used, until when without a gap, or when it opens within 90 days. Administrators and auditors. Errors: JA001.';
