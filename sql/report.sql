@@ -35,7 +35,8 @@ CREATE VIEW jit_access.my_grants WITH (security_barrier) AS
 SELECT r.id, t.name AS template, r.state, t.mode,
        CASE WHEN r.state IN ('active', 'suspended') THEN 'jit_grant_' || r.id END AS grant_role,
        r.scope, COALESCE(r.activated_at, r.starts_at) AS starts_at, r.ends_at,
-       CASE WHEN r.state = 'active' THEN greatest(r.ends_at - clock_timestamp(), interval '0') END AS time_left
+       CASE WHEN r.state = 'active' THEN greatest(r.ends_at - clock_timestamp(), interval '0') END AS time_left,
+       r.state = 'scheduled' AND r.awaits_holder AS awaits_activation
 FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
 WHERE r.state IN ('scheduled', 'active', 'suspended')
   AND r.requester = (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
@@ -87,10 +88,18 @@ SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileg
        ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'approver' ORDER BY 1) AS approvers,
        t.approvals_needed, t.default_duration, t.max_duration, t.holder_extension, t.time_to_decide, t.reason_required,
        t.ticket_required, t.allow_schema_change, t.at_deadline, t.grace_period, t.object_owner_name AS object_owner, t.allow_code,
-       t.created_at, t.created_by
+       t.second_factor, t.created_at, t.created_by
 FROM jit_access.template t WHERE t.dropped_at IS NULL AND (SELECT jit_access.may_audit())
 OFFSET 0;  -- so that nobody can update the templates through it
 COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked for, with their policy';
+
+CREATE VIEW jit_access.second_factors AS
+SELECT COALESCE(a.rolname::text COLLATE "default", f.login_name) AS login, f.enrolled_at, f.confirmed_at, f.last_used,
+       jit_access.locked_until(f.login) AS locked_until,
+       (SELECT count(*) FROM jit_access.recovery_code c WHERE c.login = f.login AND c.used_at IS NULL) AS recovery_codes
+FROM jit_access.second_factor f LEFT JOIN pg_catalog.pg_authid a ON a.oid = f.login
+WHERE (SELECT jit_access.may_audit());
+COMMENT ON VIEW jit_access.second_factors IS 'who has enrolled a second factor, when it was used last, how many recovery codes are left';
 
 CREATE VIEW jit_access.audit_log AS
 SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u.client_addr, u.application, u.pid,

@@ -19,6 +19,8 @@ CREATE TABLE jit_access.request (
     node             uuid,
     at_deadline      jit_access.at_deadline,
     grace_period     interval,
+    awaits_holder    boolean NOT NULL DEFAULT false,
+    steps_up         boolean NOT NULL DEFAULT false,
     decisions        integer NOT NULL DEFAULT 0,
     extended         interval NOT NULL DEFAULT '0',
     grant_role       oid,
@@ -35,6 +37,8 @@ COMMENT ON COLUMN jit_access.request.ends_at IS 'the deadline in wall time, abso
 COMMENT ON COLUMN jit_access.request.ends_boot IS 'the same deadline in microseconds since the boot named by boot_id; whichever comes first ends the grant';
 COMMENT ON COLUMN jit_access.request.node IS 'the server that granted it, by the UUID of its journal: a copy of the tables elsewhere does not carry live grants';
 COMMENT ON COLUMN jit_access.request.at_deadline IS 'as the template said when the grant became active';
+COMMENT ON COLUMN jit_access.request.awaits_holder IS 'scheduled, and becomes active when the holder says jit_activate';
+COMMENT ON COLUMN jit_access.request.steps_up IS 'a second factor is demanded at its first use in a session, as the template said when the grant became active';
 COMMENT ON COLUMN jit_access.request.extended IS 'what the holder has added himself, of the template''s holder_extension';
 CREATE INDEX request_open ON jit_access.request (state) WHERE state IN ('pending', 'scheduled', 'active', 'suspended');
 CREATE INDEX request_ends ON jit_access.request (ends_at) WHERE state IN ('active', 'suspended');

@@ -1,5 +1,6 @@
 #include "jit_access/decide.hpp"
 
+#include "jit_access/activate.hpp"
 #include "jit_access/confirm.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/event.hpp"
@@ -9,6 +10,7 @@
 #include "jit_access/pg/xact.hpp"
 #include "jit_access/provision.hpp"
 #include "jit_access/reclaim.hpp"
+#include "jit_access/second_factor.hpp"
 
 namespace jit::decide {
 
@@ -17,6 +19,7 @@ using core::Event;
 using core::Failure;
 using core::State;
 using request::Request;
+using second_factor::Stage;
 using templates::Template;
 
 namespace {
@@ -84,6 +87,7 @@ State approve(std::int64_t id, const std::optional<std::string>& comment,
                           core::format_duration(about.duration) + " was asked for.", "Approve that or less.");
         about.duration = *duration;
     }
+    second_factor::require(me, Stage::approval, of.second_factor);
     people::require_own_statement(me, origin, named(id) + " is approved");
     if (duration)
         pg::execute("UPDATE jit_access.request SET duration = $2::bigint * interval '1 microsecond' WHERE id = $1",
@@ -94,6 +98,8 @@ State approve(std::int64_t id, const std::optional<std::string>& comment,
     const auto count =
         pg::query_row("SELECT count(*) FROM jit_access.decision WHERE request_id = $1 AND verdict = 'approve'", {id});
     if (count.value().get<std::int64_t>(0) < of.approvals_needed) return about.state;
+    if (second_factor::demands(of.second_factor, Stage::activation))
+        return activate::leave_to_holder(about, of, me.name);
     if (about.starts_at && about.starts_at->us > pg::wall_clock()) {
         pg::execute("UPDATE jit_access.request SET node = $2::uuid WHERE id = $1", {id, journal::node()});
         return request::advance(about, Event::schedule, me.name, std::nullopt);
@@ -122,6 +128,7 @@ State resume(std::int64_t id, const std::optional<std::string>& reason, const pe
     const Template of = templates::find(about.template_id);
     check_decider(me, about, of);
     templates::check_closure(of);
+    second_factor::require(me, Stage::approval, of.second_factor);
     people::require_own_statement(me, origin, "grant " + std::to_string(id) + " is resumed");
     const State state = request::advance(about, Event::resume, me.name, reason);
     confirm::resume(id);

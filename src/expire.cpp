@@ -60,7 +60,8 @@ void end_past_grants() {
 void start_scheduled() {
     // What this server has not confirmed as its own (see confirm.cpp) does not start.
     for (const auto id :
-         ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND starts_at <= $1 AND node = $2::uuid",
+         ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND NOT awaits_holder AND starts_at <= $1 "
+             "AND node = $2::uuid",
              {pg::Instant{pg::wall_clock()}, journal::node()})) {
         const auto fault = alone([&] {
             auto request = request::try_lock(id);
@@ -78,6 +79,9 @@ void lapse_undecided() {
     finish(ids("SELECT id FROM jit_access.request WHERE state = 'pending' AND lapses_at <= $1",
                {pg::Instant{pg::wall_clock()}}),
            Event::lapse, State::pending, "nobody decided in time");
+    finish(ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND awaits_holder AND lapses_at <= $1",
+               {pg::Instant{pg::wall_clock()}}),
+           Event::lapse, State::scheduled, "not activated in time");
 }
 
 bool relies_on(const SessionSlot& session, std::uint64_t id) noexcept {
@@ -204,7 +208,7 @@ std::optional<pg::Instant> settle() {
     std::optional<pg::Instant> next;
     const auto fault = alone([&] {
         next = pg::query_row(
-                   "SELECT min(CASE state WHEN 'pending' THEN lapses_at WHEN 'scheduled' THEN starts_at END) FROM "
+                   "SELECT min(CASE WHEN state = 'pending' OR awaits_holder THEN lapses_at ELSE starts_at END) FROM "
                    "jit_access.request WHERE state IN ('pending', 'scheduled')")
                    .value()
                    .maybe<pg::Instant>(0);

@@ -6,6 +6,7 @@
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/second_factor.hpp"
 
 namespace jit::provision {
 
@@ -116,13 +117,15 @@ core::State activate(Request& request, const Template& of, const std::string& by
     const auto role_id = pg::find_role(role).value();
     const auto wall = pg::wall_clock();
     const Deadline ends{wall + request.duration, pg::boot_clock() + request.duration};
+    const bool steps_up = second_factor::demands(of.second_factor, second_factor::Stage::first_use);
     Slot* slot = reserve_slot({.id = static_cast<std::uint64_t>(request.id),
                                .role = role_id.oid,
                                .requester = request.requester.oid,
                                .ends = ends,
                                .at_deadline = of.at_deadline,
                                .grace = of.grace_period.value_or(0),
-                               .allows_code = of.allow_code});
+                               .allows_code = of.allow_code,
+                               .steps_up = steps_up});
     pending::make_live(*slot);
 
     request.activated_at = pg::Instant{wall};
@@ -130,9 +133,9 @@ core::State activate(Request& request, const Template& of, const std::string& by
     pg::execute(
         "UPDATE jit_access.request SET activated_at = $2, ends_at = $3, ends_boot = $4, boot_id = $5, grant_role = $6, "
         "node = $7::uuid, at_deadline = $8::jit_access.at_deadline, grace_period = $9::bigint * interval '1 "
-        "microsecond' WHERE id = $1",
+        "microsecond', awaits_holder = false, steps_up = $10 WHERE id = $1",
         {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id, journal::node(),
-         std::string(core::to_string(of.at_deadline)), pg::nullable(of.grace_period)});
+         std::string(core::to_string(of.at_deadline)), pg::nullable(of.grace_period), steps_up});
     return request::advance(request, core::Event::activate, by, std::nullopt);
 }
 

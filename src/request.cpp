@@ -9,6 +9,7 @@
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
+#include "jit_access/second_factor.hpp"
 
 namespace jit::request {
 
@@ -16,6 +17,7 @@ using core::Code;
 using core::Event;
 using core::Failure;
 using core::State;
+using second_factor::Stage;
 using templates::Template;
 
 namespace {
@@ -163,6 +165,7 @@ std::int64_t ask(const Draft& draft) {
     const auto duration = wanted_duration(draft, of);
     check_start(draft.starts_at, now);
     check_scope(draft.scope, of);
+    second_factor::require(me, Stage::request, of.second_factor);
 
     const auto row = pg::query_row(
         "INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, reason, ticket, "
@@ -292,6 +295,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                       "It would last " + core::format_duration(total) + " in all; the maximum of template \"" +
                           of.name + "\" is " + core::format_duration(of.max_duration) + ".",
                       "Extend by less, or ask again when it has ended.");
+    second_factor::require(me, holder ? Stage::request : Stage::approval, of.second_factor);
     people::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");
 
     const pg::Instant ends{request.ends_at->us + more};

@@ -4,6 +4,7 @@
 #include "jit_access/core/text.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/pg/backend.hpp"
+#include "jit_access/second_factor.hpp"
 
 namespace jit::templates {
 
@@ -22,7 +23,7 @@ constexpr const char* columns =
     "(extract(epoch FROM default_duration) * 1000000)::bigint, (extract(epoch FROM max_duration) * 1000000)::bigint, "
     "(extract(epoch FROM holder_extension) * 1000000)::bigint, (extract(epoch FROM time_to_decide) * 1000000)::bigint, "
     "reason_required, ticket_required, role_made, at_deadline::text, (extract(epoch FROM grace_period) * "
-    "1000000)::bigint, object_owner, object_owner_name, allow_code FROM jit_access.template ";
+    "1000000)::bigint, object_owner, object_owner_name, allow_code, second_factor FROM jit_access.template ";
 
 Template from_row(const pg::Row& row) {
     return {.id = row.get<std::int64_t>(0),
@@ -45,6 +46,7 @@ Template from_row(const pg::Row& row) {
             .object_owner = row.maybe<RoleId>(18),
             .object_owner_name = row.maybe<std::string>(19),
             .allow_code = row.get<bool>(20),
+            .second_factor = row.get<pg::TextArray>(21),
             .role_made = row.get<bool>(15)};
 }
 
@@ -135,6 +137,8 @@ void apply(const Draft& draft, Template& policy, const Person& me) {
         policy.object_owner = object_owner(*draft.object_owner, me);
         policy.object_owner_name = *draft.object_owner;
     }
+    if (draft.second_factor) policy.second_factor = *draft.second_factor;
+    second_factor::check_stages(policy.second_factor);
     check_description(draft.description);
     check_policy(policy);
     check_leavings(policy);
@@ -290,12 +294,12 @@ std::string create(const Draft& draft, const people::Origin& origin) {
         "privileges, "
         "schemas, approvals_needed, default_duration, max_duration, holder_extension, time_to_decide, reason_required, "
         "ticket_required, created_at, created_by, at_deadline, grace_period, object_owner, object_owner_name, "
-        "allow_code) VALUES ($1, $2, $3, $4, $5, $6::jit_access.mode, $7, $8, $9::oid[], "
+        "allow_code, second_factor) VALUES ($1, $2, $3, $4, $5, $6::jit_access.mode, $7, $8, $9::oid[], "
         "$10, "
         "$11::bigint * interval '1 microsecond', $12::bigint * interval '1 microsecond', $13::bigint * interval '1 "
         "microsecond', "
         "$14::bigint * interval '1 microsecond', $15, $16, pg_catalog.clock_timestamp(), $17, "
-        "$18::jit_access.at_deadline, $19::bigint * interval '1 microsecond', $20, $21, $22) RETURNING id",
+        "$18::jit_access.at_deadline, $19::bigint * interval '1 microsecond', $20, $21, $22, $23) RETURNING id",
         {name,
          pg::nullable(draft.description),
          made.role,
@@ -317,7 +321,8 @@ std::string create(const Draft& draft, const people::Origin& origin) {
          pg::nullable(made.grace_period),
          pg::nullable(made.object_owner),
          pg::nullable(made.object_owner_name),
-         made.allow_code});
+         made.allow_code,
+         made.second_factor});
     const auto id = row.value().get<std::int64_t>(0);
     set_people(id, "requester", requesters);
     set_people(id, "approver", approvers);
@@ -359,13 +364,14 @@ std::int32_t alter(const Draft& draft, const people::Origin& origin) {
         "microsecond', "
         "time_to_decide = $9::bigint * interval '1 microsecond', reason_required = $10, ticket_required = $11, "
         "at_deadline = $12::jit_access.at_deadline, "
-        "grace_period = $13::bigint * interval '1 microsecond', object_owner = $14, object_owner_name = $15 "
+        "grace_period = $13::bigint * interval '1 microsecond', object_owner = $14, object_owner_name = $15, "
+        "second_factor = $16 "
         "WHERE id = $1 RETURNING version",
         {changed.id, pg::nullable(draft.description), changed.privileges, pg::nullable(schemas),
          changed.approvals_needed, pg::nullable(changed.default_duration), changed.max_duration,
          changed.holder_extension, changed.time_to_decide, changed.reason_required, changed.ticket_required,
          std::string(core::to_string(changed.at_deadline)), pg::nullable(changed.grace_period),
-         pg::nullable(changed.object_owner), pg::nullable(changed.object_owner_name)});
+         pg::nullable(changed.object_owner), pg::nullable(changed.object_owner_name), changed.second_factor});
     const auto version = row.value().get<std::int32_t>(0);
     event::note(
         "template changed", std::nullopt, me.name,

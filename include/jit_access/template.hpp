@@ -36,6 +36,8 @@ struct Template {
     std::optional<pg::RoleId> object_owner;  // gets what is made under a grant; nobody = the template's role
     std::optional<std::string> object_owner_name;
     bool allow_code = false;
+    // Stages, see second_factor.hpp.
+    pg::TextArray second_factor;
     bool role_made = true;  // by jit_create_template; an adopted role is left standing
 };
 
@@ -60,6 +62,7 @@ struct Draft {
     std::optional<core::IntervalParts> grace_period;
     std::optional<std::string> object_owner;
     std::optional<bool> allow_code;
+    std::optional<pg::TextArray> second_factor;
 };
 
 std::string create(const Draft& draft, const people::Origin& origin);  // the role's name

@@ -12,6 +12,7 @@ extern "C" {
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
 
@@ -132,7 +133,9 @@ SPIPlanPtr plan_for(const char* sql, const Oid* types, int count) {
     return plan;
 }
 
-void run(const char* sql, const Argument* args, int count) {
+enum class As { of_transaction, of_now };
+
+void run(const char* sql, const Argument* args, int count, As seen = As::of_transaction) {
     Oid types[most_parameters];
     Datum datums[most_parameters];
     char nulls[most_parameters];
@@ -147,17 +150,16 @@ void run(const char* sql, const Argument* args, int count) {
     });
     SPIPlanPtr plan = plan_for(sql, types, count);
     call([&] {
-        const int rc = SPI_execute_plan(plan, datums, nulls, false, 0);
+        const bool latest = seen == As::of_now;
+        // What only reads takes the snapshot that is active; an error leaves it to the end of the transaction.
+        if (latest) PushActiveSnapshot(GetLatestSnapshot());
+        const int rc = SPI_execute_plan(plan, datums, nulls, latest, 0);
+        if (latest) PopActiveSnapshot();
         if (rc < 0) elog(ERROR, "%s: %s", SPI_result_code_string(rc), sql);
     });
 }
 
-}  // namespace
-
-std::vector<Row> query(const char* sql, std::initializer_list<Argument> args) {
-    const Connection connection;
-    run(sql, args.begin(), static_cast<int>(args.size()));
-
+std::vector<Row> fetch() {
     std::vector<Row> rows;
     if (SPI_tuptable == nullptr) return rows;
     const int width = SPI_tuptable->tupdesc->natts;
@@ -175,10 +177,27 @@ std::vector<Row> query(const char* sql, std::initializer_list<Argument> args) {
     return rows;
 }
 
-std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args) {
-    auto rows = query(sql, args);
+std::optional<Row> first_of(std::vector<Row> rows) {
     if (rows.empty()) return std::nullopt;
     return std::move(rows.front());
+}
+
+}  // namespace
+
+std::vector<Row> query(const char* sql, std::initializer_list<Argument> args) {
+    const Connection connection;
+    run(sql, args.begin(), static_cast<int>(args.size()));
+    return fetch();
+}
+
+std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args) {
+    return first_of(query(sql, args));
+}
+
+std::optional<Row> query_latest(const char* sql, std::initializer_list<Argument> args) {
+    const Connection connection;
+    run(sql, args.begin(), static_cast<int>(args.size()), As::of_now);
+    return first_of(fetch());
 }
 
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args) {

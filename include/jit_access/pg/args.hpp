@@ -31,6 +31,7 @@ private:
 };
 
 [[nodiscard]] Datum text_result(std::string_view text);
+[[nodiscard]] Datum texts_result(const TextArray& texts);
 // The label of an enum value of type jit_access.state.
 [[nodiscard]] Datum state_result(std::string_view label);
 
