@@ -311,6 +311,7 @@ void on_report(ErrorData* error) {
     // A code that was not taken is still one: neither the server log nor the list of sessions shows it.
     if (debug_query_string != nullptr && pg::may_hold_code(debug_query_string)) {
         error->hide_stmt = true;
+        error->hide_ctx = true;
         pg::show_command(pg::hidden_command);
     }
     if (called_at == pg::command_start()) audit::fail(describe::key_of_calls(), state);

@@ -231,8 +231,7 @@ void check_committed() {
 void use_recovery_code(const Person& me, const std::string& code) {
     check_committed();
     const auto digest = digest_of(me.role, code);
-    const bool is_right = is_unused(me.role, digest);
-    const auto answer = step_up::try_recovery(me.role, is_right ? std::optional(digest) : std::nullopt);
+    const auto answer = step_up::try_recovery(me.role, digest, [&] { return is_unused(me.role, digest); });
     if (answer != Answer::accepted) refuse(me, answer);
     pg::execute(
         "UPDATE jit_access.recovery_code SET used_at = pg_catalog.clock_timestamp() WHERE login = $1 AND digest = "

@@ -143,19 +143,54 @@ Answer try_code(RoleId login, SecretId secret, std::optional<std::uint64_t> step
     return answer(admission);
 }
 
-Answer try_recovery(RoleId login, const std::optional<core::Digest>& digest) {
+namespace {
+
+// A recovery code that this session is trying; let go of unless it is accepted.
+class Trial {
+public:
+    Trial(RoleId login, const core::Digest& digest) {
+        const pg::FactorLock lock;
+        Factor* factor = find_or_add(login.oid);
+        SpentCode* place = free_place();
+        if (factor == nullptr || place == nullptr) return;
+        has_room_ = true;
+        if (is_spent(login.oid, digest)) return;
+        *place = {login.oid, pg::backend_pid(), digest};
+        place_ = place;
+    }
+    ~Trial() {
+        if (place_ == nullptr) return;
+        const pg::FactorLock lock;
+        place_->login = 0;
+    }
+    Trial(const Trial&) = delete;
+    Trial& operator=(const Trial&) = delete;
+
+    [[nodiscard]] bool has_room() const noexcept { return has_room_; }
+    [[nodiscard]] bool has_begun() const noexcept { return place_ != nullptr; }
+    // Under the lock.
+    void accept() noexcept { std::exchange(place_, nullptr)->tried_by = 0; }
+
+private:
+    SpentCode* place_ = nullptr;
+    bool has_room_ = false;
+};
+
+}  // namespace
+
+Answer try_recovery(RoleId login, const core::Digest& digest, const std::function<bool()>& is_unused) {
+    Trial trial(login, digest);
+    if (!trial.has_room()) return Answer::no_room;
+    const bool is_right = trial.has_begun() && is_unused();
     const auto boot = pg::boot_clock();
     const pg::FactorLock lock;
-    Factor* factor = find_or_add(login.oid);
-    SpentCode* place = free_place();
-    if (factor == nullptr || place == nullptr) return Answer::no_room;
-    const bool is_right = digest && !is_spent(login.oid, *digest);
+    Factor* factor = find(login.oid);
     const auto admission = core::admit_recovery(factor->history, is_right, boot);
-    if (admission != core::Admission::accepted) return answer(admission);
-    place->login = login.oid;
-    place->digest = *digest;
-    note_use(*factor);
-    return Answer::accepted;
+    if (admission == core::Admission::accepted) {
+        trial.accept();
+        note_use(*factor);
+    }
+    return answer(admission);
 }
 
 void mark(RoleId login, std::int64_t until) {
@@ -258,8 +293,13 @@ std::vector<SpentCode> all_spent() {
     std::vector<SpentCode> found;
     found.reserve(factors().spent.size());
     const pg::FactorLock lock;
-    for (const auto& code : factors().spent)
-        if (code.login != 0) found.push_back(code);
+    for (auto& code : factors().spent) {
+        if (code.login == 0) continue;
+        if (code.tried_by == 0)
+            found.push_back(code);
+        else if (!pg::process_exists(code.tried_by))
+            code.login = 0;
+    }
     return found;
 }
 

@@ -75,9 +75,10 @@ struct alignas(64) Factor {
     bool unwritten;             // the table does not have it yet
 };
 
-// A recovery code that was accepted; until the worker has written it down.
+// A recovery code that somebody is trying, or that was accepted and the worker has not written down.
 struct SpentCode {
-    std::uint32_t login;  // 0 = free
+    std::uint32_t login;    // 0 = free
+    std::int32_t tried_by;  // process; 0 = accepted
     std::array<std::byte, 32> digest;
 };
 

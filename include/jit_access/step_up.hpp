@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 
 #include "jit_access/core/chain.hpp"
@@ -33,8 +34,9 @@ enum class Answer : std::uint8_t { accepted, wrong, locked, no_room };
 // One attempt of a login. `step`: that the code is of, if any; `last_step`: the last one that the table knows.
 [[nodiscard]] Answer try_code(pg::RoleId login, SecretId secret, std::optional<std::uint64_t> step,
                               std::uint64_t last_step);
-// `digest`: of a recovery code that the table has and that was not used; nothing: there is none.
-[[nodiscard]] Answer try_recovery(pg::RoleId login, const std::optional<core::Digest>& digest);
+// The same with a recovery code. Whether the table has it unused is asked while nobody else can try it: what it says
+// may be old as soon as somebody else's use has been written down.
+[[nodiscard]] Answer try_recovery(pg::RoleId login, const core::Digest& digest, const std::function<bool()>& is_unused);
 
 // This session has stepped up, until then by the boot clock.
 void mark(pg::RoleId login, std::int64_t until);
