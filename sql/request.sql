@@ -69,7 +69,7 @@ CREATE FUNCTION pg_catalog.jit_request(
 RETURNS bigint LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_request';
 COMMENT ON FUNCTION pg_catalog.jit_request IS
-    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. Errors: JA001, JA002, JA004, JA008, JA009.';
+    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. Errors: JA001, JA002, JA004, JA008, JA009, JA019.';
 
 CREATE FUNCTION pg_catalog.jit_cancel(id numeric, reason text DEFAULT NULL)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -81,4 +81,4 @@ CREATE FUNCTION pg_catalog.jit_extend(id numeric, duration interval, reason text
 RETURNS timestamptz LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_extend';
 COMMENT ON FUNCTION pg_catalog.jit_extend IS
-    'adds time to an active grant and returns the new deadline: an approver up to the template''s maximum, the holder up to the template''s holder_extension. Errors: JA001, JA003, JA004, JA005, JA009, JA018.';
+    'adds time to an active grant and returns the new deadline: an approver up to the template''s maximum, the holder up to the template''s holder_extension. Errors: JA001, JA003, JA004, JA005, JA009, JA018, JA019.';

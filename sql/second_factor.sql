@@ -26,7 +26,7 @@ COMMENT ON TABLE jit_access.recovery_code IS 'MACs of recovery codes, by the key
 CREATE FUNCTION pg_catalog.jit_enroll_totp(OUT uri text, OUT qr text)
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_enroll_totp';
 COMMENT ON FUNCTION pg_catalog.jit_enroll_totp IS
-    'makes a secret for an authenticator of the session user: its URI, and the same as a code to scan. It is shown once, and counts after jit_confirm_totp. Errors: JA005, JA018, JA021.';
+    'makes a secret for an authenticator of the session user: its URI, and the same as a code to scan. It is shown once, and counts after jit_confirm_totp. Errors: JA005, JA018, JA020, JA021.';
 
 CREATE FUNCTION pg_catalog.jit_confirm_totp(code text) RETURNS text[]
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_confirm_totp';
@@ -36,7 +36,7 @@ COMMENT ON FUNCTION pg_catalog.jit_confirm_totp IS
 CREATE FUNCTION pg_catalog.jit_step_up(code text) RETURNS timestamptz
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_step_up';
 COMMENT ON FUNCTION pg_catalog.jit_step_up IS
-    'shows the second factor, a one-time code or a recovery code, for what this session does until the time that is returned. Best as a bind parameter. Errors: JA001, JA018, JA020, JA021.';
+    'shows the second factor, a one-time code or a recovery code, for what this session does until the time that is returned. Best as a bind parameter. Errors: JA001, JA012, JA013, JA018, JA020, JA021.';
 
 CREATE FUNCTION pg_catalog.jit_reset_totp(login text) RETURNS void
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_reset_totp';
