@@ -4,7 +4,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" jit_access.co
 MODULE_big = jit_access
 
 # The install script, in the order of a grant's life.
-SQL_PARTS  = $(addprefix sql/,schema.sql template.sql policy.sql window.sql request.sql decide.sql audit.sql report.sql protect.sql)
+SQL_PARTS  = $(addprefix sql/,schema.sql template.sql policy.sql window.sql request.sql decide.sql second_factor.sql audit.sql report.sql protect.sql)
 DATA_built = sql/jit_access--$(EXTVERSION).sql
 DOCS       = docs/reference.md
 
@@ -18,7 +18,7 @@ JIT_CXXFLAGS += -Wno-clobbered
 JIT_CXXFLAGS += -Wno-maybe-uninitialized
 PG_CPPFLAGS  = -isystem $(shell $(PG_CONFIG) --includedir-server) -Iinclude -D'PGDLLEXPORT=__attribute__((visibility("default")))'
 PG_CXXFLAGS  = $(JIT_CXXFLAGS)
-SHLIB_LINK   = -lstdc++ -Wl,--version-script=src/exports.map
+SHLIB_LINK   = -lstdc++ -loath -lqrencode -lcrypto -Wl,--version-script=src/exports.map
 EXTRA_CLEAN  = build $(OBJS:.o=.d) $(DATA_built)
 
 .DEFAULT_GOAL := all
@@ -113,7 +113,11 @@ unit: $(UNIT_TESTS)
 
 build/unit/%: test/unit/%.cpp $(CORE_SOURCES) $(wildcard include/jit_access/core/*.hpp)
 	@mkdir -p $(@D)
-	$(CXX) $(UNIT_FLAGS) -o $@ $< $(CORE_SOURCES) -lboost_unit_test_framework -lcrypto
+	$(CXX) $(UNIT_FLAGS) -o $@ $(filter %.cpp,$^) -lboost_unit_test_framework $(UNIT_LIBRARIES) -lcrypto
+
+# What calls libraries alone, and no server.
+build/unit/totp: $(patsubst %,src/pg/%.cpp,oath qr_code seal)
+build/unit/totp: UNIT_LIBRARIES = -loath -lqrencode
 
 # The journal's parser, fuzzed: shortly by a driver of our own in `make test`, at length by libFuzzer. The corpus is made
 # by a program, so it follows the format.

@@ -90,7 +90,7 @@ SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileg
        t.time_to_decide, t.time_to_use, t.cool_down, t.person_at_once, t.person_per_day, t.template_at_once, t.template_per_day,
        t.login_connections,       t.risk, t.reason_required,
        t.ticket_required, t.allow_schema_change, t.at_deadline, t.grace_period, t.object_owner_name AS object_owner, t.allow_code,
-       t.windows, t.created_at, t.created_by
+       t.windows, t.second_factor, t.created_at, t.created_by
 FROM jit_access.template t WHERE t.dropped_at IS NULL AND (SELECT jit_access.may_audit())
 OFFSET 0;  -- so that nobody can update the templates through it
 COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked for, with their policy';
@@ -112,6 +112,14 @@ CREATE VIEW jit_access.people AS
 SELECT p.name AS person, p.login_name AS login FROM jit_access.person p WHERE (SELECT jit_access.may_audit())
 OFFSET 0;
 COMMENT ON VIEW jit_access.people IS 'which logins are one person';
+
+CREATE VIEW jit_access.second_factors AS
+SELECT COALESCE(a.rolname::text COLLATE "default", f.login_name) AS login, f.enrolled_at, f.confirmed_at, f.last_used,
+       jit_access.locked_until(f.login) AS locked_until,
+       (SELECT count(*) FROM jit_access.recovery_code c WHERE c.login = f.login AND c.used_at IS NULL) AS recovery_codes
+FROM jit_access.second_factor f LEFT JOIN pg_catalog.pg_authid a ON a.oid = f.login
+WHERE (SELECT jit_access.may_audit());
+COMMENT ON VIEW jit_access.second_factors IS 'who has enrolled a second factor, when it was used last, how many recovery codes are left';
 
 CREATE VIEW jit_access.audit_log AS
 SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u.client_addr, u.application, u.pid,

@@ -25,6 +25,7 @@ CREATE TABLE jit_access.request (
     node             uuid,
     at_deadline      jit_access.at_deadline,
     grace_period     interval,
+    steps_up         boolean NOT NULL DEFAULT false,
     decisions        integer NOT NULL DEFAULT 0,
     extended         interval NOT NULL DEFAULT '0',
     grant_role       oid,
@@ -48,6 +49,7 @@ COMMENT ON COLUMN jit_access.request.ends_at IS 'the deadline in wall time, abso
 COMMENT ON COLUMN jit_access.request.ends_boot IS 'the same deadline in microseconds since the boot named by boot_id; whichever comes first ends the grant';
 COMMENT ON COLUMN jit_access.request.node IS 'the server that granted it, by the UUID of its journal: a copy of the tables elsewhere does not carry live grants';
 COMMENT ON COLUMN jit_access.request.at_deadline IS 'as the template said when the grant became active';
+COMMENT ON COLUMN jit_access.request.steps_up IS 'a second factor is demanded at its first use in a session, as the template said when the grant became active';
 COMMENT ON COLUMN jit_access.request.extended IS 'what the holder has added himself, of the template''s holder_extension';
 CREATE INDEX request_open ON jit_access.request (state) WHERE state IN ('pending', 'scheduled', 'active', 'suspended');
 CREATE INDEX request_ends ON jit_access.request (ends_at) WHERE state IN ('active', 'suspended');
@@ -79,19 +81,19 @@ CREATE FUNCTION pg_catalog.jit_request(
 RETURNS bigint LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_request';
 COMMENT ON FUNCTION pg_catalog.jit_request IS
-    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. A rule may give it at once; the call must then be a statement of the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018.';
+    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. A rule may give it at once; the call must then be a statement of the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018, JA019.';
 
 CREATE FUNCTION pg_catalog.jit_activate(id numeric)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_activate';
 COMMENT ON FUNCTION pg_catalog.jit_activate IS
-    'the requester makes use of an approval, where the template has a time_to_use: the clock starts here. Returns the state. Errors: JA001, JA003, JA004, JA005, JA008, JA009, JA018.';
+    'the requester makes use of an approval, where the template has a time_to_use: the clock starts here. Returns the state. Errors: JA001, JA003, JA004, JA005, JA008, JA009, JA018, JA019.';
 
 CREATE FUNCTION pg_catalog.jit_credentials(id numeric, OUT login text, OUT password text, OUT valid_until timestamptz)
 RETURNS record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_credentials';
 COMMENT ON FUNCTION pg_catalog.jit_credentials IS
-    'of a template of mode login: the temporary login of an active grant and its password, which is shown once, to the requester. Errors: JA001, JA003, JA004, JA005, JA018.';
+    'of a template of mode login: the temporary login of an active grant and its password, which is shown once, to the requester. Errors: JA001, JA003, JA004, JA005, JA018, JA019.';
 
 CREATE FUNCTION pg_catalog.jit_cancel(id numeric, reason text DEFAULT NULL)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -103,4 +105,4 @@ CREATE FUNCTION pg_catalog.jit_extend(id numeric, duration interval, reason text
 RETURNS timestamptz LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_extend';
 COMMENT ON FUNCTION pg_catalog.jit_extend IS
-    'adds time to an active grant and returns the new deadline: an approver up to the template''s total_duration (its maximum, if it has none), the holder up to the template''s holder_extension. Errors: JA001, JA003, JA004, JA005, JA009, JA018.';
+    'adds time to an active grant and returns the new deadline: an approver up to the template''s total_duration (its maximum, if it has none), the holder up to the template''s holder_extension. Errors: JA001, JA003, JA004, JA005, JA009, JA018, JA019.';

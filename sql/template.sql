@@ -33,6 +33,7 @@ CREATE TABLE jit_access.template (
     object_owner        oid,
     object_owner_name   text,
     allow_code          boolean NOT NULL,
+    second_factor       text[] NOT NULL,
     created_at          timestamptz NOT NULL,
     created_by          text NOT NULL,
     dropped_at          timestamptz
@@ -40,6 +41,7 @@ CREATE TABLE jit_access.template (
 CREATE UNIQUE INDEX template_name_key ON jit_access.template (name) WHERE dropped_at IS NULL;
 COMMENT ON TABLE jit_access.template IS 'what may be asked for: a role that holds the privileges, and the policy around it';
 COMMENT ON COLUMN jit_access.template.schemas IS 'schemas named by ALL TABLES IN SCHEMA: tables created there later are covered';
+COMMENT ON COLUMN jit_access.template.second_factor IS 'where a second factor is demanded: request, approval, activation, first_use';
 COMMENT ON COLUMN jit_access.template.version IS 'counts changes; a request made under an older version cannot be approved';
 
 CREATE TABLE jit_access.template_person (
@@ -88,7 +90,8 @@ CREATE FUNCTION pg_catalog.jit_create_template(
     template_per_day integer DEFAULT 0,
     login_connections integer DEFAULT 1,
     risk text DEFAULT 'medium',
-    windows text[] DEFAULT '{}')
+    windows text[] DEFAULT '{}',
+    second_factor text[] DEFAULT '{}')
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_template';
 COMMENT ON FUNCTION pg_catalog.jit_create_template IS
@@ -120,7 +123,8 @@ CREATE FUNCTION pg_catalog.jit_alter_template(
     template_per_day integer DEFAULT NULL,
     login_connections integer DEFAULT NULL,
     risk text DEFAULT NULL,
-    windows text[] DEFAULT NULL)
+    windows text[] DEFAULT NULL,
+    second_factor text[] DEFAULT NULL)
 RETURNS integer LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_alter_template';
 COMMENT ON FUNCTION pg_catalog.jit_alter_template IS

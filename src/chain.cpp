@@ -12,6 +12,7 @@
 #include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/key_file.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
@@ -85,37 +86,21 @@ std::string anchor_file() {
     return named.empty() ? in_journal_directory("anchors") : named;
 }
 
-std::string key_file() {
+std::string checkpoint_key_file() {
     const std::string named = settings::checkpoint_key_file;
     return named.empty() ? in_journal_directory("key") : named;
 }
 
-std::optional<std::vector<std::byte>> read_key() {
-    std::ifstream file(key_file(), std::ios::binary);
-    std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.pop_back();
-    auto key = core::from_hex(text);
-    if (!key || key->size() < 16) return std::nullopt;
-    return key;
-}
+std::optional<std::vector<std::byte>> read_key() { return key_file::read(checkpoint_key_file()); }
 
-// Made once, where there is none yet: 32 random bytes in hexadecimal, for the server's user alone.
 std::vector<std::byte> key_or_new() {
     if (const auto key = read_key()) return *key;
-    std::vector<std::byte> key(32);
-    pg::random_bytes(key.data(), key.size());
-    const auto name = key_file();
-    const int file = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
-    const auto text = core::to_hex(key) + "\n";
-    const bool ok =
-        file >= 0 && ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(file) == 0;
-    const int error = errno;
-    if (file >= 0) ::close(file);
-    if (!ok)
-        throw Failure(Code::journal_failed, "there is no key for checkpoints",
-                      "\"" + name + "\" holds no key, and none could be made: " + std::strerror(error) + ".",
-                      "Put at least 32 hexadecimal digits into the file, readable for the server alone.");
-    return key;
+    const auto name = checkpoint_key_file();
+    const auto fault = key_file::make(name);
+    if (const auto key = read_key(); !fault && key) return *key;
+    throw Failure(Code::journal_failed, "there is no key for checkpoints",
+                  "\"" + name + "\" holds no key, and none could be made: " + fault.value_or("File exists") + ".",
+                  "Put at least 32 hexadecimal digits into the file, readable for the server alone.");
 }
 
 // A disk that was full has left half a line.
@@ -269,7 +254,8 @@ Verdict verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to)
         // Older ones belong to what is not looked at.
         if (anchor.chain != chain || anchor.seq >= before.seq) verifier.know(anchor, file);
     });
-    if (any && !key) pg::notice("the MACs of the checkpoints are not checked", "\"" + key_file() + "\" holds no key.");
+    if (any && !key)
+        pg::notice("the MACs of the checkpoints are not checked", "\"" + checkpoint_key_file() + "\" holds no key.");
     if (any && !anchored) pg::notice("no anchors are checked", "\"" + file + "\" cannot be read.");
     tell_of_dropped(to, [&](Bytes dropped) { verifier.know_dropped(dropped); });
     // After the anchors: what is anchored meanwhile is not missing.

@@ -10,6 +10,7 @@
 #include "jit_access/policy.hpp"
 #include "jit_access/provision.hpp"
 #include "jit_access/reclaim.hpp"
+#include "jit_access/second_factor.hpp"
 
 namespace jit::decide {
 
@@ -18,6 +19,7 @@ using core::Event;
 using core::Failure;
 using core::State;
 using request::Request;
+using second_factor::Stage;
 using templates::Template;
 
 namespace {
@@ -134,7 +136,11 @@ State enact(Request& request, const Template& of, const core::Ruling& ruling, co
     const auto now = pg::wall_clock();
     if (ruling.put_off_to) request.starts_at = pg::Instant{*ruling.put_off_to};
     const bool later = request.starts_at && request.starts_at->us > now;
-    if (of.time_to_use) request.use_by = pg::Instant{(later ? request.starts_at->us : now) + *of.time_to_use};
+    // With a second factor it is the requester who activates, and nobody for him.
+    const bool by_himself = second_factor::demands(of.second_factor, Stage::activation);
+    if (of.time_to_use || by_himself)
+        request.use_by =
+            pg::Instant{(later ? request.starts_at->us : now) + of.time_to_use.value_or(of.time_to_decide)};
     if (later || request.use_by)
         return schedule(request, by, ruling.put_off_to ? std::optional("its windows are closed") : std::nullopt);
     return provision::activate(request, of, ruling, by);
@@ -165,6 +171,10 @@ State activate(std::int64_t id, const people::Origin& origin) {
                       request.state == State::scheduled ? "It starts by itself."
                                                         : "It is " + std::string(core::to_string(request.state)) + ".",
                       "Look at jit_access.my_requests.");
+    // What this server has not allowed itself (see confirm.cpp) does not start here.
+    if (!pg::query_row("SELECT 1 FROM jit_access.request WHERE id = $1 AND node = $2::uuid", {id, journal::node()}))
+        throw Failure(Code::wrong_state, "cannot activate " + named(id), "Another server has allowed it.",
+                      "Ask again with jit_request.");
     const auto now = pg::wall_clock();
     if (request.starts_at && request.starts_at->us > now)
         throw Failure(Code::wrong_state, "cannot activate " + named(id), "Its start lies ahead.",
@@ -172,6 +182,7 @@ State activate(std::int64_t id, const people::Origin& origin) {
     if (request.use_by->us <= now)
         throw Failure(Code::wrong_state, "cannot activate " + named(id), "The time to use the approval is over.",
                       "Ask again with jit_request.");
+    second_factor::require(me, Stage::activation, templates::look(request.template_id).second_factor);
     people::require_own_statement(me, origin, named(id) + " is activated");
     return start(request, me.name);
 }
@@ -185,6 +196,7 @@ State approve(std::int64_t id, const Approval& approval, const people::Origin& o
     check_open(about);
     check_shown(about, of, approval.digest);
     const auto duration = shorten(about, approval.shorter);
+    second_factor::require(me, Stage::approval, of.second_factor);
     people::require_own_statement(me, origin, named(id) + " is approved");
     if (duration)
         pg::execute("UPDATE jit_access.request SET duration = $2 WHERE id = $1", {id, pg::Duration{*duration}});
@@ -221,6 +233,7 @@ State resume(std::int64_t id, const std::optional<std::string>& reason, const pe
     const Template of = templates::find(about.template_id);
     check_decider(me, about, of);
     templates::check_closure(of);
+    second_factor::require(me, Stage::approval, of.second_factor);
     people::require_own_statement(me, origin, "grant " + std::to_string(id) + " is resumed");
     const State state = request::advance(about, Event::resume, me.name, reason);
     confirm::resume(id);

@@ -10,6 +10,8 @@
 #include "jit_access/pg/callbacks.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/session.hpp"
+#include "jit_access/settings.hpp"
+#include "jit_access/step_up.hpp"
 
 namespace jit::enforce {
 
@@ -199,6 +201,20 @@ const Standing* standing_of_owner(RoleId owner) {
     return &lender;
 }
 
+namespace {
+
+// The id of a grant that demands one at its first use in a session, which this would be; or 0. What a parallel worker
+// runs, its leader was asked for.
+std::uint64_t lacks_second_factor(const Standing& standing) noexcept {
+    for (std::uint32_t i = 0; i < standing.count; ++i)
+        if (standing.slots[i]->steps_up.load(std::memory_order_relaxed) && !session::relies_on(standing.ids[i]) &&
+            !pg::is_parallel_worker() && !step_up::is_fresh_here())
+            return standing.ids[i];
+    return 0;
+}
+
+}  // namespace
+
 Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) noexcept {
     if (standing.stale_role) return Verdict::stale_role;
     if (standing.too_many) return Verdict::too_many;
@@ -210,7 +226,8 @@ Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) no
             return Verdict::over;
     }
     if (session::debt(wall, boot) != 0) return Verdict::over;
-    return session::has_room_for(standing) ? Verdict::allowed : Verdict::too_many;
+    if (!session::has_room_for(standing)) return Verdict::too_many;
+    return lacks_second_factor(standing) != 0 ? Verdict::second_factor : Verdict::allowed;
 }
 
 void join(Standing& into, const Standing& other) noexcept {
@@ -236,6 +253,13 @@ void refuse(const Standing& standing, Verdict verdict) {
             throw Failure(Code::limit_exceeded, "too many grants are in force in this session",
                           "A session can use at most " + std::to_string(core::most_grants) + " grants at a time.",
                           "Give some of them back with jit_revoke.");
+        case Verdict::second_factor:
+            throw Failure(Code::second_factor_required, "a second factor is required",
+                          "Grant " + std::to_string(lacks_second_factor(standing)) +
+                              " demands it at its first use in a session, and this one has not stepped up.",
+                          "Call SELECT jit_step_up($1) with a code of your authenticator, here or in another session "
+                          "from the same address, in database \"" +
+                              std::string(settings::database) + "\".");
         default: break;
     }
     std::uint64_t id = standing.ids[0];

@@ -15,6 +15,7 @@
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/event_trigger.hpp"
 #include "jit_access/pg/own_call.hpp"
+#include "jit_access/pg/secrets.hpp"
 #include "jit_access/pg/table_result.hpp"
 #include "jit_access/pg/worker.hpp"
 #include "jit_access/policy.hpp"
@@ -23,7 +24,9 @@
 #include "jit_access/report.hpp"
 #include "jit_access/request.hpp"
 #include "jit_access/rules.hpp"
+#include "jit_access/second_factor.hpp"
 #include "jit_access/settings.hpp"
+#include "jit_access/step_up.hpp"
 #include "jit_access/template.hpp"
 #include "jit_access/window.hpp"
 #include "jit_access/worker.hpp"
@@ -76,6 +79,11 @@ jit::templates::Draft draft_of(const Args& args) {
     return draft;
 }
 
+// Before anything can fail: others see what a session runs.
+void hide_code() noexcept {
+    if (jit::pg::may_hold_code(jit::pg::command_text())) jit::pg::show_command(jit::pg::hidden_command);
+}
+
 Datum state(jit::core::State value) { return jit::pg::state_result(jit::core::to_string(value)); }
 
 }  // namespace
@@ -109,6 +117,11 @@ PG_FUNCTION_INFO_V1(jit_request_digest);
 PG_FUNCTION_INFO_V1(jit_deny);
 PG_FUNCTION_INFO_V1(jit_resume);
 PG_FUNCTION_INFO_V1(jit_revoke);
+PG_FUNCTION_INFO_V1(jit_enroll_totp);
+PG_FUNCTION_INFO_V1(jit_confirm_totp);
+PG_FUNCTION_INFO_V1(jit_step_up);
+PG_FUNCTION_INFO_V1(jit_reset_totp);
+PG_FUNCTION_INFO_V1(jit_locked_until);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_may_audit);
 PG_FUNCTION_INFO_V1(jit_journal);
@@ -314,6 +327,44 @@ Datum jit_resume(PG_FUNCTION_ARGS) {
 
 Datum jit_revoke(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [](const Args& args) { return state(jit::decide::revoke(args.id(0), args.text(1))); });
+}
+
+Datum jit_enroll_totp(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args&) {
+        const auto enrolment = jit::second_factor::enroll(origin_of(fcinfo));
+        const std::array row{jit::pg::Value(enrolment.uri), jit::pg::Value(enrolment.qr)};
+        return jit::pg::row_result(fcinfo, row);
+    });
+}
+
+Datum jit_confirm_totp(PG_FUNCTION_ARGS) {
+    hide_code();
+    return answer(fcinfo, [&](const Args& args) {
+        return jit::pg::texts_result(jit::second_factor::confirm(args.text(0), origin_of(fcinfo)));
+    });
+}
+
+Datum jit_step_up(PG_FUNCTION_ARGS) {
+    hide_code();
+    return answer(fcinfo, [&](const Args& args) {
+        return Int64GetDatum(jit::second_factor::step_up(args.text(0), origin_of(fcinfo)).us);
+    });
+}
+
+Datum jit_reset_totp(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::second_factor::reset(args.text(0), origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_locked_until(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        require_loaded();
+        const auto until = jit::step_up::locked_until({DatumGetObjectId(fcinfo->args[0].value)});
+        fcinfo->isnull = !until;
+        return Int64GetDatum(until.value_or(0));
+    });
 }
 
 Datum jit_may_decide(PG_FUNCTION_ARGS) {

@@ -8,10 +8,13 @@
 #include "jit_access/guard.hpp"
 #include "jit_access/journal.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/own_call.hpp"
+#include "jit_access/pg/secrets.hpp"
 #include "jit_access/pg/sync_lock.hpp"
 #include "jit_access/pg/version.hpp"
 #include "jit_access/session.hpp"
 #include "jit_access/settings.hpp"
+#include "jit_access/step_up.hpp"
 #include "jit_access/use.hpp"
 
 extern "C" {
@@ -100,10 +103,21 @@ use::Check check(const QueryDesc* query) {
     return borrows ? use::check(&joined) : own;
 }
 
+// A session whose grant demands a second factor steps up by a statement of its own, which uses nothing of the grant.
+bool is_stepping_up(const use::Check& found, Oid function) {
+    return found.verdict == enforce::Verdict::second_factor && pg::in_control_database() &&
+           pg::is_function(function, "jit_step_up");
+}
+
+bool is_stepping_up(const use::Check& found, const QueryDesc* query) {
+    return found.verdict == enforce::Verdict::second_factor &&
+           is_stepping_up(found, pg::called_alone(query->plannedstmt));
+}
+
 // True: allowed and on the record. False: not under a grant.
 bool admit(const QueryDesc* query) {
     const auto found = check(query);
-    if (!found.under_grant()) return false;
+    if (!found.under_grant() || is_stepping_up(found, query)) return false;
     if (!found.allowed()) use::refuse(found, describe::query(query));
     use::record(found, describe::query(query));
     return true;
@@ -111,7 +125,7 @@ bool admit(const QueryDesc* query) {
 
 bool readmit(const QueryDesc* query) {
     const auto found = check(query);
-    if (!found.under_grant()) return false;
+    if (!found.under_grant() || is_stepping_up(found, query)) return false;
     if (!found.allowed()) use::refuse(found, describe::query(query));
     // One that began without the grant, which came meanwhile, is on the record from here on.
     if (audit::is_open(query))
@@ -220,6 +234,11 @@ void check_guards(const PlannedStmt* command, const char* source) {
     }
 }
 
+// A pooler hands the session to another client.
+void forget_step_up(const Node* command) noexcept {
+    if (reinterpret_cast<const DiscardStmt*>(command)->target == DISCARD_ALL) step_up::forget_mark();
+}
+
 void process_utility(PlannedStmt* command, const char* source, bool read_only_tree, ProcessUtilityContext context,
                      ParamListInfo params, QueryEnvironment* environment, DestReceiver* receiver,
                      QueryCompletion* completion) {
@@ -228,6 +247,7 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
         process(command, source, read_only_tree, context, params, environment, receiver, completion);
     };
     if (can_look()) pg::guarded([&] { check_guards(command, source); });
+    if (IsA(command->utilityStmt, DiscardStmt)) forget_step_up(command->utilityStmt);
     if (likely(enforce::is_plain()) || context == PROCESS_UTILITY_SUBCOMMAND ||
         !pg::guarded([&] { return admit(command, source, params); })) {
         run();
@@ -251,7 +271,7 @@ std::int64_t called_at = 0;  // when the command began that such a function was 
 
 void admit_function(Oid function) {
     const auto check = use::check();
-    if (!check.under_grant()) return;
+    if (!check.under_grant() || is_stepping_up(check, function)) return;
     if (!check.allowed()) use::refuse(check, describe::function(function));
     // Closed by the end of its transaction, or the error that is reported.
     use::record(check, describe::function(function));
@@ -288,6 +308,12 @@ void on_report(ErrorData* error) {
     if (next_log != nullptr) next_log(error);
     if (error->elevel != ERROR || MyBackendType != B_BACKEND || board == nullptr) return;
     const std::string_view state(unpack_sql_state(error->sqlerrcode));
+    // A code that was not taken is still one: neither the server log nor the list of sessions shows it.
+    if (debug_query_string != nullptr && pg::may_hold_code(debug_query_string)) {
+        error->hide_stmt = true;
+        error->hide_ctx = true;
+        pg::show_command(pg::hidden_command);
+    }
     if (called_at == pg::command_start()) audit::fail(describe::key_of_calls(), state);
     attempt::seen(state, error->message != nullptr ? error->message : "",
                   debug_query_string != nullptr ? debug_query_string : "");
@@ -302,7 +328,7 @@ std::size_t board_bytes() noexcept {
 void request_shared_memory() {
     if (next_request != nullptr) next_request();
     RequestAddinShmemSpace(board_bytes());
-    pg::request_sync_lock();
+    pg::request_locks();
 }
 
 // Runs again when the postmaster makes shared memory anew after a crash: everything starts empty, the journal recovers.
@@ -317,6 +343,7 @@ void set_up_shared_memory() {
         board->follows_primary = access(STANDBY_SIGNAL_FILE, F_OK) == 0;
         board->slot_count = static_cast<std::uint32_t>(settings::max_grants);
         board->session_count = pg::session_limit();
+        step_up::start();
     }
     board = static_cast<Board*>(memory);
     LWLockRelease(AddinShmemInitLock);

@@ -440,9 +440,10 @@ void add_of(const Node* command) {
 // by the protocol runs, nor what the planner evaluates.
 bool has_no_portal() noexcept { return ActivePortal == nullptr; }
 
-// As "$1 = '…', $2 = NULL", if that is wanted; nothing where they are plpgsql's variables.
-std::string_view bound(ParamListInfo parameters) {
+// As "$1 = '…', $2 = NULL", if that is wanted; nothing where they are plpgsql's variables, or codes.
+std::string_view bound(ParamListInfo parameters, const char* source) {
     if (!settings::log_parameters || parameters == nullptr || parameters->numParams == 0) return {};
+    if (source != nullptr && pg::may_hold_code(source)) return {};
     const char* text = pg::call([=] { return BuildParamLogString(parameters, nullptr, settings::statement_limit); });
     return text != nullptr ? text : std::string_view();
 }
@@ -460,7 +461,7 @@ audit::Statement query(const QueryDesc* query) {
     return {.key = query,
             .tag = GetCommandTagName(CreateCommandTag(reinterpret_cast<Node*>(const_cast<PlannedStmt*>(plan)))),
             .text = pg::without_secrets(slice(query->sourceText, plan->stmt_location, plan->stmt_len)),
-            .parameters = bound(query->params),
+            .parameters = bound(query->params, query->sourceText),
             .objects = objects.all(),
             .object_count = objects.count,
             .is_inside = has_no_portal()};
@@ -472,7 +473,7 @@ audit::Statement command(const PlannedStmt* command, const char* source, ParamLi
     return {.key = command,
             .tag = GetCommandTagName(CreateCommandTag(command->utilityStmt)),
             .text = pg::without_secrets(slice(source, command->stmt_location, command->stmt_len)),
-            .parameters = bound(parameters),
+            .parameters = bound(parameters, source),
             .objects = objects.all(),
             .object_count = objects.count,
             .is_inside = has_no_portal()};

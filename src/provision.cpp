@@ -9,6 +9,7 @@
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/second_factor.hpp"
 
 namespace jit::provision {
 
@@ -123,6 +124,7 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
     const auto role_id = pg::find_role(role).value();
     const auto wall = pg::wall_clock();
     const auto lasts = time_left(request, ruling, wall);
+    const bool steps_up = second_factor::demands(of.second_factor, second_factor::Stage::first_use);
     const Deadline ends{wall + lasts, pg::boot_clock() + lasts};
     Slot* slot = reserve_slot({.id = static_cast<std::uint64_t>(request.id),
                                .role = role_id.oid,
@@ -130,16 +132,17 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
                                .ends = ends,
                                .at_deadline = of.at_deadline,
                                .grace = of.grace_period.value_or(0),
-                               .allows_code = of.allow_code});
+                               .allows_code = of.allow_code,
+                               .steps_up = steps_up});
     pending::make_live(*slot);
 
     request.activated_at = pg::Instant{wall};
     request.ends_at = pg::Instant{ends.wall};
     pg::execute(
         "UPDATE jit_access.request SET activated_at = $2, ends_at = $3, ends_boot = $4, boot_id = $5, grant_role = $6, "
-        "node = $7::uuid, at_deadline = $8::jit_access.at_deadline, grace_period = $9 WHERE id = $1",
+        "node = $7::uuid, at_deadline = $8::jit_access.at_deadline, grace_period = $9, steps_up = $10 WHERE id = $1",
         {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id, journal::node(),
-         std::string(core::to_string(of.at_deadline)), pg::nullable_duration(of.grace_period)});
+         std::string(core::to_string(of.at_deadline)), pg::nullable_duration(of.grace_period), steps_up});
     return request::advance(
         request, core::Event::activate, by,
         ruling.ends_by ? std::optional("it ends when its windows close, at " + core::format_moment(*ruling.ends_by))

@@ -12,6 +12,7 @@
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/policy.hpp"
+#include "jit_access/second_factor.hpp"
 #include "jit_access/window.hpp"
 
 namespace jit::request {
@@ -20,6 +21,7 @@ using core::Code;
 using core::Event;
 using core::Failure;
 using core::State;
+using second_factor::Stage;
 using templates::Template;
 
 namespace {
@@ -163,6 +165,7 @@ std::int64_t ask(const Draft& draft, const people::Origin& origin) {
     if (of.ticket_required && !draft.ticket)
         throw invalid("ticket", "Template \"" + of.name + "\" demands one.", "Name it, with ticket => '...'.");
     check_scope(draft.scope, of);
+    second_factor::require(me, Stage::request, of.second_factor);
     if (ruling.rule) people::require_own_statement(me, origin, "template \"" + of.name + "\" is given by a rule");
 
     const auto row = pg::query_row(
@@ -302,6 +305,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                                 .hours = window::hours_at(now, of.windows, request.ends_at->us + more - now)},
                                policy::of_template(of), id))
         throw *objection;
+    second_factor::require(me, holder ? Stage::request : Stage::approval, of.second_factor);
     people::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");
 
     const pg::Instant ends{request.ends_at->us + more};

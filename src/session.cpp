@@ -222,6 +222,8 @@ bool has_room_for(const enforce::Standing& standing) noexcept {
     return held_count + static_cast<std::size_t>(more) <= held.size();
 }
 
+bool relies_on(std::uint64_t id) noexcept { return is_held(id); }
+
 void rely_on(const enforce::Standing& standing) {
     if (mine == nullptr) begin();
     for (std::uint32_t i = 0; i < standing.count; ++i) note(standing.slots[i], standing.ids[i]);

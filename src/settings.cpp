@@ -20,6 +20,8 @@ bool log_parameters = false;
 int max_grants = 10000;
 int record_partition = 0;
 int record_retention = 0;
+char* second_factor_key_file = nullptr;
+int second_factor_lifetime = 300;
 int statement_limit = 8192;
 int worker_nap = 10;
 
@@ -75,6 +77,14 @@ void define() {
     DefineCustomIntVariable("jit_access.record_retention", "How many days records are kept; 0 means for ever.",
                             "A partition is dropped when its last record is older.", &record_retention, 0, 0, 36500,
                             PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable(
+        "jit_access.second_factor_key_file", "File with the key that seals second factors, in hexadecimal.",
+        "Empty means second_factor_key in the directory of the journal, made when the first one is "
+        "enrolled.",
+        &second_factor_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.second_factor_lifetime", "How long a session has stepped up after jit_step_up.",
+                            "For requests, decisions and the first use of grants within that time.",
+                            &second_factor_lifetime, 300, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jit_access.statement_limit", "How many bytes of a statement the record keeps.",
                             "The length of the whole statement is always kept.", &statement_limit, 8192, 64, 65536,
                             PGC_SUSET, GUC_UNIT_BYTE, nullptr, nullptr, nullptr);

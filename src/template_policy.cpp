@@ -3,6 +3,7 @@
 #include "jit_access/core/policy.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/pg/backend.hpp"
+#include "jit_access/second_factor.hpp"
 #include "jit_access/template.hpp"
 #include "jit_access/window.hpp"
 
@@ -143,6 +144,7 @@ void apply(const Draft& draft, Template& to, const Person& by) {
         to.object_owner = object_owner(*draft.object_owner, by);
         to.object_owner_name = *draft.object_owner;
     }
+    second_factor::check_stages(to.second_factor);
     check_description(draft.description);
     if (draft.windows) window::check_names(*draft.windows);
     check_policy(to);

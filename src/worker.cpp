@@ -19,6 +19,7 @@
 #include "jit_access/pg/worker.hpp"
 #include "jit_access/pg/xact.hpp"
 #include "jit_access/settings.hpp"
+#include "jit_access/step_up.hpp"
 
 namespace jit::worker {
 
@@ -166,6 +167,7 @@ void run() {
                 if (!confirmed) first_steps();
                 confirmed = true;
                 look_at_clock();
+                step_up::write_down();
                 next = expire::settle();
                 if (nap_over()) {
                     close_last_run();

@@ -17,6 +17,7 @@
 #include "jit_access/core/lifecycle.hpp"
 #include "jit_access/core/record.hpp"
 #include "jit_access/core/ring.hpp"
+#include "jit_access/core/totp.hpp"
 
 struct Latch;
 
@@ -33,6 +34,7 @@ struct alignas(64) Slot {
     std::atomic<std::int64_t> ends_boot;  // the same on the boot clock; whichever comes first
     std::atomic<core::AtDeadline> at_deadline;
     std::atomic<bool> allows_code;
+    std::atomic<bool> steps_up;       // demands a second factor at its first use in a session
     std::atomic<std::int64_t> grace;  // microseconds that running work has beyond the deadline
 };
 
@@ -60,6 +62,36 @@ struct Syncs {
     std::atomic<std::uint64_t> done;
 };
 
+// What is known of one login's codes since the start. Kept outside of transactions, so that nothing undoes an attempt.
+struct alignas(64) Factor {
+    std::atomic<std::uint32_t> login;  // 0 = free; never freed
+    std::atomic<std::uint32_t> epoch;  // counts resets: who stepped up before one has not
+    // Where the login has stepped up last, by a hash of the client's address, and until when by the boot clock.
+    std::atomic<std::uint64_t> client;
+    std::atomic<std::int64_t> fresh_until;
+    core::CodeHistory history;  // under the lock, as what follows
+    std::uint64_t new_secret;   // that was made since the start
+    std::int64_t last_used;     // wall clock
+    bool unwritten;             // the table does not have it yet
+};
+
+// A recovery code that somebody is trying, or that was accepted and the worker has not written down.
+struct SpentCode {
+    std::uint32_t login;    // 0 = free
+    std::int32_t tried_by;  // process; 0 = accepted
+    std::array<std::byte, 32> digest;
+};
+
+inline constexpr std::uint32_t most_factors = 4096;
+
+struct Factors {
+    std::atomic<std::uint64_t> floor;  // codes up to this step may have been accepted by a run before
+    std::atomic<bool> was_primary;
+    std::atomic<bool> any_unwritten;
+    std::array<Factor, most_factors> logins;
+    std::array<SpentCode, 256> spent;
+};
+
 struct Board {
     core::RingControl ring;
     Counters counters;
@@ -76,6 +108,7 @@ struct Board {
     // Templates whose closure was found good, and what may have changed that since: see template_closure.cpp.
     std::atomic<std::uint64_t> closure_epoch;
     std::array<std::atomic<std::uint64_t>, 1024> closure_seals;
+    Factors factors;  // see step_up.hpp
     std::uint32_t slot_count;
     std::uint32_t session_count;
 
@@ -113,6 +146,7 @@ struct Terms {
     core::AtDeadline at_deadline = core::AtDeadline::terminate;
     std::int64_t grace = 0;
     bool allows_code = false;
+    bool steps_up = false;
 };
 
 [[nodiscard]] Slot* find_slot(std::uint64_t id) noexcept;

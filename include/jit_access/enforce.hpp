@@ -45,7 +45,7 @@ struct Standing {
 // Where somebody else stands with whose privileges a statement is checked: the owner of a view it reads.
 [[nodiscard]] const Standing* standing_of_owner(pg::RoleId owner);
 
-enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_many };
+enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_many, second_factor };
 
 [[nodiscard]] Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) noexcept;
 

@@ -14,6 +14,8 @@ namespace jit::session {
 
 // Whether these could be noted beside those that are; what cannot would not end the session.
 [[nodiscard]] bool has_room_for(const enforce::Standing& standing) noexcept;
+// Whether a statement has run under this grant.
+[[nodiscard]] bool relies_on(std::uint64_t id) noexcept;
 // A statement is about to run under these grants. Throws when the session could not be stopped at their deadline.
 void rely_on(const enforce::Standing& standing);
 

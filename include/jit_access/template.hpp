@@ -50,7 +50,8 @@ struct Template {
     bool reason_required = false;
     bool ticket_required = false;
     std::optional<std::int64_t> grace_period;
-    pg::TextArray windows;  // none: at any time
+    pg::TextArray windows;        // none: at any time
+    pg::TextArray second_factor;  // stages, see second_factor.hpp
 };
 
 // What jit_create_template and jit_alter_template were given; nothing = not given.
@@ -86,6 +87,7 @@ struct Draft {
     std::optional<bool> ticket_required;
     std::optional<core::IntervalParts> grace_period;
     std::optional<pg::TextArray> windows;
+    std::optional<pg::TextArray> second_factor;
 };
 
 // The settings of a template, once: each is an argument of jit_create_template and jit_alter_template, a column of
@@ -111,6 +113,7 @@ void each_setting(Visitor&& visit) {
     visit("reason_required", &Draft::reason_required, &Template::reason_required);
     visit("ticket_required", &Draft::ticket_required, &Template::ticket_required);
     visit("grace_period", &Draft::grace_period, &Template::grace_period);
+    visit("second_factor", &Draft::second_factor, &Template::second_factor);
     visit("windows", &Draft::windows, &Template::windows);
 }
 

@@ -190,6 +190,16 @@ Datum document_result(const std::string& text) {
     return call([&] { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.c_str())); });
 }
 
+Datum texts_result(const TextArray& texts) {
+    return call([&] {
+        auto* elements = static_cast<Datum*>(palloc(sizeof(Datum) * (texts.size() + 1)));
+        for (std::size_t i = 0; i < texts.size(); ++i)
+            elements[i] = PointerGetDatum(cstring_to_text_with_len(texts[i].data(), static_cast<int>(texts[i].size())));
+        return PointerGetDatum(
+            construct_array(elements, static_cast<int>(texts.size()), TEXTOID, -1, false, TYPALIGN_INT));
+    });
+}
+
 Datum state_result(std::string_view label) {
     const std::string exact(label);
     return call([&] {

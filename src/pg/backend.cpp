@@ -29,6 +29,7 @@ extern "C" {
 #include "storage/sinval.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
+#include "utils/backend_status.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/portal.h"
@@ -49,6 +50,8 @@ std::int32_t backend_pid() noexcept { return MyProcPid; }
 std::int32_t leader_pid() noexcept {
     return IsParallelWorker() && MyProc->lockGroupLeader != nullptr ? MyProc->lockGroupLeader->pid : MyProcPid;
 }
+
+bool is_parallel_worker() noexcept { return IsParallelWorker(); }
 
 std::uint32_t backend_number() noexcept { return process_number(); }
 std::uint32_t session_limit() noexcept { return static_cast<std::uint32_t>(MaxBackends + NUM_AUXILIARY_PROCS); }
@@ -84,6 +87,9 @@ std::string database_name() {
 }
 
 bool in_control_database() { return database_name() == settings::database; }
+
+std::string cluster_name() { return ::cluster_name != nullptr ? ::cluster_name : ""; }
+bool speaks_unicode() noexcept { return GetDatabaseEncoding() == PG_UTF8; }
 
 std::string data_directory() { return DataDir; }
 
@@ -155,6 +161,7 @@ void cancel_statement(std::int32_t pid) noexcept {
 bool is_running_command() noexcept { return debug_query_string != nullptr; }
 std::string_view command_text() noexcept { return debug_query_string != nullptr ? debug_query_string : ""; }
 std::int64_t command_start() noexcept { return GetCurrentStatementStartTimestamp(); }
+void show_command(const char* text) noexcept { pgstat_report_activity(STATE_RUNNING, text); }
 bool is_between_commands() noexcept { return ActivePortal == nullptr; }
 
 // The server's own way to have an idle session look at something: it takes in invalidations in an empty transaction.

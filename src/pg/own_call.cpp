@@ -15,6 +15,7 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "commands/extension.h"
 #include "commands/prepare.h"
@@ -144,7 +145,37 @@ Finding look_at(const FmgrInfo* function) {
     return {};
 }
 
+bool is_value(const Node* argument) noexcept {
+    while (argument != nullptr && IsA(argument, RelabelType))
+        argument = reinterpret_cast<const Node*>(reinterpret_cast<const RelabelType*>(argument)->arg);
+    return argument != nullptr && (IsA(argument, Const) || IsA(argument, Param));
+}
+
 }  // namespace
+
+std::uint32_t called_alone(const PlannedStmt* plan) noexcept {
+    const Plan* top = plan->planTree;
+    if (plan->commandType != CMD_SELECT || plan->subplans != NIL || top == nullptr || !IsA(top, Result) ||
+        top->lefttree != nullptr || list_length(top->targetlist) != 1)
+        return InvalidOid;
+    if (reinterpret_cast<const Result*>(top)->resconstantqual != nullptr) return InvalidOid;
+    const auto* call = reinterpret_cast<const FuncExpr*>(linitial_node(TargetEntry, top->targetlist)->expr);
+    if (!IsA(call, FuncExpr)) return InvalidOid;
+    const ListCell* cell = nullptr;
+    foreach (cell, call->args) {
+        if (!is_value(static_cast<const Node*>(lfirst(cell)))) return InvalidOid;
+    }
+    return call->funcid;
+}
+
+bool is_function(std::uint32_t function, const char* name) {
+    if (function < FirstNormalObjectId) return false;
+    return call([=] {
+        const char* found = get_func_name(function);
+        return found != nullptr && strcmp(found, name) == 0 && get_func_namespace(function) == PG_CATALOG_NAMESPACE &&
+               getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("jit_access", true);
+    });
+}
 
 std::optional<std::string> objection_to_call(FunctionCallInfo info) {
     const auto found = call([&] { return look_at(info->flinfo); });

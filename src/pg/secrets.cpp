@@ -17,6 +17,8 @@ namespace {
 // parser/scanner.h: the numbers of the scanner's own tokens are the same in every parser.
 constexpr int string_constant = 261;
 constexpr int last_constant = 264;  // with U&, bits and hexadecimal bits in between
+constexpr int decimal_constant = 260;
+constexpr int integer_constant = 266;
 
 constexpr std::string_view mask = "'***'";
 
@@ -31,6 +33,18 @@ bool speaks_of_password(std::string_view text) noexcept {
                                                   [](char a, char b) { return a == lower(b); }))
                 return true;
     return false;
+}
+
+bool speaks_of(std::string_view word, std::string_view text) noexcept {
+    return std::search(text.begin(), text.end(), word.begin(), word.end(),
+                       [](char a, char b) { return lower(a) == b; }) != text.end();
+}
+
+bool is_all_hidden(std::string_view text) noexcept { return speaks_of_password(text) || may_hold_code(text); }
+
+bool is_literal(int token, bool numbers) noexcept {
+    return (token >= string_constant && token <= last_constant) ||
+           (numbers && (token == decimal_constant || token == integer_constant));
 }
 
 // scheme://user:password@host
@@ -50,8 +64,9 @@ struct Literal {
     std::size_t size;
 };
 
-// The string literals, found by the server's own scanner.
+// Found by the server's own scanner: the strings, and where a code may stand, numbers.
 std::span<const Literal> literals_of(const std::string& text) {
+    const bool numbers = may_hold_code(text);
     return call([&] {
         auto* found = static_cast<Literal*>(palloc(sizeof(Literal) * (text.size() / 2 + 1)));
         std::size_t count = 0;
@@ -61,7 +76,7 @@ std::span<const Literal> literals_of(const std::string& text) {
         core_YYSTYPE value;
         YYLTYPE location = 0;
         for (int token = 0; (token = core_yylex(&value, &location, scanner)) != 0;)
-            if (token >= string_constant && token <= last_constant)
+            if (is_literal(token, numbers))
                 // The scanner ends the text of its last token with a NUL.
                 found[count++] = {static_cast<std::size_t>(location), strlen(extra.scanbuf + location)};
         scanner_finish(scanner);
@@ -106,12 +121,16 @@ bool is_block(std::string_view statement) noexcept {
 
 }  // namespace
 
+bool may_hold_code(std::string_view statement) noexcept {
+    return speaks_of("jit_step_up", statement) || speaks_of("jit_confirm_totp", statement);
+}
+
 bool may_hold_secrets(std::string_view statement) noexcept {
-    return speaks_of_password(statement) || holds_uri_with_password(statement);
+    return is_all_hidden(statement) || holds_uri_with_password(statement);
 }
 
 std::string_view without_secrets(std::string_view statement) {
-    const bool all = speaks_of_password(statement);
+    const bool all = is_all_hidden(statement);
     if (!all && !holds_uri_with_password(statement)) return statement;
     static std::string result;
     result = mask_literals(std::string(statement), all, is_block(statement) ? Inside::look : Inside::hide);

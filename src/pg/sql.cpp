@@ -13,6 +13,7 @@ extern "C" {
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
 
@@ -148,7 +149,9 @@ SPIPlanPtr plan_for(const char* sql, const Oid* types, int count) {
 
 using Arguments = std::span<const Argument>;
 
-void run(const char* sql, Arguments args) {
+enum class As { of_transaction, of_now };
+
+void run(const char* sql, Arguments args, As seen = As::of_transaction) {
     Oid types[most_parameters];
     Datum datums[most_parameters];
     char nulls[most_parameters];
@@ -163,14 +166,18 @@ void run(const char* sql, Arguments args) {
     });
     SPIPlanPtr plan = plan_for(sql, types, static_cast<int>(args.size()));
     call([&] {
-        const int rc = SPI_execute_plan(plan, datums, nulls, false, 0);
+        const bool latest = seen == As::of_now;
+        // What only reads takes the snapshot that is active; an error leaves it to the end of the transaction.
+        if (latest) PushActiveSnapshot(GetLatestSnapshot());
+        const int rc = SPI_execute_plan(plan, datums, nulls, latest, 0);
+        if (latest) PopActiveSnapshot();
         if (rc < 0) elog(ERROR, "%s: %s", SPI_result_code_string(rc), sql);
     });
 }
 
-std::vector<Row> answer(const char* sql, Arguments args) {
+std::vector<Row> answer(const char* sql, Arguments args, As seen = As::of_transaction) {
     const Connection connection;
-    run(sql, args);
+    run(sql, args, seen);
 
     std::vector<Row> rows;
     if (SPI_tuptable == nullptr) return rows;
@@ -200,6 +207,9 @@ std::vector<Row> query(const char* sql, std::initializer_list<Argument> args) { 
 std::vector<Row> query(const char* sql, const std::vector<Argument>& args) { return answer(sql, args); }
 std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args) { return first(answer(sql, args)); }
 std::optional<Row> query_row(const char* sql, const std::vector<Argument>& args) { return first(answer(sql, args)); }
+std::optional<Row> query_latest(const char* sql, std::initializer_list<Argument> args) {
+    return first(answer(sql, args, As::of_now));
+}
 
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args) {
     const Connection connection;

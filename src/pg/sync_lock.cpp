@@ -12,19 +12,30 @@ namespace {
 
 constexpr const char* tranche = "jit_access";
 
-LWLock* the_lock() noexcept {
-    static LWLock* lock = &GetNamedLWLockTranche(tranche)->lock;
+LWLock* sync_lock() noexcept {
+    static LWLock* lock = &GetNamedLWLockTranche(tranche)[0].lock;
+    return lock;
+}
+
+LWLock* factor_lock() noexcept {
+    static LWLock* lock = &GetNamedLWLockTranche(tranche)[1].lock;
     return lock;
 }
 
 }  // namespace
 
-void request_sync_lock() { RequestNamedLWLockTranche(tranche, 1); }
+void request_locks() { RequestNamedLWLockTranche(tranche, 2); }
 
 bool lock_or_wait_for_sync() {
-    return call([] { return LWLockAcquireOrWait(the_lock(), LW_EXCLUSIVE); });
+    return call([] { return LWLockAcquireOrWait(sync_lock(), LW_EXCLUSIVE); });
 }
 
-void unlock_sync() noexcept { LWLockRelease(the_lock()); }
+void unlock_sync() noexcept { LWLockRelease(sync_lock()); }
+
+FactorLock::FactorLock() {
+    call([] { LWLockAcquire(factor_lock(), LW_EXCLUSIVE); });
+}
+
+FactorLock::~FactorLock() { LWLockRelease(factor_lock()); }
 
 }  // namespace jit::pg

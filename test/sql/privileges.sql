@@ -20,20 +20,23 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dav
     'jit_activate(numeric)',
     'jit_approve(numeric,text,interval,text)',
     'jit_cancel(numeric,text)',
+    'jit_confirm_totp(text)',
     'jit_credentials(numeric)',
     'jit_deny(numeric,text)',
     'jit_eligibility(text,interval)',
+    'jit_enroll_totp()',
     'jit_extend(numeric,interval,text)',
     'jit_request(text,interval,text,text,text[],timestamp with time zone)',
     'jit_resume(numeric,text)',
-    'jit_revoke(numeric,text)'], 'what everybody may call');
+    'jit_revoke(numeric,text)',
+    'jit_step_up(text)'], 'what everybody may call');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olga', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    ARRAY['jit_access.confirmed(bigint)', 'jit_access.hours(text[],timestamp with time zone)', 'jit_access.journal(bigint,integer)', 'jit_access.status()', 'jit_audit_checkpoint()',
+    ARRAY['jit_access.confirmed(bigint)', 'jit_access.hours(text[],timestamp with time zone)', 'jit_access.journal(bigint,integer)', 'jit_access.locked_until(oid)', 'jit_access.status()', 'jit_audit_checkpoint()',
           'jit_audit_export(bigint,bigint)', 'jit_audit_verify(bigint,bigint)', 'jit_export_policy()'], 'what auditors may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.confirmed,jit_access.hours,jit_access.journal,jit_access.status,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_create_rule,jit_create_template,jit_create_window,jit_drop_rule,jit_drop_template,jit_drop_window,jit_export_policy,jit_import_policy,jit_set_person}',
+    '{jit_access.confirmed,jit_access.hours,jit_access.journal,jit_access.locked_until,jit_access.status,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_create_rule,jit_create_template,jit_create_window,jit_drop_rule,jit_drop_template,jit_drop_window,jit_export_policy,jit_import_policy,jit_reset_totp,jit_set_person}',
     'what administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
@@ -45,7 +48,7 @@ SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_ta
     '{my_grants,my_requests,pending_requests}', 'what everybody may read');
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege(who, r.oid, 'SELECT')
                 AND NOT has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
-    '{active_grants,audit_log,decisions,grant_history,grant_usage,health,people,rules,template_catalog,windows}', 'what ' || who || ' may read besides')
+    '{active_grants,audit_log,decisions,grant_history,grant_usage,health,people,rules,second_factors,template_catalog,windows}', 'what ' || who || ' may read besides')
 FROM unnest('{ada, olga}'::text[]) AS who;
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S'
                 AND has_table_privilege(who, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')), '{}', who || ' may write nothing')

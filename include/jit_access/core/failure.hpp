@@ -34,6 +34,9 @@ enum class Code : std::uint8_t {
     guarded,
     not_here,
     not_own_statement,
+    second_factor_required,
+    second_factor_refused,
+    second_factor_unusable,
 };
 
 struct CodeEntry {
@@ -66,6 +69,12 @@ inline constexpr std::array codes{
               "not in this database, on a standby, or in this kind of transaction"},
     CodeEntry{Code::not_own_statement, "JA018", "not_own_statement",
               "what gives access is called by a statement that the client itself has sent"},
+    CodeEntry{Code::second_factor_required, "JA019", "second_factor_required",
+              "a second factor is demanded, and the session has not stepped up"},
+    CodeEntry{Code::second_factor_refused, "JA020", "second_factor_refused",
+              "the code is not right, was used, or none is accepted just now"},
+    CodeEntry{Code::second_factor_unusable, "JA021", "second_factor_unusable",
+              "the key of the second factors is missing, or does not open this one"},
 };
 
 [[nodiscard]] constexpr const CodeEntry& entry(Code code) noexcept { return codes[static_cast<std::size_t>(code)]; }

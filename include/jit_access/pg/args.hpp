@@ -46,6 +46,7 @@ private:
 
 [[nodiscard]] Datum text_result(std::string_view text);
 [[nodiscard]] Datum document_result(const std::string& text);  // jsonb
+[[nodiscard]] Datum texts_result(const TextArray& texts);
 // The label of an enum value of type jit_access.state.
 [[nodiscard]] Datum state_result(std::string_view label);
 

@@ -15,6 +15,7 @@ namespace jit::pg {
 [[nodiscard]] std::int32_t backend_pid() noexcept;
 // Of the session that a parallel worker works for; in any other process its own.
 [[nodiscard]] std::int32_t leader_pid() noexcept;
+[[nodiscard]] bool is_parallel_worker() noexcept;
 // Dense number of this process among all, usable as an index below session_limit().
 [[nodiscard]] std::uint32_t backend_number() noexcept;
 [[nodiscard]] std::uint32_t session_limit() noexcept;
@@ -29,6 +30,8 @@ namespace jit::pg {
 [[nodiscard]] std::string login_name();
 [[nodiscard]] std::string database_name();
 [[nodiscard]] bool in_control_database();
+[[nodiscard]] std::string cluster_name();
+[[nodiscard]] bool speaks_unicode() noexcept;  // the database does
 [[nodiscard]] std::string data_directory();
 
 [[nodiscard]] bool in_transaction() noexcept;  // and catalogs may be read
@@ -67,6 +70,8 @@ void cancel_statement(std::int32_t pid) noexcept;
 [[nodiscard]] bool is_running_command() noexcept;
 [[nodiscard]] std::string_view command_text() noexcept;
 [[nodiscard]] std::int64_t command_start() noexcept;
+// What pg_stat_activity shows from here on as the command.
+void show_command(const char* text) noexcept;
 [[nodiscard]] bool is_between_commands() noexcept;
 // Has this session, or that of another process, commit an empty transaction as soon as it waits for its client outside
 // of any. For a signal handler as well.

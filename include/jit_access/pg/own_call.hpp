@@ -7,6 +7,8 @@
 
 #include "jit_access/pg/server.hpp"
 
+struct PlannedStmt;
+
 namespace jit::pg {
 
 // Why this call is not the client's own, as a sentence; nothing if it is. What is not understood is not his own:
@@ -18,5 +20,11 @@ namespace jit::pg {
 // the
 //   place of its call is a dependency, too.
 [[nodiscard]] std::optional<std::string> objection_to_call(FunctionCallInfo info);
+
+// The function that a statement calls and that is all of it, with nothing but constants and what is bound; 0 if it is
+// anything else.
+[[nodiscard]] std::uint32_t called_alone(const PlannedStmt* plan) noexcept;
+// Whether it is this one of the extension.
+[[nodiscard]] bool is_function(std::uint32_t function, const char* name);
 
 }  // namespace jit::pg

@@ -89,6 +89,8 @@ std::vector<Row> query(const char* sql, const std::vector<Argument>& args);
 // The first row, if any.
 std::optional<Row> query_row(const char* sql, const std::vector<Argument>& args);
 std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args = {});
+// The same for a query alone, by what is committed now, and by this transaction: not by its older snapshot.
+std::optional<Row> query_latest(const char* sql, std::initializer_list<Argument> args = {});
 // Number of rows processed.
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args = {});
 // A command that takes no parameters and is planned each time; build it with quote().

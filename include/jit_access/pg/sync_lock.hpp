@@ -1,13 +1,23 @@
-// The lock of whoever writes to disk what many wait for, as the server's own for the WAL.
+// Locks in shared memory: of whoever writes to disk what many wait for, as the server's own for the WAL; and of what is
+// known of second factors.
 #pragma once
 
 namespace jit::pg {
 
 // While the library is preloaded; and where its shared memory is requested.
-void request_sync_lock();
+void request_locks();
 
 // True: locked. False: somebody else had it and has let go; whether there is still something to do is to be looked at.
 [[nodiscard]] bool lock_or_wait_for_sync();
 void unlock_sync() noexcept;
+
+// Held for a moment, in which nothing may throw.
+class FactorLock {
+public:
+    FactorLock();
+    ~FactorLock();
+    FactorLock(const FactorLock&) = delete;
+    FactorLock& operator=(const FactorLock&) = delete;
+};
 
 }  // namespace jit::pg

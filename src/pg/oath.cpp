@@ -1,0 +1,66 @@
+#include "jit_access/pg/oath.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <stdexcept>
+
+#include <liboath/oath.h>
+
+namespace jit::pg {
+
+namespace {
+
+void check(int result) {
+    static const int ready = oath_init();
+    if (ready != OATH_OK || result != OATH_OK)
+        throw std::runtime_error(std::string("liboath: ") + oath_strerror(ready != OATH_OK ? ready : result));
+}
+
+const char* characters(std::span<const std::byte> bytes) noexcept {
+    return reinterpret_cast<const char*>(bytes.data());
+}
+
+// RFC 3986: what is not unreserved.
+std::string percent_encoded(const std::string& text) {
+    constexpr std::string_view unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    std::string encoded;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (unreserved.find(c) != std::string_view::npos)
+            encoded += c;
+        else
+            encoded.append({'%', digits[byte >> 4], digits[byte & 15]});
+    }
+    return encoded;
+}
+
+}  // namespace
+
+core::Code6 one_time_code(std::span<const std::byte> secret, std::uint64_t step) {
+    std::array<char, core::code_digits + 1> text{};
+    check(OATH_OK);
+    check(oath_hotp_generate(characters(secret), secret.size(), step, core::code_digits, false,
+                             OATH_HOTP_DYNAMIC_TRUNCATION, text.data()));
+    core::Code6 code{};
+    std::copy_n(text.begin(), code.size(), code.begin());
+    return code;
+}
+
+std::string base32(std::span<const std::byte> secret) {
+    char* out = nullptr;
+    std::size_t size = 0;
+    check(oath_base32_encode(characters(secret), secret.size(), &out, &size));
+    const std::unique_ptr<char, decltype(&std::free)> owned(out, &std::free);
+    std::string text(out, size);
+    text.resize(text.find_last_not_of('=') + 1);
+    return text;
+}
+
+std::string otpauth_uri(const std::string& issuer, const std::string& account, std::span<const std::byte> secret) {
+    return "otpauth://totp/" + percent_encoded(issuer) + ':' + percent_encoded(account) + "?secret=" + base32(secret) +
+           "&issuer=" + percent_encoded(issuer) + "&algorithm=SHA1&digits=6&period=30";
+}
+
+}  // namespace jit::pg
