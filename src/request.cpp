@@ -283,6 +283,8 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
     Request request = lock(id);
     const Template of = templates::find(request.template_id);
     const bool holder = request.requester == me.role;
+    const bool by_holder =
+        holder || people::person_of(me) == people::person_of({request.requester, request.requester_name});
     if (!holder && !people::may_decide(me, of.id))
         throw Failure(Code::not_permitted, "\"" + me.name + "\" may not extend " + named(id),
                       "Only its holder and the approvers of template \"" + of.name + "\" may.");
@@ -297,7 +299,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
             core::objection_to({.activated_at = request.activated_at->us,
                                 .ends_at = request.ends_at->us,
                                 .by = more,
-                                .by_holder = holder,
+                                .by_holder = by_holder,
                                 .by_holder_so_far = request.extended,
                                 .hours = window::hours_at(now, of.windows, request.ends_at->us + more - now)},
                                policy::of_template(of), id))
@@ -309,7 +311,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
     pg::execute(
         "UPDATE jit_access.request SET ends_at = $2, ends_boot = $3, boot_id = $4, extended = extended + $5 "
         "WHERE id = $1",
-        {id, ends, boot, pg::boot_id(), pg::Duration{holder ? more : 0}});
+        {id, ends, boot, pg::boot_id(), pg::Duration{by_holder ? more : 0}});
     pending::move_deadline(static_cast<std::uint64_t>(id), {ends.us, boot});
     credentials::move_deadline(id, ends);
     event::note("extended", id, me.name, {{"by", core::format_duration(more)}, {"reason", reason}});
