@@ -50,7 +50,9 @@ struct Template {
     bool reason_required = false;
     bool ticket_required = false;
     std::optional<std::int64_t> grace_period;
-    pg::TextArray windows;  // none: at any time
+    pg::TextArray windows;                             // none: at any time
+    std::optional<std::int64_t> break_glass_duration;  // nothing: no break-glass
+    std::int32_t break_glass_per_day = 0;
 };
 
 // What jit_create_template and jit_alter_template were given; nothing = not given.
@@ -59,6 +61,7 @@ struct Draft {
     std::optional<pg::TextArray> privileges;
     std::optional<pg::TextArray> requesters;
     std::optional<pg::TextArray> approvers;
+    std::optional<pg::TextArray> responders;
     std::optional<std::string> mode;
     std::optional<std::string> role;
     std::optional<bool> allow_schema_change;
@@ -86,6 +89,8 @@ struct Draft {
     std::optional<bool> ticket_required;
     std::optional<core::IntervalParts> grace_period;
     std::optional<pg::TextArray> windows;
+    std::optional<core::IntervalParts> break_glass_duration;
+    std::optional<std::int32_t> break_glass_per_day;
 };
 
 // The settings of a template, once: each is an argument of jit_create_template and jit_alter_template, a column of
@@ -112,6 +117,8 @@ void each_setting(Visitor&& visit) {
     visit("ticket_required", &Draft::ticket_required, &Template::ticket_required);
     visit("grace_period", &Draft::grace_period, &Template::grace_period);
     visit("windows", &Draft::windows, &Template::windows);
+    visit("break_glass_duration", &Draft::break_glass_duration, &Template::break_glass_duration);
+    visit("break_glass_per_day", &Draft::break_glass_per_day, &Template::break_glass_per_day);
 }
 
 // Who takes part: the part, as jit_access.template_person has it, and the argument that lists its roles.
@@ -119,6 +126,7 @@ template <class Visit>
 void each_part(Visit&& visit) {
     visit("requester", "requesters", &Draft::requesters);
     visit("approver", "approvers", &Draft::approvers);
+    visit("responder", "responders", &Draft::responders);
 }
 
 // Every argument of the two functions by its name.
