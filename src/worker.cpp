@@ -12,6 +12,7 @@
 #include "jit_access/expire.hpp"
 #include "jit_access/ingest.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/notice.hpp"
 #include "jit_access/partition.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
@@ -51,6 +52,7 @@ bool take_over_batch() {
     }
     if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
         journal::mark_read(batch.position);
+    notice::send(batch.notices);
     return batch.more;
 }
 

@@ -2,7 +2,7 @@
 // counted.
 //
 // An alert is written in the transaction of what it is about, and told by the worker when that has committed: one line
-// in the server log.
+// in the server log, one notification (notice.hpp).
 #pragma once
 
 #include "jit_access/core/lifecycle.hpp"

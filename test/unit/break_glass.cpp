@@ -6,6 +6,7 @@
 #include <random>
 
 #include "jit_access/core/duration.hpp"
+#include "jit_access/core/lifecycle.hpp"
 #include "jit_access/core/policy.hpp"
 
 using namespace jit::core;
@@ -146,4 +147,11 @@ BOOST_AUTO_TEST_CASE(it_is_not_extended_by_its_holder_nor_beyond_its_duration) {
     without.break_glass_duration.reset();
     extension.by_holder = false;
     BOOST_TEST((objection_to(extension, without, 7).value().code == Code::limit_exceeded));
+}
+
+BOOST_AUTO_TEST_CASE(the_state_that_an_event_leads_to) {
+    BOOST_TEST((state_after("requested") == State::pending));
+    for (const auto& transition : transitions) BOOST_TEST((state_after(to_past(transition.event)) == transition.to));
+    for (const auto* other : {"approved", "extended", "drift", "break-glass", "", "activate"})
+        BOOST_TEST(!state_after(other).has_value());
 }
