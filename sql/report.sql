@@ -25,7 +25,7 @@ CREATE VIEW jit_access.my_requests WITH (security_barrier) AS
 SELECT r.id, t.name AS template, r.state, r.duration, r.reason, r.ticket, r.scope, r.starts_at, r.requested_at,
        CASE r.state WHEN 'pending' THEN r.lapses_at WHEN 'scheduled' THEN r.use_by END AS lapses_at,
        (SELECT count(*) FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'approve') AS approvals,
-       t.approvals_needed, r.rule, r.state = 'scheduled' AND r.use_by IS NOT NULL AS activate_yourself, r.activated_at, r.ends_at, r.closed_at, r.close_reason
+       t.approvals_needed, r.rule, r.break_glass, r.state = 'scheduled' AND r.use_by IS NOT NULL AS activate_yourself, r.activated_at, r.ends_at, r.closed_at, r.close_reason
 FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
 WHERE r.requester = (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
 ORDER BY r.id;
@@ -68,13 +68,13 @@ SELECT r.id, r.requester_name AS requester, t.name AS template, r.template_versi
        (SELECT array_agg(d.approver_name ORDER BY d.decided_at) FROM jit_access.decision d
         WHERE d.request_id = r.id AND d.verdict = 'approve') AS approved_by,
        (SELECT d.approver_name FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'deny') AS denied_by,
-       r.rule, r.reasons, r.activated_at, r.ends_at, r.closed_at, r.closed_by, r.close_reason, r.cleanup
+       r.rule, r.break_glass, r.reasons, r.activated_at, r.ends_at, r.closed_at, r.closed_by, r.close_reason, r.cleanup
 FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
 WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.grant_history IS 'who had what, when, why, decided by whom, and how it ended';
 
 CREATE VIEW jit_access.active_grants AS
-SELECT r.id, r.requester_name AS requester, t.name AS template, t.mode, r.state, 'jit_grant_' || r.id AS grant_role, r.scope,
+SELECT r.id, r.requester_name AS requester, t.name AS template, r.break_glass, t.mode, r.state, 'jit_grant_' || r.id AS grant_role, r.scope,
        r.activated_at, r.ends_at, greatest(r.ends_at - clock_timestamp(), interval '0') AS time_left,
        jit_access.confirmed(r.id) AS confirmed, r.cleanup, r.cleanup_attempts, r.cleanup_next, r.cleanup_error
 FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
@@ -86,14 +86,36 @@ CREATE VIEW jit_access.template_catalog AS
 SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileges,
        ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'requester' ORDER BY 1) AS requesters,
        ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'approver' ORDER BY 1) AS approvers,
+       ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'responder' ORDER BY 1) AS responders,
        t.approvals_needed, t.distinct_groups, t.default_duration, t.max_duration, t.total_duration, t.holder_extension,
        t.time_to_decide, t.time_to_use, t.cool_down, t.person_at_once, t.person_per_day, t.template_at_once, t.template_per_day,
-       t.login_connections,       t.risk, t.reason_required,
+       t.login_connections, t.risk, t.break_glass_duration, t.break_glass_per_day, t.reason_required,
        t.ticket_required, t.allow_schema_change, t.at_deadline, t.grace_period, t.object_owner_name AS object_owner, t.allow_code,
        t.windows, t.second_factor, t.created_at, t.created_by
 FROM jit_access.template t WHERE t.dropped_at IS NULL AND (SELECT jit_access.may_audit())
 OFFSET 0;  -- so that nobody can update the templates through it
 COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked for, with their policy';
+
+CREATE VIEW jit_access.reviews WITH (security_barrier) AS
+SELECT r.id, r.requester_name AS responder, t.name AS template, r.reason, r.state, r.activated_at, r.ends_at, r.closed_at,
+       v.reviewed_at IS NULL AS open, v.due_at, v.reviewed_at IS NULL AND v.due_at < clock_timestamp() AS overdue,
+       v.verdict, v.reviewer_name AS reviewer, v.comment, v.reviewed_at
+FROM jit_access.review v JOIN jit_access.request r ON r.id = v.request_id JOIN jit_access.template t ON t.id = r.template_id
+WHERE (SELECT jit_access.may_audit()) OR r.requester = (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
+   OR t.id = ANY (ARRAY(SELECT m.id FROM jit_access.template m WHERE jit_access.may_decide(m.id)))
+ORDER BY v.reviewed_at IS NULL DESC, v.due_at, r.id;
+COMMENT ON VIEW jit_access.reviews IS
+    'every break-glass and its review, open ones first: for auditors, for the approvers of the template, and for who broke the glass; none closes by itself';
+
+CREATE VIEW jit_access.alerts AS
+SELECT a.id, a.rule, a.severity, a.person, a.grant_id, a.state, a.count, a.first_seen, a.last_seen, a.detail,
+       ARRAY(SELECT e.seq FROM jit_access.record e WHERE e.grant_id = a.grant_id AND e.kind = 'alert raised'
+             AND e.detail ->> 'alert' = a.id::text ORDER BY e.seq) AS evidence,
+       a.acknowledged_at, a.acknowledged_by, a.acknowledge_comment, a.closed_at, a.closed_by, a.close_comment
+FROM jit_access.alert a WHERE (SELECT jit_access.may_audit())
+ORDER BY pg_catalog.array_position('{open, acknowledged, closed}', a.state), a.last_seen DESC, a.id;
+COMMENT ON VIEW jit_access.alerts IS
+    'what somebody has to look at, open ones first; evidence: the records that raised it, in jit_access.audit_log';
 
 CREATE VIEW jit_access.rules AS
 SELECT r.name, r.effect, r.template_names AS templates, r.role_name AS role, r.max_duration, r.max_risk, r.networks, r.windows,

@@ -13,6 +13,7 @@ CREATE TABLE jit_access.request (
     starts_asked     timestamptz,
     digest           text,
     rule             text,
+    break_glass      boolean NOT NULL DEFAULT false,
     reasons          text[],
     use_by           timestamptz,
     state            jit_access.state NOT NULL,
@@ -43,6 +44,7 @@ COMMENT ON COLUMN jit_access.request.starts_at IS 'as asked for, or when the tem
 COMMENT ON COLUMN jit_access.request.starts_asked IS 'what the requester wanted';
 COMMENT ON COLUMN jit_access.request.digest IS 'of everything an approver is shown; one for another digest does not count';
 COMMENT ON COLUMN jit_access.request.rule IS 'that allowed it without an approval';
+COMMENT ON COLUMN jit_access.request.break_glass IS 'taken by a responder without an approval; its review is in jit_access.review';
 COMMENT ON COLUMN jit_access.request.reasons IS 'why it was allowed';
 COMMENT ON COLUMN jit_access.request.use_by IS 'allowed, and the requester makes it active himself until then (jit_activate)';
 COMMENT ON COLUMN jit_access.request.ends_at IS 'the deadline in wall time, absolute; the clock starts at activation';

@@ -30,6 +30,8 @@ CREATE TABLE jit_access.template (
     at_deadline         jit_access.at_deadline NOT NULL,
     windows             text[] NOT NULL,
     grace_period        interval CHECK ((grace_period IS NOT NULL) = (at_deadline = 'grace')),
+    break_glass_duration interval,
+    break_glass_per_day integer NOT NULL,
     object_owner        oid,
     object_owner_name   text,
     allow_code          boolean NOT NULL,
@@ -46,13 +48,13 @@ COMMENT ON COLUMN jit_access.template.version IS 'counts changes; a request made
 
 CREATE TABLE jit_access.template_person (
     template_id bigint NOT NULL REFERENCES jit_access.template,
-    part        text NOT NULL CHECK (part IN ('requester', 'approver')),
+    part        text NOT NULL CHECK (part IN ('requester', 'approver', 'responder')),
     role        oid NOT NULL,
     role_name   text NOT NULL,
     PRIMARY KEY (template_id, part, role)
 );
 COMMENT ON TABLE jit_access.template_person IS
-    'roles whose members may ask for a template, and roles whose members may approve; pinned by OID, nobody by default';
+    'roles whose members may ask for a template, approve, or break the glass; pinned by OID, nobody by default';
 
 CREATE TABLE jit_access.template_turn (
     template_id bigint PRIMARY KEY REFERENCES jit_access.template ON DELETE CASCADE,
@@ -91,7 +93,10 @@ CREATE FUNCTION pg_catalog.jit_create_template(
     login_connections integer DEFAULT 1,
     risk text DEFAULT 'medium',
     windows text[] DEFAULT '{}',
-    second_factor text[] DEFAULT '{}')
+    second_factor text[] DEFAULT '{}',
+    responders text[] DEFAULT '{}',
+    break_glass_duration interval DEFAULT NULL,
+    break_glass_per_day integer DEFAULT 0)
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_template';
 COMMENT ON FUNCTION pg_catalog.jit_create_template IS
@@ -124,7 +129,10 @@ CREATE FUNCTION pg_catalog.jit_alter_template(
     login_connections integer DEFAULT NULL,
     risk text DEFAULT NULL,
     windows text[] DEFAULT NULL,
-    second_factor text[] DEFAULT NULL)
+    second_factor text[] DEFAULT NULL,
+    responders text[] DEFAULT NULL,
+    break_glass_duration interval DEFAULT NULL,
+    break_glass_per_day integer DEFAULT NULL)
 RETURNS integer LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_alter_template';
 COMMENT ON FUNCTION pg_catalog.jit_alter_template IS
@@ -134,7 +142,7 @@ CREATE FUNCTION pg_catalog.jit_drop_template(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_drop_template';
 COMMENT ON FUNCTION pg_catalog.jit_drop_template IS
-    'withdraws a template: open requests lapse, its role is dropped when jit_create_template made it; the history stays. Errors: JA001, JA002, JA004, JA008, JA015.';
+    'withdraws a template: open requests lapse, its role is dropped when jit_create_template made it; the history stays. Not while a break-glass of it waits for its review. Errors: JA001, JA002, JA004, JA008, JA015, JA022.';
 
 -- Tables created later in a schema that a template covers.
 CREATE FUNCTION jit_access.cover_new_objects() RETURNS event_trigger

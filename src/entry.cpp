@@ -2,7 +2,9 @@
 // its arguments into values, calls the stage, and turns the answer back; errors cross here and nowhere else.
 #include <chrono>
 
+#include "jit_access/alert.hpp"
 #include "jit_access/board.hpp"
+#include "jit_access/break_glass.hpp"
 #include "jit_access/chain.hpp"
 #include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
@@ -122,6 +124,10 @@ PG_FUNCTION_INFO_V1(jit_confirm_totp);
 PG_FUNCTION_INFO_V1(jit_step_up);
 PG_FUNCTION_INFO_V1(jit_reset_totp);
 PG_FUNCTION_INFO_V1(jit_locked_until);
+PG_FUNCTION_INFO_V1(jit_break_glass);
+PG_FUNCTION_INFO_V1(jit_review);
+PG_FUNCTION_INFO_V1(jit_acknowledge_alert);
+PG_FUNCTION_INFO_V1(jit_close_alert);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_may_audit);
 PG_FUNCTION_INFO_V1(jit_journal);
@@ -364,6 +370,34 @@ Datum jit_locked_until(PG_FUNCTION_ARGS) {
         const auto until = jit::step_up::locked_until({DatumGetObjectId(fcinfo->args[0].value)});
         fcinfo->isnull = !until;
         return Int64GetDatum(until.value_or(0));
+    });
+}
+
+Datum jit_break_glass(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        return Int64GetDatum(jit::break_glass::ask(
+            {.template_name = args.text(0), .duration = args.interval(1), .reason = args.text(2)}, origin_of(fcinfo)));
+    });
+}
+
+Datum jit_review(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        return jit::pg::text_result(
+            jit::break_glass::review(args.id(0), {.word = args.text(1), .comment = args.text(2)}, origin_of(fcinfo)));
+    });
+}
+
+Datum jit_acknowledge_alert(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::alert::acknowledge(args.id(0, "alert"), args.text(1), origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_close_alert(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::alert::close(args.id(0, "alert"), args.text(1), origin_of(fcinfo));
+        return Datum{0};
     });
 }
 

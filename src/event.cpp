@@ -5,7 +5,7 @@
 
 namespace jit::event {
 
-void note(const char* kind, std::optional<std::int64_t> id, const std::string& actor, Detail detail) {
+void note(const char* kind, std::optional<std::int64_t> id, const std::string& actor, const Detail& detail) {
     pg::TextArray keys;
     pg::TextArray values;
     for (const auto& [key, value] : detail) {

@@ -9,6 +9,7 @@
 #include "jit_access/chain.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/notice.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
 #include "jit_access/pg/record_table.hpp"
@@ -250,12 +251,25 @@ void read(std::optional<std::uint64_t> from, std::size_t most, const std::functi
 
 namespace {
 
+// What is told of a control event beside the record.
+void announce(const pg::Row& event, Batch& in) {
+    if (auto alert = event.maybe<std::string>(5)) in.alerts.push_back(std::move(*alert));
+    auto notice = event.maybe<std::string>(6);
+    if (!notice) notice = notice::of_event(event.get<std::string>(1), event.maybe<std::int64_t>(2));
+    if (notice) in.notices.push_back(std::move(*notice));
+}
+
 // Control events, with the texts that the rows of the query hold.
-void gather_events(Gathered& to) {
+void gather_events(Gathered& to, Batch& result) {
     const auto node = core::uuid_from_text(journal::node()).value();
     for (const auto& row :
          pg::query("WITH taken AS (DELETE FROM jit_access.event RETURNING id, at, kind, request_id, actor, detail) "
-                   "SELECT at, kind, request_id, actor, detail::text FROM taken ORDER BY at, id")) {
+                   "SELECT at, kind, request_id, actor, detail::text, CASE kind WHEN 'alert raised' THEN "
+                   "(jsonb_build_object('grant', request_id) || detail)::text END, CASE kind WHEN 'alert raised' THEN "
+                   "pg_catalog.format('{\"id\":%s,\"state\":%s,\"alert\":%s}', coalesce(request_id::text, 'null'), "
+                   "coalesce(to_json(detail ->> 'state')::text, 'null'), to_json(detail ->> 'rule')) END FROM taken "
+                   "ORDER BY at, id")) {
+        announce(row, result);
         Entry entry;
         entry.node = node;
         entry.at = row.get<pg::Instant>(0).us;
@@ -279,7 +293,7 @@ std::uint64_t position_reached() {
 Batch take_over() {
     Batch result;
     Gathered batch;
-    gather_events(batch);
+    gather_events(batch, result);
     if (journal::available()) {
         const auto reached = position_reached();
         gather(reached, batch_size, batch);

@@ -48,7 +48,7 @@ void check_names() {
         "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p WHERE p.proname IN ('jit_request', "
         "'jit_cancel', 'jit_extend', "
         "'jit_approve', 'jit_deny', 'jit_resume', 'jit_revoke', 'jit_create_template', 'jit_alter_template', "
-        "'jit_drop_template') "
+        "'jit_drop_template', 'jit_break_glass', 'jit_review', 'jit_acknowledge_alert', 'jit_close_alert') "
         "LIMIT 1");
     if (row)
         throw Failure(Code::guarded, "function " + row->get<std::string>(0) + " is in the way",

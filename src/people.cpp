@@ -141,18 +141,37 @@ bool stands_in(RoleId member, RoleId of) {
     return false;
 }
 
+std::string shown(const Person& login) {
+    const auto person = person_of(login);
+    return person.starts_with(declared) ? person.substr(declared.size()) : login.name;
+}
+
 bool may_request(const Person& person, std::int64_t template_id) {
     const auto roles = listed_roles(template_id, "requester");
     return std::any_of(roles.begin(), roles.end(),
                        [&](const pg::Row& row) { return stands_in(person.role, row.get<RoleId>(0)); });
 }
 
+namespace {
+
+// Himself, or through a role that he stands in; a group that every login is in is no choice.
+bool is_named(const Person& person, RoleId role) {
+    return role == person.role || (stands_in(person.role, role) && !contains_everybody(role));
+}
+
+}  // namespace
+
+bool may_break_glass(const Person& person, std::int64_t template_id) {
+    const auto roles = listed_roles(template_id, "responder");
+    return std::any_of(roles.begin(), roles.end(),
+                       [&](const pg::Row& row) { return is_named(person, row.get<RoleId>(0)); });
+}
+
 std::uint64_t approver_groups(const Person& person, std::int64_t template_id) {
     std::uint64_t groups = 0;
     std::uint64_t bit = 1;
     for (const auto& row : listed_roles(template_id, "approver")) {
-        const auto role = row.get<RoleId>(0);
-        if (role == person.role || (stands_in(person.role, role) && !contains_everybody(role))) groups |= bit;
+        if (is_named(person, row.get<RoleId>(0))) groups |= bit;
         bit <<= 1;
     }
     return groups;

@@ -74,6 +74,22 @@ std::vector<core::Voice> voices_about(const Request& request, const Template& of
     return voices;
 }
 
+// Whoever the person was when he did it, and whoever his logins are now.
+core::BreakGlass break_glass_of(const Person& who, const Template& of) {
+    const auto person = people::person_of(who);
+    const auto row =
+        pg::query_row(
+            "SELECT count(*) FILTER (WHERE r.template_id = $4 AND v.opened_at > $5::timestamptz - interval "
+            "'24 hours'), min(r.id) FILTER (WHERE v.reviewed_at IS NULL) FROM jit_access.review v JOIN "
+            "jit_access.request r ON r.id = v.request_id WHERE v.person = $1 OR r.requester::text = ANY ($2) "
+            "OR r.requester_name = $3",
+            {person, people::logins_of(person), who.name, of.id, pg::Instant{pg::wall_clock()}})
+            .value();
+    return {.responder = people::may_break_glass(who, of.id),
+            .today = row.get<std::int64_t>(0),
+            .unreviewed = row.maybe<std::int64_t>(1)};
+}
+
 struct Wish {
     std::int64_t duration = 0;
     std::int64_t now = pg::wall_clock();
@@ -109,7 +125,7 @@ core::Case case_of(const Person& who, const Template& of, const Wish& wish) {
 
 bool has_caps(const Template& of) {
     return of.cool_down || of.person_at_once != 0 || of.person_per_day != 0 || of.template_at_once != 0 ||
-           of.template_per_day != 0;
+           of.template_per_day != 0 || of.break_glass_per_day != 0;
 }
 
 // What the roles behind the template's own have, by their access lists in this database and by what they are named in
@@ -174,7 +190,9 @@ core::Policy of_template(const Template& of) {
             .person_per_day = of.person_per_day,
             .template_at_once = of.template_at_once,
             .template_per_day = of.template_per_day,
-            .risk = core::risk_from(of.risk).value()};
+            .risk = core::risk_from(of.risk).value(),
+            .break_glass_duration = of.break_glass_duration,
+            .break_glass_per_day = of.break_glass_per_day};
 }
 
 core::Ruling on_wish(const Person& who, const Template& of, std::int64_t duration,
@@ -182,6 +200,13 @@ core::Ruling on_wish(const Person& who, const Template& of, std::int64_t duratio
     Wish wish{.duration = duration};
     ask_for(wish, starts_at);
     return core::decide(case_of(who, of, wish));
+}
+
+core::Ruling on_break_glass(const Person& who, const Template& of, std::int64_t duration) {
+    auto facts = case_of(who, of, {.duration = duration, .start = core::Start::now});
+    facts.ask = core::Ask::break_glass;
+    facts.break_glass = break_glass_of(who, of);
+    return core::decide(facts);
 }
 
 core::Ruling on_request(const Request& request, const Template& of, Occasion occasion) {

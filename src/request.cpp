@@ -88,25 +88,10 @@ void check_scope(const std::optional<pg::TextArray>& scope, const Template& of) 
     }
 }
 
-void check_requester(const people::Person& me, const Template& of) {
-    if (!pg::memberships_carry_options() && !of.set_role && !of.login && !pg::inherits(me.role))
-        throw Failure(Code::not_permitted, "\"" + me.name + "\" cannot use template \"" + of.name + "\"",
-                      "The login has NOINHERIT, so on this server version it would not have the privileges.",
-                      "ALTER ROLE ... INHERIT, or use a template of mode set_role.");
-    const auto live = pg::query_row(
-        "SELECT count(*) FROM jit_access.request WHERE requester = $1 AND state IN "
-        "('pending', 'scheduled', 'active', 'suspended')",
-        {me.role});
-    if (live.value().get<std::int64_t>(0) >= 64)
-        throw Failure(Code::limit_exceeded, "too many open requests",
-                      "\"" + me.name + "\" has 64 requests that are not decided or not over.",
-                      "Withdraw some with jit_cancel or give them back with jit_revoke.");
-}
-
 constexpr const char* row_columns =
     "SELECT id, template_id, template_version, requester, requester_name, scope, duration, asked, reason, ticket, "
     "starts_at, state::text, lapses_at, activated_at, ends_at, extended, rule, digest, use_by, "
-    "starts_asked FROM jit_access.request ";
+    "starts_asked, break_glass FROM jit_access.request ";
 
 Request from_row(const pg::Row& row) {
     return {.id = row.get<std::int64_t>(0),
@@ -128,7 +113,8 @@ Request from_row(const pg::Row& row) {
             .lapses_at = row.get<pg::Instant>(12),
             .activated_at = row.maybe<pg::Instant>(13),
             .ends_at = row.maybe<pg::Instant>(14),
-            .extended = row.get<pg::Duration>(15).us};
+            .extended = row.get<pg::Duration>(15).us,
+            .break_glass = row.get<bool>(20)};
 }
 
 // As the table has it, if it is of this boot, else as the board has it: the wall clock may have been set meanwhile.
@@ -146,6 +132,21 @@ std::int64_t boot_deadline(const Request& request) {
 void check_text(const std::optional<std::string>& text, const char* what) {
     if (!text) return;
     if (const auto fault = core::fault_in_text(*text)) throw invalid(what, *fault, "Write one line of plain text.");
+}
+
+void check_requester(const people::Person& me, const Template& of) {
+    if (!pg::memberships_carry_options() && !of.set_role && !of.login && !pg::inherits(me.role))
+        throw Failure(Code::not_permitted, "\"" + me.name + "\" cannot use template \"" + of.name + "\"",
+                      "The login has NOINHERIT, so on this server version it would not have the privileges.",
+                      "ALTER ROLE ... INHERIT, or use a template of mode set_role.");
+    const auto live = pg::query_row(
+        "SELECT count(*) FROM jit_access.request WHERE requester = $1 AND state IN "
+        "('pending', 'scheduled', 'active', 'suspended')",
+        {me.role});
+    if (live.value().get<std::int64_t>(0) >= 64)
+        throw Failure(Code::limit_exceeded, "too many open requests",
+                      "\"" + me.name + "\" has 64 requests that are not decided or not over.",
+                      "Withdraw some with jit_cancel or give them back with jit_revoke.");
 }
 
 std::int64_t ask(const Draft& draft, const people::Origin& origin) {
@@ -286,6 +287,8 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
     Request request = lock(id);
     const Template of = templates::find(request.template_id);
     const bool holder = request.requester == me.role;
+    const bool by_holder =
+        holder || people::person_of(me) == people::person_of({request.requester, request.requester_name});
     if (!holder && !people::may_decide(me, of.id))
         throw Failure(Code::not_permitted, "\"" + me.name + "\" may not extend " + named(id),
                       "Only its holder and the approvers of template \"" + of.name + "\" may.");
@@ -300,8 +303,9 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
             core::objection_to({.activated_at = request.activated_at->us,
                                 .ends_at = request.ends_at->us,
                                 .by = more,
-                                .by_holder = holder,
+                                .by_holder = by_holder,
                                 .by_holder_so_far = request.extended,
+                                .break_glass = request.break_glass,
                                 .hours = window::hours_at(now, of.windows, request.ends_at->us + more - now)},
                                policy::of_template(of), id))
         throw *objection;
@@ -313,7 +317,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
     pg::execute(
         "UPDATE jit_access.request SET ends_at = $2, ends_boot = $3, boot_id = $4, extended = extended + $5 "
         "WHERE id = $1",
-        {id, ends, boot, pg::boot_id(), pg::Duration{holder ? more : 0}});
+        {id, ends, boot, pg::boot_id(), pg::Duration{by_holder ? more : 0}});
     pending::move_deadline(static_cast<std::uint64_t>(id), {ends.us, boot});
     credentials::move_deadline(id, ends);
     event::note("extended", id, me.name, {{"by", core::format_duration(more)}, {"reason", reason}});

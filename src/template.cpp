@@ -108,6 +108,19 @@ bool has_live_grants(std::int64_t template_id) {
         .has_value();
 }
 
+// Its approvers are who can review; nobody names others once it is gone.
+void refuse_unreviewed(const Template& of) {
+    const auto open = pg::query_row(
+        "SELECT r.id FROM jit_access.review v JOIN jit_access.request r ON r.id = v.request_id WHERE r.template_id = "
+        "$1 "
+        "AND v.reviewed_at IS NULL ORDER BY r.id LIMIT 1",
+        {of.id});
+    if (!open) return;
+    const auto id = std::to_string(open->get<std::int64_t>(0));
+    throw Failure(Code::unreviewed, "cannot drop template \"" + of.name + "\"",
+                  "Break-glass " + id + " has not been reviewed.", "Have an approver run jit_review(" + id + ", ...).");
+}
+
 void refuse_live(const Template& of, const char* what) {
     if (!has_live_grants(of.id)) return;
     throw Failure(Code::live_grants, std::string("cannot ") + what + " template \"" + of.name + "\"",
@@ -277,6 +290,7 @@ void drop(const std::optional<std::string>& name) {
     people::require_admin(me);
     const Template gone = find_for_change(name);
     refuse_live(gone, "drop");
+    refuse_unreviewed(gone);
     const auto open = pg::query(
         "UPDATE jit_access.request SET state = 'lapsed', closed_at = pg_catalog.clock_timestamp(), closed_by = $2, "
         "close_reason = 'template dropped' WHERE template_id = $1 AND state IN ('pending', 'scheduled') RETURNING id",

@@ -1,4 +1,6 @@
 // The policy of a template: its settings read, checked and written, all by one table (each_setting).
+#include <algorithm>
+
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/policy.hpp"
 #include "jit_access/core/text.hpp"
@@ -17,6 +19,7 @@ using pg::RoleId;
 namespace {
 
 constexpr std::int64_t longest_grace = core::us_per_day / 24;
+constexpr std::int64_t longest_break_glass = core::us_per_day;
 
 Failure invalid(const char* what, const std::string& detail, const std::string& hint = {}) {
     return {Code::invalid_argument, std::string("invalid ") + what, detail, hint};
@@ -59,8 +62,8 @@ void check_policy(const Template& policy) {
     if (policy.approvals_needed < 1 || policy.approvals_needed > 10)
         throw invalid("approvals_needed", "It is " + std::to_string(policy.approvals_needed) + ".",
                       "Ask for 1 to 10 approvals.");
-    for (const auto cap :
-         {policy.person_at_once, policy.person_per_day, policy.template_at_once, policy.template_per_day})
+    for (const auto cap : {policy.person_at_once, policy.person_per_day, policy.template_at_once,
+                           policy.template_per_day, policy.break_glass_per_day})
         if (cap < 0) throw invalid("cap", "It is " + std::to_string(cap) + ".", "Give a number; 0 is no cap.");
     if (policy.total_duration && *policy.total_duration < policy.max_duration)
         throw invalid("total_duration",
@@ -83,6 +86,17 @@ void check_policy(const Template& policy) {
         throw invalid(
             "allow_schema_change", "Only templates of mode set_role can change the schema.",
             "What is created then belongs to the temporary role and can be reclaimed: use mode => 'set_role'.");
+}
+
+void check_break_glass(const Template& policy) {
+    if (!policy.break_glass_duration) return;
+    const auto longest = std::min(policy.max_duration, longest_break_glass);
+    if (*policy.break_glass_duration > longest)
+        throw invalid("break_glass_duration",
+                      core::format_duration(*policy.break_glass_duration) + " is more than " +
+                          (longest == policy.max_duration ? "the maximum, " : "one can be, ") +
+                          core::format_duration(longest) + ".",
+                      "A break-glass is short; for longer, ask for an approval.");
 }
 
 void check_leavings(const Template& policy) {
@@ -148,6 +162,7 @@ void apply(const Draft& draft, Template& to, const Person& by) {
     check_description(draft.description);
     if (draft.windows) window::check_names(*draft.windows);
     check_policy(to);
+    check_break_glass(to);
     check_leavings(to);
 }
 

@@ -12,6 +12,7 @@
 #include "jit_access/expire.hpp"
 #include "jit_access/ingest.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/notice.hpp"
 #include "jit_access/partition.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
@@ -40,13 +41,19 @@ bool take_over_batch() {
     static std::int64_t not_before = 0;  // boot clock: whoever waits for room wakes the worker often
     if (pg::boot_clock() < not_before) return false;
     ingest::Batch batch;
-    if (const auto fault = chores::alone([&] { batch = ingest::take_over(); })) {
+    const auto take_over = [&] {
+        batch = ingest::take_over();
+        // Rather twice than not at all, should the worker die before or after its commit.
+        for (const auto& alert : batch.alerts) pg::log_line("alert " + alert);
+    };
+    if (const auto fault = chores::alone(take_over)) {
         pg::log_line("could not write the record, will be retried: " + *fault);
         not_before = pg::boot_clock() + 1'000'000;
         return false;
     }
     if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
         journal::mark_read(batch.position);
+    notice::send(batch.notices);
     return batch.more;
 }
 

@@ -2,16 +2,16 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace jit::event {
 
-using Detail = std::initializer_list<std::pair<const char*, std::optional<std::string>>>;
+using Detail = std::vector<std::pair<const char*, std::optional<std::string>>>;
 
 // `kind` is a past participle: requested, approved, activated, ... Absent details are left out.
-void note(const char* kind, std::optional<std::int64_t> id, const std::string& actor, Detail detail = {});
+void note(const char* kind, std::optional<std::int64_t> id, const std::string& actor, const Detail& detail = {});
 
 }  // namespace jit::event

@@ -41,11 +41,16 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
 // A member of a role, but not through a grant.
 [[nodiscard]] bool stands_in(pg::RoleId member, pg::RoleId of);
 
+// The person's declared name, or that of the login.
+[[nodiscard]] std::string shown(const Person& login);
+
 // Listed for a template, himself or through a role that he stands in.
 [[nodiscard]] bool may_request(const Person& person, std::int64_t template_id);
 // One bit for each approver role of the template that makes him an approver, in the order of their names. A group that
 // every login is in makes nobody one.
 [[nodiscard]] std::uint64_t approver_groups(const Person& person, std::int64_t template_id);
+// Among the responders of a template, by the same measure.
+[[nodiscard]] bool may_break_glass(const Person& person, std::int64_t template_id);
 [[nodiscard]] bool may_decide(const Person& person, std::int64_t template_id);
 inline constexpr std::size_t most_roles = 64;
 

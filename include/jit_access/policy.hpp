@@ -12,6 +12,10 @@ namespace jit::policy {
 [[nodiscard]] core::Ruling on_wish(const people::Person& who, const templates::Template& of, std::int64_t duration,
                                    const std::optional<pg::Instant>& starts_at = std::nullopt);
 
+// The same, at once and without an approval.
+[[nodiscard]] core::Ruling on_break_glass(const people::Person& who, const templates::Template& of,
+                                          std::int64_t duration);
+
 // A request as it stands, with the decisions there are. Who has already approved is looked at again: whether he still
 // counts, and whether what would be given is still what he approved. It is about to be decided, or to become active.
 enum class Occasion : std::uint8_t { decision, activation };

@@ -27,6 +27,7 @@ struct Request {
     std::optional<pg::Instant> activated_at;
     std::optional<pg::Instant> ends_at;
     std::int64_t extended = 0;
+    bool break_glass = false;
 };
 
 struct Draft {
@@ -60,6 +61,8 @@ std::uint64_t end_holders_in_the_way(pg::Instant over_by);
 core::State advance(Request& request, core::Event event, const std::string& by,
                     const std::optional<std::string>& reason);
 
+// What does not depend on the policy: whether the person could use a grant at all, and has not too many requests open.
+void check_requester(const people::Person& me, const templates::Template& of);
 // Free text somebody typed; throws invalid_argument.
 void check_text(const std::optional<std::string>& text, const char* what);
 

@@ -50,8 +50,10 @@ struct Template {
     bool reason_required = false;
     bool ticket_required = false;
     std::optional<std::int64_t> grace_period;
-    pg::TextArray windows;        // none: at any time
-    pg::TextArray second_factor;  // stages, see second_factor.hpp
+    pg::TextArray windows;                             // none: at any time
+    pg::TextArray second_factor;                       // stages, see second_factor.hpp
+    std::optional<std::int64_t> break_glass_duration;  // nothing: no break-glass
+    std::int32_t break_glass_per_day = 0;
 };
 
 // What jit_create_template and jit_alter_template were given; nothing = not given.
@@ -60,6 +62,7 @@ struct Draft {
     std::optional<pg::TextArray> privileges;
     std::optional<pg::TextArray> requesters;
     std::optional<pg::TextArray> approvers;
+    std::optional<pg::TextArray> responders;
     std::optional<std::string> mode;
     std::optional<std::string> role;
     std::optional<bool> allow_schema_change;
@@ -88,6 +91,8 @@ struct Draft {
     std::optional<core::IntervalParts> grace_period;
     std::optional<pg::TextArray> windows;
     std::optional<pg::TextArray> second_factor;
+    std::optional<core::IntervalParts> break_glass_duration;
+    std::optional<std::int32_t> break_glass_per_day;
 };
 
 // The settings of a template, once: each is an argument of jit_create_template and jit_alter_template, a column of
@@ -115,6 +120,8 @@ void each_setting(Visitor&& visit) {
     visit("grace_period", &Draft::grace_period, &Template::grace_period);
     visit("second_factor", &Draft::second_factor, &Template::second_factor);
     visit("windows", &Draft::windows, &Template::windows);
+    visit("break_glass_duration", &Draft::break_glass_duration, &Template::break_glass_duration);
+    visit("break_glass_per_day", &Draft::break_glass_per_day, &Template::break_glass_per_day);
 }
 
 // Who takes part: the part, as jit_access.template_person has it, and the argument that lists its roles.
@@ -122,6 +129,7 @@ template <class Visit>
 void each_part(Visit&& visit) {
     visit("requester", "requesters", &Draft::requesters);
     visit("approver", "approvers", &Draft::approvers);
+    visit("responder", "responders", &Draft::responders);
 }
 
 // Every argument of the two functions by its name.

@@ -29,6 +29,13 @@ std::string_view to_string(Event event) noexcept { return event_names.at(static_
 
 std::string_view to_past(Event event) noexcept { return event_pasts.at(static_cast<std::size_t>(event)); }
 
+std::optional<State> state_after(std::string_view past) noexcept {
+    if (past == "requested") return State::pending;
+    for (const auto& transition : transitions)
+        if (to_past(transition.event) == past) return transition.to;
+    return std::nullopt;
+}
+
 std::string_view to_string(AtDeadline action) noexcept { return action_names.at(static_cast<std::size_t>(action)); }
 
 std::optional<AtDeadline> at_deadline_from(std::string_view text) noexcept {

@@ -22,11 +22,18 @@ void object_to_asker(const Case& of, std::vector<Failure>& objections) {
         objections.emplace_back(Code::not_permitted, "a superuser cannot ask for access",
                                 "He has every privilege already, and no deadline would bind him.",
                                 "Ask as an ordinary login.");
-    if (!of.who.listed)
+    if (of.ask == Ask::request && !of.who.listed)
         objections.emplace_back(Code::not_permitted,
                                 quoted(of.who.name) + " may not ask for template " + quoted(of.policy.template_name),
                                 "Neither this login nor a role it belongs to is among the template's requesters.",
                                 "An administrator can add it with jit_alter_template.");
+    if (of.ask == Ask::break_glass && !of.break_glass.responder)
+        objections.emplace_back(
+            Code::not_permitted,
+            quoted(of.who.name) + " may not break the glass for template " + quoted(of.policy.template_name),
+            "Neither this login nor a role it belongs to is among the template's responders; a group that every login "
+            "is in does not count, nor one that comes with a grant.",
+            "Ask for it with jit_request; an administrator can add responders with jit_alter_template.");
 }
 
 void object_to_duration(const Case& of, std::vector<Failure>& objections) {
@@ -79,6 +86,31 @@ void object_to_hours(const Case& of, std::vector<Failure>& objections) {
     else
         objections.emplace_back(Code::limit_exceeded, what, "They do not open within 90 days after " + when + ".",
                                 "An administrator can change them: see jit_access.windows.");
+}
+
+// Who has one unreviewed gets no other, whatever it is for.
+void object_to_break_glass(const Case& of, std::vector<Failure>& objections) {
+    if (of.ask != Ask::break_glass) return;
+    if (of.break_glass.unreviewed)
+        objections.emplace_back(Code::unreviewed,
+                                "break-glass " + std::to_string(*of.break_glass.unreviewed) + " has not been reviewed",
+                                quoted(of.who.name) + " gets no other one before.",
+                                "Ask an approver to run jit_review(" + std::to_string(*of.break_glass.unreviewed) +
+                                    ", ...), or for an approval with jit_request.");
+    const auto& policy = of.policy;
+    if (!policy.break_glass_duration)
+        objections.emplace_back(Code::not_permitted,
+                                "there is no break-glass for template " + quoted(policy.template_name),
+                                "The template does not say for how long.", "Ask for it with jit_request.");
+    else if (of.duration > *policy.break_glass_duration)
+        objections.emplace_back(
+            Code::limit_exceeded,
+            "the duration is over that of a break-glass of template " + quoted(policy.template_name),
+            format_duration(of.duration) + " was asked for; the longest is " +
+                format_duration(*policy.break_glass_duration) + ".",
+            "Ask for less, or for an approval with jit_request.");
+    object_to_count(of.break_glass.today, policy.break_glass_per_day, quoted(of.who.name),
+                    "by breaking the glass in 24 hours", "Ask for an approval with jit_request.", objections);
 }
 
 bool applies(const Rule& rule, const Case& of) {
@@ -137,8 +169,9 @@ std::int32_t count_approvals(const std::vector<Voice>& voices, const PersonId& r
 }
 
 Ruling decide(const Case& of) {
-    Ruling ruling;
+    Ruling ruling{.ask = of.ask};
     object_to_asker(of, ruling.objections);
+    object_to_break_glass(of, ruling.objections);
     object_to_duration(of, ruling.objections);
     object_to_hours(of, ruling.objections);
     object_to_usage(of, ruling.objections);
@@ -149,10 +182,11 @@ Ruling decide(const Case& of) {
             ruling.objections.emplace_back(Code::not_permitted, "rule " + quoted(rule.name) + " forbids it",
                                            "Whatever else is allowed, a rule that forbids wins.",
                                            "Ask an administrator.");
-        if (rule.allows && applies(rule, of) && !ruling.rule) ruling.rule = rule.name;
+        if (of.ask == Ask::request && rule.allows && applies(rule, of) && !ruling.rule) ruling.rule = rule.name;
     }
     ruling.approvals = count_approvals(of.voices, of.who.person, of.policy.distinct_groups);
-    ruling.missing = ruling.rule ? 0 : std::max(of.policy.approvals_needed - ruling.approvals, 0);
+    const bool needs_none = ruling.rule || of.ask == Ask::break_glass;
+    ruling.missing = needs_none ? 0 : std::max(of.policy.approvals_needed - ruling.approvals, 0);
     if (ruling.objections.empty()) ruling.answer = ruling.missing == 0 ? Answer::allowed : Answer::needs_approval;
     if (!of.hours.open()) ruling.put_off_to = of.hours.next;
     if (of.hours.until && *of.hours.until - of.starts_at < of.duration) ruling.ends_by = of.hours.until;
@@ -171,7 +205,9 @@ std::vector<std::string> Ruling::reasons() const {
     if (answer == Answer::needs_approval)
         texts.push_back("it has " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
                         " that count and needs " + std::to_string(missing) + " more");
-    if (answer == Answer::allowed && !rule)
+    if (answer == Answer::allowed && ask == Ask::break_glass)
+        texts.emplace_back("the glass was broken: no approval before, a review afterwards");
+    else if (answer == Answer::allowed && !rule)
         texts.push_back("it has the " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
                         " it needs");
     if (objections.empty() && put_off_to)
@@ -182,12 +218,17 @@ std::vector<std::string> Ruling::reasons() const {
 
 std::optional<Failure> objection_to(const Extension& extension, const Policy& policy, std::int64_t id) {
     const std::string what = "cannot extend request " + std::to_string(id);
+    if (extension.by_holder && extension.break_glass)
+        return Failure(
+            Code::not_permitted, what, "Who has broken the glass cannot extend that himself.",
+            "Ask an approver to run jit_extend(" + std::to_string(id) + ", ...), or for an approval with jit_request.");
     if (extension.by_holder && extension.by > policy.holder_extension - extension.by_holder_so_far)
         return Failure(Code::limit_exceeded, what,
                        "The holder himself may add " + format_duration(policy.holder_extension) +
                            " in all, and has added " + format_duration(extension.by_holder_so_far) + ".",
                        "Ask an approver to run jit_extend(" + std::to_string(id) + ", ...).");
-    const auto ceiling = policy.total_duration.value_or(policy.max_duration);
+    const auto ceiling = extension.break_glass ? policy.break_glass_duration.value_or(0)
+                                               : policy.total_duration.value_or(policy.max_duration);
     const auto total = extension.ends_at + extension.by - extension.activated_at;
     if (total > ceiling)
         return Failure(Code::limit_exceeded, what,

@@ -168,9 +168,10 @@ void Args::read(const char* name, std::optional<TextArray>& into) const {
     if (const auto i = find(name)) into = texts(*i, name);
 }
 
-std::int64_t Args::id(int i) const {
-    const auto refuse = [](const std::string& detail) -> Failure {
-        return {Code::invalid_argument, "invalid request id", detail, "Use the number that jit_request returned."};
+std::int64_t Args::id(int i, const char* of) const {
+    const auto refuse = [of](const std::string& detail) -> Failure {
+        return {Code::invalid_argument, std::string("invalid ") + of + " id", detail,
+                std::string_view(of) == "request" ? "Use the number that jit_request returned." : ""};
     };
     if (null(i)) throw refuse("The id is NULL.");
     const char* digits = call([&] { return DatumGetCString(DirectFunctionCall1(numeric_out, datum(i))); });

@@ -37,6 +37,7 @@ enum class Code : std::uint8_t {
     second_factor_required,
     second_factor_refused,
     second_factor_unusable,
+    unreviewed,
 };
 
 struct CodeEntry {
@@ -75,6 +76,7 @@ inline constexpr std::array codes{
               "the code is not right, was used, or none is accepted just now"},
     CodeEntry{Code::second_factor_unusable, "JA021", "second_factor_unusable",
               "the key of the second factors is missing, or does not open this one"},
+    CodeEntry{Code::unreviewed, "JA022", "unreviewed", "a break-glass has not been reviewed yet"},
 };
 
 [[nodiscard]] constexpr const CodeEntry& entry(Code code) noexcept { return codes[static_cast<std::size_t>(code)]; }

@@ -81,6 +81,9 @@ inline constexpr std::array transitions{
 // The kind of the control event on the record: "denied", "activated", ...
 [[nodiscard]] std::string_view to_past(Event event) noexcept;
 
+// The state that such a control event leads to, or "requested"; nothing where it is about something else.
+[[nodiscard]] std::optional<State> state_after(std::string_view past) noexcept;
+
 // The spelling in SQL (enum jit_access.at_deadline).
 [[nodiscard]] std::string_view to_string(AtDeadline action) noexcept;
 [[nodiscard]] std::optional<AtDeadline> at_deadline_from(std::string_view text) noexcept;

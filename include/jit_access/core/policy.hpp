@@ -3,7 +3,9 @@
 // The server looks the facts up (policy.cpp); here stands what follows from them, and nowhere else. It forgets nobody's
 // "no": whatever forbids is found before anything that allows, and every objection is told, not only the first. Nothing
 // is allowed but by a rule that says so or by the quorum: approvals of so many distinct people, each of whom counts and
-// has approved what would be given now, none of whom is the requester.
+// has approved what would be given now, none of whom is the requester. Or by breaking the glass, which needs no
+// approval: by a responder of the template, for a short time, while nothing that he has done so before waits for its
+// review.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -41,7 +43,12 @@ struct Policy {
     std::int32_t template_at_once = 0;
     std::int32_t template_per_day = 0;
     Risk risk = Risk::medium;
+    std::optional<std::int64_t> break_glass_duration;  // nothing: no break-glass
+    std::int32_t break_glass_per_day = 0;
 };
+
+// What is asked for: access that somebody else has to allow, or access at once that somebody else reviews afterwards.
+enum class Ask : std::uint8_t { request, break_glass };
 
 struct Asker {
     PersonId person;
@@ -57,6 +64,13 @@ struct Usage {
     std::int64_t template_now = 0;
     std::int64_t template_today = 0;
     std::optional<std::int64_t> last_end;  // of the person's
+};
+
+// What a person has broken the glass for before; he himself, by whichever login.
+struct BreakGlass {
+    bool responder = false;                  // of the template
+    std::int64_t today = 0;                  // of the template, in the last 24 hours
+    std::optional<std::int64_t> unreviewed;  // of any template
 };
 
 // A decision somebody has taken.
@@ -86,6 +100,7 @@ enum class Start : std::uint8_t {
 };
 
 struct Case {
+    Ask ask = Ask::request;
     Policy policy;
     Asker who;
     std::int64_t duration = 0;
@@ -96,6 +111,7 @@ struct Case {
     Usage usage;
     std::vector<Voice> voices;
     std::vector<Rule> rules;
+    BreakGlass break_glass;
 };
 
 enum class Answer : std::uint8_t { denied, needs_approval, allowed };
@@ -103,6 +119,7 @@ enum class Answer : std::uint8_t { denied, needs_approval, allowed };
 [[nodiscard]] std::string_view to_string(Answer answer) noexcept;
 
 struct Ruling {
+    Ask ask = Ask::request;
     Answer answer = Answer::denied;
     std::vector<Failure> objections;  // when denied: all of them
     std::optional<std::string> rule;  // that allowed it, or that would without the objections
@@ -129,6 +146,7 @@ struct Extension {
     std::int64_t by = 0;
     bool by_holder = false;
     std::int64_t by_holder_so_far = 0;
+    bool break_glass = false;
     Hours hours;  // now
 };
 

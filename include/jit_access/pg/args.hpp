@@ -26,8 +26,8 @@ public:
     [[nodiscard]] std::optional<TextArray> texts(int i, const char* name) const;
     // Of integers or dates; NULL is none.
     [[nodiscard]] std::vector<std::int32_t> integers(int i, const char* name) const;
-    // A numeric that has to be the id of a request.
-    [[nodiscard]] std::int64_t id(int i) const;
+    // A numeric that has to be the id of a request, or of something else.
+    [[nodiscard]] std::int64_t id(int i, const char* of = "request") const;
 
     // By the name of the parameter; nothing when the function has none of that name.
     void read(const char* name, std::optional<std::string>& into) const;

@@ -50,6 +50,8 @@ CREATE OR REPLACE FUNCTION tap.state() RETURNS text LANGUAGE sql SECURITY DEFINE
         (SELECT string_agg(u::text, ',' ORDER BY name) FROM jit_access.rule u),
         (SELECT string_agg(p::text, ',' ORDER BY login) FROM jit_access.person p),
         (SELECT string_agg(w::text, ',' ORDER BY name) FROM jit_access.time_window w),
+        (SELECT string_agg(v::text, ',' ORDER BY request_id) FROM jit_access.review v),
+        (SELECT string_agg(a::text, ',' ORDER BY id) FROM jit_access.alert a),
         (SELECT string_agg(a::text, ',' ORDER BY oid) FROM pg_authid a),
         (SELECT string_agg(m::text, ',' ORDER BY m::text) FROM pg_auth_members m),
         (SELECT string_agg(relacl::text, ',' ORDER BY oid) FROM pg_class WHERE relnamespace = to_regnamespace('app')),
