@@ -144,12 +144,12 @@ bool is_enrolled(pg::RoleId login) {
     return row && row->secret;
 }
 
-bool is_unused(pg::RoleId login, const core::Digest& digest) {
-    return pg::query_latest(
-               "SELECT 1 FROM jit_access.recovery_code WHERE login = $1 AND digest = pg_catalog.decode($2, 'hex') AND "
-               "used_at IS NULL",
-               {login, core::to_hex(digest)})
-        .has_value();
+// Only one that was not.
+bool mark_as_used(pg::RoleId login, const core::Digest& digest) {
+    return pg::execute(
+               "UPDATE jit_access.recovery_code SET used_at = pg_catalog.clock_timestamp() WHERE login = $1 AND digest "
+               "= pg_catalog.decode($2, 'hex') AND used_at IS NULL",
+               {login, core::to_hex(digest)}) == 1;
 }
 
 // ---- attempts -------------------------------------------------------------------------------------------------------
@@ -231,12 +231,8 @@ void check_committed() {
 void use_recovery_code(const Person& me, const std::string& code) {
     check_committed();
     const auto digest = digest_of(me.role, code);
-    const auto answer = step_up::try_recovery(me.role, digest, [&] { return is_unused(me.role, digest); });
+    const auto answer = step_up::try_recovery(me.role, digest, [&] { return mark_as_used(me.role, digest); });
     if (answer != Answer::accepted) refuse(me, answer);
-    pg::execute(
-        "UPDATE jit_access.recovery_code SET used_at = pg_catalog.clock_timestamp() WHERE login = $1 AND digest = "
-        "pg_catalog.decode($2, 'hex')",
-        {me.role, core::to_hex(digest)});
 }
 
 std::string account_of(const Person& me) {
@@ -315,7 +311,7 @@ Enrolment enroll(const people::Origin& origin) {
         {me.role, me.name, sealed});
     event::note("second factor enrolled", std::nullopt, me.name);
     command_of_enrolment = pg::command_start();
-    const auto shown = show(me, secret);
+    auto shown = show(me, secret);
     pg::wipe(secret);
     return shown;
 }

@@ -76,8 +76,7 @@ Answer answer(core::Admission admission) noexcept {
 }
 
 void note_use(Factor& factor) noexcept {
-    factor.last_used = pg::wall_clock();
-    factor.unwritten = true;
+    factor.unwritten = pg::wall_clock();
     factors().any_unwritten.store(true);
 }
 
@@ -178,10 +177,10 @@ private:
 
 }  // namespace
 
-Answer try_recovery(RoleId login, const core::Digest& digest, const std::function<bool()>& is_unused) {
+Answer try_recovery(RoleId login, const core::Digest& digest, const std::function<bool()>& use) {
     Trial trial(login, digest);
     if (!trial.has_room()) return Answer::no_room;
-    const bool is_right = trial.has_begun() && is_unused();
+    const bool is_right = trial.has_begun() && use();
     const auto boot = pg::boot_clock();
     const pg::FactorLock lock;
     Factor* factor = find(login.oid);
@@ -250,14 +249,14 @@ std::vector<Used> take_unwritten() {
     found.reserve(most_factors);
     const pg::FactorLock lock;
     for (auto& factor : factors().logins)
-        if (factor.login.load() != 0 && std::exchange(factor.unwritten, false))
-            found.push_back({factor.login.load(), factor.history.last_step, factor.last_used});
+        if (const auto at = std::exchange(factor.unwritten, 0); at != 0)
+            found.push_back({factor.login.load(), factor.history.last_step, at});
     return found;
 }
 
-void put_back(std::uint32_t login) {
+void put_back(const Used& used) {
     const pg::FactorLock lock;
-    if (Factor* factor = find(login)) factor->unwritten = true;
+    if (Factor* factor = find(used.login)) factor->unwritten = std::max(factor->unwritten, used.at);
     factors().any_unwritten.store(true);
 }
 
@@ -319,7 +318,7 @@ void write_down() {
     for (const auto& used : take_unwritten()) {
         bool done = false;
         const auto fault = chores::alone([&] { done = write(used); });
-        if (fault || !done) put_back(used.login);
+        if (fault || !done) put_back(used);
     }
     for (const auto& code : all_spent()) {
         bool done = false;
@@ -329,6 +328,13 @@ void write_down() {
         else
             factors().any_unwritten.store(true);
     }
+}
+
+// Their OIDs may come back.
+void forget_dropped() {
+    pg::execute(
+        "DELETE FROM jit_access.second_factor WHERE login IN (SELECT login FROM jit_access.second_factor f WHERE NOT "
+        "EXISTS (SELECT FROM pg_catalog.pg_authid a WHERE a.oid = f.login) FOR UPDATE SKIP LOCKED)");
 }
 
 }  // namespace jit::step_up

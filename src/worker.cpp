@@ -179,6 +179,7 @@ void run() {
                 if (nap_over()) {
                     close_last_run();
                     drift::sweep();
+                    chores::try_to("forget second factors of dropped logins", step_up::forget_dropped);
                     chores::try_to("date the record by a checkpoint", [] { chain::checkpoint_if_due(); });
                     chores::try_to("begin a new partition of the record", [] { partition::close_if_due(); });
                     chores::try_to("drop old records", [] { partition::drop_if_due(); });

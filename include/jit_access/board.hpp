@@ -71,9 +71,9 @@ struct alignas(64) Factor {
     std::atomic<std::int64_t> fresh_until;
     core::CodeHistory history;  // under the lock, as what follows
     std::uint64_t new_secret;   // that was made since the start
-    std::int64_t last_used;     // wall clock
-    bool unwritten;             // the table does not have it yet
+    std::int64_t unwritten;     // when it was used last, by the wall clock, until the table has it; 0: it has
 };
+static_assert(sizeof(Factor) == 64, "there are many of them");
 
 // A recovery code that somebody is trying, or that was accepted and the worker has not written down.
 struct SpentCode {
@@ -93,6 +93,7 @@ struct Factors {
 };
 
 struct Board {
+    Factors factors;  // see step_up.hpp
     core::RingControl ring;
     Counters counters;
     alignas(64) Syncs syncs;
@@ -108,7 +109,6 @@ struct Board {
     // Templates whose closure was found good, and what may have changed that since: see template_closure.cpp.
     std::atomic<std::uint64_t> closure_epoch;
     std::array<std::atomic<std::uint64_t>, 1024> closure_seals;
-    Factors factors;  // see step_up.hpp
     std::uint32_t slot_count;
     std::uint32_t session_count;
 

@@ -34,9 +34,9 @@ enum class Answer : std::uint8_t { accepted, wrong, locked, no_room };
 // One attempt of a login. `step`: that the code is of, if any; `last_step`: the last one that the table knows.
 [[nodiscard]] Answer try_code(pg::RoleId login, SecretId secret, std::optional<std::uint64_t> step,
                               std::uint64_t last_step);
-// The same with a recovery code. Whether the table has it unused is asked while nobody else can try it: what it says
-// may be old as soon as somebody else's use has been written down.
-[[nodiscard]] Answer try_recovery(pg::RoleId login, const core::Digest& digest, const std::function<bool()>& is_unused);
+// The same with a recovery code. `use` marks it as used in the table, and answers whether it was there unused: while
+// nobody else can try it, because that may be old as soon as somebody else's use has been written down.
+[[nodiscard]] Answer try_recovery(pg::RoleId login, const core::Digest& digest, const std::function<bool()>& use);
 
 // This session has stepped up, until then by the boot clock.
 void mark(pg::RoleId login, std::int64_t until);
@@ -55,5 +55,7 @@ void reset(pg::RoleId login);
 
 // The worker's: brings the tables up to date.
 void write_down();
+// And takes away those of logins that were dropped.
+void forget_dropped();
 
 }  // namespace jit::step_up

@@ -311,6 +311,15 @@ stepped_up_ok(step_up($bob, $used = next_code('bob')), 'bob');
 	stepped_up_ok(step_up($bob, next_code('bob')), 'kill -9: a later one does');
 }
 
+# ---- a transaction that cannot write
+$bob->query('BEGIN READ ONLY');
+sqlstate_ok(step_up($bob, $recovery{bob}[3]), '25006', 'a recovery code cannot be marked in a transaction that only reads');
+$bob->query('ROLLBACK');
+stepped_up_ok(step_up($bob, $recovery{bob}[3]), 'and is not used up by it');
+$bob->query('BEGIN READ ONLY');
+stepped_up_ok(step_up($bob, next_code('bob')), 'a one-time code counts there');
+$bob->query('ROLLBACK');
+
 # ---- an older snapshot
 $bob->query('BEGIN ISOLATION LEVEL REPEATABLE READ');
 $bob->query('SELECT count(*) FROM pg_class');
@@ -340,6 +349,13 @@ enroll_and_confirm($ada, 'ada');
 sqlstate_ok($ada->query("SELECT jit_reset_totp('bob')"), 'JA019', 'an administrator who has one needs it');
 stepped_up_ok(step_up($ada, next_code('ada')), 'stepped up');
 ok(!$ada->query("SELECT jit_reset_totp('carol')")->{sqlstate}, 'with it he resets');
+
+# ---- a login that is dropped
+$node->safe_psql('postgres', 'CREATE ROLE frank LOGIN');
+enroll_and_confirm(my $frank = connect_as($node, 'frank'), 'frank');
+$frank->quit;
+$node->safe_psql('postgres', 'DROP ROLE frank');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM jit_access.second_factors WHERE login = 'frank'"), 'a login that is dropped leaves none');
 
 # ---- the key
 my $key = slurp_file($key_file);
