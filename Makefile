@@ -17,8 +17,10 @@ JIT_CXXFLAGS += -Wno-clobbered
 # GCC 12 sees ghosts in a std::optional of a container.
 JIT_CXXFLAGS += -Wno-maybe-uninitialized
 PG_CPPFLAGS  = -isystem $(shell $(PG_CONFIG) --includedir-server) -Iinclude -D'PGDLLEXPORT=__attribute__((visibility("default")))'
-PG_CXXFLAGS  = $(JIT_CXXFLAGS)
-SHLIB_LINK   = -lstdc++ -Wl,--version-script=src/exports.map
+# Across files, because what is recorded passes through many small functions of several.
+LTO_FLAGS    = -flto=auto -ffat-lto-objects
+PG_CXXFLAGS  = $(JIT_CXXFLAGS) $(LTO_FLAGS)
+SHLIB_LINK   = $(LTO_FLAGS) -lstdc++ -Wl,--version-script=src/exports.map
 EXTRA_CLEAN  = build $(OBJS:.o=.d) $(DATA_built)
 
 .DEFAULT_GOAL := all
