@@ -25,6 +25,7 @@ CREATE TABLE jit_access.request (
     node             uuid,
     at_deadline      jit_access.at_deadline,
     grace_period     interval,
+    conditions       bytea,
     decisions        integer NOT NULL DEFAULT 0,
     extended         interval NOT NULL DEFAULT '0',
     grant_role       oid,
@@ -48,6 +49,7 @@ COMMENT ON COLUMN jit_access.request.ends_at IS 'the deadline in wall time, abso
 COMMENT ON COLUMN jit_access.request.ends_boot IS 'the same deadline in microseconds since the boot named by boot_id; whichever comes first ends the grant';
 COMMENT ON COLUMN jit_access.request.node IS 'the server that granted it, by the UUID of its journal: a copy of the tables elsewhere does not carry live grants';
 COMMENT ON COLUMN jit_access.request.at_deadline IS 'as the template said when the grant became active';
+COMMENT ON COLUMN jit_access.request.conditions IS 'from where and how it may be used, as the template said when the grant became active; NULL = anywhere';
 COMMENT ON COLUMN jit_access.request.extended IS 'what the holder has added himself, of the template''s holder_extension';
 CREATE INDEX request_open ON jit_access.request (state) WHERE state IN ('pending', 'scheduled', 'active', 'suspended');
 CREATE INDEX request_ends ON jit_access.request (ends_at) WHERE state IN ('active', 'suspended');

@@ -28,6 +28,12 @@ CREATE TABLE jit_access.template (
     ticket_required     boolean NOT NULL,
     at_deadline         jit_access.at_deadline NOT NULL,
     windows             text[] NOT NULL,
+    networks            text[] NOT NULL,
+    tls_required        boolean NOT NULL,
+    client_cert_required boolean NOT NULL,
+    auth_methods        text[] NOT NULL,
+    databases           text[] NOT NULL,
+    database_oids       oid[] NOT NULL,
     grace_period        interval CHECK ((grace_period IS NOT NULL) = (at_deadline = 'grace')),
     object_owner        oid,
     object_owner_name   text,
@@ -39,6 +45,7 @@ CREATE TABLE jit_access.template (
 CREATE UNIQUE INDEX template_name_key ON jit_access.template (name) WHERE dropped_at IS NULL;
 COMMENT ON TABLE jit_access.template IS 'what may be asked for: a role that holds the privileges, and the policy around it';
 COMMENT ON COLUMN jit_access.template.schemas IS 'schemas named by ALL TABLES IN SCHEMA: tables created there later are covered';
+COMMENT ON COLUMN jit_access.template.database_oids IS 'of databases, as they were named: another one of the same name does not count';
 COMMENT ON COLUMN jit_access.template.version IS 'counts changes; a request made under an older version cannot be approved';
 
 CREATE TABLE jit_access.template_person (
@@ -86,7 +93,12 @@ CREATE FUNCTION pg_catalog.jit_create_template(
     template_at_once integer DEFAULT 0,
     template_per_day integer DEFAULT 0,
     risk text DEFAULT 'medium',
-    windows text[] DEFAULT '{}')
+    windows text[] DEFAULT '{}',
+    networks text[] DEFAULT '{}',
+    tls_required boolean DEFAULT false,
+    client_cert_required boolean DEFAULT false,
+    auth_methods text[] DEFAULT '{}',
+    databases text[] DEFAULT '{}')
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_template';
 COMMENT ON FUNCTION pg_catalog.jit_create_template IS
@@ -117,7 +129,12 @@ CREATE FUNCTION pg_catalog.jit_alter_template(
     template_at_once integer DEFAULT NULL,
     template_per_day integer DEFAULT NULL,
     risk text DEFAULT NULL,
-    windows text[] DEFAULT NULL)
+    windows text[] DEFAULT NULL,
+    networks text[] DEFAULT NULL,
+    tls_required boolean DEFAULT NULL,
+    client_cert_required boolean DEFAULT NULL,
+    auth_methods text[] DEFAULT NULL,
+    databases text[] DEFAULT NULL)
 RETURNS integer LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_alter_template';
 COMMENT ON FUNCTION pg_catalog.jit_alter_template IS

@@ -8,6 +8,7 @@
 #include "jit_access/core/text.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/callbacks.hpp"
+#include "jit_access/pg/client.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/session.hpp"
 
@@ -75,12 +76,35 @@ void add(Standing& standing, Slot* slot, std::uint64_t id) noexcept {
     standing.ids[standing.count++] = id;
 }
 
+// What a parallel worker runs its leader has been admitted to, if it relies on that grant; the worker has no client.
+bool leader_relies_on(std::uint64_t id) noexcept {
+    for (const auto& session : board->sessions()) {
+        if (session.pid.load(std::memory_order_acquire) != pg::leader_pid()) continue;
+        const auto end = session.used + session.used_count.load(std::memory_order_acquire);
+        return std::any_of(session.used, end, [id](const auto& used) { return used.load() == id; });
+    }
+    return false;
+}
+
+// Neither the conditions of a grant nor the client of a session change, so this is asked once.
+void look_at_conditions(Standing& standing, const Slot& slot, std::uint64_t id) noexcept {
+    const auto conditions = conditions_of(slot);
+    if (!conditions.any()) return;
+    if (pg::leader_pid() != pg::backend_pid() && leader_relies_on(id)) return;
+    const auto objection = core::objection(conditions, pg::client());
+    if (!objection) return;
+    standing.not_from_here = *objection;
+    standing.kept_from = id;
+}
+
 void add(Standing& standing, RoleId grant_role) {
     for (auto& slot : board->used_slots()) {
         if (slot.role.load() != grant_role.oid) continue;
         const auto state = slot.state.load(std::memory_order_acquire);
         if (state != SlotState::live && state != SlotState::over) continue;
-        add(standing, &slot, slot.id.load());
+        const auto id = slot.id.load();
+        add(standing, &slot, id);
+        look_at_conditions(standing, slot, id);
         return;
     }
     standing.unconfirmed = id_of(grant_role);
@@ -210,6 +234,7 @@ Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) no
             return Verdict::over;
     }
     if (session::debt(wall, boot) != 0) return Verdict::over;
+    if (standing.not_from_here != nullptr) return Verdict::not_from_here;
     return session::has_room_for(standing) ? Verdict::allowed : Verdict::too_many;
 }
 
@@ -217,10 +242,18 @@ void join(Standing& into, const Standing& other) noexcept {
     into.stale_role |= other.stale_role;
     into.too_many |= other.too_many;
     if (other.unconfirmed != 0) into.unconfirmed = other.unconfirmed;
+    if (other.not_from_here != nullptr) {
+        into.not_from_here = other.not_from_here;
+        into.kept_from = other.kept_from;
+    }
     for (std::uint32_t i = 0; i < other.count; ++i) add(into, other.slots[i], other.ids[i]);
 }
 
 void refuse(const Standing& standing, Verdict verdict) {
+    if (verdict == Verdict::not_from_here)
+        throw Failure(Code::not_from_here, "grant " + std::to_string(standing.kept_from) + " cannot be used from here",
+                      standing.not_from_here,
+                      "Use it where and how its template allows; a role that was chosen is left with RESET ROLE.");
     board->counters.late_refusals.fetch_add(1, std::memory_order_relaxed);
     switch (verdict) {
         case Verdict::unconfirmed:

@@ -1,4 +1,5 @@
 // The policy of a template: its settings read, checked and written, all by one table (each_setting).
+#include "jit_access/conditions.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/policy.hpp"
 #include "jit_access/core/text.hpp"
@@ -139,14 +140,15 @@ void apply(const Draft& draft, Template& to, const Person& by) {
     }
     check_description(draft.description);
     if (draft.windows) window::check_names(*draft.windows);
+    conditions::settle(draft, to);
     check_policy(to);
     check_leavings(to);
 }
 
 constexpr const char* fixed_columns =
     "id, name, version, role, role_name, role_made, mode = 'set_role', allow_schema_change, allow_code, privileges, "
-    "at_deadline::text, object_owner, object_owner_name";
-constexpr std::size_t fixed_count = 13;
+    "at_deadline::text, object_owner, object_owner_name, database_oids::text[]";
+constexpr std::size_t fixed_count = 14;
 
 std::string select_template() {
     return std::string("SELECT ") + fixed_columns + ", " + setting_names() + " FROM jit_access.template ";
@@ -165,7 +167,8 @@ Template from_row(const pg::Row& row) {
                    .privileges = row.get<pg::TextArray>(9),
                    .at_deadline = core::at_deadline_from(row.get<std::string>(10)).value(),
                    .object_owner = row.maybe<RoleId>(11),
-                   .object_owner_name = row.maybe<std::string>(12)};
+                   .object_owner_name = row.maybe<std::string>(12),
+                   .database_oids = row.get<pg::TextArray>(13)};
     std::size_t column = fixed_count;
     each_setting([&](const char*, auto, auto member) { load(row, column++, found.*member); });
     return found;

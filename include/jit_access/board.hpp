@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <span>
 
+#include "jit_access/core/conditions.hpp"
 #include "jit_access/core/lifecycle.hpp"
 #include "jit_access/core/record.hpp"
 #include "jit_access/core/ring.hpp"
@@ -34,6 +35,7 @@ struct alignas(64) Slot {
     std::atomic<core::AtDeadline> at_deadline;
     std::atomic<bool> allows_code;
     std::atomic<std::int64_t> grace;  // microseconds that running work has beyond the deadline
+    std::array<std::atomic<std::uint64_t>, (sizeof(core::Conditions) + 7) / 8> conditions;
 };
 
 // One per backend. A session is bound by every grant it has run a statement under.
@@ -113,12 +115,14 @@ struct Terms {
     core::AtDeadline at_deadline = core::AtDeadline::terminate;
     std::int64_t grace = 0;
     bool allows_code = false;
+    core::Conditions conditions;
 };
 
 [[nodiscard]] Slot* find_slot(std::uint64_t id) noexcept;
 // Takes a slot for a grant whose transaction has not committed. Throws limit_exceeded when all are taken.
 Slot* reserve_slot(const Terms& terms);
 void fill_slot(Slot& slot, const Terms& terms) noexcept;  // one that is not live
+[[nodiscard]] core::Conditions conditions_of(const Slot& slot) noexcept;
 void publish_slot(Slot& slot) noexcept;
 void free_slot(Slot& slot) noexcept;  // the transaction did not commit
 // The grant is over: refuse from here on. Before its deadline there is no grace.

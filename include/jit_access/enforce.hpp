@@ -32,6 +32,8 @@ struct Standing {
     std::uint64_t unconfirmed = 0;  // a grant role the board does not know; its id
     bool stale_role = false;        // SET ROLE left a role that is not granted any more
     bool too_many = false;
+    const char* not_from_here = nullptr;  // the condition of a grant that this session's client does not meet
+    std::uint64_t kept_from = 0;          // its id
     char login[64] = {};
     char role[64] = {};
 };
@@ -45,7 +47,7 @@ struct Standing {
 // Where somebody else stands with whose privileges a statement is checked: the owner of a view it reads.
 [[nodiscard]] const Standing* standing_of_owner(pg::RoleId owner);
 
-enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_many };
+enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_many, not_from_here };
 
 [[nodiscard]] Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) noexcept;
 

@@ -48,7 +48,13 @@ struct Template {
     bool reason_required = false;
     bool ticket_required = false;
     std::optional<std::int64_t> grace_period;
-    pg::TextArray windows;  // none: at any time
+    pg::TextArray windows;   // none: at any time
+    pg::TextArray networks;  // and "local"; none: from anywhere
+    bool tls_required = false;
+    bool client_cert_required = false;
+    pg::TextArray auth_methods;  // none: any
+    pg::TextArray databases;     // none: any
+    pg::TextArray database_oids;
 };
 
 // What jit_create_template and jit_alter_template were given; nothing = not given.
@@ -83,6 +89,11 @@ struct Draft {
     std::optional<bool> ticket_required;
     std::optional<core::IntervalParts> grace_period;
     std::optional<pg::TextArray> windows;
+    std::optional<pg::TextArray> networks;
+    std::optional<bool> tls_required;
+    std::optional<bool> client_cert_required;
+    std::optional<pg::TextArray> auth_methods;
+    std::optional<pg::TextArray> databases;
 };
 
 // The settings of a template, once: each is an argument of jit_create_template and jit_alter_template, a column of
@@ -108,6 +119,11 @@ void each_setting(Visitor&& visit) {
     visit("ticket_required", &Draft::ticket_required, &Template::ticket_required);
     visit("grace_period", &Draft::grace_period, &Template::grace_period);
     visit("windows", &Draft::windows, &Template::windows);
+    visit("networks", &Draft::networks, &Template::networks);
+    visit("tls_required", &Draft::tls_required, &Template::tls_required);
+    visit("client_cert_required", &Draft::client_cert_required, &Template::client_cert_required);
+    visit("auth_methods", &Draft::auth_methods, &Template::auth_methods);
+    visit("databases", &Draft::databases, &Template::databases);
 }
 
 // Every argument of the two functions by its name.

@@ -34,6 +34,7 @@ enum class Code : std::uint8_t {
     guarded,
     not_here,
     not_own_statement,
+    not_from_here,
 };
 
 struct CodeEntry {
@@ -66,6 +67,8 @@ inline constexpr std::array codes{
               "not in this database, on a standby, or in this kind of transaction"},
     CodeEntry{Code::not_own_statement, "JA018", "not_own_statement",
               "what gives access is called by a statement that the client itself has sent"},
+    CodeEntry{Code::not_from_here, "JA020", "not_from_here",
+              "a condition of the template (network, TLS, authentication, database) does not hold"},
 };
 
 [[nodiscard]] constexpr const CodeEntry& entry(Code code) noexcept { return codes[static_cast<std::size_t>(code)]; }
