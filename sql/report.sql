@@ -88,7 +88,7 @@ SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileg
        ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id AND p.part = 'approver' ORDER BY 1) AS approvers,
        t.approvals_needed, t.distinct_groups, t.default_duration, t.max_duration, t.total_duration, t.holder_extension,
        t.time_to_decide, t.time_to_use, t.cool_down, t.person_at_once, t.person_per_day, t.template_at_once, t.template_per_day,
-       t.risk, t.reason_required,
+       t.login_connections,       t.risk, t.reason_required,
        t.ticket_required, t.allow_schema_change, t.at_deadline, t.grace_period, t.object_owner_name AS object_owner, t.allow_code,
        t.windows, t.networks, t.tls_required, t.client_cert_required, t.auth_methods, t.databases, t.created_at, t.created_by
 FROM jit_access.template t WHERE t.dropped_at IS NULL AND (SELECT jit_access.may_audit())

@@ -89,6 +89,12 @@ AS 'MODULE_PATHNAME', 'jit_activate';
 COMMENT ON FUNCTION pg_catalog.jit_activate IS
     'the requester makes use of an approval, where the template has a time_to_use: the clock starts here. Returns the state. Errors: JA001, JA003, JA004, JA005, JA008, JA009, JA018.';
 
+CREATE FUNCTION pg_catalog.jit_credentials(id numeric, OUT login text, OUT password text, OUT valid_until timestamptz)
+RETURNS record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_credentials';
+COMMENT ON FUNCTION pg_catalog.jit_credentials IS
+    'of a template of mode login: the temporary login of an active grant and its password, which is shown once, to the requester. Errors: JA001, JA003, JA004, JA005, JA018.';
+
 CREATE FUNCTION pg_catalog.jit_cancel(id numeric, reason text DEFAULT NULL)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_cancel';

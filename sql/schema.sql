@@ -17,9 +17,9 @@ CREATE TYPE jit_access.state AS ENUM
     ('pending', 'denied', 'cancelled', 'lapsed', 'scheduled', 'active', 'suspended', 'ended', 'revoked');
 COMMENT ON TYPE jit_access.state IS 'life cycle of a request and of the grant that comes of it; see docs/ARCHITECTURE.md';
 
-CREATE TYPE jit_access.mode AS ENUM ('inherit', 'set_role');
+CREATE TYPE jit_access.mode AS ENUM ('inherit', 'set_role', 'login');
 COMMENT ON TYPE jit_access.mode IS
-    'how a grant is used: inherit = the sessions of the requester have the privileges; set_role = only after SET ROLE jit_grant_<id>';
+    'how a grant is used: inherit = the sessions of the requester have the privileges; set_role = only after SET ROLE jit_grant_<id>; login = by the temporary login jit_login_<id>, whose password jit_credentials tells';
 
 CREATE TYPE jit_access.at_deadline AS ENUM ('terminate', 'cancel', 'grace');
 COMMENT ON TYPE jit_access.at_deadline IS

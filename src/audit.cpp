@@ -20,6 +20,7 @@ struct Open {
     const void* key;
     std::uint64_t position;
     std::int64_t since;  // boot clock
+    std::int64_t at;     // the same on the wall clock
     std::uint64_t rows;
     std::uint32_t subtransaction;
     bool running;
@@ -111,6 +112,12 @@ void wait_for_room(std::size_t payload, std::size_t extra) {
     }
 }
 
+// The wall clock is not asked again after a moment.
+std::int64_t end_of(const Open& use, std::int64_t duration) noexcept {
+    constexpr std::int64_t moment = 1'000'000;
+    return duration < moment ? use.at + duration : pg::wall_clock();
+}
+
 void append_outcome(const Open& use, core::Ending ending, std::string_view sqlstate) noexcept {
     core::Outcome outcome;
     outcome.use_position = use.position;
@@ -118,7 +125,7 @@ void append_outcome(const Open& use, core::Ending ending, std::string_view sqlst
     outcome.duration = pg::boot_clock() - use.since;
     sqlstate.copy(outcome.sqlstate.data(), outcome.sqlstate.size());
     outcome.ending = ending;
-    journal::ring().append(outcome, pg::wall_clock());
+    journal::ring().append(outcome, end_of(use, outcome.duration));
     tell_worker();
 }
 
@@ -152,7 +159,7 @@ void begin(const enforce::Standing& standing, const Statement& statement, std::i
     open_uses.reserve(open_uses.size() + 1);
     if (!journal::ring().claim(payload, core::outcome_record_size)) wait_for_room(payload, core::outcome_record_size);
     const auto position = journal::ring().append(core::Kind::use, use, payload, wall);
-    open_uses.push_back({statement.key, position, boot, 0, pg::subtransaction(), false});
+    open_uses.push_back({statement.key, position, boot, wall, 0, pg::subtransaction(), false});
     tell_worker();
     if (settings::audit_durability != settings::durability_fsync) return;
     try {

@@ -27,13 +27,14 @@ void take_back(std::optional<std::int64_t> id, const std::string& role, const st
 // Roles of grants that no request claims: a dump of the roles restored here, a request table that was replaced.
 bool remove_orphans() {
     const auto orphans = chores::ids(
-        "SELECT a.oid::bigint FROM pg_catalog.pg_authid a WHERE (a.rolname ~ '^jit_(grant|gate)_[0-9]+$' OR EXISTS "
+        "SELECT a.oid::bigint FROM pg_catalog.pg_authid a WHERE (a.rolname ~ '^jit_(grant|gate|login)_[0-9]+$' OR "
+        "EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid k ON k.oid = m.roleid WHERE m.member = "
         "a.oid AND k.rolname = 'jit_marker' AND NOT a.rolcanlogin)) "
         "AND NOT EXISTS (SELECT FROM jit_access.request r WHERE r.grant_role = a.oid AND "
         "(r.state IN ('active', 'suspended') OR r.cleanup = 'due')) "
-        "AND NOT EXISTS (SELECT FROM jit_access.request r WHERE r.id = CASE WHEN a.rolname ~ '^jit_gate_[0-9]{1,18}$' "
-        "THEN substring(a.rolname, 10)::bigint END AND (r.state IN ('active', 'suspended') OR r.cleanup = 'due'))");
+        "AND NOT EXISTS (SELECT FROM jit_access.request r WHERE r.id = substring(a.rolname FROM "
+        "'^jit_(?:gate|login)_([0-9]{1,18})$')::bigint AND (r.state IN ('active', 'suspended') OR r.cleanup = 'due'))");
     for (const auto oid : orphans) {
         const pg::RoleId role{static_cast<std::uint32_t>(oid)};
         // In two steps: what it owns may keep the role, and keeps nobody's membership.
@@ -70,28 +71,27 @@ bool take_marker_from_people() {
     return found;
 }
 
-// What was granted by hand around a live grant: members it was not given to, roles it was not given.
+// What was granted by hand around a live grant: members it was not given to, roles it was not given. In two halves,
+// each of which finds the memberships by one column: asked for both at once, the server compares every grant with every
+// membership.
+const std::string strange_memberships =
+    "(SELECT r.id, m.roleid, m.member FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id "
+    "JOIN pg_catalog.pg_auth_members m ON m.roleid = r.grant_role WHERE r.state IN ('active', 'suspended') AND "
+    "(m.member <> r.requester OR t.mode = 'login') AND NOT EXISTS (SELECT FROM pg_catalog.pg_authid g WHERE g.oid = "
+    "m.member AND g.rolname IN ('jit_gate_' || r.id, 'jit_login_' || r.id)) UNION ALL "
+    "SELECT r.id, m.roleid, m.member FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id "
+    "JOIN pg_catalog.pg_auth_members m ON m.member = r.grant_role WHERE r.state IN ('active', 'suspended') AND "
+    "m.roleid NOT IN (t.role, (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = 'jit_marker'))) s ";
+
 bool remove_strange_memberships() {
-    const auto strange = chores::ids(
-        "SELECT r.id FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id JOIN "
-        "pg_catalog.pg_auth_members m ON r.grant_role IN (m.roleid, m.member) WHERE r.state IN ('active', 'suspended') "
-        "AND NOT "
-        "(m.roleid = r.grant_role AND (m.member = r.requester OR EXISTS (SELECT FROM pg_catalog.pg_authid g WHERE "
-        "g.oid = m.member AND g.rolname = 'jit_gate_' || r.id))"
-        " OR m.member = r.grant_role AND m.roleid IN (t.role, (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = "
-        "'jit_marker'))) "
-        "GROUP BY r.id");
+    static const std::string grants = "SELECT DISTINCT id FROM " + strange_memberships;
+    static const std::string of_grant = "SELECT g.rolname::text, m.rolname::text FROM " + strange_memberships +
+                                        "JOIN pg_catalog.pg_authid g ON g.oid = s.roleid JOIN pg_catalog.pg_authid m "
+                                        "ON m.oid = s.member WHERE s.id = $1";
+    const auto strange = chores::ids(grants.c_str());
     for (const auto id : strange)
         chores::try_to("take away what was granted by hand around grant " + std::to_string(id), [&] {
-            for (const auto& row : pg::query(
-                     "SELECT g.rolname::text, m.rolname::text FROM jit_access.request r JOIN jit_access.template t ON "
-                     "t.id = r.template_id JOIN pg_catalog.pg_auth_members x ON r.grant_role IN (x.roleid, x.member) "
-                     "JOIN "
-                     "pg_catalog.pg_authid g ON g.oid = x.roleid JOIN pg_catalog.pg_authid m ON m.oid = x.member "
-                     "WHERE r.id = $1 AND NOT (x.roleid = r.grant_role AND (x.member = r.requester OR m.rolname = "
-                     "'jit_gate_' || r.id) "
-                     "OR x.member = r.grant_role AND (x.roleid = t.role OR g.rolname = 'jit_marker'))",
-                     {id}))
+            for (const auto& row : pg::query(of_grant.c_str(), {id}))
                 take_back(id, row.get<std::string>(0), row.get<std::string>(1));
         });
     return !strange.empty();
@@ -119,7 +119,10 @@ bool end_gutted_grants() {
     const auto gutted = chores::ids(
         "SELECT r.id FROM jit_access.request r WHERE r.state IN ('active', 'suspended') AND (NOT EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.roleid "
-        "WHERE m.member = r.requester AND (m.roleid = r.grant_role OR a.rolname = 'jit_gate_' || r.id)) OR NOT EXISTS "
+        "WHERE m.member = r.requester AND (m.roleid = r.grant_role OR a.rolname = 'jit_gate_' || r.id) OR m.roleid = "
+        "r.grant_role AND m.member = (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = 'jit_login_' || r.id)) OR "
+        "NOT "
+        "EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.roleid "
         "WHERE m.member = r.grant_role AND a.rolname = 'jit_marker'))");
     for (const auto id : gutted)

@@ -6,6 +6,7 @@
 #include "jit_access/chain.hpp"
 #include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
+#include "jit_access/credentials.hpp"
 #include "jit_access/decide.hpp"
 #include "jit_access/eligibility.hpp"
 #include "jit_access/ingest.hpp"
@@ -17,6 +18,7 @@
 #include "jit_access/pg/table_result.hpp"
 #include "jit_access/pg/worker.hpp"
 #include "jit_access/policy.hpp"
+#include "jit_access/policy_file.hpp"
 #include "jit_access/reclaim.hpp"
 #include "jit_access/report.hpp"
 #include "jit_access/request.hpp"
@@ -93,6 +95,7 @@ PG_FUNCTION_INFO_V1(jit_cancel);
 PG_FUNCTION_INFO_V1(jit_extend);
 PG_FUNCTION_INFO_V1(jit_approve);
 PG_FUNCTION_INFO_V1(jit_activate);
+PG_FUNCTION_INFO_V1(jit_credentials);
 PG_FUNCTION_INFO_V1(jit_set_person);
 PG_FUNCTION_INFO_V1(jit_create_rule);
 PG_FUNCTION_INFO_V1(jit_drop_rule);
@@ -100,6 +103,8 @@ PG_FUNCTION_INFO_V1(jit_create_window);
 PG_FUNCTION_INFO_V1(jit_drop_window);
 PG_FUNCTION_INFO_V1(jit_hours);
 PG_FUNCTION_INFO_V1(jit_eligibility);
+PG_FUNCTION_INFO_V1(jit_export_policy);
+PG_FUNCTION_INFO_V1(jit_import_policy);
 PG_FUNCTION_INFO_V1(jit_request_digest);
 PG_FUNCTION_INFO_V1(jit_deny);
 PG_FUNCTION_INFO_V1(jit_resume);
@@ -185,6 +190,14 @@ Datum jit_activate(PG_FUNCTION_ARGS) {
                   [&](const Args& args) { return state(jit::decide::activate(args.id(0), origin_of(fcinfo))); });
 }
 
+Datum jit_credentials(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        const auto made = jit::credentials::issue(args.id(0), origin_of(fcinfo));
+        const std::array<jit::pg::Value, 3> row{made.login, made.password, made.valid_until};
+        return jit::pg::row_result(fcinfo, row);
+    });
+}
+
 Datum jit_set_person(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         jit::people::set_person(args.text(0), args.texts(1, "logins"), origin_of(fcinfo));
@@ -255,6 +268,27 @@ Datum jit_eligibility(PG_FUNCTION_ARGS) {
         jit::pg::TableResult table(fcinfo);
         for (const auto& row : jit::eligibility::of(jit::people::asking(), args.text(0), args.interval(1)))
             table.put(row);
+        return Datum{0};
+    });
+}
+
+Datum jit_export_policy(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) { return jit::pg::document_result(jit::policy_file::write()); });
+}
+
+Datum jit_import_policy(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        const auto document = args.document(0);
+        if (!document)
+            throw Failure(Code::invalid_argument, "invalid policy", "It is NULL.", "See jit_export_policy().");
+        const auto mode =
+            args.boolean(1).value_or(true) ? jit::policy_file::Mode::rehearse : jit::policy_file::Mode::apply;
+        jit::pg::TableResult table(fcinfo);
+        for (const auto& found : jit::policy_file::read(*document, mode, origin_of(fcinfo))) {
+            const std::array<jit::pg::Value, 4> row{std::string(found.action), std::string(found.kind), found.name,
+                                                    found.what};
+            table.put(row);
+        }
         return Datum{0};
     });
 }

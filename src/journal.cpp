@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <memory>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -148,18 +149,26 @@ int open_file(const std::string& path, std::uint64_t capacity) {
     throw CannotOpen{"could not make \"" + path + "\""};
 }
 
+// The ring, and behind it the ring again. The kernel keeps a file in pieces of many pages and maps a piece as a whole
+// where its address is aligned as its offset is. Elsewhere each page is a fault, and costs as much as its whole piece.
 std::byte* map_twice(int fd, std::uint64_t capacity) {
-    void* space = ::mmap(nullptr, 2 * capacity, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    constexpr std::uint64_t largest_piece = std::uint64_t{2} << 20;
+    const std::uint64_t size = page + 2 * capacity;
+    std::size_t reserved = size + largest_piece;
+    void* space = ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (space == MAP_FAILED) fail("could not reserve address space");
-    auto* base = static_cast<std::byte*>(space);
-    for (std::byte* half : {base, base + capacity})
-        if (::mmap(half, capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, page) == MAP_FAILED) {
-            const int error = errno;
-            ::munmap(space, 2 * capacity);
-            errno = error;
-            fail("could not map the journal");
-        }
-    return base;
+    void* aligned = space;
+    auto* file = static_cast<std::byte*>(std::align(largest_piece, size, aligned, reserved));
+    const auto map = [fd](std::byte* to, std::uint64_t bytes, std::uint64_t offset) {
+        return ::mmap(to, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(offset)) == to;
+    };
+    if (!map(file, size - capacity, 0) || !map(file + size - capacity, capacity, page)) {
+        const int error = errno;
+        ::munmap(space, size + largest_piece);
+        errno = error;
+        fail("could not map the journal");
+    }
+    return file + page;
 }
 
 void open_and_map() {

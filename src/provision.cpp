@@ -5,6 +5,7 @@
 #include "jit_access/conditions.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/credentials.hpp"
 #include "jit_access/journal.hpp"
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/backend.hpp"
@@ -75,6 +76,7 @@ void give_scope(const pg::TextArray& scope, const Template& of, const std::strin
 }
 
 void connect_requester(const Request& request, const Template& of, const std::string& role) {
+    if (of.login) return credentials::prepare(request.id, role);
     const std::string requester = pg::quote(request.requester_name);
     if (!of.set_role) {
         pg::command("GRANT " + pg::quote(role) + " TO " + requester + options("INHERIT TRUE, SET TRUE"));

@@ -3,6 +3,7 @@
 #include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/credentials.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/pg/worker.hpp"
 #include "jit_access/provision.hpp"
@@ -98,6 +99,15 @@ pg::Heir heir_of(const pg::Row& row) {
     return heir;
 }
 
+void drop_role(pg::RoleId role, const pg::Row& told) {
+    const auto name = pg::role_name(role);
+    if (!name) return;
+    const auto heir = owns_something(role) ? heir_of(told) : pg::Heir{};
+    hand_over(role, *name, heir);
+    reclaim_elsewhere(role, *name, heir);
+    pg::command("DROP ROLE " + pg::quote(*name));
+}
+
 }  // namespace
 
 void hand_over(pg::RoleId role, const std::string& name, const pg::Heir& heir) {
@@ -155,6 +165,7 @@ void take_memberships(std::int64_t id) {
     if (!row) return;
     const auto gate = provision::gate_role(id);
     if (const auto gate_id = pg::find_role(gate)) remove_role(*gate_id, gate);
+    credentials::withdraw(id);
     // By OID: whoever renamed the role has not saved it.
     const auto role = row->get<pg::RoleId>(0);
     const auto name = pg::role_name(role);
@@ -170,13 +181,11 @@ void clean_up(std::int64_t id) {
         "WHERE r.id = $1 AND r.cleanup = 'due' FOR UPDATE OF r",
         {id});
     if (!row) return;
-    const auto role = row->get<pg::RoleId>(0);
-    if (const auto name = pg::role_name(role)) {
-        const auto heir = owns_something(role) ? heir_of(*row) : pg::Heir{};
-        hand_over(role, *name, heir);
-        reclaim_elsewhere(role, *name, heir);
-        pg::command("DROP ROLE " + pg::quote(*name));
+    if (const auto login = pg::find_role(credentials::login_role(id))) {
+        credentials::withdraw(id);  // who has come in since
+        drop_role(*login, *row);
     }
+    drop_role(row->get<pg::RoleId>(0), *row);
     pg::execute(
         "UPDATE jit_access.request SET cleanup = 'done', cleanup_error = NULL, cleanup_next = NULL WHERE id = $1",
         {id});

@@ -4,6 +4,7 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/credentials.hpp"
 #include "jit_access/decide.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/pending.hpp"
@@ -86,7 +87,7 @@ void check_scope(const std::optional<pg::TextArray>& scope, const Template& of) 
 }
 
 void check_requester(const people::Person& me, const Template& of) {
-    if (!pg::memberships_carry_options() && !of.set_role && !pg::inherits(me.role))
+    if (!pg::memberships_carry_options() && !of.set_role && !of.login && !pg::inherits(me.role))
         throw Failure(Code::not_permitted, "\"" + me.name + "\" cannot use template \"" + of.name + "\"",
                       "The login has NOINHERIT, so on this server version it would not have the privileges.",
                       "ALTER ROLE ... INHERIT, or use a template of mode set_role.");
@@ -310,6 +311,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
         "WHERE id = $1",
         {id, ends, boot, pg::boot_id(), pg::Duration{holder ? more : 0}});
     pending::move_deadline(static_cast<std::uint64_t>(id), {ends.us, boot});
+    credentials::move_deadline(id, ends);
     event::note("extended", id, me.name, {{"by", core::format_duration(more)}, {"reason", reason}});
     return ends;
 }

@@ -225,7 +225,10 @@ bool has_room_for(const enforce::Standing& standing) noexcept {
 void rely_on(const enforce::Standing& standing) {
     if (mine == nullptr) begin();
     for (std::uint32_t i = 0; i < standing.count; ++i) note(standing.slots[i], standing.ids[i]);
-    if (!transaction_relies.exchange(true)) mine->relies.store(true);
+    if (!transaction_relies.load(std::memory_order_relaxed)) {
+        transaction_relies = true;
+        mine->relies.store(true);
+    }
     relied_at = pg::command_start();
     ticks = 0;
     const auto end = first_end();

@@ -25,10 +25,12 @@ const std::string& name_of(const Draft& draft) {
     return *draft.name;
 }
 
-bool set_role_mode(const std::string& mode) {
-    if (mode != "inherit" && mode != "set_role")
-        throw invalid("mode", "\"" + pg::excerpt(mode) + "\" is not a mode.", "The modes are inherit and set_role.");
-    return mode == "set_role";
+void set_mode(Template& of, const std::string& mode) {
+    if (mode != "inherit" && mode != "set_role" && mode != "login")
+        throw invalid("mode", "\"" + pg::excerpt(mode) + "\" is not a mode.",
+                      "The modes are inherit, set_role and login.");
+    of.set_role = mode == "set_role";
+    of.login = mode == "login";
 }
 
 RoleId adopt_role(const std::string& name) {
@@ -60,16 +62,26 @@ pg::TextArray oid_texts(const std::vector<std::uint32_t>& oids) {
     return texts;
 }
 
-void set_people(std::int64_t template_id, const char* part, const std::vector<Person>& people) {
-    if (people.size() > people::most_approver_roles)
-        throw invalid("list of roles", "It names " + std::to_string(people.size()) + " roles; at most 64 are possible.",
-                      "Name a group role.");
-    pg::execute("DELETE FROM jit_access.template_person WHERE template_id = $1 AND part = $2",
-                {template_id, std::string(part)});
-    for (const auto& person : people)
-        pg::execute(
-            "INSERT INTO jit_access.template_person (template_id, part, role, role_name) VALUES ($1, $2, $3, $4)",
-            {template_id, std::string(part), person.role, person.name});
+void check_parts(const Draft& draft) {
+    each_part([&](const char*, const char* name, auto argument) {
+        const auto people = people::named((draft.*argument).value_or(pg::TextArray{}), name);
+        if (people.size() > people::most_roles)
+            throw invalid(name, "It names " + std::to_string(people.size()) + " roles; at most 64 are possible.",
+                          "Name a group role.");
+    });
+}
+
+void set_parts(std::int64_t template_id, const Draft& draft) {
+    each_part([&](const char* part, const char* name, auto argument) {
+        const auto& names = draft.*argument;
+        if (!names) return;
+        pg::execute("DELETE FROM jit_access.template_person WHERE template_id = $1 AND part = $2",
+                    {template_id, std::string(part)});
+        for (const auto& person : people::named(*names, name))
+            pg::execute(
+                "INSERT INTO jit_access.template_person (template_id, part, role, role_name) VALUES ($1, $2, $3, $4)",
+                {template_id, std::string(part), person.role, person.name});
+    });
 }
 
 // Adds the settings to the arguments; their placeholders come back.
@@ -168,12 +180,11 @@ std::string create(const Draft& draft, const people::Origin& origin) {
 
     Template made;
     made.name = name;
-    made.set_role = set_role_mode(draft.mode.value_or("inherit"));
+    set_mode(made, draft.mode.value_or("inherit"));
     made.allow_schema_change = draft.allow_schema_change.value_or(false);
     made.allow_code = draft.allow_code.value_or(false);
     apply(draft, made, me);
-    const auto requesters = people::named(draft.requesters.value_or(pg::TextArray{}), "requesters");
-    const auto approvers = people::named(draft.approvers.value_or(pg::TextArray{}), "approvers");
+    check_parts(draft);
     made.privileges = draft.privileges.value_or(pg::TextArray{});
     if (made.privileges.empty() && !draft.role)
         throw invalid("privileges", "A template without privileges gives nothing.",
@@ -194,7 +205,7 @@ std::string create(const Draft& draft, const people::Origin& origin) {
                                      made.role,
                                      made.role_name,
                                      !draft.role.has_value(),
-                                     std::string(made.set_role ? "set_role" : "inherit"),
+                                     draft.mode.value_or("inherit"),
                                      made.allow_schema_change,
                                      made.allow_code,
                                      made.privileges,
@@ -215,8 +226,7 @@ std::string create(const Draft& draft, const people::Origin& origin) {
     const auto row = pg::query_row(sql.c_str(), values);
     const auto id = row.value().get<std::int64_t>(0);
     pg::execute("INSERT INTO jit_access.template_turn (template_id) VALUES ($1)", {id});
-    set_people(id, "requester", requesters);
-    set_people(id, "approver", approvers);
+    set_parts(id, draft);
     event::note("template created", std::nullopt, me.name,
                 {{"template", name}, {"role", made.role_name}, {"privileges", join(made.privileges)}});
     return made.role_name;
@@ -241,11 +251,9 @@ std::int32_t alter(const Draft& draft, const people::Origin& origin) {
         schemas = oid_texts(give(changed.privileges, changed.role_name));
         check_closure(changed);
     }
-    const auto requesters = people::named(draft.requesters.value_or(pg::TextArray{}), "requesters");
-    const auto approvers = people::named(draft.approvers.value_or(pg::TextArray{}), "approvers");
+    check_parts(draft);
     people::require_own_statement(me, origin, "template \"" + changed.name + "\" is changed");
-    if (draft.requesters) set_people(changed.id, "requester", requesters);
-    if (draft.approvers) set_people(changed.id, "approver", approvers);
+    set_parts(changed.id, draft);
     std::vector<pg::Argument> values{changed.id,
                                      pg::nullable(draft.description),
                                      changed.privileges,

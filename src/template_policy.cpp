@@ -73,6 +73,12 @@ void check_policy(const Template& policy) {
         throw invalid("default_duration", core::format_duration(*policy.default_duration) +
                                               " is more than the maximum, " +
                                               core::format_duration(policy.max_duration) + ".");
+    if (policy.login_connections < 1)
+        throw invalid("login_connections", "It is " + std::to_string(policy.login_connections) + ".",
+                      "A login needs at least one connection.");
+    if (policy.login && policy.at_deadline == core::AtDeadline::cancel)
+        throw invalid("at_deadline", "A login of its own has no privileges to go back to.",
+                      "Say terminate, or grace (with grace_period).");
     if (policy.allow_schema_change && !policy.set_role)
         throw invalid(
             "allow_schema_change", "Only templates of mode set_role can change the schema.",
@@ -146,9 +152,10 @@ void apply(const Draft& draft, Template& to, const Person& by) {
 }
 
 constexpr const char* fixed_columns =
-    "id, name, version, role, role_name, role_made, mode = 'set_role', allow_schema_change, allow_code, privileges, "
+    "id, name, version, role, role_name, role_made, mode = 'set_role', mode = 'login', allow_schema_change, "
+    "allow_code, privileges, "
     "at_deadline::text, object_owner, object_owner_name, database_oids::text[]";
-constexpr std::size_t fixed_count = 14;
+constexpr std::size_t fixed_count = 15;
 
 std::string select_template() {
     return std::string("SELECT ") + fixed_columns + ", " + setting_names() + " FROM jit_access.template ";
@@ -162,13 +169,14 @@ Template from_row(const pg::Row& row) {
                    .role_name = row.get<std::string>(4),
                    .role_made = row.get<bool>(5),
                    .set_role = row.get<bool>(6),
-                   .allow_schema_change = row.get<bool>(7),
-                   .allow_code = row.get<bool>(8),
-                   .privileges = row.get<pg::TextArray>(9),
-                   .at_deadline = core::at_deadline_from(row.get<std::string>(10)).value(),
-                   .object_owner = row.maybe<RoleId>(11),
-                   .object_owner_name = row.maybe<std::string>(12),
-                   .database_oids = row.get<pg::TextArray>(13)};
+                   .login = row.get<bool>(7),
+                   .allow_schema_change = row.get<bool>(8),
+                   .allow_code = row.get<bool>(9),
+                   .privileges = row.get<pg::TextArray>(10),
+                   .at_deadline = core::at_deadline_from(row.get<std::string>(11)).value(),
+                   .object_owner = row.maybe<RoleId>(12),
+                   .object_owner_name = row.maybe<std::string>(13),
+                   .database_oids = row.get<pg::TextArray>(14)};
     std::size_t column = fixed_count;
     each_setting([&](const char*, auto, auto member) { load(row, column++, found.*member); });
     return found;
@@ -178,6 +186,17 @@ std::string setting_names() {
     std::string names;
     each_setting([&](const char* name, auto, auto) { names += (names.empty() ? "" : ", ") + std::string(name); });
     return names;
+}
+
+std::string parts_as_columns() {
+    std::string columns;
+    each_part([&](const char* part, const char* name, auto) {
+        columns += std::string(
+                       "ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id "
+                       "AND p.part = '") +
+                   part + "' ORDER BY 1) AS " + name + ", ";
+    });
+    return columns;
 }
 
 std::vector<pg::Argument> setting_values(const Template& of) {

@@ -173,6 +173,8 @@ void run() {
                     chores::try_to("date the record by a checkpoint", [] { chain::checkpoint_if_due(); });
                     chores::try_to("begin a new partition of the record", [] { partition::close_if_due(); });
                     chores::try_to("drop old records", [] { partition::drop_if_due(); });
+                    // A full journal or a crowd of grants takes megabytes, once in a while.
+                    pg::give_back_memory();
                 }
                 more = take_over_batch();
             }

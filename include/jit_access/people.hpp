@@ -47,7 +47,7 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
 // every login is in makes nobody one.
 [[nodiscard]] std::uint64_t approver_groups(const Person& person, std::int64_t template_id);
 [[nodiscard]] bool may_decide(const Person& person, std::int64_t template_id);
-inline constexpr std::size_t most_approver_roles = 64;
+inline constexpr std::size_t most_roles = 64;
 
 // Existing roles by their exact names, in the order given; `what` is for the message.
 [[nodiscard]] std::vector<Person> named(const pg::TextArray& names, const char* what);

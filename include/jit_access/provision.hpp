@@ -6,6 +6,7 @@
 //      NOINHERIT, so
 //                                                                 nothing is inherited through it but SET ROLE is
 //                                                                 allowed
+//      jit_login_42 ──► jit_grant_42                           login: see credentials.hpp
 //                    jit_grant_42 ──► jit_marker                  how a backend recognises the role of a grant
 #pragma once
 

@@ -23,6 +23,7 @@ struct Template {
     std::string role_name;
     bool role_made = true;  // by jit_create_template; an adopted role is left standing
     bool set_role = false;
+    bool login = false;  // neither: the grant has a login of its own
     bool allow_schema_change = false;
     bool allow_code = false;
     pg::TextArray privileges;
@@ -44,6 +45,7 @@ struct Template {
     std::int32_t person_per_day = 0;
     std::int32_t template_at_once = 0;
     std::int32_t template_per_day = 0;
+    std::int32_t login_connections = 1;
     std::string risk = "medium";
     bool reason_required = false;
     bool ticket_required = false;
@@ -84,6 +86,7 @@ struct Draft {
     std::optional<std::int32_t> person_per_day;
     std::optional<std::int32_t> template_at_once;
     std::optional<std::int32_t> template_per_day;
+    std::optional<std::int32_t> login_connections;
     std::optional<std::string> risk;
     std::optional<bool> reason_required;
     std::optional<bool> ticket_required;
@@ -114,6 +117,7 @@ void each_setting(Visitor&& visit) {
     visit("person_per_day", &Draft::person_per_day, &Template::person_per_day);
     visit("template_at_once", &Draft::template_at_once, &Template::template_at_once);
     visit("template_per_day", &Draft::template_per_day, &Template::template_per_day);
+    visit("login_connections", &Draft::login_connections, &Template::login_connections);
     visit("risk", &Draft::risk, &Template::risk);
     visit("reason_required", &Draft::reason_required, &Template::reason_required);
     visit("ticket_required", &Draft::ticket_required, &Template::ticket_required);
@@ -126,13 +130,19 @@ void each_setting(Visitor&& visit) {
     visit("databases", &Draft::databases, &Template::databases);
 }
 
+// Who takes part: the part, as jit_access.template_person has it, and the argument that lists its roles.
+template <class Visit>
+void each_part(Visit&& visit) {
+    visit("requester", "requesters", &Draft::requesters);
+    visit("approver", "approvers", &Draft::approvers);
+}
+
 // Every argument of the two functions by its name.
 template <class Visit>
 void each_argument(Visit&& visit) {
     visit("name", &Draft::name);
     visit("privileges", &Draft::privileges);
-    visit("requesters", &Draft::requesters);
-    visit("approvers", &Draft::approvers);
+    each_part([&](const char*, const char* name, auto argument) { visit(name, argument); });
     visit("mode", &Draft::mode);
     visit("role", &Draft::role);
     visit("allow_schema_change", &Draft::allow_schema_change);
@@ -162,7 +172,8 @@ void apply(const Draft& draft, Template& to, const people::Person& by);
 [[nodiscard]] std::string select_template();
 [[nodiscard]] Template from_row(const pg::Row& row);
 // The columns of the settings and what a template has in them, to be written.
-[[nodiscard]] std::string setting_names();  // "a, b, c"
+[[nodiscard]] std::string setting_names();     // "a, b, c"
+[[nodiscard]] std::string parts_as_columns();  // "ARRAY(...) AS requesters, ...", of jit_access.template t
 [[nodiscard]] std::vector<pg::Argument> setting_values(const Template& of);
 
 // Throws privilege_refused when the closure of the template's role holds what no grant may give.

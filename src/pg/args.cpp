@@ -58,6 +58,11 @@ std::optional<std::string> Args::text(int i) const {
     return std::string(bytes.data, bytes.size);
 }
 
+std::optional<std::string> Args::document(int i) const {
+    if (null(i)) return std::nullopt;
+    return call([&] { return DatumGetCString(DirectFunctionCall1(jsonb_out, datum(i))); });
+}
+
 std::optional<bool> Args::boolean(int i) const {
     if (null(i)) return std::nullopt;
     return DatumGetBool(datum(i));
@@ -179,6 +184,10 @@ std::int64_t Args::id(int i) const {
 
 Datum text_result(std::string_view text) {
     return call([&] { return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size()))); });
+}
+
+Datum document_result(const std::string& text) {
+    return call([&] { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.c_str())); });
 }
 
 Datum state_result(std::string_view label) {

@@ -5,6 +5,10 @@
 #include <csignal>
 #include <ctime>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "jit_access/pg/version.hpp"
 #include "jit_access/settings.hpp"
 
@@ -124,6 +128,12 @@ void accept_changes() {
 
 void empty_caches() {
     call([] { InvalidateSystemCaches(); });
+}
+
+void give_back_memory() noexcept {
+#ifdef __GLIBC__
+    (void)malloc_trim(0);
+#endif
 }
 
 void set_latch(Latch* latch) noexcept {

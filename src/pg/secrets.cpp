@@ -22,10 +22,15 @@ constexpr std::string_view mask = "'***'";
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
+// Every statement is searched, so it is for the rarest letter of the word first.
 bool speaks_of_password(std::string_view text) noexcept {
-    constexpr std::string_view word = "passw";
-    return std::search(text.begin(), text.end(), word.begin(), word.end(),
-                       [](char a, char b) { return lower(a) == b; }) != text.end();
+    constexpr std::string_view before = "pass";
+    for (const char last : {'w', 'W'})
+        for (auto at = text.find(last); at != std::string_view::npos; at = text.find(last, at + 1))
+            if (at >= before.size() && std::equal(before.begin(), before.end(), text.data() + at - before.size(),
+                                                  [](char a, char b) { return a == lower(b); }))
+                return true;
+    return false;
 }
 
 // scheme://user:password@host

@@ -58,7 +58,7 @@ FROM (VALUES (1, 'NULL', '', 'The id is NULL.'), (2, '0', '0', NULL), (3, '-1', 
              (5, '9223372036854775808', '9223372036854775808', NULL), (6, '''NaN''', 'NaN', NULL), (7, '''Infinity''', 'Infinity', NULL),
              (8, '1e100', '1' || repeat('0', 99) || '...', NULL), (9, '0.4', '0.4', NULL)) i (n, id, shown, why),
      (VALUES (1, 'SELECT jit_cancel(%s)'), (2, 'SELECT jit_extend(%s, ''1h'')'), (3, 'SELECT jit_approve(%s)'), (4, 'SELECT jit_deny(%s, ''no'')'),
-             (5, 'SELECT jit_revoke(%s)'), (6, 'SELECT jit_resume(%s)'), (7, 'SELECT jit_activate(%s)')) c (n, call) ORDER BY c.n, i.n;
+             (5, 'SELECT jit_revoke(%s)'), (6, 'SELECT jit_resume(%s)'), (7, 'SELECT jit_activate(%s)'), (8, 'SELECT jit_credentials(%s)')) c (n, call) ORDER BY c.n, i.n;
 INSERT INTO tap.refusals (call, error, description)
 SELECT format(call, id), format('JA003 request %s does not exist', id), format(call, id)
 FROM (VALUES (1, '9223372036854775807'), (2, '2147483647'), (3, '4611686018427387904')) i (n, id),

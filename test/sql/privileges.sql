@@ -20,6 +20,7 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dav
     'jit_activate(numeric)',
     'jit_approve(numeric,text,interval,text)',
     'jit_cancel(numeric,text)',
+    'jit_credentials(numeric)',
     'jit_deny(numeric,text)',
     'jit_eligibility(text,interval)',
     'jit_extend(numeric,interval,text)',
@@ -29,15 +30,15 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dav
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olga', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
     ARRAY['jit_access.confirmed(bigint)', 'jit_access.hours(text[],timestamp with time zone)', 'jit_access.journal(bigint,integer)', 'jit_access.status()', 'jit_audit_checkpoint()',
-          'jit_audit_export(bigint,bigint)', 'jit_audit_verify(bigint,bigint)'], 'what auditors may call besides');
+          'jit_audit_export(bigint,bigint)', 'jit_audit_verify(bigint,bigint)', 'jit_export_policy()'], 'what auditors may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.confirmed,jit_access.hours,jit_access.journal,jit_access.status,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_create_rule,jit_create_template,jit_create_window,jit_drop_rule,jit_drop_template,jit_drop_window,jit_set_person}',
+    '{jit_access.confirmed,jit_access.hours,jit_access.journal,jit_access.status,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_create_rule,jit_create_template,jit_create_window,jit_drop_rule,jit_drop_template,jit_drop_window,jit_export_policy,jit_import_policy,jit_set_person}',
     'what administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
     '{jit_access.check_installation,jit_access.cover_new_objects}', 'what nobody may call but the server''s owner');
-SELECT is(ARRAY(SELECT f.name FROM functions f WHERE f.prosecdef AND f.proconfig IS DISTINCT FROM '{"search_path=pg_catalog, pg_temp"}'), '{}',
+SELECT is(ARRAY(SELECT f.name FROM functions f WHERE f.prosecdef AND NOT coalesce(f.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)), '{}',
     'what runs with its owner''s privileges has a search_path of its own');
 
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),

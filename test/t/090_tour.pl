@@ -1,4 +1,4 @@
-# README's tour, executed as it stands there.
+# README's tour, executed as it stands there; 092_policy.pl does the same for another page.
 #
 # A block of statements follows a comment that says who sends it; the block of text after it, if there is one, is all that
 # psql answers. A block without one must give no error.
@@ -33,7 +33,8 @@ sub slurp
 	return <$in>;
 }
 
-my $readme = slurp(dirname(abs_path($0)) . '/../../README.md');
+our $document //= 'README.md';
+my $readme = slurp(dirname(abs_path($0)) . "/../../$document");
 my @blocks;
 while ($readme =~ /^<!-- as (?:the )?(\w+)(?:, ([\w, ]+))? -->\n```sql\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/msg)
 {

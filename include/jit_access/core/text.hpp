@@ -15,6 +15,7 @@ inline constexpr std::size_t longest_template_name = 40;  // bytes; leaves room 
 inline constexpr std::string_view template_role_prefix = "jit_template_";
 inline constexpr std::string_view grant_role_prefix = "jit_grant_";
 inline constexpr std::string_view gate_role_prefix = "jit_gate_";
+inline constexpr std::string_view login_role_prefix = "jit_login_";
 inline constexpr std::string_view managed_role_prefix = "jit_";
 inline constexpr std::string_view marker_role = "jit_marker";
 inline constexpr std::string_view admin_role = "jit_admin";

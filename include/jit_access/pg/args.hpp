@@ -20,6 +20,8 @@ public:
     // Of day, in microseconds. A date is read by integer(), as days since 2000-01-01.
     [[nodiscard]] std::optional<std::int64_t> time(int i) const;
     [[nodiscard]] std::optional<core::IntervalParts> interval(int i) const;
+    // A jsonb, as text.
+    [[nodiscard]] std::optional<std::string> document(int i) const;
     // One dimension, no NULLs; `name` is for the message.
     [[nodiscard]] std::optional<TextArray> texts(int i, const char* name) const;
     // Of integers or dates; NULL is none.
@@ -43,6 +45,7 @@ private:
 };
 
 [[nodiscard]] Datum text_result(std::string_view text);
+[[nodiscard]] Datum document_result(const std::string& text);  // jsonb
 // The label of an enum value of type jit_access.state.
 [[nodiscard]] Datum state_result(std::string_view label);
 

@@ -50,6 +50,8 @@ void nap(int milliseconds);
 void accept_changes();
 // Forgets what the server has cached of the catalogs; it is read again when it is needed.
 void empty_caches();
+// Gives back to the system what the allocator holds free.
+void give_back_memory() noexcept;
 void set_latch(Latch* latch) noexcept;
 
 [[nodiscard]] bool process_exists(std::int32_t pid) noexcept;

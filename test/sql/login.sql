@@ -1,0 +1,86 @@
+\set ECHO none
+\i test/sql/include/tap.sql
+\i test/sql/include/people.sql
+-- A login of its own: made with the grant, told once, gone with it.
+SELECT jit_create_template('service', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{bob}',
+                           mode => 'login', holder_extension => '1h') AS role \gset
+SELECT jit_create_template('plain', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{bob}') AS role \gset
+SELECT tap.refused(format('SELECT jit_create_template(''x'', ''{USAGE ON SCHEMA app}'', mode => ''login'', %s)', arguments), error, arguments)
+FROM (VALUES ($$login_connections => 0$$, 'JA001 invalid login_connections: It is 0.'),
+             ($$at_deadline => 'cancel'$$, 'JA001 invalid at_deadline: A login of its own has no privileges to go back to.'),
+             ($$allow_schema_change => true$$, 'JA001 invalid allow_schema_change: Only templates of mode set_role can change the schema.')) v (arguments, error);
+
+\connect - alice
+SELECT jit_request('service', '1h') AS id, jit_request('plain', '1h') AS plain, jit_request('service', '1h') AS pending \gset
+CALL tap.start();
+SELECT jit_credentials(:pending);
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :pending), 'not before it is active');
+\connect - bob
+SELECT jit_approve(:id) AS got, jit_approve(:plain) AS got_2 \gset
+CALL tap.start();
+SELECT jit_credentials(:id);
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :id), 'not for the approver');
+SELECT results_eq(format('SELECT rolcanlogin, rolinherit FROM pg_roles WHERE rolname = ''jit_login_%s''', :id), 'VALUES (false, true)', 'nobody logs in yet');
+\connect - alice
+CALL tap.start();
+SELECT alike(tap.error(format('SELECT jit_credentials(%s)', :id)), 'JA018 %', 'the requester asks by a statement of her own');
+SELECT jit_credentials(:plain);
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :plain), 'nor for another mode');
+SELECT is(pg_has_role(format('jit_grant_%s', :id), 'MEMBER'), false, 'the requester himself has nothing of it');
+BEGIN;
+SELECT login, length(password) AS length FROM jit_credentials(:id) \gset
+ROLLBACK;
+SELECT is((SELECT rolcanlogin FROM pg_roles WHERE rolname = :'login'), false, 'rolled back is not told');
+SELECT login, password, valid_until FROM jit_credentials(:id) \gset
+SELECT is(:'login'::text, format('jit_login_%s', :id), 'the login');
+SELECT matches(:'password'::text, '^[A-Za-z0-9_-]{32}$', 'and its password');
+SELECT is(:'valid_until'::timestamptz, (SELECT ends_at FROM jit_access.my_grants WHERE id = :id), 'valid to the deadline');
+SELECT jit_credentials(:id);
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :id), 'it is told once');
+\connect - :owner
+CALL tap.start();
+SELECT results_eq(format('SELECT rolcanlogin, rolconnlimit, rolvaliduntil, rolpassword ~ ''^SCRAM-SHA-256\$'' FROM pg_authid WHERE rolname = %L', :'login'),
+                  format('VALUES (true, 1, %L::timestamptz, true)', :'valid_until'), 'the server keeps its verifier');
+SELECT is((SELECT count(*)::int FROM pg_authid WHERE rolpassword LIKE '%' || :'password' || '%'), 0, 'not the password');
+CALL tap.wait_for_record();
+SELECT is((SELECT count(*)::int FROM jit_access.record r WHERE r::text LIKE '%' || :'password' || '%'), 0, 'nor does the record');
+SELECT results_eq(format('SELECT login, detail ->> ''login'' FROM jit_access.audit_log WHERE kind = ''credentials issued'' AND grant_id = %s', :id),
+                  format('VALUES (''alice'', %L)', :'login'), 'it says that they were told');
+
+-- It does what the grant gives, is recorded, and cannot be made to last.
+\connect - :login
+SELECT count(*) AS seen FROM app.orders \gset
+SELECT format('ALTER ROLE %I PASSWORD ''mine'' VALID UNTIL ''infinity''', :'login') AS by_name \gset
+CALL tap.start();
+SELECT is(:seen, 3, 'it reads');
+SELECT alike(tap.error(statement), 'JA016 %', statement)
+FROM (VALUES (1, 'ALTER ROLE CURRENT_USER PASSWORD ''mine'''), (2, 'ALTER USER SESSION_USER PASSWORD ''mine'''), (3, :'by_name'),
+             (4, 'ALTER ROLE CURRENT_USER SET work_mem = ''1GB''')) v (n, statement) ORDER BY n;
+SELECT jit_extend(:id, '10 minutes');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('"%s" may not extend request %s', :'login', :id), 'its holder is who has asked');
+\connect - alice
+SELECT jit_extend(:id, '10 minutes') AS longer \gset
+\connect - :owner
+CALL tap.start();
+SELECT is((SELECT rolvaliduntil FROM pg_authid WHERE rolname = :'login'), :'longer'::timestamptz, 'it is valid to the new deadline');
+CALL tap.wait_for_record();
+SELECT results_eq(format('SELECT login, outcome FROM jit_access.audit_log WHERE kind = ''use'' AND grant_id = %s AND objects @> ''{app.orders}''', :id),
+                  format('VALUES (%L, ''completed'')', :'login'), 'what it does is on the record');
+SELECT jit_revoke(:id) AS got \gset
+CALL tap.wait_for_cleanup();
+SELECT is((SELECT count(*)::int FROM pg_roles WHERE rolname = :'login'), 0, 'the login goes with the grant');
+-- By hand.
+\connect - alice
+SELECT jit_request('service', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS got \gset
+\connect - alice
+SELECT login FROM jit_credentials(:id) \gset
+\connect - :owner
+DROP ROLE :login;
+CALL tap.wait_until(format('SELECT state = ''revoked'' AND cleanup = ''done'' FROM jit_access.request WHERE id = %s', :id));
+CREATE ROLE jit_login_999999 LOGIN;
+CALL tap.wait_until('SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ''jit_login_999999'')');
+CALL tap.start();
+SELECT pass('a login that was dropped ends its grant, and one that nobody knows is removed');
+\i test/sql/include/clean.sql
