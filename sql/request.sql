@@ -81,13 +81,13 @@ CREATE FUNCTION pg_catalog.jit_request(
 RETURNS bigint LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_request';
 COMMENT ON FUNCTION pg_catalog.jit_request IS
-    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. A rule may give it at once; the call must then be a statement of the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018.';
+    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. A rule may give it at once; the call must then be a statement of the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018, JA020.';
 
 CREATE FUNCTION pg_catalog.jit_activate(id numeric)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_activate';
 COMMENT ON FUNCTION pg_catalog.jit_activate IS
-    'the requester makes use of an approval, where the template has a time_to_use: the clock starts here. Returns the state. Errors: JA001, JA003, JA004, JA005, JA008, JA009, JA018.';
+    'the requester makes use of an approval, where the template has a time_to_use: the clock starts here. Returns the state. Errors: JA001, JA003, JA004, JA005, JA008, JA009, JA018, JA020.';
 
 CREATE FUNCTION pg_catalog.jit_credentials(id numeric, OUT login text, OUT password text, OUT valid_until timestamptz)
 RETURNS record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

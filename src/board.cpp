@@ -1,7 +1,5 @@
 #include "jit_access/board.hpp"
 
-#include <cstring>
-
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
@@ -44,18 +42,7 @@ void fill_slot(Slot& slot, const Terms& terms) noexcept {
     slot.at_deadline.store(terms.at_deadline);
     slot.grace.store(terms.grace);
     slot.allows_code.store(terms.allows_code);
-    std::array<std::uint64_t, std::tuple_size_v<decltype(slot.conditions)>> words{};
-    std::memcpy(words.data(), &terms.conditions, sizeof terms.conditions);
-    for (std::size_t i = 0; i < words.size(); ++i) slot.conditions[i].store(words[i], std::memory_order_relaxed);
-}
-
-// While the slot is used for another grant these may be of both; then its id is another one as well.
-core::Conditions conditions_of(const Slot& slot) noexcept {
-    std::array<std::uint64_t, std::tuple_size_v<decltype(slot.conditions)>> words{};
-    for (std::size_t i = 0; i < words.size(); ++i) words[i] = slot.conditions[i].load(std::memory_order_relaxed);
-    core::Conditions conditions;
-    std::memcpy(static_cast<void*>(&conditions), words.data(), sizeof conditions);
-    return conditions;
+    slot.conditions.store(terms.conditions);
 }
 
 Slot* reserve_slot(const Terms& terms) {

@@ -76,22 +76,21 @@ void add(Standing& standing, Slot* slot, std::uint64_t id) noexcept {
     standing.ids[standing.count++] = id;
 }
 
-// What a parallel worker runs its leader has been admitted to, if it relies on that grant; the worker has no client.
-bool leader_relies_on(std::uint64_t id) noexcept {
-    for (const auto& session : board->sessions()) {
-        if (session.pid.load(std::memory_order_acquire) != pg::leader_pid()) continue;
-        const auto end = session.used + session.used_count.load(std::memory_order_acquire);
-        return std::any_of(session.used, end, [id](const auto& used) { return used.load() == id; });
-    }
-    return false;
+// A parallel worker has that of its leader.
+core::Client client_of_session() noexcept {
+    const auto& mine = pg::client();
+    const auto& leader = board->sessions()[pg::leader_number()];
+    if (pg::leader_pid() == pg::backend_pid() || leader.client_pid.load() != pg::leader_pid()) return mine;
+    auto client = leader.client.load();
+    client.database = mine.database;
+    return client;
 }
 
 // Neither the conditions of a grant nor the client of a session change, so this is asked once.
 void look_at_conditions(Standing& standing, const Slot& slot, std::uint64_t id) noexcept {
-    const auto conditions = conditions_of(slot);
+    const auto conditions = slot.conditions.load();
     if (!conditions.any()) return;
-    if (pg::leader_pid() != pg::backend_pid() && leader_relies_on(id)) return;
-    const auto objection = core::objection(conditions, pg::client());
+    const auto objection = core::objection(conditions, client_of_session());
     if (!objection) return;
     standing.not_from_here = *objection;
     standing.kept_from = id;
@@ -298,6 +297,13 @@ bool is_grant_role(RoleId role) {
 bool reaches_without_grant(RoleId role) {
     const auto marker = pg::find_role(core::marker_role);
     return marker && reaches_without_grant(pg::session_user(), role, *marker);
+}
+
+void note_client(const core::Client& client) noexcept {
+    if (board == nullptr) return;
+    auto& mine = board->sessions()[pg::backend_number()];
+    mine.client.store(client);
+    mine.client_pid.store(pg::backend_pid());
 }
 
 std::uint64_t changes() noexcept { return generation; }

@@ -24,7 +24,7 @@ void _PG_init() {
     jit::settings::define();
     jit::hooks::install_shared_memory();
     jit::hooks::install();
-    jit::pg::watch_authentication();
+    jit::pg::watch_authentication(jit::enforce::note_client);
     jit::pg::when_memberships_change([]() noexcept {
         jit::enforce::invalidate();
         jit::own::forget();

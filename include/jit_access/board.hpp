@@ -12,6 +12,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "jit_access/core/conditions.hpp"
@@ -22,6 +23,30 @@
 struct Latch;
 
 namespace jit {
+
+// Plain data in shared memory, stored and loaded word by word. A reader who may meet a writer has to find out
+// otherwise.
+template <class T>
+class Shared {
+public:
+    void store(const T& value) noexcept {
+        Words words{};
+        std::memcpy(words.data(), &value, sizeof value);
+        for (std::size_t i = 0; i < words.size(); ++i) words_[i].store(words[i], std::memory_order_relaxed);
+    }
+    [[nodiscard]] T load() const noexcept {
+        Words words{};
+        for (std::size_t i = 0; i < words.size(); ++i) words[i] = words_[i].load(std::memory_order_relaxed);
+        T value;
+        std::memcpy(static_cast<void*>(&value), words.data(), sizeof value);
+        return value;
+    }
+
+private:
+    static_assert(std::is_trivially_copyable_v<T>);
+    using Words = std::array<std::uint64_t, (sizeof(T) + 7) / 8>;
+    std::array<std::atomic<std::uint64_t>, std::tuple_size_v<Words>> words_;
+};
 
 enum class SlotState : std::uint32_t { free, reserved, live, over, retired };
 
@@ -35,7 +60,8 @@ struct alignas(64) Slot {
     std::atomic<core::AtDeadline> at_deadline;
     std::atomic<bool> allows_code;
     std::atomic<std::int64_t> grace;  // microseconds that running work has beyond the deadline
-    std::array<std::atomic<std::uint64_t>, (sizeof(core::Conditions) + 7) / 8> conditions;
+    // While the slot is filled for another grant these may be of both; then its id is another one as well.
+    Shared<core::Conditions> conditions;
 };
 
 // One per backend. A session is bound by every grant it has run a statement under.
@@ -44,8 +70,10 @@ struct alignas(64) SessionSlot {
     std::atomic<std::int64_t> start;
     std::atomic<std::uint32_t> used_count;
     std::atomic<std::uint64_t> used[core::most_grants];
-    std::atomic<bool> relies;         // its open transaction does
-    std::atomic<bool> keeps_cursors;  // that may be from a grant
+    std::atomic<bool> relies;              // its open transaction does
+    std::atomic<bool> keeps_cursors;       // that may be from a grant
+    std::atomic<std::int32_t> client_pid;  // whose client this is; left behind when it is gone
+    Shared<core::Client> client;
 };
 
 struct Counters {
@@ -122,7 +150,6 @@ struct Terms {
 // Takes a slot for a grant whose transaction has not committed. Throws limit_exceeded when all are taken.
 Slot* reserve_slot(const Terms& terms);
 void fill_slot(Slot& slot, const Terms& terms) noexcept;  // one that is not live
-[[nodiscard]] core::Conditions conditions_of(const Slot& slot) noexcept;
 void publish_slot(Slot& slot) noexcept;
 void free_slot(Slot& slot) noexcept;  // the transaction did not commit
 // The grant is over: refuse from here on. Before its deadline there is no grace.

@@ -68,6 +68,8 @@ void join(Standing& into, const Standing& other) noexcept;
 // How often memberships or roles have changed, as far as this process was told.
 [[nodiscard]] std::uint64_t changes() noexcept;
 inline constexpr std::uint64_t never = ~std::uint64_t{0};  // no number of changes
+// A client has been let in: parallel workers of its session will ask where it is.
+void note_client(const core::Client& client) noexcept;
 // Drops every conclusion: memberships or roles changed.
 void invalidate() noexcept;
 // The same for a signal handler: nobody is plain until he has been looked at.

@@ -18,12 +18,7 @@ namespace {
 
 ClientAuthentication_hook_type next_authentication = nullptr;
 std::uint32_t method = 0;
-
-// Afterwards the line of pg_hba.conf that has let it in is no more.
-void authenticate(Port* port, int status) {
-    if (next_authentication != nullptr) next_authentication(port, status);
-    if (status == STATUS_OK && port->hba != nullptr) method = core::auth_method(hba_authname(port->hba->auth_method));
-}
+void (*when_let_in)(const core::Client&) noexcept = nullptr;
 
 core::Address address_of(const sockaddr_storage& socket) noexcept {
     const auto bytes = [](const void* first, std::size_t size) {
@@ -53,6 +48,14 @@ core::Client look() noexcept {
     return client;
 }
 
+// Afterwards the line of pg_hba.conf that has let it in is no more.
+void authenticate(Port* port, int status) {
+    if (next_authentication != nullptr) next_authentication(port, status);
+    if (status != STATUS_OK || port->hba == nullptr) return;
+    method = core::auth_method(hba_authname(port->hba->auth_method));
+    when_let_in(look());
+}
+
 }  // namespace
 
 const core::Client& client() noexcept {
@@ -60,7 +63,8 @@ const core::Client& client() noexcept {
     return known;
 }
 
-void watch_authentication() noexcept {
+void watch_authentication(void (*let_in)(const core::Client&) noexcept) noexcept {
+    when_let_in = let_in;
     next_authentication = ClientAuthentication_hook;
     ClientAuthentication_hook = authenticate;
 }

@@ -13,14 +13,15 @@ CALL tap.start();
 SET intervalstyle = 'iso_8601';
 SELECT jit_export_policy() AS policy \gset
 SELECT is(jsonb_pretty(:'policy'::jsonb - 'templates'), jsonb_pretty('{"people": [{"name": "Bob", "logins": ["bob", "dave"]}],
-    "rules": [{"name": "short", "effect": "allow", "templates": ["debug_read"], "role": "developers", "max_duration": "01:00:00", "networks": ["10.0.0.0/8"]}]}'::jsonb),
+    "rules": [{"name": "short", "effect": "allow", "templates": ["debug_read"], "role": "developers", "max_duration": "01:00:00", "networks": ["10.0.0.0/8"], "windows": []}]}'::jsonb),
     'people and rules');
 SELECT is(jsonb_pretty(:'policy'::jsonb -> 'templates' -> 0), jsonb_pretty('{"name": "debug_read", "description": "to \"look\"", "mode": "inherit",
     "privileges": ["USAGE ON SCHEMA app", "SELECT ON app.orders"], "requesters": ["developers"], "approvers": ["carol", "leads"],
     "max_duration": "03:00:00", "default_duration": "01:30:00", "cool_down": "00:05:00", "time_to_decide": "24:00:00", "risk": "low",
     "approvals_needed": 1, "distinct_groups": false, "person_at_once": 0, "person_per_day": 0, "template_at_once": 0, "template_per_day": 0,
     "login_connections": 1, "reason_required": false, "ticket_required": false, "allow_schema_change": false, "allow_code": false,
-    "at_deadline": "terminate"}'::jsonb), 'a template, with every setting');
+    "at_deadline": "terminate", "windows": [], "networks": [], "tls_required": false, "client_cert_required": false, "auth_methods": [], "databases": []}'::jsonb),
+    'a template, with every setting');
 SELECT is_empty(format('SELECT * FROM jit_import_policy(%L)', :'policy'), 'what is written makes no difference');
 SELECT * FROM jit_import_policy(:'policy', dry_run => false) \g /dev/null
 SELECT results_eq('SELECT version FROM jit_access.template_catalog ORDER BY name', 'VALUES (1), (1)', 'nor when it is read');

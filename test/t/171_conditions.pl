@@ -63,7 +63,7 @@ sub run_as
 	my ($status, $out, $err) = $where->psql('postgres', $sql, connstr => $connstr, extra_params => [ '-v', 'VERBOSITY=sqlstate' ], on_error_stop => 0);
 	return $1 if $err =~ /ERROR:  (\w{5})/;
 	return "failed: $err" if $err =~ /error:|FATAL/;
-	return (split /\n/, $out)[-1] // '';
+	return $options{whole} ? $out : (split /\n/, $out)[-1] // '';
 }
 
 sub template
@@ -155,6 +155,9 @@ my $parallel = q{SELECT set_config(name, 'on', false) FROM pg_settings WHERE nam
 SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;};
 is(run_as('gina', 'v4', "$parallel SELECT count(*) FROM lent.many, LATERAL (SELECT 1 FROM app.orders WHERE id = i) x"), '100', 'parallel: used from its network');
 is(run_as('gina', 'v4', "$parallel SELECT sum(lent.count()) / 50 FROM lent.many WHERE i <= 50"), '100.0000000000000000', 'parallel: a function in it');
+is(run_as('harry', $_, "$parallel SET parallel_leader_participation = off; SELECT sum(lent.count()) / 50 FROM lent.many WHERE i <= 50"),
+	$_ eq 'socket' ? 'JA020' : '100.0000000000000000', "parallel: a function of a holder that only workers call, by $_") for qw(socket v4 tls);
+like(run_as('harry', 'v4', "$parallel EXPLAIN (COSTS off, FORMAT json) SELECT sum(lent.count()) / 50 FROM lent.many WHERE i <= 50", whole => 1), qr/"Gather"/, 'parallel: workers call it');
 is(run_as('gina', 'socket', "$parallel SELECT count(*) FROM app.orders"), 'JA020', 'parallel: refused from elsewhere');
 
 # ---- databases, by what they are and not by what they are called
@@ -194,6 +197,8 @@ sub conditions_hold
 conditions_hold($standby, 'standby');
 
 # What cannot be read is not live.
+is(run_as('dave', 'socket', "SELECT jit_revoke($id{both})"), 'revoked', 'one is over');
+ok(wait_for_cleanup($node, delete $id{both}), 'and cleaned up');
 my $unreadable = given('alice', 'v4', 'network');
 $node->safe_psql('postgres', "UPDATE jit_access.request SET conditions = '\\x00' WHERE id = $unreadable");
 $node->restart;
