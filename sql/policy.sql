@@ -63,11 +63,11 @@ CREATE FUNCTION pg_catalog.jit_export_policy()
 RETURNS jsonb LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres
 AS 'MODULE_PATHNAME', 'jit_export_policy';
 COMMENT ON FUNCTION pg_catalog.jit_export_policy() IS
-    'templates, rules and people as one document, for jit_import_policy. Auditors and administrators. Errors: JA004.';
+    'templates, rules, windows and people as one document, for jit_import_policy. Auditors and administrators. Errors: JA004.';
 
 CREATE FUNCTION pg_catalog.jit_import_policy(
     policy jsonb, dry_run boolean DEFAULT true, OUT action text, OUT kind text, OUT name text, OUT changes text[])
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres
 AS 'MODULE_PATHNAME', 'jit_import_policy';
 COMMENT ON FUNCTION pg_catalog.jit_import_policy(jsonb, boolean) IS
-    'makes templates, rules and people what the document says, all or nothing, and tells the differences; a dry run only tells them. What the document does not have stays. Administrators. Errors: JA001, JA002, JA004, JA007, JA008, JA015, JA018.';
+    'makes templates, rules, windows and people what the document says, all or nothing, and tells the differences; a dry run only tells them. What the document does not have stays. Administrators. Errors: JA001, JA002, JA004, JA007, JA008, JA015, JA018.';

@@ -8,6 +8,7 @@
 #include "jit_access/pg/xact.hpp"
 #include "jit_access/rules.hpp"
 #include "jit_access/template.hpp"
+#include "jit_access/window.hpp"
 
 namespace jit::policy_file {
 
@@ -53,6 +54,28 @@ public:
             "$2)::pg_catalog.interval) v (i)",
             key);
         into = core::IntervalParts{.months = *months ? 1 : 0, .days = 0, .microseconds = time->us};
+    }
+
+    // A time of day, in microseconds; a date, in days since 2000-01-01; whole numbers, and dates likewise.
+    void read_time(const char* key, std::optional<std::int64_t>& into) const {
+        into = field<std::int64_t>(
+            "SELECT (extract(epoch FROM ($1::pg_catalog.jsonb ->> $2)::pg_catalog.time) * 1000000)::pg_catalog.int8",
+            key);
+    }
+    void read_date(const char* key, std::optional<std::int32_t>& into) const {
+        into = field<std::int32_t>("SELECT ($1::pg_catalog.jsonb ->> $2)::pg_catalog.date - date '2000-01-01'", key);
+    }
+    void read_numbers(const char* key, std::vector<std::int32_t>& into) const {
+        for (const auto& row : rows("SELECT e::pg_catalog.int4 FROM "
+                                    "pg_catalog.jsonb_array_elements_text($1::pg_catalog.jsonb -> $2) e",
+                                    key))
+            into.push_back(row.get<std::int32_t>(0));
+    }
+    void read_dates(const char* key, std::vector<std::int32_t>& into) const {
+        for (const auto& row : rows("SELECT e::pg_catalog.date - date '2000-01-01' FROM "
+                                    "pg_catalog.jsonb_array_elements_text($1::pg_catalog.jsonb -> $2) e",
+                                    key))
+            into.push_back(row.get<std::int32_t>(0));
     }
 
     [[nodiscard]] std::vector<Object> list(const char* key) const {
@@ -219,8 +242,9 @@ void read_template(const Object& object, const people::Person& me, const people:
 // A rule as the document has it, however its times are spelt.
 constexpr const char* rule_as_json =
     "SELECT pg_catalog.jsonb_build_object('name', name, 'effect', effect, 'templates', template_names, 'role', "
-    "role_name, 'max_duration', max_duration, 'max_risk', max_risk, 'networks', networks::text[], 'windows', "
-    "windows) FROM jit_access.rule ";
+    "role_name, 'max_duration', max_duration, 'max_risk', max_risk, 'networks', networks::text[], 'windows', windows) "
+    "FROM "
+    "jit_access.rule ";
 
 std::optional<std::string> rule_now(const std::string& name) {
     const auto row = pg::query_row((std::string(rule_as_json) + "WHERE name = $1").c_str(), {name});
@@ -266,6 +290,70 @@ void read_rule(const Object& object, const people::Origin& origin, std::vector<D
     differences.push_back({now ? "changed" : "created", "rule", *draft.name, {}});
 }
 
+constexpr const char* window_as_json =
+    "SELECT pg_catalog.to_jsonb(w) FROM (SELECT name, kind, time_zone, starts, lasts, weekdays, first_day, last_day, "
+    "days FROM jit_access.time_window) w ";
+
+std::optional<std::string> window_now(const std::string& name) {
+    const auto row = pg::query_row((std::string(window_as_json) + "WHERE name = $1").c_str(), {name});
+    if (!row) return std::nullopt;
+    return row->get<std::string>(0);
+}
+
+pg::TextArray in_order(std::vector<std::int32_t> numbers) {
+    std::sort(numbers.begin(), numbers.end());
+    numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+    pg::TextArray items;
+    for (const auto number : numbers) items.push_back(std::to_string(number));
+    return items;
+}
+
+std::string window_wanted(const window::Draft& draft) {
+    return pg::query_row(
+               "SELECT pg_catalog.to_jsonb(w) FROM (SELECT $1 AS name, $2 AS kind, $3 AS time_zone, time '00:00' + $4 "
+               "AS starts, $5 AS lasts, $6::pg_catalog.int4[] AS weekdays, date '2000-01-01' + $7 AS first_day, date "
+               "'2000-01-01' + $8 AS last_day, ARRAY(SELECT date '2000-01-01' + d FROM unnest($9::pg_catalog.int4[]) "
+               "d ORDER BY d) AS days) w",
+               {pg::nullable(draft.name), pg::nullable(draft.kind), pg::nullable(draft.time_zone),
+                pg::nullable_duration(draft.starts),
+                pg::Duration{templates::duration(draft.lasts.value_or(core::IntervalParts{}), "lasts")},
+                in_order(draft.weekdays), pg::nullable(draft.first_day), pg::nullable(draft.last_day),
+                in_order(draft.days)})
+        .value()
+        .get<std::string>(0);
+}
+
+void read_window(const Object& object, const people::Origin& origin, std::vector<Difference>& differences) {
+    object.allow_only({"name", "kind", "time_zone", "starts", "lasts", "weekdays", "first_day", "last_day", "days"});
+    window::Draft draft{.starts = 0, .lasts = core::IntervalParts{.days = 1}, .kind = "open"};
+    const auto unless_absent = [](auto& into, auto given) {
+        if (given) into = given;
+    };
+    std::optional<std::int64_t> starts;
+    std::optional<core::IntervalParts> lasts;
+    std::optional<std::string> kind;
+    object.read("name", draft.name);
+    object.read("kind", kind);
+    object.read("time_zone", draft.time_zone);
+    object.read_time("starts", starts);
+    object.read("lasts", lasts);
+    object.read_numbers("weekdays", draft.weekdays);
+    object.read_date("first_day", draft.first_day);
+    object.read_date("last_day", draft.last_day);
+    object.read_dates("days", draft.days);
+    unless_absent(draft.starts, starts);
+    unless_absent(draft.lasts, lasts);
+    unless_absent(draft.kind, kind);
+
+    const auto before = window_now(draft.name.value_or(""));
+    if (before && before == window_wanted(draft)) return;
+    if (before)
+        window::replace(draft, origin);
+    else
+        window::create(draft, origin);
+    differences.push_back({before ? "changed" : "created", "window", *draft.name, {}});
+}
+
 void read_person(const Object& object, const people::Origin& origin, std::vector<Difference>& differences) {
     object.allow_only({"name", "logins"});
     std::optional<std::string> name;
@@ -301,8 +389,9 @@ void tell_others(const std::string& document, std::vector<Difference>& differenc
 void read_all(const std::string& document, const people::Person& me, const people::Origin& origin,
               std::vector<Difference>& differences) {
     const Object policy(document, "The policy");
-    policy.allow_only({"people", "templates", "rules"});
+    policy.allow_only({"people", "windows", "templates", "rules"});
     for (const auto& person : policy.list("people")) read_person(person, origin, differences);
+    for (const auto& window : policy.list("windows")) read_window(window, origin, differences);
     for (const auto& one : policy.list("templates")) read_template(one, me, origin, differences);
     for (const auto& rule : policy.list("rules")) read_rule(rule, origin, differences);
     tell_others(document, differences);
@@ -319,10 +408,13 @@ std::string write() {
         templates::parts_as_columns() + templates::setting_names() +
         " FROM jit_access.template t WHERE dropped_at IS NULL) x";
     const std::string sql =
-        "SELECT pg_catalog.jsonb_build_object('people', (SELECT coalesce(pg_catalog.jsonb_agg("
-        "pg_catalog.jsonb_build_object('name', name, 'logins', logins) ORDER BY name), '[]') FROM (SELECT name, "
-        "array_agg(login_name ORDER BY login_name) AS logins FROM jit_access.person GROUP BY name) p), 'templates', (" +
-        templates +
+        std::string(
+            "SELECT pg_catalog.jsonb_build_object('people', (SELECT coalesce(pg_catalog.jsonb_agg("
+            "pg_catalog.jsonb_build_object('name', name, 'logins', logins) ORDER BY name), '[]') FROM (SELECT name, "
+            "array_agg(login_name ORDER BY login_name) AS logins FROM jit_access.person GROUP BY name) p), 'windows', "
+            "(SELECT "
+            "coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(w) ORDER BY w ->> 'name'), '[]') FROM (") +
+        window_as_json + ") v (w)), 'templates', (" + templates +
         "), 'rules', (SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(r) ORDER BY r ->> 'name'), "
         "'[]') FROM (" +
         rule_as_json + ") v (r)))";

@@ -143,6 +143,12 @@ void create(const Draft& draft, const people::Origin& origin) {
                  {"days", row.get<std::string>(4)}});
 }
 
+void replace(const Draft& draft, const people::Origin& origin) {
+    people::require_admin(people::asking());
+    pg::execute("DELETE FROM jit_access.time_window WHERE name = $1", {checked_name(draft.name)});
+    create(draft, origin);
+}
+
 void drop(const std::optional<std::string>& name, const people::Origin& origin) {
     const auto me = people::asking();
     people::require_admin(me);

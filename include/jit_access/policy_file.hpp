@@ -1,4 +1,4 @@
-// The policy as code: templates, rules and people as one JSON document, written by the server and read back.
+// The policy as code: people, windows, templates and rules as one JSON document, written by the server and read back.
 //
 // What is read is a declaration: a setting that is left out has its default, not what it had before. Nothing is dropped
 // because it is not in the document; that is told. A document that has been read makes no difference when it is read
@@ -17,7 +17,7 @@ namespace jit::policy_file {
 
 struct Difference {
     const char* action;  // created, changed, or "not in the policy"
-    const char* kind;    // template, rule or person
+    const char* kind;    // person, window, template or rule
     std::string name;
     pg::TextArray what;  // that has changed
 };

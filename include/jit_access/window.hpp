@@ -23,6 +23,8 @@ struct Draft {
 };
 
 void create(const Draft& draft, const people::Origin& origin);
+// In the place of the one of that name, which may be in use.
+void replace(const Draft& draft, const people::Origin& origin);
 void drop(const std::optional<std::string>& name, const people::Origin& origin);
 
 // Names of windows, as a template or a rule is to keep them: they are there, once each, and stay while this transaction
