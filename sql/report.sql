@@ -91,7 +91,7 @@ SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileg
        t.time_to_decide, t.time_to_use, t.cool_down, t.person_at_once, t.person_per_day, t.template_at_once, t.template_per_day,
        t.login_connections, t.risk, t.break_glass_duration, t.break_glass_per_day, t.reason_required,
        t.ticket_required, t.allow_schema_change, t.at_deadline, t.grace_period, t.object_owner_name AS object_owner, t.allow_code,
-       t.windows, t.second_factor, t.created_at, t.created_by
+       t.windows, t.networks, t.tls_required, t.client_cert_required, t.auth_methods, t.databases, t.second_factor, t.created_at, t.created_by
 FROM jit_access.template t WHERE t.dropped_at IS NULL AND (SELECT jit_access.may_audit())
 OFFSET 0;  -- so that nobody can update the templates through it
 COMMENT ON VIEW jit_access.template_catalog IS 'the templates that can be asked for, with their policy';

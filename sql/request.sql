@@ -27,6 +27,7 @@ CREATE TABLE jit_access.request (
     at_deadline      jit_access.at_deadline,
     grace_period     interval,
     steps_up         boolean NOT NULL DEFAULT false,
+    conditions       bytea,
     decisions        integer NOT NULL DEFAULT 0,
     extended         interval NOT NULL DEFAULT '0',
     grant_role       oid,
@@ -52,6 +53,7 @@ COMMENT ON COLUMN jit_access.request.ends_boot IS 'the same deadline in microsec
 COMMENT ON COLUMN jit_access.request.node IS 'the server that granted it, by the UUID of its journal: a copy of the tables elsewhere does not carry live grants';
 COMMENT ON COLUMN jit_access.request.at_deadline IS 'as the template said when the grant became active';
 COMMENT ON COLUMN jit_access.request.steps_up IS 'a second factor is demanded at its first use in a session, as the template said when the grant became active';
+COMMENT ON COLUMN jit_access.request.conditions IS 'from where and how it may be used, as the template said when the grant became active; NULL = anywhere';
 COMMENT ON COLUMN jit_access.request.extended IS 'what the holder has added himself, of the template''s holder_extension';
 CREATE INDEX request_open ON jit_access.request (state) WHERE state IN ('pending', 'scheduled', 'active', 'suspended');
 CREATE INDEX request_ends ON jit_access.request (ends_at) WHERE state IN ('active', 'suspended');
@@ -83,13 +85,13 @@ CREATE FUNCTION pg_catalog.jit_request(
 RETURNS bigint LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_request';
 COMMENT ON FUNCTION pg_catalog.jit_request IS
-    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. A rule may give it at once; the call must then be a statement of the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018, JA019.';
+    'asks for a template for a time; returns the id of the request, which is the id of the grant as well. duration: at least one second, no months, at most the template''s maximum; NULL takes the template''s default. scope: only these tables (schema.table) of the template. A rule may give it at once; the call must then be a statement of the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018, JA019, JA023.';
 
 CREATE FUNCTION pg_catalog.jit_activate(id numeric)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_activate';
 COMMENT ON FUNCTION pg_catalog.jit_activate IS
-    'the requester makes use of an approval, where the template has a time_to_use: the clock starts here. Returns the state. Errors: JA001, JA003, JA004, JA005, JA008, JA009, JA018, JA019.';
+    'the requester makes use of an approval, where the template has a time_to_use: the clock starts here. Returns the state. Errors: JA001, JA003, JA004, JA005, JA008, JA009, JA018, JA019, JA023.';
 
 CREATE FUNCTION pg_catalog.jit_credentials(id numeric, OUT login text, OUT password text, OUT valid_until timestamptz)
 RETURNS record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -29,6 +29,12 @@ CREATE TABLE jit_access.template (
     ticket_required     boolean NOT NULL,
     at_deadline         jit_access.at_deadline NOT NULL,
     windows             text[] NOT NULL,
+    networks            text[] NOT NULL,
+    tls_required        boolean NOT NULL,
+    client_cert_required boolean NOT NULL,
+    auth_methods        text[] NOT NULL,
+    databases           text[] NOT NULL,
+    database_oids       oid[] NOT NULL,
     grace_period        interval CHECK ((grace_period IS NOT NULL) = (at_deadline = 'grace')),
     break_glass_duration interval,
     break_glass_per_day integer NOT NULL,
@@ -44,6 +50,7 @@ CREATE UNIQUE INDEX template_name_key ON jit_access.template (name) WHERE droppe
 COMMENT ON TABLE jit_access.template IS 'what may be asked for: a role that holds the privileges, and the policy around it';
 COMMENT ON COLUMN jit_access.template.schemas IS 'schemas named by ALL TABLES IN SCHEMA: tables created there later are covered';
 COMMENT ON COLUMN jit_access.template.second_factor IS 'where a second factor is demanded: request, approval, activation, first_use';
+COMMENT ON COLUMN jit_access.template.database_oids IS 'of databases, as they were named: another one of the same name does not count';
 COMMENT ON COLUMN jit_access.template.version IS 'counts changes; a request made under an older version cannot be approved';
 
 CREATE TABLE jit_access.template_person (
@@ -93,6 +100,11 @@ CREATE FUNCTION pg_catalog.jit_create_template(
     login_connections integer DEFAULT 1,
     risk text DEFAULT 'medium',
     windows text[] DEFAULT '{}',
+    networks text[] DEFAULT '{}',
+    tls_required boolean DEFAULT false,
+    client_cert_required boolean DEFAULT false,
+    auth_methods text[] DEFAULT '{}',
+    databases text[] DEFAULT '{}',
     second_factor text[] DEFAULT '{}',
     responders text[] DEFAULT '{}',
     break_glass_duration interval DEFAULT NULL,
@@ -129,6 +141,11 @@ CREATE FUNCTION pg_catalog.jit_alter_template(
     login_connections integer DEFAULT NULL,
     risk text DEFAULT NULL,
     windows text[] DEFAULT NULL,
+    networks text[] DEFAULT NULL,
+    tls_required boolean DEFAULT NULL,
+    client_cert_required boolean DEFAULT NULL,
+    auth_methods text[] DEFAULT NULL,
+    databases text[] DEFAULT NULL,
     second_factor text[] DEFAULT NULL,
     responders text[] DEFAULT NULL,
     break_glass_duration interval DEFAULT NULL,

@@ -43,6 +43,7 @@ void fill_slot(Slot& slot, const Terms& terms) noexcept {
     slot.grace.store(terms.grace);
     slot.allows_code.store(terms.allows_code);
     slot.steps_up.store(terms.steps_up);
+    slot.conditions.store(terms.conditions);
 }
 
 Slot* reserve_slot(const Terms& terms) {

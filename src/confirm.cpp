@@ -5,6 +5,7 @@
 
 #include "jit_access/board.hpp"
 #include "jit_access/chores.hpp"
+#include "jit_access/conditions.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/journal.hpp"
 #include "jit_access/pending.hpp"
@@ -30,8 +31,8 @@ struct Told {
 constexpr const char* told_columns =
     "SELECT r.id, r.grant_role, r.requester, r.ends_at, r.ends_boot, coalesce(r.boot_id, ''), "
     "coalesce(r.node::text, ''), coalesce(a.rolname = 'jit_grant_' || r.id, false), r.at_deadline::text, "
-    "coalesce((extract(epoch FROM r.grace_period) * 1000000)::bigint, 0), t.allow_code, r.steps_up FROM "
-    "jit_access.request r "
+    "coalesce((extract(epoch FROM r.grace_period) * 1000000)::bigint, 0), t.allow_code, r.steps_up, "
+    "pg_catalog.encode(r.conditions, 'hex') FROM jit_access.request r "
     "JOIN jit_access.template t ON t.id = r.template_id LEFT JOIN pg_catalog.pg_authid a ON a.oid = r.grant_role ";
 
 Told from_row(const pg::Row& row) {
@@ -47,7 +48,8 @@ Told from_row(const pg::Row& row) {
                   .at_deadline = core::at_deadline_from(row.get<std::string>(8)).value(),
                   .grace = row.get<std::int64_t>(9),
                   .allows_code = row.get<bool>(10),
-                  .steps_up = row.get<bool>(11)},
+                  .steps_up = row.get<bool>(11),
+                  .conditions = conditions::read(row.maybe<std::string>(12))},
         .node = row.get<std::string>(6),
         .role_is_right = row.get<bool>(7)};
 }

@@ -146,19 +146,25 @@ State enact(Request& request, const Template& of, const core::Ruling& ruling, co
     return provision::activate(request, of, ruling, by);
 }
 
-State start(Request& request, const std::string& by) {
+namespace {
+
+State start(Request& request, policy::Occasion occasion, const std::string& by) {
     const Template of = templates::find(request.template_id);
     if (request.template_version != of.version)
         throw stale(request.id, "Template \"" + of.name + "\" has changed since it was asked for.");
     policy::take_turns(of);
-    const auto ruling = policy::on_request(request, of, policy::Occasion::activation);
-    if (!ruling.objections.empty()) throw ruling.objections.front();
+    const auto ruling = policy::on_request(request, of, occasion);
+    policy::require_none(ruling);
     if (ruling.answer != core::Answer::allowed)
         throw Failure(Code::wrong_state, named(request.id) + " is not approved any more",
                       why_not_any_more(request, ruling), "The requester has to ask again.");
     keep_reasons(request, ruling);
     return provision::activate(request, of, ruling, by);
 }
+
+}  // namespace
+
+State start(Request& request, const std::string& by) { return start(request, policy::Occasion::activation, by); }
 
 State activate(std::int64_t id, const people::Origin& origin) {
     const auto me = people::asking();
@@ -184,7 +190,7 @@ State activate(std::int64_t id, const people::Origin& origin) {
                       "Ask again with jit_request.");
     second_factor::require(me, Stage::activation, templates::look(request.template_id).second_factor);
     people::require_own_statement(me, origin, named(id) + " is activated");
-    return start(request, me.name);
+    return start(request, policy::Occasion::own_activation, me.name);
 }
 
 State approve(std::int64_t id, const Approval& approval, const people::Origin& origin) {
@@ -207,7 +213,7 @@ State approve(std::int64_t id, const Approval& approval, const people::Origin& o
 
     policy::take_turns(of);
     const auto ruling = policy::on_request(about, of, policy::Occasion::decision);
-    if (!ruling.objections.empty()) throw ruling.objections.front();
+    policy::require_none(ruling);
     if (ruling.answer != core::Answer::allowed) return about.state;
     return enact(about, of, ruling, me.name);
 }

@@ -8,6 +8,7 @@
 #include "jit_access/core/text.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/callbacks.hpp"
+#include "jit_access/pg/client.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/session.hpp"
 #include "jit_access/settings.hpp"
@@ -77,12 +78,34 @@ void add(Standing& standing, Slot* slot, std::uint64_t id) noexcept {
     standing.ids[standing.count++] = id;
 }
 
+// A parallel worker has that of its leader.
+core::Client client_of_session() noexcept {
+    const auto& mine = pg::client();
+    const auto& leader = board->sessions()[pg::leader_number()];
+    if (pg::leader_pid() == pg::backend_pid() || leader.client_pid.load() != pg::leader_pid()) return mine;
+    auto client = leader.client.load();
+    client.database = mine.database;
+    return client;
+}
+
+// Neither the conditions of a grant nor the client of a session change, so this is asked once.
+void look_at_conditions(Standing& standing, const Slot& slot, std::uint64_t id) noexcept {
+    const auto conditions = slot.conditions.load();
+    if (!conditions.any()) return;
+    const auto objection = core::objection(conditions, client_of_session());
+    if (!objection) return;
+    standing.not_from_here = *objection;
+    standing.kept_from = id;
+}
+
 void add(Standing& standing, RoleId grant_role) {
     for (auto& slot : board->used_slots()) {
         if (slot.role.load() != grant_role.oid) continue;
         const auto state = slot.state.load(std::memory_order_acquire);
         if (state != SlotState::live && state != SlotState::over) continue;
-        add(standing, &slot, slot.id.load());
+        const auto id = slot.id.load();
+        add(standing, &slot, id);
+        look_at_conditions(standing, slot, id);
         return;
     }
     standing.unconfirmed = id_of(grant_role);
@@ -226,6 +249,7 @@ Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) no
             return Verdict::over;
     }
     if (session::debt(wall, boot) != 0) return Verdict::over;
+    if (standing.not_from_here != nullptr) return Verdict::not_from_here;
     if (!session::has_room_for(standing)) return Verdict::too_many;
     return lacks_second_factor(standing) != 0 ? Verdict::second_factor : Verdict::allowed;
 }
@@ -234,10 +258,18 @@ void join(Standing& into, const Standing& other) noexcept {
     into.stale_role |= other.stale_role;
     into.too_many |= other.too_many;
     if (other.unconfirmed != 0) into.unconfirmed = other.unconfirmed;
+    if (other.not_from_here != nullptr) {
+        into.not_from_here = other.not_from_here;
+        into.kept_from = other.kept_from;
+    }
     for (std::uint32_t i = 0; i < other.count; ++i) add(into, other.slots[i], other.ids[i]);
 }
 
 void refuse(const Standing& standing, Verdict verdict) {
+    if (verdict == Verdict::not_from_here)
+        throw Failure(Code::not_from_here, "grant " + std::to_string(standing.kept_from) + " cannot be used from here",
+                      standing.not_from_here,
+                      "Use it where and how its template allows; a role that was chosen is left with RESET ROLE.");
     board->counters.late_refusals.fetch_add(1, std::memory_order_relaxed);
     switch (verdict) {
         case Verdict::unconfirmed:
@@ -289,6 +321,13 @@ bool is_grant_role(RoleId role) {
 bool reaches_without_grant(RoleId role) {
     const auto marker = pg::find_role(core::marker_role);
     return marker && reaches_without_grant(pg::session_user(), role, *marker);
+}
+
+void note_client(const core::Client& client) noexcept {
+    if (board == nullptr) return;
+    auto& mine = board->sessions()[pg::backend_number()];
+    mine.client.store(client);
+    mine.client_pid.store(pg::backend_pid());
 }
 
 std::uint64_t changes() noexcept { return generation; }

@@ -4,6 +4,7 @@
 #include "jit_access/own.hpp"
 #include "jit_access/pending.hpp"
 #include "jit_access/pg/callbacks.hpp"
+#include "jit_access/pg/client.hpp"
 #include "jit_access/pg/relation.hpp"
 #include "jit_access/pg/server.hpp"
 #include "jit_access/pg/worker.hpp"
@@ -23,6 +24,7 @@ void _PG_init() {
     jit::settings::define();
     jit::hooks::install_shared_memory();
     jit::hooks::install();
+    jit::pg::watch_authentication(jit::enforce::note_client);
     jit::pg::when_memberships_change([]() noexcept {
         jit::enforce::invalidate();
         jit::own::forget();

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "jit_access/attempt.hpp"
+#include "jit_access/conditions.hpp"
+#include "jit_access/pg/client.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
 #include "jit_access/window.hpp"
@@ -96,7 +99,15 @@ struct Wish {
     core::Start start = core::Start::when_allowed;
     std::int64_t starts_at = now;
     std::int64_t request = 0;  // that it is, if there is one
+    bool by_himself = false;   // the requester acts, in this session
 };
+
+// Of the one who asks, in the control database, which none of the databases need be.
+core::Client asking_client() {
+    core::Client client = pg::client();
+    client.database = 0;
+    return client;
+}
 
 // Whoever asked for a start that lies ahead means that one.
 void ask_for(Wish& wish, const std::optional<pg::Instant>& starts_at) {
@@ -118,6 +129,8 @@ core::Case case_of(const Person& who, const Template& of, const Wish& wish) {
             .start = wish.start,
             .starts_at = wish.starts_at,
             .hours = hours,
+            .conditions = conditions::of_template(of),
+            .client = wish.by_himself ? std::optional(asking_client()) : std::nullopt,
             .usage = usage_of(person, of, wish.request),
             .voices = {},
             .rules = rules_for(who, of, core::begin_of(wish.start, wish.starts_at, hours))};
@@ -197,7 +210,7 @@ core::Policy of_template(const Template& of) {
 
 core::Ruling on_wish(const Person& who, const Template& of, std::int64_t duration,
                      const std::optional<pg::Instant>& starts_at) {
-    Wish wish{.duration = duration};
+    Wish wish{.duration = duration, .by_himself = true};
     ask_for(wish, starts_at);
     return core::decide(case_of(who, of, wish));
 }
@@ -210,17 +223,24 @@ core::Ruling on_break_glass(const Person& who, const Template& of, std::int64_t 
 }
 
 core::Ruling on_request(const Request& request, const Template& of, Occasion occasion) {
-    Wish wish{.duration = request.duration, .request = request.id};
-    if (occasion == Occasion::activation)
-        wish.start = core::Start::now;
-    else
+    Wish wish{.duration = request.duration, .request = request.id, .by_himself = occasion == Occasion::own_activation};
+    if (occasion == Occasion::decision)
         ask_for(wish, request.starts_at);
+    else
+        wish.start = core::Start::now;
     auto facts = case_of({request.requester, request.requester_name}, of, wish);
     facts.voices = voices_about(request, of);
     // A rule is for whoever asks, where he asks from: it was looked at then. Now it must still be there.
     std::erase_if(facts.rules, [&](const core::Rule& rule) { return rule.allows && rule.name != request.rule; });
     for (auto& rule : facts.rules) rule.here = rule.here || rule.allows;
     return core::decide(facts);
+}
+
+void require_none(const core::Ruling& ruling) {
+    if (ruling.objections.empty()) return;
+    const auto& objection = ruling.objections.front();
+    if (objection.code == core::Code::not_from_here) attempt::refuse(objection);
+    throw objection;
 }
 
 void take_turns(const Template& of) {

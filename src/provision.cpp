@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "jit_access/conditions.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/credentials.hpp"
@@ -122,6 +123,7 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
 
     // The clock starts here: both clocks are read once the work is done.
     const auto role_id = pg::find_role(role).value();
+    const auto conditions = conditions::of_template(of);
     const auto wall = pg::wall_clock();
     const auto lasts = time_left(request, ruling, wall);
     const bool steps_up = second_factor::demands(of.second_factor, second_factor::Stage::first_use);
@@ -133,16 +135,19 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
                                .at_deadline = of.at_deadline,
                                .grace = of.grace_period.value_or(0),
                                .allows_code = of.allow_code,
-                               .steps_up = steps_up});
+                               .steps_up = steps_up,
+                               .conditions = conditions});
     pending::make_live(*slot);
 
     request.activated_at = pg::Instant{wall};
     request.ends_at = pg::Instant{ends.wall};
     pg::execute(
         "UPDATE jit_access.request SET activated_at = $2, ends_at = $3, ends_boot = $4, boot_id = $5, grant_role = $6, "
-        "node = $7::uuid, at_deadline = $8::jit_access.at_deadline, grace_period = $9, steps_up = $10 WHERE id = $1",
+        "node = $7::uuid, at_deadline = $8::jit_access.at_deadline, grace_period = $9, steps_up = $10, conditions = "
+        "pg_catalog.decode($11, 'hex') WHERE id = $1",
         {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id, journal::node(),
-         std::string(core::to_string(of.at_deadline)), pg::nullable_duration(of.grace_period), steps_up});
+         std::string(core::to_string(of.at_deadline)), pg::nullable_duration(of.grace_period), steps_up,
+         pg::nullable(conditions::written(conditions))});
     return request::advance(
         request, core::Event::activate, by,
         ruling.ends_by ? std::optional("it ends when its windows close, at " + core::format_moment(*ruling.ends_by))

@@ -157,7 +157,7 @@ std::int64_t ask(const Draft& draft, const people::Origin& origin) {
     policy::take_turns(of);
     check_start(draft.starts_at, now);
     const auto ruling = policy::on_wish(me, of, duration, draft.starts_at);
-    if (!ruling.objections.empty()) throw ruling.objections.front();
+    policy::require_none(ruling);
     check_requester(me, of);
     check_text(draft.reason, "reason");
     check_text(draft.ticket, "ticket");

@@ -226,13 +226,15 @@ std::string create(const Draft& draft, const people::Origin& origin) {
                                      std::string(core::to_string(made.at_deadline)),
                                      pg::nullable(made.object_owner),
                                      pg::nullable(made.object_owner_name),
-                                     me.name};
+                                     me.name,
+                                     made.database_oids};
     const std::string sql =
         "INSERT INTO jit_access.template (name, description, role, role_name, role_made, mode, allow_schema_change, "
-        "allow_code, privileges, schemas, at_deadline, object_owner, object_owner_name, created_by, created_at, " +
+        "allow_code, privileges, schemas, at_deadline, object_owner, object_owner_name, created_by, database_oids, "
+        "created_at, " +
         setting_names() +
         ") VALUES ($1, $2, $3, $4, $5, $6::jit_access.mode, $7, $8, $9, $10::oid[], $11::jit_access.at_deadline, $12, "
-        "$13, $14, pg_catalog.clock_timestamp(), " +
+        "$13, $14, $15::oid[], pg_catalog.clock_timestamp(), " +
         with_settings(made, values) + ") RETURNING id";
     const auto row = pg::query_row(sql.c_str(), values);
     const auto id = row.value().get<std::int64_t>(0);
@@ -271,11 +273,12 @@ std::int32_t alter(const Draft& draft, const people::Origin& origin) {
                                      pg::nullable(schemas),
                                      std::string(core::to_string(changed.at_deadline)),
                                      pg::nullable(changed.object_owner),
-                                     pg::nullable(changed.object_owner_name)};
+                                     pg::nullable(changed.object_owner_name),
+                                     changed.database_oids};
     const std::string sql =
         "UPDATE jit_access.template SET version = version + 1, description = coalesce($2, description), privileges = "
         "$3, schemas = coalesce($4::oid[], schemas), at_deadline = $5::jit_access.at_deadline, object_owner = $6, "
-        "object_owner_name = $7, (" +
+        "object_owner_name = $7, database_oids = $8::oid[], (" +
         setting_names() + ") = ROW(" + with_settings(changed, values) + ") WHERE id = $1 RETURNING version";
     const auto row = pg::query_row(sql.c_str(), values);
     const auto version = row.value().get<std::int32_t>(0);

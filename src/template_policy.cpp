@@ -1,6 +1,7 @@
 // The policy of a template: its settings read, checked and written, all by one table (each_setting).
 #include <algorithm>
 
+#include "jit_access/conditions.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/policy.hpp"
 #include "jit_access/core/text.hpp"
@@ -161,6 +162,7 @@ void apply(const Draft& draft, Template& to, const Person& by) {
     second_factor::check_stages(to.second_factor);
     check_description(draft.description);
     if (draft.windows) window::check_names(*draft.windows);
+    conditions::settle(draft, to);
     check_policy(to);
     check_break_glass(to);
     check_leavings(to);
@@ -169,8 +171,8 @@ void apply(const Draft& draft, Template& to, const Person& by) {
 constexpr const char* fixed_columns =
     "id, name, version, role, role_name, role_made, mode = 'set_role', mode = 'login', allow_schema_change, "
     "allow_code, privileges, "
-    "at_deadline::text, object_owner, object_owner_name";
-constexpr std::size_t fixed_count = 14;
+    "at_deadline::text, object_owner, object_owner_name, database_oids::text[]";
+constexpr std::size_t fixed_count = 15;
 
 std::string select_template() {
     return std::string("SELECT ") + fixed_columns + ", " + setting_names() + " FROM jit_access.template ";
@@ -190,7 +192,8 @@ Template from_row(const pg::Row& row) {
                    .privileges = row.get<pg::TextArray>(10),
                    .at_deadline = core::at_deadline_from(row.get<std::string>(11)).value(),
                    .object_owner = row.maybe<RoleId>(12),
-                   .object_owner_name = row.maybe<std::string>(13)};
+                   .object_owner_name = row.maybe<std::string>(13),
+                   .database_oids = row.get<pg::TextArray>(14)};
     std::size_t column = fixed_count;
     each_setting([&](const char*, auto, auto member) { load(row, column++, found.*member); });
     return found;

@@ -12,8 +12,10 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
+#include "jit_access/core/conditions.hpp"
 #include "jit_access/core/lifecycle.hpp"
 #include "jit_access/core/record.hpp"
 #include "jit_access/core/ring.hpp"
@@ -22,6 +24,30 @@
 struct Latch;
 
 namespace jit {
+
+// Plain data in shared memory, stored and loaded word by word. A reader who may meet a writer has to find out
+// otherwise.
+template <class T>
+class Shared {
+public:
+    void store(const T& value) noexcept {
+        Words words{};
+        std::memcpy(words.data(), &value, sizeof value);
+        for (std::size_t i = 0; i < words.size(); ++i) words_[i].store(words[i], std::memory_order_relaxed);
+    }
+    [[nodiscard]] T load() const noexcept {
+        Words words{};
+        for (std::size_t i = 0; i < words.size(); ++i) words[i] = words_[i].load(std::memory_order_relaxed);
+        T value;
+        std::memcpy(static_cast<void*>(&value), words.data(), sizeof value);
+        return value;
+    }
+
+private:
+    static_assert(std::is_trivially_copyable_v<T>);
+    using Words = std::array<std::uint64_t, (sizeof(T) + 7) / 8>;
+    std::array<std::atomic<std::uint64_t>, std::tuple_size_v<Words>> words_;
+};
 
 enum class SlotState : std::uint32_t { free, reserved, live, over, retired };
 
@@ -36,6 +62,8 @@ struct alignas(64) Slot {
     std::atomic<bool> allows_code;
     std::atomic<bool> steps_up;       // demands a second factor at its first use in a session
     std::atomic<std::int64_t> grace;  // microseconds that running work has beyond the deadline
+    // While the slot is filled for another grant these may be of both; then its id is another one as well.
+    Shared<core::Conditions> conditions;
 };
 
 // One per backend. A session is bound by every grant it has run a statement under.
@@ -44,8 +72,10 @@ struct alignas(64) SessionSlot {
     std::atomic<std::int64_t> start;
     std::atomic<std::uint32_t> used_count;
     std::atomic<std::uint64_t> used[core::most_grants];
-    std::atomic<bool> relies;         // its open transaction does
-    std::atomic<bool> keeps_cursors;  // that may be from a grant
+    std::atomic<bool> relies;              // its open transaction does
+    std::atomic<bool> keeps_cursors;       // that may be from a grant
+    std::atomic<std::int32_t> client_pid;  // whose client this is; left behind when it is gone
+    Shared<core::Client> client;
 };
 
 struct Counters {
@@ -147,6 +177,7 @@ struct Terms {
     std::int64_t grace = 0;
     bool allows_code = false;
     bool steps_up = false;
+    core::Conditions conditions;
 };
 
 [[nodiscard]] Slot* find_slot(std::uint64_t id) noexcept;

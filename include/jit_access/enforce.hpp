@@ -32,6 +32,8 @@ struct Standing {
     std::uint64_t unconfirmed = 0;  // a grant role the board does not know; its id
     bool stale_role = false;        // SET ROLE left a role that is not granted any more
     bool too_many = false;
+    const char* not_from_here = nullptr;  // the condition of a grant that this session's client does not meet
+    std::uint64_t kept_from = 0;          // its id
     char login[64] = {};
     char role[64] = {};
 };
@@ -45,7 +47,7 @@ struct Standing {
 // Where somebody else stands with whose privileges a statement is checked: the owner of a view it reads.
 [[nodiscard]] const Standing* standing_of_owner(pg::RoleId owner);
 
-enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_many, second_factor };
+enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_many, not_from_here, second_factor };
 
 [[nodiscard]] Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) noexcept;
 
@@ -66,6 +68,8 @@ void join(Standing& into, const Standing& other) noexcept;
 // How often memberships or roles have changed, as far as this process was told.
 [[nodiscard]] std::uint64_t changes() noexcept;
 inline constexpr std::uint64_t never = ~std::uint64_t{0};  // no number of changes
+// A client has been let in: parallel workers of its session will ask where it is.
+void note_client(const core::Client& client) noexcept;
 // Drops every conclusion: memberships or roles changed.
 void invalidate() noexcept;
 // The same for a signal handler: nobody is plain until he has been looked at.

@@ -18,9 +18,16 @@ namespace jit::policy {
 
 // A request as it stands, with the decisions there are. Who has already approved is looked at again: whether he still
 // counts, and whether what would be given is still what he approved. It is about to be decided, or to become active.
-enum class Occasion : std::uint8_t { decision, activation };
+enum class Occasion : std::uint8_t {
+    decision,
+    activation,
+    own_activation,  // by the requester himself, whose client is looked at
+};
 [[nodiscard]] core::Ruling on_request(const request::Request& request, const templates::Template& of,
                                       Occasion occasion);
+
+// Throws the first objection. One to where somebody asks from is on the record even if the code hides the error.
+void require_none(const core::Ruling& ruling);
 
 // Others who make grants of a template that has caps wait here until this transaction is over.
 void take_turns(const templates::Template& of);

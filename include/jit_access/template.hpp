@@ -50,7 +50,13 @@ struct Template {
     bool reason_required = false;
     bool ticket_required = false;
     std::optional<std::int64_t> grace_period;
-    pg::TextArray windows;                             // none: at any time
+    pg::TextArray windows;   // none: at any time
+    pg::TextArray networks;  // and "local"; none: from anywhere
+    bool tls_required = false;
+    bool client_cert_required = false;
+    pg::TextArray auth_methods;  // none: any
+    pg::TextArray databases;     // none: any
+    pg::TextArray database_oids;
     pg::TextArray second_factor;                       // stages, see second_factor.hpp
     std::optional<std::int64_t> break_glass_duration;  // nothing: no break-glass
     std::int32_t break_glass_per_day = 0;
@@ -90,6 +96,11 @@ struct Draft {
     std::optional<bool> ticket_required;
     std::optional<core::IntervalParts> grace_period;
     std::optional<pg::TextArray> windows;
+    std::optional<pg::TextArray> networks;
+    std::optional<bool> tls_required;
+    std::optional<bool> client_cert_required;
+    std::optional<pg::TextArray> auth_methods;
+    std::optional<pg::TextArray> databases;
     std::optional<pg::TextArray> second_factor;
     std::optional<core::IntervalParts> break_glass_duration;
     std::optional<std::int32_t> break_glass_per_day;
@@ -120,6 +131,11 @@ void each_setting(Visitor&& visit) {
     visit("grace_period", &Draft::grace_period, &Template::grace_period);
     visit("second_factor", &Draft::second_factor, &Template::second_factor);
     visit("windows", &Draft::windows, &Template::windows);
+    visit("networks", &Draft::networks, &Template::networks);
+    visit("tls_required", &Draft::tls_required, &Template::tls_required);
+    visit("client_cert_required", &Draft::client_cert_required, &Template::client_cert_required);
+    visit("auth_methods", &Draft::auth_methods, &Template::auth_methods);
+    visit("databases", &Draft::databases, &Template::databases);
     visit("break_glass_duration", &Draft::break_glass_duration, &Template::break_glass_duration);
     visit("break_glass_per_day", &Draft::break_glass_per_day, &Template::break_glass_per_day);
 }

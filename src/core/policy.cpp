@@ -36,6 +36,14 @@ void object_to_asker(const Case& of, std::vector<Failure>& objections) {
             "Ask for it with jit_request; an administrator can add responders with jit_alter_template.");
 }
 
+void object_to_client(const Case& of, std::vector<Failure>& objections) {
+    const auto why = of.client ? objection(of.conditions, *of.client) : std::nullopt;
+    if (why)
+        objections.emplace_back(Code::not_from_here,
+                                "template " + quoted(of.policy.template_name) + " is not given to who asks from here",
+                                *why, "Connect as the template demands, or ask an administrator.");
+}
+
 void object_to_duration(const Case& of, std::vector<Failure>& objections) {
     if (of.duration > of.policy.max_duration)
         objections.emplace_back(Code::limit_exceeded,
@@ -172,6 +180,7 @@ Ruling decide(const Case& of) {
     Ruling ruling{.ask = of.ask};
     object_to_asker(of, ruling.objections);
     object_to_break_glass(of, ruling.objections);
+    object_to_client(of, ruling.objections);
     object_to_duration(of, ruling.objections);
     object_to_hours(of, ruling.objections);
     object_to_usage(of, ruling.objections);

@@ -54,6 +54,11 @@ std::int32_t leader_pid() noexcept {
 bool is_parallel_worker() noexcept { return IsParallelWorker(); }
 
 std::uint32_t backend_number() noexcept { return process_number(); }
+std::uint32_t leader_number() noexcept {
+    if (!IsParallelWorker() || MyProc->lockGroupLeader == nullptr) return backend_number();
+    return static_cast<std::uint32_t>(MyProc->lockGroupLeader - ProcGlobal->allProcs);
+}
+
 std::uint32_t session_limit() noexcept { return static_cast<std::uint32_t>(MaxBackends + NUM_AUXILIARY_PROCS); }
 std::int64_t session_start() noexcept { return MyStartTimestamp; }
 std::uint32_t local_transaction() noexcept { return local_transaction_number(); }

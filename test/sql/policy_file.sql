@@ -23,7 +23,8 @@ SELECT is(jsonb_pretty(:'policy'::jsonb -> 'templates' -> 0), jsonb_pretty('{"na
     "max_duration": "03:00:00", "default_duration": "01:30:00", "cool_down": "00:05:00", "time_to_decide": "24:00:00", "risk": "low",
     "approvals_needed": 1, "distinct_groups": false, "person_at_once": 0, "person_per_day": 0, "template_at_once": 0, "template_per_day": 0,
     "login_connections": 1, "windows": [], "reason_required": false, "ticket_required": false, "allow_schema_change": false, "allow_code": false,
-    "at_deadline": "terminate"}'::jsonb), 'a template, with every setting');
+    "at_deadline": "terminate", "networks": [], "tls_required": false, "client_cert_required": false, "auth_methods": [], "databases": []}'::jsonb),
+    'a template, with every setting');
 SELECT is_empty(format('SELECT * FROM jit_import_policy(%L)', :'policy'), 'what is written makes no difference');
 SELECT * FROM jit_import_policy(:'policy', dry_run => false) \g /dev/null
 SELECT results_eq('SELECT version FROM jit_access.template_catalog ORDER BY name', 'VALUES (1), (1)', 'nor when it is read');

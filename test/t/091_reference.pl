@@ -69,7 +69,7 @@ sub members
 sub plainly
 {
 	my ($signature) = @_;
-	return $signature =~ s/timestamp with time zone/timestamptz/gr =~ s/::\w+(?:\[\])?//gr =~ s/\s+/ /gr =~ s/\( /(/gr =~ s/"//gr;
+	return $signature =~ s/timestamp with time zone/timestamptz/gr =~ s/::time without time zone//gr =~ s/::\w+(?:\[\])?//gr =~ s/\s+/ /gr =~ s/\( /(/gr =~ s/"//gr;
 }
 
 my %described = $reference =~ /^### (\S+)\n\n```\n(.*?)^```/msg;

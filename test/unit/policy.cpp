@@ -201,7 +201,8 @@ BOOST_AUTO_TEST_CASE(reasons_are_sentences_for_people) {
     BOOST_TEST(decide(facts).reasons() == std::vector<std::string>{"rule \"fast\" allows it without an approval"});
 }
 
-// ---- what no policy and no people may come to ------------------------------------------------------------------------
+// ---- what no policy and no people may come to
+// ------------------------------------------------------------------------
 
 namespace {
 
@@ -368,4 +369,67 @@ BOOST_AUTO_TEST_CASE(extensions_never_pass_the_ceiling) {
         BOOST_REQUIRE_LE(by_holder, policy.holder_extension);
     }
     BOOST_TEST(refused > 1000);
+}
+
+BOOST_AUTO_TEST_CASE(windows_put_off_cut_short_or_forbid) {
+    const auto now = plain().now;
+    const Hours open{.limited = true, .until = now + hour / 2, .next = std::nullopt};
+    const Hours later{.limited = true, .until = std::nullopt, .next = now + hour};
+    const Hours never{.limited = true, .until = std::nullopt, .next = std::nullopt};
+    auto facts = plain();
+    facts.voices = {yes("bob"), yes("carol")};
+    facts.starts_at = now;
+    BOOST_TEST(!decide(facts).ends_by.has_value());
+    for (const auto start : {Start::when_allowed, Start::as_asked, Start::now}) {
+        facts.start = start;
+        facts.hours = open;
+        BOOST_TEST(answer(facts) == "allowed");
+        BOOST_TEST(decide(facts).ends_by.value() == now + hour / 2);
+        facts.hours.until = now + hour;
+        BOOST_TEST(!decide(facts).ends_by.has_value());
+        facts.hours = later;
+        BOOST_TEST(answer(facts) == (start == Start::when_allowed ? "allowed" : "denied"));
+        BOOST_TEST(begin_of(start, now, later) == (start == Start::when_allowed ? now + hour : now));
+        facts.hours = never;
+        BOOST_TEST(answer(facts) == "denied");
+        BOOST_TEST(begin_of(start, now, never) == now);
+    }
+    facts.start = Start::when_allowed;
+    facts.hours = later;
+    BOOST_TEST(decide(facts).put_off_to.value() == now + hour);
+}
+
+BOOST_AUTO_TEST_CASE(a_rule_outside_of_its_windows_says_nothing) {
+    auto facts = plain();
+    facts.rules = {{.name = "allows", .allows = true, .open = false},
+                   {.name = "forbids", .allows = false, .open = false}};
+    BOOST_TEST(answer(facts) == "needs approval");
+    facts.rules[0].open = true;
+    BOOST_TEST(answer(facts) == "allowed");
+    facts.rules[1].open = true;
+    BOOST_TEST(answer(facts) == "denied");
+}
+
+BOOST_AUTO_TEST_CASE(no_extension_beyond_the_windows) {
+    const auto policy = plain().policy;
+    Extension extension{.activated_at = 0, .ends_at = hour, .by = hour};
+    BOOST_TEST(!objection_to(extension, policy, 1).has_value());
+    extension.hours = {.limited = true, .until = 2 * hour, .next = std::nullopt};
+    BOOST_TEST(!objection_to(extension, policy, 1).has_value());
+    extension.hours.until = 2 * hour - 1;
+    BOOST_TEST(objection_to(extension, policy, 1).has_value());
+    extension.hours = {.limited = true, .until = std::nullopt, .next = 2 * hour};
+    BOOST_TEST(objection_to(extension, policy, 1).has_value());
+}
+
+BOOST_AUTO_TEST_CASE(where_the_requester_is_counts_when_it_is_he_who_acts) {
+    auto facts = plain();
+    facts.voices = {yes("bob"), yes("carol")};
+    facts.conditions.tls = true;
+    BOOST_TEST(answer(facts) == "allowed");
+    facts.client = Client{.connected = true};
+    BOOST_TEST(answer(facts) == "denied");
+    BOOST_TEST((decide(facts).objections.front().code == Code::not_from_here));
+    facts.client->tls = true;
+    BOOST_TEST(answer(facts) == "allowed");
 }

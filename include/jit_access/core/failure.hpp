@@ -38,6 +38,7 @@ enum class Code : std::uint8_t {
     second_factor_refused,
     second_factor_unusable,
     unreviewed,
+    not_from_here,
 };
 
 struct CodeEntry {
@@ -77,6 +78,8 @@ inline constexpr std::array codes{
     CodeEntry{Code::second_factor_unusable, "JA021", "second_factor_unusable",
               "the key of the second factors is missing, or does not open this one"},
     CodeEntry{Code::unreviewed, "JA022", "unreviewed", "a break-glass has not been reviewed yet"},
+    CodeEntry{Code::not_from_here, "JA023", "not_from_here",
+              "a condition of the template (network, TLS, authentication, database) does not hold"},
 };
 
 [[nodiscard]] constexpr const CodeEntry& entry(Code code) noexcept { return codes[static_cast<std::size_t>(code)]; }

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "jit_access/core/conditions.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/window.hpp"
 
@@ -108,6 +109,8 @@ struct Case {
     Start start = Start::when_allowed;
     std::int64_t starts_at = 0;
     Hours hours;  // of the template, then
+    Conditions conditions;
+    std::optional<Client> client;  // the requester's, where it is he who acts
     Usage usage;
     std::vector<Voice> voices;
     std::vector<Rule> rules;

@@ -18,6 +18,7 @@ namespace jit::pg {
 [[nodiscard]] bool is_parallel_worker() noexcept;
 // Dense number of this process among all, usable as an index below session_limit().
 [[nodiscard]] std::uint32_t backend_number() noexcept;
+[[nodiscard]] std::uint32_t leader_number() noexcept;
 [[nodiscard]] std::uint32_t session_limit() noexcept;
 [[nodiscard]] std::int64_t session_start() noexcept;
 [[nodiscard]] std::uint32_t local_transaction() noexcept;

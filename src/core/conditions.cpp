@@ -1,0 +1,201 @@
+#include "jit_access/core/conditions.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+namespace jit::core {
+
+namespace {
+
+constexpr std::size_t v4_bytes = 4;
+constexpr std::size_t v6_bytes = 16;
+constexpr std::array<std::uint8_t, 12> v4_in_v6{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+
+bool maps_v4(std::span<const std::uint8_t> bytes) noexcept {
+    return bytes.size() == v6_bytes && std::equal(v4_in_v6.begin(), v4_in_v6.end(), bytes.begin());
+}
+
+std::uint8_t mask_of(unsigned bits) noexcept {
+    return static_cast<std::uint8_t>(bits >= 8 ? 0xFF : 0xFF << (8 - bits));
+}
+
+unsigned bits_of(const Address& address) noexcept { return address.family == 4 ? 32 : 128; }
+
+// Without what is behind the prefix.
+void cut(Network& network) noexcept {
+    for (unsigned i = 0; i < v6_bytes; ++i) {
+        const unsigned done = i * 8;
+        network.base.bytes[i] &= network.prefix > done ? mask_of(network.prefix - done) : std::uint8_t{0};
+    }
+}
+
+bool comes_before(const Network& a, const Network& b) noexcept {
+    return std::tie(a.base.family, a.base.bytes, a.prefix) < std::tie(b.base.family, b.base.bytes, b.prefix);
+}
+
+bool is_at_home(const Conditions& conditions, const Client& client) noexcept {
+    if (client.address.family == 0) return conditions.local;
+    const auto end = conditions.networks.begin() + conditions.network_count;
+    return std::any_of(conditions.networks.begin(), end,
+                       [&](const Network& network) { return contains(network, client.address); });
+}
+
+bool is_listed(const Conditions& conditions, std::uint32_t database) noexcept {
+    const auto end = conditions.databases.begin() + conditions.database_count;
+    return std::find(conditions.databases.begin(), end, database) != end;
+}
+
+// version, flags, methods, networks, databases; numbers with the highest byte first.
+constexpr char version = 1;
+constexpr std::uint8_t flag_local = 1;
+constexpr std::uint8_t flag_tls = 2;
+constexpr std::uint8_t flag_certificate = 4;
+
+void put(std::string& bytes, std::uint32_t number) {
+    for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(number >> shift & 0xFF);
+}
+
+class Reader {
+public:
+    explicit Reader(std::string_view bytes) noexcept : left_(bytes) {}
+    std::uint8_t byte() noexcept {
+        if (left_.empty()) {
+            good_ = false;
+            return 0;
+        }
+        const auto first = static_cast<std::uint8_t>(left_.front());
+        left_.remove_prefix(1);
+        return first;
+    }
+    std::uint32_t number() noexcept {
+        std::uint32_t result = 0;
+        for (int i = 0; i < 4; ++i) result = result << 8 | byte();
+        return result;
+    }
+    [[nodiscard]] bool is_done() const noexcept { return good_ && left_.empty(); }
+
+private:
+    std::string_view left_;
+    bool good_ = true;
+};
+
+Network read_network(Reader& from) noexcept {
+    Network network;
+    network.base.family = from.byte();
+    network.prefix = from.byte();
+    const std::size_t size = network.base.family == 4 ? v4_bytes : v6_bytes;
+    for (std::size_t i = 0; i < size; ++i) network.base.bytes[i] = from.byte();
+    return network;
+}
+
+Conditions in_order(const Conditions& conditions) noexcept {
+    Conditions sorted = conditions;
+    std::sort(sorted.networks.begin(), sorted.networks.begin() + sorted.network_count, comes_before);
+    std::sort(sorted.databases.begin(), sorted.databases.begin() + sorted.database_count);
+    return sorted;
+}
+
+}  // namespace
+
+Address address_from(std::span<const std::uint8_t> bytes) noexcept {
+    Address address;
+    if (maps_v4(bytes)) bytes = bytes.last(v4_bytes);
+    if (bytes.size() != v4_bytes && bytes.size() != v6_bytes) return address;
+    address.family = bytes.size() == v4_bytes ? 4 : 6;
+    std::copy(bytes.begin(), bytes.end(), address.bytes.begin());
+    return address;
+}
+
+std::optional<Network> network_from(std::span<const std::uint8_t> bytes, unsigned prefix) noexcept {
+    constexpr unsigned mapped_prefix = 96;
+    Network network{.base = address_from(bytes)};
+    if (network.base.family == 0 || prefix > bytes.size() * 8) return std::nullopt;
+    if (maps_v4(bytes) && prefix < mapped_prefix) {  // it reaches beyond what is mapped
+        network.base.family = 6;
+        std::copy(bytes.begin(), bytes.end(), network.base.bytes.begin());
+    } else if (maps_v4(bytes)) {
+        prefix -= mapped_prefix;
+    }
+    network.prefix = static_cast<std::uint8_t>(prefix);
+    cut(network);
+    return network;
+}
+
+bool contains(const Network& network, const Address& address) noexcept {
+    if (network.base.family != address.family || address.family == 0) return false;
+    for (unsigned i = 0; i < network.prefix; i += 8) {
+        const auto different = static_cast<std::uint8_t>(network.base.bytes[i / 8] ^ address.bytes[i / 8]);
+        if ((different & mask_of(network.prefix - i)) != 0) return false;
+    }
+    return true;
+}
+
+std::uint32_t auth_method(std::string_view name) noexcept {
+    for (std::size_t i = 0; i < auth_methods.size(); ++i)
+        if (auth_methods[i] == name) return std::uint32_t{1} << i;
+    return 0;
+}
+
+std::optional<const char*> objection(const Conditions& conditions, const Client& client) noexcept {
+    const bool somewhere = conditions.network_count != 0 || conditions.local;
+    if (!client.connected && (somewhere || conditions.tls || conditions.certificate || conditions.methods != 0))
+        return "This is no connection of a client.";
+    if (somewhere && !is_at_home(conditions, client))
+        return client.address.family == 0 ? "A Unix socket is not among its networks."
+                                          : "The address of the client is not in its networks.";
+    if (conditions.tls && !client.tls) return "The connection does not use TLS.";
+    if (conditions.certificate && !client.certificate) return "The client has not shown a certificate.";
+    if (conditions.methods != 0 && (conditions.methods & client.method) == 0)
+        return "The client has been let in by an authentication method that is not among its methods.";
+    if (conditions.database_count != 0 && client.database != 0 && !is_listed(conditions, client.database))
+        return "This database is not among its databases.";
+    return std::nullopt;
+}
+
+std::string pack(const Conditions& conditions) {
+    const auto sorted = in_order(conditions);
+    std::string bytes(1, version);
+    bytes += static_cast<char>((sorted.local ? flag_local : 0) | (sorted.tls ? flag_tls : 0) |
+                               (sorted.certificate ? flag_certificate : 0));
+    put(bytes, sorted.methods);
+    bytes += static_cast<char>(sorted.network_count);
+    for (std::size_t i = 0; i < sorted.network_count; ++i) {
+        const auto& network = sorted.networks[i];
+        bytes += static_cast<char>(network.base.family);
+        bytes += static_cast<char>(network.prefix);
+        bytes.append(reinterpret_cast<const char*>(network.base.bytes.data()), bits_of(network.base) / 8);
+    }
+    bytes += static_cast<char>(sorted.database_count);
+    for (std::size_t i = 0; i < sorted.database_count; ++i) put(bytes, sorted.databases[i]);
+    return bytes;
+}
+
+std::optional<Conditions> unpack(std::string_view bytes) noexcept {
+    Reader from(bytes);
+    if (from.byte() != version) return std::nullopt;
+    Conditions conditions;
+    const auto flags = from.byte();
+    if (flags > (flag_local | flag_tls | flag_certificate)) return std::nullopt;
+    conditions.local = (flags & flag_local) != 0;
+    conditions.tls = (flags & flag_tls) != 0;
+    conditions.certificate = (flags & flag_certificate) != 0;
+    conditions.methods = from.number();
+    conditions.network_count = from.byte();
+    if (conditions.network_count > most_networks) return std::nullopt;
+    for (std::size_t i = 0; i < conditions.network_count; ++i) {
+        auto& network = conditions.networks[i];
+        network = read_network(from);
+        const auto family = network.base.family;
+        if ((family != 4 && family != 6) || network.prefix > bits_of(network.base)) return std::nullopt;
+        Network exact = network;
+        cut(exact);
+        if (exact != network) return std::nullopt;
+    }
+    conditions.database_count = from.byte();
+    if (conditions.database_count > most_databases) return std::nullopt;
+    for (std::size_t i = 0; i < conditions.database_count; ++i) conditions.databases[i] = from.number();
+    if (!from.is_done() || in_order(conditions) != conditions) return std::nullopt;
+    return conditions;
+}
+
+}  // namespace jit::core
