@@ -6,6 +6,7 @@
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/credentials.hpp"
 #include "jit_access/request.hpp"
+#include "jit_access/second_factor.hpp"
 
 namespace jit::credentials {
 
@@ -56,6 +57,7 @@ Credentials issue(std::int64_t id, const people::Origin& origin) {
     if (row->get<bool>(0))
         throw refuse(Code::wrong_state, id, "They have been shown, and nobody keeps them.",
                      "Give the grant back with jit_revoke, and ask again.");
+    second_factor::require(me, second_factor::Stage::first_use, of.second_factor);
     people::require_own_statement(me, origin, "credentials of request " + std::to_string(id) + " are shown");
 
     Credentials made{login, pg::random_password(), *request.ends_at};

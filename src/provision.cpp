@@ -126,7 +126,8 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
     const auto conditions = conditions::of_template(of);
     const auto wall = pg::wall_clock();
     const auto lasts = time_left(request, ruling, wall);
-    const bool steps_up = second_factor::demands(of.second_factor, second_factor::Stage::first_use);
+    // A login of its own is nobody's who could step up: its requester does when he is told the password.
+    const bool steps_up = !of.login && second_factor::demands(of.second_factor, second_factor::Stage::first_use);
     const Deadline ends{wall + lasts, pg::boot_clock() + lasts};
     Slot* slot = reserve_slot({.id = static_cast<std::uint64_t>(request.id),
                                .role = role_id.oid,

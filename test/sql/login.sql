@@ -69,6 +69,17 @@ SELECT results_eq(format('SELECT login, outcome FROM jit_access.audit_log WHERE 
 SELECT jit_revoke(:id) AS got \gset
 CALL tap.wait_for_cleanup();
 SELECT is((SELECT count(*)::int FROM pg_roles WHERE rolname = :'login'), 0, 'the login goes with the grant');
+-- A second factor at first use is demanded when the password is told.
+SELECT jit_create_template('careful', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{bob}',
+                           mode => 'login', second_factor => '{first_use}') AS role \gset
+\connect - alice
+SELECT jit_request('careful', '1h') AS careful \gset
+\connect - bob
+SELECT jit_approve(:careful) AS got \gset
+\connect - alice
+CALL tap.start();
+SELECT jit_credentials(:careful);
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'a second factor is required', 'no password without the second factor');
 -- By hand.
 \connect - alice
 SELECT jit_request('service', '1h') AS id \gset

@@ -19,7 +19,7 @@ SELECT is(jsonb_pretty(:'policy'::jsonb - 'templates'), jsonb_pretty('{"people":
                  "weekdays": [1, 7], "first_day": "2026-01-01", "days": []}]}'::jsonb),
     'people, windows and rules');
 SELECT is(jsonb_pretty(:'policy'::jsonb -> 'templates' -> 0), jsonb_pretty('{"name": "debug_read", "description": "to \"look\"", "mode": "inherit",
-    "privileges": ["USAGE ON SCHEMA app", "SELECT ON app.orders"], "requesters": ["developers"], "approvers": ["carol", "leads"], "responders": [], "break_glass_per_day": 0,
+    "privileges": ["USAGE ON SCHEMA app", "SELECT ON app.orders"], "requesters": ["developers"], "approvers": ["carol", "leads"], "responders": [], "second_factor": [], "break_glass_per_day": 0,
     "max_duration": "03:00:00", "default_duration": "01:30:00", "cool_down": "00:05:00", "time_to_decide": "24:00:00", "risk": "low",
     "approvals_needed": 1, "distinct_groups": false, "person_at_once": 0, "person_per_day": 0, "template_at_once": 0, "template_per_day": 0,
     "login_connections": 1, "windows": [], "reason_required": false, "ticket_required": false, "allow_schema_change": false, "allow_code": false,

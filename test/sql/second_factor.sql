@@ -221,7 +221,7 @@ SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'JA005', 'once');
 CALL tap.wait_for_record();
 CALL tap.start();
 SELECT is(count(*), 0::bigint, 'no code and no secret is on the record') FROM jit_access.audit_log
-WHERE seq > :seq AND (concat(statement, parameters, detail) ~ '(^|[^0-9])[0-9]{6}([^0-9]|$)' OR audit_log::text ~ '[a-z2-7]{4}-[a-z2-7]{4}-[a-z2-7]{4}-[a-z2-7]{4}''' OR audit_log::text LIKE '%secret=%');
+WHERE seq > :seq AND (concat(statement, parameters, detail - 'digest') ~ '(^|[^0-9])[0-9]{6}([^0-9]|$)' OR audit_log::text ~ '[a-z2-7]{4}-[a-z2-7]{4}-[a-z2-7]{4}-[a-z2-7]{4}''' OR audit_log::text LIKE '%secret=%');
 SELECT results_eq(format($$SELECT DISTINCT kind, login, statement, outcome FROM jit_access.audit_log WHERE seq > %s AND statement LIKE '%%jit_step_up%%' AND kind = 'use' AND grant_id IS NULL ORDER BY login, statement$$, :seq),
     $$VALUES ('use', 'alice', 'SELECT jit_step_up(''***'') > clock_timestamp() AS is_ahead ', 'completed'), ('use', 'bob', 'SELECT jit_step_up(''***'') AS until ', 'completed'), ('use', 'dave', 'SELECT jit_step_up(''***'') AS until ', 'completed')$$,
     'who has stepped up is, also where it was rolled back');
