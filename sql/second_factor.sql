@@ -43,9 +43,6 @@ CREATE FUNCTION pg_catalog.jit_reset_totp(login text) RETURNS void
 COMMENT ON FUNCTION pg_catalog.jit_reset_totp IS
     'takes away the second factor of a login that has lost it, with its recovery codes and wrong attempts. Administrators; one who has a second factor himself needs it. Errors: JA001, JA004, JA018, JA019.';
 
-COMMENT ON FUNCTION pg_catalog.jit_activate IS
-    'activates what was approved under a template that demands a second factor for it: by the holder. Returns the state. Errors: JA001, JA003, JA004, JA005, JA008, JA009, JA018, JA019.';
-
 CREATE FUNCTION jit_access.locked_until(login oid) RETURNS timestamptz
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'jit_locked_until';
 REVOKE ALL ON FUNCTION jit_access.locked_until(oid) FROM PUBLIC;
