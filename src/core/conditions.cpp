@@ -90,8 +90,10 @@ Network read_network(Reader& from) noexcept {
 
 Conditions in_order(const Conditions& conditions) noexcept {
     Conditions sorted = conditions;
-    std::sort(sorted.networks.begin(), sorted.networks.begin() + sorted.network_count, comes_before);
-    std::sort(sorted.databases.begin(), sorted.databases.begin() + sorted.database_count);
+    const auto networks = std::min<std::size_t>(sorted.network_count, most_networks);
+    const auto databases = std::min<std::size_t>(sorted.database_count, most_databases);
+    std::ranges::sort(std::span(sorted.networks).first(networks), comes_before);
+    std::ranges::sort(std::span(sorted.databases).first(databases));
     return sorted;
 }
 

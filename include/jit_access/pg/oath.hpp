@@ -1,6 +1,7 @@
 // Codes by time as liboath computes them: HMAC-SHA-1, six digits, 30 seconds, what every authenticator knows.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 
