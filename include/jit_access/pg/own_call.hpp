@@ -17,8 +17,8 @@ namespace jit::pg {
 // - It is a SELECT sent by itself, by the simple or the extended protocol: the unnamed portal runs it.
 // - The call stands in its plan, as a function call and where the client's text has it. What comes out of the catalogs
 //   (views, policies, defaults, …) has lost its place in a text.
-// - It depends on no relation and no function but the server's and the extension's. A function whose body was put in the
-//   place of its call is a dependency, too.
+// - It depends on no relation and no function but the server's and the extension's. A function whose body was put in
+//   the place of its call is a dependency, too.
 [[nodiscard]] std::optional<std::string> objection_to_call(FunctionCallInfo info);
 
 // The function that a statement calls and that is all of it, with nothing but constants and what is bound; 0 if it is
