@@ -43,7 +43,7 @@ CREATE FUNCTION pg_catalog.jit_break_glass(template text, duration interval DEFA
 RETURNS bigint LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_break_glass';
 COMMENT ON FUNCTION pg_catalog.jit_break_glass IS
-    'a responder of the template has it at once, without an approval; returns the id of the grant. duration: at most the template''s break_glass_duration. reason: has to be given. Somebody else reviews it afterwards, and until then there is no other one. Errors: JA001, JA002, JA004, JA005, JA008, JA009, JA018, JA019, JA022.';
+    'a responder of the template has it at once, without an approval; returns the id of the grant. duration: at most the template''s break_glass_duration. reason: has to be given. Somebody else reviews it afterwards, and until then there is no other one. Errors: JA001, JA002, JA004, JA005, JA008, JA009, JA018, JA019, JA022, JA023.';
 
 CREATE FUNCTION pg_catalog.jit_review(id numeric, verdict text, comment text)
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
