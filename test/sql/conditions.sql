@@ -26,7 +26,7 @@ SELECT tap.template(name, settings)
 FROM (VALUES ('anywhere', $$reason_required => false$$),
              ('local', $$networks => '{10.0.0.0/8, local}'$$),
              ('network', $$networks => '{10.0.0.0/8, 2001:DB8::/32}'$$),
-             ('tls', $$tls_required => true$$),
+             ('tls', $$tls_required => true, responders => '{alice}', break_glass_duration => '10 minutes'$$),
              ('certificate', $$client_cert_required => true$$),
              ('method', $$auth_methods => '{scram-sha-256, cert}'$$),
              ('trust', $$auth_methods => '{trust, peer}'$$),
@@ -48,13 +48,14 @@ SELECT results_eq($$SELECT template_name, outcome, reasons[1] FROM jit_eligibili
              ('tls', 'denied', 'template "tls" is not given to who asks from here: The connection does not use TLS.'),
              ('trust', 'needs approval', 'it has 0 approvals that count and needs 1 more')$$, 'she is told what does not hold');
 SELECT tap.refused($$SELECT jit_request('tls', '1h')$$, 'JA023 template "tls" is not given to who asks from here: The connection does not use TLS.', 'and is refused');
+SELECT alike(tap.error($$SELECT jit_break_glass('tls', '5 minutes', 'fire')$$), 'JA023 %', 'breaking the glass is no way around it');
 SELECT jit_request('anywhere', '1h') AS anywhere, jit_request('local', '1h') AS local, jit_request('trust', '1h') AS trust, jit_request('elsewhere', '1h') AS elsewhere,
        jit_request('here', '1h') AS here_id \gset
 \connect - olga
 CALL tap.start();
 CALL tap.wait_for_record();
 SELECT results_eq($$SELECT sqlstate, login FROM jit_access.audit_log WHERE kind = 'refusal' AND statement LIKE '%tls%' AND sqlstate = 'JA023'$$,
-    $$VALUES ('JA023', 'alice')$$, 'the refusal is on the record, though the error was caught');
+    $$VALUES ('JA023', 'alice'), ('JA023', 'alice')$$, 'the refusal is on the record, though the error was caught');
 \connect - bob
 SELECT jit_approve(:anywhere) AS a, jit_approve(:local) AS b, jit_approve(:trust) AS c, jit_approve(:elsewhere) AS d, jit_approve(:here_id) AS e \gset
 CALL tap.start();
