@@ -1,5 +1,7 @@
 #include "jit_access/conditions.hpp"
 
+#include <algorithm>
+
 #include "jit_access/core/chain.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/backend.hpp"
@@ -45,8 +47,8 @@ std::string oid_of(const std::string& database) {
 
 void add_network(const pg::Row& row, core::Conditions& to) {
     const auto bytes = core::from_hex(row.get<std::string>(1)).value();
-    std::vector<std::uint8_t> address;
-    for (const auto byte : bytes) address.push_back(std::to_integer<std::uint8_t>(byte));
+    std::vector<std::uint8_t> address(bytes.size());
+    std::transform(bytes.begin(), bytes.end(), address.begin(), std::to_integer<std::uint8_t>);
     to.networks.at(to.network_count) =
         core::network_from(address, static_cast<unsigned>(row.get<std::int32_t>(0))).value();
     ++to.network_count;

@@ -238,9 +238,9 @@ core::Ruling on_request(const Request& request, const Template& of, Occasion occ
 
 void require_none(const core::Ruling& ruling) {
     if (ruling.objections.empty()) return;
-    const auto& objection = ruling.objections.front();
-    if (objection.code == core::Code::not_from_here) attempt::refuse(objection);
-    throw objection;
+    const auto& first = ruling.objections.front();
+    if (first.code == core::Code::not_from_here) attempt::refuse(first);
+    throw core::Failure(first);
 }
 
 void take_turns(const Template& of) {

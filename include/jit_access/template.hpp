@@ -49,11 +49,11 @@ struct Template {
     std::string risk = "medium";
     bool reason_required = false;
     bool ticket_required = false;
-    std::optional<std::int64_t> grace_period;
-    pg::TextArray windows;   // none: at any time
-    pg::TextArray networks;  // and "local"; none: from anywhere
     bool tls_required = false;
     bool client_cert_required = false;
+    std::optional<std::int64_t> grace_period;
+    pg::TextArray windows;       // none: at any time
+    pg::TextArray networks;      // and "local"; none: from anywhere
     pg::TextArray auth_methods;  // none: any
     pg::TextArray databases;     // none: any
     pg::TextArray database_oids;

@@ -132,4 +132,13 @@ SELECT jit_activate(:by_hand);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "by-hand" is not given to who asks from here', 'as he does so');
 SELECT is((SELECT state::text FROM jit_access.my_requests WHERE id = :by_hand), 'scheduled', 'and the approval is still there');
 
+-- So is who breaks the glass.
+\connect - :owner
+SELECT jit_create_template('glass', '{USAGE ON SCHEMA app, SELECT ON app.orders}', approvers => '{bob}', responders => '{alice}', break_glass_duration => '1 hour',
+                           networks => '{10.0.0.0/8}') AS role \gset
+\connect - alice
+CALL tap.start();
+SELECT jit_break_glass('glass', reason => 'it burns');
+SELECT is(:'LAST_ERROR_SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'JA023 template "glass" is not given to who asks from here', 'nobody breaks the glass from elsewhere');
+
 \i test/sql/include/clean.sql

@@ -112,8 +112,8 @@ sqlstate_ok($approves->('p', '', "SELECT jit_approve($asked{named})"), 'JA018', 
 $dave->query("DO \$\$ BEGIN DEALLOCATE s; EXECUTE 'PREPARE s AS SELECT jit_approve($asked{trap})'; END \$\$");
 sqlstate_ok($approves->('', 's'), 'JA018', 'what somebody has put in the place of a prepared statement');
 sqlstate_ok($dave->query("COPY (SELECT jit_approve($asked{trap})) TO STDOUT"), 'JA018', 'COPY of a query approves nothing');
-my $approve = $node->safe_psql('postgres', q{SELECT 'jit_approve(numeric, text, interval)'::regprocedure::oid});
-sqlstate_ok($dave->call_function($approve, $asked{trap}, 'go', '1h'), 'JA018', 'nor does a function call of the protocol');
+my $approve = $node->safe_psql('postgres', q{SELECT 'jit_approve(numeric, text, interval, text)'::regprocedure::oid});
+sqlstate_ok($dave->call_function($approve, $asked{trap}, 'go', '1h', undef), 'JA018', 'nor does a function call of the protocol');
 is($node->safe_psql('postgres', "SELECT string_agg(state::text, ' ' ORDER BY id) FROM jit_access.request WHERE id IN ($asked{named}, $asked{trap})"),
 	'pending pending', 'none of these has approved anything');
 wait_for_drained($node);

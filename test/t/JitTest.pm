@@ -359,7 +359,7 @@ sub send_call
 {
 	my ($self, $oid, @arguments) = @_;
 	my $body = pack('NnnN0', $oid, 1, 0) . pack('n', scalar @arguments);
-	$body .= pack('N', length $_) . $_ for @arguments;
+	$body .= defined $_ ? pack('N/a*', $_) : pack('l>', -1) for @arguments;
 	$self->message('F', $body . pack('n', 0));
 }
 sub call_function { my ($self, @call) = @_; $self->send_call(@call); return $self->finish; }
