@@ -189,7 +189,8 @@ is(found_after('chain: none', 'DELETE FROM jit_access.chain'), "error: the recor
 
 # ---- the table
 my $columns_differ = "error: jit_access.record does not have the columns of this version of jit_access\n";
-my @views = ('ALTER EXTENSION jit_access DROP VIEW jit_access.audit_log', 'ALTER EXTENSION jit_access DROP VIEW jit_access.grant_usage', 'DROP VIEW jit_access.audit_log CASCADE');
+my @views = ('ALTER EXTENSION jit_access DROP VIEW jit_access.audit_log', 'ALTER EXTENSION jit_access DROP VIEW jit_access.grant_usage',
+	'DROP VIEW jit_access.audit_log CASCADE', 'ALTER EXTENSION jit_access DROP VIEW jit_access.alerts', 'DROP VIEW jit_access.alerts');
 for my $change (
 	'ALTER COLUMN statement TYPE integer USING 1', 'ALTER COLUMN statement TYPE varchar(100000)', 'ALTER COLUMN position TYPE numeric', 'ALTER COLUMN at TYPE text',
 	'ALTER COLUMN node TYPE text', 'ALTER COLUMN hash TYPE text', 'ALTER COLUMN objects TYPE text', 'ALTER COLUMN detail TYPE text', 'ADD COLUMN more text', 'DROP COLUMN of_position CASCADE', 'RENAME COLUMN rows TO lines')
