@@ -37,6 +37,17 @@ SELECT matches(:'password'::text, '^[A-Za-z0-9_-]{32}$', 'and its password');
 SELECT is(:'valid_until'::timestamptz, (SELECT ends_at FROM jit_access.my_grants WHERE id = :id), 'valid to the deadline');
 SELECT jit_credentials(:id);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :id), 'it is told once');
+-- It is in no group, and that makes no choice of the group that everybody else is in.
+\connect - :owner
+CREATE ROLE everybody;
+SELECT format('GRANT everybody TO %I', rolname) FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname NOT LIKE 'jit\_login\_%' \gexec
+SELECT jit_create_template('open', '{USAGE ON SCHEMA app}', requesters => '{developers}', approvers => '{everybody, bob}') AS role \gset
+\connect - alice
+SELECT jit_request('open', '1h') AS open \gset
+\connect - dave
+CALL tap.start();
+SELECT alike(tap.error(format('SELECT jit_approve(%s)', :open)), format('JA004 "dave" may not decide about request %s: %%', :open),
+    'a group of all logins but temporary ones makes nobody an approver');
 \connect - :owner
 CALL tap.start();
 SELECT results_eq(format('SELECT rolcanlogin, rolconnlimit, rolvaliduntil, rolpassword ~ ''^SCRAM-SHA-256\$'' FROM pg_authid WHERE rolname = %L', :'login'),
@@ -94,4 +105,5 @@ CREATE ROLE jit_login_999999 LOGIN;
 CALL tap.wait_until('SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ''jit_login_999999'')');
 CALL tap.start();
 SELECT pass('a login that was dropped ends its grant, and one that nobody knows is removed');
+DROP ROLE everybody;
 \i test/sql/include/clean.sql
