@@ -86,7 +86,7 @@ std::int64_t ask(const Draft& draft, const people::Origin& origin) {
     const auto duration = people::may_break_glass(me, of.id) ? wanted_duration(draft, of) : 0;
     policy::take_turns(of);
     const auto ruling = policy::on_break_glass(me, of, duration);
-    if (!ruling.objections.empty()) throw ruling.objections.front();
+    policy::require_none(ruling);
     request::check_requester(me, of);
     request::check_text(draft.reason, "reason");
     if (!draft.reason)

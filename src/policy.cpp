@@ -216,7 +216,7 @@ core::Ruling on_wish(const Person& who, const Template& of, std::int64_t duratio
 }
 
 core::Ruling on_break_glass(const Person& who, const Template& of, std::int64_t duration) {
-    auto facts = case_of(who, of, {.duration = duration, .start = core::Start::now});
+    auto facts = case_of(who, of, {.duration = duration, .start = core::Start::now, .by_himself = true});
     facts.ask = core::Ask::break_glass;
     facts.break_glass = break_glass_of(who, of);
     return core::decide(facts);
