@@ -37,26 +37,6 @@ core::Usage usage_of(const core::PersonId& person, const Template& of, std::int6
     return usage;
 }
 
-// The rules that name this template, or any, and a role of the person's, or none. A grant that he holds makes nobody a
-// member here. Their windows are asked about the moment at which it would begin.
-std::vector<core::Rule> rules_for(const Person& who, const Template& of, std::int64_t begin) {
-    std::vector<core::Rule> rules;
-    for (const auto& row :
-         pg::query("SELECT name, effect = 'allow', role, max_duration, max_risk, networks = '{}' OR coalesce("
-                   "pg_catalog.inet_client_addr() <<= ANY (networks::inet[]), false), windows FROM jit_access.rule "
-                   "WHERE templates = "
-                   "'{}' OR $1 = ANY (templates) ORDER BY name",
-                   {of.id})) {
-        if (const auto role = row.maybe<pg::RoleId>(2); role && !people::stands_in(who.role, *role)) continue;
-        core::Rule rule{.name = row.get<std::string>(0), .allows = row.get<bool>(1), .here = row.get<bool>(5)};
-        rule.open = window::hours_at(begin, row.get<pg::TextArray>(6)).open();
-        if (const auto longest = row.maybe<pg::Duration>(3)) rule.max_duration = longest->us;
-        if (const auto risk = row.maybe<std::string>(4)) rule.max_risk = core::risk_from(*risk).value();
-        rules.push_back(std::move(rule));
-    }
-    return rules;
-}
-
 std::vector<core::Voice> voices_about(const Request& request, const Template& of) {
     std::vector<core::Voice> voices;
     const auto rows = pg::query(
@@ -190,6 +170,24 @@ private:
 };
 
 }  // namespace
+
+std::vector<core::Rule> rules_for(const Person& who, const Template& of, std::int64_t begin) {
+    std::vector<core::Rule> rules;
+    for (const auto& row :
+         pg::query("SELECT name, effect = 'allow', role, max_duration, max_risk, networks = '{}' OR coalesce("
+                   "pg_catalog.inet_client_addr() <<= ANY (networks::inet[]), false), windows FROM jit_access.rule "
+                   "WHERE templates = "
+                   "'{}' OR $1 = ANY (templates) ORDER BY name",
+                   {of.id})) {
+        if (const auto role = row.maybe<pg::RoleId>(2); role && !people::stands_in(who.role, *role)) continue;
+        core::Rule rule{.name = row.get<std::string>(0), .allows = row.get<bool>(1), .here = row.get<bool>(5)};
+        rule.open = window::hours_at(begin, row.get<pg::TextArray>(6)).open();
+        if (const auto longest = row.maybe<pg::Duration>(3)) rule.max_duration = longest->us;
+        if (const auto risk = row.maybe<std::string>(4)) rule.max_risk = core::risk_from(*risk).value();
+        rules.push_back(std::move(rule));
+    }
+    return rules;
+}
 
 core::Policy of_template(const Template& of) {
     return {.template_name = of.name,

@@ -8,6 +8,11 @@ namespace jit::policy {
 
 [[nodiscard]] core::Policy of_template(const templates::Template& of);
 
+// The rules that name this template, or any, and a role of the person's, or none. A grant that he holds makes nobody a
+// member here. Their windows are asked about the moment at which it would begin.
+[[nodiscard]] std::vector<core::Rule> rules_for(const people::Person& who, const templates::Template& of,
+                                                std::int64_t begin);
+
 // A request that is about to be made: nobody has decided anything yet.
 [[nodiscard]] core::Ruling on_wish(const people::Person& who, const templates::Template& of, std::int64_t duration,
                                    const std::optional<pg::Instant>& starts_at = std::nullopt);

@@ -275,6 +275,26 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :longe
 CALL tap.start();
 SELECT is((SELECT ends_at - activated_at FROM jit_access.grant_history WHERE id = :longer), '3 hours'::interval, 'exactly');
 
+-- A rule that forbids what is longer forbids it in pieces as well.
+\connect - :owner
+SELECT jit_create_template('pieces', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}',
+                           max_duration => '8h', holder_extension => '4h') AS role \gset
+SELECT jit_create_rule('no-pieces', 'deny', '{pieces}', max_duration => '2h');
+\connect - alice
+SELECT jit_request('pieces', '1h') AS pieces \gset
+\connect - bob
+SELECT jit_approve(:pieces) AS got \gset
+\connect - alice
+SELECT jit_extend(:pieces, '1h') AS got \gset
+CALL tap.start();
+SELECT jit_extend(:pieces, '1h');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :pieces), 'not by the holder');
+\connect - bob
+CALL tap.start();
+SELECT jit_extend(:pieces, '1h');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :pieces), 'nor by an approver');
+SELECT jit_revoke(:pieces) AS got \gset
+
 \connect - ada
 SELECT jit_drop_rule(name) FROM jit_access.rules \g /dev/null
 SELECT jit_set_person(person, '{}') FROM (SELECT DISTINCT person FROM jit_access.people) p \g /dev/null
