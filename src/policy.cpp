@@ -271,7 +271,10 @@ std::string digest(const Request& request, const Template& of) {
 
 std::optional<std::string> digest_now(std::int64_t id) {
     const auto request = request::look(id);
-    if (!request) return std::nullopt;
+    const people::Person me{pg::session_user(), {}};
+    if (!request ||
+        (request->requester != me.role && !people::may_decide(me, request->template_id) && !people::may_audit(me.role)))
+        return std::nullopt;
     return digest(*request, templates::look(request->template_id));
 }
 

@@ -41,7 +41,7 @@ void take_turns(const templates::Template& of);
 // beyond the template's own items, scope, start, the duration that was asked for, reason and ticket.
 [[nodiscard]] std::string digest(const request::Request& request, const templates::Template& of);
 
-// The same for a request as it stands, if there is one; no lock is taken.
+// The same for a request as it stands, if there is one that concerns the session user; no lock is taken.
 [[nodiscard]] std::optional<std::string> digest_now(std::int64_t id);
 
 }  // namespace jit::policy

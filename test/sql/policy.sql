@@ -40,6 +40,7 @@ CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_approve(%s)', :id)), format('JA004 "dave" may not decide about request %s: %%', :id),
     'a group that every login is in makes nobody an approver');
 SELECT is((SELECT count(*)::int FROM jit_access.pending_requests), 0, 'nor shows him what is pending');
+SELECT is(jit_access.request_digest(:id), NULL, 'nor lets him check what he guesses of it');
 \connect - bob
 CALL tap.start();
 SELECT jit_approve(:id) AS got \gset
