@@ -57,7 +57,7 @@ COMMENT ON FUNCTION pg_catalog.jit_eligibility IS
 CREATE FUNCTION jit_access.request_digest(id bigint) RETURNS text
     LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_request_digest';
 COMMENT ON FUNCTION jit_access.request_digest(bigint) IS
-    'the digest that a request would have now; where it is not the one that the request has, what it would give has changed';
+    'the digest that a request would have now; where it is not the one that the request has, what it would give has changed; NULL for who has not asked for it, cannot decide it and is no auditor';
 
 CREATE FUNCTION pg_catalog.jit_export_policy()
 RETURNS jsonb LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres

@@ -56,18 +56,31 @@ void end_past_grants() {
     });
 }
 
+// A lock that was not to be had in time, a deadlock, a serialization failure.
+bool is_of_others(const pg::ServerError& error) {
+    const auto state = error.sqlstate();
+    return state == "55P03" || state == "40P01" || state == "40001";
+}
+
 void start_scheduled() {
     // What this server has not confirmed as its own (see confirm.cpp) does not start.
     for (const auto id :
          ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND use_by IS NULL AND starts_at <= $1 AND "
              "node = $2::uuid",
              {pg::Instant{pg::wall_clock()}, journal::node()})) {
+        bool in_the_way = false;
         const auto fault = alone([&] {
             auto request = request::try_lock(id);
             if (!request || request->state != State::scheduled) return;
-            decide::start(*request, chores::actor);
+            try {
+                decide::start(*request, chores::actor);
+            } catch (const pg::ServerError& error) {
+                in_the_way = is_of_others(error);
+                throw;
+            }
         });
-        if (fault) finish({id}, Event::lapse, State::scheduled, "could not be activated: " + *fault);
+        // What waits for somebody's open transaction is tried again.
+        if (fault && !in_the_way) finish({id}, Event::lapse, State::scheduled, "could not be activated: " + *fault);
     }
 }
 

@@ -21,13 +21,14 @@ bool is_of_a_grant(RoleId role) {
     return name.starts_with(core::grant_role_prefix) || name.starts_with(core::gate_role_prefix);
 }
 
-// Superusers aside, who need no group.
+// Superusers aside, who need no group, and logins of grants, which nobody puts into one.
 bool contains_everybody(RoleId group) {
     return pg::query_row(
                "WITH RECURSIVE members (role) AS (SELECT $1 UNION SELECT x.member FROM pg_catalog.pg_auth_members x "
                "JOIN members m ON x.roleid = m.role) SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_authid a WHERE "
-               "a.rolcanlogin AND NOT a.rolsuper AND a.oid NOT IN (SELECT role FROM members))",
-               {group})
+               "a.rolcanlogin AND NOT a.rolsuper AND NOT starts_with(a.rolname, $2) AND a.oid NOT IN (SELECT role FROM "
+               "members))",
+               {group, std::string(core::login_role_prefix)})
         .value()
         .get<bool>(0);
 }
@@ -50,7 +51,11 @@ Person asking() {
              "Requests and decisions are made in a client's own session, not by background work or maintenance.",
              "Call the function from a session of your own."});
     const RoleId role = pg::session_user();
-    return {role, pg::role_name(role).value_or("")};
+    const auto name = pg::role_name(role).value_or("");
+    if (name.starts_with(core::login_role_prefix))
+        attempt::refuse({Code::not_permitted, "a temporary login asks for nothing",
+                         "\"" + name + "\" belongs to a grant, and goes with it.", "Use a login of your own."});
+    return {role, name};
 }
 
 void require_own_statement(const Person& person, const Origin& origin, const std::string& what) {

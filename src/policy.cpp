@@ -4,6 +4,7 @@
 
 #include "jit_access/attempt.hpp"
 #include "jit_access/conditions.hpp"
+#include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/client.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
@@ -35,26 +36,6 @@ core::Usage usage_of(const core::PersonId& person, const Template& of, std::int6
                       .template_today = row.get<std::int64_t>(3)};
     if (const auto end = row.maybe<pg::Instant>(4)) usage.last_end = end->us;
     return usage;
-}
-
-// The rules that name this template, or any, and a role of the person's, or none. A grant that he holds makes nobody a
-// member here. Their windows are asked about the moment at which it would begin.
-std::vector<core::Rule> rules_for(const Person& who, const Template& of, std::int64_t begin) {
-    std::vector<core::Rule> rules;
-    for (const auto& row :
-         pg::query("SELECT name, effect = 'allow', role, max_duration, max_risk, networks = '{}' OR coalesce("
-                   "pg_catalog.inet_client_addr() <<= ANY (networks::inet[]), false), windows FROM jit_access.rule "
-                   "WHERE templates = "
-                   "'{}' OR $1 = ANY (templates) ORDER BY name",
-                   {of.id})) {
-        if (const auto role = row.maybe<pg::RoleId>(2); role && !people::stands_in(who.role, *role)) continue;
-        core::Rule rule{.name = row.get<std::string>(0), .allows = row.get<bool>(1), .here = row.get<bool>(5)};
-        rule.open = window::hours_at(begin, row.get<pg::TextArray>(6)).open();
-        if (const auto longest = row.maybe<pg::Duration>(3)) rule.max_duration = longest->us;
-        if (const auto risk = row.maybe<std::string>(4)) rule.max_risk = core::risk_from(*risk).value();
-        rules.push_back(std::move(rule));
-    }
-    return rules;
 }
 
 std::vector<core::Voice> voices_about(const Request& request, const Template& of) {
@@ -191,6 +172,24 @@ private:
 
 }  // namespace
 
+std::vector<core::Rule> rules_for(const Person& who, const Template& of, std::int64_t begin) {
+    std::vector<core::Rule> rules;
+    for (const auto& row :
+         pg::query("SELECT name, effect = 'allow', role, max_duration, max_risk, networks = '{}' OR coalesce("
+                   "pg_catalog.inet_client_addr() <<= ANY (networks::inet[]), false), windows FROM jit_access.rule "
+                   "WHERE templates = "
+                   "'{}' OR $1 = ANY (templates) ORDER BY name",
+                   {of.id})) {
+        if (const auto role = row.maybe<pg::RoleId>(2); role && !people::stands_in(who.role, *role)) continue;
+        core::Rule rule{.name = row.get<std::string>(0), .allows = row.get<bool>(1), .here = row.get<bool>(5)};
+        rule.open = window::hours_at(begin, row.get<pg::TextArray>(6)).open();
+        if (const auto longest = row.maybe<pg::Duration>(3)) rule.max_duration = longest->us;
+        if (const auto risk = row.maybe<std::string>(4)) rule.max_risk = core::risk_from(*risk).value();
+        rules.push_back(std::move(rule));
+    }
+    return rules;
+}
+
 core::Policy of_template(const Template& of) {
     return {.template_name = of.name,
             .approvals_needed = of.approvals_needed,
@@ -243,8 +242,36 @@ void require_none(const core::Ruling& ruling) {
     throw core::Failure(first);
 }
 
+namespace {
+
+constexpr const char* end_who_keeps_the_turn =
+    "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a WHERE a.pid <> "
+    "pg_catalog.pg_backend_pid() AND a.state LIKE 'idle in transaction%' AND EXISTS (SELECT FROM pg_catalog.pg_locks l "
+    "WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.database = "
+    "a.datid AND l.relation = 'jit_access.template_turn'::pg_catalog.regclass)";
+
+bool turn_is_free(const Template& of) {
+    return pg::query_row("SELECT 1 FROM jit_access.template_turn WHERE template_id = $1 FOR UPDATE SKIP LOCKED",
+                         {of.id})
+        .has_value();
+}
+
+// Who leaves his transaction open does not keep the others from what they need, an emergency least of all: he is ended.
+void wait_for_turn(const Template& of) {
+    constexpr int patience_ms = 100;
+    constexpr int step_ms = 10;
+    for (int waited = 0; waited < patience_ms; waited += step_ms) {
+        if (turn_is_free(of)) return;
+        pg::nap(step_ms);
+    }
+    pg::query(end_who_keeps_the_turn);
+}
+
+}  // namespace
+
 void take_turns(const Template& of) {
     if (!has_caps(of)) return;
+    wait_for_turn(of);
     // An update, so that who looks through an older snapshot fails instead of missing a grant.
     pg::execute("UPDATE jit_access.template_turn SET turn = turn + 1 WHERE template_id = $1", {of.id});
 }
@@ -273,7 +300,10 @@ std::string digest(const Request& request, const Template& of) {
 
 std::optional<std::string> digest_now(std::int64_t id) {
     const auto request = request::look(id);
-    if (!request) return std::nullopt;
+    const people::Person me{pg::session_user(), {}};
+    if (!request ||
+        (request->requester != me.role && !people::may_decide(me, request->template_id) && !people::may_audit(me.role)))
+        return std::nullopt;
     return digest(*request, templates::look(request->template_id));
 }
 

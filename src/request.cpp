@@ -306,7 +306,8 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                                 .by_holder = by_holder,
                                 .by_holder_so_far = request.extended,
                                 .break_glass = request.break_glass,
-                                .hours = window::hours_at(now, of.windows, request.ends_at->us + more - now)},
+                                .hours = window::hours_at(now, of.windows, request.ends_at->us + more - now),
+                                .rules = policy::rules_for({request.requester, request.requester_name}, of, now)},
                                policy::of_template(of), id))
         throw *objection;
     second_factor::require(me, holder ? Stage::request : Stage::approval, of.second_factor);

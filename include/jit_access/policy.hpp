@@ -8,6 +8,11 @@ namespace jit::policy {
 
 [[nodiscard]] core::Policy of_template(const templates::Template& of);
 
+// The rules that name this template, or any, and a role of the person's, or none. A grant that he holds makes nobody a
+// member here. Their windows are asked about the moment at which it would begin.
+[[nodiscard]] std::vector<core::Rule> rules_for(const people::Person& who, const templates::Template& of,
+                                                std::int64_t begin);
+
 // A request that is about to be made: nobody has decided anything yet.
 [[nodiscard]] core::Ruling on_wish(const people::Person& who, const templates::Template& of, std::int64_t duration,
                                    const std::optional<pg::Instant>& starts_at = std::nullopt);
@@ -29,14 +34,15 @@ enum class Occasion : std::uint8_t {
 // Throws the first objection. One to where somebody asks from is on the record even if the code hides the error.
 void require_none(const core::Ruling& ruling);
 
-// Others who make grants of a template that has caps wait here until this transaction is over.
+// Others who make grants of a template that has caps wait here until this transaction is over; one that is left open is
+// ended after a moment.
 void take_turns(const templates::Template& of);
 
 // SHA-256, in hexadecimal, of everything an approver is shown: requester, template and version, what its role has
 // beyond the template's own items, scope, start, the duration that was asked for, reason and ticket.
 [[nodiscard]] std::string digest(const request::Request& request, const templates::Template& of);
 
-// The same for a request as it stands, if there is one; no lock is taken.
+// The same for a request as it stands, if there is one that concerns the session user; no lock is taken.
 [[nodiscard]] std::optional<std::string> digest_now(std::int64_t id);
 
 }  // namespace jit::policy

@@ -127,11 +127,11 @@ bool applies(const Rule& rule, const Case& of) {
 }
 
 // A rule that forbids is meant for what exceeds it: a duration or a risk from which on it says no.
-bool forbids(const Rule& rule, const Case& of) {
+bool forbids(const Rule& rule, std::int64_t duration, Risk risk) {
     const bool bounded = rule.max_duration || rule.max_risk;
     const bool exceeded =
-        (rule.max_duration && of.duration > *rule.max_duration) || (rule.max_risk && of.policy.risk > *rule.max_risk);
-    return rule.here && rule.open && (!bounded || exceeded);
+        (rule.max_duration && duration > *rule.max_duration) || (rule.max_risk && risk > *rule.max_risk);
+    return !rule.allows && rule.here && rule.open && (!bounded || exceeded);
 }
 
 // Gives a group to the person, who may take it from another one who has a second choice (augmenting path).
@@ -187,7 +187,7 @@ Ruling decide(const Case& of) {
     if (std::any_of(of.voices.begin(), of.voices.end(), [](const Voice& voice) { return !voice.approves; }))
         ruling.objections.emplace_back(Code::wrong_state, "it was denied", "One denial decides.");
     for (const auto& rule : of.rules) {
-        if (!rule.allows && forbids(rule, of))
+        if (forbids(rule, of.duration, of.policy.risk))
             ruling.objections.emplace_back(Code::not_permitted, "rule " + quoted(rule.name) + " forbids it",
                                            "Whatever else is allowed, a rule that forbids wins.",
                                            "Ask an administrator.");
@@ -244,6 +244,12 @@ std::optional<Failure> objection_to(const Extension& extension, const Policy& po
                        "It would last " + format_duration(total) + " in all; the maximum of template " +
                            quoted(policy.template_name) + " is " + format_duration(ceiling) + ".",
                        "Extend by less, or ask again when it has ended.");
+    for (const auto& rule : extension.rules)
+        if (forbids(rule, total, policy.risk))
+            return Failure(
+                Code::not_permitted, what,
+                "Rule " + quoted(rule.name) + " forbids it: it would last " + format_duration(total) + " in all.",
+                "Ask an administrator.");
     if (!extension.hours.open() || (extension.hours.until && extension.ends_at + extension.by > *extension.hours.until))
         return Failure(
             Code::limit_exceeded, what,

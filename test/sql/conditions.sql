@@ -132,13 +132,17 @@ SELECT jit_activate(:by_hand);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "by-hand" is not given to who asks from here', 'as he does so');
 SELECT is((SELECT state::text FROM jit_access.my_requests WHERE id = :by_hand), 'scheduled', 'and the approval is still there');
 
--- So is who breaks the glass.
+-- Whoever breaks the glass is looked at like whoever asks.
 \connect - :owner
-SELECT jit_create_template('glass', '{USAGE ON SCHEMA app, SELECT ON app.orders}', approvers => '{bob}', responders => '{alice}', break_glass_duration => '1 hour',
-                           networks => '{10.0.0.0/8}') AS role \gset
+SELECT jit_create_template('glass', '{USAGE ON SCHEMA app, SELECT ON app.orders}', approvers => '{bob}', responders => '{alice}', max_duration => '1h',
+                           break_glass_duration => '1h', mode => 'set_role', networks => '{10.0.0.0/8}') AS role \gset
 \connect - alice
 CALL tap.start();
-SELECT jit_break_glass('glass', reason => 'it burns');
-SELECT is(:'LAST_ERROR_SQLSTATE' || ' ' || :'LAST_ERROR_MESSAGE', 'JA023 template "glass" is not given to who asks from here', 'nobody breaks the glass from elsewhere');
+SELECT jit_break_glass('glass', '10 minutes', 'why');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "glass" is not given to who asks from here', 'nor is the glass broken from there');
+\connect - olga
+CALL tap.start();
+CALL tap.wait_for_record();
+SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'refusal' AND login = 'alice' AND statement LIKE '%jit_break_glass%' AND sqlstate = 'JA023'), 1, 'which is on the record');
 
 \i test/sql/include/clean.sql

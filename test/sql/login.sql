@@ -37,6 +37,17 @@ SELECT matches(:'password'::text, '^[A-Za-z0-9_-]{32}$', 'and its password');
 SELECT is(:'valid_until'::timestamptz, (SELECT ends_at FROM jit_access.my_grants WHERE id = :id), 'valid to the deadline');
 SELECT jit_credentials(:id);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :id), 'it is told once');
+-- It is in no group, and that makes no choice of the group that everybody else is in.
+\connect - :owner
+CREATE ROLE everybody;
+SELECT format('GRANT everybody TO %I', rolname) FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname NOT LIKE 'jit\_login\_%' \gexec
+SELECT jit_create_template('open', '{USAGE ON SCHEMA app}', requesters => '{developers}', approvers => '{everybody, bob}') AS role \gset
+\connect - alice
+SELECT jit_request('open', '1h') AS open \gset
+\connect - dave
+CALL tap.start();
+SELECT alike(tap.error(format('SELECT jit_approve(%s)', :open)), format('JA004 "dave" may not decide about request %s: %%', :open),
+    'a group of all logins but temporary ones makes nobody an approver');
 \connect - :owner
 CALL tap.start();
 SELECT results_eq(format('SELECT rolcanlogin, rolconnlimit, rolvaliduntil, rolpassword ~ ''^SCRAM-SHA-256\$'' FROM pg_authid WHERE rolname = %L', :'login'),
@@ -57,7 +68,7 @@ SELECT alike(tap.error(statement), 'JA016 %', replace(statement, :'login', 'its_
 FROM (VALUES (1, 'ALTER ROLE CURRENT_USER PASSWORD ''mine'''), (2, 'ALTER USER SESSION_USER PASSWORD ''mine'''), (3, :'by_name'),
              (4, 'ALTER ROLE CURRENT_USER SET work_mem = ''1GB''')) v (n, statement) ORDER BY n;
 SELECT jit_extend(:id, '10 minutes');
-SELECT is(:'LAST_ERROR_MESSAGE'::text, format('"%s" may not extend request %s', :'login', :id), 'its holder is who has asked');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'a temporary login asks for nothing', 'it neither asks nor extends');
 \connect - alice
 SELECT jit_extend(:id, '10 minutes') AS longer \gset
 \connect - :owner
@@ -94,4 +105,27 @@ CREATE ROLE jit_login_999999 LOGIN;
 CALL tap.wait_until('SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ''jit_login_999999'')');
 CALL tap.start();
 SELECT pass('a login that was dropped ends its grant, and one that nobody knows is removed');
+-- A large object needs no privilege to be made. The template's role does not get it, or nobody could have the template any more.
+\connect - alice
+SELECT jit_request('service', '1h') AS id, jit_request('service', '1h') AS other \gset
+\connect - bob
+SELECT jit_approve(:id) AS got \gset
+\connect - alice
+SELECT login FROM jit_credentials(:id) \gset
+\connect - :login
+SELECT lo_create(0) AS large \gset
+\connect - :owner
+SELECT jit_revoke(:id) AS got \gset
+CALL tap.wait_until(format('SELECT cleanup_attempts > 0 FROM jit_access.request WHERE id = %s', :id));
+CALL tap.start();
+SELECT is((SELECT lomowner::regrole::text FROM pg_largeobject_metadata WHERE oid = :large), :'login'::text, 'a large object is left to the login that made it');
+SELECT alike((SELECT cleanup_error FROM jit_access.request WHERE id = :id), '%is not handed over', 'and why is told');
+SELECT results_eq(format('SELECT rolcanlogin, (SELECT count(*)::int FROM pg_auth_members WHERE member = r.oid) FROM pg_roles r WHERE rolname = %L', :'login'), 'VALUES (false, 0)', 'who has nothing any more');
+\connect - bob
+SELECT jit_approve(:other) AS got \gset
+CALL tap.start();
+SELECT is(:'got'::text, 'active', 'the template can be had as before');
+\connect - :owner
+SELECT lo_unlink(:large) \g /dev/null
+DROP ROLE everybody;
 \i test/sql/include/clean.sql

@@ -40,6 +40,7 @@ CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_approve(%s)', :id)), format('JA004 "dave" may not decide about request %s: %%', :id),
     'a group that every login is in makes nobody an approver');
 SELECT is((SELECT count(*)::int FROM jit_access.pending_requests), 0, 'nor shows him what is pending');
+SELECT is(jit_access.request_digest(:id), NULL, 'nor lets him check what he guesses of it');
 \connect - bob
 CALL tap.start();
 SELECT jit_approve(:id) AS got \gset
@@ -274,6 +275,26 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :longe
 \connect - olga
 CALL tap.start();
 SELECT is((SELECT ends_at - activated_at FROM jit_access.grant_history WHERE id = :longer), '3 hours'::interval, 'exactly');
+
+-- A rule that forbids what is longer forbids it in pieces as well.
+\connect - :owner
+SELECT jit_create_template('pieces', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}',
+                           max_duration => '8h', holder_extension => '4h') AS role \gset
+SELECT jit_create_rule('no-pieces', 'deny', '{pieces}', max_duration => '2h');
+\connect - alice
+SELECT jit_request('pieces', '1h') AS pieces \gset
+\connect - bob
+SELECT jit_approve(:pieces) AS got \gset
+\connect - alice
+SELECT jit_extend(:pieces, '1h') AS got \gset
+CALL tap.start();
+SELECT jit_extend(:pieces, '1h');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :pieces), 'not by the holder');
+\connect - bob
+CALL tap.start();
+SELECT jit_extend(:pieces, '1h');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :pieces), 'nor by an approver');
+SELECT jit_revoke(:pieces) AS got \gset
 
 \connect - ada
 SELECT jit_drop_rule(name) FROM jit_access.rules \g /dev/null

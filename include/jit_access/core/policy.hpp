@@ -151,6 +151,7 @@ struct Extension {
     std::int64_t by_holder_so_far = 0;
     bool break_glass = false;
     Hours hours;  // now
+    std::vector<Rule> rules;
 };
 
 [[nodiscard]] std::optional<Failure> objection_to(const Extension& extension, const Policy& policy, std::int64_t id);
