@@ -143,6 +143,6 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "glass" is not given to who ask
 \connect - olga
 CALL tap.start();
 CALL tap.wait_for_record();
-SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'refusal' AND login = 'alice' AND statement LIKE '%jit_break_glass%' AND sqlstate = 'JA023'), 1, 'which is on the record');
+SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'refusal' AND login = 'alice' AND statement LIKE '%jit_break_glass(''glass''%' AND sqlstate = 'JA023'), 1, 'which is on the record');
 
 \i test/sql/include/clean.sql
