@@ -404,7 +404,8 @@ Datum jit_close_alert(PG_FUNCTION_ARGS) {
 Datum jit_may_decide(PG_FUNCTION_ARGS) {
     return jit::pg::guarded([&] {
         const auto id = Args(fcinfo).bigint(0);
-        return BoolGetDatum(id && jit::people::may_decide(jit::people::asking(), *id));
+        const auto me = jit::pg::session_user();
+        return BoolGetDatum(id && jit::people::may_decide({me, jit::pg::role_name(me).value_or("")}, *id));
     });
 }
 

@@ -244,11 +244,12 @@ void require_none(const core::Ruling& ruling) {
 
 namespace {
 
+// Whoever has locked or changed the row is in it, by the number of his transaction.
 constexpr const char* end_who_keeps_the_turn =
-    "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a WHERE a.pid <> "
-    "pg_catalog.pg_backend_pid() AND a.state LIKE 'idle in transaction%' AND EXISTS (SELECT FROM pg_catalog.pg_locks l "
-    "WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.database = "
-    "a.datid AND l.relation = 'jit_access.template_turn'::pg_catalog.regclass)";
+    "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM jit_access.template_turn t JOIN pg_catalog.pg_locks l ON "
+    "l.locktype = 'transactionid' AND l.granted AND l.transactionid = t.xmax JOIN pg_catalog.pg_stat_activity a ON "
+    "a.pid = l.pid WHERE t.template_id = $1 AND a.pid <> pg_catalog.pg_backend_pid() AND a.state LIKE 'idle in "
+    "transaction%'";
 
 bool turn_is_free(const Template& of) {
     return pg::query_row("SELECT 1 FROM jit_access.template_turn WHERE template_id = $1 FOR UPDATE SKIP LOCKED",
@@ -264,7 +265,7 @@ void wait_for_turn(const Template& of) {
         if (turn_is_free(of)) return;
         pg::nap(step_ms);
     }
-    pg::query(end_who_keeps_the_turn);
+    pg::query(end_who_keeps_the_turn, {of.id});
 }
 
 }  // namespace

@@ -377,6 +377,9 @@ void tell_others(const std::string& document, std::vector<Difference>& differenc
     tell("person",
          "SELECT DISTINCT name FROM jit_access.person WHERE NOT EXISTS (SELECT FROM "
          "pg_catalog.jsonb_array_elements($1::pg_catalog.jsonb -> 'people') e WHERE e ->> 'name' = name) ORDER BY 1");
+    tell("window",
+         "SELECT name FROM jit_access.time_window WHERE NOT EXISTS (SELECT FROM "
+         "pg_catalog.jsonb_array_elements($1::pg_catalog.jsonb -> 'windows') e WHERE e ->> 'name' = name) ORDER BY 1");
     tell(
         "template",
         "SELECT name FROM jit_access.template WHERE dropped_at IS NULL AND NOT EXISTS (SELECT FROM "

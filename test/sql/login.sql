@@ -64,6 +64,7 @@ SELECT count(*) AS seen FROM app.orders \gset
 SELECT format('ALTER ROLE %I PASSWORD ''mine'' VALID UNTIL ''infinity''', :'login') AS by_name \gset
 CALL tap.start();
 SELECT is(:seen, 3, 'it reads');
+SELECT is((SELECT count(*)::int FROM jit_access.pending_requests), 0, 'it has nothing to decide');
 SELECT alike(tap.error(statement), 'JA016 %', replace(statement, :'login', 'its_login'))
 FROM (VALUES (1, 'ALTER ROLE CURRENT_USER PASSWORD ''mine'''), (2, 'ALTER USER SESSION_USER PASSWORD ''mine'''), (3, :'by_name'),
              (4, 'ALTER ROLE CURRENT_USER SET work_mem = ''1GB''')) v (n, statement) ORDER BY n;

@@ -52,6 +52,9 @@ SELECT results_eq('SELECT person, login FROM jit_access.people ORDER BY 1', $$VA
 SELECT results_eq('SELECT name, effect FROM jit_access.rules ORDER BY 1', $$VALUES ('never', 'deny'), ('short', 'allow')$$, 'and rules');
 SELECT results_eq('SELECT name, kind, starts, lasts FROM jit_access.windows ORDER BY 1',
     $$VALUES ('holidays', 'closed', '00:00'::time, interval '24 hours'), ('nights', 'open', '22:00', '7 hours')$$, 'and windows, in use or not');
+SELECT results_eq('SELECT kind, name FROM jit_import_policy(''{}'') WHERE action = ''not in the policy''', $$VALUES ('person', 'Bob'), ('person', 'Carol'),
+    ('window', 'holidays'), ('window', 'nights'), ('template', 'debug_read'), ('template', 'fresh'), ('template', 'hotfix'), ('rule', 'never'), ('rule', 'short')$$,
+    'what stands and is not in the document');
 SELECT results_eq(format('SELECT action FROM jit_import_policy(%L)', :'changed'), $$VALUES ('not in the policy')$$, 'read again it makes no difference');
 CALL tap.wait_for_record();
 SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'template changed' AND login = 'ada' AND detail ->> 'template' = 'debug_read'), 1, 'it is on the record, as if done by hand');

@@ -31,9 +31,17 @@ my $bob = hold();
 ok($node->poll_query_until('postgres', "SELECT state = 'active' FROM jit_access.request WHERE id = $id"), 'what is to start starts');
 closed_ok($bob, 'who was in the way was ended');
 
+# Whose turn it is with another template is not concerned.
+$node->safe_psql('postgres', <<'SQL');
+SELECT jit_create_template('other', '{SELECT ON app.orders}', requesters => '{alice}', approvers => '{dave}', person_at_once => 1);
+SQL
+my $alice = connect_as($node, 'alice');
+$alice->query('BEGIN');
+$alice->query(q{SELECT jit_request('other', '1h')});
 $bob = hold();
 like(connect_as($node, 'carol')->query(q{SELECT jit_break_glass('capped', '10 minutes', 'fire')})->{rows}[0][0], qr/^\d+$/, 'the glass is broken');
 closed_ok($bob, 'past who was in the way');
+is($alice->query('COMMIT')->{tags}[0], 'COMMIT', 'who has the turn of another template goes on');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM jit_access.request WHERE requester_name = 'bob'}), '0', 'who has asked for nothing');
 
 $node->stop;
