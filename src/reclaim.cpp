@@ -86,15 +86,6 @@ bool owns_something(pg::RoleId role) {
         .has_value();
 }
 
-// A large object needs no privilege to be made. Were it the template's, its role would own something, which no template
-// may give that cannot change the schema: whoever made it would have stopped everybody's grants.
-void refuse_what_nobody_may_make(pg::RoleId role, const std::string& name, const pg::Row& told) {
-    if (told.get<bool>(4) || !owns_something(role)) return;
-    throw Failure(
-        Code::wrong_state,
-        "\"" + name + "\" owns something, though its template cannot change the schema, and it is not handed over");
-}
-
 // The template's object_owner, or else its role. Roles may have changed since.
 pg::Heir heir_of(const pg::Row& row) {
     const pg::Heir heir{row.get<pg::RoleId>(1), row.get<bool>(3)};
@@ -111,7 +102,6 @@ pg::Heir heir_of(const pg::Row& row) {
 void drop_role(pg::RoleId role, const pg::Row& told) {
     const auto name = pg::role_name(role);
     if (!name) return;
-    refuse_what_nobody_may_make(role, *name, told);
     const auto heir = owns_something(role) ? heir_of(told) : pg::Heir{};
     hand_over(role, *name, heir);
     reclaim_elsewhere(role, *name, heir);
@@ -186,7 +176,7 @@ void take_memberships(std::int64_t id) {
 void clean_up(std::int64_t id) {
     const auto row = pg::query_row(
         "SELECT r.grant_role, coalesce(t.object_owner, t.role), coalesce(t.object_owner_name, t.role_name), "
-        "t.allow_code, t.allow_schema_change "
+        "t.allow_code "
         "FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id "
         "WHERE r.id = $1 AND r.cleanup = 'due' FOR UPDATE OF r",
         {id});

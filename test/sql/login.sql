@@ -106,27 +106,5 @@ CREATE ROLE jit_login_999999 LOGIN;
 CALL tap.wait_until('SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ''jit_login_999999'')');
 CALL tap.start();
 SELECT pass('a login that was dropped ends its grant, and one that nobody knows is removed');
--- A large object needs no privilege to be made. The template's role does not get it, or nobody could have the template any more.
-\connect - alice
-SELECT jit_request('service', '1h') AS id, jit_request('service', '1h') AS other \gset
-\connect - bob
-SELECT jit_approve(:id) AS got \gset
-\connect - alice
-SELECT login FROM jit_credentials(:id) \gset
-\connect - :login
-SELECT lo_create(0) AS large \gset
-\connect - :owner
-SELECT jit_revoke(:id) AS got \gset
-CALL tap.wait_until(format('SELECT cleanup_attempts > 0 FROM jit_access.request WHERE id = %s', :id));
-CALL tap.start();
-SELECT is((SELECT lomowner::regrole::text FROM pg_largeobject_metadata WHERE oid = :large), :'login'::text, 'a large object is left to the login that made it');
-SELECT alike((SELECT cleanup_error FROM jit_access.request WHERE id = :id), '%is not handed over', 'and why is told');
-SELECT results_eq(format('SELECT rolcanlogin, (SELECT count(*)::int FROM pg_auth_members WHERE member = r.oid) FROM pg_roles r WHERE rolname = %L', :'login'), 'VALUES (false, 0)', 'who has nothing any more');
-\connect - bob
-SELECT jit_approve(:other) AS got \gset
-CALL tap.start();
-SELECT is(:'got'::text, 'active', 'the template can be had as before');
-\connect - :owner
-SELECT lo_unlink(:large) \g /dev/null
 DROP ROLE everybody;
 \i test/sql/include/clean.sql
