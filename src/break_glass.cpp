@@ -16,6 +16,7 @@ namespace jit::break_glass {
 
 using core::Code;
 using core::Failure;
+using core::invalid;
 using people::Person;
 using request::Request;
 using templates::Template;
@@ -28,10 +29,6 @@ constexpr const char* not_justified = "not_justified";
 constexpr std::string_view unique_violation = "23505";
 
 std::string named(std::int64_t id) { return "break-glass " + std::to_string(id); }
-
-Failure invalid(const char* what, const std::string& detail, const std::string& hint) {
-    return {Code::invalid_argument, std::string("invalid ") + what, detail, hint};
-}
 
 // No longer than a request would be, unless he says so.
 std::int64_t wanted_duration(const Draft& draft, const Template& of) {
@@ -134,12 +131,7 @@ void check_reviewer(const Person& me, const Request& about, const Review& review
                           ? "Break-glass " + std::to_string(about.id) + " is yours."
                           : "\"" + me.name + "\" and \"" + responder.name + "\" are the same person.",
                       "Another approver of template \"" + of.name + "\" has to review it.");
-    if (!people::may_decide(me, of.id))
-        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not review " + named(about.id),
-                      "Neither this login nor a role it belongs to is among the approvers of template \"" + of.name +
-                          "\"; being a superuser does not count, nor a group that every login is in, nor one that "
-                          "comes with a grant.",
-                      "An administrator can add it with jit_alter_template.");
+    people::require_approver(me, of.id, of.name, "review " + named(about.id));
 }
 
 void check_reviewable(const Request& about, const Review& review) {

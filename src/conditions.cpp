@@ -11,16 +11,13 @@ namespace jit::conditions {
 
 using core::Code;
 using core::Failure;
+using core::invalid;
 using templates::Draft;
 using templates::Template;
 
 namespace {
 
 constexpr std::string_view socket = "local";
-
-Failure invalid(const char* what, const std::string& detail, const std::string& hint = {}) {
-    return {Code::invalid_argument, std::string("invalid ") + what, detail, hint};
-}
 
 void check_count(const char* what, std::size_t count, std::size_t most) {
     if (count > most)

@@ -2,6 +2,7 @@
 
 #include "jit_access/confirm.hpp"
 #include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/journal.hpp"
 #include "jit_access/pending.hpp"
@@ -34,12 +35,7 @@ void check_decider(const people::Person& me, const Request& about, const Templat
                           ? "Request " + std::to_string(about.id) + " is yours."
                           : "\"" + me.name + "\" and \"" + about.requester_name + "\" are the same person.",
                       "Another approver of template \"" + of.name + "\" has to decide.");
-    if (!people::may_decide(me, of.id))
-        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not decide about " + named(about.id),
-                      "Neither this login nor a role it belongs to is among the approvers of template \"" + of.name +
-                          "\"; being a superuser does not count, nor a group that every login is in, nor one that "
-                          "comes with a grant.",
-                      "An administrator can add it with jit_alter_template.");
+    people::require_approver(me, of.id, of.name, "decide about " + named(about.id));
 }
 
 void check_open(const Request& about) {
@@ -104,12 +100,6 @@ std::optional<std::int64_t> shorten(Request& about, const std::optional<core::In
     return duration;
 }
 
-std::string join(const std::vector<std::string>& sentences) {
-    std::string text;
-    for (const auto& sentence : sentences) text += (text.empty() ? "" : "; ") + sentence;
-    return text;
-}
-
 State schedule(Request& request, const std::string& by, const std::optional<std::string>& why) {
     pg::execute("UPDATE jit_access.request SET node = $2::uuid, use_by = $3, starts_at = $4 WHERE id = $1",
                 {request.id, journal::node(), pg::nullable(request.use_by), pg::nullable(request.starts_at)});
@@ -132,7 +122,8 @@ std::string why_not_any_more(const Request& request, const core::Ruling& ruling)
 State enact(Request& request, const Template& of, const core::Ruling& ruling, const std::string& by) {
     keep_reasons(request, ruling);
     if (ruling.rule)
-        event::note("allowed", request.id, by, {{"rule", ruling.rule}, {"reasons", join(ruling.reasons())}});
+        event::note("allowed", request.id, by,
+                    {{"rule", ruling.rule}, {"reasons", core::join(ruling.reasons(), "; ")}});
     const auto now = pg::wall_clock();
     if (ruling.put_off_to) request.starts_at = pg::Instant{*ruling.put_off_to};
     const bool later = request.starts_at && request.starts_at->us > now;

@@ -184,6 +184,16 @@ std::uint64_t approver_groups(const Person& person, std::int64_t template_id) {
 
 bool may_decide(const Person& person, std::int64_t template_id) { return approver_groups(person, template_id) != 0; }
 
+void require_approver(const Person& person, std::int64_t template_id, const std::string& template_name,
+                      const std::string& what) {
+    if (may_decide(person, template_id)) return;
+    throw Failure(Code::not_permitted, "\"" + person.name + "\" may not " + what,
+                  "Neither this login nor a role it belongs to is among the approvers of template \"" + template_name +
+                      "\"; being a superuser does not count, nor a group that every login is in, nor one that comes "
+                      "with a grant.",
+                  "An administrator can add it with jit_alter_template.");
+}
+
 std::vector<Person> named(const pg::TextArray& names, const char* what) {
     std::vector<Person> people;
     for (const auto& name : names) {

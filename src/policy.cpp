@@ -114,7 +114,8 @@ core::Case case_of(const Person& who, const Template& of, const Wish& wish) {
             .client = wish.by_himself ? std::optional(asking_client()) : std::nullopt,
             .usage = usage_of(person, of, wish.request),
             .voices = {},
-            .rules = rules_for(who, of, core::begin_of(wish.start, wish.starts_at, hours))};
+            .rules = rules_for(who, of, core::begin_of(wish.start, wish.starts_at, hours),
+                               wish.by_himself ? Actor::requester : Actor::other)};
 }
 
 bool has_caps(const Template& of) {
@@ -172,14 +173,13 @@ private:
 
 }  // namespace
 
-std::vector<core::Rule> rules_for(const Person& who, const Template& of, std::int64_t begin) {
+std::vector<core::Rule> rules_for(const Person& who, const Template& of, std::int64_t begin, Actor actor) {
     std::vector<core::Rule> rules;
     for (const auto& row :
-         pg::query("SELECT name, effect = 'allow', role, max_duration, max_risk, networks = '{}' OR coalesce("
+         pg::query("SELECT name, effect = 'allow', role, max_duration, max_risk, networks = '{}' OR $2 AND coalesce("
                    "pg_catalog.inet_client_addr() <<= ANY (networks::inet[]), false), windows FROM jit_access.rule "
-                   "WHERE templates = "
-                   "'{}' OR $1 = ANY (templates) ORDER BY name",
-                   {of.id})) {
+                   "WHERE templates = '{}' OR $1 = ANY (templates) ORDER BY name",
+                   {of.id, actor == Actor::requester})) {
         if (const auto role = row.maybe<pg::RoleId>(2); role && !people::stands_in(who.role, *role)) continue;
         core::Rule rule{.name = row.get<std::string>(0), .allows = row.get<bool>(1), .here = row.get<bool>(5)};
         rule.open = window::hours_at(begin, row.get<pg::TextArray>(6)).open();

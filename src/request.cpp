@@ -20,6 +20,7 @@ namespace jit::request {
 using core::Code;
 using core::Event;
 using core::Failure;
+using core::invalid;
 using core::State;
 using second_factor::Stage;
 using templates::Template;
@@ -27,10 +28,6 @@ using templates::Template;
 namespace {
 
 constexpr std::int64_t furthest_start = 90 * core::us_per_day;
-
-Failure invalid(const char* what, const std::string& detail, const std::string& hint = {}) {
-    return {Code::invalid_argument, std::string("invalid ") + what, detail, hint};
-}
 
 std::string named(std::int64_t id) { return "request " + std::to_string(id); }
 
@@ -307,7 +304,8 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                                 .by_holder_so_far = request.extended,
                                 .break_glass = request.break_glass,
                                 .hours = window::hours_at(now, of.windows, request.ends_at->us + more - now),
-                                .rules = policy::rules_for({request.requester, request.requester_name}, of, now)},
+                                .rules = policy::rules_for({request.requester, request.requester_name}, of, now,
+                                                           holder ? policy::Actor::requester : policy::Actor::other)},
                                policy::of_template(of), id))
         throw *objection;
     second_factor::require(me, holder ? Stage::request : Stage::approval, of.second_factor);

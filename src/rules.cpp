@@ -13,12 +13,9 @@ namespace jit::rules {
 
 using core::Code;
 using core::Failure;
+using core::invalid;
 
 namespace {
-
-Failure invalid(const char* what, const std::string& detail, const std::string& hint = {}) {
-    return {Code::invalid_argument, std::string("invalid ") + what, detail, hint};
-}
 
 const std::string& checked_name(const std::optional<std::string>& name) {
     if (!name) throw invalid("rule name", "It is NULL.", "Name the rule.");
@@ -41,12 +38,6 @@ void check_networks(const pg::TextArray& networks) {
                           "Write it like 10.1.0.0/16 or 2001:db8::/32.");
         }
     }
-}
-
-std::string join(const pg::TextArray& items) {
-    std::string text;
-    for (const auto& item : items) text += (text.empty() ? "" : ", ") + item;
-    return text;
 }
 
 void check_words(const Draft& draft) {
@@ -83,12 +74,12 @@ void create(const Draft& draft, const people::Origin& origin) {
     event::note("rule created", std::nullopt, me.name,
                 {{"rule", name},
                  {"effect", draft.effect},
-                 {"templates", join(draft.templates)},
+                 {"templates", core::join(draft.templates)},
                  {"role", draft.role},
                  {"max_duration", longest ? std::optional(core::format_duration(*longest)) : std::nullopt},
                  {"max_risk", draft.max_risk},
-                 {"networks", join(draft.networks)},
-                 {"windows", join(draft.windows)}});
+                 {"networks", core::join(draft.networks)},
+                 {"windows", core::join(draft.windows)}});
 }
 
 void drop(const std::optional<std::string>& name, const people::Origin& origin) {

@@ -9,15 +9,12 @@ namespace jit::templates {
 
 using core::Code;
 using core::Failure;
+using core::invalid;
 using pg::RoleId;
 
 namespace {
 
 using people::Person;
-
-Failure invalid(const char* what, const std::string& detail, const std::string& hint = {}) {
-    return {Code::invalid_argument, std::string("invalid ") + what, detail, hint};
-}
 
 const std::string& name_of(const Draft& draft) {
     if (!draft.name) throw invalid("template name", "It is NULL.", "Give the template a name.");
@@ -92,12 +89,6 @@ std::string with_settings(const Template& of, std::vector<pg::Argument>& argumen
         placeholders += (placeholders.empty() ? "$" : ", $") + std::to_string(arguments.size());
     }
     return placeholders;
-}
-
-std::string join(const pg::TextArray& items) {
-    std::string text;
-    for (const auto& item : items) text += (text.empty() ? "" : "; ") + item;
-    return text;
 }
 
 bool has_live_grants(std::int64_t template_id) {
@@ -241,7 +232,7 @@ std::string create(const Draft& draft, const people::Origin& origin) {
     pg::execute("INSERT INTO jit_access.template_turn (template_id) VALUES ($1)", {id});
     set_parts(id, draft);
     event::note("template created", std::nullopt, me.name,
-                {{"template", name}, {"role", made.role_name}, {"privileges", join(made.privileges)}});
+                {{"template", name}, {"role", made.role_name}, {"privileges", core::join(made.privileges, "; ")}});
     return made.role_name;
 }
 
@@ -282,9 +273,10 @@ std::int32_t alter(const Draft& draft, const people::Origin& origin) {
         setting_names() + ") = ROW(" + with_settings(changed, values) + ") WHERE id = $1 RETURNING version";
     const auto row = pg::query_row(sql.c_str(), values);
     const auto version = row.value().get<std::int32_t>(0);
-    event::note(
-        "template changed", std::nullopt, me.name,
-        {{"template", changed.name}, {"version", std::to_string(version)}, {"privileges", join(changed.privileges)}});
+    event::note("template changed", std::nullopt, me.name,
+                {{"template", changed.name},
+                 {"version", std::to_string(version)},
+                 {"privileges", core::join(changed.privileges, "; ")}});
     return version;
 }
 

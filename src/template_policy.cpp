@@ -14,6 +14,7 @@ namespace jit::templates {
 
 using core::Code;
 using core::Failure;
+using core::invalid;
 using people::Person;
 using pg::RoleId;
 
@@ -21,10 +22,6 @@ namespace {
 
 constexpr std::int64_t longest_grace = core::us_per_day / 24;
 constexpr std::int64_t longest_break_glass = core::us_per_day;
-
-Failure invalid(const char* what, const std::string& detail, const std::string& hint = {}) {
-    return {Code::invalid_argument, std::string("invalid ") + what, detail, hint};
-}
 
 // An argument, as a template keeps it.
 template <class T>

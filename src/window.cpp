@@ -13,6 +13,7 @@ namespace jit::window {
 
 using core::Code;
 using core::Failure;
+using core::invalid;
 
 namespace {
 
@@ -20,10 +21,6 @@ constexpr std::int64_t shortest = 60 * core::us_per_second;
 constexpr std::int64_t longest = 7 * core::us_per_day;
 constexpr std::size_t most_days = 1000;
 constexpr std::size_t most_names = 16;
-
-Failure invalid(const char* what, const std::string& detail, const std::string& hint = {}) {
-    return {Code::invalid_argument, std::string("invalid ") + what, detail, hint};
-}
 
 const std::string& checked_name(const std::optional<std::string>& name) {
     if (!name) throw invalid("window name", "It is NULL.", "Name the window.");
@@ -86,12 +83,6 @@ pg::TextArray texts(std::vector<std::int32_t> numbers) {
     return items;
 }
 
-std::string list(const pg::TextArray& names) {
-    std::string text;
-    for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-    return text;
-}
-
 void refuse_used(const std::string& name) {
     const auto users = pg::query(
         "SELECT 'template \"' || name || '\"' FROM jit_access.template WHERE $1 = ANY (windows) AND dropped_at IS NULL "
@@ -100,7 +91,7 @@ void refuse_used(const std::string& name) {
     if (users.empty()) return;
     pg::TextArray names;
     for (const auto& row : users) names.push_back(row.get<std::string>(0));
-    throw Failure(Code::wrong_state, "cannot drop window \"" + name + "\"", "It is named by " + list(names) + ".",
+    throw Failure(Code::wrong_state, "cannot drop window \"" + name + "\"", "It is named by " + core::join(names) + ".",
                   "Change the template with jit_alter_template, drop the rule with jit_drop_rule.");
 }
 

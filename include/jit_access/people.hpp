@@ -52,6 +52,9 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
 // Among the responders of a template, by the same measure.
 [[nodiscard]] bool may_break_glass(const Person& person, std::int64_t template_id);
 [[nodiscard]] bool may_decide(const Person& person, std::int64_t template_id);
+// Throws not_permitted; `what` is what he may not do, "decide about request 42".
+void require_approver(const Person& person, std::int64_t template_id, const std::string& template_name,
+                      const std::string& what);
 inline constexpr std::size_t most_roles = 64;
 
 // Existing roles by their exact names, in the order given; `what` is for the message.

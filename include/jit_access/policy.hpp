@@ -9,9 +9,11 @@ namespace jit::policy {
 [[nodiscard]] core::Policy of_template(const templates::Template& of);
 
 // The rules that name this template, or any, and a role of the person's, or none. A grant that he holds makes nobody a
-// member here. Their windows are asked about the moment at which it would begin.
+// member here. Their windows are asked about the moment at which it would begin, their networks about the client of the
+// requester: where somebody else acts, nobody knows that one, and they were asked when he did.
+enum class Actor { requester, other };
 [[nodiscard]] std::vector<core::Rule> rules_for(const people::Person& who, const templates::Template& of,
-                                                std::int64_t begin);
+                                                std::int64_t begin, Actor actor);
 
 // A request that is about to be made: nobody has decided anything yet.
 [[nodiscard]] core::Ruling on_wish(const people::Person& who, const templates::Template& of, std::int64_t duration,

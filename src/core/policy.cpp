@@ -158,7 +158,6 @@ std::optional<Risk> risk_from(std::string_view text) noexcept {
     return std::nullopt;
 }
 
-std::string_view to_string(Risk risk) noexcept { return risk_names.at(static_cast<std::size_t>(risk)); }
 std::string_view to_string(Answer answer) noexcept { return answer_names.at(static_cast<std::size_t>(answer)); }
 
 std::int32_t count_approvals(const std::vector<Voice>& voices, const PersonId& requester, bool distinct_groups) {

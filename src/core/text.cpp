@@ -19,6 +19,15 @@ bool hides_text(unsigned char a, unsigned char b, unsigned char c) noexcept {
 
 }  // namespace
 
+std::string join(const std::vector<std::string>& items, std::string_view separator) {
+    std::string text;
+    for (const auto& item : items) {
+        if (!text.empty()) text += separator;
+        text += item;
+    }
+    return text;
+}
+
 std::optional<std::string> fault_in_text(std::string_view text, std::size_t longest) {
     if (text.empty() || is_blank(text)) return "It is empty.";
     if (text.size() > longest)

@@ -113,6 +113,17 @@ is(run_as('frank', 'socket', q{SELECT jit_request('password', '1h')}), 'JA023', 
 $id{password} = given('frank', 'v4', 'password');
 is(run_as('frank', $_, with_role($id{password})), $_ eq 'socket' ? 'JA023' : '100', "password: used by $_, or refused") for qw(socket v4 v6);
 
+# ---- the networks of a rule are those of who asks
+template('ruled', q{description => 'by rules'}, 'set_role', 'gina');
+$node->safe_psql('postgres', q{SELECT jit_create_rule('not-from-there', 'deny', '{ruled}', networks => '{127.0.0.0/8}')});
+is(run_as('gina', 'v4', q{SELECT jit_request('ruled', '1h')}), 'JA004', 'a rule that forbids: not asked for from there');
+my $ruled = run_as('gina', 'socket', q{SELECT jit_request('ruled', '1h')});
+like($ruled, qr/^\d+$/, 'but from elsewhere');
+is(run_as('dave', 'v4', "SELECT jit_approve($ruled)"), 'active', 'and approved from anywhere');
+is(run_as('dave', 'v4', "SELECT jit_extend($ruled, '1h') > now()"), 't', 'and extended');
+is(run_as('dave', 'v4', "SELECT jit_revoke($ruled)"), 'revoked', 'and revoked');
+ok(wait_for_cleanup($node, $ruled), 'and cleaned up');
+
 # ---- however the session comes to it
 template('inherited', q{networks => '{127.0.0.0/8}'}, 'inherit', 'gina');
 $id{inherited} = given('gina', 'v4', 'inherited');

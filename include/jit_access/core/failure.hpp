@@ -105,4 +105,9 @@ public:
     std::string hint;
 };
 
+// An argument that cannot be taken: "invalid <what>", why, and what to give instead.
+[[nodiscard]] inline Failure invalid(const std::string& what, const std::string& detail, const std::string& hint = {}) {
+    return {Code::invalid_argument, "invalid " + what, detail, hint};
+}
+
 }  // namespace jit::core

@@ -25,7 +25,6 @@ namespace jit::core {
 enum class Risk : std::uint8_t { low, medium, high };
 
 [[nodiscard]] std::optional<Risk> risk_from(std::string_view text) noexcept;
-[[nodiscard]] std::string_view to_string(Risk risk) noexcept;
 
 // Several logins of one person have the same.
 using PersonId = std::string;

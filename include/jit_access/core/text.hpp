@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace jit::core {
 
@@ -22,6 +23,9 @@ inline constexpr std::string_view admin_role = "jit_admin";
 inline constexpr std::string_view auditor_role = "jit_auditor";
 
 static_assert(template_role_prefix.size() + longest_template_name <= 63, "a role name has 63 bytes");
+
+// "a, b, c".
+[[nodiscard]] std::string join(const std::vector<std::string>& items, std::string_view separator = ", ");
 
 // The sentence that says what is wrong with a free text, or nothing. Control characters (also tab and newline, also the
 // C1 range and the bidirectional overrides) would let a reason forge what an approver or auditor sees in his terminal.
