@@ -59,8 +59,9 @@ CREATE INDEX request_open ON jit_access.request (state) WHERE state IN ('pending
 CREATE INDEX request_ends ON jit_access.request (ends_at) WHERE state IN ('active', 'suspended');
 CREATE INDEX request_cleanup ON jit_access.request (cleanup_next) WHERE cleanup = 'due';
 CREATE INDEX request_by_role ON jit_access.request (grant_role);
-CREATE INDEX request_by_requester ON jit_access.request (requester);
-CREATE INDEX request_by_template ON jit_access.request (template_id);
+CREATE INDEX request_live ON jit_access.request (template_id, requester) WHERE state IN ('active', 'suspended');
+CREATE INDEX request_by_requester ON jit_access.request (requester, activated_at);
+CREATE INDEX request_by_template ON jit_access.request (template_id, activated_at);
 
 CREATE TABLE jit_access.decision (
     request_id    bigint NOT NULL REFERENCES jit_access.request,

@@ -42,6 +42,7 @@ void fill_slot(Slot& slot, const Terms& terms) noexcept {
     slot.at_deadline.store(terms.at_deadline);
     slot.grace.store(terms.grace);
     slot.allows_code.store(terms.allows_code);
+    slot.allows_schema.store(terms.allows_schema);
     slot.steps_up.store(terms.steps_up);
     slot.conditions.store(terms.conditions);
 }

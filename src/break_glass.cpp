@@ -11,6 +11,7 @@
 #include "jit_access/policy.hpp"
 #include "jit_access/provision.hpp"
 #include "jit_access/second_factor.hpp"
+#include "jit_access/turn.hpp"
 
 namespace jit::break_glass {
 
@@ -81,7 +82,7 @@ std::int64_t ask(const Draft& draft, const people::Origin& origin) {
     const auto me = people::asking();
     const Template of = templates::find(draft.template_name);
     const auto duration = people::may_break_glass(me, of.id) ? wanted_duration(draft, of) : 0;
-    policy::take_turns(of);
+    turn::take_for_caps(of);
     const auto ruling = policy::on_break_glass(me, of, duration);
     policy::require_none(ruling);
     request::check_requester(me, of);

@@ -32,7 +32,7 @@ constexpr const char* told_columns =
     "SELECT r.id, r.grant_role, r.requester, r.ends_at, r.ends_boot, coalesce(r.boot_id, ''), "
     "coalesce(r.node::text, ''), coalesce(a.rolname = 'jit_grant_' || r.id, false), r.at_deadline::text, "
     "coalesce((extract(epoch FROM r.grace_period) * 1000000)::bigint, 0), t.allow_code, r.steps_up, "
-    "pg_catalog.encode(r.conditions, 'hex') FROM jit_access.request r "
+    "pg_catalog.encode(r.conditions, 'hex'), t.allow_schema_change FROM jit_access.request r "
     "JOIN jit_access.template t ON t.id = r.template_id LEFT JOIN pg_catalog.pg_authid a ON a.oid = r.grant_role ";
 
 Told from_row(const pg::Row& row) {
@@ -48,6 +48,7 @@ Told from_row(const pg::Row& row) {
                   .at_deadline = core::at_deadline_from(row.get<std::string>(8)).value(),
                   .grace = row.get<std::int64_t>(9),
                   .allows_code = row.get<bool>(10),
+                  .allows_schema = row.get<bool>(13),
                   .steps_up = row.get<bool>(11),
                   .conditions = conditions::read(row.maybe<std::string>(12))},
         .node = row.get<std::string>(6),

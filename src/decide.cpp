@@ -12,6 +12,7 @@
 #include "jit_access/provision.hpp"
 #include "jit_access/reclaim.hpp"
 #include "jit_access/second_factor.hpp"
+#include "jit_access/turn.hpp"
 
 namespace jit::decide {
 
@@ -143,7 +144,7 @@ State start(Request& request, policy::Occasion occasion, const std::string& by) 
     const Template of = templates::find(request.template_id);
     if (request.template_version != of.version)
         throw stale(request.id, "Template \"" + of.name + "\" has changed since it was asked for.");
-    policy::take_turns(of);
+    turn::take_for_caps(of);
     const auto ruling = policy::on_request(request, of, occasion);
     policy::require_none(ruling);
     if (ruling.answer != core::Answer::allowed)
@@ -202,7 +203,7 @@ State approve(std::int64_t id, const Approval& approval, const people::Origin& o
         "approved", id, me.name,
         {{"comment", approval.comment}, {"duration", core::format_duration(about.duration)}, {"digest", about.digest}});
 
-    policy::take_turns(of);
+    turn::take_for_caps(of);
     const auto ruling = policy::on_request(about, of, policy::Occasion::decision);
     policy::require_none(ruling);
     if (ruling.answer != core::Answer::allowed) return about.state;

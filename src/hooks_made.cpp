@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
 #include "jit_access/enforce.hpp"
 #include "jit_access/guard.hpp"
 #include "jit_access/pg/role.hpp"
@@ -14,12 +15,14 @@ extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_largeobject.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
@@ -214,6 +217,31 @@ Oid default_of(Oid relation, int column) {
     return result;
 }
 
+// What is in a temporary schema goes with the session.
+bool is_temporary(Oid object_class, Oid object) {
+    Oid schema = InvalidOid;
+    if (object_class == RelationRelationId)
+        for_each_row(
+            RelationRelationId, ClassOidIndexId, {{Anum_pg_class_oid, ObjectIdGetDatum(object)}},
+            [&](HeapTuple row, TupleDesc) { schema = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relnamespace; });
+    if (object_class == TypeRelationId)
+        for_each_row(
+            TypeRelationId, TypeOidIndexId, {{Anum_pg_type_oid, ObjectIdGetDatum(object)}},
+            [&](HeapTuple row, TupleDesc) { schema = reinterpret_cast<Form_pg_type>(GETSTRUCT(row))->typnamespace; });
+    return isTempOrTempToastNamespace(schema);
+}
+
+// What needs no privilege that a template could keep back: a large object, or anything in a schema in which everybody
+// may create. It would become the template's, whose role may own nothing, and nobody could have the template any more.
+bool would_stop_template(Oid object_class, Oid object, const enforce::Standing& standing) {
+    if (object_class != LargeObjectRelationId && object_class != RelationRelationId && object_class != TypeRelationId)
+        return false;
+    const auto keeps_schema = [](const Slot* slot) { return !slot->allows_schema.load(); };
+    const auto* end = standing.slots.begin() + standing.count;
+    if (std::none_of(standing.slots.begin(), end, keeps_schema)) return false;
+    return pg::call([&] { return !is_temporary(object_class, object); });
+}
+
 core::Failure refused(const char* why) {
     return {core::Code::guarded, "this is not allowed to a session that uses a grant", why,
             "Do it without the grant, or ask a DBA."};
@@ -223,7 +251,12 @@ core::Failure refused(const char* why) {
 
 void check_made(std::uint32_t object_class, std::uint32_t object, int column) {
     const auto me = pg::current_user();
-    if (me == pg::session_user() || enforce::standing() == nullptr) return;
+    const auto* standing = enforce::standing();
+    if (standing == nullptr) return;
+    const bool is_login = pg::role_name(me).value_or("").starts_with(core::login_role_prefix);
+    if ((is_login || enforce::is_grant_role(me)) && would_stop_template(object_class, object, *standing))
+        throw refused("It would belong to the grant, whose template cannot change the schema.");
+    if (me == pg::session_user() && !is_login) return;
     const bool code = code_allowed();
     List* owners = NIL;
     const char* why = pg::call([&] {

@@ -8,6 +8,7 @@
 #include "jit_access/pg/client.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
+#include "jit_access/turn.hpp"
 #include "jit_access/window.hpp"
 
 namespace jit::policy {
@@ -18,17 +19,21 @@ using templates::Template;
 
 namespace {
 
+// What the caps of the template ask about, and no more: a template may have had any number of grants.
 core::Usage usage_of(const core::PersonId& person, const Template& of, std::int64_t except) {
-    const auto logins = people::logins_of(person);
+    if (!turn::has_caps(of)) return {};
     const auto row =
         pg::query_row(
-            "SELECT count(*) FILTER (WHERE mine AND live), count(*) FILTER (WHERE mine AND today), count(*) FILTER "
-            "(WHERE live), count(*) FILTER (WHERE today), max(closed_at) FILTER (WHERE mine AND activated_at IS NOT "
-            "NULL) FROM (SELECT requester::text = ANY ($2) AS mine, state IN ('active', 'suspended') AS live, "
-            "activated_at > $4::timestamptz - interval '24 hours' AS today, activated_at, closed_at FROM "
-            "jit_access.request WHERE template_id = $1 AND id <> $3 AND (state IN ('active', 'suspended') OR "
-            "activated_at > $4::timestamptz - interval '24 hours' OR closed_at > $4::timestamptz - $5)) g",
-            {of.id, logins, except, pg::Instant{pg::wall_clock()}, pg::Duration{of.cool_down.value_or(0)}})
+            "WITH live AS (SELECT requester FROM jit_access.request WHERE template_id = $1 AND id <> $3 AND state IN "
+            "('active', 'suspended')) SELECT (SELECT count(*) FROM live WHERE requester = ANY ($2::oid[])), (SELECT "
+            "count(*) FROM jit_access.request WHERE template_id = $1 AND id <> $3 AND requester = ANY ($2::oid[]) AND "
+            "activated_at > $4::timestamptz - interval '24 hours'), (SELECT count(*) FROM live), CASE WHEN $6 THEN "
+            "(SELECT count(*) FROM jit_access.request WHERE template_id = $1 AND id <> $3 AND activated_at > "
+            "$4::timestamptz - interval '24 hours') ELSE 0 END, CASE WHEN $5 > interval '0' THEN (SELECT "
+            "max(closed_at) FROM jit_access.request WHERE template_id = $1 AND id <> $3 AND requester = ANY "
+            "($2::oid[]) AND activated_at IS NOT NULL) END",
+            {of.id, people::logins_of(person), except, pg::Instant{pg::wall_clock()},
+             pg::Duration{of.cool_down.value_or(0)}, of.template_per_day != 0})
             .value();
     core::Usage usage{.person_now = row.get<std::int64_t>(0),
                       .person_today = row.get<std::int64_t>(1),
@@ -116,11 +121,6 @@ core::Case case_of(const Person& who, const Template& of, const Wish& wish) {
             .voices = {},
             .rules = rules_for(who, of, core::begin_of(wish.start, wish.starts_at, hours),
                                wish.by_himself ? Actor::requester : Actor::other)};
-}
-
-bool has_caps(const Template& of) {
-    return of.cool_down || of.person_at_once != 0 || of.person_per_day != 0 || of.template_at_once != 0 ||
-           of.template_per_day != 0 || of.break_glass_per_day != 0;
 }
 
 // What the roles behind the template's own have, by their access lists in this database and by what they are named in
@@ -240,41 +240,6 @@ void require_none(const core::Ruling& ruling) {
     const auto& first = ruling.objections.front();
     if (first.code == core::Code::not_from_here) attempt::refuse(first);
     throw core::Failure(first);
-}
-
-namespace {
-
-// Whoever has locked or changed the row is in it, by the number of his transaction.
-constexpr const char* end_who_keeps_the_turn =
-    "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM jit_access.template_turn t JOIN pg_catalog.pg_locks l ON "
-    "l.locktype = 'transactionid' AND l.granted AND l.transactionid = t.xmax JOIN pg_catalog.pg_stat_activity a ON "
-    "a.pid = l.pid WHERE t.template_id = $1 AND a.pid <> pg_catalog.pg_backend_pid() AND a.state LIKE 'idle in "
-    "transaction%'";
-
-bool turn_is_free(const Template& of) {
-    return pg::query_row("SELECT 1 FROM jit_access.template_turn WHERE template_id = $1 FOR UPDATE SKIP LOCKED",
-                         {of.id})
-        .has_value();
-}
-
-// Who leaves his transaction open does not keep the others from what they need, an emergency least of all: he is ended.
-void wait_for_turn(const Template& of) {
-    constexpr int patience_ms = 100;
-    constexpr int step_ms = 10;
-    for (int waited = 0; waited < patience_ms; waited += step_ms) {
-        if (turn_is_free(of)) return;
-        pg::nap(step_ms);
-    }
-    pg::query(end_who_keeps_the_turn, {of.id});
-}
-
-}  // namespace
-
-void take_turns(const Template& of) {
-    if (!has_caps(of)) return;
-    wait_for_turn(of);
-    // An update, so that who looks through an older snapshot fails instead of missing a grant.
-    pg::execute("UPDATE jit_access.template_turn SET turn = turn + 1 WHERE template_id = $1", {of.id});
 }
 
 std::string digest(const Request& request, const Template& of) {

@@ -11,6 +11,7 @@
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/second_factor.hpp"
+#include "jit_access/turn.hpp"
 
 namespace jit::provision {
 
@@ -113,6 +114,8 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
 
     const auto role = grant_role(request.id);
     make_role(role, true);
+    turn::take_for_memberships(pg::find_role(core::marker_role).value());
+    if (!request.scope) turn::take_for_memberships(of.role);
     pg::command("GRANT " + pg::quote(core::marker_role) + " TO " + pg::quote(role) +
                 options("INHERIT TRUE, SET FALSE"));
     if (request.scope)
@@ -136,6 +139,7 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
                                .at_deadline = of.at_deadline,
                                .grace = of.grace_period.value_or(0),
                                .allows_code = of.allow_code,
+                               .allows_schema = of.allow_schema_change,
                                .steps_up = steps_up,
                                .conditions = conditions});
     pending::make_live(*slot);

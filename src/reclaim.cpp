@@ -7,6 +7,7 @@
 #include "jit_access/event.hpp"
 #include "jit_access/pg/worker.hpp"
 #include "jit_access/provision.hpp"
+#include "jit_access/turn.hpp"
 
 namespace jit::reclaim {
 
@@ -144,6 +145,7 @@ bool cut_off(pg::RoleId role, const std::string& name) {
     // What it still owns runs with nothing from here on. The marker stays: it is how a session is recognised.
     for (const auto of : pg::memberships(role))
         if (const auto of_name = pg::role_name(of); of_name && *of_name != core::marker_role) {
+            turn::take_for_memberships(of);
             revoke_membership(*of_name, name);
             any = true;
         }

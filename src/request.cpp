@@ -13,6 +13,7 @@
 #include "jit_access/pg/error.hpp"
 #include "jit_access/policy.hpp"
 #include "jit_access/second_factor.hpp"
+#include "jit_access/turn.hpp"
 #include "jit_access/window.hpp"
 
 namespace jit::request {
@@ -151,7 +152,7 @@ std::int64_t ask(const Draft& draft, const people::Origin& origin) {
     const auto now = pg::wall_clock();
     const Template of = templates::find(draft.template_name);
     const auto duration = people::may_request(me, of.id) ? wanted_duration(draft, of) : 0;
-    policy::take_turns(of);
+    turn::take_for_caps(of);
     check_start(draft.starts_at, now);
     const auto ruling = policy::on_wish(me, of, duration, draft.starts_at);
     policy::require_none(ruling);
@@ -227,14 +228,8 @@ std::uint64_t end_holders(const std::string& of_which, const pg::Argument& argum
 }  // namespace
 
 Request lock_against_holder(std::int64_t id) {
-    constexpr int patience_ms = 200;
-    constexpr int step_ms = 10;
-    for (int waited = 0; waited < patience_ms; waited += step_ms) {
-        if (auto request = try_lock(id)) return *request;
-        pg::nap(step_ms);
-    }
-    end_holders("id = $1", id);
-    return lock(id);
+    const auto request = turn::wait_or_end([&] { return try_lock(id); }, [&] { end_holders("id = $1", id); }, 200);
+    return request ? *request : lock(id);
 }
 
 std::uint64_t end_holders_in_the_way(pg::Instant over_by) {

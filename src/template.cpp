@@ -3,7 +3,7 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/event.hpp"
-#include "jit_access/pg/backend.hpp"
+#include "jit_access/turn.hpp"
 
 namespace jit::templates {
 
@@ -139,16 +139,13 @@ constexpr const char* end_who_keeps_templates =
 // Against requests and decisions that are being made: they hold the row until they commit. Who leaves that open does
 // not keep an administrator from changing the template; he is ended.
 Template find_for_change(const std::optional<std::string>& name) {
-    constexpr int patience_ms = 200;
-    constexpr int step_ms = 10;
     (void)find_and_lock(name, "");
     const std::string free = select_template() + "WHERE name = $1 AND dropped_at IS NULL FOR UPDATE SKIP LOCKED";
-    for (int waited = 0; waited < patience_ms; waited += step_ms) {
-        if (const auto row = pg::query_row(free.c_str(), {*name})) return from_row(*row);
-        pg::nap(step_ms);
-    }
-    if (const auto admin = pg::find_role(core::admin_role)) pg::query(end_who_keeps_templates, {*admin});
-    return find_and_lock(name, "FOR UPDATE");
+    const auto end_holders = [] {
+        if (const auto admin = pg::find_role(core::admin_role)) pg::query(end_who_keeps_templates, {*admin});
+    };
+    const auto row = turn::wait_or_end([&] { return pg::query_row(free.c_str(), {*name}); }, end_holders, 200);
+    return row ? from_row(*row) : find_and_lock(name, "FOR UPDATE");
 }
 
 }  // namespace

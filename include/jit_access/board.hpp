@@ -60,6 +60,7 @@ struct alignas(64) Slot {
     std::atomic<std::int64_t> ends_boot;  // the same on the boot clock; whichever comes first
     std::atomic<core::AtDeadline> at_deadline;
     std::atomic<bool> allows_code;
+    std::atomic<bool> allows_schema;  // what is made under it belongs to it
     std::atomic<bool> steps_up;       // demands a second factor at its first use in a session
     std::atomic<std::int64_t> grace;  // microseconds that running work has beyond the deadline
     // While the slot is filled for another grant these may be of both; then its id is another one as well.
@@ -176,6 +177,7 @@ struct Terms {
     core::AtDeadline at_deadline = core::AtDeadline::terminate;
     std::int64_t grace = 0;
     bool allows_code = false;
+    bool allows_schema = false;
     bool steps_up = false;
     core::Conditions conditions;
 };

@@ -36,10 +36,6 @@ enum class Occasion : std::uint8_t {
 // Throws the first objection. One to where somebody asks from is on the record even if the code hides the error.
 void require_none(const core::Ruling& ruling);
 
-// Others who make grants of a template that has caps wait here until this transaction is over; one that is left open is
-// ended after a moment.
-void take_turns(const templates::Template& of);
-
 // SHA-256, in hexadecimal, of everything an approver is shown: requester, template and version, what its role has
 // beyond the template's own items, scope, start, the duration that was asked for, reason and ticket.
 [[nodiscard]] std::string digest(const request::Request& request, const templates::Template& of);

@@ -8,6 +8,7 @@ extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
+#include "storage/lock.h"
 #include "utils/acl.h"
 #include "utils/catcache.h"
 #include "utils/syscache.h"
@@ -106,6 +107,13 @@ std::vector<RoleId> inherited_memberships(RoleId member) {
 
 std::vector<RoleId> members(RoleId of) {
     return from_cache(AUTHMEMROLEMEM, of, [](const Membership& row) { return row.member; });
+}
+
+bool lock_memberships_in(RoleId role) {
+    if (!memberships_have_options) return true;
+    LOCKTAG tag;
+    SET_LOCKTAG_OBJECT(tag, InvalidOid, AuthIdRelationId, role.oid, 0);
+    return call([&] { return LockAcquire(&tag, ShareUpdateExclusiveLock, false, true); }) != LOCKACQUIRE_NOT_AVAIL;
 }
 
 std::vector<RoleId> closure(RoleId from) {

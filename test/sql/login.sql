@@ -68,6 +68,9 @@ SELECT is((SELECT count(*)::int FROM jit_access.pending_requests), 0, 'it has no
 SELECT alike(tap.error(statement), 'JA016 %', replace(statement, :'login', 'its_login'))
 FROM (VALUES (1, 'ALTER ROLE CURRENT_USER PASSWORD ''mine'''), (2, 'ALTER USER SESSION_USER PASSWORD ''mine'''), (3, :'by_name'),
              (4, 'ALTER ROLE CURRENT_USER SET work_mem = ''1GB''')) v (n, statement) ORDER BY n;
+SELECT is(tap.error('SELECT lo_create(0)'), 'JA016 this is not allowed to a session that uses a grant: It would belong to the grant, whose template cannot change the schema.',
+    'it makes no large object, which would be left to the template');
+SELECT is(tap.error('CREATE TEMP TABLE scratch (id serial, line text)'), 'no error', 'what is temporary it may make');
 SELECT jit_extend(:id, '10 minutes');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'a temporary login asks for nothing', 'it neither asks nor extends');
 \connect - alice

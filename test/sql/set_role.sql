@@ -38,6 +38,23 @@ SELECT count(*) AS orders FROM app.orders \gset
 COMMIT;
 SELECT is(current_user::text || ' ' || :orders, 'alice 3', 'SET LOCAL ROLE works for one transaction');
 
+-- What everybody may make would go to the template's role, which then could not be given any more.
+\connect - :owner
+CREATE SCHEMA anybodys;
+GRANT USAGE, CREATE ON SCHEMA anybodys TO PUBLIC;
+\connect - alice
+SET ROLE :grant_role;
+SELECT tap.error('CREATE TABLE anybodys.made (id int)') AS made, tap.error('CREATE DOMAIN anybodys.number AS int') AS typed, tap.error('SELECT lo_create(0)') AS large,
+       tap.error('CREATE TEMP TABLE scratch (id serial, line text)') AS scratch \gset
+RESET ROLE;
+CALL tap.start();
+SELECT is(tap.error('CREATE TABLE anybodys.mine (id int); DROP TABLE anybodys.mine'), 'no error', 'as herself she makes what everybody may make');
+SELECT alike(error, 'JA016 %: It would belong to the grant, whose template cannot change the schema.', what)
+FROM (VALUES (1, 'a table would be the grant''s', :'made'), (2, 'a type would be the grant''s', :'typed'), (3, 'a large object would be the grant''s', :'large')) v (n, what, error) ORDER BY n;
+SELECT is(:'scratch'::text, 'no error', 'what is temporary goes with the session');
+\connect - :owner
+DROP SCHEMA anybodys CASCADE;
+
 \connect - noah
 SELECT 'jit_grant_' || :'noahs' AS grant_role \gset
 SET ROLE :grant_role;

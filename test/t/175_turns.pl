@@ -44,5 +44,26 @@ closed_ok($bob, 'past who was in the way');
 is($alice->query('COMMIT')->{tags}[0], 'COMMIT', 'who has the turn of another template goes on');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM jit_access.request WHERE requester_name = 'bob'}), '0', 'who has asked for nothing');
 
+# From 16 on a membership in a role is given or taken by one transaction at a time: who approves and leaves that open keeps
+# neither other approvers, whatever the template, nor the clean-up.
+$node->safe_psql('postgres', q{SELECT jit_create_template('open', '{SELECT ON app.orders}', requesters => '{alice, bob, carol}', approvers => '{dave}')});
+sub ask { return connect_as($node, $_[0])->query("SELECT jit_request('open', '1h')")->{rows}[0][0] }
+sub approved_and_left_open
+{
+	my $dave = connect_as($node, 'dave');
+	$dave->query('BEGIN');
+	rows_ok($dave->query("SELECT jit_approve($_[0])"), 'active', 'approved, and left open');
+	return $dave;
+}
+my $over = ask('alice');
+connect_as($node, 'dave')->query("SELECT jit_approve($over)");
+my $left = ask('bob');
+my $keeper = approved_and_left_open($left);
+my $wanted = ask('carol');
+rows_ok(connect_as($node, 'dave')->query("SELECT jit_approve($wanted)"), 'active', 'another grant of the template becomes active');
+$keeper = approved_and_left_open($left = ask('bob'));
+rows_ok(connect_as($node, 'dave')->query("SELECT jit_revoke($over)"), 'revoked', 'a third one is revoked');
+ok(wait_for_cleanup($node, $over), 'and cleaned up');
+
 $node->stop;
 done_testing();

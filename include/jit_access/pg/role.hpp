@@ -27,6 +27,9 @@ namespace jit::pg {
 // Those of them whose privileges it has without SET ROLE.
 [[nodiscard]] std::vector<RoleId> inherited_memberships(RoleId member);
 [[nodiscard]] std::vector<RoleId> members(RoleId of);
+// From 16 on who gives or takes a membership keeps everybody else from doing so with the same role, until he commits.
+// False: somebody else does.
+[[nodiscard]] bool lock_memberships_in(RoleId role);
 // Every role reachable from one, itself first, whether inherited or not.
 [[nodiscard]] std::vector<RoleId> closure(RoleId from);
 
