@@ -132,6 +132,7 @@ PG_FUNCTION_INFO_V1(jit_acknowledge_alert);
 PG_FUNCTION_INFO_V1(jit_close_alert);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_may_audit);
+PG_FUNCTION_INFO_V1(jit_may_monitor);
 PG_FUNCTION_INFO_V1(jit_journal);
 PG_FUNCTION_INFO_V1(jit_audit_checkpoint);
 PG_FUNCTION_INFO_V1(jit_audit_verify);
@@ -422,6 +423,11 @@ Datum jit_may_decide(PG_FUNCTION_ARGS) {
 Datum jit_may_audit(PG_FUNCTION_ARGS) {
     (void)fcinfo;
     return jit::pg::guarded([] { return BoolGetDatum(jit::people::may_audit(jit::pg::session_user())); });
+}
+
+Datum jit_may_monitor(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    return jit::pg::guarded([] { return BoolGetDatum(jit::people::may_monitor(jit::pg::session_user())); });
 }
 
 Datum jit_journal(PG_FUNCTION_ARGS) {
