@@ -202,8 +202,10 @@ void put_into_cron(const std::string& schema, const Entry& entry) {
         pg::query(sql.c_str(), {name_in_cron(entry.name), entry.schedule, entry.command});
     });
     if (fault)
-        throw Failure(Code::invalid_argument, "job \"" + entry.name + "\" cannot be scheduled", *fault,
-                      "A schedule is minute, hour, day, month and day of the week, as pg_cron has them, in UTC.");
+        throw Failure(
+            Code::invalid_argument, "job \"" + entry.name + "\" cannot be scheduled", *fault,
+            "A schedule is minute, hour, day, month and day of the week, as pg_cron has them, in UTC; the job "
+            "belongs to the owner of this extension, a superuser.");
 }
 
 std::vector<Entry> jobs_to_schedule(const std::optional<std::string>& job, const std::optional<std::string>& schedule) {

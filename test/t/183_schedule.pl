@@ -212,7 +212,6 @@ for my $how (sort keys %nodes)
 	is(ask(q{SELECT 'bad' = ANY (jobs_overdue) FROM jit_access.health}), 't', "$how: what does not run is overdue");
 	becomes("runs > $runs FROM jit_access.job WHERE name = 'verify'", "$how: the worker runs what is essential");
 
-	# Retention is the worker's in each nap, or else that of pg_cron.
 	my $ada = connect_as($node, 'ada');
 	my $count = ask(q{SELECT count(*) FROM cron.job WHERE jobname LIKE 'jit\_access: %'});
 	rows_ok($ada->query('SELECT jit_unschedule()'), $count, "$how: they are taken away");
