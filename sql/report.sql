@@ -174,10 +174,28 @@ CROSS JOIN LATERAL (
 WHERE r.activated_at IS NOT NULL AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.grant_usage IS 'what each grant was used for: statements, failures, refusals, rows, objects, first and last use';
 
+CREATE VIEW jit_access.jobs AS
+SELECT j.name, j.description, j.schedule AS utc_schedule, j.every, j.essential,
+       to_regprocedure('jit_access.job_' || j.name || '()') IS NOT NULL AS available,
+       j.scheduled_at, j.scheduled_by, jit_access.cron_state(j.name) AS cron,
+       s.running, j.started_at, j.finished_at, CASE WHEN j.finished_at >= j.started_at THEN j.finished_at - j.started_at END AS duration,
+       j.runs, j.failures, j.result,
+       CASE WHEN s.interrupted THEN 'It was stopped before its end.' ELSE j.error END AS error, s.overdue
+FROM jit_access.job j, jit_access.job_state(j.name) s
+WHERE (SELECT jit_access.may_audit())
+OFFSET 0;
+COMMENT ON VIEW jit_access.jobs IS 'scheduled jobs: when they run, and what came of it';
+
 CREATE VIEW jit_access.health AS
 SELECT s.*, (SELECT count(*) FROM jit_access.event) AS events_waiting,
        (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due') AS cleanups_due,
        (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due' AND cleanup_attempts > 0) AS cleanups_failing,
-       (SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhparent = 'jit_access.record'::regclass) AS record_partitions
+       (SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhparent = 'jit_access.record'::regclass) AS record_partitions,
+       (SELECT v.seq FROM jit_access.verification v ORDER BY v.at DESC LIMIT 1) AS record_verified_to,
+       (SELECT v.sound_at FROM jit_access.verification v ORDER BY v.at DESC LIMIT 1) AS record_verified_at,
+       (SELECT v.finding FROM jit_access.verification v ORDER BY v.at DESC LIMIT 1) AS record_finding,
+       ARRAY(SELECT j.name FROM jit_access.job j, jit_access.job_state(j.name) x WHERE j.error IS NOT NULL OR x.interrupted ORDER BY 1) AS jobs_failing,
+       ARRAY(SELECT j.name FROM jit_access.job j, jit_access.job_state(j.name) x WHERE x.overdue ORDER BY 1) AS jobs_overdue,
+       (SELECT jsonb_object_agg(j.name, COALESCE(j.error, j.result)) FROM jit_access.job j WHERE j.finished_at IS NOT NULL) AS job_results
 FROM jit_access.status() s WHERE (SELECT jit_access.may_audit());
-COMMENT ON VIEW jit_access.health IS 'whether the worker runs, how far the record lags, and what could not be cleaned up yet';
+COMMENT ON VIEW jit_access.health IS 'whether the worker runs, how far the record lags, what could not be cleaned up yet, and what came of scheduled jobs';

@@ -1,11 +1,13 @@
 #include "jit_access/drift.hpp"
 
+#include "jit_access/board.hpp"
 #include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/enforce.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/pending.hpp"
+#include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/reclaim.hpp"
 #include "jit_access/request.hpp"
@@ -17,9 +19,15 @@ namespace {
 using core::Event;
 using core::State;
 
+// Counted as well, so that whoever has asked for a sweep hears how much there was.
+void note(std::optional<std::int64_t> id, const event::Detail& detail) {
+    event::note("drift", id, chores::actor, detail);
+    board->sweeps.found.fetch_add(1, std::memory_order_relaxed);
+}
+
 void take_back(std::optional<std::int64_t> id, const std::string& role, const std::string& member) {
     reclaim::revoke_membership(role, member);
-    event::note("drift", id, chores::actor, {{"role", role}, {"member", member}, {"what", "granted by hand; revoked"}});
+    note(id, {{"role", role}, {"member", member}, {"what", "granted by hand; revoked"}});
 }
 
 // Each of these answers whether it found something.
@@ -44,16 +52,14 @@ bool remove_orphans() {
         chores::try_to("take away the role of a grant that nobody knows", [&] {
             const auto name = pg::role_name(role);
             if (name && reclaim::cut_off(role, *name))
-                event::note("drift", std::nullopt, chores::actor,
-                            {{"role", *name}, {"what", "no request claims this role; its memberships were revoked"}});
+                note({}, {{"role", *name}, {"what", "no request claims this role; its memberships were revoked"}});
         });
         chores::try_to("remove the role of a grant that nobody knows", [&] {
             const auto name = pg::role_name(role);
             if (!name) return;
             reclaim::take_privileges(role, *name);
             reclaim::remove_role(role, *name);
-            event::note("drift", std::nullopt, chores::actor,
-                        {{"role", *name}, {"what", "no request claims this role; removed"}});
+            note({}, {{"role", *name}, {"what", "no request claims this role; removed"}});
         });
     }
     return !orphans.empty();
@@ -132,7 +138,7 @@ bool end_gutted_grants() {
         chores::try_to("end grant " + std::to_string(id), [&] {
             auto request = request::lock(id);
             if (!core::next(request.state, Event::revoke)) return;
-            event::note("drift", id, chores::actor, {{"what", "its membership was taken away by hand"}});
+            note(id, {{"what", "its membership was taken away by hand"}});
             request::advance(request, Event::revoke, chores::actor, "its membership was taken away by hand");
             pending::finish(static_cast<std::uint64_t>(id));
         });
@@ -156,7 +162,7 @@ void suspend_overgrown_templates() {
             chores::try_to("suspend grant " + std::to_string(grant), [&] {
                 auto request = request::lock(grant);
                 if (request.state != State::active) return;
-                event::note("drift", grant, chores::actor, {{"what", overgrown}});
+                note(grant, {{"what", overgrown}});
                 request::advance(request, Event::suspend, chores::actor,
                                  "its template reaches more than a template may give");
                 pending::finish(static_cast<std::uint64_t>(grant));
@@ -164,9 +170,9 @@ void suspend_overgrown_templates() {
     }
 }
 
-}  // namespace
+enum class Effort { where_changed, everything };
 
-void sweep() {
+void sweep(Effort effort) {
     // The server tells when a role or a membership changes. What is not told (somebody edits our tables) is met all the
     // same, later.
     constexpr std::int64_t at_least_every = 60'000'000;
@@ -174,7 +180,7 @@ void sweep() {
     static std::int64_t last = 0;
     const auto changes = enforce::changes();
     const auto now = pg::boot_clock();
-    if (changes != seen || now - last >= at_least_every) {
+    if (effort == Effort::everything || changes != seen || now - last >= at_least_every) {
         const auto faults = chores::faults();
         bool found = remove_orphans();
         found |= take_marker_from_people();
@@ -185,6 +191,35 @@ void sweep() {
         last = now;
     }
     suspend_overgrown_templates();
+}
+
+}  // namespace
+
+void sweep() { sweep(Effort::where_changed); }
+
+void sweep_if_asked() {
+    const auto wanted = board->sweeps.wanted.load();
+    if (wanted == board->sweeps.done.load()) return;
+    templates::forget_seals();
+    sweep(Effort::everything);
+    board->sweeps.done.store(wanted);
+}
+
+std::uint64_t sweep_now() {
+    constexpr std::int64_t patience = 60'000'000;
+    auto& sweeps = board->sweeps;
+    const auto before = sweeps.found.load();
+    const auto mine = sweeps.wanted.fetch_add(1) + 1;
+    const auto until = pg::boot_clock() + patience;
+    wake_worker();
+    while (sweeps.done.load() < mine) {
+        if (pg::boot_clock() > until)
+            throw core::Failure(core::Code::wrong_state, "no sweep has been made",
+                                "The worker has not answered for a minute.",
+                                "Look at worker_pid and worker_loops in jit_access.health, and at the server log.");
+        pg::nap(20);
+    }
+    return sweeps.found.load() - before;
 }
 
 }  // namespace jit::drift

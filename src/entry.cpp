@@ -13,6 +13,7 @@
 #include "jit_access/eligibility.hpp"
 #include "jit_access/ingest.hpp"
 #include "jit_access/install.hpp"
+#include "jit_access/jobs.hpp"
 #include "jit_access/pg/args.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/event_trigger.hpp"
@@ -26,6 +27,7 @@
 #include "jit_access/report.hpp"
 #include "jit_access/request.hpp"
 #include "jit_access/rules.hpp"
+#include "jit_access/schedule.hpp"
 #include "jit_access/second_factor.hpp"
 #include "jit_access/settings.hpp"
 #include "jit_access/step_up.hpp"
@@ -130,12 +132,21 @@ PG_FUNCTION_INFO_V1(jit_acknowledge_alert);
 PG_FUNCTION_INFO_V1(jit_close_alert);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_may_audit);
+PG_FUNCTION_INFO_V1(jit_may_monitor);
 PG_FUNCTION_INFO_V1(jit_journal);
 PG_FUNCTION_INFO_V1(jit_audit_checkpoint);
 PG_FUNCTION_INFO_V1(jit_audit_verify);
 PG_FUNCTION_INFO_V1(jit_audit_export);
 PG_FUNCTION_INFO_V1(jit_status);
 PG_FUNCTION_INFO_V1(jit_confirmed);
+PG_FUNCTION_INFO_V1(jit_schedule);
+PG_FUNCTION_INFO_V1(jit_unschedule);
+PG_FUNCTION_INFO_V1(jit_run_job);
+PG_FUNCTION_INFO_V1(jit_cron_state);
+PG_FUNCTION_INFO_V1(jit_job_retention);
+PG_FUNCTION_INFO_V1(jit_job_drift);
+PG_FUNCTION_INFO_V1(jit_job_verify);
+PG_FUNCTION_INFO_V1(jit_job_review_reminders);
 
 Datum jit_check_installation(PG_FUNCTION_ARGS) {
     (void)fcinfo;
@@ -414,6 +425,11 @@ Datum jit_may_audit(PG_FUNCTION_ARGS) {
     return jit::pg::guarded([] { return BoolGetDatum(jit::people::may_audit(jit::pg::session_user())); });
 }
 
+Datum jit_may_monitor(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    return jit::pg::guarded([] { return BoolGetDatum(jit::people::may_monitor(jit::pg::session_user())); });
+}
+
 Datum jit_journal(PG_FUNCTION_ARGS) {
     return jit::pg::guarded([&] {
         require_loaded();
@@ -494,6 +510,52 @@ Datum jit_confirmed(PG_FUNCTION_ARGS) {
     });
 }
 
+Datum jit_schedule(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::pg::TableResult table(fcinfo);
+        for (const auto& made : jit::schedule::make(args.text(0), args.text(1), origin_of(fcinfo))) {
+            const std::array<jit::pg::Value, 3> row{made.name, made.schedule, made.command};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+Datum jit_unschedule(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        return Int32GetDatum(jit::schedule::remove(args.text(0), origin_of(fcinfo)));
+    });
+}
+
+Datum jit_run_job(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) { return jit::pg::text_result(jit::schedule::run(args.text(0))); });
+}
+
+Datum jit_cron_state(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        const auto job = Args(fcinfo).text(0);
+        const auto state = job ? jit::schedule::state_in_cron(*job) : std::nullopt;
+        fcinfo->isnull = !state;
+        return state ? jit::pg::text_result(*state) : Datum{0};
+    });
+}
+
+Datum jit_job_retention(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) { return jit::pg::text_result(jit::jobs::retention()); });
+}
+
+Datum jit_job_drift(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) { return jit::pg::text_result(jit::jobs::drift()); });
+}
+
+Datum jit_job_verify(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) { return jit::pg::text_result(jit::jobs::verify()); });
+}
+
+Datum jit_job_review_reminders(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) { return jit::pg::text_result(jit::jobs::review_reminders()); });
+}
+
 void jit_worker_main(Datum);
 
 void jit_worker_main(Datum) {
@@ -514,6 +576,12 @@ void jit_reclaimer_main(Datum) {
         });
         jit::wake_worker();
     });
+}
+
+void jit_job_main(Datum);
+
+void jit_job_main(Datum) {
+    jit::pg::guarded([] { jit::schedule::work(jit::pg::become_job(jit::settings::database)); });
 }
 
 }  // extern "C"

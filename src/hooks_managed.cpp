@@ -64,11 +64,12 @@ void check_roles(const List* roles) {
 // Before 16 CREATEROLE may give any membership; ours are given by superusers and by who has the ADMIN OPTION.
 void refuse_office(const char* role) {
     const std::string_view name(role != nullptr ? role : "");
-    if ((name != core::admin_role && name != core::auditor_role) || by_superuser()) return;
+    if ((name != core::admin_role && name != core::auditor_role && name != core::monitor_role) || by_superuser())
+        return;
     const auto office = pg::find_role(name);
     if (office && pg::has_admin_option(pg::current_user(), *office)) return;
     throw Failure(Code::guarded, "role \"" + std::string(name) + "\" is an office of jit_access",
-                  "Its members administer or audit all access.", "Ask a superuser for it.");
+                  "Its members administer, audit or monitor all access.", "Ask a superuser for it.");
 }
 
 // Granted roles come as privileges, with the role's name as the privilege.

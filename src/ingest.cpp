@@ -9,6 +9,7 @@
 #include "jit_access/chain.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/journal.hpp"
+#include "jit_access/metrics.hpp"
 #include "jit_access/notice.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
@@ -312,6 +313,7 @@ Batch take_over() {
     if (!std::is_sorted(batch.entries.begin(), batch.entries.end(), earlier))
         std::stable_sort(batch.entries.begin(), batch.entries.end(), earlier);
     chain::append(batch.entries);
+    metrics::count(batch.entries);
     return result;
 }
 

@@ -60,7 +60,8 @@ void check_names() {
 void check() {
     check_database();
     check_names();
-    for (const auto name : {core::admin_role, core::auditor_role, core::marker_role}) make_group(name);
+    for (const auto name : {core::admin_role, core::auditor_role, core::monitor_role, core::marker_role})
+        make_group(name);
 }
 
 }  // namespace jit::install

@@ -77,6 +77,11 @@ bool may_audit(RoleId role) {
     return is_admin({role, {}}) || (auditor && pg::is_member(role, *auditor));
 }
 
+bool may_monitor(RoleId role) {
+    const auto monitor = pg::find_role(core::monitor_role);
+    return (monitor && pg::is_member(role, *monitor)) || may_audit(role);
+}
+
 void require_admin(const Person& person) {
     if (is_admin(person)) return;
     throw Failure(Code::not_permitted, "only an administrator of jit_access may do this",

@@ -19,6 +19,7 @@
 #include "jit_access/pg/error.hpp"
 #include "jit_access/pg/worker.hpp"
 #include "jit_access/pg/xact.hpp"
+#include "jit_access/schedule.hpp"
 #include "jit_access/settings.hpp"
 #include "jit_access/step_up.hpp"
 
@@ -174,6 +175,7 @@ void run() {
                 if (!confirmed) first_steps();
                 confirmed = true;
                 look_at_clock();
+                drift::sweep_if_asked();
                 step_up::write_down();
                 next = expire::settle();
                 if (nap_over()) {
@@ -182,7 +184,10 @@ void run() {
                     chores::try_to("forget second factors of dropped logins", step_up::forget_dropped);
                     chores::try_to("date the record by a checkpoint", [] { chain::checkpoint_if_due(); });
                     chores::try_to("begin a new partition of the record", [] { partition::close_if_due(); });
-                    chores::try_to("drop old records", [] { partition::drop_if_due(); });
+                    chores::try_to("drop old records", [] {
+                        if (!schedule::is_left_to_cron("retention")) partition::drop_if_due();
+                    });
+                    schedule::start_due();
                     // A full journal or a crowd of grants takes megabytes, once in a while.
                     pg::give_back_memory();
                 }

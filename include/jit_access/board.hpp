@@ -123,11 +123,19 @@ struct Factors {
     std::array<SpentCode, 256> spent;
 };
 
+// Sweeps for drift that were asked for, and made, by number.
+struct Sweeps {
+    std::atomic<std::uint64_t> wanted;
+    std::atomic<std::uint64_t> done;
+    std::atomic<std::uint64_t> found;  // differences, since the start
+};
+
 struct Board {
     Factors factors;  // see step_up.hpp
     core::RingControl ring;
     Counters counters;
     alignas(64) Syncs syncs;
+    Sweeps sweeps;
     std::atomic<std::int32_t> worker_pid;
     std::atomic<Latch*> worker_latch;
     alignas(64) std::atomic<std::uint32_t> worker_sleeps;  // set by the worker before it waits for the journal

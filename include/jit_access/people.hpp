@@ -28,6 +28,8 @@ void require_own_statement(const Person& person, const Origin& origin, const std
 [[nodiscard]] bool is_admin(const Person& person);
 // The same, or a member of jit_auditor.
 [[nodiscard]] bool may_audit(pg::RoleId role);
+// The same, or a member of jit_monitor.
+[[nodiscard]] bool may_monitor(pg::RoleId role);
 void require_admin(const Person& person);
 void require_auditor(const Person& person);
 

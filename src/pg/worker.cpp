@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
@@ -56,6 +57,7 @@ constexpr Pin pins[] = {
 
 constexpr const char* worker_name = "jit_access worker";
 constexpr const char* reclaimer_name = "jit_access reclaimer";
+constexpr const char* job_name = "jit_access job";
 
 BackgroundWorker process(const char* main, const char* name) noexcept {
     BackgroundWorker worker{};
@@ -86,6 +88,15 @@ struct ReclaimOrder {
     bool takes_code;
 };
 static_assert(sizeof(ReclaimOrder) <= BGW_EXTRALEN, "the order travels in the worker's extra data");
+
+// The name of the job travels in the same way.
+BackgroundWorker process_for(const char* main, const std::string& job) noexcept {
+    auto worker = process(main, job_name);
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = BGW_NEVER_RESTART;
+    strlcpy(worker.bgw_extra, job.c_str(), sizeof worker.bgw_extra);
+    return worker;
+}
 
 }  // namespace
 
@@ -118,6 +129,30 @@ Reclaim become_reclaimer() {
     BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
     settle_in(reclaimer_name);
     return {{order.role}, {{order.heir}, order.takes_code}};
+}
+
+bool start_job(const char* main, const std::string& job) {
+    auto worker = process_for(main, job);
+    return call([&] { return RegisterDynamicBackgroundWorker(&worker, nullptr); });
+}
+
+bool run_job(const char* main, const std::string& job) {
+    auto worker = process_for(main, job);
+    return call([&] {
+        worker.bgw_notify_pid = MyProcPid;
+        BackgroundWorkerHandle* handle = nullptr;
+        if (!RegisterDynamicBackgroundWorker(&worker, &handle)) return false;
+        return WaitForBackgroundWorkerShutdown(handle) == BGWH_STOPPED;
+    });
+}
+
+std::string become_job(const char* database) {
+    take_signals();
+    BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
+    settle_in(job_name);
+    // A job may read what has grown large.
+    SetConfigOption("enable_seqscan", "on", PGC_SUSET, PGC_S_SESSION);
+    return MyBgworkerEntry->bgw_extra;
 }
 
 Latch* my_latch() noexcept { return MyLatch; }

@@ -38,9 +38,10 @@ SELECT alike(tap.error(statement), 'JA016 role "jit_%" is managed by jit_access:
 FROM tap.statements ORDER BY n;
 SELECT tap.refused($call$DO $do$ BEGIN EXECUTE 'GRANT jit_template_debug_read TO mallory'; END $do$$call$,
     'JA016 role "jit_template_debug_read" is managed by jit_access: Changing it by hand would give, keep or hide access that nobody approved.', 'nor by a detour');
-SELECT tap.refused(statement, format('JA016 role "%s" is an office of jit_access: Its members administer or audit all access.', office), 'an office: ' || statement) FROM (VALUES
+SELECT tap.refused(statement, format('JA016 role "%s" is an office of jit_access: Its members administer, audit or monitor all access.', office), 'an office: ' || statement) FROM (VALUES
     (1, 'GRANT jit_admin TO mallory', 'jit_admin'), (2, 'GRANT minion, jit_auditor TO mallory', 'jit_auditor'), (3, 'REVOKE jit_auditor FROM olga', 'jit_auditor'),
-    (4, 'CREATE ROLE newcomer IN ROLE jit_admin', 'jit_admin'), (5, 'ALTER GROUP jit_auditor ADD USER mallory', 'jit_auditor')) v (n, statement, office) ORDER BY n;
+    (4, 'CREATE ROLE newcomer IN ROLE jit_admin', 'jit_admin'), (5, 'ALTER GROUP jit_auditor ADD USER mallory', 'jit_auditor'),
+    (6, 'GRANT jit_monitor TO mallory', 'jit_monitor')) v (n, statement, office) ORDER BY n;
 SELECT is(tap.error('CREATE ROLE jit_reader'), 'no error', 'other names are free');
 
 -- Who owns an object gives nothing of it to these roles: that would stop or widen what others were promised.

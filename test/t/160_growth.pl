@@ -252,10 +252,17 @@ my $head = ask("SELECT encode(hash, 'hex') FROM jit_access.record WHERE seq = $s
 	set_conf('jit_access.record_retention', '50');
 	ok(wait_for('a log line', sub { slurp_file($node->logfile, $offset) =~ /could not drop old records: canceling statement due to lock timeout/ }), 'retention: a reader puts it off');
 	is(first_record(), '1', 'retention: nothing is dropped under him');
+	ask("UPDATE jit_access.job SET scheduled_at = clock_timestamp() WHERE name = 'retention'");
+	like($dba->query("SELECT jit_access.run_job('retention')")->{detail}, qr/^canceling statement due to lock timeout/, 'retention: nor by its job');
 	happens();
 	$reader->query('COMMIT');
+	my $loops = ask('SELECT worker_loops FROM jit_access.health');
+	$node->poll_query_until('postgres', "SELECT worker_loops > $loops + 5 FROM jit_access.health");
+	is(first_record(), '1', 'retention: where pg_cron has it the worker leaves it alone');
 }
-wait_for_first($second, 'retention: the oldest partition is dropped');
+rows_ok($dba->query("SELECT jit_access.run_job('retention')"), 'dropped 1 partition', 'retention: the oldest partition is dropped');
+ask("UPDATE jit_access.job SET scheduled_at = NULL WHERE name = 'retention'");
+is(first_record(), $second, 'retention: the record begins with the next');
 is(scalar partitions(), 3, 'retention: and no other');
 is(ask("SELECT concat_ws(' ', login, outcome, detail->>'first', detail->>'last', detail->>'head') FROM jit_access.audit_log WHERE kind = 'records dropped'"),
 	"jit_access completed 1 @{[ $second - 1 ]} $head", 'retention: the record says which, and where the chain stood');

@@ -21,6 +21,7 @@ inline constexpr std::string_view managed_role_prefix = "jit_";
 inline constexpr std::string_view marker_role = "jit_marker";
 inline constexpr std::string_view admin_role = "jit_admin";
 inline constexpr std::string_view auditor_role = "jit_auditor";
+inline constexpr std::string_view monitor_role = "jit_monitor";
 
 static_assert(template_role_prefix.size() + longest_template_name <= 63, "a role name has 63 bytes");
 

@@ -29,6 +29,13 @@ bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, Heir
 // In that process: connects and answers what it was started for.
 [[nodiscard]] Reclaim become_reclaimer();
 
+// Starts a process in the control database that does one job, by its name; false when none is to be had. The other one
+// waits until it is gone.
+bool start_job(const char* main, const std::string& job);
+bool run_job(const char* main, const std::string& job);
+// In that process: connects and answers which job.
+[[nodiscard]] std::string become_job(const char* database);
+
 // In the worker: signals, the control database, settings a database owner might have set.
 void become_worker(const char* database);
 [[nodiscard]] Latch* my_latch() noexcept;
