@@ -174,10 +174,19 @@ CROSS JOIN LATERAL (
 WHERE r.activated_at IS NOT NULL AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.grant_usage IS 'what each grant was used for: statements, failures, refusals, rows, objects, first and last use';
 
+CREATE VIEW jit_access.drills AS
+SELECT d.id, d.started_at, d.started_by, d.finished_at, d.ok, d.grant_id, s.step, s.name, s.ok AS step_ok, s.latency_ms, s.detail
+FROM jit_access.drill d LEFT JOIN jit_access.drill_step s ON s.drill_id = d.id
+WHERE (SELECT jit_access.may_audit())
+ORDER BY d.id DESC, s.step;
+COMMENT ON VIEW jit_access.drills IS 'what came of the drills, one row a step, the latest first';
+
 CREATE VIEW jit_access.health AS
 SELECT s.*, (SELECT count(*) FROM jit_access.event) AS events_waiting,
        (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due') AS cleanups_due,
        (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due' AND cleanup_attempts > 0) AS cleanups_failing,
-       (SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhparent = 'jit_access.record'::regclass) AS record_partitions
+       (SELECT count(*) FROM pg_catalog.pg_inherits WHERE inhparent = 'jit_access.record'::regclass) AS record_partitions,
+       (SELECT max(finished_at) FROM jit_access.drill) AS last_drill,
+       (SELECT ok FROM jit_access.drill WHERE ok IS NOT NULL ORDER BY id DESC LIMIT 1) AS last_drill_ok
 FROM jit_access.status() s WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.health IS 'whether the worker runs, how far the record lags, and what could not be cleaned up yet';

@@ -10,6 +10,8 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/credentials.hpp"
 #include "jit_access/decide.hpp"
+#include "jit_access/drill.hpp"
+#include "jit_access/drill_actor.hpp"
 #include "jit_access/eligibility.hpp"
 #include "jit_access/ingest.hpp"
 #include "jit_access/install.hpp"
@@ -128,6 +130,9 @@ PG_FUNCTION_INFO_V1(jit_break_glass);
 PG_FUNCTION_INFO_V1(jit_review);
 PG_FUNCTION_INFO_V1(jit_acknowledge_alert);
 PG_FUNCTION_INFO_V1(jit_close_alert);
+PG_FUNCTION_INFO_V1(jit_set_up_drill);
+PG_FUNCTION_INFO_V1(jit_drill);
+PG_FUNCTION_INFO_V1(jit_job_drill);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_may_audit);
 PG_FUNCTION_INFO_V1(jit_journal);
@@ -401,6 +406,30 @@ Datum jit_close_alert(PG_FUNCTION_ARGS) {
     });
 }
 
+Datum jit_set_up_drill(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args&) {
+        jit::drill::set_up(origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_drill(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::pg::TableResult table(fcinfo);
+        for (const auto& step : jit::drill::run(args.interval(0))) {
+            const std::array row{jit::pg::Value(step.number), jit::pg::Value(step.name), jit::pg::Value(step.ok),
+                                 jit::pg::Value(step.latency_ms),
+                                 step.detail ? jit::pg::Value(*step.detail) : jit::pg::Value()};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+Datum jit_job_drill(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) { return jit::pg::text_result(jit::drill::as_job()); });
+}
+
 Datum jit_may_decide(PG_FUNCTION_ARGS) {
     return jit::pg::guarded([&] {
         const auto id = Args(fcinfo).bigint(0);
@@ -501,6 +530,18 @@ void jit_worker_main(Datum) {
         jit::pg::become_worker(jit::settings::database);
         jit::worker::run();
     });
+}
+
+void jit_drill_main(Datum);
+
+void jit_drill_main(Datum) {
+    jit::pg::guarded([] { jit::drill::conduct(); });
+}
+
+void jit_drill_actor_main(Datum);
+
+void jit_drill_actor_main(Datum) {
+    jit::pg::guarded([] { jit::drill::act(); });
 }
 
 void jit_reclaimer_main(Datum);

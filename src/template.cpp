@@ -2,6 +2,7 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/drill_actor.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/pg/backend.hpp"
 
@@ -153,7 +154,11 @@ Template find_for_change(const std::optional<std::string>& name) {
 
 }  // namespace
 
-Template find(const std::optional<std::string>& name) { return find_and_lock(name, "FOR SHARE"); }
+Template find(const std::optional<std::string>& name) {
+    Template found = find_and_lock(name, "FOR SHARE");
+    drill::require_canary(found.name);
+    return found;
+}
 
 Template look(const std::optional<std::string>& name) { return find_and_lock(name, ""); }
 
@@ -171,7 +176,9 @@ std::vector<Template> all() {
 
 Template find(std::int64_t id) {
     const std::string sql = select_template() + "WHERE id = $1 FOR SHARE";
-    return from_row(pg::query_row(sql.c_str(), {id}).value());
+    Template found = from_row(pg::query_row(sql.c_str(), {id}).value());
+    drill::require_canary(found.name);
+    return found;
 }
 
 std::string create(const Draft& draft, const people::Origin& origin) {
