@@ -174,6 +174,34 @@ CROSS JOIN LATERAL (
 WHERE r.activated_at IS NOT NULL AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.grant_usage IS 'what each grant was used for: statements, failures, refusals, rows, objects, first and last use';
 
+CREATE VIEW jit_access.access_review_items WITH (security_barrier) AS
+SELECT i.review_id, i.item, i.kind, t.name AS template, i.role_name AS role, i.request_id AS grant_id,
+       CASE WHEN i.verdict IS NULL THEN jit_access.review_evidence(i.review_id, i.item) ELSE i.evidence END AS evidence, c.due_at,
+       COALESCE(i.verdict, CASE v.verdict WHEN 'justified' THEN 'confirm' WHEN 'not_justified' THEN 'withdraw' END) AS verdict,
+       COALESCE(i.reviewer_name, v.reviewer_name) AS reviewer, COALESCE(i.comment, v.comment) AS comment,
+       COALESCE(i.reviewed_at, v.reviewed_at) AS reviewed_at
+FROM jit_access.access_review_item i JOIN jit_access.access_review c ON c.id = i.review_id
+JOIN jit_access.template t ON t.id = i.template_id LEFT JOIN jit_access.review v ON v.request_id = i.request_id
+WHERE (SELECT jit_access.may_audit()) OR c.id = ANY (ARRAY(SELECT r.id FROM jit_access.access_review r WHERE jit_access.may_review(r.id)))
+ORDER BY i.review_id DESC, i.item;
+COMMENT ON VIEW jit_access.access_review_items IS
+    'what is confirmed or withdrawn in access reviews, with the evidence; a break-glass that was reviewed elsewhere is done. For auditors, and for the reviewers of each';
+
+CREATE VIEW jit_access.access_reviews WITH (security_barrier) AS
+SELECT c.id, c.scope, ARRAY(SELECT r.role_name FROM jit_access.access_reviewer r WHERE r.review_id = c.id ORDER BY 1) AS reviewers,
+       c.started_at, c.started_by, c.due_at, n.items, n.open, n.confirmed, n.withdrawn,
+       n.open > 0 AND c.due_at < clock_timestamp() AS overdue
+FROM jit_access.access_review c
+CROSS JOIN LATERAL (
+    SELECT count(*) AS items, count(*) FILTER (WHERE w.verdict IS NULL) AS open, count(*) FILTER (WHERE w.verdict = 'confirm') AS confirmed,
+           count(*) FILTER (WHERE w.verdict = 'withdraw') AS withdrawn
+    FROM (SELECT COALESCE(i.verdict, CASE v.verdict WHEN 'justified' THEN 'confirm' WHEN 'not_justified' THEN 'withdraw' END) AS verdict
+          FROM jit_access.access_review_item i LEFT JOIN jit_access.review v ON v.request_id = i.request_id
+          WHERE i.review_id = c.id) w) n
+WHERE (SELECT jit_access.may_audit()) OR c.id = ANY (ARRAY(SELECT r.id FROM jit_access.access_review r WHERE jit_access.may_review(r.id)))
+ORDER BY c.id DESC;
+COMMENT ON VIEW jit_access.access_reviews IS 'access reviews, the latest first, and how far they are; for auditors, and for the reviewers of each';
+
 CREATE VIEW jit_access.drills AS
 SELECT d.id, d.started_at, d.started_by, d.finished_at, d.ok, d.grant_id, s.step, s.name, s.ok AS step_ok, s.latency_ms, s.detail
 FROM jit_access.drill d LEFT JOIN jit_access.drill_step s ON s.drill_id = d.id

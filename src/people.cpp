@@ -159,14 +159,9 @@ bool may_request(const Person& person, std::int64_t template_id) {
                        [&](const pg::Row& row) { return stands_in(person.role, row.get<RoleId>(0)); });
 }
 
-namespace {
-
-// Himself, or through a role that he stands in; a group that every login is in is no choice.
 bool is_named(const Person& person, RoleId role) {
     return role == person.role || (stands_in(person.role, role) && !contains_everybody(role));
 }
-
-}  // namespace
 
 bool may_break_glass(const Person& person, std::int64_t template_id) {
     const auto roles = listed_roles(template_id, "responder");
