@@ -186,6 +186,41 @@ WHERE (SELECT jit_access.may_audit())
 OFFSET 0;
 COMMENT ON VIEW jit_access.jobs IS 'scheduled jobs: when they run, and what came of it';
 
+CREATE VIEW jit_access.access_review_items WITH (security_barrier) AS
+SELECT i.review_id, i.item, i.kind, t.name AS template, i.role_name AS role, i.request_id AS grant_id,
+       CASE WHEN i.verdict IS NULL THEN jit_access.review_evidence(i.review_id, i.item) ELSE i.evidence END AS evidence, c.due_at,
+       COALESCE(i.verdict, CASE v.verdict WHEN 'justified' THEN 'confirm' WHEN 'not_justified' THEN 'withdraw' END) AS verdict,
+       COALESCE(i.reviewer_name, v.reviewer_name) AS reviewer, COALESCE(i.comment, v.comment) AS comment,
+       COALESCE(i.reviewed_at, v.reviewed_at) AS reviewed_at
+FROM jit_access.access_review_item i JOIN jit_access.access_review c ON c.id = i.review_id
+JOIN jit_access.template t ON t.id = i.template_id LEFT JOIN jit_access.review v ON v.request_id = i.request_id
+WHERE (SELECT jit_access.may_audit()) OR c.id = ANY (ARRAY(SELECT r.id FROM jit_access.access_review r WHERE jit_access.may_review(r.id)))
+ORDER BY i.review_id DESC, i.item;
+COMMENT ON VIEW jit_access.access_review_items IS
+    'what is confirmed or withdrawn in access reviews, with the evidence; a break-glass that was reviewed elsewhere is done. For auditors, and for the reviewers of each';
+
+CREATE VIEW jit_access.access_reviews WITH (security_barrier) AS
+SELECT c.id, c.scope, ARRAY(SELECT r.role_name FROM jit_access.access_reviewer r WHERE r.review_id = c.id ORDER BY 1) AS reviewers,
+       c.started_at, c.started_by, c.due_at, n.items, n.open, n.confirmed, n.withdrawn,
+       n.open > 0 AND c.due_at < clock_timestamp() AS overdue
+FROM jit_access.access_review c
+CROSS JOIN LATERAL (
+    SELECT count(*) AS items, count(*) FILTER (WHERE w.verdict IS NULL) AS open, count(*) FILTER (WHERE w.verdict = 'confirm') AS confirmed,
+           count(*) FILTER (WHERE w.verdict = 'withdraw') AS withdrawn
+    FROM (SELECT COALESCE(i.verdict, CASE v.verdict WHEN 'justified' THEN 'confirm' WHEN 'not_justified' THEN 'withdraw' END) AS verdict
+          FROM jit_access.access_review_item i LEFT JOIN jit_access.review v ON v.request_id = i.request_id
+          WHERE i.review_id = c.id) w) n
+WHERE (SELECT jit_access.may_audit()) OR c.id = ANY (ARRAY(SELECT r.id FROM jit_access.access_review r WHERE jit_access.may_review(r.id)))
+ORDER BY c.id DESC;
+COMMENT ON VIEW jit_access.access_reviews IS 'access reviews, the latest first, and how far they are; for auditors, and for the reviewers of each';
+
+CREATE VIEW jit_access.drills AS
+SELECT d.id, d.started_at, d.started_by, d.finished_at, d.ok, d.grant_id, s.step, s.name, s.ok AS step_ok, s.latency_ms, s.detail
+FROM jit_access.drill d LEFT JOIN jit_access.drill_step s ON s.drill_id = d.id
+WHERE (SELECT jit_access.may_audit())
+ORDER BY d.id DESC, s.step;
+COMMENT ON VIEW jit_access.drills IS 'what came of the drills, one row a step, the latest first';
+
 CREATE VIEW jit_access.health AS
 SELECT s.*, (SELECT count(*) FROM jit_access.event) AS events_waiting,
        (SELECT count(*) FROM jit_access.request WHERE cleanup = 'due') AS cleanups_due,
@@ -196,6 +231,8 @@ SELECT s.*, (SELECT count(*) FROM jit_access.event) AS events_waiting,
        (SELECT v.finding FROM jit_access.verification v ORDER BY v.at DESC LIMIT 1) AS record_finding,
        ARRAY(SELECT j.name FROM jit_access.job j, jit_access.job_state(j.name) x WHERE j.error IS NOT NULL OR x.interrupted ORDER BY 1) AS jobs_failing,
        ARRAY(SELECT j.name FROM jit_access.job j, jit_access.job_state(j.name) x WHERE x.overdue ORDER BY 1) AS jobs_overdue,
-       (SELECT jsonb_object_agg(j.name, COALESCE(j.error, j.result)) FROM jit_access.job j WHERE j.finished_at IS NOT NULL) AS job_results
+       (SELECT jsonb_object_agg(j.name, COALESCE(j.error, j.result)) FROM jit_access.job j WHERE j.finished_at IS NOT NULL) AS job_results,
+       (SELECT max(finished_at) FROM jit_access.drill) AS last_drill,
+       (SELECT ok FROM jit_access.drill WHERE ok IS NOT NULL ORDER BY id DESC LIMIT 1) AS last_drill_ok
 FROM jit_access.status() s WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.health IS 'whether the worker runs, how far the record lags, what could not be cleaned up yet, and what came of scheduled jobs';

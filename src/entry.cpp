@@ -2,6 +2,7 @@
 // its arguments into values, calls the stage, and turns the answer back; errors cross here and nowhere else.
 #include <chrono>
 
+#include "jit_access/access_review.hpp"
 #include "jit_access/alert.hpp"
 #include "jit_access/board.hpp"
 #include "jit_access/break_glass.hpp"
@@ -10,6 +11,8 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/credentials.hpp"
 #include "jit_access/decide.hpp"
+#include "jit_access/drill.hpp"
+#include "jit_access/drill_actor.hpp"
 #include "jit_access/eligibility.hpp"
 #include "jit_access/ingest.hpp"
 #include "jit_access/install.hpp"
@@ -130,6 +133,14 @@ PG_FUNCTION_INFO_V1(jit_break_glass);
 PG_FUNCTION_INFO_V1(jit_review);
 PG_FUNCTION_INFO_V1(jit_acknowledge_alert);
 PG_FUNCTION_INFO_V1(jit_close_alert);
+PG_FUNCTION_INFO_V1(jit_set_up_drill);
+PG_FUNCTION_INFO_V1(jit_drill);
+PG_FUNCTION_INFO_V1(jit_job_drill);
+PG_FUNCTION_INFO_V1(jit_start_review);
+PG_FUNCTION_INFO_V1(jit_review_item);
+PG_FUNCTION_INFO_V1(jit_review_csv);
+PG_FUNCTION_INFO_V1(jit_may_review);
+PG_FUNCTION_INFO_V1(jit_remind_reviews);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_may_audit);
 PG_FUNCTION_INFO_V1(jit_may_monitor);
@@ -412,6 +423,66 @@ Datum jit_close_alert(PG_FUNCTION_ARGS) {
     });
 }
 
+Datum jit_set_up_drill(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args&) {
+        jit::drill::set_up(origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_drill(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::pg::TableResult table(fcinfo);
+        for (const auto& step : jit::drill::run(args.interval(0))) {
+            const std::array row{jit::pg::Value(step.number), jit::pg::Value(step.name), jit::pg::Value(step.ok),
+                                 jit::pg::Value(step.latency_ms),
+                                 step.detail ? jit::pg::Value(*step.detail) : jit::pg::Value()};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+Datum jit_job_drill(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) { return jit::pg::text_result(jit::drill::as_job()); });
+}
+
+Datum jit_start_review(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        return Int64GetDatum(jit::access_review::start({.scope = args.text(0),
+                                                        .reviewers = args.texts(1, "reviewers"),
+                                                        .due = args.instant(2),
+                                                        .templates = args.texts(3, "templates")},
+                                                       origin_of(fcinfo)));
+    });
+}
+
+Datum jit_review_item(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        return jit::pg::text_result(jit::access_review::review(args.id(0, "access review"), args.integer(1),
+                                                               {.word = args.text(2), .comment = args.text(3)},
+                                                               origin_of(fcinfo)));
+    });
+}
+
+Datum jit_review_csv(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) {
+        return jit::pg::text_result(jit::access_review::as_csv(args.id(0, "access review")));
+    });
+}
+
+Datum jit_may_review(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded([&] {
+        const auto id = Args(fcinfo).bigint(0);
+        const auto me = jit::pg::session_user();
+        return BoolGetDatum(id && jit::access_review::may_review({me, jit::pg::role_name(me).value_or("")}, *id));
+    });
+}
+
+Datum jit_remind_reviews(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) { return Int64GetDatum(jit::access_review::remind()); });
+}
+
 Datum jit_may_decide(PG_FUNCTION_ARGS) {
     return jit::pg::guarded([&] {
         const auto id = Args(fcinfo).bigint(0);
@@ -563,6 +634,18 @@ void jit_worker_main(Datum) {
         jit::pg::become_worker(jit::settings::database);
         jit::worker::run();
     });
+}
+
+void jit_drill_main(Datum);
+
+void jit_drill_main(Datum) {
+    jit::pg::guarded([] { jit::drill::conduct(); });
+}
+
+void jit_drill_actor_main(Datum);
+
+void jit_drill_actor_main(Datum) {
+    jit::pg::guarded([] { jit::drill::act(); });
 }
 
 void jit_reclaimer_main(Datum);

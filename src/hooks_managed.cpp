@@ -41,7 +41,7 @@ bool is_managed(const char* role) noexcept {
     const std::string_view name(role);
     return name.starts_with(core::grant_role_prefix) || name.starts_with(core::gate_role_prefix) ||
            name.starts_with(core::login_role_prefix) || name.starts_with(core::template_role_prefix) ||
-           name == core::marker_role;
+           name.starts_with(core::drill_role_prefix) || name == core::marker_role;
 }
 
 bool by_superuser() { return pg::is_superuser(pg::current_user()); }

@@ -5,6 +5,7 @@
 #include "jit_access/attempt.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/drill_actor.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/pg/backend.hpp"
 
@@ -21,14 +22,15 @@ bool is_of_a_grant(RoleId role) {
     return name.starts_with(core::grant_role_prefix) || name.starts_with(core::gate_role_prefix);
 }
 
-// Superusers aside, who need no group, and logins of grants, which nobody puts into one.
+// Superusers aside, who need no group, and logins of grants and of the drill, which nobody puts into one.
 bool contains_everybody(RoleId group) {
     return pg::query_row(
                "WITH RECURSIVE members (role) AS (SELECT $1 UNION SELECT x.member FROM pg_catalog.pg_auth_members x "
                "JOIN members m ON x.roleid = m.role) SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_authid a WHERE "
-               "a.rolcanlogin AND NOT a.rolsuper AND NOT starts_with(a.rolname, $2) AND a.oid NOT IN (SELECT role FROM "
-               "members))",
-               {group, std::string(core::login_role_prefix)})
+               "a.rolcanlogin AND NOT a.rolsuper AND NOT starts_with(a.rolname, $2) AND NOT starts_with(a.rolname, $3) "
+               "AND "
+               "a.oid NOT IN (SELECT role FROM members))",
+               {group, std::string(core::login_role_prefix), std::string(core::drill_role_prefix)})
         .value()
         .get<bool>(0);
 }
@@ -45,7 +47,7 @@ constexpr std::string_view undeclared = "login ";
 }  // namespace
 
 Person asking() {
-    if (!pg::is_somebody_asking())
+    if (!pg::is_somebody_asking() && !drill::is_actor())
         attempt::refuse(
             {Code::not_permitted, "nobody is asking",
              "Requests and decisions are made in a client's own session, not by background work or maintenance.",
@@ -59,7 +61,7 @@ Person asking() {
 }
 
 void require_own_statement(const Person& person, const Origin& origin, const std::string& what) {
-    if (!origin.objection) return;
+    if (!origin.objection || drill::is_actor()) return;
     attempt::refuse({Code::not_own_statement, what + " only by a statement that \"" + person.name + "\" has sent",
                      *origin.objection,
                      "Send the call as a SELECT of its own, over nothing but views of jit_access. If you have not sent "
@@ -162,14 +164,9 @@ bool may_request(const Person& person, std::int64_t template_id) {
                        [&](const pg::Row& row) { return stands_in(person.role, row.get<RoleId>(0)); });
 }
 
-namespace {
-
-// Himself, or through a role that he stands in; a group that every login is in is no choice.
 bool is_named(const Person& person, RoleId role) {
     return role == person.role || (stands_in(person.role, role) && !contains_everybody(role));
 }
-
-}  // namespace
 
 bool may_break_glass(const Person& person, std::int64_t template_id) {
     const auto roles = listed_roles(template_id, "responder");

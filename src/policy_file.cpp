@@ -380,10 +380,11 @@ void tell_others(const std::string& document, std::vector<Difference>& differenc
     tell("window",
          "SELECT name FROM jit_access.time_window WHERE NOT EXISTS (SELECT FROM "
          "pg_catalog.jsonb_array_elements($1::pg_catalog.jsonb -> 'windows') e WHERE e ->> 'name' = name) ORDER BY 1");
-    tell(
-        "template",
-        "SELECT name FROM jit_access.template WHERE dropped_at IS NULL AND NOT EXISTS (SELECT FROM "
-        "pg_catalog.jsonb_array_elements($1::pg_catalog.jsonb -> 'templates') e WHERE e ->> 'name' = name) ORDER BY 1");
+    tell("template",
+         "SELECT name FROM jit_access.template WHERE dropped_at IS NULL AND name <> 'jit_drill' AND NOT EXISTS "
+         "(SELECT FROM pg_catalog.jsonb_array_elements($1::pg_catalog.jsonb -> 'templates') e WHERE e ->> 'name' = "
+         "name) "
+         "ORDER BY 1");
     tell("rule",
          "SELECT name FROM jit_access.rule WHERE NOT EXISTS (SELECT FROM "
          "pg_catalog.jsonb_array_elements($1::pg_catalog.jsonb -> 'rules') e WHERE e ->> 'name' = name) ORDER BY 1");
@@ -409,7 +410,7 @@ std::string write() {
         "'[]') FROM (SELECT name, description, mode, CASE WHEN NOT role_made THEN role_name END AS role, "
         "allow_schema_change, allow_code, privileges, at_deadline, object_owner_name AS object_owner, " +
         templates::parts_as_columns() + templates::setting_names() +
-        " FROM jit_access.template t WHERE dropped_at IS NULL) x";
+        " FROM jit_access.template t WHERE dropped_at IS NULL AND name <> 'jit_drill') x";
     const std::string sql =
         std::string(
             "SELECT pg_catalog.jsonb_build_object('people', (SELECT coalesce(pg_catalog.jsonb_agg("

@@ -1,7 +1,10 @@
 #include "jit_access/template.hpp"
 
+#include <algorithm>
+
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/drill_actor.hpp"
 #include "jit_access/event.hpp"
 #include "jit_access/turn.hpp"
 
@@ -132,8 +135,9 @@ Template find_and_lock(const std::optional<std::string>& name, const char* lock)
 // Whoever has locked a row of the table has this lock on the table.
 constexpr const char* end_who_keeps_templates =
     "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_roles u ON "
-    "u.oid = a.usesysid WHERE NOT u.rolsuper AND NOT pg_catalog.pg_has_role(u.oid, $1, 'MEMBER') AND EXISTS (SELECT "
-    "FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.mode = "
+    "u.oid = a.usesysid WHERE a.pid <> pg_catalog.pg_backend_pid() AND NOT u.rolsuper AND NOT "
+    "pg_catalog.pg_has_role(u.oid, $1, 'MEMBER') AND EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND "
+    "l.granted AND l.locktype = 'relation' AND l.mode = "
     "'RowShareLock' AND l.database = a.datid AND l.relation = 'jit_access.template'::pg_catalog.regclass)";
 
 // Against requests and decisions that are being made: they hold the row until they commit. Who leaves that open does
@@ -150,7 +154,11 @@ Template find_for_change(const std::optional<std::string>& name) {
 
 }  // namespace
 
-Template find(const std::optional<std::string>& name) { return find_and_lock(name, "FOR SHARE"); }
+Template find(const std::optional<std::string>& name) {
+    Template found = find_and_lock(name, "FOR SHARE");
+    drill::require_canary(found.name);
+    return found;
+}
 
 Template look(const std::optional<std::string>& name) { return find_and_lock(name, ""); }
 
@@ -168,7 +176,9 @@ std::vector<Template> all() {
 
 Template find(std::int64_t id) {
     const std::string sql = select_template() + "WHERE id = $1 FOR SHARE";
-    return from_row(pg::query_row(sql.c_str(), {id}).value());
+    Template found = from_row(pg::query_row(sql.c_str(), {id}).value());
+    drill::require_canary(found.name);
+    return found;
 }
 
 std::string create(const Draft& draft, const people::Origin& origin) {
@@ -275,6 +285,25 @@ std::int32_t alter(const Draft& draft, const people::Origin& origin) {
                  {"version", std::to_string(version)},
                  {"privileges", core::join(changed.privileges, "; ")}});
     return version;
+}
+
+void withdraw(const Template& of, const char* part, std::optional<RoleId> role, const std::string& by) {
+    if (!pg::query_row("SELECT 1 FROM jit_access.template WHERE id = $1 AND dropped_at IS NULL", {of.id})) return;
+    const Template changed = find_for_change(of.name);
+    const auto gone = pg::query(
+        "DELETE FROM jit_access.template_person WHERE template_id = $1 AND part = $2 AND ($3 IS NULL OR role = $3) "
+        "RETURNING role_name",
+        {of.id, std::string(part), pg::nullable(role)});
+    if (gone.empty() || changed.id != of.id) return;
+    pg::TextArray names;
+    for (const auto& row : gone) names.push_back(row.get<std::string>(0));
+    std::sort(names.begin(), names.end());
+    pg::execute("UPDATE jit_access.template SET version = version + 1 WHERE id = $1", {of.id});
+    event::note("template changed", std::nullopt, by,
+                {{"template", of.name},
+                 {"version", std::to_string(changed.version + 1)},
+                 {"withdrawn", core::join(names)},
+                 {"part", part}});
 }
 
 void drop(const std::optional<std::string>& name) {

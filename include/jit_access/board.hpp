@@ -130,6 +130,24 @@ struct Sweeps {
     std::atomic<std::uint64_t> found;  // differences, since the start
 };
 
+// What the processes of a drill tell each other, see drill.hpp.
+enum class DrillPoint : std::uint32_t { closed, asked, approved_once, approved_twice, used, refused };
+enum class DrillWord : std::uint32_t { none, as_expected, failed };
+
+struct DrillAnswer {
+    std::atomic<DrillWord> word;  // stored last
+    std::atomic<std::int64_t> took;
+    std::atomic<std::int64_t> number;
+    Shared<std::array<char, 256>> why;
+};
+
+struct DrillDesk {
+    std::atomic<std::int32_t> pid;  // who conducts; 0 = nobody
+    std::atomic<std::int64_t> id;
+    std::atomic<std::int64_t> deadline;  // of the grant, by the wall clock, once it is active
+    std::array<DrillAnswer, 6> answers;  // by DrillPoint
+};
+
 struct Board {
     Factors factors;  // see step_up.hpp
     core::RingControl ring;
@@ -148,6 +166,7 @@ struct Board {
     // Templates whose closure was found good, and what may have changed that since: see template_closure.cpp.
     std::atomic<std::uint64_t> closure_epoch;
     std::array<std::atomic<std::uint64_t>, 1024> closure_seals;
+    DrillDesk drill;
     std::uint32_t slot_count;
     std::uint32_t session_count;
 

@@ -48,6 +48,8 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
 
 // Listed for a template, himself or through a role that he stands in.
 [[nodiscard]] bool may_request(const Person& person, std::int64_t template_id);
+// This role himself, or through one that he stands in; a group that every login is in names nobody.
+[[nodiscard]] bool is_named(const Person& person, pg::RoleId role);
 // One bit for each approver role of the template that makes him an approver, in the order of their names. A group that
 // every login is in makes nobody one.
 [[nodiscard]] std::uint64_t approver_groups(const Person& person, std::int64_t template_id);

@@ -168,6 +168,10 @@ std::string create(const Draft& draft, const people::Origin& origin);  // the ro
 std::int32_t alter(const Draft& draft, const people::Origin& origin);  // the new version
 void drop(const std::optional<std::string>& name);
 
+// Takes roles off a part (of all of them, or one) by decision of an access review: nothing is given by that. Requests
+// of the version before cannot be approved any more.
+void withdraw(const Template& of, const char* part, std::optional<pg::RoleId> role, const std::string& by);
+
 // By name, or by id; the row is locked against change until the transaction ends. Throws unknown_template.
 [[nodiscard]] Template find(const std::optional<std::string>& name);
 [[nodiscard]] Template find(std::int64_t id);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jit_access/pg/server.hpp"
+#include "jit_access/settings.hpp"
 
 extern "C" {
 #include "commands/extension.h"
@@ -153,6 +154,41 @@ std::string become_job(const char* database) {
     // A job may read what has grown large.
     SetConfigOption("enable_seqscan", "on", PGC_SUSET, PGC_S_SESSION);
     return MyBgworkerEntry->bgw_extra;
+}
+
+static_assert(longest_order == BGW_EXTRALEN, "the order travels in the worker's extra data");
+
+Process start_process(const char* main, std::span<const std::byte> order) {
+    auto worker = process(main, main);
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = BGW_NEVER_RESTART;
+    worker.bgw_notify_pid = MyProcPid;
+    memcpy(worker.bgw_extra, order.data(), std::min<std::size_t>(order.size(), BGW_EXTRALEN));
+    return call([&]() -> Process {
+        Process handle = nullptr;
+        MemoryContext const outside = MemoryContextSwitchTo(TopMemoryContext);
+        const bool started = RegisterDynamicBackgroundWorker(&worker, &handle);
+        MemoryContextSwitchTo(outside);
+        return started ? handle : nullptr;
+    });
+}
+
+bool has_ended(Process process) {
+    pid_t pid = 0;
+    const auto status = GetBackgroundWorkerPid(process, &pid);
+    return status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED;
+}
+
+void end_process(Process process) { TerminateBackgroundWorker(process); }
+
+void read_order(std::span<std::byte> order) noexcept {
+    memcpy(order.data(), MyBgworkerEntry->bgw_extra, std::min<std::size_t>(order.size(), BGW_EXTRALEN));
+}
+
+void become_process(const char* login, const char* name) {
+    take_signals();
+    BackgroundWorkerInitializeConnection(settings::database, login, BGWORKER_BYPASS_ALLOWCONN);
+    settle_in(name);
 }
 
 Latch* my_latch() noexcept { return MyLatch; }

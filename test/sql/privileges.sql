@@ -16,7 +16,8 @@ SELECT c.oid, c.relname::text AS name, c.relkind, c.relrowsecurity, c.relforcero
 FROM pg_class c JOIN member m ON m.classid = 'pg_class'::regclass AND m.objid = c.oid;
 
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"), ARRAY[
-    'jit_access.may_audit()', 'jit_access.may_decide(bigint)', 'jit_access.may_monitor()', 'jit_access.request_digest(bigint)',
+    'jit_access.may_audit()', 'jit_access.may_decide(bigint)', 'jit_access.may_monitor()', 'jit_access.may_review(bigint)', 'jit_access.request_digest(bigint)',
+    'jit_access.review_evidence(bigint,integer)',
     'jit_activate(numeric)',
     'jit_approve(numeric,text,interval,text)',
     'jit_break_glass(text,interval,text)',
@@ -30,6 +31,8 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dav
     'jit_request(text,interval,text,text,text[],timestamp with time zone)',
     'jit_resume(numeric,text)',
     'jit_review(numeric,text,text)',
+    'jit_review_csv(numeric)',
+    'jit_review_item(numeric,integer,text,text)',
     'jit_revoke(numeric,text)',
     'jit_step_up(text)'], 'what everybody may call');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olga', f.oid, 'EXECUTE')
@@ -38,19 +41,19 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olg
           'jit_audit_export(bigint,bigint)', 'jit_audit_verify(bigint,bigint)', 'jit_close_alert(numeric,text)', 'jit_export_policy()'], 'what auditors may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.confirmed,jit_access.cron_state,jit_access.hours,jit_access.job_state,jit_access.journal,jit_access.locked_until,jit_access.measure,jit_access.run_job,jit_access.status,jit_acknowledge_alert,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_close_alert,jit_create_rule,jit_create_template,jit_create_window,jit_drop_rule,jit_drop_template,jit_drop_window,jit_export_policy,jit_import_policy,jit_reset_totp,jit_schedule,jit_set_person,jit_unschedule}',
+    '{jit_access.confirmed,jit_access.cron_state,jit_access.hours,jit_access.job_state,jit_access.journal,jit_access.locked_until,jit_access.measure,jit_access.run_job,jit_access.status,jit_acknowledge_alert,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_close_alert,jit_create_rule,jit_create_template,jit_create_window,jit_drill,jit_drop_rule,jit_drop_template,jit_drop_window,jit_export_policy,jit_import_policy,jit_reset_totp,jit_schedule,jit_set_person,jit_unschedule,jit_set_up_drill,jit_start_review}',
     'what administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.check_installation,jit_access.cover_new_objects,jit_access.job_drift,jit_access.job_retention,jit_access.job_review_reminders,jit_access.job_verify}', 'what nobody may call but the server''s owner');
+    '{jit_access.check_installation,jit_access.cover_new_objects,jit_access.job_drift,jit_access.job_drill,jit_access.job_retention,jit_access.job_review_reminders,jit_access.job_verify,jit_access.remind_reviews,jit_access.utc}', 'what nobody may call but the server''s owner');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE f.prosecdef AND NOT coalesce(f.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)), '{}',
     'what runs with its owner''s privileges has a search_path of its own');
 
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
-    '{my_grants,my_requests,pending_requests,reviews}', 'what everybody may read');
+    '{access_review_items,access_reviews,my_grants,my_requests,pending_requests,reviews}', 'what everybody may read');
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege(who, r.oid, 'SELECT')
                 AND NOT has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
-    '{active_grants,alerts,audit_log,decisions,grant_history,grant_usage,health,jobs,metrics,people,rules,second_factors,template_catalog,windows}', 'what ' || who || ' may read besides')
+    '{active_grants,alerts,audit_log,decisions,drills,grant_history,grant_usage,health,jobs,metrics,people,rules,second_factors,template_catalog,windows}', 'what ' || who || ' may read besides')
 FROM unnest('{ada, olga}'::text[]) AS who;
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S'
                 AND has_table_privilege(who, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')), '{}', who || ' may write nothing')

@@ -1,11 +1,14 @@
 // The background worker as the server sees it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "jit_access/pg/role.hpp"
 
+struct BackgroundWorkerHandle;
 struct Latch;
 
 namespace jit::pg {
@@ -35,6 +38,16 @@ bool start_job(const char* main, const std::string& job);
 bool run_job(const char* main, const std::string& job);
 // In that process: connects and answers which job.
 [[nodiscard]] std::string become_job(const char* database);
+
+// A process that is started for one thing and runs `main`; the order says what for. Null when none is to be had.
+using Process = BackgroundWorkerHandle*;
+inline constexpr std::size_t longest_order = 128;
+[[nodiscard]] Process start_process(const char* main, std::span<const std::byte> order);
+[[nodiscard]] bool has_ended(Process process);
+void end_process(Process process);
+// In that process: its order; and connected to the control database, as a login or, without one, as the server itself.
+void read_order(std::span<std::byte> order) noexcept;
+void become_process(const char* login, const char* name);
 
 // In the worker: signals, the control database, settings a database owner might have set.
 void become_worker(const char* database);

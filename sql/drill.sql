@@ -1,0 +1,38 @@
+CREATE TABLE jit_access.drill (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    started_at  timestamptz NOT NULL,
+    started_by  text NOT NULL,
+    finished_at timestamptz,
+    ok          boolean,
+    grant_id    bigint
+);
+COMMENT ON TABLE jit_access.drill IS 'drills of the canary template, the last thousand; ok is NULL while one runs';
+
+CREATE TABLE jit_access.drill_step (
+    drill_id   bigint NOT NULL REFERENCES jit_access.drill ON DELETE CASCADE,
+    step       integer NOT NULL,
+    name       text NOT NULL,
+    ok         boolean NOT NULL,
+    latency_ms numeric NOT NULL,
+    detail     text,
+    PRIMARY KEY (drill_id, step)
+);
+COMMENT ON TABLE jit_access.drill_step IS 'the steps of each drill, up to the first one that failed';
+
+CREATE FUNCTION pg_catalog.jit_set_up_drill() RETURNS void
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_set_up_drill';
+COMMENT ON FUNCTION pg_catalog.jit_set_up_drill() IS
+    'makes what a drill needs: three logins that no client can be, the table jit_drill.canary, the template jit_drill; again to mend it. Administrators. Errors: JA004, JA005, JA007, JA008, JA015, JA018.';
+
+CREATE FUNCTION pg_catalog.jit_drill(
+    patience interval DEFAULT '10 seconds',
+    OUT step integer, OUT name text, OUT ok boolean, OUT latency_ms numeric, OUT detail text)
+RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_drill';
+COMMENT ON FUNCTION pg_catalog.jit_drill(interval) IS
+    'takes the canary template through its whole life on this server: request, two approvals, use, refusal at the deadline, clean-up, record, verification; one row a step, up to the first that fails. patience: how long a step may take, at most a minute. Administrators. Errors: JA001, JA004, JA005, JA009.';
+
+CREATE FUNCTION jit_access.job_drill() RETURNS text
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_job_drill';
+REVOKE ALL ON FUNCTION jit_access.job_drill() FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.job_drill() IS 'a drill as a scheduled job: what came of it, in a line. Administrators. Errors: JA004, JA005, JA009.';
