@@ -33,7 +33,7 @@ INSERT INTO jit_access.evidence VALUES
     ('uses', 'statements under a grant, on the record before they ran', 'those whose outcome is not known yet'),
     ('refusals', 'statements and calls that were refused', 'wrong codes of a second factor'),
     ('integrity', 'checkpoints of the record', 'breaks of the chain, losses of the journal, jumps of the clock'),
-    ('drift', 'memberships and roles looked at by the worker, all the time; what it found is the exceptions', 'what was made by hand, and taken away'),
+    ('drift', 'memberships and roles that were made or changed by hand, as the worker found them', 'all of them; what gave access was taken away'),
     ('alerts', 'alerts', 'those that nobody has closed'),
     ('second_factor', 'logins with a second factor that is confirmed', 'templates of high risk that demand none'),
     ('retention', 'partitions of the record that were dropped for their age', 'none are defined');
@@ -70,7 +70,7 @@ INSERT INTO jit_access.control VALUES
     ('iso27001', 6, 'A.8.15', 'Logging', '{uses,refusals,integrity,retention}', 'Logs of the server and of applications; clocks are compared, not synchronised.');
 
 CREATE FUNCTION jit_access.check_report(INOUT from_at timestamptz, INOUT to_at timestamptz)
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = UTC AS $$
 BEGIN
     IF NOT jit_access.may_audit() THEN
         RAISE EXCEPTION 'only an auditor of jit_access may do this' USING ERRCODE = 'JA004',

@@ -19,7 +19,8 @@ namespace {
 constexpr std::int64_t most_verified = 200'000;  // records, for one page: seconds
 
 std::string numbers(std::int64_t from, std::int64_t to) {
-    return "Numbers " + std::to_string(from) + " to " + std::to_string(to);
+    if (from == to) return "Number " + std::to_string(from) + " was";
+    return "Numbers " + std::to_string(from) + " to " + std::to_string(to) + " were";
 }
 
 // What an earlier verification stands for: up to which number. It is taken at its word only if the record still has the
@@ -61,12 +62,12 @@ void verify_newest(Page::Verification& to, std::int64_t known) {
     const auto from = std::max(known + 1, last - most_verified + 1);
     if (from > known + 1) {
         to.sound = false;
-        to.claims.push_back(numbers(known + 1, from - 1) + " are verified by neither of these.");
+        to.claims.push_back(numbers(known + 1, from - 1) + " verified by neither of these.");
     }
     const auto verdict = chain::verify(from, last);
     to.sound = to.sound && verdict.sound;
     std::string claim = numbers(from, last) +
-                        " were verified while this page was made: " + (verdict.sound ? "sound" : "NOT SOUND") + ", " +
+                        " verified while this page was made: " + (verdict.sound ? "sound" : "NOT SOUND") + ", " +
                         std::to_string(verdict.checkpoints) + " checkpoints and anchors agree.";
     for (const auto& finding : verdict.findings)
         claim += " At " + std::to_string(finding.seq) + ": " + finding.what + ".";

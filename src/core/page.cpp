@@ -37,10 +37,10 @@ svg { display: block; width: 100%; height: auto; margin: .6rem 0; }
 svg text { fill: var(--dim); font: 11px system-ui, "Liberation Sans", sans-serif; }
 .g { fill: var(--grants); } .u { fill: var(--uses); } .m { fill: var(--bad); } .axis { stroke: var(--line); }
 table { border-collapse: collapse; width: 100%; font-size: .84rem; margin: .4rem 0 1rem; }
-th, td { text-align: left; vertical-align: top; padding: .38rem .55rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+th, td { min-width: 4.6rem; text-align: left; vertical-align: top; padding: .38rem .55rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 th { color: var(--dim); font-weight: 600; white-space: nowrap; }
 thead { display: table-header-group; } tr { break-inside: avoid; }
-.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
+.n { min-width: 0; text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; overflow-wrap: normal; }
 .control { white-space: nowrap; font-weight: 600; }
 .control span { display: block; font-weight: 400; white-space: normal; min-width: 9rem; }
 h2, caption { break-after: avoid; }
@@ -157,7 +157,7 @@ void timeline(Html& to, const Page& page) {
     for (std::int64_t i = 0; i < count; ++i) {
         const auto& one = page.bars[static_cast<std::size_t>(i)];
         const auto x = left + (width - left) * i / count;
-        const auto w = std::max<std::int64_t>(1, (width - left) * (i + 1) / count - x - 1);
+        const auto w = std::max<std::int64_t>(1, left + (width - left) * (i + 1) / count - x - 2);
         bar(to, grants, x, w, one.grants, "g", one.label + ": " + shown(one.grants) + " grants");
         bar(to, uses, x, w, one.statements, "u", one.label + ": " + shown(one.statements) + " statements");
         if (one.marks != 0) rectangle(to, x, band + 6, w, 8, "m", one.label + ": " + shown(one.marks) + " to look at");

@@ -71,7 +71,7 @@ SELECT results_eq($$SELECT DISTINCT count, exceptions FROM jit_report('soc2') WH
 -- The page.
 CREATE TEMPORARY TABLE page AS SELECT jit_report_html('soc2') AS html;
 SELECT is(html ~ '[^ -~\n]', false, 'plain ASCII') FROM page;
-SELECT unalike(lower(html), '%' || markup || '%', 'no ' || markup) FROM page, unnest('{<script,<img,<a ,<b onclick,onerror=,javascript:,http://,https://,"style=\""}'::text[]) markup;
+SELECT unalike(lower(html), '%' || markup || '%', 'no ' || markup) FROM page, unnest('{<script,<img,<a ,<b onclick,onerror=,href=,url(,"style=\""}'::text[]) markup;
 SELECT alike(html, '%&#x003C;script&#x003E;alert(&#x0022;x&#x0022;)&#x003C;/script&#x003E;%', 'the reason is there, as text') FROM page;
 SELECT alike(html, '%&#x003C;b onclick=x&#x003E;&#x0022;&#x0027;&#x0026;amp;%', 'so is the name') FROM page;
 SELECT alike(html, '%K&#x00F6;ln %&#x05E9;&#x05DC;%', 'letters are references') FROM page;
