@@ -218,6 +218,7 @@ CREATE FUNCTION jit_access.csv_cell(value text) RETURNS text
     SELECT CASE WHEN v IS NULL THEN '' WHEN v ~ E'[",\r\n\t'']' OR v ~ '^ | $' THEN '"' || replace(v, '"', '""') || '"' ELSE v END
     FROM (SELECT CASE WHEN value ~ E'^[\\s]*[-=+@\uFF1D\uFF0B\uFF0D\uFF20|]' OR value ~ E'^[\t\r\n]' THEN '''' || value ELSE value END) x (v)
 $$;
+REVOKE ALL ON FUNCTION jit_access.csv_cell(text) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.csv_cell(text) IS 'a text as a cell of a CSV file that is safe in a spreadsheet';
 
 CREATE FUNCTION pg_catalog.jit_report_csv(view text, from_at timestamptz DEFAULT NULL, to_at timestamptz DEFAULT NULL, framework text DEFAULT NULL) RETURNS text

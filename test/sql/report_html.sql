@@ -92,14 +92,15 @@ CALL tap.start();
 SELECT alike(jit_report_html('soc2'), '%class="verdict bad"%, but is NOT the one that was verified:%', 'a record that is another one by now');
 \connect - :owner
 DELETE FROM jit_access.verification;
-\connect - olga
 CALL tap.start();
-
--- Files.
 SELECT is(jit_access.csv_cell(cell), line, 'a cell: ' || coalesce(to_json(cell)::text, 'NULL')) FROM (VALUES
     ('plain', 'plain'), (NULL, ''), ('', ''), ('a,b', '"a,b"'), ('say "x"', '"say ""x"""'), (E'a\nb', E'"a\nb"'), (' blank', '" blank"'),
     ('=cmd|'' /C calc''!A0', '"''=cmd|'' /C calc''!A0"'), ('+1', '"''+1"'), ('-1', '"''-1"'), ('@SUM(A1)', '"''@SUM(A1)"'), (E'\t=1', E'"''\t=1"'), (E'\r=1', E'"''\r=1"'),
     ('  =1', '"''  =1"'), (E'\n=1', E'"''\n=1"'), (U&'\FF1D1+1', U&'"''\FF1D1+1"'), ('2026-11-23', '2026-11-23'), ('1-2', '1-2')) x (cell, line);
+\connect - olga
+CALL tap.start();
+
+-- Files.
 CREATE TEMPORARY TABLE csv AS SELECT jit_report_csv('grant_history') AS file;
 SELECT is(split_part(file, E'\r\n', 1), 'id,requester,template,template_version,state,reason,ticket,scope,duration,requested_at,approved_by,denied_by,rule,break_glass,reasons,activated_at,ends_at,closed_at,closed_by,close_reason,cleanup', 'its head') FROM csv;
 SELECT is(array_length(string_to_array(file, E'\r\n'), 1), 1 + (SELECT count(*)::integer FROM jit_access.grant_history), 'a line each, between CR and LF') FROM csv;
