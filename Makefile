@@ -5,7 +5,7 @@ MODULE_big = jit_access
 
 # The install script, in the order of a grant's life.
 SQL_PARTS  = $(addprefix sql/,schema.sql template.sql policy.sql window.sql request.sql decide.sql break_glass.sql second_factor.sql \
-               audit.sql schedule.sql drill.sql access_review.sql report.sql metrics.sql protect.sql)
+               audit.sql schedule.sql drill.sql access_review.sql report.sql metrics.sql evidence.sql protect.sql)
 DATA_built = sql/jit_access--$(EXTVERSION).sql
 DOCS       = docs/reference.md
 
@@ -51,7 +51,7 @@ help:
 	@echo "make install    install it"
 	@echo "make demo       play the main story on a throw-away server (KEEP=1 leaves it up)"
 	@echo "make test       every test, on a throw-away server"
-	@echo "make bench      measure, as ratios taken in one run (also bench-idle, bench-audit, bench-deadline)"
+	@echo "make bench      measure, as ratios taken in one run (also bench-idle, bench-audit, bench-deadline, bench-report)"
 	@echo "make matrix     make test on PostgreSQL 15, 17 and 18"
 	@echo "make fuzz       the journal's parser under libFuzzer, for ten minutes (FUZZ_SECONDS)"
 	@echo "make crash      kill processes under load, 200 times, and compare clients and record (KILLS, SEED)"
@@ -82,19 +82,25 @@ demo:
 	test/demo
 
 # bench runs them all; each prints one key=value a line.
-BENCHES = bench-idle bench-audit bench-deadline
+BENCHES = bench-idle bench-audit bench-deadline bench-report
 .PHONY: $(BENCHES)
 bench: $(BENCHES)
 
 $(BENCHES): bench-%:
 	test/deps bench
-	$(MAKE) all build/bench/deadline_clients
+	$(MAKE) all build/bench/deadline_clients build/bench/life
 	$(MAKE) install
 	bench/$*
 
 build/bench/%: bench/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) -std=c++20 -O2 -Wall -Wextra -I$(shell $(PG_CONFIG) --includedir) -o $@ $< -lpq -lpthread
+
+# Made-up life for what has to be measured on much of it: core/ and OpenSSL, no server.
+LIFE_SOURCES = bench/life.cpp $(wildcard bench/life/*.cpp)
+build/bench/life: $(LIFE_SOURCES) $(wildcard bench/life/*.hpp) src/verify/hasher.hpp $(CORE_SOURCES) $(wildcard include/jit_access/core/*.hpp)
+	@mkdir -p $(@D)
+	$(CXX) $(JIT_CXXFLAGS) -O2 -Iinclude -o $@ $(LIFE_SOURCES) $(CORE_SOURCES) -lcrypto
 
 matrix:
 	test/matrix/run

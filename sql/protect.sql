@@ -35,7 +35,7 @@ GRANT SELECT ON jit_access.my_requests, jit_access.my_grants, jit_access.pending
                 jit_access.access_reviews, jit_access.access_review_items TO PUBLIC;
 GRANT SELECT ON jit_access.audit_log, jit_access.grant_history, jit_access.decisions, jit_access.grant_usage,
                 jit_access.active_grants, jit_access.template_catalog, jit_access.rules, jit_access.people, jit_access.windows,
-                jit_access.second_factors, jit_access.alerts, jit_access.health, jit_access.jobs, jit_access.drills TO jit_auditor, jit_admin;
+                jit_access.second_factors, jit_access.alerts, jit_access.health, jit_access.jobs, jit_access.drills, jit_access.verifications TO jit_auditor, jit_admin;
 REVOKE ALL ON FUNCTION pg_catalog.jit_audit_checkpoint(), pg_catalog.jit_audit_verify(bigint, bigint), pg_catalog.jit_audit_export(bigint, bigint), pg_catalog.jit_export_policy() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_catalog.jit_audit_checkpoint(), pg_catalog.jit_audit_verify(bigint, bigint), pg_catalog.jit_audit_export(bigint, bigint), pg_catalog.jit_export_policy() TO jit_auditor, jit_admin;
 GRANT EXECUTE ON FUNCTION jit_access.hours(text[], timestamptz), jit_access.status(), jit_access.confirmed(bigint), jit_access.journal(bigint, integer), jit_access.locked_until(oid) TO jit_auditor, jit_admin;
@@ -45,6 +45,10 @@ GRANT EXECUTE ON FUNCTION jit_access.cron_state(text), jit_access.job_state(text
 GRANT EXECUTE ON FUNCTION jit_access.run_job(text) TO jit_admin;
 REVOKE ALL ON FUNCTION pg_catalog.jit_acknowledge_alert(numeric, text), pg_catalog.jit_close_alert(numeric, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_catalog.jit_acknowledge_alert(numeric, text), pg_catalog.jit_close_alert(numeric, text) TO jit_auditor, jit_admin;
+REVOKE ALL ON FUNCTION pg_catalog.jit_report(text, timestamptz, timestamptz), pg_catalog.jit_report_html(text, timestamptz, timestamptz),
+    pg_catalog.jit_report_csv(text, timestamptz, timestamptz, text), pg_catalog.jit_report_verify() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION pg_catalog.jit_report(text, timestamptz, timestamptz), pg_catalog.jit_report_html(text, timestamptz, timestamptz),
+    pg_catalog.jit_report_csv(text, timestamptz, timestamptz, text), pg_catalog.jit_report_verify() TO jit_auditor, jit_admin;
 
 DO $$
 DECLARE

@@ -28,6 +28,7 @@
 #include "jit_access/policy_file.hpp"
 #include "jit_access/reclaim.hpp"
 #include "jit_access/report.hpp"
+#include "jit_access/report_page.hpp"
 #include "jit_access/request.hpp"
 #include "jit_access/rules.hpp"
 #include "jit_access/schedule.hpp"
@@ -148,6 +149,7 @@ PG_FUNCTION_INFO_V1(jit_journal);
 PG_FUNCTION_INFO_V1(jit_audit_checkpoint);
 PG_FUNCTION_INFO_V1(jit_audit_verify);
 PG_FUNCTION_INFO_V1(jit_audit_export);
+PG_FUNCTION_INFO_V1(jit_report_html);
 PG_FUNCTION_INFO_V1(jit_status);
 PG_FUNCTION_INFO_V1(jit_confirmed);
 PG_FUNCTION_INFO_V1(jit_schedule);
@@ -562,6 +564,12 @@ Datum jit_audit_export(PG_FUNCTION_ARGS) {
                 table.put(row);
             });
         return Datum{0};
+    });
+}
+
+Datum jit_report_html(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args& args) {
+        return jit::pg::text_result(jit::report_page::make(args.text(0), args.instant(1), args.instant(2)));
     });
 }
 
