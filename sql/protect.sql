@@ -34,12 +34,13 @@ $$;
 GRANT SELECT ON jit_access.my_requests, jit_access.my_grants, jit_access.pending_requests, jit_access.reviews TO PUBLIC;
 GRANT SELECT ON jit_access.audit_log, jit_access.grant_history, jit_access.decisions, jit_access.grant_usage,
                 jit_access.active_grants, jit_access.template_catalog, jit_access.rules, jit_access.people, jit_access.windows,
-                jit_access.second_factors, jit_access.alerts, jit_access.health TO jit_auditor, jit_admin;
+                jit_access.second_factors, jit_access.alerts, jit_access.alert_rules, jit_access.health TO jit_auditor, jit_admin;
 REVOKE ALL ON FUNCTION pg_catalog.jit_audit_checkpoint(), pg_catalog.jit_audit_verify(bigint, bigint), pg_catalog.jit_audit_export(bigint, bigint), pg_catalog.jit_export_policy() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_catalog.jit_audit_checkpoint(), pg_catalog.jit_audit_verify(bigint, bigint), pg_catalog.jit_audit_export(bigint, bigint), pg_catalog.jit_export_policy() TO jit_auditor, jit_admin;
 GRANT EXECUTE ON FUNCTION jit_access.hours(text[], timestamptz), jit_access.status(), jit_access.confirmed(bigint), jit_access.journal(bigint, integer), jit_access.locked_until(oid) TO jit_auditor, jit_admin;
 REVOKE ALL ON FUNCTION pg_catalog.jit_acknowledge_alert(numeric, text), pg_catalog.jit_close_alert(numeric, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_catalog.jit_acknowledge_alert(numeric, text), pg_catalog.jit_close_alert(numeric, text) TO jit_auditor, jit_admin;
+GRANT EXECUTE ON FUNCTION jit_access.job_history_rules() TO jit_admin;
 
 DO $$
 DECLARE
@@ -48,7 +49,7 @@ BEGIN
     FOR signature IN
         SELECT p.oid FROM pg_proc p
         WHERE p.proname IN ('jit_create_template', 'jit_alter_template', 'jit_drop_template', 'jit_create_rule', 'jit_drop_rule',
-                            'jit_import_policy', 'jit_reset_totp', 'jit_set_person', 'jit_create_window', 'jit_drop_window') AND p.pronamespace = 'pg_catalog'::regnamespace
+                            'jit_import_policy', 'jit_set_alert_rule', 'jit_reset_totp', 'jit_set_person', 'jit_create_window', 'jit_drop_window') AND p.pronamespace = 'pg_catalog'::regnamespace
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', signature);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO jit_admin', signature);

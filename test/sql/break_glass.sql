@@ -207,6 +207,8 @@ CALL tap.start();
 SELECT alike(tap.error($$SELECT jit_break_glass('other', '10 minutes', 'why')$$), 'JA004 there is no break-glass for template "other": %', 'and it can be taken away');
 
 -- What auditors see, and do about it.
+\connect - :owner
+CALL tap.wait_for_alerts();
 \connect - olga
 CALL tap.start();
 SELECT results_eq('SELECT id, responder, open, verdict, reviewer, comment FROM jit_access.reviews',
@@ -217,9 +219,9 @@ CALL tap.wait_for_record();
 SELECT is((SELECT array_agg(kind || ' ' || login ORDER BY seq) FROM jit_access.audit_log WHERE grant_id = :id AND kind NOT IN ('use', 'refusal', 'cleaned up')),
     '{"break-glass rita","activated rita","alert raised rita","extended bob","revoked bob","reviewed carol","alert raised carol"}', 'the record');
 SELECT results_eq('SELECT grant_id, rule, severity, person, count, state, detail ->> ''reason'', cardinality(evidence) FROM jit_access.alerts ORDER BY id',
-    format($$VALUES (%1$s::bigint, 'break-glass', 'high', 'Rita R.', 1::bigint, 'open', 'orders are stuck', 1), (%1$s, 'break-glass not justified', 'high', 'Rita R.', 1, 'open', NULL, 1),
-                    (%2$s, 'break-glass', 'high', 'Rita R.', 1, 'open', 'who is customer 2', 1)$$, :id, :next), 'the alerts');
-SELECT id AS first FROM jit_access.alerts WHERE grant_id = :id AND rule = 'break-glass' \gset
+    format($$VALUES (%1$s::bigint, 'break_glass', 'high', 'Rita R.', 1::bigint, 'open', 'orders are stuck', 1), (%1$s, 'break_glass_not_justified', 'high', 'Rita R.', 1, 'open', NULL, 1),
+                    (%2$s, 'break_glass', 'high', 'Rita R.', 1, 'open', 'who is customer 2', 1)$$, :id, :next), 'the alerts');
+SELECT id AS first FROM jit_access.alerts WHERE grant_id = :id AND rule = 'break_glass' \gset
 SELECT tap.refused(format('SELECT jit_close_alert(%s)', replace(arguments, 'ID', :'first')), error, replace(arguments, 'ID', ''))
 FROM (VALUES (1, 'ID, NULL', 'JA001 invalid comment: It is NULL.'), (2, $$NULL, 'x'$$, 'JA001 invalid alert id: The id is NULL.'),
              (3, $$999999, 'x'$$, 'JA001 alert 999999 does not exist')) r (n, arguments, error) ORDER BY n;

@@ -38,11 +38,11 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olg
           'jit_audit_export(bigint,bigint)', 'jit_audit_verify(bigint,bigint)', 'jit_close_alert(numeric,text)', 'jit_export_policy()'], 'what auditors may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.confirmed,jit_access.hours,jit_access.journal,jit_access.locked_until,jit_access.status,jit_acknowledge_alert,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_close_alert,jit_create_rule,jit_create_template,jit_create_window,jit_drop_rule,jit_drop_template,jit_drop_window,jit_export_policy,jit_import_policy,jit_reset_totp,jit_set_person}',
+    '{jit_access.confirmed,jit_access.hours,jit_access.job_history_rules,jit_access.journal,jit_access.locked_until,jit_access.status,jit_acknowledge_alert,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_close_alert,jit_create_rule,jit_create_template,jit_create_window,jit_drop_rule,jit_drop_template,jit_drop_window,jit_export_policy,jit_import_policy,jit_reset_totp,jit_set_alert_rule,jit_set_person}',
     'what administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.check_installation,jit_access.cover_new_objects}', 'what nobody may call but the server''s owner');
+    '{jit_access.check_installation,jit_access.cover_new_objects,jit_access.person_of_login,jit_access.watch}', 'what nobody may call but the server''s owner');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE f.prosecdef AND NOT coalesce(f.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)), '{}',
     'what runs with its owner''s privileges has a search_path of its own');
 
@@ -50,7 +50,7 @@ SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_ta
     '{my_grants,my_requests,pending_requests,reviews}', 'what everybody may read');
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege(who, r.oid, 'SELECT')
                 AND NOT has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
-    '{active_grants,alerts,audit_log,decisions,grant_history,grant_usage,health,people,rules,second_factors,template_catalog,windows}', 'what ' || who || ' may read besides')
+    '{active_grants,alert_rules,alerts,audit_log,decisions,grant_history,grant_usage,health,people,rules,second_factors,template_catalog,windows}', 'what ' || who || ' may read besides')
 FROM unnest('{ada, olga}'::text[]) AS who;
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S'
                 AND has_table_privilege(who, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')), '{}', who || ' may write nothing')
