@@ -15,6 +15,7 @@ CREATE TABLE jit_access.alert_rule (
 );
 COMMENT ON TABLE jit_access.alert_rule IS 'what is looked for in the record, and from when on it is an alert; jit_set_alert_rule changes it';
 COMMENT ON COLUMN jit_access.alert_rule.threshold IS 'what it counts is in the description; NULL: nothing, one is enough';
+COMMENT ON COLUMN jit_access.alert_rule.fault IS 'of the last time that it has failed, and missed what it was to look at';
 COMMENT ON COLUMN jit_access.alert_rule.may_suspend IS 'its evidence is what the holder himself has sent, so that nobody else can have his grant suspended';
 INSERT INTO jit_access.alert_rule (name, severity, threshold, within, may_suspend, description) VALUES
     ('repeated_requests', 'low', 5, '1 day', false, 'a person asks for one template threshold times within the time'),

@@ -52,20 +52,11 @@ void note_fault(const alert_rule::Rule& rule, const std::string& fault) {
     });
 }
 
-void note_success(const alert_rule::Rule& rule) {
-    if (faults().erase(rule.name) == 0) return;
-    (void)pg::in_subtransaction(
-        [&] { pg::execute("UPDATE jit_access.alert_rule SET fault = NULL WHERE name = $1", {rule.name}); });
-}
-
 void evaluate(const Slice& slice) {
     People people;
     for (const auto& [name, rule] : alert_rule::all()) {
         const auto fault = pg::in_subtransaction([&] { evaluator_of(name).evaluate(rule, slice, people); });
-        if (fault)
-            note_fault(rule, *fault);
-        else
-            note_success(rule);
+        if (fault) note_fault(rule, *fault);
     }
 }
 
