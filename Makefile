@@ -96,6 +96,12 @@ build/bench/%: bench/%.cpp
 	@mkdir -p $(@D)
 	$(CXX) -std=c++20 -O2 -Wall -Wextra -I$(shell $(PG_CONFIG) --includedir) -o $@ $< -lpq -lpthread
 
+# Made-up life for what has to be measured on much of it: core/ and OpenSSL, no server.
+LIFE_SOURCES = bench/life.cpp $(wildcard bench/life/*.cpp)
+build/bench/life: $(LIFE_SOURCES) $(wildcard bench/life/*.hpp) src/verify/hasher.hpp $(CORE_SOURCES) $(wildcard include/jit_access/core/*.hpp)
+	@mkdir -p $(@D)
+	$(CXX) $(JIT_CXXFLAGS) -O2 -Iinclude -o $@ $(LIFE_SOURCES) $(CORE_SOURCES) -lcrypto
+
 matrix:
 	test/matrix/run
 
