@@ -51,7 +51,7 @@ help:
 	@echo "make install    install it"
 	@echo "make demo       play the main story on a throw-away server (KEEP=1 leaves it up)"
 	@echo "make test       every test, on a throw-away server"
-	@echo "make bench      measure, as ratios taken in one run (also bench-idle, bench-audit, bench-deadline)"
+	@echo "make bench      measure, as ratios taken in one run (also bench-idle, bench-audit, bench-deadline, bench-alerts)"
 	@echo "make matrix     make test on PostgreSQL 15, 17 and 18"
 	@echo "make fuzz       the journal's parser under libFuzzer, for ten minutes (FUZZ_SECONDS)"
 	@echo "make crash      kill processes under load, 200 times, and compare clients and record (KILLS, SEED)"
@@ -82,13 +82,13 @@ demo:
 	test/demo
 
 # bench runs them all; each prints one key=value a line.
-BENCHES = bench-idle bench-audit bench-deadline
+BENCHES = bench-idle bench-audit bench-deadline bench-alerts
 .PHONY: $(BENCHES)
 bench: $(BENCHES)
 
 $(BENCHES): bench-%:
 	test/deps bench
-	$(MAKE) all build/bench/deadline_clients
+	$(MAKE) all build/bench/deadline_clients build/bench/life
 	$(MAKE) install
 	bench/$*
 

@@ -95,10 +95,7 @@ void raise(const alert_rule::Rule& rule, const Findings& findings) {
     for (const auto& finding : findings.all()) alert::found(rule, finding);
 }
 
-std::string name_of_hour(std::size_t hour) {
-    const auto of_day = hour % 24;
-    return std::string(hour < 24 ? "weekday " : "weekend ") + (of_day < 10 ? "0" : "") + std::to_string(of_day);
-}
+std::string name_of_hour(std::size_t hour) { return (hour < 10 ? "0" : "") + std::to_string(hour); }
 
 }  // namespace
 
@@ -109,7 +106,7 @@ void unusual_hours(const alert_rule::Rule& rule, const Slice& slice, People& peo
         if (!is_request(seen)) continue;
         const auto& who = people.of(seen.login);
         const auto hour = core::hour_of(seen.at);
-        std::array<std::int32_t, core::hours_of_habit> days{};
+        std::array<std::int32_t, core::hours_of_day> days{};
         for (std::size_t i = 0; i < days.size(); ++i) days.at(i) = habits.of(who.person, seen.at, name_of_hour(i));
         if (habits.knows(who.person, seen.at) && core::is_unusual_hour(days, hour))
             findings.add(finding_in(who, seen, {{"hour", name_of_hour(hour) + " UTC"}}));
@@ -140,7 +137,7 @@ bool is_of_his_kind(const core::PersonId& person, const std::string& what) {
 
 // Several others have come from there: an office, a way in that all use.
 bool is_shared(const core::PersonId& person, const std::string& network) {
-    constexpr std::int64_t several = 3;
+    constexpr std::int64_t several = 2;
     return pg::query_row(
                "SELECT count(*) >= $3 FROM jit_access.habit WHERE kind = 'network' AND what = $2 AND person_id <> $1",
                {person, network, several})

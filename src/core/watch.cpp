@@ -32,7 +32,6 @@ namespace {
 
 constexpr std::int64_t us_per_hour = 3'600'000'000;
 constexpr std::int64_t us_of_day = 24 * us_per_hour;
-constexpr std::size_t hours_of_day = 24;
 
 constexpr std::int64_t floor_of(std::int64_t a, std::int64_t b) noexcept { return a / b - (a % b < 0 ? 1 : 0); }
 
@@ -41,22 +40,30 @@ constexpr std::int64_t floor_of(std::int64_t a, std::int64_t b) noexcept { retur
 std::int64_t day_of(std::int64_t at) noexcept { return floor_of(at, us_of_day); }
 
 std::size_t hour_of(std::int64_t at) noexcept {
-    const auto day = day_of(at);
-    const auto weekday = (day % 7 + 7) % 7;  // 2000-01-01 was a Saturday
-    const auto hour = static_cast<std::size_t>((at - day * us_of_day) / us_per_hour);
-    return weekday < 2 ? hours_of_day + hour : hour;
+    return static_cast<std::size_t>((at - day_of(at) * us_of_day) / us_per_hour);
 }
 
-bool is_unusual_hour(const std::array<std::int32_t, hours_of_habit>& days, std::size_t hour) noexcept {
-    constexpr std::size_t around = 2;
+namespace {
+
+using Days = std::array<std::int32_t, hours_of_day>;
+
+std::int32_t around(const Days& days, std::size_t hour, std::size_t reach) noexcept {
+    std::int32_t count = 0;
+    for (std::size_t i = 0; i <= 2 * reach; ++i) count += days.at((hour + hours_of_day + i - reach) % hours_of_day);
+    return count;
+}
+
+}  // namespace
+
+bool is_unusual_hour(const Days& days, std::size_t hour) noexcept {
     constexpr std::int32_t share = 50;  // one in so many is usual
     std::int32_t all = 0;
-    for (const auto count : days) all += count;
-    const std::size_t first_of_kind = hour / hours_of_day * hours_of_day;
-    std::int32_t near = 0;
-    for (std::size_t i = 0; i <= 2 * around; ++i)
-        near += days.at(first_of_kind + (hour % hours_of_day + hours_of_day + i - around) % hours_of_day);
-    return near * share < all;
+    std::size_t usual = 0;
+    for (std::size_t h = 0; h < hours_of_day; ++h) {
+        all += days.at(h);
+        if (around(days, h, 1) > 0) ++usual;
+    }
+    return usual <= hours_of_day / 2 && around(days, hour, 2) * share < all;
 }
 
 std::string network_of(const std::optional<std::string>& address) {

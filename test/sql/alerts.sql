@@ -60,7 +60,7 @@ SELECT results_eq($$SELECT name, enabled, severity, threshold, within, suspends,
     $$VALUES ('refusal_burst', true, 'high', 10, interval '10 minutes', true, 'ada'), ('repeated_denials', false, 'low', 2, '48 hours', false, 'ada')$$, 'an administrator changes them');
 CALL tap.wait_for_record();
 SELECT results_eq($$SELECT login, detail - 'rule' FROM jit_access.audit_log WHERE kind = 'alert rule changed' ORDER BY seq$$,
-    $$VALUES ('ada', '{"within": "7d -> 2d", "enabled": "true -> false", "severity": "medium -> low", "threshold": "3 -> 2"}'::jsonb), ('ada', '{"suspends": "false -> true"}')$$,
+    $$VALUES ('ada', '{"within": "1d -> 2d", "enabled": "true -> false", "severity": "medium -> low", "threshold": "4 -> 2"}'::jsonb), ('ada', '{"suspends": "false -> true"}')$$,
     'old and new are on the record');
 SELECT jit_set_alert_rule('refusal_burst', suspends => false);
 
@@ -181,7 +181,7 @@ SELECT is((SELECT count(*)::int FROM jit_audit_verify() v WHERE v.sound), 1, 'th
 \connect - ada
 SELECT jit_set_person('Gina G.', '{}');
 SELECT jit_set_alert_rule('drift', within => '1 day');
-SELECT jit_set_alert_rule('repeated_denials', severity => 'medium', threshold => 3, within => '7 days');
+SELECT jit_set_alert_rule('repeated_denials', severity => 'medium', threshold => 4, within => '1 day');
 \connect - :owner
 DROP ROLE gina, gina_2;
 SELECT format('DROP ROLE %I', E'mal\nlory\u202E') \gexec

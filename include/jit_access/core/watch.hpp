@@ -79,13 +79,14 @@ private:
 // ---- what is usual
 // ----------------------------------------------------------------------------------------------------
 
-// Hours of the day in UTC, those of Saturdays and Sundays by themselves.
-inline constexpr std::size_t hours_of_habit = 48;
+// Of the day, in UTC.
+inline constexpr std::size_t hours_of_day = 24;
 [[nodiscard]] std::size_t hour_of(std::int64_t at) noexcept;
 [[nodiscard]] std::int64_t day_of(std::int64_t at) noexcept;
 
-// Whether hardly any of the days falls in the hours around this one (two to both sides, of the same kind of day).
-[[nodiscard]] bool is_unusual_hour(const std::array<std::int32_t, hours_of_habit>& days, std::size_t hour) noexcept;
+// On how many days somebody was there at each hour: whether hardly any of them falls within two hours of this one. Who
+// is there at all hours has no usual ones: where they and those beside them are more than half of the day, none is odd.
+[[nodiscard]] bool is_unusual_hour(const std::array<std::int32_t, hours_of_day>& days, std::size_t hour) noexcept;
 
 // The /24 or /64 of an address; "local" without one, what cannot be read as it stands.
 [[nodiscard]] std::string network_of(const std::optional<std::string>& address);
