@@ -115,7 +115,7 @@ CREATE FUNCTION jit_access.watch(up_to bigint DEFAULT NULL) RETURNS bigint
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_watch';
 REVOKE ALL ON FUNCTION jit_access.watch(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.watch(bigint) IS
-    'evaluates the rules over the record up to a row (NULL: all there is), which the worker does by itself; returns the last row that was read, NULL when the worker is at it just now. Errors: JA001.';
+    'evaluates the rules over the record up to a row (NULL: all there is), which the worker does by itself; returns the last row that was read, NULL when the worker is at it just now';
 
 CREATE FUNCTION jit_access.job_history_rules() RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

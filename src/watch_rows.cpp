@@ -60,11 +60,11 @@ void look(const alert_rule::Rule& rule, const Used& used, People& people, Findin
                              {"much", std::to_string(*usual)}}});
 }
 
-// Its total is one of those that say what is usual, the oldest is forgotten. What comes later finds it again.
+// Its total is one of those that say what is usual, the oldest is forgotten. What was far more makes itself no habit.
 void close(const Seen& ended) {
     pg::execute(
         "INSERT INTO jit_access.usual_rows AS u (template_id, totals) SELECT $2, ARRAY[g.rows] FROM "
-        "jit_access.grant_rows g WHERE g.grant_id = $1 ON CONFLICT (template_id) DO UPDATE SET totals = "
+        "jit_access.grant_rows g WHERE g.grant_id = $1 AND g.told = 0 ON CONFLICT (template_id) DO UPDATE SET totals = "
         "(u.totals || excluded.totals)[greatest(1, pg_catalog.cardinality(u.totals) + 2 - $3):]",
         {*ended.grant, *ended.template_id, grants_kept});
     pg::execute("DELETE FROM jit_access.grant_rows WHERE grant_id = $1", {*ended.grant});

@@ -83,12 +83,14 @@ std::string network_of(const std::optional<std::string>& address) {
 }
 
 std::optional<std::int64_t> much(std::vector<std::int64_t> totals) {
-    constexpr std::size_t fewest = 20;
-    constexpr std::int64_t crowd = 1000;
+    constexpr std::size_t fewest = 30;
+    constexpr std::int64_t crowd = 100;
+    constexpr std::int64_t share_of_most = 3;
     if (totals.size() < fewest) return std::nullopt;
     const auto place = totals.begin() + static_cast<std::ptrdiff_t>(totals.size() * 19 / 20);
     std::nth_element(totals.begin(), place, totals.end());
-    return std::max(*place, crowd);
+    const auto most = *std::max_element(place, totals.end());
+    return std::max({*place, most / share_of_most, crowd});
 }
 
 std::string plain(std::string_view text) {

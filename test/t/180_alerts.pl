@@ -161,7 +161,7 @@ as('bob', "SET ROLE jit_grant_$odd; SELECT count(*) FROM app.orders");
 like(alerts_of('new_network'), qr/^bob $odd medium open 1 use$/, 'new_network: which is not new any more');
 $node->safe_psql('postgres', "SELECT jit_revoke($odd)");
 
-$node->safe_psql('postgres', "INSERT INTO jit_access.usual_rows SELECT id, array_fill(10::bigint, ARRAY[30]) FROM jit_access.template WHERE name = 'large'");
+$node->safe_psql('postgres', "INSERT INTO jit_access.usual_rows SELECT id, array_fill(1000::bigint, ARRAY[30]) FROM jit_access.template WHERE name = 'large'");
 my $large = request_as($node, 'carol', 'large', '1h');
 approve_as($node, 'dave', $large);
 as('carol', 'SELECT id FROM app.many LIMIT 8000');

@@ -123,12 +123,14 @@ BOOST_AUTO_TEST_CASE(networks) {
 
 BOOST_AUTO_TEST_CASE(how_much_is_much) {
     BOOST_TEST(!much({}).has_value());
-    BOOST_TEST(!much(std::vector<std::int64_t>(19, 5000)).has_value(), "too few are known");
-    BOOST_TEST(much(std::vector<std::int64_t>(20, 5000)).value() == 5000);
-    BOOST_TEST(much(std::vector<std::int64_t>(200, 3)).value() == 1000, "a crowd of rows says nothing");
+    BOOST_TEST(!much(std::vector<std::int64_t>(29, 5000)).has_value(), "too few are known");
+    BOOST_TEST(much(std::vector<std::int64_t>(30, 5000)).value() == 5000);
+    BOOST_TEST(much(std::vector<std::int64_t>(200, 3)).value() == 100, "a crowd of rows says nothing");
     std::vector<std::int64_t> totals(100, 2000);
-    for (std::size_t i = 0; i < 4; ++i) totals[i * 20] = 1'000'000;
+    for (std::size_t i = 0; i < 4; ++i) totals[i * 20] = 5000;
     BOOST_TEST(much(totals).value() == 2000, "a few that were more change nothing");
+    totals[50] = 300'000;
+    BOOST_TEST(much(totals).value() == 100'000, "but a third of the most has been seen");
 }
 
 BOOST_AUTO_TEST_CASE(what_is_shown_is_plain) {
