@@ -5,7 +5,7 @@ MODULE_big = jit_access
 
 # The install script, in the order of a grant's life.
 SQL_PARTS  = $(addprefix sql/,schema.sql template.sql policy.sql window.sql request.sql decide.sql break_glass.sql second_factor.sql \
-               audit.sql schedule.sql drill.sql access_review.sql report.sql metrics.sql evidence.sql protect.sql)
+               audit.sql schedule.sql drill.sql access_review.sql report.sql metrics.sql evidence.sql watch.sql protect.sql)
 DATA_built = sql/jit_access--$(EXTVERSION).sql
 DOCS       = docs/reference.md
 
@@ -51,7 +51,7 @@ help:
 	@echo "make install    install it"
 	@echo "make demo       play the main story on a throw-away server (KEEP=1 leaves it up)"
 	@echo "make test       every test, on a throw-away server"
-	@echo "make bench      measure, as ratios taken in one run (also bench-idle, bench-audit, bench-deadline, bench-report)"
+	@echo "make bench      measure, as ratios taken in one run (also bench-idle, bench-audit, bench-deadline, bench-report, bench-alerts)"
 	@echo "make matrix     make test on PostgreSQL 15, 17 and 18"
 	@echo "make fuzz       the journal's parser under libFuzzer, for ten minutes (FUZZ_SECONDS)"
 	@echo "make crash      kill processes under load, 200 times, and compare clients and record (KILLS, SEED)"
@@ -82,7 +82,7 @@ demo:
 	test/demo
 
 # bench runs them all; each prints one key=value a line.
-BENCHES = bench-idle bench-audit bench-deadline bench-report
+BENCHES = bench-idle bench-audit bench-deadline bench-report bench-alerts
 .PHONY: $(BENCHES)
 bench: $(BENCHES)
 

@@ -28,6 +28,8 @@ CREATE TABLE jit_access.alert (
     count               bigint NOT NULL DEFAULT 1,
     state               text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'acknowledged', 'closed')),
     detail              jsonb NOT NULL,
+    evidence            bigint[] NOT NULL DEFAULT '{}',
+    suspends            boolean NOT NULL DEFAULT false,
     acknowledged_at     timestamptz,
     acknowledged_by     text,
     acknowledge_comment text,
@@ -37,6 +39,10 @@ CREATE TABLE jit_access.alert (
 );
 CREATE UNIQUE INDEX alert_open ON jit_access.alert (rule, person_id, grant_id) NULLS NOT DISTINCT WHERE state <> 'closed';
 COMMENT ON TABLE jit_access.alert IS 'what somebody has to look at: one row of a kind while it is not closed, however often it is seen';
+CREATE INDEX alert_by_grant ON jit_access.alert (grant_id);
+CREATE INDEX alert_suspends ON jit_access.alert (id) WHERE suspends;
+COMMENT ON COLUMN jit_access.alert.evidence IS 'the newest records that raised it, in order';
+COMMENT ON COLUMN jit_access.alert.suspends IS 'its grant is still to be suspended';
 COMMENT ON COLUMN jit_access.alert.person_id IS 'whom it is about, who does not close it himself: a declared person, or a login that is one of its own';
 
 CREATE FUNCTION pg_catalog.jit_break_glass(template text, duration interval DEFAULT NULL, reason text DEFAULT NULL)

@@ -35,7 +35,7 @@ GRANT SELECT ON jit_access.my_requests, jit_access.my_grants, jit_access.pending
                 jit_access.access_reviews, jit_access.access_review_items TO PUBLIC;
 GRANT SELECT ON jit_access.audit_log, jit_access.grant_history, jit_access.decisions, jit_access.grant_usage,
                 jit_access.active_grants, jit_access.template_catalog, jit_access.rules, jit_access.people, jit_access.windows,
-                jit_access.second_factors, jit_access.alerts, jit_access.health, jit_access.jobs, jit_access.drills, jit_access.verifications TO jit_auditor, jit_admin;
+                jit_access.second_factors, jit_access.alerts, jit_access.health, jit_access.jobs, jit_access.drills, jit_access.verifications, jit_access.alert_rules TO jit_auditor, jit_admin;
 REVOKE ALL ON FUNCTION pg_catalog.jit_audit_checkpoint(), pg_catalog.jit_audit_verify(bigint, bigint), pg_catalog.jit_audit_export(bigint, bigint), pg_catalog.jit_export_policy() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_catalog.jit_audit_checkpoint(), pg_catalog.jit_audit_verify(bigint, bigint), pg_catalog.jit_audit_export(bigint, bigint), pg_catalog.jit_export_policy() TO jit_auditor, jit_admin;
 GRANT EXECUTE ON FUNCTION jit_access.hours(text[], timestamptz), jit_access.status(), jit_access.confirmed(bigint), jit_access.journal(bigint, integer), jit_access.locked_until(oid) TO jit_auditor, jit_admin;
@@ -49,6 +49,7 @@ REVOKE ALL ON FUNCTION pg_catalog.jit_report(text, timestamptz, timestamptz), pg
     pg_catalog.jit_report_csv(text, timestamptz, timestamptz, text), pg_catalog.jit_report_verify() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_catalog.jit_report(text, timestamptz, timestamptz), pg_catalog.jit_report_html(text, timestamptz, timestamptz),
     pg_catalog.jit_report_csv(text, timestamptz, timestamptz, text), pg_catalog.jit_report_verify() TO jit_auditor, jit_admin;
+GRANT EXECUTE ON FUNCTION jit_access.job_history_rules() TO jit_admin;
 
 DO $$
 DECLARE
@@ -57,7 +58,7 @@ BEGIN
     FOR signature IN
         SELECT p.oid FROM pg_proc p
         WHERE p.proname IN ('jit_create_template', 'jit_alter_template', 'jit_drop_template', 'jit_create_rule', 'jit_drop_rule',
-                            'jit_import_policy', 'jit_reset_totp', 'jit_set_person', 'jit_create_window', 'jit_drop_window',
+                            'jit_import_policy', 'jit_set_alert_rule', 'jit_reset_totp', 'jit_set_person', 'jit_create_window', 'jit_drop_window',
                             'jit_schedule', 'jit_unschedule', 'jit_set_up_drill', 'jit_drill', 'jit_start_review') AND p.pronamespace = 'pg_catalog'::regnamespace
     LOOP
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', signature);

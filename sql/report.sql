@@ -109,13 +109,12 @@ COMMENT ON VIEW jit_access.reviews IS
 
 CREATE VIEW jit_access.alerts AS
 SELECT a.id, a.rule, a.severity, a.person, a.grant_id, a.state, a.count, a.first_seen, a.last_seen, a.detail,
-       ARRAY(SELECT e.seq FROM jit_access.record e WHERE e.grant_id = a.grant_id AND e.kind = 'alert raised'
-             AND e.detail ->> 'alert' = a.id::text ORDER BY e.seq) AS evidence,
-       a.acknowledged_at, a.acknowledged_by, a.acknowledge_comment, a.closed_at, a.closed_by, a.close_comment
+       a.evidence, a.acknowledged_at, a.acknowledged_by, a.acknowledge_comment, a.closed_at, a.closed_by, a.close_comment
 FROM jit_access.alert a WHERE (SELECT jit_access.may_audit())
-ORDER BY pg_catalog.array_position('{open, acknowledged, closed}', a.state), a.last_seen DESC, a.id;
+ORDER BY pg_catalog.array_position('{open, acknowledged, closed}', a.state), pg_catalog.array_position('{high, medium, low}', a.severity),
+         a.last_seen DESC, a.id;
 COMMENT ON VIEW jit_access.alerts IS
-    'what somebody has to look at, open ones first; evidence: the records that raised it, in jit_access.audit_log';
+    'what somebody has to look at, open ones first; evidence: the newest records that raised it, in jit_access.audit_log';
 
 CREATE VIEW jit_access.rules AS
 SELECT r.name, r.effect, r.template_names AS templates, r.role_name AS role, r.max_duration, r.max_risk, r.networks, r.windows,

@@ -1,8 +1,13 @@
 #include "jit_access/alert.hpp"
 
-#include <array>
+#include <algorithm>
 
+#include "jit_access/chores.hpp"
 #include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/core/watch.hpp"
+#include "jit_access/pending.hpp"
+#include "jit_access/pg/error.hpp"
 #include "jit_access/request.hpp"
 
 namespace jit::alert {
@@ -12,10 +17,6 @@ using core::Failure;
 using people::Person;
 
 namespace {
-
-constexpr std::array<const char*, 3> severity_names{"low", "medium", "high"};
-
-std::string name_of(Severity severity) { return severity_names.at(static_cast<std::size_t>(severity)); }
 
 struct Known {
     std::string rule;
@@ -67,31 +68,171 @@ event::Detail detail_of(std::int64_t id, const Known& known, const std::optional
 
 }  // namespace
 
-void raise(const Alert& alert, const std::string& actor) {
-    const auto person = people::shown(alert.about);
-    pg::TextArray keys;
-    pg::TextArray values;
-    for (const auto& [key, value] : alert.detail) {
+namespace {
+
+struct Raised {
+    std::int64_t id;
+    std::int64_t count;
+    bool is_told;  // there is something to tell: it is new, or there are ten times as many
+};
+
+bool has_grown(std::int64_t before, std::int64_t now) {
+    std::int64_t step = 1;
+    while (step <= before) step *= 10;
+    return now >= step;
+}
+
+constexpr std::int64_t most_evidence = 20;
+
+// The newest.
+std::string list_of(const std::vector<std::int64_t>& evidence) {
+    std::string list;
+    const auto first = std::max<std::int64_t>(0, std::ssize(evidence) - most_evidence);
+    for (auto i = static_cast<std::size_t>(first); i < evidence.size(); ++i)
+        list += (list.empty() ? "" : ",") + std::to_string(evidence[i]);
+    return "{" + list + "}";
+}
+
+Raised write(const alert_rule::Rule& rule, const Finding& finding, const pg::TextArray& keys,
+             const pg::TextArray& values) {
+    const auto row =
+        pg::query_row(
+            "INSERT INTO jit_access.alert AS a (rule, severity, person, person_id, grant_id, first_seen, last_seen, "
+            "count, detail, evidence, suspends) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, pg_catalog.jsonb_object($9, "
+            "$10), $11::bigint[], $12) ON CONFLICT (rule, person_id, grant_id) WHERE state <> 'closed' DO UPDATE SET "
+            "count = a.count + excluded.count, first_seen = least(a.first_seen, excluded.first_seen), last_seen = "
+            "greatest(a.last_seen, excluded.last_seen), detail = excluded.detail, suspends = a.suspends OR "
+            "excluded.suspends, evidence = ARRAY(SELECT e FROM (SELECT DISTINCT e FROM pg_catalog.unnest(a.evidence || "
+            "excluded.evidence) e ORDER BY e DESC LIMIT $13) n ORDER BY e) RETURNING id, count",
+            {rule.name, rule.severity, finding.shown, finding.person, pg::nullable(finding.grant),
+             pg::Instant{finding.first}, pg::Instant{finding.last}, finding.count, keys, values,
+             list_of(finding.evidence), finding.suspends, most_evidence})
+            .value();
+    const auto count = row.get<std::int64_t>(1);
+    return {row.get<std::int64_t>(0), count, has_grown(count - finding.count, count)};
+}
+
+// Names and texts of the record are shown in terminals. Absent ones are left out.
+void plainly(const event::Detail& detail, pg::TextArray& keys, pg::TextArray& values) {
+    for (const auto& [key, value] : detail) {
         if (!value) continue;
         keys.emplace_back(key);
-        values.push_back(*value);
+        values.push_back(value->size() <= core::longest_reason && !core::fault_in_text(*value) ? *value
+                                                                                               : core::plain(*value));
     }
-    const auto row = pg::query_row(
-        "INSERT INTO jit_access.alert AS a (rule, severity, person, person_id, grant_id, first_seen, last_seen, "
-        "detail) "
-        "VALUES ($1, $2, $3, $4, $5, pg_catalog.clock_timestamp(), pg_catalog.clock_timestamp(), "
-        "pg_catalog.jsonb_object($6, $7)) ON CONFLICT (rule, person_id, grant_id) WHERE state <> 'closed' DO UPDATE "
-        "SET "
-        "count = a.count + 1, last_seen = excluded.last_seen, detail = excluded.detail RETURNING id",
-        {alert.rule, name_of(alert.severity), person, people::person_of(alert.about), pg::nullable(alert.grant), keys,
-         values});
-    event::Detail detail{{"alert", std::to_string(row.value().get<std::int64_t>(0))},
-                         {"rule", alert.rule},
-                         {"severity", name_of(alert.severity)},
-                         {"person", person}};
-    if (alert.state) detail.emplace_back("state", std::string(core::to_string(*alert.state)));
-    detail.insert(detail.end(), alert.detail.begin(), alert.detail.end());
-    event::note("alert raised", alert.grant, actor, detail);
+}
+
+void raise(const alert_rule::Rule& rule, Finding finding, std::optional<core::State> state, const std::string& actor) {
+    finding.shown = core::plain(finding.shown);
+    pg::TextArray keys;
+    pg::TextArray values;
+    plainly(finding.detail, keys, values);
+    const auto raised = write(rule, finding, keys, values);
+    if (!raised.is_told) return;
+    event::Detail detail{{"alert", std::to_string(raised.id)},
+                         {"rule", rule.name},
+                         {"severity", rule.severity},
+                         {"person", finding.shown}};
+    if (state) detail.emplace_back("state", std::string(core::to_string(*state)));
+    if (raised.count > 1) detail.emplace_back("count", std::to_string(raised.count));
+    for (std::size_t i = 0, k = 0; i < finding.detail.size(); ++i)
+        if (finding.detail[i].second) detail.emplace_back(finding.detail[i].first, values[k++]);
+    event::note("alert raised", finding.grant, actor, detail);
+}
+
+std::optional<core::State> state_of(const std::optional<std::int64_t>& grant) {
+    if (!grant) return std::nullopt;
+    const auto request = request::look(*grant);
+    return request ? std::optional(request->state) : std::nullopt;
+}
+
+// Nobody hides an alert among many: of those about one person by one rule that name a grant, so many are open; what is
+// more is one that names none.
+bool has_many(const alert_rule::Rule& rule, const Finding& finding) {
+    constexpr std::int64_t most_open = 20;
+    return pg::query_row(
+               "SELECT count(*) >= $4 AND NOT bool_or(grant_id = $3) FROM jit_access.alert WHERE rule = $1 AND "
+               "person_id = $2 AND state <> 'closed' AND grant_id IS NOT NULL",
+               {rule.name, finding.person, *finding.grant, most_open})
+        ->maybe<bool>(0)
+        .value_or(false);
+}
+
+}  // namespace
+
+void raise(const Alert& alert, const std::string& actor) {
+    const auto rule = alert_rule::find(alert.rule);
+    if (!rule.enabled) return;
+    const auto now = pg::query_row("SELECT pg_catalog.clock_timestamp()")->get<pg::Instant>(0).us;
+    raise(rule,
+          {.person = people::person_of(alert.about),
+           .shown = people::shown(alert.about),
+           .grant = alert.grant,
+           .first = now,
+           .last = now,
+           .detail = alert.detail},
+          alert.state, actor);
+}
+
+void found(const alert_rule::Rule& rule, const Finding& finding) {
+    auto alert = finding;
+    alert.suspends = rule.suspends && finding.suspends && finding.grant;
+    if (finding.grant && !alert.suspends && has_many(rule, finding)) {
+        alert.detail.emplace_back("newest_grant", std::to_string(*finding.grant));
+        alert.grant.reset();
+    }
+    raise(rule, std::move(alert), state_of(finding.grant), chores::actor);
+}
+
+void complete(const alert_rule::Rule& rule, const Finding& finding) {
+    const auto was_raised = pg::execute(
+        "UPDATE jit_access.alert SET evidence = $3::bigint[] WHERE rule = $1 AND grant_id = $2 AND evidence = '{}'",
+        {rule.name, finding.grant.value_or(0), list_of(finding.evidence)});
+    if (was_raised == 0) found(rule, finding);
+}
+
+namespace {
+
+struct Due {
+    std::int64_t alert;
+    std::int64_t grant;
+    std::string rule;
+};
+
+std::vector<Due> due() {
+    std::vector<Due> found;
+    chores::try_to("look for grants to suspend", [&] {
+        for (const auto& row : pg::query("SELECT id, grant_id, rule FROM jit_access.alert WHERE suspends ORDER BY id"))
+            found.push_back({row.get<std::int64_t>(0), row.get<std::int64_t>(1), row.get<std::string>(2)});
+    });
+    return found;
+}
+
+// False: somebody has the request just now. What the grant's own holder keeps so is ended.
+bool suspend(const Due& alert) {
+    auto request = request::try_lock(alert.grant);
+    if (!request) {
+        request::end_holders_of(alert.grant);
+        return false;
+    }
+    pg::execute("UPDATE jit_access.alert SET suspends = false WHERE id = $1", {alert.alert});
+    if (!core::next(request->state, core::Event::suspend)) return true;
+    request::advance(*request, core::Event::suspend, chores::actor,
+                     "alert " + std::to_string(alert.alert) + ": " + alert.rule);
+    pending::finish(static_cast<std::uint64_t>(alert.grant));
+    return true;
+}
+
+}  // namespace
+
+bool settle() {
+    bool all = true;
+    for (const auto& alert : due()) {
+        bool done = false;
+        chores::try_to("suspend grant " + std::to_string(alert.grant), [&] { done = suspend(alert); });
+        all &= done;
+    }
+    return all;
 }
 
 void acknowledge(std::int64_t id, const std::optional<std::string>& comment, const people::Origin& origin) {

@@ -64,8 +64,7 @@ void open_review(const Person& me, const Request& of) {
 }
 
 void tell(const Person& me, const Request& of, const Template& tmpl) {
-    alert::raise({.rule = "break-glass",
-                  .severity = alert::Severity::high,
+    alert::raise({.rule = "break_glass",
                   .about = me,
                   .grant = of.id,
                   .state = of.state,
@@ -171,8 +170,7 @@ std::string review(std::int64_t id, const Verdict& verdict, const people::Origin
         {id, me.role, me.name, *verdict.word, *verdict.comment});
     event::note("reviewed", id, me.name, {{"verdict", verdict.word}, {"comment", verdict.comment}});
     if (verdict.word == not_justified)
-        alert::raise({.rule = "break-glass not justified",
-                      .severity = alert::Severity::high,
+        alert::raise({.rule = "break_glass_not_justified",
                       .about = {about.requester, about.requester_name},
                       .grant = id,
                       .state = about.state,

@@ -4,6 +4,7 @@
 
 #include "jit_access/access_review.hpp"
 #include "jit_access/alert.hpp"
+#include "jit_access/alert_rule.hpp"
 #include "jit_access/board.hpp"
 #include "jit_access/break_glass.hpp"
 #include "jit_access/chain.hpp"
@@ -36,6 +37,7 @@
 #include "jit_access/settings.hpp"
 #include "jit_access/step_up.hpp"
 #include "jit_access/template.hpp"
+#include "jit_access/watch.hpp"
 #include "jit_access/window.hpp"
 #include "jit_access/worker.hpp"
 
@@ -142,6 +144,8 @@ PG_FUNCTION_INFO_V1(jit_review_item);
 PG_FUNCTION_INFO_V1(jit_review_csv);
 PG_FUNCTION_INFO_V1(jit_may_review);
 PG_FUNCTION_INFO_V1(jit_remind_reviews);
+PG_FUNCTION_INFO_V1(jit_set_alert_rule);
+PG_FUNCTION_INFO_V1(jit_watch);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_may_audit);
 PG_FUNCTION_INFO_V1(jit_may_monitor);
@@ -483,6 +487,27 @@ Datum jit_may_review(PG_FUNCTION_ARGS) {
 
 Datum jit_remind_reviews(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [](const Args&) { return Int64GetDatum(jit::access_review::remind()); });
+}
+
+Datum jit_set_alert_rule(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::alert_rule::set(args.text(0),
+                             {.enabled = args.boolean(1),
+                              .severity = args.text(2),
+                              .threshold = args.integer(3),
+                              .within = args.interval(4),
+                              .suspends = args.boolean(5)},
+                             origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_watch(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        const auto reached = jit::watch::read_up_to(args.bigint(0));
+        fcinfo->isnull = !reached;
+        return Int64GetDatum(reached.value_or(0));
+    });
 }
 
 Datum jit_may_decide(PG_FUNCTION_ARGS) {

@@ -297,7 +297,9 @@ Batch take_over() {
     gather_events(batch, result);
     if (journal::available()) {
         const auto reached = position_reached();
+        const auto events = batch.entries.size();
         gather(reached, batch_size, batch);
+        if (batch.entries.size() > events) result.oldest = batch.entries[events].at;
         result.position = batch.next.empty() ? reached : batch.next.back();
     }
     if (batch.entries.empty()) return result;

@@ -236,6 +236,8 @@ std::uint64_t end_holders_in_the_way(pg::Instant over_by) {
     return end_holders("state IN ('active', 'suspended') AND ends_at <= $1", over_by);
 }
 
+std::uint64_t end_holders_of(std::int64_t id) { return end_holders("id = $1", id); }
+
 State advance(Request& request, Event event, const std::string& by, const std::optional<std::string>& reason) {
     const auto to = core::next(request.state, event);
     if (!to)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "jit_access/alert.hpp"
 #include "jit_access/board.hpp"
 #include "jit_access/chain.hpp"
 #include "jit_access/chores.hpp"
@@ -22,6 +23,7 @@
 #include "jit_access/schedule.hpp"
 #include "jit_access/settings.hpp"
 #include "jit_access/step_up.hpp"
+#include "jit_access/watch.hpp"
 
 namespace jit::worker {
 
@@ -55,6 +57,7 @@ bool take_over_batch() {
     if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
         journal::mark_read(batch.position);
     notice::send(batch.notices);
+    if (batch.oldest) watch::look_at_lag(*batch.oldest);
     return batch.more;
 }
 
@@ -141,6 +144,10 @@ std::int64_t time_to_sleep(std::optional<pg::Instant> next_in_tables) {
     return std::max<std::int64_t>(until - now, 0);
 }
 
+pg::Instant soonest(std::optional<pg::Instant> next, std::int64_t other) noexcept {
+    return {std::min(next.value_or(pg::Instant{other}).us, other)};
+}
+
 void sleep(std::optional<pg::Instant> next_in_tables) {
     const auto wait = time_to_sleep(next_in_tables);
     if (wait > gather_us) {
@@ -192,6 +199,8 @@ void run() {
                     pg::give_back_memory();
                 }
                 more = take_over_batch();
+                more |= watch::follow();
+                if (!alert::settle()) next = soonest(next, pg::wall_clock());
             }
         }
         if (more)

@@ -55,6 +55,8 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
 [[nodiscard]] Request lock_against_holder(std::int64_t id);
 // Ends the sessions of holders who so keep a grant from being ended that was over by then. Number of sessions.
 std::uint64_t end_holders_in_the_way(pg::Instant over_by);
+// The same for one grant that is to be stopped.
+std::uint64_t end_holders_of(std::int64_t id);
 
 // Moves the state along the life cycle; throws wrong_state where that is not allowed. `closed` goes with terminal
 // states.

@@ -79,15 +79,15 @@ is(heard($listener, 4), states($last, qw(suspended active suspended active)), 't
 
 as('carol', q{BEGIN; SELECT jit_break_glass('glass', '10 minutes', 'rolled back'); ROLLBACK});
 my $glass = as('carol', q{SELECT jit_break_glass('glass', '10 minutes', 'the shop is "down"')});
-is(heard($listener, 2), states($glass, 'active') . qq( {"id":$glass,"state":"active","alert":"break-glass"}), 'the glass is broken');
+is(heard($listener, 2), states($glass, 'active') . qq( {"id":$glass,"state":"active","alert":"break_glass"}), 'the glass is broken');
 as('dave', "SELECT jit_revoke($glass)");
 as('dave', "SELECT jit_review($glass, 'not_justified', 'it was not')");
-is(heard($listener, 2), states($glass, 'revoked') . qq( {"id":$glass,"state":"revoked","alert":"break-glass not justified"}), 'and was not to be');
+is(heard($listener, 2), states($glass, 'revoked') . qq( {"id":$glass,"state":"revoked","alert":"break_glass_not_justified"}), 'and was not to be');
 my @lines = slurp_file($node->logfile) =~ /LOG:  jit_access: alert (\{.*\})$/mg;
 is(scalar @lines, 2, 'each is in the server log, once; what was rolled back is not');
 my $line = decode_json($lines[0]);
 is(join('|', map { $line->{$_} } qw(rule severity grant login template reason duration)),
-	"break-glass|high|$glass|carol|glass|the shop is \"down\"|10m", 'with who, what and why');
+	"break_glass|high|$glass|carol|glass|the shop is \"down\"|10m", 'with who, what and why');
 
 # ---- what is in the way ---------------------------------------------------------------------------------------------
 

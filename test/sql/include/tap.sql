@@ -51,7 +51,7 @@ CREATE OR REPLACE FUNCTION tap.state() RETURNS text LANGUAGE sql SECURITY DEFINE
         (SELECT string_agg(p::text, ',' ORDER BY login) FROM jit_access.person p),
         (SELECT string_agg(w::text, ',' ORDER BY name) FROM jit_access.time_window w),
         (SELECT string_agg(v::text, ',' ORDER BY request_id) FROM jit_access.review v),
-        (SELECT string_agg(a::text, ',' ORDER BY id) FROM jit_access.alert a),
+        (SELECT string_agg(concat_ws(' ', id, rule, state), ',' ORDER BY id) FROM jit_access.alert WHERE rule LIKE 'break_glass%'),
         (SELECT string_agg(a::text, ',' ORDER BY oid) FROM pg_authid a),
         (SELECT string_agg(m::text, ',' ORDER BY m::text) FROM pg_auth_members m),
         (SELECT string_agg(relacl::text, ',' ORDER BY oid) FROM pg_class WHERE relnamespace = to_regnamespace('app')),
@@ -79,6 +79,12 @@ $$;
 -- The temporary roles of ended grants are removed.
 CREATE OR REPLACE PROCEDURE tap.wait_for_cleanup() LANGUAGE sql AS $$
     CALL tap.wait_until('SELECT NOT EXISTS (SELECT FROM jit_access.active_grants WHERE cleanup = ''due'')')
+$$;
+
+-- The rules have read all that is on the record, and what they have found is on it.
+CREATE OR REPLACE PROCEDURE tap.wait_for_alerts() LANGUAGE sql AS $$
+    CALL tap.wait_until('SELECT w.seq = (SELECT max(seq) FROM jit_access.record) AND events_waiting = 0 AND journal_unread_bytes = 0
+                         FROM jit_access.watch_position w, jit_access.health')
 $$;
 
 -- Everything that has happened so far is on the record.

@@ -1,0 +1,159 @@
+#include "jit_access/watch.hpp"
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "jit_access/chores.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/core/watch.hpp"
+#include "jit_access/event.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/error.hpp"
+#include "jit_access/pg/xact.hpp"
+#include "jit_access/watch_slice.hpp"
+
+namespace jit::watch {
+
+namespace {
+
+constexpr std::int64_t slice_size = 10'000;  // more than the worker takes over at once, so that it is caught up with
+
+struct Evaluator {
+    const char* rule;
+    void (*evaluate)(const alert_rule::Rule&, const Slice&, People&);
+};
+
+constexpr std::array evaluators{Evaluator{"unusual_hours", unusual_hours},
+                                Evaluator{"unusual_template", unusual_template}, Evaluator{"new_network", new_network},
+                                Evaluator{"unusual_rows", unusual_rows}};
+
+// All others count.
+Evaluator evaluator_of(const std::string& rule) {
+    const auto* known = std::find_if(evaluators.begin(), evaluators.end(),
+                                     [&](const Evaluator& evaluator) { return evaluator.rule == rule; });
+    return known != evaluators.end() ? *known : Evaluator{nullptr, count};
+}
+
+// By rule, what was said last: the same is said once.
+std::map<std::string, std::string>& faults() {
+    static std::map<std::string, std::string> said;
+    return said;
+}
+
+void note_fault(const alert_rule::Rule& rule, const std::string& fault) {
+    if (faults()[rule.name] == fault) return;
+    faults()[rule.name] = fault;
+    pg::log_line("alert rule " + rule.name + " has failed, its alerts are missing: " + fault);
+    (void)pg::in_subtransaction([&] {
+        pg::execute(
+            "UPDATE jit_access.alert_rule SET failed_at = pg_catalog.clock_timestamp(), fault = $2 WHERE name = $1",
+            {rule.name, core::plain(fault)});
+    });
+}
+
+void evaluate(const Slice& slice) {
+    People people;
+    for (const auto& [name, rule] : alert_rule::all()) {
+        const auto fault = pg::in_subtransaction([&] { evaluator_of(name).evaluate(rule, slice, people); });
+        if (fault) note_fault(rule, *fault);
+    }
+}
+
+// Who holds the position, reads; the next one does not wait.
+std::optional<std::int64_t> take_position() {
+    const auto row = pg::query_row("SELECT seq FROM jit_access.watch_position FOR UPDATE SKIP LOCKED");
+    return row ? std::optional(row->get<std::int64_t>(0)) : std::nullopt;
+}
+
+std::int64_t newest_row() {
+    return pg::query_row("SELECT coalesce(max(seq), 0) FROM jit_access.record").value().get<std::int64_t>(0);
+}
+
+void read_slice(std::int64_t from, std::int64_t to) {
+    const auto slice = read(from, to);
+    if (!slice.seen.empty() || !slice.used.empty() || !slice.late.empty()) evaluate(slice);
+    pg::execute("UPDATE jit_access.watch_position SET seq = $1, at = greatest(at, $2)", {to, pg::Instant{slice.at}});
+}
+
+}  // namespace
+
+std::optional<std::int64_t> read_up_to(std::optional<std::int64_t> row) {
+    const auto position = take_position();
+    if (!position) return std::nullopt;
+    const auto end = std::min(row.value_or(newest_row()), newest_row());
+    auto reached = *position;
+    while (reached < end) {
+        const auto to = std::min(end, reached + slice_size);
+        read_slice(reached, to);
+        reached = to;
+    }
+    return reached;
+}
+
+namespace {
+
+constexpr std::int64_t shortest_slice = 100;
+constexpr std::int64_t long_time = 100'000;  // in which the worker does nothing else
+std::int64_t next_slice = slice_size;
+
+// Rows differ a hundredfold in what they take.
+void adjust(std::int64_t took) noexcept {
+    if (took > long_time)
+        next_slice = std::max(shortest_slice, next_slice / 2);
+    else if (took < long_time / 4)
+        next_slice = std::min(slice_size, next_slice * 2);
+}
+
+bool is_behind() {
+    return pg::query_row(
+               "SELECT w.seq < (SELECT coalesce(max(r.seq), 0) FROM jit_access.record r) FROM "
+               "jit_access.watch_position w")
+        .value()
+        .get<bool>(0);
+}
+
+}  // namespace
+
+bool follow() {
+    static std::int64_t not_before = 0;  // boot clock
+    static std::string said;
+    const auto started = pg::boot_clock();
+    if (started < not_before) return false;
+    bool more = false;
+    const auto fault = pg::in_transaction_of_own([&] {
+        // What a crash takes away, it takes away whole: it is read again.
+        pg::commit_lazily();
+        if (!is_behind()) return;
+        const auto position = take_position();
+        if (!position) return;
+        const auto end = newest_row();
+        read_slice(*position, std::min(end, *position + next_slice));
+        more = end > *position + next_slice;
+    });
+    adjust(pg::boot_clock() - started);
+    if (!fault) return more;
+    if (said != *fault) pg::log_line("could not look for alerts, will be retried: " + *fault);
+    said = *fault;
+    not_before = pg::boot_clock() + 1'000'000;
+    return false;
+}
+
+void look_at_lag(std::int64_t oldest) {
+    static bool lags = false;
+    const auto seconds = (pg::wall_clock() - oldest) / 1'000'000;
+    constexpr std::int64_t never_much = 5;
+    if (seconds < never_much) {
+        lags = false;
+        return;
+    }
+    if (lags) return;
+    chores::try_to("look how far the record lags", [&] {
+        const auto rule = alert_rule::find("record_lag");
+        if (!rule.enabled || seconds < rule.threshold.value_or(1)) return;
+        lags = true;
+        event::note("record lagged", std::nullopt, chores::actor, {{"seconds", std::to_string(seconds)}});
+    });
+}
+
+}  // namespace jit::watch

@@ -1,0 +1,155 @@
+#include "jit_access/watch_slice.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "jit_access/core/watch.hpp"
+
+namespace jit::watch {
+
+namespace {
+
+std::optional<std::int64_t> number_in(const std::optional<std::string>& text) {
+    std::int64_t number = 0;
+    if (!text || std::from_chars(text->data(), text->data() + text->size(), number).ec != std::errc())
+        return std::nullopt;
+    return number;
+}
+
+std::string list_of(const std::vector<std::int64_t>& numbers) {
+    std::string list;
+    for (const auto number : numbers) list += (list.empty() ? "" : ",") + std::to_string(number);
+    return "{" + list + "}";
+}
+
+// Kinds that are a sign of something, or that the habits are made of.
+const pg::TextArray& kinds() {
+    static const pg::TextArray all = [] {
+        pg::TextArray names{"ended", "revoked"};
+        for (const auto& sign : core::signs) names.emplace_back(sign.kind);
+        return names;
+    }();
+    return all;
+}
+
+void read_seen(Slice& slice, const std::vector<std::int64_t>& rows) {
+    for (const auto& row : pg::query(
+             "SELECT e.seq, e.at, e.kind, coalesce(e.sqlstate, ''), coalesce(e.login, ''), e.grant_id, "
+             "coalesce(e.depth, "
+             "0), coalesce(e.detail ->> 'template', t.name), coalesce(a.rolname::text, r.requester_name), e.detail ->> "
+             "'member', e.detail ->> 'verdict', e.detail ->> 'seconds', r.template_id, coalesce(e.detail ->> 'what', "
+             "e.detail ->> 'reason', e.detail ->> 'by') FROM jit_access.record e LEFT JOIN jit_access.request r ON "
+             "r.id = "
+             "e.grant_id LEFT JOIN jit_access.template t ON t.id = r.template_id LEFT JOIN pg_catalog.pg_authid a ON "
+             "a.oid = r.requester WHERE e.seq = ANY ($1::bigint[]) AND e.kind = ANY ($2) ORDER BY e.seq",
+             {list_of(rows), kinds()}))
+        slice.seen.push_back({.seq = row.get<std::int64_t>(0),
+                              .at = row.get<pg::Instant>(1).us,
+                              .kind = row.get<std::string>(2),
+                              .sqlstate = row.get<std::string>(3),
+                              .login = row.get<std::string>(4),
+                              .grant = row.maybe<std::int64_t>(5),
+                              .is_inside = row.get<std::int32_t>(6) > 0,
+                              .template_name = row.maybe<std::string>(7),
+                              .holder = row.maybe<std::string>(8),
+                              .member = row.maybe<std::string>(9),
+                              .what = row.maybe<std::string>(13),
+                              .verdict = row.maybe<std::string>(10),
+                              .seconds = number_in(row.maybe<std::string>(11)),
+                              .template_id = row.maybe<std::int64_t>(12)});
+}
+
+void read_late(Slice& slice, const std::vector<std::int64_t>& rows) {
+    for (const auto& row : pg::query(
+             "SELECT u.grant_id, o.seq, o.at, coalesce(o.rows, 0), u.login FROM jit_access.record o JOIN "
+             "jit_access.record u ON u.node = o.node AND u.position = o.of_position AND u.kind = 'use' AND u.outcome "
+             "IS "
+             "NULL WHERE o.seq = ANY ($1::bigint[]) AND o.kind = 'outcome' AND u.depth = 0 AND u.grant_id IS NOT NULL "
+             "ORDER BY o.seq",
+             {list_of(rows)}))
+        slice.late.push_back({.grant = row.get<std::int64_t>(0),
+                              .first = row.get<std::int64_t>(1),
+                              .last = row.get<std::int64_t>(1),
+                              .at = row.get<pg::Instant>(2).us,
+                              .rows = row.get<std::int64_t>(3),
+                              .login = row.get<std::string>(4)});
+}
+
+// Who they were, and from where, the first statement of each says.
+void name_users(Slice& slice) {
+    std::vector<std::int64_t> rows;
+    for (const auto& used : slice.used) rows.push_back(used.first);
+    for (const auto& row :
+         pg::query("SELECT seq, coalesce(login, ''), client_addr FROM jit_access.record WHERE seq = ANY ($1::bigint[])",
+                   {list_of(rows)})) {
+        const auto seq = row.get<std::int64_t>(0);
+        const auto used = std::lower_bound(slice.used.begin(), slice.used.end(), seq,
+                                           [](const Used& candidate, std::int64_t of) { return candidate.first < of; });
+        used->login = row.get<std::string>(1);
+        used->client = row.maybe<std::string>(2);
+    }
+}
+
+}  // namespace
+
+// The uses are the mass: they are read once, by numbers alone, and added up by the server.
+Slice read(std::int64_t from, std::int64_t to) {
+    Slice slice{.from = from, .to = to};
+    std::vector<std::int64_t> others;
+    std::vector<std::int64_t> outcomes;
+    for (const auto& row : pg::query(
+             "SELECT u.grant_id, u.other, min(u.seq), max(u.seq), max(u.at), least(coalesce(sum(u.rows) FILTER (WHERE "
+             "u.depth = 0), 0), 1e18)::bigint, bool_and(u.late) FROM (SELECT seq, at, grant_id, depth, rows, pid, "
+             "session_start, CASE kind WHEN 'use' THEN 0 ELSE seq END AS other, of_position IS NOT NULL AS late FROM "
+             "jit_access.record WHERE seq > $1 AND seq <= $2) u GROUP BY u.grant_id, u.pid, u.session_start, u.other",
+             {from, to})) {
+        slice.at = std::max(slice.at, row.get<pg::Instant>(4).us);
+        const auto other = row.get<std::int64_t>(1);
+        if (other != 0)
+            (row.get<bool>(6) ? outcomes : others).push_back(other);
+        else if (!row.is_null(0))
+            slice.used.push_back({.grant = row.get<std::int64_t>(0),
+                                  .first = row.get<std::int64_t>(2),
+                                  .last = row.get<std::int64_t>(3),
+                                  .at = row.get<pg::Instant>(4).us,
+                                  .rows = row.get<std::int64_t>(5)});
+    }
+    std::sort(slice.used.begin(), slice.used.end(), [](const Used& a, const Used& b) { return a.first < b.first; });
+    if (!others.empty()) read_seen(slice, others);
+    if (!outcomes.empty()) read_late(slice, outcomes);
+    if (!slice.used.empty()) name_users(slice);
+    return slice;
+}
+
+const Who& People::of(const std::string& login) {
+    const auto [place, is_new] = known_.try_emplace(login);
+    if (is_new) {
+        const auto row = pg::query_row("SELECT person_id, person FROM jit_access.person_of_login($1)", {login}).value();
+        place->second = {row.get<std::string>(0), row.get<std::string>(1)};
+    }
+    return place->second;
+}
+
+void Findings::add(const alert::Finding& finding) {
+    constexpr std::size_t most_evidence = 20;
+    const auto alike = std::find_if(all_.begin(), all_.end(), [&](const alert::Finding& known) {
+        return known.person == finding.person && known.grant == finding.grant;
+    });
+    if (alike == all_.end()) {
+        all_.push_back(finding);
+        return;
+    }
+    alike->count += finding.count;
+    alike->first = std::min(alike->first, finding.first);
+    alike->last = std::max(alike->last, finding.last);
+    alike->suspends |= finding.suspends;
+    alike->detail = finding.detail;
+    auto& evidence = alike->evidence;
+    evidence.insert(evidence.end(), finding.evidence.begin(), finding.evidence.end());
+    std::sort(evidence.begin(), evidence.end());
+    evidence.erase(std::unique(evidence.begin(), evidence.end()), evidence.end());
+    if (evidence.size() > most_evidence)
+        evidence.erase(evidence.begin(), evidence.end() - static_cast<std::ptrdiff_t>(most_evidence));
+}
+
+}  // namespace jit::watch

@@ -1,0 +1,188 @@
+\set ECHO none
+\i test/sql/include/tap.sql
+\i test/sql/include/people.sql
+-- The rules by which alerts are found: who sees and changes them, how; what they find, and what becomes of it. What each
+-- rule finds on a running server is in test/t/180_alerts.pl.
+CREATE ROLE gina LOGIN;
+CREATE ROLE gina_2 LOGIN;
+SELECT format('CREATE ROLE %I LOGIN', E'mal\nlory\u202E') \gexec
+SELECT jit_create_template('both', '{USAGE ON SCHEMA app}', requesters => ARRAY['alice', 'bob', 'gina', E'mal\nlory\u202E'],
+    approvers => ARRAY['bob', 'gina', 'gina_2', E'mal\nlory\u202E']) AS role \gset
+
+-- Who sees and changes them.
+\connect - dave
+CALL tap.start();
+SELECT tap.refused(call, '42501', call) FROM (VALUES
+    (1, $$SELECT jit_set_alert_rule('drift', enabled => false)$$), (2, 'SELECT * FROM jit_access.alert_rules'), (3, 'SELECT * FROM jit_access.alert_rule'),
+    (4, 'SELECT jit_access.watch()'), (5, 'SELECT jit_access.job_history_rules()'), (6, $$SELECT jit_access.person_of_login('alice')$$),
+    (7, 'SELECT * FROM jit_access.habit')) v (n, call) ORDER BY n;
+\connect - olga
+CALL tap.start();
+SELECT tap.refused(call, '42501', 'an auditor: ' || call) FROM (VALUES
+    (1, $$SELECT jit_set_alert_rule('drift', enabled => false)$$), (2, 'SELECT jit_access.watch()'), (3, 'SELECT jit_access.job_history_rules()')) v (n, call) ORDER BY n;
+SELECT is(ARRAY(SELECT name FROM jit_access.alert_rules ORDER BY name),
+    '{break_glass,break_glass_not_justified,chain_broken,clock_jump,drift,drill_failed,failed_second_factor,new_network,record_lag,refusal_burst,repeated_denials,repeated_requests,review_overdue,scenario_failed,self_approval,trap_approval,unusual_hours,unusual_rows,unusual_template}',
+    'auditors see the rules');
+SELECT is(ARRAY(SELECT name FROM jit_access.alert_rules WHERE may_suspend ORDER BY name), '{new_network,refusal_burst,unusual_hours,unusual_rows,unusual_template}',
+    'only what the holder of a grant has done himself may have it suspended');
+SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE suspends OR NOT enabled OR fault IS NOT NULL), 0, 'none does, all are on, none has failed');
+
+-- What is not taken.
+\connect - ada
+CALL tap.start();
+SELECT tap.refused(format('SELECT jit_set_alert_rule(%s)', arguments), error, arguments) FROM (VALUES
+    (1, $$'nonsense', enabled => false$$, 'JA001 invalid rule name: There is no rule "nonsense".'),
+    (2, $$NULL, enabled => false$$, 'JA001 invalid rule name: It is NULL.'),
+    (3, $$'drift', severity => 'terrible'$$, 'JA001 invalid severity: "terrible" is none.'),
+    (4, $$'drift', threshold => 0$$, 'JA001 invalid threshold: 0 is not between 1 and 1000.'),
+    (5, $$'drift', threshold => -1$$, 'JA001 invalid threshold: -1 is not between 1 and 1000.'),
+    (6, $$'refusal_burst', threshold => 1001$$, 'JA001 invalid threshold: 1001 is not between 1 and 1000.'),
+    (7, $$'record_lag', threshold => 2000000000$$, 'JA001 invalid threshold: 2000000000 is not between 1 and 1000000000.'),
+    (8, $$'break_glass', threshold => 2$$, 'JA001 invalid threshold: Rule "break_glass" counts nothing: one is enough.'),
+    (9, $$'drift', within => '0'$$, 'JA001 invalid within: A duration is greater than zero.'),
+    (10, $$'drift', within => '-1 day'$$, 'JA001 invalid within: A duration is greater than zero.'),
+    (11, $$'drift', within => '1 mon'$$, 'JA001 invalid within: Months and years have no fixed length.'),
+    (12, $$'drift', within => '367 days'$$, 'JA001 invalid within: 367d is more than 366 days.'),
+    (13, $$'record_lag', within => '1 day'$$, 'JA001 invalid within: Rule "record_lag" looks back at no time.'),
+    (14, $$'drift', suspends => true$$, 'JA001 invalid suspends: What rule "drift" goes by need not be what the holder of a grant has done.'),
+    (15, $$'trap_approval', suspends => true$$, 'JA001 invalid suspends: What rule "trap_approval" goes by need not be what the holder of a grant has done.'),
+    (16, $$'drift'$$, 'JA001 invalid change: Rule "drift" is like that already.'),
+    (17, $$'drift', enabled => true, severity => 'high', threshold => 1, within => '24 hours'$$, 'JA001 invalid change: Rule "drift" is like that already.')) r (n, arguments, error) ORDER BY n;
+SELECT alike(tap.error($$SELECT jit_set_alert_rule('drift', enabled => false)$$), 'JA018 alert rule "drift" is changed only by a statement that "ada" has sent: %',
+    'nothing that an administrator runs changes a rule in her name');
+BEGIN;
+SELECT jit_set_alert_rule('drift', enabled => false);
+ROLLBACK;
+SELECT ok((SELECT enabled FROM jit_access.alert_rules WHERE name = 'drift'), 'rolled back it is as it was');
+SELECT jit_set_alert_rule('repeated_denials', enabled => false, severity => 'low', threshold => 2, within => '2 days');
+SELECT jit_set_alert_rule('refusal_burst', suspends => true);
+SELECT results_eq($$SELECT name, enabled, severity, threshold, within, suspends, changed_by FROM jit_access.alert_rules WHERE changed_at IS NOT NULL ORDER BY name$$,
+    $$VALUES ('refusal_burst', true, 'high', 10, interval '10 minutes', true, 'ada'), ('repeated_denials', false, 'low', 2, '48 hours', false, 'ada')$$, 'an administrator changes them');
+CALL tap.wait_for_record();
+SELECT results_eq($$SELECT login, detail - 'rule' FROM jit_access.audit_log WHERE kind = 'alert rule changed' ORDER BY seq$$,
+    $$VALUES ('ada', '{"within": "1d -> 2d", "enabled": "true -> false", "severity": "medium -> low", "threshold": "4 -> 2"}'::jsonb), ('ada', '{"suspends": "false -> true"}')$$,
+    'old and new are on the record');
+SELECT jit_set_alert_rule('refusal_burst', suspends => false);
+
+-- One that is off finds nothing, and nothing later of what was meanwhile.
+\connect - alice
+SELECT jit_request('both', '1h') AS first \gset
+SELECT jit_request('both', '1h') AS second \gset
+SELECT jit_request('both', '1h') AS third \gset
+SELECT jit_request('both', '1h') AS fourth \gset
+\connect - bob
+SELECT jit_deny(:first, 'no') AS state \gset
+SELECT jit_deny(:second, 'no') AS state \gset
+\connect - :owner
+CALL tap.wait_for_alerts();
+CALL tap.start();
+SELECT is((SELECT count(*)::int FROM jit_access.alerts WHERE rule = 'repeated_denials'), 0, 'a rule that is off finds nothing');
+\connect - ada
+SELECT jit_set_alert_rule('repeated_denials', enabled => true);
+\connect - bob
+SELECT jit_deny(:third, 'no') AS state \gset
+\connect - :owner
+CALL tap.wait_for_alerts();
+CALL tap.start();
+SELECT is((SELECT count(*)::int FROM jit_access.alerts WHERE rule = 'repeated_denials'), 0, 'nor later what was meanwhile');
+\connect - bob
+SELECT jit_deny(:fourth, 'no') AS state \gset
+\connect - :owner
+CALL tap.wait_for_alerts();
+\connect - olga
+CALL tap.start();
+SELECT results_eq($$SELECT rule, severity, person, grant_id, count, state, detail, (SELECT array_agg(kind || ' ' || grant_id ORDER BY seq) FROM jit_access.audit_log WHERE seq = ANY (evidence)) FROM jit_access.alerts WHERE rule = 'repeated_denials'$$,
+    format($$VALUES ('repeated_denials', 'low', 'alice', NULL::bigint, 1::bigint, 'open', '{"by": "bob", "seen": "2 within 2d", "what": "no", "template": "both"}'::jsonb, '{denied %s,denied %s}'::text[])$$, :third, :fourth),
+    'on, it does: with what the requester has had, who said no, and the records');
+
+-- One's own requests: whichever login, and names as a terminal may show them.
+\connect - ada
+SELECT jit_set_person('Gina G.', '{gina, gina_2}');
+\connect - gina
+SELECT jit_request('both', '1h') AS own \gset
+SELECT jit_approve(:own);
+SELECT jit_approve(:own);
+\connect - gina_2
+SELECT jit_approve(:own);
+\connect - :owner
+CALL tap.wait_for_alerts();
+\connect - olga
+CALL tap.start();
+SELECT results_eq($$SELECT person, grant_id, count, cardinality(evidence) FROM jit_access.alerts WHERE rule = 'self_approval' AND person LIKE 'Gina%'$$,
+    $$VALUES ('Gina G.', NULL::bigint, 3::bigint, 3)$$, 'one alert of one person, counted, by whichever login');
+SELECT id AS alert FROM jit_access.alerts WHERE rule = 'self_approval' AND person LIKE 'Gina%' \gset
+SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'alert raised' AND detail ->> 'alert' = :'alert'), 1, 'told once, not three times');
+\connect - :owner
+GRANT jit_auditor TO gina_2;
+\connect - gina_2
+CALL tap.start();
+SELECT tap.refused(format($$SELECT jit_close_alert(%s, 'nothing')$$, :alert), format('JA006 cannot close alert %s: It is about you.', :alert), 'not closed by whom it is about');
+\connect - :owner
+REVOKE jit_auditor FROM gina_2;
+\connect - olga
+SELECT jit_acknowledge_alert(:alert, 'asking her');
+\connect - gina
+SELECT jit_approve(:own);
+\connect - :owner
+CALL tap.wait_for_alerts();
+CALL tap.start();
+SELECT results_eq($$SELECT state, count FROM jit_access.alerts WHERE rule = 'self_approval' AND person LIKE 'Gina%'$$, $$VALUES ('acknowledged', 4::bigint)$$, 'acknowledged it goes on counting');
+\connect - olga
+SELECT jit_close_alert(:alert, 'asked her');
+\connect - gina
+SELECT jit_approve(:own);
+\connect - :owner
+CALL tap.wait_for_alerts();
+CALL tap.start();
+SELECT results_eq($$SELECT state, count, cardinality(evidence) FROM jit_access.alerts WHERE rule = 'self_approval' AND person LIKE 'Gina%' ORDER BY id$$,
+    $$VALUES ('closed', 4::bigint, 4), ('open', 1, 1)$$, 'closed, what comes later is another one');
+\set mallory `printf 'mal\nlory\342\200\256'`
+\connect - :mallory
+SELECT jit_request('both', '1h') AS own \gset
+SELECT jit_approve(:own);
+\connect - :owner
+CALL tap.wait_for_alerts();
+CALL tap.start();
+SELECT is((SELECT array_agg(person || '|' || (detail ->> 'login')) FROM jit_access.alerts WHERE person ~ '^mal'), '{mal?lory?|mal?lory?}', 'no name forges what a terminal shows');
+SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'alert raised' AND detail::text ~ 'mal.n|\u202E'), 0, 'nor on the record or in the server log');
+
+-- Nobody hides an alert among many, and alerts are no reason for alerts.
+BEGIN;
+SELECT jit_set_alert_rule('drift', within => '1 hour');
+INSERT INTO jit_access.event (at, kind, request_id, actor, detail)
+SELECT clock_timestamp(), 'drift', r.id, 'jit_access', '{"member": "carol", "what": "granted by hand; revoked"}' FROM (SELECT id FROM jit_access.request ORDER BY id DESC LIMIT 5) r, generate_series(1, 2);
+COMMIT;
+CALL tap.wait_for_record();
+CALL tap.wait_for_alerts();
+SELECT is((SELECT array_agg(count::int) FROM jit_access.alerts WHERE rule = 'drift' AND person = 'carol'), '{2,2,2,2,2}', 'one for each person and grant');
+INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, duration, asked, state, requested_at, lapses_at)
+SELECT template_id, template_version, requester, requester_name, duration, asked, 'cancelled', requested_at, lapses_at FROM jit_access.request, generate_series(1, 30) WHERE id = :own;
+BEGIN;
+SELECT jit_set_alert_rule('drift', within => '2 hours');
+INSERT INTO jit_access.event (at, kind, request_id, actor, detail)
+SELECT clock_timestamp(), 'drift', r.id, 'jit_access', '{"member": "carol", "what": "granted by hand; revoked"}' FROM jit_access.request r WHERE r.id > :own;
+COMMIT;
+CALL tap.wait_for_record();
+CALL tap.wait_for_alerts();
+SELECT results_eq($$SELECT count(grant_id)::int, (count(*) - count(grant_id))::int, sum(count)::int FROM jit_access.alerts WHERE rule = 'drift' AND person = 'carol'$$,
+    'VALUES (20, 1, 40)', 'twenty of one rule about one person, and one for all others');
+SELECT is((SELECT count(*)::int FROM jit_access.alerts a WHERE EXISTS (SELECT FROM jit_access.record r WHERE r.seq = ANY (a.evidence) AND r.kind LIKE 'alert %')), 0, 'no alert by what was told of alerts');
+SELECT is((SELECT bool_and(cardinality(evidence) BETWEEN 1 AND 20) FROM jit_access.alerts), true, 'each has its evidence, so much and no more');
+SELECT is(jit_access.watch(), (SELECT max(seq) FROM jit_access.record), 'who evaluates by hand finds all read');
+SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE fault IS NOT NULL), 0, 'no rule has failed');
+
+-- What is usual is forgotten when it is older than the rules look back.
+UPDATE jit_access.watch_position SET at = at + interval '8 days';
+SELECT alike(jit_access.job_history_rules(), 'forgot % sightings and 0 habits that are older than what the rules look at', 'the job says what it has done');
+SELECT is((SELECT count(*)::int FROM jit_access.sighting), 0, 'sightings are forgotten');
+UPDATE jit_access.watch_position SET at = at - interval '8 days';
+SELECT is((SELECT count(*)::int FROM jit_audit_verify() v WHERE v.sound), 1, 'the record is sound');
+
+\connect - ada
+SELECT jit_set_person('Gina G.', '{}');
+SELECT jit_set_alert_rule('drift', within => '1 day');
+SELECT jit_set_alert_rule('repeated_denials', severity => 'medium', threshold => 4, within => '1 day');
+\connect - :owner
+DROP ROLE gina, gina_2;
+SELECT format('DROP ROLE %I', E'mal\nlory\u202E') \gexec
+\i test/sql/include/clean.sql
