@@ -40,6 +40,12 @@ GRANT EXECUTE ON FUNCTION pg_catalog.jit_audit_checkpoint(), pg_catalog.jit_audi
 GRANT EXECUTE ON FUNCTION jit_access.hours(text[], timestamptz), jit_access.status(), jit_access.confirmed(bigint), jit_access.journal(bigint, integer), jit_access.locked_until(oid) TO jit_auditor, jit_admin;
 REVOKE ALL ON FUNCTION pg_catalog.jit_acknowledge_alert(numeric, text), pg_catalog.jit_close_alert(numeric, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION pg_catalog.jit_acknowledge_alert(numeric, text), pg_catalog.jit_close_alert(numeric, text) TO jit_auditor, jit_admin;
+-- Dry runs and least privilege. The functions that views call are called as who reads the view.
+GRANT SELECT ON jit_access.scenarios, jit_access.scenario_results, jit_access.template_privileges, jit_access.privilege_usage,
+                jit_access.standing_privileges TO jit_auditor, jit_admin;
+GRANT EXECUTE ON FUNCTION pg_catalog.jit_run_scenarios, pg_catalog.jit_scenarios_tap, pg_catalog.jit_propose_template,
+                          pg_catalog.jit_prove_proposal, jit_access.usage_between, jit_access.schema_of TO jit_auditor, jit_admin;
+GRANT EXECUTE ON FUNCTION pg_catalog.jit_set_scenario, pg_catalog.jit_drop_scenario TO jit_admin;
 
 DO $$
 DECLARE

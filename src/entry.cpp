@@ -7,9 +7,11 @@
 #include "jit_access/break_glass.hpp"
 #include "jit_access/chain.hpp"
 #include "jit_access/chores.hpp"
+#include "jit_access/contain.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/credentials.hpp"
 #include "jit_access/decide.hpp"
+#include "jit_access/dry_run.hpp"
 #include "jit_access/eligibility.hpp"
 #include "jit_access/ingest.hpp"
 #include "jit_access/install.hpp"
@@ -26,6 +28,7 @@
 #include "jit_access/report.hpp"
 #include "jit_access/request.hpp"
 #include "jit_access/rules.hpp"
+#include "jit_access/scenario.hpp"
 #include "jit_access/second_factor.hpp"
 #include "jit_access/settings.hpp"
 #include "jit_access/step_up.hpp"
@@ -79,6 +82,26 @@ jit::templates::Draft draft_of(const Args& args) {
     jit::templates::Draft draft;
     jit::templates::each_argument([&](const char* name, auto argument) { args.read(name, draft.*argument); });
     return draft;
+}
+
+// jit_dry_run and jit_set_scenario; what one of them has no parameter for is not given.
+jit::dry_run::Asked asked_of(const Args& args) {
+    jit::dry_run::Asked asked;
+    args.read("template", asked.template_name);
+    args.read("statements", asked.statements);
+    args.read("mode", asked.mode);
+    args.read("person", asked.person);
+    args.read("privileges", asked.privileges);
+    args.read("search_path", asked.search_path);
+    args.read("statement_timeout", asked.timeout);
+    args.read("allow_schema_change", asked.allow_schema_change);
+    args.read("allow_code", asked.allow_code);
+    return asked;
+}
+
+template <class T>
+jit::pg::Value or_null(const std::optional<T>& value) {
+    return value ? jit::pg::Value(*value) : jit::pg::Value();
 }
 
 // Before anything can fail: others see what a session runs.
@@ -136,6 +159,12 @@ PG_FUNCTION_INFO_V1(jit_audit_verify);
 PG_FUNCTION_INFO_V1(jit_audit_export);
 PG_FUNCTION_INFO_V1(jit_status);
 PG_FUNCTION_INFO_V1(jit_confirmed);
+PG_FUNCTION_INFO_V1(jit_dry_run);
+PG_FUNCTION_INFO_V1(jit_set_scenario);
+PG_FUNCTION_INFO_V1(jit_drop_scenario);
+PG_FUNCTION_INFO_V1(jit_run_scenarios);
+PG_FUNCTION_INFO_V1(jit_scenarios_tap);
+PG_FUNCTION_INFO_V1(jit_job_scenarios);
 
 Datum jit_check_installation(PG_FUNCTION_ARGS) {
     (void)fcinfo;
@@ -168,6 +197,7 @@ Datum jit_drop_template(PG_FUNCTION_ARGS) {
 Datum jit_cover_new_objects(PG_FUNCTION_ARGS) {
     return jit::pg::guarded([&] {
         if (jit::board != nullptr && !jit::pg::in_control_database()) return Datum{0};
+        const jit::contain::Pause ours;
         const auto made = jit::pg::relations_of_command(fcinfo);
         jit::templates::cover(made.names, made.schemas);
         return Datum{0};
@@ -492,6 +522,70 @@ Datum jit_confirmed(PG_FUNCTION_ARGS) {
         const auto id = Args(fcinfo).bigint(0);
         return BoolGetDatum(id && jit::report::confirmed(*id));
     });
+}
+
+Datum jit_dry_run(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::pg::TableResult table(fcinfo);
+        std::int32_t number = 0;
+        for (const auto& one : jit::dry_run::run(asked_of(args), origin_of(fcinfo))) {
+            const std::array row{jit::pg::Value(++number),    jit::pg::Value(one.statement),
+                                 jit::pg::Value(one.outcome), jit::pg::Value(one.missing),
+                                 or_null(one.rows),           jit::pg::Value(one.sequences),
+                                 or_null(one.sqlstate),       or_null(one.message)};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+Datum jit_set_scenario(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::scenario::set({.name = args.text(0),
+                            .description = args.text(7),
+                            .expected = args.texts(3, "expected"),
+                            .asked = asked_of(args)},
+                           origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_drop_scenario(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::scenario::drop(args.text(0), origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_run_scenarios(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::pg::TableResult table(fcinfo);
+        for (const auto& one : jit::scenario::run(args.text(0), origin_of(fcinfo))) {
+            const std::array row{jit::pg::Value(one.scenario),      jit::pg::Value(one.number),
+                                 jit::pg::Value(one.got.statement), jit::pg::Value(one.expected),
+                                 jit::pg::Value(one.got.outcome),   jit::pg::Value(one.ok),
+                                 jit::pg::Value(one.got.missing),   or_null(one.got.message)};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+Datum jit_scenarios_tap(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::pg::TableResult table(fcinfo);
+        std::int32_t number = 0;
+        for (const auto& line : jit::scenario::as_tap(jit::scenario::run(args.text(0), origin_of(fcinfo)))) {
+            const std::array row{jit::pg::Value(++number), jit::pg::Value(line)};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+Datum jit_job_scenarios(PG_FUNCTION_ARGS) {
+    return answer(fcinfo,
+                  [&](const Args&) { return jit::pg::text_result(jit::scenario::run_by_clock(origin_of(fcinfo))); });
 }
 
 void jit_worker_main(Datum);
