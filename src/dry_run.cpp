@@ -13,6 +13,7 @@
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/pretend.hpp"
 #include "jit_access/pg/secrets.hpp"
+#include "jit_access/session.hpp"
 #include "jit_access/template.hpp"
 
 namespace jit::dry_run {
@@ -297,6 +298,7 @@ pg::TextArray sequences_in_use() {
 class Recorded {
 public:
     Recorded(const std::string& statement, const Plan& plan) : text_(describe(statement, plan)) {
+        session::close_uses_at_end();
         audit::begin(enforce::without_grant(), {.key = this, .tag = "DRY RUN", .text = pg::without_secrets(text_)},
                      pg::wall_clock(), pg::boot_clock());
         audit::enter(this);

@@ -1,6 +1,7 @@
 #include "jit_access/pg/pretend.hpp"
 
 #include "jit_access/core/failure.hpp"
+#include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/server.hpp"
 
 extern "C" {
@@ -11,7 +12,6 @@ extern "C" {
 #include "utils/guc.h"
 #include "utils/resowner.h"
 #include "utils/timeout.h"
-#include "utils/timestamp.h"
 }
 
 namespace jit::pg {
@@ -92,6 +92,7 @@ std::optional<Fault> attempt(const std::function<void()>& body) {
     } catch (const ServerError& error) {
         if (error.data()->sqlerrcode == ERRCODE_QUERY_CANCELED && !Countdown::is_over()) {
             stretch.undo();
+            error.data()->output_to_client = whereToSendOutput == DestRemote;  // it was raised in silence
             throw;
         }
         fault = fault_of(error);
@@ -125,7 +126,7 @@ Countdown::Countdown(std::int64_t microseconds) {
     call([=] {
         if (countdown == MAX_TIMEOUTS) countdown = RegisterTimeout(USER_TIMEOUT, count_down);
         countdown_over = 0;
-        enable_timeout_every(countdown, GetCurrentTimestamp() + microseconds, again_ms);
+        enable_timeout_every(countdown, wall_clock() + microseconds, again_ms);
     });
 }
 

@@ -24,6 +24,7 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dav
     'jit_confirm_totp(text)',
     'jit_credentials(numeric)',
     'jit_deny(numeric,text)',
+    'jit_dry_run(text,text[],text,text,text[],text,interval,boolean,boolean)',
     'jit_eligibility(text,interval)',
     'jit_enroll_totp()',
     'jit_extend(numeric,interval,text)',

@@ -31,7 +31,7 @@ CALL tap.start();
 SELECT scenario || ' ' || number || ' ' || concat_ws(' | ', ok, expected, outcome, nullif(array_to_string(missing, '; '), ''), message) FROM jit_run_scenarios() WHERE NOT ok;
 SELECT is((SELECT array_agg(name) FROM jit_access.scenarios WHERE NOT ok), '{migration}', 'a privilege that was taken away turns exactly the right scenario red');
 SELECT is((SELECT missing[2] FROM jit_access.scenario_results WHERE scenario = 'migration' ORDER BY id DESC LIMIT 1), 'DELETE ON app.customers', 'with the right missing privilege');
-SELECT line FROM jit_scenarios_tap('migration');
+SELECT '> ' || line FROM jit_scenarios_tap('migration');
 \connect - :owner
 CALL tap.start();
 CALL tap.wait_for_record();
