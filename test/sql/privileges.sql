@@ -35,15 +35,16 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dav
     'jit_step_up(text)'], 'what everybody may call');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olga', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    ARRAY['jit_access.confirmed(bigint)', 'jit_access.hours(text[],timestamp with time zone)', 'jit_access.journal(bigint,integer)', 'jit_access.locked_until(oid)', 'jit_access.status()', 'jit_acknowledge_alert(numeric,text)', 'jit_audit_checkpoint()',
-          'jit_audit_export(bigint,bigint)', 'jit_audit_verify(bigint,bigint)', 'jit_close_alert(numeric,text)', 'jit_export_policy()'], 'what auditors may call besides');
+    ARRAY['jit_access.confirmed(bigint)', 'jit_access.hours(text[],timestamp with time zone)', 'jit_access.journal(bigint,integer)', 'jit_access.locked_until(oid)', 'jit_access.schema_of(text)', 'jit_access.status()', 'jit_access.usage_between(bigint,bigint)', 'jit_acknowledge_alert(numeric,text)', 'jit_audit_checkpoint()',
+          'jit_audit_export(bigint,bigint)', 'jit_audit_verify(bigint,bigint)', 'jit_close_alert(numeric,text)', 'jit_export_policy()',
+          'jit_propose_template(text,timestamp with time zone)', 'jit_prove_proposal(text,text[],timestamp with time zone)', 'jit_run_scenarios(text)', 'jit_scenarios_tap(text)'], 'what auditors may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.confirmed,jit_access.hours,jit_access.journal,jit_access.locked_until,jit_access.status,jit_acknowledge_alert,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_close_alert,jit_create_rule,jit_create_template,jit_create_window,jit_drop_rule,jit_drop_template,jit_drop_window,jit_export_policy,jit_import_policy,jit_reset_totp,jit_set_person}',
+    '{jit_access.confirmed,jit_access.hours,jit_access.journal,jit_access.locked_until,jit_access.schema_of,jit_access.status,jit_access.usage_between,jit_acknowledge_alert,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_close_alert,jit_create_rule,jit_create_template,jit_create_window,jit_drop_rule,jit_drop_scenario,jit_drop_template,jit_drop_window,jit_export_policy,jit_import_policy,jit_propose_template,jit_prove_proposal,jit_reset_totp,jit_run_scenarios,jit_scenarios_tap,jit_set_person,jit_set_scenario}',
     'what administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.check_installation,jit_access.cover_new_objects}', 'what nobody may call but the server''s owner');
+    '{jit_access.check_installation,jit_access.cover_new_objects,jit_access.is_off_record,jit_access.job_scenarios,jit_access.sum_up_usage}', 'what nobody may call but the server''s owner');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE f.prosecdef AND NOT coalesce(f.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)), '{}',
     'what runs with its owner''s privileges has a search_path of its own');
 
@@ -51,7 +52,7 @@ SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_ta
     '{my_grants,my_requests,pending_requests,reviews}', 'what everybody may read');
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege(who, r.oid, 'SELECT')
                 AND NOT has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
-    '{active_grants,alerts,audit_log,decisions,grant_history,grant_usage,health,people,rules,second_factors,template_catalog,windows}', 'what ' || who || ' may read besides')
+    '{active_grants,alerts,audit_log,decisions,grant_history,grant_usage,health,people,privilege_usage,rules,scenario_results,scenarios,second_factors,standing_privileges,template_catalog,template_privileges,windows}', 'what ' || who || ' may read besides')
 FROM unnest('{ada, olga}'::text[]) AS who;
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S'
                 AND has_table_privilege(who, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')), '{}', who || ' may write nothing')
@@ -72,7 +73,7 @@ FROM unnest('{dave, ada, olga, writes_all}'::text[]) AS who;
 \connect - reads_all
 CALL tap.start();
 SELECT is_empty('SELECT * FROM jit_access.' || name, 'reading everything meets no row of ' || name)
-FROM unnest('{alert, chain, checkpoint, decision, event, journal_position, record, record_1, request, review, template, template_person}'::text[]) WITH ORDINALITY AS v (name, n) ORDER BY n;
+FROM unnest('{alert, chain, checkpoint, decision, event, journal_position, record, record_1, request, review, scenario, scenario_result, template, template_person, usage}'::text[]) WITH ORDINALITY AS v (name, n) ORDER BY n;
 \connect - :owner
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{bob}') AS role \gset
 \connect - alice
