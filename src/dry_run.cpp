@@ -339,6 +339,7 @@ Outcome execute(const std::string& statement, const Stage& stage, const Plan& pl
     contain::Found found;
     const auto fault = pg::attempt([&] {
         needs::require_one(statement);
+        pg::run_alone();
         pg::set_search_path(path);
         {
             const pg::Pretend pretend(stage.user, pg::Restricted::no);

@@ -160,6 +160,12 @@ void refuse_live_grants(const PlannedStmt* plan) {
         refuse("a grant that is live is not used in a dry run", "It would be a use of it, which is no rehearsal.");
 }
 
+// They are not told of the dry run, so a function would run in them as always. The settings are put to 0 while it
+// lasts; who raises them again has a function with a setting of its own.
+[[noreturn]] void refuse_other_processes() {
+    refuse("no other process takes part in a dry run", "What a function does there would not be held back.");
+}
+
 // ---- commands -------------------------------------------------------------------------------------------------------
 
 // Of the commands that the guards let pass, those that a rollback takes back. Others are not run.
@@ -243,6 +249,7 @@ void check_query(const QueryDesc* query) {
     const PlannedStmt* plan = query->plannedstmt;
     if (mode == Mode::judge) refuse("no query is run", "Nothing is run where a statement is only checked.");
     needs::add_missing(query, found->missing);
+    if (plan->parallelModeNeeded) refuse_other_processes();
     refuse_live_grants(plan);
     if (pg::call([plan] { return touches_tables_of_ours(plan); }))
         refuse("tables of jit_access are not used in a dry run", "They are for the extension alone.");
@@ -257,6 +264,7 @@ void check_command(const Node* command) {
         if (is_settable(reinterpret_cast<const VariableSetStmt*>(command))) return;
         refuse(tag + " of this setting is not run in a dry run", "It is not among those that a rehearsal needs.");
     }
+    if (max_parallel_maintenance_workers > 0) refuse_other_processes();
     if (!is_undone(command)) refuse(tag + " is not run in a dry run", "A rollback does not take all of it back.");
     if (IsA(command, TruncateStmt) &&
         pg::call([command] { return truncates_foreign(reinterpret_cast<const TruncateStmt*>(command)); }))

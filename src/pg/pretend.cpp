@@ -138,11 +138,19 @@ Countdown::~Countdown() {
 
 bool Countdown::is_over() noexcept { return countdown_over != 0; }
 
-void set_search_path(const std::string& path) {
-    call([&] {
-        (void)set_config_option("search_path", path.c_str(), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
-                                false);
-    });
+namespace {
+
+void set_locally(const char* name, const char* value) {
+    call([=] { (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false); });
+}
+
+}  // namespace
+
+void set_search_path(const std::string& path) { set_locally("search_path", path.c_str()); }
+
+void run_alone() {
+    set_locally("max_parallel_workers_per_gather", "0");
+    set_locally("max_parallel_maintenance_workers", "0");
 }
 
 std::string search_path() {

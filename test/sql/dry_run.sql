@@ -198,14 +198,19 @@ CREATE TABLE app.fired (id integer);
 CREATE TRIGGER fires BEFORE INSERT ON app.fired FOR EACH ROW EXECUTE FUNCTION app.fires();
 CREATE FUNCTION app.ours() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN DELETE FROM jit_access.event; END $$;
 CREATE FUNCTION app.gives() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE 'GRANT jit_admin TO alice'; END $$;
+CREATE FUNCTION app.elsewhere(integer) RETURNS integer LANGUAGE plpgsql PARALLEL SAFE AS $$ BEGIN PERFORM pg_advisory_lock(1); RETURN $1; END $$;
+CREATE FUNCTION app.insists() RETURNS bigint LANGUAGE plpgsql SET max_parallel_workers_per_gather = 2 AS $$ BEGIN RETURN (SELECT max(app.elsewhere(id)) FROM app.orders); END $$;
+CREATE FUNCTION app.builds() RETURNS void LANGUAGE plpgsql SET max_parallel_maintenance_workers = 2 AS $$ BEGIN CREATE TEMP TABLE t AS SELECT 1; END $$;
 CREATE FUNCTION app.asks() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM jit_revoke(1); END $$;
 SELECT tap.everything() AS before \gset
 \connect - ada
 CALL tap.start();
+SET force_parallel_mode = on;
 SELECT number || ' ' || concat_ws(' | ', outcome, sqlstate, message) AS line
 FROM jit_dry_run('writer', ARRAY[
     'SELECT pg_advisory_lock(1)', 'SELECT app.swallows()', 'SELECT app.lies()', 'SELECT app.high()', 'INSERT INTO app.fired VALUES (1)',
     'SELECT app.ours()', 'SELECT app.gives()', 'SELECT app.asks()',
+    'SELECT max(app.elsewhere(id)) FROM app.orders', 'SELECT app.insists()', 'SELECT app.builds()',
     'SELECT setval(''app.numbers'', 1)', 'SELECT set_config(''work_mem'', ''1MB'', false)', 'SELECT pg_terminate_backend(1)', 'SELECT lo_export(1, ''/tmp/x'')',
     'SELECT pg_read_file(''x'')', 'SELECT query_to_xml(''SELECT 1'', true, true, '''')',
     'SELECT * FROM app.far', 'INSERT INTO app.far VALUES (1)', 'INSERT INTO app.parts VALUES (1)', 'SELECT * FROM app.parts', 'EXPLAIN SELECT * FROM app.far',
