@@ -25,21 +25,23 @@ COMMENT ON TABLE jit_access.usage_position IS 'up to which row the record is sum
 CREATE FUNCTION jit_access.usage_between(after_seq bigint, to_seq bigint)
 RETURNS TABLE (day date, template_id bigint, login text, object text, privilege text, times bigint, needed bigint,
                last_used timestamptz, last_own timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-BEGIN ATOMIC
-    SELECT (u.at AT TIME ZONE 'UTC')::date, q.template_id, u.login, o.object, p.privilege, count(*),
-           count(*) FILTER (WHERE NOT p.own), max(u.at), max(u.at) FILTER (WHERE p.own)
-    FROM jit_access.record u
-    LEFT JOIN jit_access.record e ON e.node = u.node AND e.seq > u.seq
-        AND e.of_position = CASE WHEN u.kind = 'use' AND u.outcome IS NULL THEN u.position END
-    CROSS JOIN LATERAL unnest(u.grants) g (id)
-    JOIN jit_access.request q ON q.id = g.id
-    CROSS JOIN LATERAL unnest(u.objects, u.privileges, u.own_privileges) o (object, privileges, own)
-    CROSS JOIN LATERAL (SELECT x, x = ANY (string_to_array(o.own, ',')) FROM unnest(string_to_array(o.privileges, ',')) x) p (privilege, own)
-    WHERE u.seq > after_seq AND u.seq <= to_seq AND u.kind = 'use'
-      AND NOT COALESCE(COALESCE(u.outcome, e.outcome) = 'failed' AND COALESCE(u.sqlstate, e.sqlstate) = '42501', false)
-    GROUP BY 1, 2, 3, 4, 5;
-END;
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Planned anew each time: how long the stretch is decides.
+    RETURN QUERY EXECUTE $query$
+        SELECT (u.at AT TIME ZONE 'UTC')::date, q.template_id, u.login, o.object, p.privilege, count(*),
+               count(*) FILTER (WHERE NOT p.own), max(u.at), max(u.at) FILTER (WHERE p.own)
+        FROM jit_access.record u
+        CROSS JOIN LATERAL unnest(u.grants) g (id)
+        JOIN jit_access.request q ON q.id = g.id
+        CROSS JOIN LATERAL unnest(u.objects, u.privileges, u.own_privileges) o (object, privileges, own)
+        CROSS JOIN LATERAL (SELECT x, x = ANY (string_to_array(o.own, ',')) FROM unnest(string_to_array(o.privileges, ',')) x) p (privilege, own)
+        WHERE u.seq > $1 AND u.seq <= $2 AND u.kind = 'use'
+          AND COALESCE(u.sqlstate, (SELECT max(e.sqlstate) FROM jit_access.record e
+                                    WHERE e.node = u.node AND e.of_position = u.position AND e.of_position IS NOT NULL), '') <> '42501'
+        GROUP BY 1, 2, 3, 4, 5 $query$ USING after_seq, to_seq;
+END
+$$;
 REVOKE ALL ON FUNCTION jit_access.usage_between(bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.usage_between(bigint, bigint) IS 'uses of privileges that a stretch of the record holds';
 
