@@ -25,9 +25,9 @@ COMMENT ON TABLE jit_access.usage_position IS 'up to which row the record is sum
 CREATE FUNCTION jit_access.usage_between(after_seq bigint, to_seq bigint)
 RETURNS TABLE (day date, template_id bigint, login text, object text, privilege text, times bigint, needed bigint,
                last_used timestamptz, last_own timestamptz)
-LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 BEGIN
-    -- Planned anew each time: how long the stretch is decides.
+    -- Planned anew each time: how long the stretch is decides. To compile it takes ten times as long as to run it.
     RETURN QUERY EXECUTE $query$
         SELECT (u.at AT TIME ZONE 'UTC')::date, q.template_id, u.login, o.object, p.privilege, count(*),
                count(*) FILTER (WHERE NOT p.own), max(u.at), max(u.at) FILTER (WHERE p.own)
