@@ -50,6 +50,12 @@ REVOKE ALL ON FUNCTION pg_catalog.jit_report(text, timestamptz, timestamptz), pg
 GRANT EXECUTE ON FUNCTION pg_catalog.jit_report(text, timestamptz, timestamptz), pg_catalog.jit_report_html(text, timestamptz, timestamptz),
     pg_catalog.jit_report_csv(text, timestamptz, timestamptz, text), pg_catalog.jit_report_verify() TO jit_auditor, jit_admin;
 GRANT EXECUTE ON FUNCTION jit_access.job_history_rules() TO jit_admin;
+-- Dry runs and least privilege. The functions that views call are called as who reads the view.
+GRANT SELECT ON jit_access.scenarios, jit_access.scenario_results, jit_access.template_privileges, jit_access.privilege_usage,
+                jit_access.standing_privileges TO jit_auditor, jit_admin;
+GRANT EXECUTE ON FUNCTION pg_catalog.jit_run_scenarios, pg_catalog.jit_scenarios_tap, pg_catalog.jit_propose_template,
+                          pg_catalog.jit_prove_proposal, jit_access.usage_between, jit_access.schema_of TO jit_auditor, jit_admin;
+GRANT EXECUTE ON FUNCTION pg_catalog.jit_set_scenario, pg_catalog.jit_drop_scenario TO jit_admin;
 
 DO $$
 DECLARE

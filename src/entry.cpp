@@ -9,11 +9,13 @@
 #include "jit_access/break_glass.hpp"
 #include "jit_access/chain.hpp"
 #include "jit_access/chores.hpp"
+#include "jit_access/contain.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/credentials.hpp"
 #include "jit_access/decide.hpp"
 #include "jit_access/drill.hpp"
 #include "jit_access/drill_actor.hpp"
+#include "jit_access/dry_run.hpp"
 #include "jit_access/eligibility.hpp"
 #include "jit_access/ingest.hpp"
 #include "jit_access/install.hpp"
@@ -32,6 +34,7 @@
 #include "jit_access/report_page.hpp"
 #include "jit_access/request.hpp"
 #include "jit_access/rules.hpp"
+#include "jit_access/scenario.hpp"
 #include "jit_access/schedule.hpp"
 #include "jit_access/second_factor.hpp"
 #include "jit_access/settings.hpp"
@@ -146,6 +149,12 @@ PG_FUNCTION_INFO_V1(jit_may_review);
 PG_FUNCTION_INFO_V1(jit_remind_reviews);
 PG_FUNCTION_INFO_V1(jit_set_alert_rule);
 PG_FUNCTION_INFO_V1(jit_watch);
+PG_FUNCTION_INFO_V1(jit_dry_run);
+PG_FUNCTION_INFO_V1(jit_set_scenario);
+PG_FUNCTION_INFO_V1(jit_drop_scenario);
+PG_FUNCTION_INFO_V1(jit_run_scenarios);
+PG_FUNCTION_INFO_V1(jit_scenarios_tap);
+PG_FUNCTION_INFO_V1(jit_job_scenarios);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_may_audit);
 PG_FUNCTION_INFO_V1(jit_may_monitor);
@@ -508,6 +517,70 @@ Datum jit_watch(PG_FUNCTION_ARGS) {
         fcinfo->isnull = !reached;
         return Int64GetDatum(reached.value_or(0));
     });
+}
+
+Datum jit_dry_run(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::pg::TableResult table(fcinfo);
+        std::int32_t number = 0;
+        for (const auto& one : jit::dry_run::run(asked_of(args), origin_of(fcinfo))) {
+            const std::array row{jit::pg::Value(++number),    jit::pg::Value(one.statement),
+                                 jit::pg::Value(one.outcome), jit::pg::Value(one.missing),
+                                 or_null(one.rows),           jit::pg::Value(one.sequences),
+                                 or_null(one.sqlstate),       or_null(one.message)};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+Datum jit_set_scenario(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::scenario::set({.name = args.text(0),
+                            .description = args.text(7),
+                            .expected = args.texts(3, "expected"),
+                            .asked = asked_of(args)},
+                           origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_drop_scenario(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::scenario::drop(args.text(0), origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+Datum jit_run_scenarios(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::pg::TableResult table(fcinfo);
+        for (const auto& one : jit::scenario::run(args.text(0), origin_of(fcinfo))) {
+            const std::array row{jit::pg::Value(one.scenario),      jit::pg::Value(one.number),
+                                 jit::pg::Value(one.got.statement), jit::pg::Value(one.expected),
+                                 jit::pg::Value(one.got.outcome),   jit::pg::Value(one.ok),
+                                 jit::pg::Value(one.got.missing),   or_null(one.got.message)};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+Datum jit_scenarios_tap(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        jit::pg::TableResult table(fcinfo);
+        std::int32_t number = 0;
+        for (const auto& line : jit::scenario::as_tap(jit::scenario::run(args.text(0), origin_of(fcinfo)))) {
+            const std::array row{jit::pg::Value(++number), jit::pg::Value(line)};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+Datum jit_job_scenarios(PG_FUNCTION_ARGS) {
+    return answer(fcinfo,
+                  [&](const Args&) { return jit::pg::text_result(jit::scenario::run_by_clock(origin_of(fcinfo))); });
 }
 
 Datum jit_may_decide(PG_FUNCTION_ARGS) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "jit_access/attempt.hpp"
+#include "jit_access/contain.hpp"
 #include "jit_access/describe.hpp"
 #include "jit_access/guard.hpp"
 #include "jit_access/journal.hpp"
@@ -136,6 +137,7 @@ bool readmit(const QueryDesc* query) {
 }
 
 void executor_start(QueryDesc* query, int flags) {
+    if (unlikely(contain::active())) pg::guarded([query] { contain::check_query(query); });
     const auto start = next_start != nullptr ? next_start : standard_ExecutorStart;
     if (likely(enforce::is_plain() && !may_borrow(query)) || (flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || !can_look() ||
         !pg::guarded([query] { return admit(query); })) {
@@ -247,6 +249,7 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
         process(command, source, read_only_tree, context, params, environment, receiver, completion);
     };
     if (can_look()) pg::guarded([&] { check_guards(command, source); });
+    if (unlikely(contain::active())) pg::guarded([&] { contain::check_command(command->utilityStmt); });
     if (IsA(command->utilityStmt, DiscardStmt)) forget_step_up(command->utilityStmt);
     if (likely(enforce::is_plain()) || context == PROCESS_UTILITY_SUBCOMMAND ||
         !pg::guarded([&] { return admit(command, source, params); })) {
@@ -290,11 +293,14 @@ void check_call(Oid function) {
 
 void object_access(ObjectAccessType access, Oid object_class, Oid object, int sub_id, void* argument) {
     if (next_access != nullptr) next_access(access, object_class, object, sub_id, argument);
+    const bool is_watched = unlikely(!enforce::is_plain() || contain::active());
+    if (access == OAT_FUNCTION_EXECUTE && unlikely(contain::active()))
+        pg::guarded([=] { contain::check_function(object); });
     if (access == OAT_FUNCTION_EXECUTE && unlikely(!enforce::is_plain()) && can_look()) {
         if (is_unseen_call()) pg::guarded([=] { admit_function(object); });
         pg::guarded([=] { check_call(object); });
     }
-    if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) && unlikely(!enforce::is_plain()) && can_look())
+    if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) && is_watched && can_look())
         pg::guarded([=] { guard::check_made(object_class, object, sub_id); });
     if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))
         pg::guarded([=] { guard::check_drop(object_class, object); });
@@ -363,6 +369,7 @@ void install() {
     next_finish = std::exchange(ExecutorFinish_hook, executor_finish);
     next_end = std::exchange(ExecutorEnd_hook, executor_end);
     next_utility = std::exchange(ProcessUtility_hook, process_utility);
+    contain::install();
     next_access = std::exchange(object_access_hook, object_access);
     next_log = std::exchange(emit_log_hook, on_report);
 }

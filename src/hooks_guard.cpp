@@ -5,6 +5,7 @@
 #include <string>
 
 #include "jit_access/board.hpp"
+#include "jit_access/contain.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/enforce.hpp"
 #include "jit_access/guard.hpp"
@@ -255,6 +256,7 @@ bool asks_for_membership(const Node* command) {
 }  // namespace
 
 bool code_allowed() {
+    if (const auto tried = contain::allows_code()) return *tried;
     const auto* standing = enforce::is_plain() ? nullptr : enforce::standing();
     if (standing == nullptr || standing->count == 0) return false;
     return std::all_of(standing->slots.begin(), standing->slots.begin() + standing->count,
@@ -262,7 +264,7 @@ bool code_allowed() {
 }
 
 void check_under_grant(const Node* command) {
-    const bool by_membership_only = enforce::is_plain() || enforce::standing() == nullptr;
+    const bool by_membership_only = !contain::active() && (enforce::is_plain() || enforce::standing() == nullptr);
     if (by_membership_only && !asks_for_membership(command)) return;
     const char* why = why_guarded(command);
     if (why == nullptr || (by_membership_only && !enforce::may_act_as_granted())) return;

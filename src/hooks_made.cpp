@@ -4,6 +4,7 @@
 #include <array>
 #include <string_view>
 
+#include "jit_access/contain.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/enforce.hpp"
@@ -252,11 +253,12 @@ core::Failure refused(const char* why) {
 void check_made(std::uint32_t object_class, std::uint32_t object, int column) {
     const auto me = pg::current_user();
     const auto* standing = enforce::standing();
-    if (standing == nullptr) return;
+    if (standing == nullptr && !contain::active()) return;
     const bool is_login = pg::role_name(me).value_or("").starts_with(core::login_role_prefix);
-    if ((is_login || enforce::is_grant_role(me)) && would_stop_template(object_class, object, *standing))
+    if (standing != nullptr && (is_login || enforce::is_grant_role(me)) &&
+        would_stop_template(object_class, object, *standing))
         throw refused("It would belong to the grant, whose template cannot change the schema.");
-    if (me == pg::session_user() && !is_login) return;
+    if (me == pg::session_user() && !is_login && !contain::active()) return;
     const bool code = code_allowed();
     List* owners = NIL;
     const char* why = pg::call([&] {

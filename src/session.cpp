@@ -240,6 +240,10 @@ void rely_on(const enforce::Standing& standing) {
     pg::arm_wall_timer(end.wall);
 }
 
+void close_uses_at_end() {
+    if (mine == nullptr) begin();
+}
+
 std::uint64_t debt(std::int64_t wall, std::int64_t boot) noexcept {
     for (std::uint32_t i = 0; i < held_count.load(std::memory_order_relaxed); ++i)
         if (is_over(held[i], wall, boot)) return held[i].id;

@@ -131,6 +131,16 @@ bool nap_over() {
     return true;
 }
 
+// What has come to the record since is summed up when there is nothing else to do, so that nobody reads all of it to
+// learn what was used. True when there is more of it.
+bool sum_up_usage() {
+    bool more = false;
+    chores::try_to("sum up what was used", [&] {
+        more = pg::query_row("SELECT jit_access.sum_up_usage(20000)").value().get<std::int64_t>(0) > 0;
+    });
+    return more;
+}
+
 // How long to sleep: to the next deadline, the next thing the tables know of, or a nap.
 std::int64_t time_to_sleep(std::optional<pg::Instant> next_in_tables) {
     const auto now = pg::wall_clock();
@@ -170,6 +180,7 @@ void run() {
     board->worker_latch.store(pg::my_latch());
     start_clock_watch();
     bool confirmed = false;
+    bool sums = false;
     for (;;) {
         board->counters.worker_loops.fetch_add(1, std::memory_order_relaxed);
         expire::stop_what_is_over();
@@ -186,6 +197,7 @@ void run() {
                 step_up::write_down();
                 next = expire::settle();
                 if (nap_over()) {
+                    sums = true;
                     close_last_run();
                     drift::sweep();
                     chores::try_to("forget second factors of dropped logins", step_up::forget_dropped);
@@ -201,6 +213,7 @@ void run() {
                 more = take_over_batch();
                 more |= watch::follow();
                 if (!alert::settle()) next = soonest(next, pg::wall_clock());
+                if (!more && sums) more = sums = sum_up_usage();
             }
         }
         if (more)

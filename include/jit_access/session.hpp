@@ -18,6 +18,8 @@ namespace jit::session {
 [[nodiscard]] bool relies_on(std::uint64_t id) noexcept;
 // A statement is about to run under these grants. Throws when the session could not be stopped at their deadline.
 void rely_on(const enforce::Standing& standing);
+// A session that records without a grant: what is still open when it ends was interrupted.
+void close_uses_at_end();
 
 // The id of a grant that is relied on and over, or 0.
 [[nodiscard]] std::uint64_t debt(std::int64_t wall, std::int64_t boot) noexcept;

@@ -6,11 +6,15 @@
 
 extern "C" {
 #include "catalog/pg_auth_members.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "executor/executor.h"
 #include "nodes/parsenodes.h"
 #include "nodes/plannodes.h"
 #include "storage/proc.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
 }
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -48,6 +52,21 @@ inline bool is_inherited(const FormData_pg_auth_members& membership, bool member
     return member_inherits;
 #endif
 }
+
+// Whether a role has a privilege on something that is no relation.
+#if PG_VERSION_NUM >= 160000
+inline bool may(Oid object_class, Oid object, Oid role, AclMode privilege) {
+    return object_aclcheck(object_class, object, role, privilege) == ACLCHECK_OK;
+}
+#else
+inline bool may(Oid object_class, Oid object, Oid role, AclMode privilege) {
+    switch (object_class) {
+        case ProcedureRelationId: return pg_proc_aclcheck(object, role, privilege) == ACLCHECK_OK;
+        case NamespaceRelationId: return pg_namespace_aclcheck(object, role, privilege) == ACLCHECK_OK;
+        default: return pg_database_aclcheck(object, role, privilege) == ACLCHECK_OK;
+    }
+}
+#endif
 
 inline std::uint32_t process_number() noexcept {
 #if PG_VERSION_NUM >= 170000
