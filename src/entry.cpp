@@ -92,6 +92,26 @@ jit::templates::Draft draft_of(const Args& args) {
     return draft;
 }
 
+// jit_dry_run and jit_set_scenario; what one of them has no parameter for is not given.
+jit::dry_run::Asked asked_of(const Args& args) {
+    jit::dry_run::Asked asked;
+    args.read("template", asked.template_name);
+    args.read("statements", asked.statements);
+    args.read("mode", asked.mode);
+    args.read("person", asked.person);
+    args.read("privileges", asked.privileges);
+    args.read("search_path", asked.search_path);
+    args.read("statement_timeout", asked.timeout);
+    args.read("allow_schema_change", asked.allow_schema_change);
+    args.read("allow_code", asked.allow_code);
+    return asked;
+}
+
+template <class T>
+jit::pg::Value or_null(const std::optional<T>& value) {
+    return value ? jit::pg::Value(*value) : jit::pg::Value();
+}
+
 // Before anything can fail: others see what a session runs.
 void hide_code() noexcept {
     if (jit::pg::may_hold_code(jit::pg::command_text())) jit::pg::show_command(jit::pg::hidden_command);
@@ -205,6 +225,7 @@ Datum jit_drop_template(PG_FUNCTION_ARGS) {
 Datum jit_cover_new_objects(PG_FUNCTION_ARGS) {
     return jit::pg::guarded([&] {
         if (jit::board != nullptr && !jit::pg::in_control_database()) return Datum{0};
+        const jit::contain::Pause ours;
         const auto made = jit::pg::relations_of_command(fcinfo);
         jit::templates::cover(made.names, made.schemas);
         return Datum{0};
