@@ -240,7 +240,7 @@ std::optional<bool> allows_code() noexcept { return active() ? std::optional(wit
 void check_function(std::uint32_t function) {
     const auto one = pg::call([function] { return look_up(function); });
     if (pg::call([&] { return may_run(one, function); })) return;
-    refuse("function " + std::string(one.name) + " is not called in a dry run",
+    refuse(std::string("function ") + (one.name != nullptr ? one.name : "") + " is not called in a dry run",
            mode == Mode::judge ? "Nothing is run where a statement is only checked."
                                : "What it does may outlive a rollback.");
 }

@@ -29,7 +29,7 @@ const std::string& checked_name(const std::optional<std::string>& name) {
 pg::TextArray checked_expectations(const Draft& draft) {
     constexpr std::array<std::string_view, 5> outcomes = {"allowed", "denied", "failed", "refused", "unknown"};
     const auto count = draft.asked.statements->size();
-    const auto expected = draft.expected.value_or(pg::TextArray(count, "allowed"));
+    auto expected = draft.expected.value_or(pg::TextArray(count, "allowed"));
     if (expected.size() != count)
         throw invalid(
             "expected",

@@ -69,8 +69,8 @@ void set_search_path(const std::string& path);
 // No parallel worker takes part, until the (sub)transaction ends.
 void run_alone();
 
-// Runs one command and throws away what it returns; the number of rows it has processed. Throws `guarded` for what only a
-// client can send.
+// Runs one command and throws away what it returns; the number of rows it has processed. Throws `guarded` for what only
+// a client can send.
 std::uint64_t run_for_nothing(const std::string& sql);
 
 }  // namespace jit::pg
