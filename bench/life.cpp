@@ -13,7 +13,8 @@ namespace {
 
 constexpr const char* usage =
     "usage: life --out DIRECTORY [OPTION VALUE]... >RECORD\n"
-    "  --seed N --days 90 --people 200 --templates 30\n"
+    "  --seed N\n"
+    "  --days 90 --people 200 --templates 30   at least 42, 64 and 8\n"
     "  --rows 300000       how many rows the record has, about\n"
     "  --anomalies 4       how many of each of the 15 kinds\n"
     "  --until DATE        the day after the last one, as 2026-01-31\n"
@@ -101,8 +102,8 @@ life::Head head_of(const Options& options) {
 
 void run(const Options& options) {
     const life::Size size{.seed = static_cast<std::uint64_t>(number(options, "seed", 0)),
-                          .days = static_cast<int>(number(options, "days", 14)),
-                          .people = static_cast<int>(number(options, "people", 16)),
+                          .days = static_cast<int>(number(options, "days", 42)),
+                          .people = static_cast<int>(number(options, "people", 64)),
                           .templates = static_cast<int>(number(options, "templates", 8))};
     const auto end = day(options.at("until"));
     const auto world = life::make_world(size, end, number(options, "first-template", 1));

@@ -85,9 +85,8 @@ Page::Verification look() {
         if (const auto head =
                 pg::query_row("SELECT pg_catalog.encode(hash, 'hex') FROM jit_access.record ORDER BY seq DESC LIMIT 1"))
             made.head = head->get<std::string>(0);
-    made.claims.emplace_back(
-        made.sound ? "So far the record is whole, as those say who have made and kept its checkpoints and anchors."
-                   : "So it is not known that the record is whole.");
+    made.claims.emplace_back(made.sound ? "Nothing of this says that the record was changed."
+                                        : "So it is not known that the record is whole.");
     return made;
 }
 

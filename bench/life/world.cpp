@@ -126,6 +126,7 @@ std::vector<std::size_t> usual_templates(const World& world, std::size_t team, R
     }
     for (std::size_t i = own.size(); i > 1; --i) std::swap(own[i - 1], own[random.next() % i]);
     if (!others.empty() && (own.empty() || random.chance(0.3))) own.push_back(random.pick(others));
+    if (own.empty()) own.push_back(static_cast<std::size_t>(random.next() % world.templates.size()));
     return own;
 }
 

@@ -24,9 +24,9 @@ p { margin: .3rem 0 .8rem; }
 .range { font-size: 1.05rem; color: var(--dim); margin-bottom: 1.2rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: 0 0 1.4rem; font-size: .88rem; }
 dt { color: var(--dim); } dd { margin: 0; overflow-wrap: anywhere; }
-.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .7rem; margin: 1.2rem 0; padding: 0; list-style: none; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.4rem, 1fr)); gap: .7rem; margin: 1.2rem 0; padding: 0; list-style: none; }
 .figures li { background: var(--tint); border: 1px solid var(--line); border-radius: 8px; padding: .7rem .85rem; break-inside: avoid; }
-.figures b { display: block; font-size: 1.45rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
+.figures b { display: block; font-size: 1.25rem; white-space: nowrap; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .figures span { font-size: .8rem; color: var(--dim); }
 .bad, .figures li.bad b { color: var(--bad); } .good { color: var(--good); }
 .verdict { border-left: 4px solid var(--good); background: var(--tint); padding: .8rem 1rem; border-radius: 0 8px 8px 0; }
