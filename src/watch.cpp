@@ -54,8 +54,10 @@ void note_fault(const alert_rule::Rule& rule, const std::string& fault) {
 
 void evaluate(const Slice& slice) {
     People people;
-    for (const auto& [name, rule] : alert_rule::all()) {
-        const auto fault = pg::in_subtransaction([&] { evaluator_of(name).evaluate(rule, slice, people); });
+    const auto rules = alert_rule::all();
+    for (const auto& entry : rules) {
+        const auto& rule = entry.second;
+        const auto fault = pg::in_subtransaction([&] { evaluator_of(rule.name).evaluate(rule, slice, people); });
         if (fault) note_fault(rule, *fault);
     }
 }

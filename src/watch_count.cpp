@@ -1,5 +1,6 @@
 // Rules that count: so many of what is alike, within a time.
 #include <algorithm>
+#include <tuple>
 
 #include "jit_access/chores.hpp"
 #include "jit_access/core/watch.hpp"
@@ -55,7 +56,7 @@ event::Detail detail_of(const Sign& sign, const alert_rule::Rule& rule, const Se
 struct Key {
     core::PersonId person;
     std::string subject;
-    auto operator<=>(const Key&) const = default;
+    bool operator<(const Key& other) const { return std::tie(person, subject) < std::tie(other.person, other.subject); }
 };
 
 struct Counted {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 
 #include "jit_access/core/watch.hpp"
 
@@ -97,16 +98,18 @@ Slice read(std::int64_t from, std::int64_t to) {
     Slice slice{.from = from, .to = to};
     std::vector<std::int64_t> others;
     std::vector<std::int64_t> outcomes;
+    // No column behind `rows` is looked at, so that none is taken apart.
     for (const auto& row : pg::query(
              "SELECT u.grant_id, u.other, min(u.seq), max(u.seq), max(u.at), least(coalesce(sum(u.rows) FILTER (WHERE "
-             "u.depth = 0), 0), 1e18)::bigint, bool_and(u.late) FROM (SELECT seq, at, grant_id, depth, rows, pid, "
-             "session_start, CASE kind WHEN 'use' THEN 0 ELSE seq END AS other, of_position IS NOT NULL AS late FROM "
-             "jit_access.record WHERE seq > $1 AND seq <= $2) u GROUP BY u.grant_id, u.pid, u.session_start, u.other",
+             "u.depth = 0), 0), 1e18)::bigint FROM (SELECT seq, at, grant_id, depth, rows, pid, CASE kind WHEN 'use' "
+             "THEN "
+             "0 WHEN 'outcome' THEN -seq ELSE seq END AS other FROM jit_access.record WHERE seq > $1 AND seq <= $2) u "
+             "GROUP BY u.grant_id, u.pid, u.other",
              {from, to})) {
         slice.at = std::max(slice.at, row.get<pg::Instant>(4).us);
         const auto other = row.get<std::int64_t>(1);
         if (other != 0)
-            (row.get<bool>(6) ? outcomes : others).push_back(other);
+            (other < 0 ? outcomes : others).push_back(std::abs(other));
         else if (!row.is_null(0))
             slice.used.push_back({.grant = row.get<std::int64_t>(0),
                                   .first = row.get<std::int64_t>(2),

@@ -91,8 +91,8 @@ inline constexpr std::size_t hours_of_day = 24;
 // The /24 or /64 of an address; "local" without one, what cannot be read as it stands.
 [[nodiscard]] std::string network_of(const std::optional<std::string>& address);
 
-// How much is much for a template: what all but one in twenty of its last grants have moved, no less than a third of the
-// most of them, nor than a crowd of rows that says nothing. Nothing: too few grants are known.
+// How much is much for a template: what all but one in twenty of its last grants have moved, no less than a third of
+// the most of them, nor than a crowd of rows that says nothing. Nothing: too few grants are known.
 [[nodiscard]] std::optional<std::int64_t> much(std::vector<std::int64_t> totals);
 
 // ---- what an alert shows
