@@ -42,7 +42,7 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olg
           'jit_access.journal(bigint,integer)', 'jit_access.locked_until(oid)', 'jit_access.measure()', 'jit_access.schema_of(text)', 'jit_access.status()',
           'jit_access.usage_between(bigint,bigint)', 'jit_acknowledge_alert(numeric,text)', 'jit_audit_checkpoint()',
           'jit_audit_export(bigint,bigint)', 'jit_audit_verify(bigint,bigint)', 'jit_close_alert(numeric,text)', 'jit_export_policy()',
-          'jit_propose_template(text,timestamp with time zone,timestamp with time zone)', 'jit_prove_proposal(text,text[],timestamp with time zone)',
+          'jit_propose_template(text,timestamp with time zone)', 'jit_prove_proposal(text,text[],timestamp with time zone)',
           'jit_report(text,timestamp with time zone,timestamp with time zone)', 'jit_report_csv(text,timestamp with time zone,timestamp with time zone,text)',
           'jit_report_html(text,timestamp with time zone,timestamp with time zone)', 'jit_report_verify()', 'jit_run_scenarios(text)', 'jit_scenarios_tap(text)'],
     'what auditors may call besides');
