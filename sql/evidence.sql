@@ -35,6 +35,8 @@ INSERT INTO jit_access.evidence VALUES
     ('integrity', 'checkpoints of the record', 'breaks of the chain, losses of the journal, jumps of the clock'),
     ('drift', 'memberships and roles that were made or changed by hand, as the worker found them', 'all of them; what gave access was taken away'),
     ('alerts', 'alerts', 'those that nobody has closed'),
+    ('access_reviews', 'rights and templates that a reviewer has confirmed or withdrawn', 'those that are overdue'),
+    ('drills', 'drills of a canary grant, from the request to its place on the record', 'those that failed'),
     ('second_factor', 'logins with a second factor that is confirmed', 'templates of high risk that demand none'),
     ('retention', 'partitions of the record that were dropped for their age', 'none are defined');
 
@@ -50,9 +52,9 @@ CREATE TABLE jit_access.control (
 COMMENT ON TABLE jit_access.control IS 'which evidence speaks for which control of a framework, and what of it lies outside of this database';
 INSERT INTO jit_access.control VALUES
     ('soc2', 1, 'CC6.1', 'Logical access security', '{grants,uses,second_factor,drift}', 'Standing privileges that nobody has taken away, network and operating system, superusers: they need no grant.'),
-    ('soc2', 2, 'CC6.2', 'Access is registered and authorised before it is given', '{grants,not_granted,break_glass}', 'Who gets a login, and which people a role stands for.'),
-    ('soc2', 3, 'CC6.3', 'Access is removed, least privilege, separation of duties', '{ended,least_privilege,not_granted,drift}', 'Privileges that are held without a grant; whether a template is as small as it could be.'),
-    ('soc2', 4, 'CC7.2', 'Anomalies are monitored', '{alerts,refusals,integrity,drift}', 'Other systems. Whether somebody reads the alerts, but for who has acknowledged and closed them.'),
+    ('soc2', 2, 'CC6.2', 'Access is registered and authorised before it is given', '{grants,not_granted,break_glass,access_reviews}', 'Who gets a login, and which people a role stands for.'),
+    ('soc2', 3, 'CC6.3', 'Access is removed, least privilege, separation of duties', '{ended,least_privilege,not_granted,access_reviews,drift}', 'Privileges that are held without a grant: jit_access.standing_privileges lists them. Whether a template is as small as it could be: see jit_access.privilege_usage.'),
+    ('soc2', 4, 'CC7.2', 'Anomalies are monitored', '{alerts,refusals,integrity,drills,drift}', 'Other systems. Whether somebody reads the alerts, but for who has acknowledged and closed them.'),
     ('hipaa', 1, '164.312(a)(1)', 'Access control', '{grants,ended,least_privilege}', 'Unique names of people: here a login is a person, unless declared otherwise. Encryption.'),
     ('hipaa', 2, '164.312(a)(2)(ii)', 'Emergency access procedure', '{break_glass}', 'Whether the procedure is known and exercised.'),
     ('hipaa', 3, '164.312(b)', 'Audit controls', '{uses,refusals,integrity}', 'Statements of who uses no grant. Which rows were read: the record says how many.'),
@@ -61,11 +63,11 @@ INSERT INTO jit_access.control VALUES
     ('gdpr', 1, 'Art. 5(1)(f), 5(2)', 'Integrity, confidentiality, accountability', '{grants,uses,integrity}', 'Purpose, lawfulness, accuracy and minimisation of the data itself.'),
     ('gdpr', 2, 'Art. 25', 'Data protection by design and by default', '{least_privilege,ended,grants}', 'What the applications process with their own logins.'),
     ('gdpr', 3, 'Art. 30', 'Records of processing activities', '{uses,retention}', 'The register of Art. 30 itself: this shows who accessed what by hand, and why.'),
-    ('gdpr', 4, 'Art. 32', 'Security of processing', '{second_factor,drift,alerts,integrity}', 'Encryption, backups, availability.'),
+    ('gdpr', 4, 'Art. 32', 'Security of processing', '{second_factor,drift,alerts,integrity,drills}', 'Encryption, backups, availability.'),
     ('iso27001', 1, 'A.5.15', 'Access control', '{grants,not_granted,drift}', 'The policy itself, and access that is not by a grant.'),
     ('iso27001', 2, 'A.5.16', 'Identity management', '{second_factor}', 'Life of identities: joiners and leavers are the business of who makes the logins.'),
     ('iso27001', 3, 'A.5.17', 'Authentication information', '{second_factor,refusals}', 'Passwords of the server.'),
-    ('iso27001', 4, 'A.5.18', 'Access rights', '{grants,ended,break_glass}', 'Regular review of standing rights.'),
+    ('iso27001', 4, 'A.5.18', 'Access rights', '{grants,ended,break_glass,access_reviews}', 'Rights that no template gives: jit_access.standing_privileges lists those that one could.'),
     ('iso27001', 5, 'A.8.2', 'Privileged access rights', '{least_privilege,break_glass,not_granted}', 'Superusers and the operating system.'),
     ('iso27001', 6, 'A.8.15', 'Logging', '{uses,refusals,integrity,retention}', 'Logs of the server and of applications; clocks are compared, not synchronised.');
 
@@ -136,6 +138,10 @@ RETURNS TABLE (name text, count bigint, exceptions bigint)
         jit_access.count_kinds('{chain broken,journal lost,clock jumped,gap}', $1, $2)
     UNION ALL SELECT 'drift', jit_access.count_kinds('{drift}', $1, $2), jit_access.count_kinds('{drift}', $1, $2)
     UNION ALL SELECT 'alerts', count(*), count(*) FILTER (WHERE a.state <> 'closed') FROM jit_access.alert a WHERE a.last_seen >= $1 AND a.first_seen < $2
+    UNION ALL SELECT 'access_reviews', count(*) FILTER (WHERE coalesce(i.reviewed_at, v.reviewed_at) >= $1 AND coalesce(i.reviewed_at, v.reviewed_at) < $2),
+        count(*) FILTER (WHERE coalesce(i.reviewed_at, v.reviewed_at) IS NULL AND c.due_at < $2)
+        FROM jit_access.access_review_item i JOIN jit_access.access_review c ON c.id = i.review_id LEFT JOIN jit_access.review v ON v.request_id = i.request_id
+    UNION ALL SELECT 'drills', count(*), count(*) FILTER (WHERE NOT d.ok) FROM jit_access.drill d WHERE d.finished_at >= $1 AND d.finished_at < $2
     UNION ALL SELECT 'second_factor', (SELECT count(*) FROM jit_access.second_factor f WHERE f.confirmed_at < $2),
         (SELECT count(*) FROM jit_access.template t WHERE t.dropped_at IS NULL AND t.risk = 'high' AND t.second_factor = '{}')
     UNION ALL SELECT 'retention', jit_access.count_kinds('{records dropped}', $1, $2), 0
