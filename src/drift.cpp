@@ -80,17 +80,26 @@ bool take_marker_from_people() {
     return found;
 }
 
-// What was granted by hand around a live grant: members it was not given to, roles it was not given. In two halves,
-// each of which finds the memberships by one column: asked for both at once, the server compares every grant with every
-// membership.
+// What was granted by hand around a live grant: members it was not given to, roles it was not given; and the same
+// around the gate or login that stands before it. In halves, each of which finds the memberships by one column: asked
+// for both at once, the server compares every grant with every membership.
 const std::string strange_memberships =
-    "(SELECT r.id, m.roleid, m.member FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id "
+    "(WITH helper AS (SELECT r.id, r.requester, r.grant_role, a.oid AS role, a.rolname LIKE 'jit\\_login\\_%' AS login "
+    "FROM pg_catalog.pg_authid a JOIN jit_access.request r ON r.id = substring(a.rolname FROM "
+    "'^jit_(?:gate|login)_([0-9]{1,18})$')::bigint WHERE a.rolname ~ '^jit_(gate|login)_[0-9]{1,18}$' AND r.state IN "
+    "('active', 'suspended')) SELECT r.id, m.roleid, m.member FROM jit_access.request r JOIN jit_access.template t ON "
+    "t.id = r.template_id "
     "JOIN pg_catalog.pg_auth_members m ON m.roleid = r.grant_role WHERE r.state IN ('active', 'suspended') AND "
     "(m.member <> r.requester OR t.mode = 'login') AND NOT EXISTS (SELECT FROM pg_catalog.pg_authid g WHERE g.oid = "
     "m.member AND g.rolname IN ('jit_gate_' || r.id, 'jit_login_' || r.id)) UNION ALL "
     "SELECT r.id, m.roleid, m.member FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id "
     "JOIN pg_catalog.pg_auth_members m ON m.member = r.grant_role WHERE r.state IN ('active', 'suspended') AND "
-    "m.roleid NOT IN (t.role, (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = 'jit_marker'))) s ";
+    "m.roleid NOT IN (t.role, (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = 'jit_marker')) UNION ALL "
+    "SELECT h.id, m.roleid, m.member FROM helper h JOIN pg_catalog.pg_auth_members m ON m.roleid = h.role WHERE "
+    "h.login "
+    "OR m.member <> h.requester UNION ALL "
+    "SELECT h.id, m.roleid, m.member FROM helper h JOIN pg_catalog.pg_auth_members m ON m.member = h.role WHERE "
+    "m.roleid <> h.grant_role) s ";
 
 bool remove_strange_memberships() {
     static const std::string grants = "SELECT DISTINCT id FROM " + strange_memberships;

@@ -103,11 +103,18 @@ SELECT jit_approve(:id) AS got \gset
 \connect - alice
 SELECT login FROM jit_credentials(:id) \gset
 \connect - :owner
+GRANT :login TO dave;
+GRANT jit_template_plain TO :login;
+SELECT jit_access.job_drift() \g /dev/null
+CALL tap.wait_for_record();
+CALL tap.start();
+SELECT results_eq(format('SELECT detail ->> ''role'', detail ->> ''member'' FROM jit_access.audit_log WHERE kind = ''drift'' AND grant_id = %s ORDER BY 1', :id),
+                  format($$VALUES (%1$L, 'dave'), ('jit_template_plain', %1$L)$$, :'login'), 'what is granted by hand to the login, or of it, is taken away');
 DROP ROLE :login;
+SELECT jit_access.job_drift() \g /dev/null
 CALL tap.wait_until(format('SELECT state = ''revoked'' AND cleanup = ''done'' FROM jit_access.request WHERE id = %s', :id));
 CREATE ROLE jit_login_999999 LOGIN;
 CALL tap.wait_until('SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ''jit_login_999999'')');
-CALL tap.start();
 SELECT pass('a login that was dropped ends its grant, and one that nobody knows is removed');
 DROP ROLE everybody;
 \i test/sql/include/clean.sql
