@@ -40,7 +40,8 @@ void take_for_caps(const templates::Template& of) {
 }
 
 void take_for_memberships(pg::RoleId in) {
-    (void)wait_or_end([&] { return pg::lock_memberships_in(in); }, [&] { pg::query(end_who_keeps_memberships, {in}); });
+    constexpr int longer_ms = 1000;
+    if (!pg::lock_memberships_in(in, longer_ms)) pg::query(end_who_keeps_memberships, {in});
 }
 
 }  // namespace jit::turn

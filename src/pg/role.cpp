@@ -2,13 +2,16 @@
 
 #include <algorithm>
 
+#include "jit_access/pg/error.hpp"
 #include "jit_access/pg/version.hpp"
+#include "jit_access/pg/xact.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
 #include "storage/lock.h"
+#include "storage/proc.h"
 #include "utils/acl.h"
 #include "utils/catcache.h"
 #include "utils/syscache.h"
@@ -109,11 +112,25 @@ std::vector<RoleId> members(RoleId of) {
     return from_cache(AUTHMEMROLEMEM, of, [](const Membership& row) { return row.member; });
 }
 
-bool lock_memberships_in(RoleId role) {
+bool lock_memberships_in(RoleId role, int patience) {
     if (!memberships_have_options) return true;
     LOCKTAG tag;
     SET_LOCKTAG_OBJECT(tag, InvalidOid, AuthIdRelationId, role.oid, 0);
-    return call([&] { return LockAcquire(&tag, ShareUpdateExclusiveLock, false, true); }) != LOCKACQUIRE_NOT_AVAIL;
+    const int timeout = LockTimeout;
+    std::exception_ptr other;
+    const auto fault = in_subtransaction([&] {
+        LockTimeout = timeout > 0 ? std::min(timeout, patience) : patience;
+        try {
+            call([&] { (void)LockAcquire(&tag, ShareUpdateExclusiveLock, false, false); });
+        } catch (const ServerError& error) {
+            if (error.sqlstate() != "55P03") other = std::current_exception();
+            LockTimeout = timeout;
+            throw;
+        }
+        LockTimeout = timeout;
+    });
+    if (other) std::rethrow_exception(other);
+    return !fault;
 }
 
 std::vector<RoleId> closure(RoleId from) {

@@ -28,8 +28,8 @@ namespace jit::pg {
 [[nodiscard]] std::vector<RoleId> inherited_memberships(RoleId member);
 [[nodiscard]] std::vector<RoleId> members(RoleId of);
 // From 16 on who gives or takes a membership keeps everybody else from doing so with the same role, until he commits.
-// False: somebody else does.
-[[nodiscard]] bool lock_memberships_in(RoleId role);
+// False: somebody else does, and has not come to an end in so many milliseconds, or in lock_timeout where that is less.
+[[nodiscard]] bool lock_memberships_in(RoleId role, int patience);
 // Every role reachable from one, itself first, whether inherited or not.
 [[nodiscard]] std::vector<RoleId> closure(RoleId from);
 
