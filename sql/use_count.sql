@@ -25,12 +25,12 @@ BEGIN
     EXECUTE $query$
         INSERT INTO jit_access.use_count AS c
         SELECT x.part, x.hour, x.grant_id, sum(x.statements), sum(x.failed), sum(x.open), sum(x.rows) FROM (
-            SELECT u.tableoid AS part, date_trunc('hour', u.at, 'UTC') AS hour, u.grant_id, count(*) AS statements,
+            SELECT u.tableoid AS part, date_bin('1 hour', u.at, '2000-01-01 00:00+00') AS hour, u.grant_id, count(*) AS statements,
                    count(*) FILTER (WHERE u.outcome = 'failed') AS failed, count(*) FILTER (WHERE u.outcome IS NULL) AS open,
                    coalesce(sum(u.rows) FILTER (WHERE u.depth = 0), 0) AS rows
             FROM jit_access.record u WHERE u.seq > $1 AND u.seq <= $2 AND u.kind = 'use' AND u.grant_id IS NOT NULL GROUP BY 1, 2, 3
             UNION ALL
-            SELECT u.tableoid, date_trunc('hour', u.at, 'UTC'), u.grant_id, 0, count(*) FILTER (WHERE o.outcome = 'failed'), -count(*),
+            SELECT u.tableoid, date_bin('1 hour', u.at, '2000-01-01 00:00+00'), u.grant_id, 0, count(*) FILTER (WHERE o.outcome = 'failed'), -count(*),
                    coalesce(sum(o.rows) FILTER (WHERE u.depth = 0), 0)
             FROM jit_access.record o JOIN jit_access.record u ON u.node = o.node AND u.position = o.of_position AND u.seq < o.seq
             WHERE o.seq > $1 AND o.seq <= $2 AND o.of_position IS NOT NULL AND u.kind = 'use' AND u.outcome IS NULL AND u.grant_id IS NOT NULL
