@@ -5,7 +5,7 @@ MODULE_big = jit_access
 
 # The install script, in the order of a grant's life.
 SQL_PARTS  = $(addprefix sql/,schema.sql template.sql policy.sql window.sql request.sql decide.sql break_glass.sql second_factor.sql \
-               audit.sql schedule.sql drill.sql access_review.sql report.sql metrics.sql evidence.sql watch.sql dry_run.sql \
+               audit.sql schedule.sql drill.sql access_review.sql report.sql metrics.sql use_count.sql evidence.sql watch.sql dry_run.sql \
                least_privilege.sql protect.sql)
 DATA_built = sql/jit_access--$(EXTVERSION).sql
 DOCS       = docs/reference.md

@@ -47,7 +47,7 @@ CREATE TABLE jit_access.record_1 PARTITION OF jit_access.record FOR VALUES FROM 
 COMMENT ON TABLE jit_access.record_1 IS 'the first partition of jit_access.record';
 CREATE INDEX record_by_grant ON jit_access.record (grant_id, seq);
 CREATE INDEX record_by_login ON jit_access.record (login, seq);
-CREATE INDEX record_by_time ON jit_access.record USING brin (at) WITH (autosummarize = on);
+CREATE INDEX record_by_time ON jit_access.record (at);
 CREATE INDEX record_by_object ON jit_access.record USING gin (objects);
 CREATE INDEX record_dropped ON jit_access.record (seq) WHERE kind = 'records dropped';
 CREATE INDEX record_open ON jit_access.record (node, position) WHERE kind = 'use' AND outcome IS NULL;

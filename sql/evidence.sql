@@ -93,23 +93,6 @@ $$;
 REVOKE ALL ON FUNCTION jit_access.check_report(timestamptz, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.check_report(timestamptz, timestamptz) IS 'who may make a report, and of what: the range as it is meant. Errors: JA001, JA004, JA017.';
 
--- One pass over the record, whatever is asked of it afterwards. A use that had not ended when it was taken over has its
--- outcome in another row, as in audit_log.
-CREATE FUNCTION jit_access.uses_by_day(from_at timestamptz, to_at timestamptz)
-RETURNS TABLE (day date, grant_id bigint, statements bigint, failed bigint, open bigint, rows bigint)
-    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT (u.at AT TIME ZONE 'UTC')::date, u.grant_id, count(*), count(*) FILTER (WHERE u.outcome = 'failed'),
-           count(*) FILTER (WHERE u.outcome IS NULL), coalesce(sum(u.rows) FILTER (WHERE u.depth = 0), 0)::bigint
-    FROM jit_access.record u WHERE u.kind = 'use' AND u.at >= $1 AND u.at < $2 AND u.grant_id IS NOT NULL GROUP BY 1, 2
-    UNION ALL
-    SELECT (u.at AT TIME ZONE 'UTC')::date, u.grant_id, 0, count(*) FILTER (WHERE o.outcome = 'failed'), -count(*),
-           coalesce(sum(o.rows) FILTER (WHERE u.depth = 0), 0)::bigint
-    FROM jit_access.record u JOIN jit_access.record o ON o.node = u.node AND o.of_position = u.position AND o.seq > u.seq
-    WHERE u.kind = 'use' AND u.outcome IS NULL AND u.at >= $1 AND u.at < $2 AND u.grant_id IS NOT NULL GROUP BY 1, 2
-$$;
-REVOKE ALL ON FUNCTION jit_access.uses_by_day(timestamptz, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION jit_access.uses_by_day(timestamptz, timestamptz) IS 'what grants were used for, by day (UTC) and grant; rows of one day and grant are to be added';
-
 CREATE FUNCTION jit_access.count_kinds(kinds text[], from_at timestamptz, to_at timestamptz) RETURNS bigint
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT count(*) FROM unnest(kinds) k (kind), LATERAL (SELECT FROM jit_access.record r WHERE r.kind = k.kind AND r.kind <> 'use' AND r.at >= $2 AND r.at < $3) x
@@ -220,10 +203,7 @@ COMMENT ON FUNCTION pg_catalog.jit_report_verify() IS
 
 -- RFC 4180, and nothing that a spreadsheet takes for a formula: such a cell begins with an apostrophe.
 CREATE FUNCTION jit_access.csv_cell(value text) RETURNS text
-    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN v IS NULL THEN '' WHEN v ~ E'[",\r\n\t'']' OR v ~ '^ | $' THEN '"' || replace(v, '"', '""') || '"' ELSE v END
-    FROM (SELECT CASE WHEN value ~ E'^[\\s]*[-=+@\uFF1D\uFF0B\uFF0D\uFF20|]' OR value ~ E'^[\t\r\n]' THEN '''' || value ELSE value END) x (v)
-$$;
+    LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'jit_csv_cell';
 REVOKE ALL ON FUNCTION jit_access.csv_cell(text) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.csv_cell(text) IS 'a text as a cell of a CSV file that is safe in a spreadsheet';
 

@@ -19,7 +19,7 @@ COMMENT ON COLUMN jit_access.usage.last_own IS 'when he used it last and needed 
 
 CREATE TABLE jit_access.usage_position (seq bigint NOT NULL);
 INSERT INTO jit_access.usage_position VALUES (0);
-COMMENT ON TABLE jit_access.usage_position IS 'up to which row the record is summed up in jit_access.usage';
+COMMENT ON TABLE jit_access.usage_position IS 'up to which row the record is summed up in jit_access.usage and jit_access.use_count';
 
 -- What was refused for want of a privilege is no use of it.
 CREATE FUNCTION jit_access.usage_between(after_seq bigint, to_seq bigint)
@@ -37,8 +37,9 @@ BEGIN
         CROSS JOIN LATERAL unnest(u.objects, u.privileges, u.own_privileges) o (object, privileges, own)
         CROSS JOIN LATERAL (SELECT x, x = ANY (string_to_array(o.own, ',')) FROM unnest(string_to_array(o.privileges, ',')) x) p (privilege, own)
         WHERE u.seq > $1 AND u.seq <= $2 AND u.kind = 'use'
-          AND COALESCE(u.sqlstate, (SELECT max(e.sqlstate) FROM jit_access.record e
-                                    WHERE e.node = u.node AND e.of_position = u.position AND e.of_position IS NOT NULL), '') <> '42501'
+          AND COALESCE(CASE WHEN u.outcome IS NULL THEN (SELECT max(e.sqlstate) FROM jit_access.record e
+                                                         WHERE e.node = u.node AND e.of_position = u.position AND e.of_position IS NOT NULL)
+                            ELSE u.sqlstate END, '') <> '42501'
         GROUP BY 1, 2, 3, 4, 5 $query$ USING after_seq, to_seq;
 END
 $$;
@@ -61,13 +62,14 @@ BEGIN
     ON CONFLICT (template_id, object, privilege, login, day) DO UPDATE
     SET times = u.times + excluded.times, needed = u.needed + excluded.needed,
         last_used = greatest(u.last_used, excluded.last_used), last_own = greatest(u.last_own, excluded.last_own);
+    PERFORM jit_access.count_uses(reached, least(head, reached + most));
     UPDATE jit_access.usage_position SET seq = least(head, reached + most);
     RETURN greatest(head - reached - most, 0);
 END
 $$;
 REVOKE ALL ON FUNCTION jit_access.sum_up_usage(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.sum_up_usage(bigint) IS
-    'sums up the next rows of the record in jit_access.usage, as the worker does when it has nothing else to do; returns how many are left';
+    'sums up the next rows of the record in jit_access.usage and jit_access.use_count, as the worker does when it has nothing else to do; returns how many are left';
 
 -- Of a name as the record has it, "app.orders" or "app.f(integer)".
 CREATE FUNCTION jit_access.schema_of(object text) RETURNS text LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp

@@ -10,6 +10,7 @@
 #include "jit_access/chain.hpp"
 #include "jit_access/chores.hpp"
 #include "jit_access/contain.hpp"
+#include "jit_access/core/csv.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/credentials.hpp"
 #include "jit_access/decide.hpp"
@@ -183,6 +184,7 @@ PG_FUNCTION_INFO_V1(jit_audit_checkpoint);
 PG_FUNCTION_INFO_V1(jit_audit_verify);
 PG_FUNCTION_INFO_V1(jit_audit_export);
 PG_FUNCTION_INFO_V1(jit_report_html);
+PG_FUNCTION_INFO_V1(jit_csv_cell);
 PG_FUNCTION_INFO_V1(jit_status);
 PG_FUNCTION_INFO_V1(jit_confirmed);
 PG_FUNCTION_INFO_V1(jit_schedule);
@@ -690,6 +692,11 @@ Datum jit_report_html(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [](const Args& args) {
         return jit::pg::text_result(jit::report_page::make(args.text(0), args.instant(1), args.instant(2)));
     });
+}
+
+Datum jit_csv_cell(PG_FUNCTION_ARGS) {
+    return jit::pg::guarded(
+        [&] { return jit::pg::text_result(jit::core::csv_cell(Args(fcinfo).text(0).value_or(""))); });
 }
 
 Datum jit_status(PG_FUNCTION_ARGS) {

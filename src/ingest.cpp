@@ -315,6 +315,7 @@ Batch take_over() {
     if (!std::is_sorted(batch.entries.begin(), batch.entries.end(), earlier))
         std::stable_sort(batch.entries.begin(), batch.entries.end(), earlier);
     chain::append(batch.entries);
+    result.rows = static_cast<std::int64_t>(batch.entries.size());
     metrics::count(batch.entries);
     return result;
 }

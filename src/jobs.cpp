@@ -81,6 +81,20 @@ void keep_sound(const chain::Verdict& verdict, bool all) {
         {verdict.last, core::to_hex(verdict.head), all});
 }
 
+// A verification of the whole record is one for reports as well, as if somebody had asked for it.
+void keep_for_reports(const chain::Verdict& verdict) {
+    const auto head = core::to_hex(verdict.head);
+    std::optional<std::string> what;
+    if (!verdict.findings.empty()) what = verdict.findings.front().what;
+    pg::execute(
+        "INSERT INTO jit_access.whole_verification (at, by, sound, records, first_seq, last_seq, checkpoints, head, "
+        "what) VALUES (pg_catalog.clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8)",
+        {chores::actor, verdict.sound, verdict.records, verdict.first, verdict.last, verdict.checkpoints, head,
+         pg::nullable(what)});
+    event::note("record verified", std::nullopt, chores::actor,
+                {{"sound", verdict.sound ? "true" : "false"}, {"last", std::to_string(verdict.last)}, {"head", head}});
+}
+
 // Where it got before stays, so that it is found again until it is mended.
 void keep_finding(const std::string& what) {
     pg::execute(
@@ -97,6 +111,7 @@ void keep_finding(const std::string& what) {
 std::string verify() {
     const auto from = where_to_go_on();
     const auto verdict = chain::verify(from ? std::optional(from->seq) : std::nullopt, std::nullopt);
+    if (!from) keep_for_reports(verdict);
     if (const auto what = first_finding(verdict, from)) {
         keep_finding(*what);
         return "NOT SOUND: " + *what;

@@ -38,6 +38,10 @@ bool installed() {
     return !fault && exists;
 }
 
+// So many rows of the record are summed up at a time: tenths of a second.
+constexpr std::int64_t slice = 20'000;
+std::int64_t not_summed_up = 0;  // about; a slice when nobody knows
+
 // One batch of what the journal holds. True: there is more. The worker turns to the deadlines between two batches,
 // however fast the journal is written.
 bool take_over_batch() {
@@ -56,6 +60,7 @@ bool take_over_batch() {
     }
     if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
         journal::mark_read(batch.position);
+    not_summed_up += batch.rows;
     notice::send(batch.notices);
     if (batch.oldest) watch::look_at_lag(*batch.oldest);
     return batch.more;
@@ -136,8 +141,9 @@ bool nap_over() {
 bool sum_up_usage() {
     bool more = false;
     chores::try_to("sum up what was used", [&] {
-        more = pg::query_row("SELECT jit_access.sum_up_usage(20000)").value().get<std::int64_t>(0) > 0;
+        more = pg::query_row("SELECT jit_access.sum_up_usage($1)", {slice}).value().get<std::int64_t>(0) > 0;
     });
+    not_summed_up = more ? slice : 0;
     return more;
 }
 
@@ -180,7 +186,6 @@ void run() {
     board->worker_latch.store(pg::my_latch());
     start_clock_watch();
     bool confirmed = false;
-    bool sums = false;
     for (;;) {
         board->counters.worker_loops.fetch_add(1, std::memory_order_relaxed);
         expire::stop_what_is_over();
@@ -197,7 +202,7 @@ void run() {
                 step_up::write_down();
                 next = expire::settle();
                 if (nap_over()) {
-                    sums = true;
+                    not_summed_up = slice;
                     close_last_run();
                     drift::sweep();
                     chores::try_to("forget second factors of dropped logins", step_up::forget_dropped);
@@ -213,7 +218,7 @@ void run() {
                 more = take_over_batch();
                 more |= watch::follow();
                 if (!alert::settle()) next = soonest(next, pg::wall_clock());
-                if (!more && sums) more = sums = sum_up_usage();
+                if (!more && not_summed_up >= slice) more = sum_up_usage();
             }
         }
         if (more)

@@ -8,12 +8,24 @@ namespace jit::core {
 namespace {
 
 // Also in their full-width forms, and what some programs skip before they look for one.
-constexpr std::array<std::string_view, 11> beginnings_of_formulas{
-    "=", "+", "-", "@", "\t", "\r", "\n", "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D", "\xEF\xBC\xA0"};
+constexpr std::array<std::string_view, 14> beginnings_of_formulas{
+    "=",           "+", "-", "@", "|", "\t", "\r", "\n", "\v", "\f", "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D",
+    "\xEF\xBC\xA0"};
+
+// The plain one, the one that does not break, the wide one.
+constexpr std::array<std::string_view, 3> blanks{" ", "\xC2\xA0", "\xE3\x80\x80"};
+
+std::string_view without_blanks(std::string_view text) noexcept {
+    for (;;) {
+        const auto* const blank =
+            std::find_if(blanks.begin(), blanks.end(), [text](std::string_view one) { return text.starts_with(one); });
+        if (blank == blanks.end()) return text;
+        text.remove_prefix(blank->size());
+    }
+}
 
 bool is_formula(std::string_view text) noexcept {
-    const auto first = std::min(text.find_first_not_of(' '), text.size());
-    const auto rest = text.substr(first);
+    const auto rest = without_blanks(text);
     return std::any_of(beginnings_of_formulas.begin(), beginnings_of_formulas.end(),
                        [rest](std::string_view beginning) { return rest.starts_with(beginning); });
 }

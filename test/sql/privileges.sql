@@ -52,7 +52,7 @@ SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_fun
     'what administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.check_framework,jit_access.check_installation,jit_access.check_report,jit_access.collect_evidence,jit_access.count_kinds,jit_access.cover_new_objects,jit_access.csv_cell,jit_access.is_off_record,jit_access.job_drift,jit_access.job_drill,jit_access.job_retention,jit_access.job_review_reminders,jit_access.job_scenarios,jit_access.job_verify,jit_access.note_report,jit_access.person_of_login,jit_access.remind_reviews,jit_access.sum_up_usage,jit_access.uses_by_day,jit_access.utc,jit_access.watch}', 'what nobody may call but the server''s owner');
+    '{jit_access.check_framework,jit_access.check_installation,jit_access.check_report,jit_access.collect_evidence,jit_access.count_kinds,jit_access.count_uses,jit_access.cover_new_objects,jit_access.csv_cell,jit_access.is_off_record,jit_access.job_drift,jit_access.job_drill,jit_access.job_retention,jit_access.job_review_reminders,jit_access.job_scenarios,jit_access.job_verify,jit_access.note_report,jit_access.person_of_login,jit_access.remind_reviews,jit_access.sum_up_usage,jit_access.uses_by_day,jit_access.utc,jit_access.watch}', 'what nobody may call but the server''s owner');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE f.prosecdef AND NOT coalesce(f.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)), '{}',
     'what runs with its owner''s privileges has a search_path of its own');
 

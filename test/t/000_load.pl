@@ -52,7 +52,7 @@ is( $node->safe_psql('postgres', q{SELECT count(*) FROM pg_shdepend WHERE refobj
 	'0', 'default privileges of who installs give nobody anything of the extension');
 my $made = q{SELECT string_agg(name, ' ' ORDER BY name) FROM (SELECT oid::regclass::text, relacl FROM pg_class WHERE relnamespace = 'jit_access'::regnamespace
 	UNION ALL SELECT nspname, nspacl FROM pg_namespace WHERE nspname = 'jit_access') o (name, acl), aclexplode(acl) a WHERE a.grantee = 0};
-is($node->safe_psql('postgres', $made), 'jit_access jit_access.my_grants jit_access.my_requests jit_access.pending_requests jit_access.reviews', 'nor everybody more than is meant for them');
+is($node->safe_psql('postgres', $made), 'jit_access jit_access.access_review_items jit_access.access_reviews jit_access.my_grants jit_access.my_requests jit_access.pending_requests jit_access.reviews', 'nor everybody more than is meant for them');
 is($node->safe_psql('postgres', q{SELECT has_schema_privilege('mallory', 'jit_access', 'CREATE')}), 'f', 'nobody makes objects in its schema');
 $node->safe_psql('postgres', join '', map { "ALTER DEFAULT PRIVILEGES REVOKE ALL ON $_ FROM mallory, PUBLIC;" } qw(TABLES SEQUENCES SCHEMAS));
 

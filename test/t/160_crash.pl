@@ -244,6 +244,9 @@ is($found{without_use}, 0, 'no outcome is without its use');
 is($found{lost}, 0, 'what was committed is there');
 is( $node->safe_psql('postgres', q{SELECT string_agg(DISTINCT what, ' ') FROM crash.heard WHERE what NOT IN ('sent', 'completed', 'committed', '22012', 'JA011') AND what NOT LIKE '57P0_'}),
 	'', 'the clients met nothing else');
+$node->poll_query_until('postgres', 'SELECT seq >= (SELECT max(seq) FROM jit_access.record) FROM jit_access.usage_position') or die 'not summed up';
+is($node->safe_psql('postgres', q{SELECT concat_ws(' ', sum(statements), sum(failed), sum(rows)) FROM jit_access.uses_by_day('2000-01-01', clock_timestamp())}),
+	$node->safe_psql('postgres', q{SELECT concat_ws(' ', sum(statements), sum(failed), sum(rows)) FROM jit_access.grant_usage}), 'what reports count is what the views say');
 record_is_sound($node, 'record');
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $id"), 'active', 'the grant has lived through it');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM jit_access.record WHERE kind IN ('drift', 'suspended', 'journal lost', 'clock jumped')}), '0', 'and nothing was mistaken');

@@ -91,6 +91,21 @@ sub happens
 	wait_for_drained($node) or die 'not drained';
 }
 
+# What reports count and the views say is the same, however much of it is summed up.
+sub counts_agree
+{
+	my ($name) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $counted = q{SELECT concat_ws(' ', sum(statements), sum(failed), sum(open), sum(rows)) FROM jit_access.uses_by_day('2000-01-01', clock_timestamp())};
+	my $seen = q{SELECT concat_ws(' ', sum(statements), sum(failed), (SELECT count(*) FROM jit_access.audit_log a JOIN jit_access.request r ON r.id = a.grant_id
+		WHERE a.kind = 'use' AND a.outcome IS NULL), sum(rows)) FROM jit_access.grant_usage};
+	wait_for_drained($node) or die 'not drained';
+	is(ask($counted), ask($seen), "$name: counted as seen") or return;
+	$node->poll_query_until('postgres', 'SELECT seq >= (SELECT max(seq) FROM jit_access.record) FROM jit_access.usage_position') or die 'not summed up';
+	is(ask($counted), ask($seen), "$name: so it is when it is summed up");
+	return;
+}
+
 # So many partitions, and no more to come: the worker has looked again.
 sub wait_for_partitions
 {
@@ -264,6 +279,8 @@ rows_ok($dba->query("SELECT jit_access.run_job('retention')"), 'dropped 1 partit
 ask("UPDATE jit_access.job SET scheduled_at = NULL WHERE name = 'retention'");
 is(first_record(), $second, 'retention: the record begins with the next');
 is(scalar partitions(), 3, 'retention: and no other');
+counts_agree('retention');
+is(ask('SELECT count(*) FROM jit_access.use_count c WHERE NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.part)'), '0', 'retention: what was counted of it is gone');
 is(ask("SELECT concat_ws(' ', login, outcome, detail->>'first', detail->>'last', detail->>'head') FROM jit_access.audit_log WHERE kind = 'records dropped'"),
 	"jit_access completed 1 @{[ $second - 1 ]} $head", 'retention: the record says which, and where the chain stood');
 is(ask("SELECT to_regclass('jit_access.record_1') IS NULL"), 't', 'retention: the table is gone');

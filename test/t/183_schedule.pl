@@ -42,7 +42,9 @@ my $erin = connect_as($node, 'erin');
 my $run = sub { my ($job) = @_; my $answer = $ada->query("SELECT jit_access.run_job('$job')"); return $answer->{rows}[0][0] // "$answer->{sqlstate} $answer->{message}: " . ($answer->{detail} // '') };
 
 like($run->('verify'), qr/^sound: \d+ records up to \d+, all of them$/, 'the record is verified, at first all of it');
+is(ask('SELECT v.sound AND v.last_seq = h.record_verified_to AND v.first_seq = 1 FROM jit_access.verifications v, jit_access.health h'), 't', 'which reports can rely on');
 like($run->('verify'), qr/^sound: \d+ records? up to \d+$/, 'then what is new');
+is(ask('SELECT count(*) FROM jit_access.verifications'), '1', 'which says nothing of the whole');
 is($run->('retention'), 'dropped 0 partitions', 'nothing is old');
 is($run->('drift'), 'found 0 differences', 'nothing is strange');
 is($run->('review_reminders'), 'reminded of 0 reviews', 'nothing is overdue');
@@ -124,6 +126,7 @@ ask("CREATE TABLE app.kept AS SELECT * FROM jit_access.record WHERE seq = $old; 
 like($run->('verify'), qr/^sound: \d+ records? up to/, 'what was verified before is not looked at each day');
 ask("UPDATE jit_access.verification SET full_at = full_at - interval '8 days'");
 like($run->('verify'), qr/^NOT SOUND: record $old: /, 'but once a week');
+is(ask('SELECT sound FROM jit_access.verifications ORDER BY id DESC LIMIT 1'), 'f', 'and then no report calls it sound');
 wait_for_drained($node);
 like(ask("SELECT detail ->> 'what' FROM jit_access.audit_log WHERE kind = 'chain broken'"), qr/^record $old: /, 'which is on the record');
 like(ask('SELECT record_finding FROM jit_access.health'), qr/^record $old: /, 'and in health');

@@ -50,8 +50,9 @@ BOOST_AUTO_TEST_CASE(no_cell_is_a_formula) {
     BOOST_TEST(csv_cell("=1+1") == "'=1+1");
     BOOST_TEST(csv_cell("@SUM(A1)") == "'@SUM(A1)");
     BOOST_TEST(csv_cell("=HYPERLINK(\"http://x\",\"y\")") == "\"'=HYPERLINK(\"\"http://x\"\",\"\"y\"\")\"");
-    for (const auto& beginning : {"="s, "+"s, "-"s, "@"s, "\t"s, "\r"s, "\n"s, "＝"s, "＋"s, "－"s, "＠"s})
-        for (const auto& blanks : {""s, " "s, "   "s}) {
+    for (const auto& beginning :
+         {"="s, "+"s, "-"s, "@"s, "|"s, "\t"s, "\r"s, "\n"s, "\v"s, "\f"s, "＝"s, "＋"s, "－"s, "＠"s})
+        for (const auto& blanks : {""s, " "s, "   "s, "\u00A0"s, "\u3000 "s}) {
             const auto cell = csv_cell(blanks + beginning + "cmd|' /C calc'!A0");
             BOOST_TEST((cell.starts_with('\'') || cell.starts_with("\"'")), cell);
         }
