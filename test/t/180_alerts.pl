@@ -226,6 +226,33 @@ like($node->safe_psql('postgres', "SELECT string_agg(name || ' ' || fault, ',') 
 is(scalar(() = slurp_file($node->logfile) =~ /alert rule unusual_rows has failed/g), 1, 'said once');
 $node->safe_psql('postgres', "ALTER TABLE jit_access.gone RENAME TO usual_rows");
 
+# ---- who keeps an alert locked ---------------------------------------------------------------------------------------
+# An auditor who deals with an alert and leaves the transaction open loses it, not the alerts.
+sub keep_locked
+{
+	my ($alert) = @_;
+	my $erin = connect_as($node, 'erin');
+	$erin->query('BEGIN');
+	$erin->query("SELECT jit_acknowledge_alert($alert, 'let me see')");
+	return $erin;
+}
+my $keeps = keep_locked($node->safe_psql('postgres', "SELECT id FROM jit_access.alert WHERE rule = 'self_approval'"));
+connect_as($node, 'dave')->query("SELECT jit_approve($denied)");
+is(alerts_of('self_approval'), 'dave - high open 3 refusal JA006,refusal JA006,refusal JA006', 'what is found of an alert that is locked is not lost');
+closed_ok($keeps, 'the session that kept it locked is ended');
+is($node->safe_psql('postgres', "SELECT count(*) FROM jit_access.alert_rule WHERE fault LIKE '%lock%'"), '0', 'no rule has failed for it');
+
+my $suspended = grant_to($node, 'alice', '1h');
+stop_worker($node);
+my $locked = $node->safe_psql('postgres', "INSERT INTO jit_access.alert (rule, severity, person, person_id, grant_id, first_seen, last_seen, count, detail, evidence, suspends) "
+	  . "VALUES ('refusal_burst', 'high', 'alice', 'x', $suspended, now(), now(), 1, '{}', '{}', true) RETURNING id");
+$keeps = keep_locked($locked);
+continue_worker($node);
+ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $suspended"), 'nor does a locked alert keep a grant from being suspended');
+closed_ok($keeps, 'the session that kept it locked is ended');
+$node->safe_psql('postgres', "SELECT jit_revoke($suspended)");
+$node->safe_psql('postgres', "DELETE FROM jit_access.alert WHERE id = $locked");
+
 # ---- nothing twice, all of it told --------------------------------------------------------------------------------------
 my $before = $node->safe_psql('postgres', 'SELECT string_agg(a::text, chr(10) ORDER BY id) FROM jit_access.alert a');
 $node->stop('immediate');
