@@ -16,13 +16,14 @@ CREATE UNIQUE INDEX review_open ON jit_access.review (person) WHERE reviewed_at 
 COMMENT ON TABLE jit_access.review IS 'of each break-glass, opened with it: what another person has found; nobody has two that are open';
 COMMENT ON COLUMN jit_access.review.person IS 'who broke the glass, as the person that his login was of at that time';
 
+-- Without a reference to the request: the worker would wait for its row, which the holder can keep locked.
 CREATE TABLE jit_access.alert (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule                text NOT NULL,
     severity            text NOT NULL CHECK (severity IN ('low', 'medium', 'high')),
     person              text NOT NULL,
     person_id           text NOT NULL,
-    grant_id            bigint REFERENCES jit_access.request,
+    grant_id            bigint,
     first_seen          timestamptz NOT NULL,
     last_seen           timestamptz NOT NULL,
     count               bigint NOT NULL DEFAULT 1,

@@ -86,14 +86,15 @@ CREATE TABLE jit_access.habit (
 CREATE INDEX habit_of_others ON jit_access.habit (kind, what);
 COMMENT ON TABLE jit_access.habit IS 'on how many days a person has asked at an hour (UTC), for a template, or come from a network; an empty what is all of them';
 
+-- Without references, as in jit_access.alert.
 CREATE TABLE jit_access.grant_rows (
-    grant_id bigint PRIMARY KEY REFERENCES jit_access.request,
+    grant_id bigint PRIMARY KEY,
     rows     bigint NOT NULL,
     told     bigint NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE jit_access.grant_rows IS 'rows that the client of a grant has moved, until the grant has ended';
 CREATE TABLE jit_access.usual_rows (
-    template_id bigint PRIMARY KEY REFERENCES jit_access.template,
+    template_id bigint PRIMARY KEY,
     totals      bigint[] NOT NULL
 );
 COMMENT ON TABLE jit_access.usual_rows IS 'rows that the last grants of a template have moved, oldest first';

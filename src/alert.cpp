@@ -191,6 +191,21 @@ void complete(const alert_rule::Rule& rule, const Finding& finding) {
     if (was_raised == 0) found(rule, finding);
 }
 
+// Whoever has locked a row of a table has this lock on the table. Nobody but the worker and its jobs need keep one.
+std::uint64_t end_who_is_in_the_way() {
+    return pg::query(
+               "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a LEFT JOIN "
+               "pg_catalog.pg_roles u ON u.oid = a.usesysid WHERE a.backend_type = 'client backend' AND EXISTS (SELECT "
+               "FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND l.granted AND l.locktype = 'relation' AND l.mode IN "
+               "('RowShareLock', 'RowExclusiveLock') AND l.database = a.datid AND l.relation IN "
+               "('jit_access.alert'::pg_catalog.regclass, 'jit_access.sighting'::pg_catalog.regclass, "
+               "'jit_access.habit'::pg_catalog.regclass, 'jit_access.grant_rows'::pg_catalog.regclass)) AND (a.state "
+               "LIKE 'idle in transaction%' AND a.state_change < pg_catalog.clock_timestamp() - interval '100 "
+               "milliseconds' OR NOT u.rolsuper AND a.xact_start < pg_catalog.clock_timestamp() - interval '5 seconds' "
+               "AND a.wait_event IS DISTINCT FROM 'SyncRep')")
+        .size();
+}
+
 namespace {
 
 struct Due {
@@ -208,8 +223,17 @@ std::vector<Due> due() {
     return found;
 }
 
-// False: somebody has the request just now. What the grant's own holder keeps so is ended.
+bool is_free(const Due& alert) {
+    return pg::query_row("SELECT 1 FROM jit_access.alert WHERE id = $1 FOR UPDATE SKIP LOCKED", {alert.alert})
+        .has_value();
+}
+
+// False: somebody has the request or the alert just now. Who keeps it is ended.
 bool suspend(const Due& alert) {
+    if (!is_free(alert)) {
+        end_who_is_in_the_way();
+        return false;
+    }
     auto request = request::try_lock(alert.grant);
     if (!request) {
         request::end_holders_of(alert.grant);

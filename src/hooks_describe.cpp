@@ -153,6 +153,7 @@ void add(Oid relation, std::uint32_t privileges) { objects.add(relation, privile
 void add(const RangeVar* name, std::uint32_t privileges) {
     if (name == nullptr) return;
     const Oid relation = pg::call([=] { return find(name); });
+    const pg::PlainNames plain;
     if (OidIsValid(relation))
         add(relation, privileges);
     else
@@ -191,11 +192,13 @@ const char* schema_for(const RangeVar* name) {
 }
 
 void add_new(const RangeVar* name) {
+    const pg::PlainNames plain;
     objects.add(pg::call([=] { return quote_qualified_identifier(schema_for(name), name->relname); }),
                 core::privilege_create);
 }
 
 void add_function(Oid function) {
+    const pg::PlainNames plain;
     objects.add(pg::call([=] { return format_procedure_qualified(function); }), core::privilege_execute);
 }
 

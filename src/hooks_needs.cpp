@@ -193,6 +193,7 @@ void add_missing(const Seen& seen, Missing& missing) {
         add(missing, std::string((sequence->any_of & ACL_USAGE) != 0 ? "USAGE" : "UPDATE") + " ON SEQUENCE " +
                          std::string(pg::relation_name(sequence->relation)));
     }
+    const pg::PlainNames plain;
     foreach (cell, seen.functions) {
         const Oid function = lfirst_oid(cell);
         if (!pg::call([=] { return pg::may(ProcedureRelationId, function, me, ACL_EXECUTE); }))

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "jit_access/core/failure.hpp"
 #include "jit_access/core/record.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/pg/sql.hpp"
@@ -51,11 +52,20 @@ private:
     std::vector<Count> counts_;
 };
 
+// Anybody can raise an error with a code of his own: there are as many labels as there are codes of ours.
+std::string_view known(const Entry::Text& sqlstate) {
+    constexpr std::string_view insufficient_privilege = "42501";
+    if (sqlstate == insufficient_privilege) return insufficient_privilege;
+    const auto* const ours = std::find_if(core::codes.begin(), core::codes.end(),
+                                          [&](const core::CodeEntry& code) { return code.sqlstate == sqlstate; });
+    return ours != core::codes.end() ? ours->sqlstate : "other";
+}
+
 // A use that is joined with its outcome later has it in a row of its own.
 void add(Tally& tally, const Entry& entry) {
     const bool is_use = entry.kind == "use";
     if (entry.kind != "outcome") tally.add("events_total", entry.kind);
-    if (entry.kind == "refusal") tally.add("refusals_total", entry.sqlstate.value_or(""));
+    if (entry.kind == "refusal") tally.add("refusals_total", known(entry.sqlstate));
     if ((is_use || entry.kind == "outcome") && entry.outcome) tally.add("statements_total", *entry.outcome);
 }
 

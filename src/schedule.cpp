@@ -73,7 +73,7 @@ constexpr const char* due_jobs =
     "j.essential AND NOT s.running AND (j.scheduled_at IS NOT NULL OR NOT j.each_nap) AND "
     "pg_catalog.to_regprocedure('jit_access.job_' || j.name || '()') IS NOT NULL AND (a.age > j.every * CASE WHEN "
     "j.scheduled_at IS NULL THEN 1 ELSE 2 END OR a.age < '-5 minutes' OR (j.error IS NOT NULL OR s.interrupted) AND "
-    "a.age > interval '5 minutes') ORDER BY a.age DESC LIMIT 1";
+    "a.age > interval '5 minutes') ORDER BY a.age DESC";
 
 }  // namespace
 
@@ -81,13 +81,17 @@ void start_due() {
     constexpr std::int64_t a_minute = 60'000'000;
     static std::map<std::string, std::int64_t> tried;  // boot clock: one that dies at its start is not started at once
     std::optional<std::string> due;
+    const auto now = pg::boot_clock();
     chores::try_to("look for jobs that are due", [&] {
-        if (const auto row = pg::query_row(due_jobs)) due = row->get<std::string>(0);
+        for (const auto& row : pg::query(due_jobs)) {
+            const auto& job = row.get<std::string>(0);
+            const auto last = tried.find(job);
+            if (last != tried.end() && now - last->second < a_minute) continue;
+            due = job;
+            return;
+        }
     });
     if (!due) return;
-    const auto now = pg::boot_clock();
-    const auto last = tried.find(*due);
-    if (last != tried.end() && now - last->second < a_minute) return;
     tried[*due] = now;
     if (!pg::start_job(main_of_job, *due))
         pg::log_line("could not start job \"" + *due +

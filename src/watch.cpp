@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <stdexcept>
 
+#include "jit_access/alert.hpp"
 #include "jit_access/chores.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/core/watch.hpp"
@@ -52,12 +54,32 @@ void note_fault(const alert_rule::Rule& rule, const std::string& fault) {
     });
 }
 
-void evaluate(const Slice& slice) {
+// A lock that was not to be had in time, a deadlock.
+bool is_of_others(const pg::ServerError& error) {
+    const auto state = error.sqlstate();
+    return state == "55P03" || state == "40P01";
+}
+
+// Somebody has locked what a rule writes: the slice is not lost for that, it is read again.
+struct InTheWay : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+void evaluate(const Slice& slice, bool waits) {
     People people;
     const auto rules = alert_rule::all();
     for (const auto& entry : rules) {
         const auto& rule = entry.second;
-        const auto fault = pg::in_subtransaction([&] { evaluator_of(rule.name).evaluate(rule, slice, people); });
+        bool in_the_way = false;
+        const auto fault = pg::in_subtransaction([&] {
+            try {
+                evaluator_of(rule.name).evaluate(rule, slice, people);
+            } catch (const pg::ServerError& error) {
+                in_the_way = is_of_others(error);
+                throw;
+            }
+        });
+        if (fault && in_the_way && waits) throw InTheWay(*fault);
         if (fault) note_fault(rule, *fault);
     }
 }
@@ -72,9 +94,9 @@ std::int64_t newest_row() {
     return pg::query_row("SELECT coalesce(max(seq), 0) FROM jit_access.record").value().get<std::int64_t>(0);
 }
 
-void read_slice(std::int64_t from, std::int64_t to) {
+void read_slice(std::int64_t from, std::int64_t to, bool waits = false) {
     const auto slice = read(from, to);
-    if (!slice.seen.empty() || !slice.used.empty() || !slice.late.empty()) evaluate(slice);
+    if (!slice.seen.empty() || !slice.used.empty() || !slice.late.empty()) evaluate(slice, waits);
     pg::execute("UPDATE jit_access.watch_position SET seq = $1, at = greatest(at, $2)", {to, pg::Instant{slice.at}});
 }
 
@@ -96,6 +118,7 @@ std::optional<std::int64_t> read_up_to(std::optional<std::int64_t> row) {
 namespace {
 
 constexpr std::int64_t shortest_slice = 100;
+constexpr int most_waits = 10;
 constexpr std::int64_t long_time = 100'000;  // in which the worker does nothing else
 std::int64_t next_slice = slice_size;
 
@@ -120,9 +143,11 @@ bool is_behind() {
 bool follow() {
     static std::int64_t not_before = 0;  // boot clock
     static std::string said;
+    static int waited = 0;  // times in a row that somebody was in the way
     const auto started = pg::boot_clock();
     if (started < not_before) return false;
     bool more = false;
+    bool in_the_way = false;
     const auto fault = pg::in_transaction_of_own([&] {
         // What a crash takes away, it takes away whole: it is read again.
         pg::commit_lazily();
@@ -130,9 +155,20 @@ bool follow() {
         const auto position = take_position();
         if (!position) return;
         const auto end = newest_row();
-        read_slice(*position, std::min(end, *position + next_slice));
+        try {
+            read_slice(*position, std::min(end, *position + next_slice), waited < most_waits);
+        } catch (const InTheWay&) {
+            in_the_way = true;
+            throw;
+        }
         more = end > *position + next_slice;
     });
+    waited = in_the_way ? waited + 1 : 0;
+    if (in_the_way) {
+        chores::try_to("end sessions that keep alerts locked", [] { alert::end_who_is_in_the_way(); });
+        not_before = pg::boot_clock() + 1'000'000;
+        return false;
+    }
     adjust(pg::boot_clock() - started);
     if (!fault) return more;
     if (said != *fault) pg::log_line("could not look for alerts, will be retried: " + *fault);

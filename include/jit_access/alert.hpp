@@ -45,6 +45,9 @@ void complete(const alert_rule::Rule& rule, const Finding& finding);
 // In transactions of the worker's own: suspends the grants of alerts that say so. False: some have to be tried again.
 [[nodiscard]] bool settle();
 
+// Ends sessions that have locked what the rules write and leave their transaction open. How many.
+std::uint64_t end_who_is_in_the_way();
+
 // By an auditor or administrator who is not whom it is about; why is kept.
 void acknowledge(std::int64_t id, const std::optional<std::string>& comment, const people::Origin& origin);
 void close(std::int64_t id, const std::optional<std::string>& comment, const people::Origin& origin);

@@ -44,6 +44,13 @@ sub counts
 		  . "WHERE application = '$run' AND kind = 'use' AND depth = 0 AND $condition GROUP BY tag) x");
 }
 
+# A thing has one name, whatever who uses it has set.
+$node->safe_psql('postgres', "SET application_name = 'names'; SET quote_all_identifiers = on; SELECT count(*) FROM public.pgbench_branches; "
+	  . 'SELECT count(*) FROM public.pgbench_tellers; SHOW quote_all_identifiers', extra_params => [ '-U', 'alice' ]);
+ok(wait_for_drained($node), 'the record is complete');
+is($node->safe_psql('postgres', "SELECT string_agg(objects::text, ' ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'names' AND objects <> '{}'"),
+	'{public.pgbench_branches} {public.pgbench_tellers}', 'nobody writes names on the record in his own way');
+
 # What pgbench asks on its own account before it starts.
 my $own = q{(statement LIKE 'select o.n, p.partstrat%' OR statement LIKE 'select count(*) from pgbench_branches%')};
 

@@ -162,12 +162,27 @@ like(alerts_of('new_network'), qr/^bob $odd medium open 1 use$/, 'new_network: w
 $node->safe_psql('postgres', "SELECT jit_revoke($odd)");
 
 $node->safe_psql('postgres', "INSERT INTO jit_access.usual_rows SELECT id, array_fill(1000::bigint, ARRAY[30]) FROM jit_access.template WHERE name = 'large'");
+# She keeps the row of it to herself while she reads.
+my $kept = request_as($node, 'carol', 'large', '1h');
+approve_as($node, 'dave', $kept);
+my $keeper = connect_as($node, 'carol');
+$keeper->query('BEGIN');
+$keeper->query("SELECT jit_revoke($kept)");
+as('carol', 'SELECT id FROM app.many');
+# What has not ended when it is taken over has its rows in its outcome.
+sub unusual { return alerts_of('unusual_rows') =~ s/\boutcome\b/use/gr }
+my $unusual = "carol $kept high open 1 use";
+is(unusual(), $unusual, 'unusual_rows: also while its holder keeps the row locked');
+$keeper->query('ROLLBACK');
+$node->safe_psql('postgres', "SELECT jit_revoke($kept)");
+wait_for_cleanup($node, $kept);
+
 my $large = request_as($node, 'carol', 'large', '1h');
 approve_as($node, 'dave', $large);
 as('carol', 'SELECT id FROM app.many LIMIT 8000');
-is(alerts_of('unusual_rows'), '', 'unusual_rows: eight times what is much is not');
+is(unusual(), $unusual, 'unusual_rows: eight times what is much is not');
 as('carol', 'SELECT id FROM app.many LIMIT 8000');
-is(alerts_of('unusual_rows'), "carol $large high open 1 use", 'unusual_rows: sixteen times is, added up over statements and sessions');
+is(unusual(), "$unusual | carol $large high open 1 use", 'unusual_rows: sixteen times is, added up over statements and sessions');
 
 # ---- what was changed by hand, the clock, the record ---------------------------------------------------------------------
 $node->safe_psql('postgres', "GRANT jit_grant_$large TO bob");
@@ -212,6 +227,33 @@ is(alerts_of('self_approval'), 'dave - high open 2 refusal JA006,refusal JA006',
 like($node->safe_psql('postgres', "SELECT string_agg(name || ' ' || fault, ',') FROM jit_access.alert_rules WHERE fault IS NOT NULL"), qr/^unusual_rows relation .* does not exist$/, 'the view says which has failed, and why');
 is(scalar(() = slurp_file($node->logfile) =~ /alert rule unusual_rows has failed/g), 1, 'said once');
 $node->safe_psql('postgres', "ALTER TABLE jit_access.gone RENAME TO usual_rows");
+
+# ---- who keeps an alert locked ---------------------------------------------------------------------------------------
+# An auditor who deals with an alert and leaves the transaction open loses it, not the alerts.
+sub keep_locked
+{
+	my ($alert) = @_;
+	my $erin = connect_as($node, 'erin');
+	$erin->query('BEGIN');
+	$erin->query("SELECT jit_acknowledge_alert($alert, 'let me see')");
+	return $erin;
+}
+my $keeps = keep_locked($node->safe_psql('postgres', "SELECT id FROM jit_access.alert WHERE rule = 'self_approval'"));
+connect_as($node, 'dave')->query("SELECT jit_approve($denied)");
+is(alerts_of('self_approval'), 'dave - high open 3 refusal JA006,refusal JA006,refusal JA006', 'what is found of an alert that is locked is not lost');
+closed_ok($keeps, 'the session that kept it locked is ended');
+is($node->safe_psql('postgres', "SELECT count(*) FROM jit_access.alert_rule WHERE fault LIKE '%lock%'"), '0', 'no rule has failed for it');
+
+my $suspended = grant_to($node, 'alice', '1h');
+stop_worker($node);
+my $locked = $node->safe_psql('postgres', "INSERT INTO jit_access.alert (rule, severity, person, person_id, grant_id, first_seen, last_seen, count, detail, evidence, suspends) "
+	  . "VALUES ('refusal_burst', 'high', 'alice', 'x', $suspended, now(), now(), 1, '{}', '{}', true) RETURNING id");
+$keeps = keep_locked($locked);
+continue_worker($node);
+ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $suspended"), 'nor does a locked alert keep a grant from being suspended');
+closed_ok($keeps, 'the session that kept it locked is ended');
+$node->safe_psql('postgres', "SELECT jit_revoke($suspended)");
+$node->safe_psql('postgres', "DELETE FROM jit_access.alert WHERE id = $locked");
 
 # ---- nothing twice, all of it told --------------------------------------------------------------------------------------
 my $before = $node->safe_psql('postgres', 'SELECT string_agg(a::text, chr(10) ORDER BY id) FROM jit_access.alert a');

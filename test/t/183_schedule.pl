@@ -107,6 +107,16 @@ becomes("count(*) = 2 FROM jit_access.job WHERE name IN ('verify', 'review_remin
 is(ask("SELECT string_agg(name || runs, ' ' ORDER BY name) FROM jit_access.job WHERE name IN ('bad', 'drift', 'gone')"), 'bad0 drift0 gone0', 'what is not essential waits for pg_cron');
 is(ask("SELECT jobs_overdue FROM jit_access.health"), '{}', 'nothing is overdue');
 
+# One that cannot begin keeps no other from it.
+ask("UPDATE jit_access.job SET due_from = now() - interval '9 days', started_at = now() - interval '9 days' WHERE name = 'slow'");
+my $keeper = connect_as($node, 'postgres');
+$keeper->query('BEGIN');
+$keeper->query("UPDATE jit_access.job SET runs = runs WHERE name = 'slow'");
+ask("UPDATE jit_access.job SET runs = 0, $long_ago WHERE name = 'verify'");
+becomes("runs = 1 FROM jit_access.job WHERE name = 'verify'", 'a job that cannot begin keeps no other from it');
+$keeper->query('ROLLBACK');
+$keeper->quit;
+
 # Drift that no command has told of.
 ask("INSERT INTO jit_access.template_person (template_id, part, role, role_name) SELECT id, 'requester', 'carol'::regrole, 'carol' FROM jit_access.template WHERE name = 'reader'");
 ask('CREATE ROLE jit_grant_4711');

@@ -6,6 +6,19 @@
 
 namespace jit::pg {
 
+// While it lives, names are quoted where needed alone, whatever the session has set quote_all_identifiers to: on the
+// record a thing has one name.
+class PlainNames {
+public:
+    PlainNames() noexcept;
+    ~PlainNames();
+    PlainNames(const PlainNames&) = delete;
+    PlainNames& operator=(const PlainNames&) = delete;
+
+private:
+    bool before_;
+};
+
 // Schema-qualified and quoted where needed; valid until the next call for another relation may evict it, so copy or use
 // at once within one statement of at most 64 relations. Needs a transaction on a miss.
 [[nodiscard]] std::string_view relation_name(std::uint32_t relation);
