@@ -205,7 +205,7 @@ CREATE FUNCTION app.asks() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM jit
 SELECT tap.everything() AS before \gset
 \connect - ada
 CALL tap.start();
-SET force_parallel_mode = on;
+SELECT set_config(name, 'on', false) AS forced FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query') \gset
 SELECT number || ' ' || concat_ws(' | ', outcome, sqlstate, message) AS line
 FROM jit_dry_run('writer', ARRAY[
     'SELECT pg_advisory_lock(1)', 'SELECT app.swallows()', 'SELECT app.lies()', 'SELECT app.high()', 'INSERT INTO app.fired VALUES (1)',
