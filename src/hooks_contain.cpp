@@ -112,8 +112,8 @@ bool function_is_needed(Oid function) {
     return next_needed != nullptr && next_needed(function);
 }
 
-// The server does not ask whether it is needed for a function that has a user or settings of its own. Triggers and event
-// triggers come by no other place.
+// The server does not ask whether it is needed for a function that has a user or settings of its own. Triggers and
+// event triggers come by no other place.
 void function_event(FmgrHookEventType event, FmgrInfo* info, Datum* argument) {
     if (unlikely(active()) && event == FHET_START) pg::guarded([info] { check_function(info->fn_oid); });
     if (next_event != nullptr) next_event(event, info, argument);

@@ -42,7 +42,8 @@ DECLARE opened CURSOR FOR SELECT pg_advisory_lock(i, pg_size_bytes(current_setti
 FETCH opened \g /dev/null
 SELECT number || ' ' || concat_ws(' | ', outcome, rows, sqlstate, message) AS line
 FROM jit_dry_run('writer', '{SELECT ada.locks(true),SELECT ada.far(),SELECT ada.reads(),INSERT INTO app.watched VALUES (1)}', 'execute', search_path => 'pg_catalog');
-SELECT count(*) || ' locks, those from before' AS line FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+SET search_path = public;
+SELECT is((SELECT count(*)::integer FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()), 2, 'no lock but those from before');
 COMMIT;
 \connect - :owner
 CALL tap.start();
