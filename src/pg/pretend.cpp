@@ -150,6 +150,8 @@ void set_locally(const char* name, const char* value) {
 
 void set_search_path(const std::string& path) { set_locally("search_path", path.c_str()); }
 
+void wait_briefly() { set_locally("lock_timeout", "20ms"); }
+
 void run_alone() {
     set_locally("max_parallel_workers_per_gather", "0");
     set_locally("max_parallel_maintenance_workers", "0");

@@ -68,6 +68,9 @@ public:
 void set_search_path(const std::string& path);
 [[nodiscard]] std::string search_path();
 
+// For locks, until the (sub)transaction ends.
+void wait_briefly();
+
 // No parallel worker takes part, until the (sub)transaction ends.
 void run_alone();
 
