@@ -15,6 +15,7 @@
 #include "jit_access/pg/secrets.hpp"
 #include "jit_access/session.hpp"
 #include "jit_access/template.hpp"
+#include "jit_access/told.hpp"
 
 namespace jit::dry_run {
 
@@ -41,6 +42,7 @@ struct Plan {
     std::int64_t timeout = default_timeout;
     std::string path = default_path;
     bool allows_code = false;
+    bool is_patient = true;
 };
 
 // The roles of a grant that never is.
@@ -113,12 +115,14 @@ void require_executor(const Person& me, const Plan& plan, const people::Origin& 
     people::require_own_statement(me, origin, "a dry run is executed");
 }
 
-// Who only asks for a template tries it for himself.
+// Who only asks for a template tries it for himself. While he does, nobody else changes who is in its role (from 16),
+// so he does not wait for locks.
 void require_checker(const Person& me, const Asked& asked, Plan& plan) {
     if (people::may_audit(me.role)) return;
     const bool is_plain = plan.of && !asked.privileges;
     if (is_plain && people::may_decide(me, plan.of->id)) return;
     if (is_plain && people::may_request(me, plan.of->id)) {
+        plan.is_patient = false;
         if (!plan.person) plan.person = me;
         if (plan.person->role == me.role) return;
         throw Failure(Code::not_permitted, "you may try this template for yourself alone",
@@ -185,38 +189,15 @@ Stage set_up(const Asked& asked, const Plan& plan) {
 
 constexpr std::string_view insufficient_privilege = "42501";
 
-// The line that says which statement was run, and no other: whatever the statement has called adds its own.
-bool is_of_statement_itself(const pg::Fault& fault, const std::string& statement) {
-    if (fault.context.empty()) return true;
-    const auto at = fault.context.find(statement);
-    if (at == std::string::npos) return false;
-    const auto rest = fault.context.substr(0, at) + fault.context.substr(at + statement.size());
-    return rest.find('\n') == std::string::npos;
-}
-
-// Of errors that say what they say by names of objects and not of values. Inside of a function anything can be said.
-bool may_be_shown(const pg::Fault& fault, const std::string& statement) {
-    constexpr std::array<std::string_view, 13> classes = {"0A", "23", "25", "2B", "2D", "3D", "3F",
-                                                          "40", "42", "54", "55", "57", "JA"};
-    const std::string_view state(fault.sqlstate);
-    return std::find(classes.begin(), classes.end(), state.substr(0, 2)) != classes.end() &&
-           is_of_statement_itself(fault, statement);
-}
-
 constexpr std::string_view cancelled = "57014";
 
-enum class Told { all, no_data };
-
-void set_fault(Outcome& to, const pg::Fault& fault, Told told) {
+void set_fault(Outcome& to, const pg::Fault& fault, const std::string& message) {
     to.outcome = fault.sqlstate == insufficient_privilege ? "denied" : "failed";
     to.sqlstate = fault.sqlstate;
-    if (fault.sqlstate == cancelled)
-        to.message = "it took longer than the statement_timeout";
-    else if (told == Told::all || may_be_shown(fault, to.statement))
-        to.message = fault.message;
-    else
-        to.message = "(not shown: it may hold data)";
+    to.message = fault.sqlstate == cancelled ? "it took longer than the statement_timeout" : message;
 }
+
+bool is_refusal(const pg::Fault& fault) { return fault.ours && fault.sqlstate == core::entry(Code::guarded).sqlstate; }
 
 void set_refusal(Outcome& to, const std::string& why) {
     to.outcome = "refused";
@@ -238,6 +219,7 @@ Reading read(const std::string& statement, const Stage& stage, const Plan& plan,
     pg::undone([&] {
         reading.fault = pg::attempt([&] {
             pg::set_search_path(path);
+            if (!plan.is_patient) pg::wait_briefly();
             const pg::Pretend pretend(stage.user, pg::Restricted::yes);
             const contain::Scope scope(contain::Mode::judge, plan.allows_code, found);
             const pg::Silence silence;
@@ -264,10 +246,9 @@ Reading read(const std::string& statement, const Stage& stage, const Plan& plan,
 }
 
 void set_reading(Outcome& to, const Reading& reading) {
-    const auto guarded = core::entry(Code::guarded).sqlstate;
     if (reading.refused) return set_refusal(to, *reading.refused);
-    if (reading.fault && reading.fault->sqlstate == guarded) return set_refusal(to, reading.fault->message);
-    if (reading.fault) return set_fault(to, *reading.fault, Told::all);
+    if (reading.fault && is_refusal(*reading.fault)) return set_refusal(to, reading.fault->message);
+    if (reading.fault) return set_fault(to, *reading.fault, reading.fault->message);
     to.missing = reading.answer.missing;
     switch (reading.answer.verdict) {
         case needs::Verdict::allowed: to.outcome = "allowed"; break;
@@ -283,15 +264,14 @@ void set_reading(Outcome& to, const Reading& reading) {
 }
 
 // A sequence that was read stays locked to the end of the transaction, by whomever it was read.
-pg::TextArray sequences_in_use() {
-    pg::TextArray names;
+std::vector<std::uint32_t> sequences_in_use() {
+    std::vector<std::uint32_t> sequences;
     for (const auto& row : pg::query(
-             "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_locks l JOIN "
-             "pg_catalog.pg_class c ON c.oid = l.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-             "WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' "
-             "AND c.relkind = 'S' ORDER BY 1"))
-        names.push_back(row.get<std::string>(0));
-    return names;
+             "SELECT c.oid::bigint FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation WHERE "
+             "l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND "
+             "c.relkind = 'S' ORDER BY c.relname"))
+        sequences.push_back(static_cast<std::uint32_t>(row.get<std::int64_t>(0)));
+    return sequences;
 }
 
 // The intent, before anything runs. A rollback of whatever transaction this is leaves it on the record.
@@ -331,7 +311,8 @@ private:
     bool is_open_ = true;
 };
 
-Outcome execute(const std::string& statement, const Stage& stage, const Plan& plan, std::string& path) {
+Outcome execute(const std::string& statement, const Stage& stage, const Plan& plan, std::string& path,
+                told::Held& held) {
     Outcome outcome{.statement = statement};
     const auto reading = read(statement, stage, plan, path);
     Recorded recorded(statement, plan);
@@ -351,15 +332,17 @@ Outcome execute(const std::string& statement, const Stage& stage, const Plan& pl
         path = pg::search_path();
         pg::set_search_path(own_path);
     });
-    for (const auto& name : sequences_in_use())
-        if (std::find(before.begin(), before.end(), name) == before.end()) outcome.sequences.push_back(name);
+    for (const auto one : sequences_in_use())
+        if (std::find(before.begin(), before.end(), one) == before.end()) held.sequences.push_back(one);
     outcome.missing = found.missing;
     if (found.refused) {
         set_refusal(outcome, *found.refused);
-    } else if (fault && fault->sqlstate == core::entry(Code::guarded).sqlstate) {
-        set_refusal(outcome, fault->message);
     } else if (fault) {
-        set_fault(outcome, *fault, Told::no_data);
+        const auto message = told::message(*fault, statement, reading.fault ? reading.fault->message : "", held);
+        if (is_refusal(*fault))
+            set_refusal(outcome, message);
+        else
+            set_fault(outcome, *fault, message);
         if (outcome.outcome == "denied" && outcome.missing.empty()) outcome.missing = reading.answer.missing;
     } else {
         outcome.outcome = "allowed";
@@ -377,12 +360,15 @@ Outcome check(const std::string& statement, const Stage& stage, const Plan& plan
 
 std::vector<Outcome> play(const Asked& asked, const Plan& plan) {
     std::vector<Outcome> outcomes;
+    std::vector<told::Held> held(asked.statements->size());
     pg::undone([&] {
         const auto stage = set_up(asked, plan);
         auto path = plan.path;
         for (const auto& statement : statements_of(asked))
-            outcomes.push_back(plan.executes ? execute(statement, stage, plan, path) : check(statement, stage, plan));
+            outcomes.push_back(plan.executes ? execute(statement, stage, plan, path, held[outcomes.size()])
+                                             : check(statement, stage, plan));
     });
+    if (plan.executes) told::settle(outcomes, held);
     return outcomes;
 }
 

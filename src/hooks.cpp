@@ -162,6 +162,7 @@ void executor_run(JIT_RUN_PARAMETERS) {
         run_piece([&] { run(JIT_RUN_ARGUMENTS); });
         return;
     }
+    if (unlikely(contain::active())) pg::guarded([] { contain::check_piece(); });
     if (likely(enforce::is_plain() && !audit::anything_open()) || !can_look() ||
         !pg::guarded([query] { return readmit(query); })) {
         run(JIT_RUN_ARGUMENTS);

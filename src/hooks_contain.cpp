@@ -12,6 +12,7 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -22,7 +23,10 @@ extern "C" {
 #include "optimizer/plancat.h"
 #include "parser/parsetree.h"
 #include "tcop/cmdtag.h"
+#include "tcop/pquery.h"
 #include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/portal.h"
 #include "utils/syscache.h"
 }
 
@@ -35,7 +39,12 @@ namespace {
 bool with_code = false;
 Found* found = nullptr;
 
+// Of the Scope: what runs it, and the stretch of the transaction that it is in.
+Portal around = nullptr;
+SubTransactionId since = InvalidSubTransactionId;
+
 needs_fmgr_hook_type next_needed = nullptr;
+fmgr_hook_type next_event = nullptr;
 get_relation_info_hook_type next_info = nullptr;
 
 [[noreturn]] void refuse(const std::string& what, const std::string& why) {
@@ -101,6 +110,13 @@ bool may_run(const Function& one, Oid function) {
 bool function_is_needed(Oid function) {
     if (unlikely(active())) pg::guarded([function] { check_function(function); });
     return next_needed != nullptr && next_needed(function);
+}
+
+// The server does not ask whether it is needed for a function that has a user or settings of its own. Triggers and
+// event triggers come by no other place.
+void function_event(FmgrHookEventType event, FmgrInfo* info, Datum* argument) {
+    if (unlikely(active()) && event == FHET_START) pg::guarded([info] { check_function(info->fn_oid); });
+    if (next_event != nullptr) next_event(event, info, argument);
 }
 
 // ---- foreign tables -------------------------------------------------------------------------------------------------
@@ -227,6 +243,10 @@ bool is_settable(const VariableSetStmt* set) {
 Scope::Scope(Mode what, bool allows_code, Found& into) noexcept {
     found = &into;
     with_code = allows_code;
+    around = ActivePortal;
+    since = GetCurrentSubTransactionId();
+    // What was planned or made ready before would not come by the hooks again.
+    if (what == Mode::run) ResetPlanCache();
     mode = what;
 }
 
@@ -257,6 +277,11 @@ void check_query(const QueryDesc* query) {
         refuse("a foreign table is not used in a dry run", "No rollback reaches its server.");
 }
 
+void check_piece() {
+    if (ActivePortal == nullptr || ActivePortal == around || ActivePortal->createSubid >= since) return;
+    refuse("a cursor that was opened before is not read in a dry run", "What it calls is known since then.");
+}
+
 void check_command(const Node* command) {
     if (mode == Mode::judge) refuse("no command is run", "Nothing is run where a statement is only checked.");
     const std::string tag = GetCommandTagName(CreateCommandTag(const_cast<Node*>(command)));
@@ -273,6 +298,7 @@ void check_command(const Node* command) {
 
 void install() {
     next_needed = std::exchange(needs_fmgr_hook, function_is_needed);
+    next_event = std::exchange(fmgr_hook, function_event);
     next_info = std::exchange(get_relation_info_hook, relation_is_planned);
 }
 

@@ -51,6 +51,7 @@ private:
 // Throw `guarded`; only while active.
 void check_function(std::uint32_t function);
 void check_query(const QueryDesc* query);
+void check_piece();  // of a query that has been started
 void check_command(const Node* command);
 
 void install();

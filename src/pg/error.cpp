@@ -1,4 +1,5 @@
 #include <new>
+#include <string_view>
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/server.hpp"
@@ -17,6 +18,9 @@ const char* keep(const std::string& text) noexcept {
     return copy;
 }
 
+// Told from the formats of others, which a copy of the error keeps: RAISE has "%s".
+constexpr char own_format[] = "%s%s";
+
 int sqlstate_number(std::string_view code) noexcept {
     return MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
 }
@@ -26,6 +30,11 @@ int sqlstate_number(std::string_view code) noexcept {
 const char* ServerError::what() const noexcept { return data_->message != nullptr ? data_->message : "server error"; }
 
 std::string ServerError::sqlstate() const { return unpack_sql_state(data_->sqlerrcode); }
+
+bool is_ours(const ServerError& error) noexcept {
+    const char* format = error.data()->message_id;
+    return format != nullptr && std::string_view(format) == own_format;
+}
 
 Raised caught() noexcept {
     try {
@@ -48,7 +57,7 @@ Raised caught() noexcept {
 
 void raise(const Raised& raised) {
     if (raised.server != nullptr) ReThrowError(raised.server);
-    ereport(ERROR, (errcode(raised.sqlstate), errmsg_internal("%s", raised.message),
+    ereport(ERROR, (errcode(raised.sqlstate), errmsg_internal(own_format, raised.message, ""),
                     raised.detail != nullptr ? errdetail_internal("%s", raised.detail) : 0,
                     raised.hint != nullptr ? errhint("%s", raised.hint) : 0));
     pg_unreachable();

@@ -65,7 +65,8 @@ void count_down() {
 // The details of our own errors hold no data.
 Fault fault_of(const ServerError& error) {
     const ErrorData& data = *error.data();
-    Fault fault{error.sqlstate(), error.what(), data.context != nullptr ? data.context : ""};
+    Fault fault{error.sqlstate(), error.what(), data.context != nullptr ? data.context : "",
+                data.message_id != nullptr ? data.message_id : "", is_ours(error)};
     if (fault.sqlstate.starts_with("JA") && data.detail != nullptr) fault.message += std::string(": ") + data.detail;
     return fault;
 }
@@ -97,8 +98,9 @@ std::optional<Fault> attempt(const std::function<void()>& body) {
         }
         fault = fault_of(error);
     } catch (const core::Failure& failure) {
-        fault = Fault{std::string(core::entry(failure.code).sqlstate),
-                      failure.detail.empty() ? failure.message : failure.message + ": " + failure.detail};
+        fault = Fault{.sqlstate = std::string(core::entry(failure.code).sqlstate),
+                      .message = failure.detail.empty() ? failure.message : failure.message + ": " + failure.detail,
+                      .ours = true};
     } catch (...) {
         stretch.undo();
         throw;
@@ -147,6 +149,8 @@ void set_locally(const char* name, const char* value) {
 }  // namespace
 
 void set_search_path(const std::string& path) { set_locally("search_path", path.c_str()); }
+
+void wait_briefly() { set_locally("lock_timeout", "20ms"); }
 
 void run_alone() {
     set_locally("max_parallel_workers_per_gather", "0");

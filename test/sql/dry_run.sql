@@ -190,6 +190,7 @@ GRANT SELECT, INSERT ON app.far TO jit_template_writer;
 CREATE TABLE app.parts (id integer) PARTITION BY RANGE (id);
 CREATE FOREIGN TABLE app.far_part PARTITION OF app.parts FOR VALUES FROM (1) TO (9) SERVER far;
 GRANT INSERT, SELECT ON app.parts TO jit_template_writer;
+GRANT USAGE ON SEQUENCE app.numbers TO jit_template_writer;
 CREATE FUNCTION app.swallows() RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_lock(1); RETURN 1; EXCEPTION WHEN OTHERS THEN RETURN 2; END $$;
 CREATE FUNCTION app.lies() RETURNS integer LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN PERFORM pg_advisory_lock(1); RETURN 1; END $$;
 CREATE FUNCTION app.high() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); END $$;
@@ -201,11 +202,12 @@ CREATE FUNCTION app.gives() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 CREATE FUNCTION app.elsewhere(integer) RETURNS integer LANGUAGE plpgsql PARALLEL SAFE AS $$ BEGIN PERFORM pg_advisory_lock(1); RETURN $1; END $$;
 CREATE FUNCTION app.insists() RETURNS bigint LANGUAGE plpgsql SET max_parallel_workers_per_gather = 2 AS $$ BEGIN RETURN (SELECT max(app.elsewhere(id)) FROM app.orders); END $$;
 CREATE FUNCTION app.builds() RETURNS void LANGUAGE plpgsql SET max_parallel_maintenance_workers = 2 AS $$ BEGIN CREATE TEMP TABLE t AS SELECT 1; END $$;
+CREATE FUNCTION app.makes() RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE format('CREATE TABLE app.%I (id integer)', (SELECT max(card) FROM app.orders)); END $$;
 CREATE FUNCTION app.asks() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM jit_revoke(1); END $$;
 SELECT tap.everything() AS before \gset
 \connect - ada
 CALL tap.start();
-SET force_parallel_mode = on;
+SELECT set_config(name, 'on', false) AS forced FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query') \gset
 SELECT number || ' ' || concat_ws(' | ', outcome, sqlstate, message) AS line
 FROM jit_dry_run('writer', ARRAY[
     'SELECT pg_advisory_lock(1)', 'SELECT app.swallows()', 'SELECT app.lies()', 'SELECT app.high()', 'INSERT INTO app.fired VALUES (1)',
@@ -225,7 +227,20 @@ FROM jit_dry_run('writer', ARRAY[
     'DO $do$ BEGIN RAISE EXCEPTION ''%'', (SELECT max(card) FROM app.orders); END $do$',
     'DO $do$ BEGIN RAISE EXCEPTION USING ERRCODE = ''42501'', MESSAGE = (SELECT max(card) FROM app.orders); END $do$',
     'DO $do$ BEGIN EXECUTE (SELECT max(card) FROM app.orders); END $do$',
-    'NOTIFY x, ''y'''], 'execute');
+    'NOTIFY x, ''y''',
+    'DO $do$ BEGIN RAISE EXCEPTION USING ERRCODE = ''JA016'', MESSAGE = (SELECT max(card) FROM app.orders); END $do$',
+    'DO $do$ BEGIN EXECUTE ''ALTER ROLE "jit_grant_'' || (SELECT max(card) FROM app.orders) || ''" LOGIN''; END $do$',
+    'SELECT (''a'' || card)::regclass FROM app.orders', 'SELECT (''"card" '' || card || '' "card"'')::regclass FROM app.orders', 'SELECT current_setting(card) FROM app.orders',
+    'CREATE TEMP TABLE t AS SELECT (''a'' || card)::regclass AS c FROM app.orders', 'CREATE TEMP TABLE app_orders (id integer)', 'CREATE TEMP TABLE app_orders (id integer)'], 'execute');
+SELECT number || ' ' || concat_ws(' | ', outcome, nullif(array_to_string(missing, '; '), ''), nullif(array_to_string(sequences, '; '), ''), sqlstate, message) AS line
+FROM jit_dry_run('writer', ARRAY[
+    'DO $do$ BEGIN EXECUTE format(''CREATE TEMP TABLE t (a integer CONSTRAINT %I CHECK (a > 0))'', (SELECT max(card) FROM app.orders)); END $do$',
+    'INSERT INTO t VALUES (0)',
+    'DO $do$ DECLARE c text := (SELECT max(card) FROM app.orders); BEGIN EXECUTE format(''CREATE TEMP SEQUENCE %I'', c); PERFORM nextval(quote_ident(c)), nextval(''app.numbers''); END $do$',
+    'INSERT INTO app.orders (id) VALUES (NULL)'], 'execute');
+SELECT number || ' ' || concat_ws(' | ', outcome, nullif(array_to_string(missing, '; '), ''), sqlstate, message) AS line
+FROM jit_dry_run('debug_read', ARRAY['SELECT app.makes()', 'DO $do$ BEGIN EXECUTE format(''SELECT * FROM app.%I'', (SELECT max(card) FROM app.orders)); END $do$',
+    'DO $do$ BEGIN PERFORM * FROM app.people; END $do$'], 'execute');
 SELECT number || ' ' || concat_ws(' | ', outcome, sqlstate, message) AS line
 FROM jit_dry_run('writer', ARRAY['SELECT pg_sleep(1000)', 'DO $do$ BEGIN LOOP BEGIN PERFORM pg_sleep(1000); EXCEPTION WHEN query_canceled THEN EXIT; END; END LOOP; END $do$', 'SELECT 1'],
     'execute', statement_timeout => '1 second');

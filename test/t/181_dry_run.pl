@@ -82,6 +82,16 @@ like($err, qr/afterwards/, 'afterwards everything is heard again');
 	. 'SELECT count(*) FROM app.log; ROLLBACK');
 is($out, "allowed\n1", 'what stood before in the transaction stands after it');
 
+# While a requester tries, others cannot change who is in the template's role, from 16 on. So he does not wait for locks.
+$node->safe_psql('postgres', 'CREATE TABLE app.hers (id integer); ALTER TABLE app.hers OWNER TO alice; GRANT USAGE ON SCHEMA app TO alice');
+my $holder = $node->background_psql('postgres', extra_params => [ '-U', 'alice' ]);
+$holder->query_safe('BEGIN');
+$holder->query_safe('LOCK TABLE app.hers');
+is($node->safe_psql('postgres', "SELECT outcome, sqlstate FROM jit_dry_run('reader', '{SELECT * FROM app.hers}', statement_timeout => '1 hour')", extra_params => [ '-U', 'alice' ]),
+	'failed|55P03', 'a requester does not wait for a lock');
+$holder->query_safe('ROLLBACK');
+$holder->quit;
+
 # Two at once, and a grant that becomes active meanwhile.
 my ($out2, $err2) = ('', '');
 my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' user=ada', '-c', $slow ], '>', \$out2, '2>', \$err2);

@@ -21,6 +21,9 @@ private:
     ErrorData* data_;  // lives in the memory context of whoever called
 };
 
+// Whether it was a core::Failure of this extension, which no function can feign.
+[[nodiscard]] bool is_ours(const ServerError& error) noexcept;
+
 // Server log only; cannot fail.
 void log_line(const char* message) noexcept;
 void log_line(const std::string& message) noexcept;

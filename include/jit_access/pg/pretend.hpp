@@ -18,6 +18,8 @@ struct Fault {
     std::string sqlstate;
     std::string message;
     std::string context{};  // lines about what ran, the innermost first
+    std::string format{};   // of the message, before it was filled in and translated
+    bool ours = false;      // raised by the extension
 };
 
 // Runs the body in a subtransaction: an error rolls that back alone. Somebody's wish to cancel goes on; that of a
@@ -65,6 +67,9 @@ public:
 // Until the (sub)transaction ends or it is set again.
 void set_search_path(const std::string& path);
 [[nodiscard]] std::string search_path();
+
+// For locks, until the (sub)transaction ends.
+void wait_briefly();
 
 // No parallel worker takes part, until the (sub)transaction ends.
 void run_alone();
