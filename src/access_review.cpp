@@ -161,18 +161,19 @@ void require_reviewer(const Person& me, std::int64_t id) {
                   "An administrator can start another one with jit_start_review.");
 }
 
-bool concerns(const Person& login, const Item& item) {
-    if (item.kind == of_template)
-        return people::may_request(login, item.of.id) || people::may_break_glass(login, item.of.id);
+// Who may have the template neither looks at it nor chooses, by taking the others away, who decides about him.
+bool concerns(const Person& login, const Item& item, const Verdict& verdict) {
+    if (item.kind == of_template || (item.kind == "approver" && verdict.word == "withdraw"))
+        if (people::may_request(login, item.of.id) || people::may_break_glass(login, item.of.id)) return true;
     return item.role && (login.role == *item.role || people::stands_in(login.role, *item.role));
 }
 
 // By none of his logins.
-void refuse_own(const Person& me, const Item& item) {
+void refuse_own(const Person& me, const Item& item, const Verdict& verdict) {
     for (const auto& oid : people::logins_of(people::person_of(me))) {
         const pg::RoleId role{static_cast<std::uint32_t>(std::stoul(oid))};
         const Person login{role, pg::role_name(role).value_or("")};
-        if (concerns(login, item))
+        if (concerns(login, item, verdict))
             throw Failure(Code::own_request, "nobody reviews his own access",
                           "Item " + std::to_string(item.number) + " concerns \"" + login.name + "\".",
                           "Another reviewer has to look at it.");
@@ -206,7 +207,7 @@ std::string review(std::int64_t id, std::optional<std::int32_t> number, const Ve
     check_verdict(verdict);
     const Item item = lock(id, number);
     require_reviewer(me, id);
-    refuse_own(me, item);
+    refuse_own(me, item, verdict);
     if (item.reviewer)
         throw Failure(Code::wrong_state,
                       "item " + std::to_string(item.number) + " of " + named(id) + " has been reviewed",
