@@ -124,6 +124,7 @@ SKIP:
 	skip 'prometheus-postgres-exporter is not installed', 1 unless $program;
 	my $page = scrape($program);
 	my %exported = map { $_ => 1 } $page =~ /^(\w+)(?:\{|\s)/mg;
+	like($page, qr/^jit_access_/m, 'the exporter answers');
 	unlike($page, qr/pg_exporter_last_scrape_error\{?[^}\n]*\}? 1/, 'the exporter has no error');
 	unlike($page, qr/pg_exporter_user_queries_load_error\{[^}]*\} 1/, 'it reads the queries');
 	my $series = sub { my ($name, %labels) = @_; my $set = join '', map { qq/(?=[^}]*$_="$labels{$_}")/ } sort keys %labels; return ($page =~ /^\Q$name\E\{$set[^}]*\} (\S+)$/m)[0] // 'none' };
@@ -158,9 +159,13 @@ sub scrape
 	my $port = $socket->sockport;
 	close $socket;
 	my $log = PostgreSQL::Test::Utils::tempdir() . '/exporter.log';
+	# Its own collectors have other names in other versions.
+	my ($help, $errors) = ('', '');
+	IPC::Run::run([ $program, '--help' ], '>', \$help, '2>', \$errors);
+	my @without = map { "--no-$_" } ($help . $errors) =~ /--(?:\[no-\])?(collector\.\w+)/g;
 	local $ENV{DATA_SOURCE_NAME} = sprintf 'host=%s port=%d user=exporter dbname=postgres sslmode=disable', $node->host, $node->port;
 	my $process = IPC::Run::start(
-		[ $program, "--web.listen-address=127.0.0.1:$port", "--extend.query-path=$contrib/prometheus/queries.yaml", '--disable-default-metrics', '--disable-settings-metrics', '--no-collector.database', '--no-collector.bgwriter' ],
+		[ $program, "--web.listen-address=127.0.0.1:$port", "--extend.query-path=$contrib/prometheus/queries.yaml", '--disable-default-metrics', '--disable-settings-metrics', @without ],
 		'>&', $log);
 	my $page = '';
 	wait_for('the exporter', sub { my $answer = HTTP::Tiny->new(timeout => 10)->get("http://127.0.0.1:$port/metrics"); $page = $answer->{content} if $answer->{success}; return $answer->{success} })
