@@ -10,6 +10,7 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/callbacks.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/pg/sql.hpp"
@@ -173,6 +174,8 @@ void play_approver(const Cue& cue) {
     say_good(point, approved.done - approved.began);
 }
 
+void leave_stage() noexcept { board->drill.actors.fetch_sub(1); }
+
 }  // namespace
 
 bool is_actor() noexcept { return acting; }
@@ -187,6 +190,8 @@ void act() {
     Cue cue;
     pg::read_order(std::as_writable_bytes(std::span(&cue, 1)));
     pg::become_process(logins.at(static_cast<std::size_t>(cue.part)), "jit_access drill");
+    board->drill.actors.fetch_add(1);  // before it is asked which drill is on: who conducts the next one waits for it
+    pg::when_session_ends(leave_stage);
     if (!is_on(cue)) return;
     acting = true;
     if (cue.part == Part::requester)

@@ -31,7 +31,6 @@ bool take_desk(const Plan& plan) {
         return false;
     pg::when_session_ends(leave_desk);
     desk.deadline.store(0);
-    for (auto& answer : desk.answers) answer.word.store(DrillWord::none);
     return true;
 }
 

@@ -84,9 +84,15 @@ void expect_state(const Scene& scene, const char* state, const char* why) {
 
 // ---- the steps, in their order --------------------------------------------------------------------------------------
 
-// One that was broken off may have left a grant, which goes in a moment.
+// One that was broken off may have left actors, who would answer in this one's place, and a grant. Both go in a moment.
 void wait_for_earlier_ones(const Scene& scene) {
     const auto until = pg::wall_clock() + scene.plan.patience;
+    while (board->drill.actors.load() > 0) {
+        if (pg::wall_clock() > until)
+            miss("A process of an earlier drill is still there; in pg_stat_activity it is a jit_drill_actor_main.");
+        pg::nap(step_ms);
+    }
+    for (auto& answer : board->drill.answers) answer.word.store(DrillWord::none);
     for (;;) {
         std::optional<std::int64_t> left;
         look([&] {

@@ -144,6 +144,7 @@ struct DrillAnswer {
 struct DrillDesk {
     std::atomic<std::int32_t> pid;  // who conducts; 0 = nobody
     std::atomic<std::int64_t> id;
+    std::atomic<std::int32_t> actors;    // how many are there, of whichever drill
     std::atomic<std::int64_t> deadline;  // of the grant, by the wall clock, once it is active
     std::array<DrillAnswer, 6> answers;  // by DrillPoint
 };

@@ -14,12 +14,11 @@ namespace {
 
 void (*memberships_told)() noexcept = nullptr;
 void (*relations_told)(std::uint32_t) noexcept = nullptr;
-void (*end_told)() noexcept = nullptr;
 
 void on_role_change(Datum, int, uint32) { memberships_told(); }
 void on_schema_change(Datum, int, uint32) { relations_told(0); }
 void on_relation_change(Datum, Oid relation) { relations_told(relation); }
-void on_exit(int, Datum) { end_told(); }
+void on_exit(int, Datum told) { reinterpret_cast<void (*)() noexcept>(told)(); }
 
 }  // namespace
 
@@ -37,8 +36,7 @@ void when_relations_change(void (*told)(std::uint32_t) noexcept) {
 }
 
 void when_session_ends(void (*told)() noexcept) {
-    end_told = told;
-    call([] { before_shmem_exit(on_exit, 0); });
+    call([told] { before_shmem_exit(on_exit, reinterpret_cast<Datum>(told)); });
 }
 
 }  // namespace jit::pg

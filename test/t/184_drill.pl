@@ -172,6 +172,17 @@ $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_act
 $waits->finish;
 rows_ok(drill(), $good, 'after one that was ended there is another');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM jit_access.drill WHERE ok IS NULL'), '0', 'none seems to run');
+
+my $actor = q{SELECT pid FROM pg_stat_activity WHERE usename = 'jit_drill_requester'};
+$waits->send('SELECT count(*) FROM jit_drill()');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM ($actor) a"), 'one runs, with its requester');
+my $pid = $node->safe_psql('postgres', $actor);
+kill STOP => $pid or die $!;
+$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'jit_drill_main'});
+$waits->finish;
+fails_at('a requester of an earlier one', 'closed before', qr/process of an earlier drill is still there/, q{'1 second'});
+kill CONT => $pid or die $!;
+rows_ok(drill(), $good, 'when he is gone there is another');
 record_is_sound($node, 'drill');
 
 $node->stop('fast');
