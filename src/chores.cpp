@@ -59,14 +59,27 @@ void try_to(const std::string& what, const std::function<void()>& body) {
     if (const auto fault = alone(body)) log_fault(what, *fault);
 }
 
-std::vector<std::int64_t> ids(const char* sql, std::initializer_list<pg::Argument> args) {
+namespace {
+
+template <class Look>
+std::vector<std::int64_t> ids_by(Look&& look) {
     std::vector<std::int64_t> found;
     const auto fault = alone([&] {
-        for (const auto& row : pg::query(sql, args)) found.push_back(row.get<std::int64_t>(0));
+        for (const auto& row : look()) found.push_back(row.template get<std::int64_t>(0));
     });
     if (!fault) return found;
     log_fault("look at the requests", *fault);
     return {};
+}
+
+}  // namespace
+
+std::vector<std::int64_t> ids(const char* sql, std::initializer_list<pg::Argument> args) {
+    return ids_by([&] { return pg::query(sql, args); });
+}
+
+std::vector<std::int64_t> survey_ids(const char* sql) {
+    return ids_by([&] { return pg::survey(sql); });
 }
 
 }  // namespace jit::chores

@@ -35,7 +35,7 @@ void take_back(std::optional<std::int64_t> id, const std::string& role, const st
 // Roles of grants that no request claims: a dump of the roles restored here, a request table that was replaced. NOT IN
 // is looked up in a hash, however few requests the server's statistics know of.
 bool remove_orphans() {
-    const auto orphans = chores::ids(
+    const auto orphans = chores::survey_ids(
         "WITH claimed AS (SELECT id, grant_role FROM jit_access.request WHERE state IN ('active', 'suspended') OR "
         "cleanup = 'due') "
         "SELECT a.oid::bigint FROM pg_catalog.pg_authid a WHERE (a.rolname ~ '^jit_(grant|gate|login)_[0-9]+$' OR "
@@ -69,7 +69,7 @@ bool remove_orphans() {
 bool take_marker_from_people() {
     bool found = false;
     chores::try_to("take the marker from people", [&] {
-        for (const auto& row : pg::query(
+        for (const auto& row : pg::survey(
                  "SELECT m.rolname::text FROM pg_catalog.pg_auth_members x JOIN pg_catalog.pg_authid k ON k.oid = "
                  "x.roleid JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE k.rolname = 'jit_marker' AND "
                  "m.rolcanlogin AND m.rolname !~ '^jit_(grant|gate)_[0-9]+$'")) {
@@ -84,12 +84,11 @@ bool take_marker_from_people() {
 // around the gate or login that stands before it. In halves, each of which finds the memberships by one column: asked
 // for both at once, the server compares every grant with every membership.
 const std::string strange_memberships =
-    "(WITH helper AS (SELECT r.id, r.requester, r.grant_role, a.oid AS role, a.rolname LIKE 'jit\\_login\\_%' AS login "
-    "FROM pg_catalog.pg_authid a JOIN jit_access.request r ON r.id = substring(a.rolname FROM "
-    "'^jit_(?:gate|login)_([0-9]{1,18})$')::bigint WHERE a.rolname ~ '^jit_(gate|login)_[0-9]{1,18}$' AND r.state IN "
-    "('active', 'suspended')) SELECT r.id, m.roleid, m.member FROM jit_access.request r JOIN jit_access.template t ON "
-    "t.id = r.template_id "
-    "JOIN pg_catalog.pg_auth_members m ON m.roleid = r.grant_role WHERE r.state IN ('active', 'suspended') AND "
+    "(WITH helper AS (SELECT r.id, r.requester, r.grant_role, a.oid AS role, n.login FROM jit_access.request r CROSS "
+    "JOIN LATERAL (VALUES (('jit_gate_' || r.id)::name, false), (('jit_login_' || r.id)::name, true)) n (name, login) "
+    "JOIN pg_catalog.pg_authid a ON a.rolname = n.name WHERE r.state IN ('active', 'suspended')) SELECT r.id, "
+    "m.roleid, m.member FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id JOIN "
+    "pg_catalog.pg_auth_members m ON m.roleid = r.grant_role WHERE r.state IN ('active', 'suspended') AND "
     "(m.member <> r.requester OR t.mode = 'login') AND NOT EXISTS (SELECT FROM pg_catalog.pg_authid g WHERE g.oid = "
     "m.member AND g.rolname IN ('jit_gate_' || r.id, 'jit_login_' || r.id)) UNION ALL "
     "SELECT r.id, m.roleid, m.member FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id "
@@ -106,7 +105,7 @@ bool remove_strange_memberships() {
     static const std::string of_grant = "SELECT g.rolname::text, m.rolname::text FROM " + strange_memberships +
                                         "JOIN pg_catalog.pg_authid g ON g.oid = s.roleid JOIN pg_catalog.pg_authid m "
                                         "ON m.oid = s.member WHERE s.id = $1";
-    const auto strange = chores::ids(grants.c_str());
+    const auto strange = chores::survey_ids(grants.c_str());
     for (const auto id : strange)
         chores::try_to("take away what was granted by hand around grant " + std::to_string(id), [&] {
             for (const auto& row : pg::query(of_grant.c_str(), {id}))
@@ -119,11 +118,11 @@ bool remove_strange_memberships() {
 bool remove_standing_members() {
     bool found = false;
     chores::try_to("take a template's role from its standing members", [&] {
-        for (const auto& row : pg::query("SELECT t.role_name, m.rolname::text FROM jit_access.template t JOIN "
-                                         "pg_catalog.pg_auth_members x ON x.roleid = t.role "
-                                         "JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE t.role_made AND "
-                                         "t.dropped_at IS NULL AND NOT EXISTS "
-                                         "(SELECT FROM jit_access.request r WHERE r.grant_role = x.member)")) {
+        for (const auto& row : pg::survey("SELECT t.role_name, m.rolname::text FROM jit_access.template t JOIN "
+                                          "pg_catalog.pg_auth_members x ON x.roleid = t.role "
+                                          "JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE t.role_made AND "
+                                          "t.dropped_at IS NULL AND NOT EXISTS "
+                                          "(SELECT FROM jit_access.request r WHERE r.grant_role = x.member)")) {
             found = true;
             take_back(std::nullopt, row.get<std::string>(0), row.get<std::string>(1));
         }
@@ -134,7 +133,7 @@ bool remove_standing_members() {
 // A live grant whose own membership was taken away by hand gives nothing any more, so it is over. So is one without the
 // marker: it would give, and no backend would see that.
 bool end_gutted_grants() {
-    const auto gutted = chores::ids(
+    const auto gutted = chores::survey_ids(
         "SELECT r.id FROM jit_access.request r WHERE r.state IN ('active', 'suspended') AND (NOT EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.roleid "
         "WHERE m.member = r.requester AND (m.roleid = r.grant_role OR a.rolname = 'jit_gate_' || r.id) OR m.roleid = "

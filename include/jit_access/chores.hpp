@@ -32,5 +32,7 @@ void try_to(const std::string& what, const std::function<void()>& body);
 
 // The ids a query answers with; none when it fails, which is logged.
 [[nodiscard]] std::vector<std::int64_t> ids(const char* sql, std::initializer_list<pg::Argument> args = {});
+// The same of one over everything there is (see pg::survey).
+[[nodiscard]] std::vector<std::int64_t> survey_ids(const char* sql);
 
 }  // namespace jit::chores

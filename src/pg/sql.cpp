@@ -175,10 +175,7 @@ void run(const char* sql, Arguments args, As seen = As::of_transaction) {
     });
 }
 
-std::vector<Row> answer(const char* sql, Arguments args, As seen = As::of_transaction) {
-    const Connection connection;
-    run(sql, args, seen);
-
+std::vector<Row> taken() {
     std::vector<Row> rows;
     if (SPI_tuptable == nullptr) return rows;
     const int width = SPI_tuptable->tupdesc->natts;
@@ -196,6 +193,19 @@ std::vector<Row> answer(const char* sql, Arguments args, As seen = As::of_transa
     return rows;
 }
 
+std::vector<Row> answer(const char* sql, Arguments args, As seen = As::of_transaction) {
+    const Connection connection;
+    run(sql, args, seen);
+    return taken();
+}
+
+void run_once(const char* sql) {
+    call([&] {
+        const int rc = SPI_execute(sql, false, 0);
+        if (rc < 0) elog(ERROR, "%s: %s", SPI_result_code_string(rc), sql);
+    });
+}
+
 std::optional<Row> first(std::vector<Row> rows) {
     if (rows.empty()) return std::nullopt;
     return std::move(rows.front());
@@ -211,6 +221,12 @@ std::optional<Row> query_latest(const char* sql, std::initializer_list<Argument>
     return first(answer(sql, args, As::of_now));
 }
 
+std::vector<Row> survey(const char* sql) {
+    const Connection connection;
+    run_once(sql);
+    return taken();
+}
+
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args) {
     const Connection connection;
     run(sql, args);
@@ -219,10 +235,7 @@ std::uint64_t execute(const char* sql, std::initializer_list<Argument> args) {
 
 void command(const std::string& sql) {
     const Connection connection;
-    call([&] {
-        const int rc = SPI_execute(sql.c_str(), false, 0);
-        if (rc < 0) elog(ERROR, "%s: %s", SPI_result_code_string(rc), sql.c_str());
-    });
+    run_once(sql.c_str());
 }
 
 void change_access_lists(const std::string& sql) {
