@@ -74,11 +74,7 @@ INSERT INTO jit_access.control VALUES
 CREATE FUNCTION jit_access.check_report(INOUT from_at timestamptz, INOUT to_at timestamptz)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET TimeZone = UTC AS $$
 BEGIN
-    IF NOT jit_access.may_audit() THEN
-        RAISE EXCEPTION 'only an auditor of jit_access may do this' USING ERRCODE = 'JA004',
-            DETAIL = format('"%s" is neither a superuser nor a member of jit_auditor or jit_admin.', session_user),
-            HINT = 'Ask a superuser for GRANT jit_auditor.';
-    END IF;
+    PERFORM jit_access.require_auditor();
     IF pg_is_in_recovery() THEN
         RAISE EXCEPTION 'this server is a standby' USING ERRCODE = 'JA017', DETAIL = 'A report that is made is on the record.', HINT = 'Connect to the primary.';
     END IF;

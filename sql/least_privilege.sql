@@ -146,11 +146,7 @@ DECLARE
     from_day date := COALESCE((since AT TIME ZONE 'UTC')::date, '-infinity');
     found jit_access.template;
 BEGIN
-    IF NOT jit_access.may_audit() THEN
-        RAISE 'only an auditor of jit_access may do this' USING ERRCODE = 'JA004',
-            DETAIL = format('"%s" is neither a superuser nor a member of jit_auditor or jit_admin.', session_user),
-            HINT = 'Ask a superuser for GRANT jit_auditor.';
-    END IF;
+    PERFORM jit_access.require_auditor();
     SELECT * INTO found FROM jit_access.template t WHERE t.name = $1 AND t.dropped_at IS NULL;
     IF found.id IS NULL THEN
         RAISE 'template "%" does not exist', left(COALESCE($1, ''), 63) USING ERRCODE = 'JA002', DETAIL = 'Names are matched exactly.',
@@ -225,11 +221,7 @@ DECLARE
     counts bigint[];
     person text;
 BEGIN
-    IF NOT jit_access.may_audit() THEN
-        RAISE 'only an auditor of jit_access may do this' USING ERRCODE = 'JA004',
-            DETAIL = format('"%s" is neither a superuser nor a member of jit_auditor or jit_admin.', session_user),
-            HINT = 'Ask a superuser for GRANT jit_auditor.';
-    END IF;
+    PERFORM jit_access.require_auditor();
     FOR one IN
         WITH recorded AS (
             SELECT u.login, u.statement, u.statement_bytes > octet_length(u.statement) OR u.statement LIKE '(not recorded%' AS is_cut, count(*) AS times

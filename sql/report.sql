@@ -8,6 +8,12 @@ CREATE FUNCTION jit_access.may_audit() RETURNS boolean
 COMMENT ON FUNCTION jit_access.may_audit() IS
     'whether the session user is a superuser or a member of jit_auditor or jit_admin; pg_read_all_data does not count';
 
+CREATE FUNCTION jit_access.require_auditor() RETURNS void
+    LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_require_auditor';
+REVOKE ALL ON FUNCTION jit_access.require_auditor() FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.require_auditor() IS
+    'refuses a session user who may not audit, which is on the record as a refusal. Errors: JA004.';
+
 CREATE FUNCTION jit_access.status(
     OUT worker_pid integer, OUT worker_loops bigint, OUT live_grants bigint, OUT grants_over bigint, OUT grant_slots integer,
     OUT journal_node uuid, OUT journal_bytes bigint, OUT journal_unread_bytes bigint, OUT journal_unread_since timestamptz,

@@ -44,9 +44,11 @@ void record(const enforce::Standing& standing, std::string_view sqlstate, std::s
 
 }  // namespace
 
-void seen(std::string_view sqlstate, std::string_view message, std::string_view statement) noexcept {
-    const bool ours = sqlstate.starts_with(our_class);
-    if (!ours && (sqlstate != insufficient_privilege || enforce::is_plain())) return;
+void seen(Raiser raiser, std::string_view sqlstate, std::string_view message, std::string_view statement) noexcept {
+    const bool has_our_code = sqlstate.starts_with(our_class);
+    const bool ours = has_our_code && raiser == Raiser::extension;
+    const bool may_be_ours = has_our_code && raiser == Raiser::unknown_process;
+    if (!ours && ((!may_be_ours && sqlstate != insufficient_privilege) || enforce::is_plain())) return;
     if (audit::is_recorded(pg::command_start())) return;
     const auto* standing = enforce::known_standing();
     if (ours || standing != nullptr) {
@@ -55,6 +57,7 @@ void seen(std::string_view sqlstate, std::string_view message, std::string_view 
         record(standing != nullptr ? *standing : enforce::without_grant(), sqlstate, message, statement);
         return;
     }
+    if (may_be_ours) return;
     kept.message = message;
     kept.statement = statement;
     keeps = true;

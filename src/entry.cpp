@@ -178,6 +178,7 @@ PG_FUNCTION_INFO_V1(jit_scenarios_tap);
 PG_FUNCTION_INFO_V1(jit_job_scenarios);
 PG_FUNCTION_INFO_V1(jit_may_decide);
 PG_FUNCTION_INFO_V1(jit_may_audit);
+PG_FUNCTION_INFO_V1(jit_require_auditor);
 PG_FUNCTION_INFO_V1(jit_may_monitor);
 PG_FUNCTION_INFO_V1(jit_journal);
 PG_FUNCTION_INFO_V1(jit_audit_checkpoint);
@@ -617,6 +618,15 @@ Datum jit_may_decide(PG_FUNCTION_ARGS) {
 Datum jit_may_audit(PG_FUNCTION_ARGS) {
     (void)fcinfo;
     return jit::pg::guarded([] { return BoolGetDatum(jit::people::may_audit(jit::pg::session_user())); });
+}
+
+Datum jit_require_auditor(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    return jit::pg::guarded([] {
+        const auto me = jit::pg::session_user();
+        jit::people::require_auditor({me, jit::pg::role_name(me).value_or("")});
+        return Datum{0};
+    });
 }
 
 Datum jit_may_monitor(PG_FUNCTION_ARGS) {

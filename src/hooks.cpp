@@ -322,7 +322,10 @@ void on_report(ErrorData* error) {
         pg::show_command(pg::hidden_command);
     }
     if (called_at == pg::command_start()) audit::fail(describe::key_of_calls(), state);
-    attempt::seen(state, error->message != nullptr ? error->message : "",
+    const auto raiser = pg::is_ours(*error)      ? attempt::Raiser::extension
+                        : pg::is_relayed(*error) ? attempt::Raiser::unknown_process
+                                                 : attempt::Raiser::somebody;
+    attempt::seen(raiser, state, error->message != nullptr ? error->message : "",
                   debug_query_string != nullptr ? debug_query_string : "");
 }
 

@@ -31,10 +31,11 @@ const char* ServerError::what() const noexcept { return data_->message != nullpt
 
 std::string ServerError::sqlstate() const { return unpack_sql_state(data_->sqlerrcode); }
 
-bool is_ours(const ServerError& error) noexcept {
-    const char* format = error.data()->message_id;
-    return format != nullptr && std::string_view(format) == own_format;
+bool is_ours(const ErrorData& error) noexcept {
+    return error.message_id != nullptr && std::string_view(error.message_id) == own_format;
 }
+
+bool is_relayed(const ErrorData& error) noexcept { return error.message_id == nullptr; }
 
 Raised caught() noexcept {
     try {

@@ -66,8 +66,8 @@ void count_down() {
 Fault fault_of(const ServerError& error) {
     const ErrorData& data = *error.data();
     Fault fault{error.sqlstate(), error.what(), data.context != nullptr ? data.context : "",
-                data.message_id != nullptr ? data.message_id : "", is_ours(error)};
-    if (fault.sqlstate.starts_with("JA") && data.detail != nullptr) fault.message += std::string(": ") + data.detail;
+                data.message_id != nullptr ? data.message_id : "", is_ours(data)};
+    if (fault.ours && data.detail != nullptr) fault.message += std::string(": ") + data.detail;
     return fault;
 }
 

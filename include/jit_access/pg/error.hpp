@@ -21,8 +21,10 @@ private:
     ErrorData* data_;  // lives in the memory context of whoever called
 };
 
-// Whether it was a core::Failure of this extension, which no function can feign.
-[[nodiscard]] bool is_ours(const ServerError& error) noexcept;
+// Whether it was a core::Failure of this extension, which no function can feign. What a parallel worker tells its
+// leader has lost the mark: it may have been one.
+[[nodiscard]] bool is_ours(const ErrorData& error) noexcept;
+[[nodiscard]] bool is_relayed(const ErrorData& error) noexcept;
 
 // Server log only; cannot fail.
 void log_line(const char* message) noexcept;
