@@ -25,22 +25,28 @@ constexpr std::string_view mask = "'***'";
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // Every statement is searched, so it is for the rarest letter of the word first.
-bool speaks_of_password(std::string_view text) noexcept {
-    constexpr std::string_view before = "pass";
-    for (const char last : {'w', 'W'})
-        for (auto at = text.find(last); at != std::string_view::npos; at = text.find(last, at + 1))
-            if (at >= before.size() && std::equal(before.begin(), before.end(), text.data() + at - before.size(),
-                                                  [](char a, char b) { return a == lower(b); }))
-                return true;
+struct Word {
+    std::string_view letters;  // lower case
+    std::size_t rarest;
+};
+constexpr Word password{"passw", 4};
+constexpr Word step_up{"jit_step_up", 0};
+constexpr Word confirm_totp{"jit_confirm_totp", 0};
+
+bool stands_at(std::string_view word, std::string_view text, std::size_t at) noexcept {
+    return at <= text.size() && word.size() <= text.size() - at &&
+           std::equal(word.begin(), word.end(), text.data() + at, [](char a, char b) { return a == lower(b); });
+}
+
+bool speaks_of(const Word& word, std::string_view text) noexcept {
+    const char rarest = word.letters[word.rarest];
+    for (const char letter : {rarest, static_cast<char>(rarest - 'a' + 'A')})
+        for (auto at = text.find(letter); at != std::string_view::npos; at = text.find(letter, at + 1))
+            if (at >= word.rarest && stands_at(word.letters, text, at - word.rarest)) return true;
     return false;
 }
 
-bool speaks_of(std::string_view word, std::string_view text) noexcept {
-    return std::search(text.begin(), text.end(), word.begin(), word.end(),
-                       [](char a, char b) { return lower(a) == b; }) != text.end();
-}
-
-bool is_all_hidden(std::string_view text) noexcept { return speaks_of_password(text) || may_hold_code(text); }
+bool is_all_hidden(std::string_view text) noexcept { return speaks_of(password, text) || may_hold_code(text); }
 
 bool is_literal(int token, bool numbers) noexcept {
     return (token >= string_constant && token <= last_constant) ||
@@ -122,7 +128,7 @@ bool is_block(std::string_view statement) noexcept {
 }  // namespace
 
 bool may_hold_code(std::string_view statement) noexcept {
-    return speaks_of("jit_step_up", statement) || speaks_of("jit_confirm_totp", statement);
+    return speaks_of(step_up, statement) || speaks_of(confirm_totp, statement);
 }
 
 bool may_hold_secrets(std::string_view statement) noexcept {

@@ -23,6 +23,7 @@ SELECT tap.error(statement) AS error FROM unnest(ARRAY[
     'SELECT ''password='' ''x'' ''hunter2''', 'DO $x$ BEGIN PERFORM ''password=hunter2'', id FROM app.orders; END $x$',
     'DO $x$ BEGIN EXECUTE ''SELECT ''''password=hunter2'''' FROM app.orders''; END $x$',
     'DO $x$ BEGIN EXECUTE $y$SELECT ''hunter2'' AS password FROM app.orders$y$; END $x$',
+    'SELECT ''hunter2'' AS "j jit_step jit_Step_Up" FROM app.orders', 'SELECT 2 AS "JIT_CONFIRM_TOTP", ''hunter2'' FROM app.orders',
     'COPY (SELECT ''hunter2'' AS passwd FROM app.orders) TO STDOUT', 'SELECT x''0'' || B''1'' AS password, ''hunter2'' FROM app.orders']) AS statement \g /dev/null
 SELECT 'kept' AS harmless, 'https://x/?at=a:b@c' AS link FROM app.orders LIMIT 0;
 \connect - :owner
