@@ -44,22 +44,23 @@ void record(const enforce::Standing& standing, std::string_view sqlstate, std::s
 
 }  // namespace
 
-void seen(Raiser raiser, std::string_view sqlstate, std::string_view message, std::string_view statement) noexcept {
-    const bool has_our_code = sqlstate.starts_with(our_class);
-    const bool ours = has_our_code && raiser == Raiser::extension;
-    const bool may_be_ours = has_our_code && raiser == Raiser::unknown_process;
-    if (!ours && ((!may_be_ours && sqlstate != insufficient_privilege) || enforce::is_plain())) return;
+void seen(const Error& error) noexcept {
+    const bool has_our_code = error.sqlstate.starts_with(our_class);
+    const bool ours = has_our_code && error.raiser == Raiser::extension;
+    const bool may_be_ours = has_our_code && error.raiser == Raiser::unknown_process;
+    if (!ours && ((!may_be_ours && error.sqlstate != insufficient_privilege) || enforce::is_plain())) return;
     if (audit::is_recorded(pg::command_start())) return;
     const auto* standing = enforce::known_standing();
-    if (ours || standing != nullptr) {
+    if (may_be_ours && standing == nullptr) return;
+    if (ours || standing != nullptr || error.ends_session) {
         // To cut the secrets out could raise an error, which must not be while one is reported.
-        if (pg::may_hold_secrets(statement)) statement = "(not recorded: it may hold a secret)";
-        record(standing != nullptr ? *standing : enforce::without_grant(), sqlstate, message, statement);
+        const auto statement =
+            pg::may_hold_secrets(error.statement) ? "(not recorded: it may hold a secret)" : error.statement;
+        record(standing != nullptr ? *standing : enforce::without_grant(), error.sqlstate, error.message, statement);
         return;
     }
-    if (may_be_ours) return;
-    kept.message = message;
-    kept.statement = statement;
+    kept.message = error.message;
+    kept.statement = error.statement;
     keeps = true;
     pg::wake_between_commands();
 }

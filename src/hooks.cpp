@@ -313,20 +313,25 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
 
 void on_report(ErrorData* error) {
     if (next_log != nullptr) next_log(error);
-    if (error->elevel != ERROR || MyBackendType != B_BACKEND || board == nullptr) return;
-    const std::string_view state(unpack_sql_state(error->sqlerrcode));
+    if (error->elevel < ERROR || MyBackendType != B_BACKEND || board == nullptr) return;
     // A code that was not taken is still one: neither the server log nor the list of sessions shows it.
     if (debug_query_string != nullptr && pg::may_hold_code(debug_query_string)) {
         error->hide_stmt = true;
         error->hide_ctx = true;
         pg::show_command(pg::hidden_command);
     }
+    // With exit_on_error, which anybody may set, an error ends the session as well.
+    if (error->elevel != ERROR && !(error->elevel == FATAL && ExitOnAnyError)) return;
+    const std::string_view state(unpack_sql_state(error->sqlerrcode));
     if (called_at == pg::command_start()) audit::fail(describe::key_of_calls(), state);
     const auto raiser = pg::is_ours(*error)      ? attempt::Raiser::extension
                         : pg::is_relayed(*error) ? attempt::Raiser::unknown_process
                                                  : attempt::Raiser::somebody;
-    attempt::seen(raiser, state, error->message != nullptr ? error->message : "",
-                  debug_query_string != nullptr ? debug_query_string : "");
+    attempt::seen({.raiser = raiser,
+                   .ends_session = error->elevel == FATAL,
+                   .sqlstate = state,
+                   .message = error->message != nullptr ? error->message : "",
+                   .statement = debug_query_string != nullptr ? debug_query_string : ""});
 }
 
 // ---- shared memory --------------------------------------------------------------------------------------------------

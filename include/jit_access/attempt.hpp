@@ -14,8 +14,16 @@ namespace jit::attempt {
 // Who has raised an error, which its SQLSTATE does not tell: anybody can raise one with a code of the extension.
 enum class Raiser { extension, unknown_process, somebody };
 
+struct Error {
+    Raiser raiser;
+    bool ends_session;
+    std::string_view sqlstate;
+    std::string_view message;
+    std::string_view statement;
+};
+
 // An error of this session is about to be reported.
-void seen(Raiser raiser, std::string_view sqlstate, std::string_view message, std::string_view statement) noexcept;
+void seen(const Error& error) noexcept;
 // Puts an attempt on the record, once for a command of the client, and throws: of what somebody may try in another's
 // name, where his code would catch the error before it is reported.
 [[noreturn]] void refuse(const core::Failure& failure);

@@ -162,6 +162,18 @@ continue_worker($node);
 ok(wait_for_cleanup($node, $short), 'the grant is cleaned up');
 ok(wait_for_drained($node), 'the record is complete');
 is(log_rows($node, "kind = 'use' AND outcome IS NULL"), '0', 'every use has its outcome');
+
+# ---- a session that ends with its first error: anybody may have it so
+$node->safe_psql('postgres', 'CREATE SCHEMA secret; CREATE TABLE secret.orders ()');
+for my $attempt ([ alice => 'SELECT 1 FROM secret.orders', '42501' ], [ carol => 'SELECT jit_approve(4711)', 'JA003' ])
+{
+	my ($who, $statement, $sqlstate) = @$attempt;
+	my $session = connect_as($node, $who, options => { exit_on_error => 'on' });
+	$session->send($statement);
+	is($session->await_close->{sqlstate}, $sqlstate, "exit_on_error: $who is refused, and gone");
+	ok(wait_for_drained($node), 'exit_on_error: the record is complete');
+	is(log_rows($node, "kind = 'refusal' AND login = '$who' AND sqlstate = '$sqlstate' AND statement = '$statement'"), '1', 'exit_on_error: with the attempt');
+}
 record_is_sound($node, 'wire');
 $node->stop('fast');
 done_testing();
