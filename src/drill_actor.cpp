@@ -190,8 +190,8 @@ void act() {
     Cue cue;
     pg::read_order(std::as_writable_bytes(std::span(&cue, 1)));
     pg::become_process(logins.at(static_cast<std::size_t>(cue.part)), "jit_access drill");
-    board->drill.actors.fetch_add(1);  // before it is asked which drill is on: who conducts the next one waits for it
     pg::when_session_ends(leave_stage);
+    board->drill.actors.fetch_add(1);  // before it is asked which drill is on: who conducts the next one waits for it
     if (!is_on(cue)) return;
     acting = true;
     if (cue.part == Part::requester)

@@ -103,7 +103,7 @@ void conduct() {
     }
     close_book(scene, ok);
     // What it has asked for and nobody has approved lapses by itself, what it has been given ends.
-    if (scene.requester != nullptr) pg::end_process(scene.requester);
+    for (const auto actor : scene.actors) pg::end_process(actor);
 }
 
 }  // namespace jit::drill

@@ -29,10 +29,11 @@ void look(const std::function<void()>& body) {
 
 std::string patience_of(const Scene& scene) { return core::format_duration(scene.plan.patience); }
 
-pg::Process start_actor(const Scene& scene, Part part) {
+pg::Process start_actor(Scene& scene, Part part) {
     const Cue cue{.drill = scene.plan.id, .request = scene.grant, .patience = scene.plan.patience, .part = part};
     const auto actor = pg::start_process("jit_drill_actor_main", std::as_bytes(std::span(&cue, 1)));
     if (actor == nullptr) miss("No background worker was free; see max_worker_processes.");
+    scene.actors.push_back(actor);
     return actor;
 }
 

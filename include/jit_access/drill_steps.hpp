@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "jit_access/pg/worker.hpp"
 
@@ -19,8 +20,9 @@ struct Plan {
 struct Scene {
     Plan plan;
     pg::Process requester = nullptr;
-    std::int64_t grant = 0;     // 0: nothing was asked for yet
-    std::int64_t deadline = 0;  // wall clock
+    std::vector<pg::Process> actors;  // he and all others
+    std::int64_t grant = 0;           // 0: nothing was asked for yet
+    std::int64_t deadline = 0;        // wall clock
 };
 
 // Each answers how long it took, in microseconds, and throws what is not as it should be.
