@@ -43,9 +43,8 @@ bool remove_orphans() {
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid k ON k.oid = m.roleid WHERE m.member = "
         "a.oid AND k.rolname = 'jit_marker' AND NOT a.rolcanlogin)) "
         "AND a.oid NOT IN (SELECT grant_role FROM claimed WHERE grant_role IS NOT NULL) "
-        "AND coalesce(substring(a.rolname FROM '^jit_(?:gate|login)_([0-9]{1,18})$')::bigint, 0) NOT IN (SELECT id "
-        "FROM "
-        "claimed)");
+        "AND coalesce(substring(a.rolname FROM '^jit_(?:gate|login)_([1-9][0-9]{0,17})$')::bigint, 0) NOT IN (SELECT "
+        "id FROM claimed)");
     for (const auto oid : orphans) {
         const pg::RoleId role{static_cast<std::uint32_t>(oid)};
         // In two steps: what it owns may keep the role, and keeps nobody's membership.
@@ -104,11 +103,11 @@ bool remove_strange_memberships() {
     static const std::string grants = "SELECT DISTINCT id FROM " + strange_memberships;
     static const std::string of_grant = "SELECT g.rolname::text, m.rolname::text FROM " + strange_memberships +
                                         "JOIN pg_catalog.pg_authid g ON g.oid = s.roleid JOIN pg_catalog.pg_authid m "
-                                        "ON m.oid = s.member WHERE s.id = $1";
+                                        "ON m.oid = s.member WHERE s.id = ";
     const auto strange = chores::survey_ids(grants.c_str());
     for (const auto id : strange)
         chores::try_to("take away what was granted by hand around grant " + std::to_string(id), [&] {
-            for (const auto& row : pg::query(of_grant.c_str(), {id}))
+            for (const auto& row : pg::survey((of_grant + std::to_string(id)).c_str()))
                 take_back(id, row.get<std::string>(0), row.get<std::string>(1));
         });
     return !strange.empty();

@@ -34,7 +34,7 @@ constexpr Word step_up{"jit_step_up", 0};
 constexpr Word confirm_totp{"jit_confirm_totp", 0};
 
 bool stands_at(std::string_view word, std::string_view text, std::size_t at) noexcept {
-    return at <= text.size() && word.size() <= text.size() - at &&
+    return word.size() <= text.size() - at &&
            std::equal(word.begin(), word.end(), text.data() + at, [](char a, char b) { return a == lower(b); });
 }
 

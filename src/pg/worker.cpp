@@ -45,6 +45,7 @@ constexpr Pin pins[] = {
     {"DateStyle", "ISO, YMD"},
     {"IntervalStyle", "postgres"},
     {"client_min_messages", "warning"},
+    {"max_parallel_workers_per_gather", "0"},  // those who clean up elsewhere need the processes
     {"default_tablespace", ""},
     {"default_table_access_method", "heap"},
     {"check_function_bodies", "on"},

@@ -105,11 +105,14 @@ SELECT login FROM jit_credentials(:id) \gset
 \connect - :owner
 GRANT :login TO dave;
 GRANT jit_template_plain TO :login;
+SELECT format('jit_login_0%s', :'id') AS alike \gset
+CREATE ROLE :alike LOGIN;
 SELECT jit_access.job_drift() \g /dev/null
 CALL tap.wait_for_record();
 CALL tap.start();
 SELECT results_eq(format('SELECT detail ->> ''role'', detail ->> ''member'' FROM jit_access.audit_log WHERE kind = ''drift'' AND grant_id = %s ORDER BY 1', :id),
                   format($$VALUES (%1$L, 'dave'), ('jit_template_plain', %1$L)$$, :'login'), 'what is granted by hand to the login, or of it, is taken away');
+SELECT is_empty(format('SELECT FROM pg_roles WHERE rolname = %L', :'alike'), 'a name that is only like its name is nobody''s');
 DROP ROLE :login;
 SELECT jit_access.job_drift() \g /dev/null
 CALL tap.wait_until(format('SELECT state = ''revoked'' AND cleanup = ''done'' FROM jit_access.request WHERE id = %s', :id));
