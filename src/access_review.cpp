@@ -260,7 +260,7 @@ std::string as_csv(std::int64_t id) {
 
 // A job that runs once a day is now and then some minutes early.
 std::int64_t remind() {
-    people::require_admin({pg::session_user(), pg::role_name(pg::session_user()).value_or("")});
+    people::require_admin(people::of_session());
     const auto overdue = pg::query(
         "UPDATE jit_access.access_review r SET reminded_at = pg_catalog.clock_timestamp() FROM "
         "jit_access.access_reviews v WHERE v.id = r.id AND v.overdue AND (r.reminded_at IS NULL OR r.reminded_at < "

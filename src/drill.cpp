@@ -131,7 +131,7 @@ std::vector<Step> run(const std::optional<core::IntervalParts>& patience) {
 }
 
 std::string as_job() {
-    const people::Person me{pg::session_user(), pg::role_name(pg::session_user()).value_or("")};
+    const auto me = people::of_session();
     people::require_admin(me);
     if (!is_set_up()) return "nothing to do: the drill is not set up";
     const auto started = start(me, usual_patience);

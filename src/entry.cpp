@@ -513,8 +513,7 @@ Datum jit_review_csv(PG_FUNCTION_ARGS) {
 Datum jit_may_review(PG_FUNCTION_ARGS) {
     return jit::pg::guarded([&] {
         const auto id = Args(fcinfo).bigint(0);
-        const auto me = jit::pg::session_user();
-        return BoolGetDatum(id && jit::access_review::may_review({me, jit::pg::role_name(me).value_or("")}, *id));
+        return BoolGetDatum(id && jit::access_review::may_review(jit::people::of_session(), *id));
     });
 }
 
@@ -610,8 +609,7 @@ Datum jit_job_scenarios(PG_FUNCTION_ARGS) {
 Datum jit_may_decide(PG_FUNCTION_ARGS) {
     return jit::pg::guarded([&] {
         const auto id = Args(fcinfo).bigint(0);
-        const auto me = jit::pg::session_user();
-        return BoolGetDatum(id && jit::people::may_decide({me, jit::pg::role_name(me).value_or("")}, *id));
+        return BoolGetDatum(id && jit::people::may_decide(jit::people::of_session(), *id));
     });
 }
 
@@ -623,8 +621,7 @@ Datum jit_may_audit(PG_FUNCTION_ARGS) {
 Datum jit_require_auditor(PG_FUNCTION_ARGS) {
     (void)fcinfo;
     return jit::pg::guarded([] {
-        const auto me = jit::pg::session_user();
-        jit::people::require_auditor({me, jit::pg::role_name(me).value_or("")});
+        jit::people::require_auditor(jit::people::of_session());
         return Datum{0};
     });
 }

@@ -46,18 +46,22 @@ constexpr std::string_view undeclared = "login ";
 
 }  // namespace
 
+Person of_session() {
+    const RoleId role = pg::session_user();
+    return {role, pg::role_name(role).value_or("")};
+}
+
 Person asking() {
     if (!pg::is_somebody_asking() && !drill::is_actor())
         attempt::refuse(
             {Code::not_permitted, "nobody is asking",
              "Requests and decisions are made in a client's own session, not by background work or maintenance.",
              "Call the function from a session of your own."});
-    const RoleId role = pg::session_user();
-    const auto name = pg::role_name(role).value_or("");
-    if (name.starts_with(core::login_role_prefix))
+    const auto me = of_session();
+    if (me.name.starts_with(core::login_role_prefix))
         attempt::refuse({Code::not_permitted, "a temporary login asks for nothing",
-                         "\"" + name + "\" belongs to a grant, and goes with it.", "Use a login of your own."});
-    return {role, name};
+                         "\"" + me.name + "\" belongs to a grant, and goes with it.", "Use a login of your own."});
+    return me;
 }
 
 void require_own_statement(const Person& person, const Origin& origin, const std::string& what) {

@@ -99,9 +99,7 @@ void start_due() {
 }
 
 std::string run(const std::optional<std::string>& job) {
-    // Whoever pg_cron has logged in as, or works for: nobody need be asking.
-    const auto me = pg::session_user();
-    people::require_admin({me, pg::role_name(me).value_or("")});
+    people::require_admin(people::of_session());  // whoever pg_cron has logged in as, or works for
     if (!job || !exists(*job)) throw no_such_job(job.value_or("NULL"));
     const auto before = progress_of(*job);
     if (before.running) return "it is running";

@@ -15,6 +15,8 @@ struct Person {
 };
 
 [[nodiscard]] Person asking();
+// Whoever the session belongs to: he need not be asking, a job may run for him.
+[[nodiscard]] Person of_session();
 
 // Where a call comes from.
 struct Origin {

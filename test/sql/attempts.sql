@@ -19,6 +19,8 @@ SELECT jit_request('debug_read', '1h');
 SELECT jit_create_template('mine');
 DO $$ BEGIN PERFORM jit_request('caught', '1h'); EXCEPTION WHEN OTHERS THEN NULL; END $$;
 DO $$ BEGIN RAISE 'nobody decides about his own request' USING ERRCODE = 'JA006'; END $$;
+DO $$ BEGIN PERFORM jit_request('renamed', '1h'); EXCEPTION WHEN OTHERS THEN RAISE 'no' USING ERRCODE = SQLSTATE; END $$;
+DO $d$ BEGIN PERFORM jit_request('anew', '1h'); EXCEPTION WHEN OTHERS THEN RAISE; END $d$;
 \connect - alice
 SELECT 1 FROM secret.orders;
 SELECT count(*) > 0 FROM app.orders;
@@ -36,7 +38,8 @@ SELECT results_eq($$SELECT login, sqlstate, rtrim(statement, ';'), detail->>'rea
     ('bob', 'JA005', 'SELECT jit_deny(%s, ''too late'')', 'request %1$s cannot be decided any more'),
     ('bob', 'JA003', 'SELECT jit_revoke(4712)', 'request 4712 does not exist'),
     ('bob', 'JA003', '(not recorded: it may hold a secret)', 'request 4713 does not exist'),
-    ('carol', 'JA004', 'SELECT jit_request(''debug_read'', ''1h'')', '"carol" may not ask for template "debug_read"')$$, :'id'),
+    ('carol', 'JA004', 'SELECT jit_request(''debug_read'', ''1h'')', '"carol" may not ask for template "debug_read"'),
+    ('carol', 'JA002', 'DO $d$ BEGIN PERFORM jit_request(''anew'', ''1h''); EXCEPTION WHEN OTHERS THEN RAISE; END $d$', 'template "anew" does not exist')$$, :'id'),
     'requests and decisions that failed');
 SELECT results_eq(format($$SELECT kind, outcome, sqlstate, rtrim(statement, ';'), detail->>'reason' FROM jit_access.audit_log WHERE grants = '{%s}' AND sqlstate = '42501' ORDER BY seq$$, :'id'), $$VALUES
     ('refusal', 'refused', '42501', 'SELECT 1 FROM secret.orders', 'permission denied for schema secret'),

@@ -63,7 +63,7 @@ my $refusals = q{SELECT string_agg(label || ' ' || value, ', ' ORDER BY label) F
 my $before = ask($refusals);
 connect_as($node, $_)->query("DO \$\$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'JA016'; END \$\$") for qw(carol alice);
 wait_for_drained($node);
-is(ask($refusals), $before, 'nobody makes refusals');
+is(ask($refusals), $before, 'to raise an error with a code of ours makes no refusal');
 is(value_of('requests', 'active'), 1, 'what is active');
 is(value_of('requests', 'pending'), 1, 'what is pending');
 is(value_of('grants_live'), 1, 'what the board has');
