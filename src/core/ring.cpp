@@ -19,6 +19,13 @@ RecordHeader* Ring::at(std::uint64_t position) const noexcept {
     return reinterpret_cast<RecordHeader*>(memory_ + position % capacity_);
 }
 
+void Ring::fetch(std::uint64_t position) const noexcept {
+    constexpr std::size_t usual = 512;  // a use and its outcome
+    constexpr std::size_t line = 64;
+    const auto* const place = reinterpret_cast<const std::byte*>(at(position));
+    for (std::size_t i = 0; i < usual; i += line) __builtin_prefetch(place + i, 1);
+}
+
 std::uint32_t Ring::checksum(const Covered& header, const void* payload) const noexcept {
     static_assert(sizeof(Covered) == 32, "no padding may be under the checksum");
     const auto seed = crc_(0, &header, sizeof header);
@@ -57,6 +64,7 @@ std::uint64_t Ring::append(const Outcome& outcome, std::int64_t time) noexcept {
     const auto position = control_->head.fetch_add(outcome_record_size, std::memory_order_acq_rel);
     encode(outcome, payload_of(at(position)));
     publish(position, Kind::outcome, outcome_size, outcome_record_size, time);
+    fetch(position + outcome_record_size);
     return position;
 }
 
