@@ -172,9 +172,14 @@ void executor_run(JIT_RUN_PARAMETERS) {
     audit::leave(query, query->estate->es_processed);
 }
 
+// Triggers and writable CTEs are run to their end; nothing is left of what only reads.
+bool has_work_left(const QueryDesc* query) noexcept {
+    return query->operation != CMD_SELECT || query->plannedstmt->hasModifyingCTE;
+}
+
 void executor_finish(QueryDesc* query) {
     const auto finish = next_finish != nullptr ? next_finish : standard_ExecutorFinish;
-    if (likely(!audit::anything_open())) {
+    if (likely(!audit::anything_open()) || !has_work_left(query)) {
         finish(query);
         return;
     }

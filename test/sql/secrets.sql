@@ -26,6 +26,11 @@ SELECT tap.error(statement) AS error FROM unnest(ARRAY[
     'SELECT ''hunter2'' AS "j jit_step jit_Step_Up" FROM app.orders', 'SELECT 2 AS "JIT_CONFIRM_TOTP", ''hunter2'' FROM app.orders',
     'COPY (SELECT ''hunter2'' AS passwd FROM app.orders) TO STDOUT', 'SELECT x''0'' || B''1'' AS password, ''hunter2'' FROM app.orders']) AS statement \g /dev/null
 SELECT 'kept' AS harmless, 'https://x/?at=a:b@c' AS link FROM app.orders LIMIT 0;
+-- As long as each other: what was found harmless is known by its text, not by its length.
+SELECT 'ordinary' AS harmless FROM app.orders LIMIT 0;
+SELECT 'hunter2!' AS password FROM app.orders LIMIT 0;
+SELECT 'ordinary' AS harmless FROM app.orders LIMIT 0;
+SELECT 'hunter2!' AS password FROM app.orders LIMIT 0;
 \connect - :owner
 DROP SERVER elsewhere CASCADE;
 DROP FOREIGN DATA WRAPPER nowhere;
@@ -37,4 +42,7 @@ SELECT results_eq($$SELECT statement FROM jit_access.audit_log WHERE login = 'al
     $$VALUES ('CREATE ROLE minion LOGIN PASSWORD ''***'''), ('ALTER ROLE alice ENCRYPTED PASSWORD ''***'' VALID UNTIL ''***'''), ('CREATE USER minion pAsSwOrD ''***''')$$, 'what is not secret is')
 ;
 SELECT is(count(*), 1::bigint, 'other literals are kept') FROM jit_access.audit_log WHERE statement = $$SELECT 'kept' AS harmless, 'https://x/?at=a:b@c' AS link FROM app.orders LIMIT 0$$;
+SELECT results_eq($$SELECT statement FROM jit_access.audit_log WHERE statement ~ '^SELECT .{10} AS (harmless|password) FROM app.orders LIMIT 0$|^SELECT ''\*\*\*'' AS password FROM app.orders LIMIT 0$' ORDER BY seq$$,
+    $$VALUES ('SELECT ''ordinary'' AS harmless FROM app.orders LIMIT 0'), ('SELECT ''***'' AS password FROM app.orders LIMIT 0'), ('SELECT ''ordinary'' AS harmless FROM app.orders LIMIT 0'), ('SELECT ''***'' AS password FROM app.orders LIMIT 0')$$,
+    'each by its own text, when they come again as well');
 \i test/sql/include/clean.sql
