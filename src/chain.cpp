@@ -169,21 +169,21 @@ void check_range(const std::optional<std::int64_t>& from, const std::optional<st
 
 }  // namespace
 
-void append(std::span<core::Entry> entries) {
-    pg::ServerHasher hasher;
-    auto head = head_before(std::numeric_limits<std::int64_t>::max(), chain_id(), hasher);
-    pg::RecordWriter writer;
+Appender::Appender() {
+    const auto head = head_before(std::numeric_limits<std::int64_t>::max(), chain_id(), hasher_);
+    head_ = head.digest;
     // Where somebody has emptied the tables it goes on all the same, and what is missing is missing.
-    head.seq = std::max(head.seq, writer.first() - 1);
-    std::vector<std::byte> bytes;
-    for (auto& entry : entries) {
-        entry.seq = ++head.seq;
-        core::canonical_bytes(entry, bytes);
-        head.digest = core::next_head(hasher, head.digest, bytes);
-        writer.add(entry, head.digest);
-    }
-    writer.finish();
+    seq_ = std::max(head.seq, writer_.first() - 1);
 }
+
+void Appender::add(core::Entry& entry) {
+    entry.seq = ++seq_;
+    core::canonical_bytes(entry, bytes_);
+    head_ = core::next_head(hasher_, head_, bytes_);
+    writer_.add(entry, head_);
+}
+
+void Appender::finish() { writer_.finish(); }
 
 std::optional<std::int64_t> checkpoint() {
     // One at a time: the number is the key.
@@ -234,7 +234,9 @@ void note_dropped(std::int64_t first, std::int64_t last) {
     entry.login = chores::actor;
     entry.outcome = "completed";
     entry.detail = detail;
-    append({&entry, 1});
+    Appender record;
+    record.add(entry);
+    record.finish();
 }
 
 Verdict verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to) {

@@ -1,6 +1,7 @@
 #include "jit_access/ingest.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <limits>
 #include <unordered_map>
@@ -25,10 +26,20 @@ using pg::Value;
 
 constexpr std::size_t batch_size = 8'000;  // tenths of a second: deadlines come between two batches
 
-// Entries, the texts they are made of that are not in the journal, and how far the journal was read.
+// What becomes one entry: a record of the journal, with its outcome when that is there as well, or a control event.
+struct Taken {
+    std::int64_t at;
+    std::uint64_t next = 0;  // after this one and those before it, the journal goes on here
+    core::Record record{};
+    std::optional<core::Outcome> ending{};
+    const Entry* event = nullptr;
+};
+
+// And the texts that entries are made of and that are not in the journal.
 struct Gathered {
-    std::vector<Entry> entries;
-    std::vector<std::uint64_t> next;  // after this entry and those before it, the journal goes on here
+    core::Uuid node = core::uuid_from_text(journal::node()).value();
+    std::vector<Taken> taken;
+    std::deque<Entry> events;
     std::deque<std::string> texts;
 };
 
@@ -151,19 +162,13 @@ void fill(Entry& entry, const core::Outcome& ending, Gathered& to) {
 // the journal is marked as read.
 void gather(std::uint64_t from, std::size_t most, Gathered& to) {
     const auto& ring = journal::ring();
-    const auto node = core::uuid_from_text(journal::node()).value();
     std::unordered_map<std::uint64_t, std::size_t> open;
     const auto start = std::max(from, ring.tail());
     auto next = ring.resume(start);
     if (next != start) {
         // A power failure has taken the record that began here: what is missing is on the record.
-        Entry gap;
-        gap.node = node;
-        gap.position = static_cast<std::int64_t>(start);
-        gap.kind = name_of(Kind::gap);
-        gap.at = pg::wall_clock();
-        to.entries.push_back(std::move(gap));
-        to.next.push_back(next);
+        const auto now = pg::wall_clock();
+        to.taken.push_back({.at = now, .next = next, .record = {.position = start, .at = now, .kind = Kind::gap}});
     }
     for (std::size_t count = 0; count < most; ++count) {
         const auto record = ring.read(next);
@@ -172,29 +177,34 @@ void gather(std::uint64_t from, std::size_t most, Gathered& to) {
         const auto ending = record->kind == Kind::outcome ? core::decode_outcome(record->payload) : std::nullopt;
         if (ending) {
             if (const auto use = open.find(ending->use_position); use != open.end()) {
-                fill(to.entries[use->second], *ending, to);
+                to.taken[use->second].ending = ending;
                 open.erase(use);
-                to.next.back() = next;
+                to.taken.back().next = next;
                 continue;
             }
         }
-        Entry entry;
-        entry.node = node;
-        entry.position = static_cast<std::int64_t>(record->position);
-        entry.kind = name_of(record->kind);
-        entry.at = record->at;
-        const bool is_use = record->kind == Kind::use || record->kind == Kind::refusal;
-        const auto use = is_use ? core::decode_use(record->payload) : std::nullopt;
-        if (use)
-            fill(entry, *use, to);
-        else if (ending)
-            fill(entry, *ending, to), entry.of_position = static_cast<std::int64_t>(ending->use_position);
-        else if (record->kind != Kind::gap)
-            set_detail(entry, reason_member("unreadable record", to), to);  // a form this version does not know
-        if (record->kind == Kind::use) open.emplace(record->position, to.entries.size());
-        to.entries.push_back(std::move(entry));
-        to.next.push_back(next);
+        if (record->kind == Kind::use) open.emplace(record->position, to.taken.size());
+        to.taken.push_back({.at = record->at, .next = next, .record = *record, .ending = ending});
     }
+}
+
+Entry entry_of(const Taken& taken, Gathered& in) {
+    if (taken.event != nullptr) return *taken.event;
+    const auto& record = taken.record;
+    Entry entry;
+    entry.node = in.node;
+    entry.position = static_cast<std::int64_t>(record.position);
+    entry.kind = name_of(record.kind);
+    entry.at = record.at;
+    const bool is_use = record.kind == Kind::use || record.kind == Kind::refusal;
+    const auto use = is_use ? core::decode_use(record.payload) : std::nullopt;
+    const bool is_outcome = record.kind == Kind::outcome && taken.ending;
+    if (use) fill(entry, *use, in);
+    if (taken.ending) fill(entry, *taken.ending, in);
+    if (is_outcome) entry.of_position = static_cast<std::int64_t>(taken.ending->use_position);
+    if (!use && !is_outcome && record.kind != Kind::gap)
+        set_detail(entry, reason_member("unreadable record", in), in);  // a form this version does not know
+    return entry;
 }
 
 class ToValues {
@@ -237,16 +247,19 @@ void read(std::optional<std::uint64_t> from, std::size_t most, const std::functi
     constexpr std::size_t seq = 0;
     constexpr std::size_t at = 4;
     constexpr std::size_t session_start = 13;
-    for (std::size_t i = 0; i < batch.entries.size(); ++i) {
+    for (const auto& taken : batch.taken) {
+        const auto entry = entry_of(taken, batch);
         std::vector<Value> row;
-        core::for_each_column(batch.entries[i], ToValues(row));
+        core::for_each_column(entry, ToValues(row));
         for (const auto time : {at, session_start})
             // cppcheck-suppress containerOutOfBounds  // it does not see that every column fills the row
             if (auto* us = std::get_if<std::int64_t>(&row[time])) row[time] = pg::Instant{*us};
         // The columns of jit_access.journal(): no number yet, but where to go on.
         row.erase(row.begin() + seq);
-        row.insert(row.begin() + 2, static_cast<std::int64_t>(batch.next[i]));
-        put(row);
+        row.insert(row.begin() + 2, static_cast<std::int64_t>(taken.next));
+        // Only the worker keeps it from being written over: what has been taken over meanwhile is in the table.
+        std::atomic_thread_fence(std::memory_order_acquire);
+        if (journal::ring().tail() <= taken.record.position) put(row);
     }
 }
 
@@ -262,7 +275,6 @@ void announce(const pg::Row& event, Batch& in) {
 
 // Control events, with the texts that the rows of the query hold.
 void gather_events(Gathered& to, Batch& result) {
-    const auto node = core::uuid_from_text(journal::node()).value();
     for (const auto& row :
          pg::query("WITH taken AS (DELETE FROM jit_access.event RETURNING id, at, kind, request_id, actor, detail) "
                    "SELECT at, kind, request_id, actor, detail::text, CASE kind WHEN 'alert raised' THEN "
@@ -271,15 +283,15 @@ void gather_events(Gathered& to, Batch& result) {
                    "coalesce(to_json(detail ->> 'state')::text, 'null'), to_json(detail ->> 'rule')) END FROM taken "
                    "ORDER BY at, id")) {
         announce(row, result);
-        Entry entry;
-        entry.node = node;
+        Entry& entry = to.events.emplace_back();
+        entry.node = to.node;
         entry.at = row.get<pg::Instant>(0).us;
         entry.kind = to.texts.emplace_back(row.get<std::string>(1));
         entry.grant_id = row.maybe<std::int64_t>(2);
         entry.login = to.texts.emplace_back(row.get<std::string>(3));
         entry.detail = to.texts.emplace_back(row.get<std::string>(4));
         entry.outcome = "completed";
-        to.entries.push_back(std::move(entry));
+        to.taken.push_back({.at = entry.at, .event = &entry});
     }
 }
 
@@ -295,15 +307,16 @@ Batch take_over() {
     Batch result;
     Gathered batch;
     gather_events(batch, result);
+    const auto events = batch.taken.size();
     if (journal::available()) {
         const auto reached = position_reached();
-        const auto events = batch.entries.size();
         gather(reached, batch_size, batch);
-        if (batch.entries.size() > events) result.oldest = batch.entries[events].at;
-        result.position = batch.next.empty() ? reached : batch.next.back();
+        const bool any = batch.taken.size() > events;
+        if (any) result.oldest = batch.taken[events].at;
+        result.position = any ? batch.taken.back().next : reached;
     }
-    if (batch.entries.empty()) return result;
-    if (!batch.next.empty()) {
+    if (batch.taken.empty()) return result;
+    if (batch.taken.size() > events) {
         result.more = result.position < journal::ring().head();
         pg::execute(
             "INSERT INTO jit_access.journal_position (node, position) VALUES ($1::uuid, $2) "
@@ -311,12 +324,20 @@ Batch take_over() {
             {journal::node(), static_cast<std::int64_t>(result.position)});
     }
     // Control events and uses stand in the record in the order in which they happened, as far as one batch sees them.
-    const auto earlier = [](const Entry& a, const Entry& b) { return a.at < b.at; };
-    if (!std::is_sorted(batch.entries.begin(), batch.entries.end(), earlier))
-        std::stable_sort(batch.entries.begin(), batch.entries.end(), earlier);
-    chain::append(batch.entries);
-    result.rows = static_cast<std::int64_t>(batch.entries.size());
-    metrics::count(batch.entries);
+    const auto earlier = [](const Taken& a, const Taken& b) { return a.at < b.at; };
+    if (!std::is_sorted(batch.taken.begin(), batch.taken.end(), earlier))
+        std::stable_sort(batch.taken.begin(), batch.taken.end(), earlier);
+    // One after the other, so that what is at hand is always the same little memory.
+    chain::Appender record;
+    metrics::Counter counter;
+    for (const auto& taken : batch.taken) {
+        auto entry = entry_of(taken, batch);
+        record.add(entry);
+        counter.add(entry);
+    }
+    record.finish();
+    counter.keep();
+    result.rows = static_cast<std::int64_t>(batch.taken.size());
     return result;
 }
 
@@ -329,22 +350,24 @@ std::uint64_t skip_what_was_lost() {
 }
 
 void close_interrupted() {
-    std::vector<Entry> closed;
     const auto now = pg::query_row("SELECT pg_catalog.clock_timestamp()").value().get<pg::Instant>(0).us;
-    for (const auto& row : pg::query(
-             "SELECT u.position FROM jit_access.record u WHERE u.node = $1::uuid AND u.kind = 'use' AND u.outcome IS "
-             "NULL AND u.position < $2 AND NOT EXISTS (SELECT FROM jit_access.record o WHERE o.node = u.node AND "
-             "o.of_position = u.position) ORDER BY u.seq",
-             {journal::node(), static_cast<std::int64_t>(board->journal_before)})) {
-        Entry entry;
-        entry.node = core::uuid_from_text(journal::node()).value();
-        entry.kind = "outcome";
-        entry.at = now;
-        entry.outcome = "interrupted";
+    const auto left = pg::query(
+        "SELECT u.position FROM jit_access.record u WHERE u.node = $1::uuid AND u.kind = 'use' AND u.outcome IS NULL "
+        "AND u.position < $2 AND NOT EXISTS (SELECT FROM jit_access.record o WHERE o.node = u.node AND o.of_position = "
+        "u.position) ORDER BY u.seq",
+        {journal::node(), static_cast<std::int64_t>(board->journal_before)});
+    if (left.empty()) return;
+    chain::Appender record;
+    Entry entry;
+    entry.node = core::uuid_from_text(journal::node()).value();
+    entry.kind = "outcome";
+    entry.at = now;
+    entry.outcome = "interrupted";
+    for (const auto& row : left) {
         entry.of_position = row.get<std::int64_t>(0);
-        closed.push_back(std::move(entry));
+        record.add(entry);
     }
-    if (!closed.empty()) chain::append(closed);
+    record.finish();
 }
 
 }  // namespace jit::ingest

@@ -13,60 +13,13 @@ namespace jit::metrics {
 
 namespace {
 
-using core::Entry;
-
-// There are few kinds, outcomes and codes in one batch, so each is looked for among them.
-class Tally {
-public:
-    void add(std::string_view name, std::string_view label) {
-        const auto known = std::find_if(counts_.begin(), counts_.end(),
-                                        [&](const Count& c) { return c.label == label && c.name == name; });
-        if (known != counts_.end())
-            ++known->number;
-        else
-            counts_.push_back({name, label, 1});
-    }
-
-    void keep() const {
-        pg::TextArray names;
-        pg::TextArray labels;
-        pg::TextArray numbers;
-        for (const auto& count : counts_) {
-            names.emplace_back(count.name);
-            labels.emplace_back(count.label);
-            numbers.push_back(std::to_string(count.number));
-        }
-        pg::execute(
-            "INSERT INTO jit_access.counter AS c (name, label, value) SELECT n, l, v::double precision FROM "
-            "unnest($1, $2, $3) AS x (n, l, v) ON CONFLICT (name, label) DO UPDATE SET value = c.value + "
-            "excluded.value",
-            {names, labels, numbers});
-    }
-
-private:
-    struct Count {
-        std::string_view name;
-        std::string_view label;
-        std::int64_t number;
-    };
-    std::vector<Count> counts_;
-};
-
 // Anybody can raise an error with a code of his own: there are as many labels as there are codes of ours.
-std::string_view known(const Entry::Text& sqlstate) {
+std::string_view known(const core::Entry::Text& sqlstate) {
     constexpr std::string_view insufficient_privilege = "42501";
     if (sqlstate == insufficient_privilege) return insufficient_privilege;
     const auto* const ours = std::find_if(core::codes.begin(), core::codes.end(),
                                           [&](const core::CodeEntry& code) { return code.sqlstate == sqlstate; });
     return ours != core::codes.end() ? ours->sqlstate : "other";
-}
-
-// A use that is joined with its outcome later has it in a row of its own.
-void add(Tally& tally, const Entry& entry) {
-    const bool is_use = entry.kind == "use";
-    if (entry.kind != "outcome") tally.add("events_total", entry.kind);
-    if (entry.kind == "refusal") tally.add("refusals_total", known(entry.sqlstate));
-    if ((is_use || entry.kind == "outcome") && entry.outcome) tally.add("statements_total", *entry.outcome);
 }
 
 // How long decisions, activations and clean-ups took, in buckets: what a rule or a responder needed no approval for has
@@ -86,29 +39,63 @@ constexpr const char* add_durations =
     "'', count(*) FROM fair GROUP BY 1) INSERT INTO jit_access.counter AS c (name, label, value) SELECT name, label, "
     "number FROM counted ON CONFLICT (name, label) DO UPDATE SET value = c.value + excluded.value";
 
-void count_durations(std::span<const Entry> entries) {
+}  // namespace
+
+// There are few of them in one batch, so each is looked for among those that were there.
+void Counter::count(std::string_view name, std::string_view label) {
+    const auto known = std::find_if(counts_.begin(), counts_.end(),
+                                    [&](const Count& c) { return c.label == label && c.name == name; });
+    if (known != counts_.end())
+        ++known->number;
+    else
+        counts_.push_back({name, label, 1});
+}
+
+// A use that is joined with its outcome later has it in a row of its own.
+void Counter::add(const core::Entry& entry) {
+    const bool is_use = entry.kind == "use";
+    if (entry.kind != "outcome") count("events_total", entry.kind);
+    if (entry.kind == "refusal") count("refusals_total", known(entry.sqlstate));
+    if ((is_use || entry.kind == "outcome") && entry.outcome) count("statements_total", *entry.outcome);
+    if (!entry.grant_id || entry.position) return;
+    if (entry.kind == "activated") activated_.push_back(*entry.grant_id);
+    if (entry.kind == "cleaned up") cleaned_up_.push_back({*entry.grant_id, entry.at});
+}
+
+void Counter::keep_counts() const {
+    pg::TextArray names;
+    pg::TextArray labels;
+    pg::TextArray numbers;
+    for (const auto& count : counts_) {
+        names.emplace_back(count.name);
+        labels.emplace_back(count.label);
+        numbers.push_back(std::to_string(count.number));
+    }
+    pg::execute(
+        "INSERT INTO jit_access.counter AS c (name, label, value) SELECT n, l, v::double precision FROM "
+        "unnest($1, $2, $3) AS x (n, l, v) ON CONFLICT (name, label) DO UPDATE SET value = c.value + "
+        "excluded.value",
+        {names, labels, numbers});
+}
+
+void Counter::keep_durations() const {
+    if (activated_.empty() && cleaned_up_.empty()) return;
     pg::TextArray activated;
     pg::TextArray cleaned_up;
     pg::TextArray cleaned_up_at;
-    for (const auto& entry : entries) {
-        if (!entry.grant_id || entry.position) continue;
-        if (entry.kind == "activated") activated.push_back(std::to_string(*entry.grant_id));
-        if (entry.kind != "cleaned up") continue;
-        cleaned_up.push_back(std::to_string(*entry.grant_id));
-        cleaned_up_at.push_back(std::to_string(entry.at));
+    for (const auto grant : activated_) activated.push_back(std::to_string(grant));
+    for (const auto& [grant, at] : cleaned_up_) {
+        cleaned_up.push_back(std::to_string(grant));
+        cleaned_up_at.push_back(std::to_string(at));
     }
-    if (!activated.empty() || !cleaned_up.empty()) pg::execute(add_durations, {activated, cleaned_up, cleaned_up_at});
+    pg::execute(add_durations, {activated, cleaned_up, cleaned_up_at});
 }
 
-}  // namespace
-
-void count(std::span<const Entry> entries) {
+void Counter::keep() const {
     static bool told = false;
     const auto fault = pg::in_subtransaction([&] {
-        Tally tally;
-        for (const auto& entry : entries) add(tally, entry);
-        tally.keep();
-        count_durations(entries);
+        keep_counts();
+        keep_durations();
     });
     if (fault && !told) pg::log_line("could not count what is on the record: " + *fault);
     told = fault.has_value();

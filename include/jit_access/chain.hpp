@@ -8,15 +8,30 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <span>
 #include <string>
+#include <vector>
 
 #include "jit_access/core/chain.hpp"
+#include "jit_access/pg/digest.hpp"
+#include "jit_access/pg/record_table.hpp"
 
 namespace jit::chain {
 
-// Numbers, hashes and writes them, in the transaction of the worker, who alone may.
-void append(std::span<core::Entry> entries);
+// Numbers, hashes and writes rows at the end of the record, in the transaction of the worker, who alone may. What is
+// not finished is lost with the transaction.
+class Appender {
+public:
+    Appender();  // throws
+    void add(core::Entry& entry);
+    void finish();
+
+private:
+    pg::ServerHasher hasher_;
+    pg::RecordWriter writer_;
+    core::Digest head_{};
+    std::int64_t seq_ = 0;
+    std::vector<std::byte> bytes_;
+};
 
 // A checkpoint of the record as it is, in the table, the file and the server log. Answers its number; nothing when
 // there is no record since the last one.

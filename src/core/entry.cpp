@@ -1,6 +1,8 @@
 #include "jit_access/core/entry.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <tuple>
 
 namespace jit::core {
 
@@ -9,65 +11,89 @@ namespace {
 constexpr std::uint8_t form = 1;  // of the bytes; a new one when a column is added
 constexpr std::uint32_t null_length = 0xFFFFFFFFU;
 
+std::byte octet(std::uint64_t value) noexcept { return static_cast<std::byte>(value & 0xFFU); }
+
+// One walk over the columns serves measuring and writing, so the two cannot disagree.
+class Meter {
+public:
+    void put(const void*, std::size_t bytes) noexcept { size += bytes; }
+    void set(std::size_t, std::byte) noexcept {}
+
+    std::size_t size = 0;
+};
+
+class Filler {
+public:
+    explicit Filler(std::byte* to) noexcept : to_(to) {}
+    void put(const void* from, std::size_t bytes) noexcept {
+        if (bytes == 0) return;  // an empty view may have no address
+        std::memcpy(to_ + size, from, bytes);
+        size += bytes;
+    }
+    void set(std::size_t at, std::byte value) noexcept { to_[at] = value; }
+
+    std::size_t size = 0;
+
+private:
+    std::byte* to_;
+};
+
+template <class Sink>
 class Writer {
 public:
-    explicit Writer(std::vector<std::byte>& to) : to_(to) {}
+    explicit Writer(Sink& to) noexcept : to_(to) {}
 
-    void operator()(std::int64_t value) {
-        with_length(8, [&] { number(static_cast<std::uint64_t>(value), 8); });
+    void operator()(std::int64_t value) noexcept {
+        with_length<8>([&] { number<8>(static_cast<std::uint64_t>(value)); });
     }
-    void operator()(std::int32_t value) {
-        with_length(4, [&] { number(static_cast<std::uint32_t>(value), 4); });
+    void operator()(std::int32_t value) noexcept {
+        with_length<4>([&] { number<4>(static_cast<std::uint32_t>(value)); });
     }
-    void operator()(const Uuid& value) {
-        with_length(value.size(), [&] { raw(value.data(), value.size()); });
+    void operator()(const Uuid& value) noexcept {
+        with_length<std::tuple_size_v<Uuid>>([&] { to_.put(value.data(), value.size()); });
     }
-    void operator()(std::string_view value) {
-        with_length(value.size(), [&] { raw(value.data(), value.size()); });
+    void operator()(std::string_view value) noexcept {
+        number<4>(value.size());
+        to_.put(value.data(), value.size());
     }
-    void operator()(const Span& value) {
-        with_length(16, [&] {
-            number(static_cast<std::uint64_t>(value.microseconds), 8);
-            number(static_cast<std::uint32_t>(value.days), 4);
-            number(static_cast<std::uint32_t>(value.months), 4);
+    void operator()(const Span& value) noexcept {
+        with_length<16>([&] {
+            number<8>(static_cast<std::uint64_t>(value.microseconds));
+            number<4>(static_cast<std::uint32_t>(value.days));
+            number<4>(static_cast<std::uint32_t>(value.months));
         });
     }
     // An array has its elements in it, each with its length.
     template <class T>
-    void operator()(const std::vector<T>& values) {
-        const auto start = to_.size();
-        number(0, 4);
+    void operator()(const std::vector<T>& values) noexcept {
+        const auto start = to_.size;
+        number<4>(0);
         for (const auto& value : values) (*this)(value);
-        const auto size = static_cast<std::uint32_t>(to_.size() - start - 4);
-        for (int i = 0; i < 4; ++i) to_[start + static_cast<std::size_t>(i)] = octet(size >> (24 - 8 * i));
+        const auto size = to_.size - start - 4;
+        for (std::size_t i = 0; i < 4; ++i) to_.set(start + i, octet(size >> (24 - 8 * i)));
     }
     template <class T>
-    void operator()(const std::optional<T>& value) {
+    void operator()(const std::optional<T>& value) noexcept {
         if (value)
             (*this)(*value);
         else
-            number(null_length, 4);
+            number<4>(null_length);
     }
 
 private:
-    static std::byte octet(std::uint64_t value) { return static_cast<std::byte>(value & 0xFFU); }
-
-    void number(std::uint64_t value, std::size_t size) {
-        std::array<std::byte, 8> bytes{};
-        for (std::size_t i = 0; i < size; ++i) bytes.at(i) = octet(value >> (8 * (size - 1 - i)));
-        to_.insert(to_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
+    template <std::size_t bytes>
+    void number(std::uint64_t value) noexcept {
+        std::array<std::byte, bytes> big_endian{};
+        for (std::size_t i = 0; i < bytes; ++i) big_endian[i] = octet(value >> (8 * (bytes - 1 - i)));
+        to_.put(big_endian.data(), bytes);
     }
-    void raw(const void* bytes, std::size_t size) {
-        const auto* from = static_cast<const std::byte*>(bytes);
-        to_.insert(to_.end(), from, from + size);
-    }
-    template <class Body>
-    void with_length(std::size_t size, Body&& body) {
-        number(size, 4);
+    template <std::size_t bytes, class Body>
+    void with_length(Body&& body) noexcept {
+        number<4>(bytes);
         body();
     }
 
-    std::vector<std::byte>& to_;
+    Sink& to_;
 };
 
 class Reader {
@@ -157,9 +183,12 @@ private:
 }  // namespace
 
 void canonical_bytes(const Entry& entry, std::vector<std::byte>& to) {
-    to.clear();
-    to.push_back(std::byte{form});
-    for_each_column(entry, Writer(to));
+    Meter meter;
+    for_each_column(entry, Writer(meter));
+    to.resize(1 + meter.size);
+    to.front() = std::byte{form};
+    Filler filler(to.data() + 1);
+    for_each_column(entry, Writer(filler));
 }
 
 std::optional<std::span<const std::byte>> column_of(std::span<const std::byte> bytes, std::string_view column) {
