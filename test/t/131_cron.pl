@@ -96,8 +96,9 @@ SQL
 	$node->safe_psql('postgres', q{CREATE ROLE adopted; SELECT jit_create_template('adopted', role => 'adopted', requesters => '{alice}', approvers => '{dave}')});
 	my $good = request_as($node, 'alice', 'adopted', '1 hour');
 	approve_as($node, 'dave', $good);
-	$node->safe_psql('postgres', 'GRANT INSERT ON cron.job TO adopted');
+	# Asked for before that: her sessions end with what is live.
 	my $next = request_as($node, 'alice', 'adopted', '1 hour');
+	$node->safe_psql('postgres', 'GRANT INSERT ON cron.job TO adopted');
 	sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($next)"), 'JA008', "$libraries: what was given later is seen at the next approval");
 	ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $good"), "$libraries: and what is live is suspended");
 	$node->stop('fast');
