@@ -86,11 +86,6 @@ void retire_slot(std::uint64_t id) noexcept {
     if (Slot* slot = find_slot(id)) slot->state.store(SlotState::retired, std::memory_order_release);
 }
 
-bool is_past(const Slot& slot, std::int64_t wall, std::int64_t boot, std::int64_t added) noexcept {
-    return wall >= slot.ends_wall.load(std::memory_order_relaxed) + added ||
-           boot >= slot.ends_boot.load(std::memory_order_relaxed) + added;
-}
-
 std::int64_t patience(const Slot& slot) noexcept {
     constexpr std::int64_t to_leave = 100'000;
     switch (slot.at_deadline.load()) {

@@ -170,8 +170,9 @@ void gather(std::uint64_t from, std::size_t most, Gathered& to) {
         const auto now = pg::wall_clock();
         to.taken.push_back({.at = now, .next = next, .record = {.position = start, .at = now, .kind = Kind::gap}});
     }
+    const auto end = ring.head();
     for (std::size_t count = 0; count < most; ++count) {
-        const auto record = ring.read(next);
+        const auto record = ring.read(next, end);
         if (!record) break;
         next = record->next;
         const auto ending = record->kind == Kind::outcome ? core::decode_outcome(record->payload) : std::nullopt;

@@ -222,7 +222,11 @@ void finish_slot(Slot& slot) noexcept;
 void retire_slot(std::uint64_t id) noexcept;
 
 // Over by either clock: `>=` is ended. With so many microseconds added to the deadline.
-[[nodiscard]] bool is_past(const Slot& slot, std::int64_t wall, std::int64_t boot, std::int64_t added = 0) noexcept;
+[[nodiscard]] inline bool is_past(const Slot& slot, std::int64_t wall, std::int64_t boot,
+                                  std::int64_t added = 0) noexcept {
+    return wall >= slot.ends_wall.load(std::memory_order_relaxed) + added ||
+           boot >= slot.ends_boot.load(std::memory_order_relaxed) + added;
+}
 // How long others wait, after the end, before they end a session that relies on the grant and has not come out of it.
 [[nodiscard]] std::int64_t patience(const Slot& slot) noexcept;
 

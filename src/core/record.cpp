@@ -143,6 +143,16 @@ void encode(const Outcome& outcome, std::byte* to) noexcept {
     writer.number(outcome.ending);
 }
 
+void set_place(std::span<std::byte> encoded_use, std::uint32_t depth, std::uint32_t transaction) noexcept {
+    constexpr std::size_t before_grants = sizeof(Use::grant);
+    std::uint32_t grants = 0;
+    std::memcpy(&grants, encoded_use.data() + before_grants, sizeof grants);
+    Writer writer(encoded_use.data() + before_grants + sizeof grants + grants * sizeof(std::uint64_t) +
+                  sizeof(Use::pid));
+    writer.number(depth);
+    writer.number(transaction);
+}
+
 std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
     Reader in(payload);
     DecodedUse result;

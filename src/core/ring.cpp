@@ -15,10 +15,6 @@ std::byte* payload_of(RecordHeader* header) noexcept {
 
 }  // namespace
 
-RecordHeader* Ring::at(std::uint64_t position) const noexcept {
-    return reinterpret_cast<RecordHeader*>(memory_ + position % capacity_);
-}
-
 void Ring::fetch(std::uint64_t position) const noexcept {
     constexpr std::size_t usual = 512;  // a use and its outcome
     constexpr std::size_t line = 64;
@@ -39,9 +35,8 @@ bool Ring::claim(std::size_t payload, std::size_t extra) noexcept {
     return false;
 }
 
-void Ring::publish(std::uint64_t position, Kind kind, std::size_t payload, std::size_t size,
+void Ring::publish(RecordHeader* header, std::uint64_t position, Kind kind, std::size_t payload, std::size_t size,
                    std::int64_t time) noexcept {
-    RecordHeader* header = at(position);
     header->size = static_cast<std::uint32_t>(size);
     header->payload_size = static_cast<std::uint32_t>(payload);
     header->kind = kind;
@@ -55,15 +50,26 @@ void Ring::publish(std::uint64_t position, Kind kind, std::size_t payload, std::
 std::uint64_t Ring::append(Kind kind, const Use& use, std::size_t payload, std::int64_t time) noexcept {
     const auto size = record_size(payload);
     const auto position = control_->head.fetch_add(size, std::memory_order_acq_rel);
-    encode(use, payload_of(at(position)));
-    publish(position, kind, payload, size, time);
+    auto* const header = at(position);
+    encode(use, payload_of(header));
+    publish(header, position, kind, payload, size, time);
+    return position;
+}
+
+std::uint64_t Ring::append(Kind kind, std::span<const std::byte> encoded, std::int64_t time) noexcept {
+    const auto size = record_size(encoded.size());
+    const auto position = control_->head.fetch_add(size, std::memory_order_acq_rel);
+    auto* const header = at(position);
+    std::memcpy(payload_of(header), encoded.data(), encoded.size());
+    publish(header, position, kind, encoded.size(), size, time);
     return position;
 }
 
 std::uint64_t Ring::append(const Outcome& outcome, std::int64_t time) noexcept {
     const auto position = control_->head.fetch_add(outcome_record_size, std::memory_order_acq_rel);
-    encode(outcome, payload_of(at(position)));
-    publish(position, Kind::outcome, outcome_size, outcome_record_size, time);
+    auto* const header = at(position);
+    encode(outcome, payload_of(header));
+    publish(header, position, Kind::outcome, outcome_size, outcome_record_size, time);
     fetch(position + outcome_record_size);
     return position;
 }
@@ -89,8 +95,7 @@ std::optional<std::uint64_t> Ring::next_valid(std::uint64_t from, std::uint64_t 
     return std::nullopt;
 }
 
-std::optional<Record> Ring::read(std::uint64_t position) const noexcept {
-    const auto end = head();
+std::optional<Record> Ring::read(std::uint64_t position, std::uint64_t end) const noexcept {
     if (position >= end) return std::nullopt;
     const RecordHeader* header = at(position);
     if (header->stamp.load(std::memory_order_acquire) != (position ^ secret_)) return std::nullopt;
@@ -127,7 +132,7 @@ void Ring::forget(std::uint64_t from, std::uint64_t end) noexcept {
     for (auto position = from; position < end; position += record_alignment) {
         auto& stamp = at(position)->stamp;
         const auto stamped = stamp.load() ^ secret_;
-        if (stamped >= position && stamped % capacity_ == position % capacity_) stamp.store(~stamp.load());
+        if (stamped >= position && place_of(stamped) == place_of(position)) stamp.store(~stamp.load());
     }
 }
 
@@ -139,7 +144,7 @@ Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
         if (!valid(position, limit)) {
             const auto next = next_valid(position + record_alignment, limit);
             if (!next) break;
-            publish(position, Kind::gap, 0, *next - position, 0);
+            publish(at(position), position, Kind::gap, 0, *next - position, 0);
             ++result.gaps;
         }
         const auto* header = at(position);

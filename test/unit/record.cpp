@@ -3,6 +3,7 @@
 #define BOOST_TEST_MODULE record
 #include "jit_access/core/record.hpp"
 
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cstring>
 #include <random>
@@ -94,6 +95,25 @@ struct Sample {
 };
 
 }  // namespace
+
+BOOST_AUTO_TEST_CASE(the_same_use_at_another_place) {
+    const std::array<std::uint64_t, most_grants> ids{1, 2, 3, 4, 5, 6, 7, 8};
+    for (std::size_t count = 0; count <= ids.size(); ++count) {
+        Use use{.grant = 1,
+                .grants = {ids.data(), count},
+                .pid = 7,
+                .depth = 1,
+                .transaction = 2,
+                .session_start = 3,
+                .login = "alice",
+                .statement = "SELECT 1"};
+        Bytes moved = encoded(use);
+        set_place(moved, 0x01020304, 0xFFFFFFFE);
+        use.depth = 0x01020304;
+        use.transaction = 0xFFFFFFFE;
+        BOOST_TEST((moved == encoded(use)));
+    }
+}
 
 BOOST_AUTO_TEST_CASE(round_trip) { check_round_trip(Sample().use); }
 

@@ -5,6 +5,7 @@
 
 #include "../crc32c.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
@@ -116,6 +117,21 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
     const auto outcome = j.ring.read(third).value();
     BOOST_TEST((outcome.kind == Kind::outcome));
     BOOST_TEST(decode_outcome(outcome.payload).value().use_position == first);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_encoded_already_is_written_as_it_is) {
+    Journal j;
+    const Use use{.grant = 42, .statement = "SELECT 1"};
+    std::vector<std::byte> bytes(encoded_size(use));
+    encode(use, bytes.data());
+    BOOST_REQUIRE(j.ring.claim(bytes.size(), 0));
+    const auto position = j.ring.append(Kind::use, bytes, 7);
+    const auto record = j.ring.read(position).value();
+    BOOST_TEST((record.kind == Kind::use));
+    BOOST_TEST(record.at == 7);
+    BOOST_TEST(std::ranges::equal(record.payload, bytes));
+    BOOST_TEST(record.next == j.ring.head());
+    BOOST_TEST(!j.ring.read(position, position).has_value());
 }
 
 BOOST_AUTO_TEST_CASE(many_laps) {

@@ -92,6 +92,8 @@ inline constexpr std::size_t outcome_size = 8 + 8 + 8 + 5 + 1;
 [[nodiscard]] std::size_t encoded_size(const Use& use) noexcept;
 void encode(const Use& use, std::byte* to) noexcept;
 void encode(const Outcome& outcome, std::byte* to) noexcept;
+// The same encoded use, but by another transaction, or so many statements deep.
+void set_place(std::span<std::byte> encoded_use, std::uint32_t depth, std::uint32_t transaction) noexcept;
 
 // A decoded use owns its lists; its texts still point into the payload.
 struct DecodedUse {

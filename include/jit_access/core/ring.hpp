@@ -70,13 +70,16 @@ public:
     // Gives back `extra` bytes that will not be needed.
     void release(std::size_t bytes) noexcept { control_->room.fetch_add(static_cast<std::int64_t>(bytes)); }
 
-    // Both need claimed room, cannot fail, and return the record's position.
+    // These need claimed room, cannot fail, and return the record's position.
     std::uint64_t append(Kind kind, const Use& use, std::size_t payload, std::int64_t at) noexcept;
+    std::uint64_t append(Kind kind, std::span<const std::byte> encoded, std::int64_t at) noexcept;
     std::uint64_t append(const Outcome& outcome, std::int64_t at) noexcept;
 
-    // The published record at a position, or nothing yet. A damaged record comes back as a gap that reaches to the next
-    // good one, once there is one.
-    [[nodiscard]] std::optional<Record> read(std::uint64_t position) const noexcept;
+    // The published record at a position before `end`, which is head() or was: writers do not wait for who looks at it
+    // once for many. Or nothing yet. A damaged record comes back as a gap that reaches to the next good one, once there
+    // is one.
+    [[nodiscard]] std::optional<Record> read(std::uint64_t position, std::uint64_t end) const noexcept;
+    [[nodiscard]] std::optional<Record> read(std::uint64_t position) const noexcept { return read(position, head()); }
     // Where a reader goes on that is done with everything before `position`: there, or at the next record, if recovery
     // has made a gap over it.
     [[nodiscard]] std::uint64_t resume(std::uint64_t position) const noexcept;
@@ -97,7 +100,13 @@ public:
     [[nodiscard]] std::size_t largest_payload() const noexcept { return capacity_ / 16 - sizeof(RecordHeader); }
 
 private:
-    [[nodiscard]] RecordHeader* at(std::uint64_t position) const noexcept;
+    // Where a position is in memory. A division is dear, and the usual capacity is a power of two.
+    [[nodiscard]] std::uint64_t place_of(std::uint64_t position) const noexcept {
+        return (capacity_ & (capacity_ - 1)) == 0 ? position & (capacity_ - 1) : position % capacity_;
+    }
+    [[nodiscard]] RecordHeader* at(std::uint64_t position) const noexcept {
+        return reinterpret_cast<RecordHeader*>(memory_ + place_of(position));
+    }
     // Brings near where the next statement's records go: nobody has been there since the last lap.
     void fetch(std::uint64_t position) const noexcept;
     // What of a header is under the checksum, beside the payload.
@@ -120,7 +129,8 @@ private:
     // What is stamped for these places, in this lap or a later one, must not come back while a writer is at work there.
     // It is damaged, or the machine crashed and the file's header is older than its records.
     void forget(std::uint64_t from, std::uint64_t end) noexcept;
-    void publish(std::uint64_t position, Kind kind, std::size_t payload, std::size_t size, std::int64_t time) noexcept;
+    void publish(RecordHeader* header, std::uint64_t position, Kind kind, std::size_t payload, std::size_t size,
+                 std::int64_t time) noexcept;
 
     std::byte* memory_ = nullptr;
     std::uint64_t capacity_ = 0;
