@@ -19,8 +19,7 @@ using core::Failure;
 struct Open {
     const void* key;
     std::uint64_t position;
-    std::int64_t since;  // boot clock
-    std::int64_t at;     // the same on the wall clock
+    pg::Moment since;
     std::uint64_t rows;
     std::uint32_t subtransaction;
     bool running;
@@ -66,18 +65,20 @@ std::string_view cut(std::string_view text) noexcept {
     return text.substr(0, pg::clip(text.data(), text.size(), static_cast<std::size_t>(settings::statement_limit)));
 }
 
+std::uint32_t depth_of(const Statement& statement) noexcept { return depth + (statement.is_inside ? 1 : 0); }
+
 core::Use describe(const enforce::Standing& standing, const Statement& statement, const Session& facts) {
     core::Use use;
     use.grant = standing.count > 0 ? standing.ids[0] : standing.unconfirmed;
     use.grants = {standing.ids.data(), standing.count};
     use.pid = static_cast<std::uint32_t>(facts.pid);
-    use.depth = depth + (statement.is_inside ? 1 : 0);
+    use.depth = depth_of(statement);
     use.transaction = pg::local_transaction();
     use.session_start = facts.start;
     use.session_user = pg::session_user().oid;
     use.current_user = pg::current_user().oid;
-    use.login = standing.login;
-    use.role = standing.role;
+    use.login = standing.login.view();
+    use.role = standing.role.view();
     use.database = facts.database;
     use.application = pg::application_name();
     use.client = facts.client;
@@ -89,6 +90,28 @@ core::Use describe(const enforce::Standing& standing, const Statement& statement
     use.objects = statement.objects;
     use.object_count = statement.object_count;
     return use;
+}
+
+bool is_of(const Encoded& encoded, const enforce::Standing& standing) noexcept {
+    return encoded.standing == standing.number && encoded.limit == settings::statement_limit &&
+           encoded.application == pg::application_name();
+}
+
+std::span<const std::byte> encode(const enforce::Standing& standing, const Statement& statement) {
+    static Encoded passing;
+    Encoded& encoded = statement.kept != nullptr ? *statement.kept : passing;
+    if (statement.kept == nullptr || !is_of(encoded, standing)) {
+        const core::Use use = describe(standing, statement, session());
+        encoded.standing = 0;
+        encoded.application = use.application;
+        encoded.limit = settings::statement_limit;
+        encoded.bytes.resize(core::encoded_size(use));
+        core::encode(use, encoded.bytes.data());
+        encoded.standing = standing.number;
+    } else {
+        core::set_place(encoded.bytes, depth_of(statement), pg::local_transaction());
+    }
+    return encoded.bytes;
 }
 
 // The worker sleeps while there is nothing to read; whoever writes first afterwards wakes it.
@@ -115,14 +138,14 @@ void wait_for_room(std::size_t payload, std::size_t extra) {
 // The wall clock is not asked again after a moment.
 std::int64_t end_of(const Open& use, std::int64_t duration) noexcept {
     constexpr std::int64_t moment = 1'000'000;
-    return duration < moment ? use.at + duration : pg::wall_clock();
+    return duration < moment ? use.since.wall + duration : pg::wall_clock();
 }
 
 void append_outcome(const Open& use, core::Ending ending, std::string_view sqlstate) noexcept {
     core::Outcome outcome;
     outcome.use_position = use.position;
     outcome.rows = use.rows;
-    outcome.duration = pg::boot_clock() - use.since;
+    outcome.duration = pg::boot_clock() - use.since.boot;
     sqlstate.copy(outcome.sqlstate.data(), outcome.sqlstate.size());
     outcome.ending = ending;
     journal::ring().append(outcome, end_of(use, outcome.duration));
@@ -131,8 +154,9 @@ void append_outcome(const Open& use, core::Ending ending, std::string_view sqlst
 
 // The newest with this key: addresses are reused once a statement has ended.
 Open* find(const void* key) noexcept {
-    const auto use = std::find_if(open_uses.rbegin(), open_uses.rend(), [key](const Open& u) { return u.key == key; });
-    return use != open_uses.rend() ? &*use : nullptr;
+    for (std::size_t i = open_uses.size(); i-- > 0;)
+        if (open_uses[i].key == key) return &open_uses[i];
+    return nullptr;
 }
 
 void close(Open* use, core::Ending ending, std::string_view sqlstate) noexcept {
@@ -144,22 +168,22 @@ constexpr std::string_view success = "00000";
 
 }  // namespace
 
-void begin(const enforce::Standing& standing, const Statement& statement, std::int64_t wall, std::int64_t boot) {
+void begin(const enforce::Standing& standing, const Statement& statement, pg::Moment at) {
     if (!journal::available()) {
         board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
         throw Failure(
             Code::journal_failed, "the journal of uses cannot be written", journal::fault(),
             "Mend jit_access.journal_directory and restart the server; sessions without a grant are not affected.");
     }
-    const core::Use use = describe(standing, statement, session());
-    const std::size_t payload = core::encoded_size(use);
-    if (payload > journal::ring().largest_payload())
+    const auto encoded = encode(standing, statement);
+    if (encoded.size() > journal::ring().largest_payload())
         throw Failure(Code::journal_failed, "the statement does not fit in the journal", "Its record is too large.",
                       "Raise jit_access.journal_size or lower jit_access.statement_limit.");
     open_uses.reserve(open_uses.size() + 1);
-    if (!journal::ring().claim(payload, core::outcome_record_size)) wait_for_room(payload, core::outcome_record_size);
-    const auto position = journal::ring().append(core::Kind::use, use, payload, wall);
-    open_uses.push_back({statement.key, position, boot, wall, 0, pg::subtransaction(), false});
+    if (!journal::ring().claim(encoded.size(), core::outcome_record_size))
+        wait_for_room(encoded.size(), core::outcome_record_size);
+    const auto position = journal::ring().append(core::Kind::use, encoded, at.wall);
+    open_uses.push_back({statement.key, position, at, 0, pg::subtransaction(), false});
     tell_worker();
     if (settings::audit_durability != settings::durability_fsync) return;
     try {

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
@@ -24,6 +23,7 @@ using core::Code;
 using core::Failure;
 using pg::RoleId;
 
+std::uint64_t standings_made = 0;
 Standing current;
 std::uint64_t generation = 0;  // of what is known: counts changes of memberships
 Standing lender;               // the owner of a view that was read last
@@ -34,11 +34,6 @@ std::size_t next_recent = 0;
 
 // Counts what a signal handler wants looked at again.
 std::atomic<std::uint32_t> looks = 0;
-
-void copy_name(char (&to)[64], const std::optional<std::string>& name) noexcept {
-    std::memset(to, 0, sizeof to);
-    if (name) name->copy(to, sizeof to - 1);
-}
 
 // What stands without any grant: the closure without stepping into a grant's role.
 bool reaches_without_grant(RoleId from, RoleId to, RoleId marker) {
@@ -131,7 +126,7 @@ void look_at_memberships(Standing& standing, RoleId user, RoleId marker) {
 }
 
 Standing resolve(RoleId user, bool is_current) {
-    Standing result;
+    Standing result{.number = ++standings_made};
     const auto marker = pg::find_role(core::marker_role);
     if (!marker || pg::is_superuser(user)) return result;
     look_at_memberships(result, user, *marker);
@@ -140,8 +135,8 @@ Standing resolve(RoleId user, bool is_current) {
 }
 
 void name_people(Standing& standing, RoleId user) {
-    copy_name(standing.login, pg::role_name(pg::session_user()));
-    copy_name(standing.role, pg::role_name(user));
+    standing.login.set(pg::role_name(pg::session_user()).value_or(""));
+    standing.role.set(pg::role_name(user).value_or(""));
 }
 
 bool holds_nothing(const Standing& standing) noexcept {
@@ -163,7 +158,7 @@ const Standing* in_debt() {
     const auto id = session::debt();
     if (id == 0) return nullptr;
     static Slot gone;
-    current = Standing{.count = 1};
+    current = Standing{.number = ++standings_made, .count = 1};
     current.slots[0] = &gone;
     current.ids[0] = id;
     name_people(current, pg::current_user());
@@ -201,8 +196,9 @@ const Standing* known_standing() noexcept { return current.who == pg::who() ? &c
 
 const Standing& without_grant() {
     static Standing none;
-    copy_name(none.login, pg::login_name());
-    copy_name(none.role, pg::login_name());
+    none.number = ++standings_made;
+    none.login.set(pg::login_name());
+    none.role = none.login;
     return none;
 }
 
@@ -238,23 +234,27 @@ std::uint64_t lacks_second_factor(const Standing& standing) noexcept {
 
 }  // namespace
 
-Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) noexcept {
+Verdict judge(const Standing& standing, pg::Moment at) noexcept {
     if (standing.stale_role) return Verdict::stale_role;
     if (standing.too_many) return Verdict::too_many;
     if (standing.unconfirmed != 0) return Verdict::unconfirmed;
     for (std::uint32_t i = 0; i < standing.count; ++i) {
         const Slot& slot = *standing.slots[i];
         if (slot.state.load(std::memory_order_acquire) != SlotState::live || slot.id.load() != standing.ids[i] ||
-            is_past(slot, wall, boot))
+            is_past(slot, at.wall, at.boot))
             return Verdict::over;
     }
-    if (session::debt(wall, boot) != 0) return Verdict::over;
+    // It was asked for the rest when it came to rely on them, and relies on nothing else.
+    if (session::relies_on_just(standing))
+        return standing.not_from_here == nullptr ? Verdict::allowed : Verdict::not_from_here;
+    if (session::debt(at) != 0) return Verdict::over;
     if (standing.not_from_here != nullptr) return Verdict::not_from_here;
     if (!session::has_room_for(standing)) return Verdict::too_many;
     return lacks_second_factor(standing) != 0 ? Verdict::second_factor : Verdict::allowed;
 }
 
 void join(Standing& into, const Standing& other) noexcept {
+    into.number = ++standings_made;
     into.stale_role |= other.stale_role;
     into.too_many |= other.too_many;
     if (other.unconfirmed != 0) into.unconfirmed = other.unconfirmed;

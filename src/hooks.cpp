@@ -297,15 +297,20 @@ void check_call(Oid function) {
     }
 }
 
+void function_execute(Oid function) {
+    if (unlikely(contain::active())) pg::guarded([=] { contain::check_function(function); });
+    if (likely(enforce::is_plain()) || !can_look()) return;
+    if (is_unseen_call()) pg::guarded([=] { admit_function(function); });
+    pg::guarded([=] { check_call(function); });
+}
+
 void object_access(ObjectAccessType access, Oid object_class, Oid object, int sub_id, void* argument) {
     if (next_access != nullptr) next_access(access, object_class, object, sub_id, argument);
-    const bool is_watched = unlikely(!enforce::is_plain() || contain::active());
-    if (access == OAT_FUNCTION_EXECUTE && unlikely(contain::active()))
-        pg::guarded([=] { contain::check_function(object); });
-    if (access == OAT_FUNCTION_EXECUTE && unlikely(!enforce::is_plain()) && can_look()) {
-        if (is_unseen_call()) pg::guarded([=] { admit_function(object); });
-        pg::guarded([=] { check_call(object); });
+    if (access == OAT_FUNCTION_EXECUTE) {
+        function_execute(object);
+        return;
     }
+    const bool is_watched = unlikely(!enforce::is_plain() || contain::active());
     if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) && is_watched && can_look())
         pg::guarded([=] { guard::check_made(object_class, object, sub_id); });
     if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))

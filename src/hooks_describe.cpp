@@ -1,5 +1,6 @@
 #include "jit_access/describe.hpp"
 
+#include "jit_access/known.hpp"
 #include "jit_access/own.hpp"
 #include "jit_access/pg/relation.hpp"
 #include "jit_access/pg/secrets.hpp"
@@ -28,17 +29,17 @@ namespace jit::describe {
 
 namespace {
 
+constexpr bool is_blank(char c) noexcept { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
 std::string_view slice(const char* source, int location, int length) noexcept {
     if (source == nullptr) return {};
     std::string_view text(source);
     if (location > 0 && static_cast<std::size_t>(location) <= text.size())
         text.remove_prefix(static_cast<std::size_t>(location));
     if (location >= 0 && length > 0) text = text.substr(0, static_cast<std::size_t>(length));
-    constexpr std::string_view blank = " \t\r\n\f\v";
-    const auto first = text.find_first_not_of(blank);
-    if (first == std::string_view::npos) return {};
-    const auto last = text.find_last_not_of(" \t\r\n\f\v;");
-    return last == std::string_view::npos || last < first ? text.substr(first) : text.substr(first, last - first + 1);
+    while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+    while (!text.empty() && (is_blank(text.back()) || text.back() == ';')) text.remove_suffix(1);
+    return text;
 }
 
 std::uint32_t privileges_of(AclMode mode) noexcept {
@@ -455,19 +456,33 @@ std::string_view bound(ParamListInfo parameters, const char* source) {
 
 audit::Statement query(const QueryDesc* query) {
     const PlannedStmt* plan = query->plannedstmt;
-    objects.clear();
-    pg::for_each_checked_relation(plan, [](const pg::CheckedRelation& checked) {
-        objects.add(checked.relation, privileges_of(static_cast<AclMode>(checked.privileges)),
-                    privileges_of(static_cast<AclMode>(own::privileges(checked))));
-    });
-    add_sequences(plan);
-    return {.key = query,
-            .tag = GetCommandTagName(CreateCommandTag(reinterpret_cast<Node*>(const_cast<PlannedStmt*>(plan)))),
-            .text = pg::without_secrets(slice(query->sourceText, plan->stmt_location, plan->stmt_len)),
-            .parameters = bound(query->params, query->sourceText),
-            .objects = objects.all(),
-            .object_count = objects.count,
-            .is_inside = has_no_portal()};
+    const auto text = slice(query->sourceText, plan->stmt_location, plan->stmt_len);
+    const char* tag = GetCommandTagName(CreateCommandTag(reinterpret_cast<Node*>(const_cast<PlannedStmt*>(plan))));
+    audit::Statement statement;
+    if (const auto* known = settings::log_parameters ? nullptr : known::find(plan, text, tag)) {
+        statement = *known;
+    } else {
+        const auto changes = own::changes();
+        bool by_column = false;
+        objects.clear();
+        pg::for_each_checked_relation(plan, [&](const pg::CheckedRelation& checked) {
+            objects.add(checked.relation, privileges_of(static_cast<AclMode>(checked.privileges)),
+                        privileges_of(static_cast<AclMode>(own::privileges(checked))));
+            by_column |= own::goes_by_column(checked);
+        });
+        add_sequences(plan);
+        statement = {.tag = tag,
+                     .text = pg::without_secrets(text),
+                     .parameters = bound(query->params, query->sourceText),
+                     .objects = objects.all(),
+                     .object_count = objects.count};
+        // Which columns it asks for is not compared, and what is cut out of a text is no secret for long.
+        if (!settings::log_parameters && !by_column && statement.text.data() == text.data())
+            known::keep(plan, statement, tag, changes);
+    }
+    statement.key = query;
+    statement.is_inside = has_no_portal();
+    return statement;
 }
 
 audit::Statement command(const PlannedStmt* command, const char* source, ParamListInfo parameters) {

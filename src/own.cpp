@@ -92,10 +92,14 @@ const Given& given(std::uint32_t relation, const Roles& roles) {
     return known;
 }
 
+const Roles& roles_for(const pg::CheckedRelation& checked) {
+    return roles_of(checked.owner ? checked.owner : subject());
+}
+
 }  // namespace
 
 AclBits privileges(const pg::CheckedRelation& checked) {
-    const auto& roles = roles_of(checked.owner ? checked.owner : subject());
+    const auto& roles = roles_for(checked);
     if (roles.is_superuser) return checked.privileges;
     const auto& on = given(checked.relation, roles);
     const AclBits own = checked.privileges & on.privileges;
@@ -104,6 +108,12 @@ AclBits privileges(const pg::CheckedRelation& checked) {
     return own | pg::privileges_on_columns(checked, missing, roles.all);
 }
 
+bool goes_by_column(const pg::CheckedRelation& checked) {
+    const auto& roles = roles_for(checked);
+    return !roles.is_superuser && given(checked.relation, roles).by_column;
+}
+
+std::uint64_t changes() noexcept { return generation; }
 void forget() noexcept { ++generation; }
 
 }  // namespace jit::own

@@ -224,11 +224,19 @@ bool has_room_for(const enforce::Standing& standing) noexcept {
 
 bool relies_on(std::uint64_t id) noexcept { return is_held(id); }
 
+bool relies_on_just(const enforce::Standing& standing) noexcept {
+    if (held_count.load(std::memory_order_relaxed) != standing.count) return false;
+    for (std::uint32_t i = 0; i < standing.count; ++i)
+        if (held[i].id != standing.ids[i] || held[i].slot != standing.slots[i]) return false;
+    return true;
+}
+
 void rely_on(const enforce::Standing& standing) {
     if (mine == nullptr) begin();
-    for (std::uint32_t i = 0; i < standing.count; ++i) note(standing.slots[i], standing.ids[i]);
+    if (!relies_on_just(standing))
+        for (std::uint32_t i = 0; i < standing.count; ++i) note(standing.slots[i], standing.ids[i]);
     if (!transaction_relies.load(std::memory_order_relaxed)) {
-        transaction_relies = true;
+        transaction_relies.store(true, std::memory_order_release);
         mine->relies.store(true);
     }
     relied_at = pg::command_start();
@@ -244,13 +252,13 @@ void close_uses_at_end() {
     if (mine == nullptr) begin();
 }
 
-std::uint64_t debt(std::int64_t wall, std::int64_t boot) noexcept {
+std::uint64_t debt(pg::Moment at) noexcept {
     for (std::uint32_t i = 0; i < held_count.load(std::memory_order_relaxed); ++i)
-        if (is_over(held[i], wall, boot)) return held[i].id;
+        if (is_over(held[i], at.wall, at.boot)) return held[i].id;
     return 0;
 }
 
-std::uint64_t debt() noexcept { return held_count == 0 ? 0 : debt(pg::wall_clock(), pg::boot_clock()); }
+std::uint64_t debt() noexcept { return held_count == 0 ? 0 : debt({pg::wall_clock(), pg::boot_clock()}); }
 
 void settle_soon() noexcept {
     if (debt() != 0) pg::wake_between_commands();
@@ -283,8 +291,11 @@ void before_prepare() {
 void after_transaction(bool committed) noexcept {
     // A session without a grant; or one that ends, and aborts its transaction when it has left the board.
     if (mine == nullptr) return;
-    if (settling.exchange(false) && committed) for_each_left(forget);
-    if (transaction_relies.exchange(false)) mine->relies.store(false);
+    if (settling && settling.exchange(false) && committed) for_each_left(forget);
+    if (transaction_relies.load(std::memory_order_relaxed)) {
+        transaction_relies.store(false, std::memory_order_release);
+        mine->relies.store(false, std::memory_order_release);
+    }
     if (!committed) settle_soon();
 }
 

@@ -27,7 +27,7 @@ Check check() {
     constexpr int step_ms = 5;
     Check result = check(enforce::standing());
     for (int waited = 0; result.under_grant() && result.verdict == enforce::Verdict::over && waited < patience_ms &&
-                         session::debt(result.wall, result.boot) == 0;
+                         session::debt(result.at) == 0;
          waited += step_ms) {
         pg::nap(step_ms);
         pg::accept_changes();
@@ -39,16 +39,15 @@ Check check() {
 Check check(const enforce::Standing* standing) {
     Check result{.standing = standing};
     if (!result.under_grant()) return result;
-    result.wall = pg::wall_clock();
-    result.boot = pg::boot_clock();
-    result.verdict = enforce::judge(*result.standing, result.wall, result.boot);
+    result.at = pg::now();
+    result.verdict = enforce::judge(*result.standing, result.at);
     return result;
 }
 
 void record(const Check& check, const audit::Statement& statement) {
     refusals_in_a_row = 0;
     session::rely_on(*check.standing);
-    audit::begin(*check.standing, statement, check.wall, check.boot);
+    audit::begin(*check.standing, statement, check.at);
 }
 
 void note_refusal(const Check& check, const audit::Statement& statement, const core::Failure& failure) noexcept {

@@ -6,11 +6,21 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "jit_access/enforce.hpp"
 
 namespace jit::audit {
+
+// What a statement becomes in the journal, kept for the next time: from one to the next only its place differs.
+struct Encoded {
+    std::uint64_t standing = 0;  // its number; 0: nothing is kept
+    int limit = 0;               // of the statement's text
+    std::string application;
+    std::vector<std::byte> bytes;
+};
 
 struct Statement {
     const void* key = nullptr;
@@ -19,12 +29,13 @@ struct Statement {
     std::string_view parameters{};
     std::span<const core::ObjectUse> objects{};
     std::uint32_t object_count = 0;
-    bool is_inside = false;  // something that the client has sent, although nothing that is recorded runs it
+    Encoded* kept = nullptr;  // of this very statement by this very user, or nothing yet
+    bool is_inside = false;   // something that the client has sent, although nothing that is recorded runs it
 };
 
 // Waits for room up to jit_access.journal_wait and, with jit_access.audit_durability = fsync, for the disk; throws
 // journal_full or journal_failed. Nothing has run when it throws.
-void begin(const enforce::Standing& standing, const Statement& statement, std::int64_t wall, std::int64_t boot);
+void begin(const enforce::Standing& standing, const Statement& statement, pg::Moment at);
 void complete(const void* key, std::uint64_t rows = 0) noexcept;
 void fail(const void* key, std::string_view sqlstate) noexcept;
 

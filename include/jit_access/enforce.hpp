@@ -13,9 +13,11 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "jit_access/board.hpp"
 #include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
 
 namespace jit::enforce {
 
@@ -24,8 +26,20 @@ extern std::atomic<std::uint64_t> plain;
 
 [[nodiscard]] inline bool is_plain() noexcept { return pg::who() == plain.load(std::memory_order_relaxed); }
 
+// A role's, kept with its length.
+class Name {
+public:
+    void set(std::string_view name) noexcept { size_ = name.copy(text_.data(), text_.size()); }
+    [[nodiscard]] std::string_view view() const noexcept { return {text_.data(), size_}; }
+
+private:
+    std::array<char, 63> text_{};
+    std::uint8_t size_ = 0;
+};
+
 struct Standing {
     std::uint64_t who = 0;
+    std::uint64_t number = 0;  // in this process, of what is said here; never of two
     std::uint32_t count = 0;
     std::array<Slot*, core::most_grants> slots{};
     std::array<std::uint64_t, core::most_grants> ids{};
@@ -34,8 +48,8 @@ struct Standing {
     bool too_many = false;
     const char* not_from_here = nullptr;  // the condition of a grant that this session's client does not meet
     std::uint64_t kept_from = 0;          // its id
-    char login[64] = {};
-    char role[64] = {};
+    Name login;
+    Name role;
 };
 
 // Where the current user stands; null when he is plain. Needs a transaction; may throw.
@@ -49,7 +63,7 @@ struct Standing {
 
 enum class Verdict : std::uint8_t { allowed, over, unconfirmed, stale_role, too_many, not_from_here, second_factor };
 
-[[nodiscard]] Verdict judge(const Standing& standing, std::int64_t wall, std::int64_t boot) noexcept;
+[[nodiscard]] Verdict judge(const Standing& standing, pg::Moment at) noexcept;
 
 // Adds the grants of another standing: of the owner of a view that the statement reads.
 void join(Standing& into, const Standing& other) noexcept;

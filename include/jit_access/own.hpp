@@ -9,6 +9,11 @@ namespace jit::own {
 // columns in question. Looks nothing up for a relation seen before, unless single columns of it have access lists.
 [[nodiscard]] pg::AclBits privileges(const pg::CheckedRelation& checked);
 
+// Whether that is told by single columns.
+[[nodiscard]] bool goes_by_column(const pg::CheckedRelation& checked);
+
+// How often what is answered here, or the name of a relation, may have changed.
+[[nodiscard]] std::uint64_t changes() noexcept;
 // Memberships, roles or relations have changed.
 void forget() noexcept;
 

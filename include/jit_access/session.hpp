@@ -16,13 +16,15 @@ namespace jit::session {
 [[nodiscard]] bool has_room_for(const enforce::Standing& standing) noexcept;
 // Whether a statement has run under this grant.
 [[nodiscard]] bool relies_on(std::uint64_t id) noexcept;
+// Whether under these, and under no other.
+[[nodiscard]] bool relies_on_just(const enforce::Standing& standing) noexcept;
 // A statement is about to run under these grants. Throws when the session could not be stopped at their deadline.
 void rely_on(const enforce::Standing& standing);
 // A session that records without a grant: what is still open when it ends was interrupted.
 void close_uses_at_end();
 
 // The id of a grant that is relied on and over, or 0.
-[[nodiscard]] std::uint64_t debt(std::int64_t wall, std::int64_t boot) noexcept;
+[[nodiscard]] std::uint64_t debt(pg::Moment at) noexcept;
 [[nodiscard]] std::uint64_t debt() noexcept;
 
 // Settles the debts before the next command, when there are any. May be called wherever a signal handler may.

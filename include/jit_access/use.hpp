@@ -10,8 +10,7 @@ namespace jit::use {
 struct Check {
     const enforce::Standing* standing = nullptr;  // null: not under a grant
     enforce::Verdict verdict = enforce::Verdict::allowed;
-    std::int64_t wall = 0;
-    std::int64_t boot = 0;
+    pg::Moment at;
 
     [[nodiscard]] bool under_grant() const noexcept { return standing != nullptr; }
     [[nodiscard]] bool allowed() const noexcept { return verdict == enforce::Verdict::allowed; }

@@ -19,6 +19,14 @@ std::int64_t boot_clock() noexcept {
     return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1'000;
 }
 
+Moment now() noexcept {
+    constexpr std::int64_t good_for = 100;
+    static Moment read;
+    const auto boot = boot_clock();
+    if (boot - read.boot >= good_for) read = {wall_clock(), boot};
+    return {read.wall + (boot - read.boot), boot};
+}
+
 std::string boot_id() {
     std::ifstream file("/proc/sys/kernel/random/boot_id");
     std::string id;

@@ -1,7 +1,6 @@
 #include "jit_access/pg/secrets.hpp"
 
 #include <algorithm>
-#include <array>
 #include <span>
 
 #include "jit_access/pg/server.hpp"
@@ -31,7 +30,6 @@ struct Word {
     std::size_t rarest;
 };
 constexpr Word password{"passw", 4};
-constexpr Word ours{"jit_", 0};
 constexpr Word step_up{"jit_step_up", 0};
 constexpr Word confirm_totp{"jit_confirm_totp", 0};
 
@@ -49,32 +47,6 @@ bool speaks_of(const Word& word, std::string_view text) noexcept {
 }
 
 bool is_all_hidden(std::string_view text) noexcept { return speaks_of(password, text) || may_hold_code(text); }
-
-// Statements come again and again: the last ones that held nothing are known by their text.
-class Harmless {
-public:
-    [[nodiscard]] bool has(std::string_view text) const noexcept {
-        const auto& place = places_[place_of(text)];
-        return place.size == text.size() && std::equal(text.begin(), text.end(), place.text.begin());
-    }
-    void add(std::string_view text) noexcept {
-        if (text.size() > longest) return;
-        auto& place = places_[place_of(text)];
-        place.size = text.size();
-        text.copy(place.text.data(), text.size());
-    }
-
-private:
-    static constexpr std::size_t longest = 248;
-    struct Place {
-        std::size_t size = 0;
-        std::array<char, longest> text{};
-    };
-    static constexpr std::size_t count = 32;
-    static std::size_t place_of(std::string_view text) noexcept { return text.size() % count; }
-
-    std::array<Place, count> places_;
-};
 
 bool is_literal(int token, bool numbers) noexcept {
     return (token >= string_constant && token <= last_constant) ||
@@ -156,7 +128,7 @@ bool is_block(std::string_view statement) noexcept {
 }  // namespace
 
 bool may_hold_code(std::string_view statement) noexcept {
-    return speaks_of(ours, statement) && (speaks_of(step_up, statement) || speaks_of(confirm_totp, statement));
+    return speaks_of(step_up, statement) || speaks_of(confirm_totp, statement);
 }
 
 bool may_hold_secrets(std::string_view statement) noexcept {
@@ -164,13 +136,8 @@ bool may_hold_secrets(std::string_view statement) noexcept {
 }
 
 std::string_view without_secrets(std::string_view statement) {
-    static Harmless harmless;
-    if (harmless.has(statement)) return statement;
     const bool all = is_all_hidden(statement);
-    if (!all && !holds_uri_with_password(statement)) {
-        harmless.add(statement);
-        return statement;
-    }
+    if (!all && !holds_uri_with_password(statement)) return statement;
     static std::string result;
     result = mask_literals(std::string(statement), all, is_block(statement) ? Inside::look : Inside::hide);
     return result;

@@ -10,6 +10,15 @@ namespace jit::pg {
 [[nodiscard]] std::int64_t wall_clock() noexcept;
 // Microseconds since the machine started, sleep included (CLOCK_BOOTTIME). It cannot be set.
 [[nodiscard]] std::int64_t boot_clock() noexcept;
+
+struct Moment {
+    std::int64_t wall = 0;
+    std::int64_t boot = 0;
+};
+// Both, for what is asked before every statement: of those that follow each other within a tenth of a millisecond only
+// the first one reads the wall clock, and the boot clock carries it on.
+[[nodiscard]] Moment now() noexcept;
+
 // Names this boot of this machine; boot times of another boot mean nothing.
 [[nodiscard]] std::string boot_id();
 
