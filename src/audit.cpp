@@ -25,7 +25,7 @@ struct Open {
     bool running;
 };
 
-std::vector<Open> open_uses;  // keeps its room: a statement allocates nothing once the deepest nesting has been seen
+std::vector<Open> open_uses;  // keeps its room: nothing is allocated once the deepest nesting has been seen
 std::uint32_t depth = 0;
 
 std::int64_t failed_command = 0;  // that began then, and whose error is on the record
@@ -77,8 +77,8 @@ core::Use describe(const enforce::Standing& standing, const Statement& statement
     use.session_start = facts.start;
     use.session_user = pg::session_user().oid;
     use.current_user = pg::current_user().oid;
-    use.login = standing.login.view();
-    use.role = standing.role.view();
+    use.login = standing.login;
+    use.role = standing.role;
     use.database = facts.database;
     use.application = pg::application_name();
     use.client = facts.client;
@@ -99,18 +99,18 @@ bool is_of(const Encoded& encoded, const enforce::Standing& standing) noexcept {
 
 std::span<const std::byte> encode(const enforce::Standing& standing, const Statement& statement) {
     static Encoded passing;
-    Encoded& encoded = statement.kept != nullptr ? *statement.kept : passing;
-    if (statement.kept == nullptr || !is_of(encoded, standing)) {
-        const core::Use use = describe(standing, statement, session());
-        encoded.standing = 0;
-        encoded.application = use.application;
-        encoded.limit = settings::statement_limit;
-        encoded.bytes.resize(core::encoded_size(use));
-        core::encode(use, encoded.bytes.data());
-        encoded.standing = standing.number;
-    } else {
+    Encoded& encoded = statement.encoded != nullptr ? *statement.encoded : passing;
+    if (statement.encoded != nullptr && is_of(encoded, standing)) {
         core::set_place(encoded.bytes, depth_of(statement), pg::local_transaction());
+        return encoded.bytes;
     }
+    const core::Use use = describe(standing, statement, session());
+    encoded.standing = 0;
+    encoded.application = use.application;
+    encoded.limit = settings::statement_limit;
+    encoded.bytes.resize(core::encoded_size(use));
+    core::encode(use, encoded.bytes.data());
+    encoded.standing = standing.number;
     return encoded.bytes;
 }
 

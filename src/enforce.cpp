@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
@@ -16,6 +17,7 @@
 namespace jit::enforce {
 
 std::atomic<std::uint64_t> plain = 0;
+std::uint32_t whose = 0;
 
 namespace {
 
@@ -23,7 +25,6 @@ using core::Code;
 using core::Failure;
 using pg::RoleId;
 
-std::uint64_t standings_made = 0;
 Standing current;
 std::uint64_t generation = 0;  // of what is known: counts changes of memberships
 Standing lender;               // the owner of a view that was read last
@@ -34,6 +35,11 @@ std::size_t next_recent = 0;
 
 // Counts what a signal handler wants looked at again.
 std::atomic<std::uint32_t> looks = 0;
+
+void copy_name(char (&to)[64], const std::optional<std::string>& name) noexcept {
+    std::memset(to, 0, sizeof to);
+    if (name) name->copy(to, sizeof to - 1);
+}
 
 // What stands without any grant: the closure without stepping into a grant's role.
 bool reaches_without_grant(RoleId from, RoleId to, RoleId marker) {
@@ -126,7 +132,7 @@ void look_at_memberships(Standing& standing, RoleId user, RoleId marker) {
 }
 
 Standing resolve(RoleId user, bool is_current) {
-    Standing result{.number = ++standings_made};
+    Standing result;
     const auto marker = pg::find_role(core::marker_role);
     if (!marker || pg::is_superuser(user)) return result;
     look_at_memberships(result, user, *marker);
@@ -135,8 +141,8 @@ Standing resolve(RoleId user, bool is_current) {
 }
 
 void name_people(Standing& standing, RoleId user) {
-    standing.login.set(pg::role_name(pg::session_user()).value_or(""));
-    standing.role.set(pg::role_name(user).value_or(""));
+    copy_name(standing.login, pg::role_name(pg::session_user()));
+    copy_name(standing.role, pg::role_name(user));
 }
 
 bool holds_nothing(const Standing& standing) noexcept {
@@ -158,7 +164,7 @@ const Standing* in_debt() {
     const auto id = session::debt();
     if (id == 0) return nullptr;
     static Slot gone;
-    current = Standing{.number = ++standings_made, .count = 1};
+    current = Standing{.count = 1};
     current.slots[0] = &gone;
     current.ids[0] = id;
     name_people(current, pg::current_user());
@@ -169,6 +175,10 @@ const Standing* in_debt() {
 
 const Standing* standing() {
     const auto who = pg::who();
+    if (const auto session = pg::session_user().oid; session != whose) {
+        invalidate();
+        whose = session;
+    }
     if (current.who == who) return &current;
     const auto seen = looks.load();
     if (const auto* indebted = in_debt()) return indebted;
@@ -192,13 +202,14 @@ const Standing* standing() {
     return &current;
 }
 
-const Standing* known_standing() noexcept { return current.who == pg::who() ? &current : nullptr; }
+const Standing* known_standing() noexcept {
+    return current.who == pg::who() && pg::session_user().oid == whose ? &current : nullptr;
+}
 
 const Standing& without_grant() {
     static Standing none;
-    none.number = ++standings_made;
-    none.login.set(pg::login_name());
-    none.role = none.login;
+    copy_name(none.login, pg::login_name());
+    copy_name(none.role, pg::login_name());
     return none;
 }
 
@@ -244,11 +255,11 @@ Verdict judge(const Standing& standing, pg::Moment at) noexcept {
             is_past(slot, at.wall, at.boot))
             return Verdict::over;
     }
-    // It was asked for the rest when it came to rely on them, and relies on nothing else.
-    if (session::relies_on_just(standing))
-        return standing.not_from_here == nullptr ? Verdict::allowed : Verdict::not_from_here;
-    if (session::debt(at) != 0) return Verdict::over;
+    const bool relied = session::relies_on_exactly(standing);
+    if (!relied && session::debt(at) != 0) return Verdict::over;
     if (standing.not_from_here != nullptr) return Verdict::not_from_here;
+    // There was room for them, and the second factor was asked for, when it came to rely on them.
+    if (relied) return Verdict::allowed;
     if (!session::has_room_for(standing)) return Verdict::too_many;
     return lacks_second_factor(standing) != 0 ? Verdict::second_factor : Verdict::allowed;
 }

@@ -65,7 +65,8 @@ std::uint32_t own_part(Oid relation, std::uint32_t privileges) {
     pg::AclBits asked = 0;
     for (const auto& [privilege, bits] : asked_for)
         if ((privileges & privilege) != 0) asked |= bits;
-    const auto given = own::privileges({.relation = relation, .privileges = asked, .columns_will_do = false});
+    const auto given =
+        own::privileges({.relation = relation, .privileges = asked, .columns_will_do = false}).privileges;
     std::uint32_t own = 0;
     for (const auto& [privilege, bits] : asked_for)
         if ((privileges & privilege) != 0 && (given & bits) != 0) own |= privilege;
@@ -452,35 +453,35 @@ std::string_view bound(ParamListInfo parameters, const char* source) {
     return text != nullptr ? text : std::string_view();
 }
 
+audit::Statement described(const PlannedStmt* plan, std::string_view text, const char* tag) {
+    const auto changes = own::changes();
+    bool by_column = false;
+    objects.clear();
+    pg::for_each_checked_relation(plan, [&](const pg::CheckedRelation& checked) {
+        const auto own = own::privileges(checked);
+        by_column |= own.by_column;
+        objects.add(checked.relation, privileges_of(static_cast<AclMode>(checked.privileges)),
+                    privileges_of(static_cast<AclMode>(own.privileges)));
+    });
+    add_sequences(plan);
+    audit::Statement statement{
+        .tag = tag, .text = pg::without_secrets(text), .objects = objects.all(), .object_count = objects.count};
+    // Not what columns decide, which are not compared, nor a text that held a secret: it came back as another.
+    if (!by_column && statement.text.data() == text.data()) statement.encoded = known::keep(plan, statement, changes);
+    return statement;
+}
+
 }  // namespace
 
 audit::Statement query(const QueryDesc* query) {
     const PlannedStmt* plan = query->plannedstmt;
     const auto text = slice(query->sourceText, plan->stmt_location, plan->stmt_len);
     const char* tag = GetCommandTagName(CreateCommandTag(reinterpret_cast<Node*>(const_cast<PlannedStmt*>(plan))));
-    audit::Statement statement;
-    if (const auto* known = settings::log_parameters ? nullptr : known::find(plan, text, tag)) {
-        statement = *known;
-    } else {
-        const auto changes = own::changes();
-        bool by_column = false;
-        objects.clear();
-        pg::for_each_checked_relation(plan, [&](const pg::CheckedRelation& checked) {
-            objects.add(checked.relation, privileges_of(static_cast<AclMode>(checked.privileges)),
-                        privileges_of(static_cast<AclMode>(own::privileges(checked))));
-            by_column |= own::goes_by_column(checked);
-        });
-        add_sequences(plan);
-        statement = {.tag = tag,
-                     .text = pg::without_secrets(text),
-                     .parameters = bound(query->params, query->sourceText),
-                     .objects = objects.all(),
-                     .object_count = objects.count};
-        // Which columns it asks for is not compared, and what is cut out of a text is no secret for long.
-        if (!settings::log_parameters && !by_column && statement.text.data() == text.data())
-            known::keep(plan, statement, tag, changes);
-    }
+    const auto* known = known::find(plan, text, tag);
+    audit::Statement statement = known != nullptr ? *known : described(plan, text, tag);
     statement.key = query;
+    statement.parameters = bound(query->params, query->sourceText);
+    if (!statement.parameters.empty()) statement.encoded = nullptr;
     statement.is_inside = has_no_portal();
     return statement;
 }

@@ -1,7 +1,5 @@
 #include "jit_access/known.hpp"
 
-#include <algorithm>
-
 #include "jit_access/own.hpp"
 #include "jit_access/pg/version.hpp"
 
@@ -24,8 +22,6 @@ struct Known {
     std::uint32_t session_user = 0;
     std::uint32_t checked_count = 0;
     std::uint32_t dependency_count = 0;
-    std::size_t size = 0;
-    const char* tag = nullptr;
     std::array<Checked, 6> checked;
     std::array<std::uint32_t, 12> dependencies;  // relations
     std::array<char, 256> text;
@@ -94,30 +90,28 @@ bool note_objects(std::span<const core::ObjectUse> objects, Known& known) noexce
 
 const audit::Statement* find(const PlannedStmt* plan, std::string_view text, const char* tag) noexcept {
     const Known& known = place_of(text);
-    const bool same = known.changes == own::changes() && known.size == text.size() && known.tag == tag &&
-                      known.who == pg::who() && known.session_user == pg::session_user().oid &&
-                      std::equal(text.begin(), text.end(), known.text.begin()) && asks_the_same(plan, known) &&
-                      depends_on_the_same(plan, known);
+    const bool same = known.changes == own::changes() && known.statement.tag.data() == tag && known.who == pg::who() &&
+                      known.session_user == pg::session_user().oid && known.statement.text == text &&
+                      asks_the_same(plan, known) && depends_on_the_same(plan, known);
     return same ? &known.statement : nullptr;
 }
 
-void keep(const PlannedStmt* plan, audit::Statement& statement, const char* tag, std::uint64_t changes) noexcept {
+audit::Encoded* keep(const PlannedStmt* plan, const audit::Statement& statement, std::uint64_t changes) noexcept {
     const auto text = statement.text;
     Known& known = place_of(text);
     known.changes = 0;
     known.encoded.standing = 0;
     if (text.size() > known.text.size() || !note_relations(plan, known) || !note_objects(statement.objects, known))
-        return;
+        return nullptr;
     text.copy(known.text.data(), text.size());
-    known.size = text.size();
-    known.tag = tag;
     known.who = pg::who();
     known.session_user = pg::session_user().oid;
-    statement.kept = &known.encoded;
     known.statement = statement;
+    known.statement.encoded = &known.encoded;
     known.statement.text = {known.text.data(), text.size()};
     known.statement.objects = {known.objects.data(), statement.objects.size()};
     known.changes = changes;
+    return &known.encoded;
 }
 
 }  // namespace jit::known

@@ -60,7 +60,7 @@ std::string lacking_columns(const pg::CheckedRelation& checked, pg::AclBits priv
         auto one = checked;
         one.privileges = privilege;
         one.selected = one.inserted = one.updated = pg::call([member] { return bms_make_singleton(member); });
-        if ((own::privileges(one) & privilege) != 0) continue;
+        if ((own::privileges(one).privileges & privilege) != 0) continue;
         const char* name = pg::call([&] { return column_name(checked.relation, member); });
         if (name == nullptr) return {};
         list += (list.empty() ? " (" : ", ") + pg::quote(name);
@@ -75,7 +75,7 @@ std::string by_owner(const pg::CheckedRelation& checked) {
 }
 
 void add_missing(const pg::CheckedRelation& checked, Missing& missing) {
-    const auto lacking = checked.privileges & ~own::privileges(checked);
+    const auto lacking = checked.privileges & ~own::privileges(checked).privileges;
     for (const auto& [bit, name] : names)
         if ((lacking & bit) != 0)
             add(missing, name + lacking_columns(checked, bit) + " ON " +
@@ -188,7 +188,8 @@ void add_missing(const Seen& seen, Missing& missing) {
     foreach (cell, seen.sequences) {
         const auto* sequence = static_cast<const Sequence*>(lfirst(cell));
         const auto given =
-            own::privileges({.relation = sequence->relation, .privileges = sequence->any_of, .columns_will_do = false});
+            own::privileges({.relation = sequence->relation, .privileges = sequence->any_of, .columns_will_do = false})
+                .privileges;
         if ((given & sequence->any_of) != 0) continue;
         add(missing, std::string((sequence->any_of & ACL_USAGE) != 0 ? "USAGE" : "UPDATE") + " ON SEQUENCE " +
                          std::string(pg::relation_name(sequence->relation)));

@@ -18,6 +18,7 @@ std::uint64_t generation = 1;  // of everything that is known here
 // With whose privileges a statement of this session would be checked if there were no grants.
 struct Subject {
     std::uint64_t who = 0;
+    RoleId session{};
     std::uint64_t seen = 0;
     RoleId role{};
 };
@@ -51,9 +52,10 @@ RoleId find_subject() {
 
 RoleId subject() {
     const auto who = pg::who();
-    if (subject_before.seen != generation || subject_before.who != who) {
+    const RoleId session = pg::session_user();
+    if (subject_before.seen != generation || subject_before.who != who || subject_before.session != session) {
         const auto seen = generation;
-        subject_before = {.who = who, .seen = seen, .role = find_subject()};
+        subject_before = {.who = who, .session = session, .seen = seen, .role = find_subject()};
     }
     return subject_before.role;
 }
@@ -92,25 +94,16 @@ const Given& given(std::uint32_t relation, const Roles& roles) {
     return known;
 }
 
-const Roles& roles_for(const pg::CheckedRelation& checked) {
-    return roles_of(checked.owner ? checked.owner : subject());
-}
-
 }  // namespace
 
-AclBits privileges(const pg::CheckedRelation& checked) {
-    const auto& roles = roles_for(checked);
-    if (roles.is_superuser) return checked.privileges;
+Own privileges(const pg::CheckedRelation& checked) {
+    const auto& roles = roles_of(checked.owner ? checked.owner : subject());
+    if (roles.is_superuser) return {.privileges = checked.privileges};
     const auto& on = given(checked.relation, roles);
     const AclBits own = checked.privileges & on.privileges;
     const AclBits missing = checked.privileges & ~own;
-    if (missing == 0 || !on.by_column || !checked.columns_will_do) return own;
-    return own | pg::privileges_on_columns(checked, missing, roles.all);
-}
-
-bool goes_by_column(const pg::CheckedRelation& checked) {
-    const auto& roles = roles_for(checked);
-    return !roles.is_superuser && given(checked.relation, roles).by_column;
+    if (missing == 0 || !on.by_column || !checked.columns_will_do) return {.privileges = own};
+    return {.privileges = own | pg::privileges_on_columns(checked, missing, roles.all), .by_column = true};
 }
 
 std::uint64_t changes() noexcept { return generation; }

@@ -224,7 +224,7 @@ bool has_room_for(const enforce::Standing& standing) noexcept {
 
 bool relies_on(std::uint64_t id) noexcept { return is_held(id); }
 
-bool relies_on_just(const enforce::Standing& standing) noexcept {
+bool relies_on_exactly(const enforce::Standing& standing) noexcept {
     if (held_count.load(std::memory_order_relaxed) != standing.count) return false;
     for (std::uint32_t i = 0; i < standing.count; ++i)
         if (held[i].id != standing.ids[i] || held[i].slot != standing.slots[i]) return false;
@@ -233,10 +233,10 @@ bool relies_on_just(const enforce::Standing& standing) noexcept {
 
 void rely_on(const enforce::Standing& standing) {
     if (mine == nullptr) begin();
-    if (!relies_on_just(standing))
+    if (!relies_on_exactly(standing))
         for (std::uint32_t i = 0; i < standing.count; ++i) note(standing.slots[i], standing.ids[i]);
     if (!transaction_relies.load(std::memory_order_relaxed)) {
-        transaction_relies.store(true, std::memory_order_release);
+        transaction_relies = true;
         mine->relies.store(true);
     }
     relied_at = pg::command_start();
@@ -291,10 +291,13 @@ void before_prepare() {
 void after_transaction(bool committed) noexcept {
     // A session without a grant; or one that ends, and aborts its transaction when it has left the board.
     if (mine == nullptr) return;
-    if (settling && settling.exchange(false) && committed) for_each_left(forget);
-    if (transaction_relies.load(std::memory_order_relaxed)) {
-        transaction_relies.store(false, std::memory_order_release);
-        mine->relies.store(false, std::memory_order_release);
+    if (settling) {
+        settling = false;
+        if (committed) for_each_left(forget);
+    }
+    if (transaction_relies) {
+        transaction_relies = false;
+        mine->relies.store(false);
     }
     if (!committed) settle_soon();
 }

@@ -39,7 +39,7 @@ Check check() {
 Check check(const enforce::Standing* standing) {
     Check result{.standing = standing};
     if (!result.under_grant()) return result;
-    result.at = pg::now();
+    result.at = pg::moment();
     result.verdict = enforce::judge(*result.standing, result.at);
     return result;
 }

@@ -14,7 +14,7 @@
 
 namespace jit::audit {
 
-// What a statement becomes in the journal, kept for the next time: from one to the next only its place differs.
+// What a statement becomes in the journal: from one time to the next only its place differs.
 struct Encoded {
     std::uint64_t standing = 0;  // its number; 0: nothing is kept
     int limit = 0;               // of the statement's text
@@ -29,8 +29,8 @@ struct Statement {
     std::string_view parameters{};
     std::span<const core::ObjectUse> objects{};
     std::uint32_t object_count = 0;
-    Encoded* kept = nullptr;  // of this very statement by this very user, or nothing yet
-    bool is_inside = false;   // something that the client has sent, although nothing that is recorded runs it
+    Encoded* encoded = nullptr;  // where it may stay that way, for the next time; null: nowhere
+    bool is_inside = false;      // something that the client has sent, although nothing that is recorded runs it
 };
 
 // Waits for room up to jit_access.journal_wait and, with jit_access.audit_durability = fsync, for the disk; throws

@@ -13,7 +13,6 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "jit_access/board.hpp"
 #include "jit_access/pg/backend.hpp"
@@ -23,23 +22,18 @@ namespace jit::enforce {
 
 // The user (and the role chosen by SET ROLE) last found to hold no grant, as pg::who() packs them; 0 = look again.
 extern std::atomic<std::uint64_t> plain;
+// Whose session it was when that was found, and everything else that is known here: a superuser's may become another's.
+extern std::uint32_t whose;
 
-[[nodiscard]] inline bool is_plain() noexcept { return pg::who() == plain.load(std::memory_order_relaxed); }
+[[nodiscard]] inline bool is_plain() noexcept {
+    return pg::who() == plain.load(std::memory_order_relaxed) && pg::session_user().oid == whose;
+}
 
-// A role's, kept with its length.
-class Name {
-public:
-    void set(std::string_view name) noexcept { size_ = name.copy(text_.data(), text_.size()); }
-    [[nodiscard]] std::string_view view() const noexcept { return {text_.data(), size_}; }
-
-private:
-    std::array<char, 63> text_{};
-    std::uint8_t size_ = 0;
-};
+inline std::uint64_t standings_made = 0;
 
 struct Standing {
     std::uint64_t who = 0;
-    std::uint64_t number = 0;  // in this process, of what is said here; never of two
+    std::uint64_t number = ++standings_made;  // equal numbers: the same standing
     std::uint32_t count = 0;
     std::array<Slot*, core::most_grants> slots{};
     std::array<std::uint64_t, core::most_grants> ids{};
@@ -48,8 +42,8 @@ struct Standing {
     bool too_many = false;
     const char* not_from_here = nullptr;  // the condition of a grant that this session's client does not meet
     std::uint64_t kept_from = 0;          // its id
-    Name login;
-    Name role;
+    char login[64] = {};
+    char role[64] = {};
 };
 
 // Where the current user stands; null when he is plain. Needs a transaction; may throw.

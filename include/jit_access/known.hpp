@@ -2,8 +2,8 @@
 //
 // A query is known if it has the text and the command tag of one before, asks for the same privileges on the same
 // relations, depends on the same others, is the same user's, and since then nothing has changed that could make a
-// difference: roles, memberships, relations, their names and access lists. The plan's address says nothing, it is used
-// again. Never throws, and allocates nothing but the encoded form of what is new (audit.hpp).
+// difference: roles, memberships, relations, their names and access lists. An address is no identity: it is used again.
+// Never throws, allocates nothing.
 #pragma once
 
 #include "jit_access/audit.hpp"
@@ -14,8 +14,9 @@ namespace jit::known {
 
 // The statement as it was described; its views are valid until the next keep(). Null: describe it.
 [[nodiscard]] const audit::Statement* find(const PlannedStmt* plan, std::string_view text, const char* tag) noexcept;
-// Keeps it, if it is small enough, and says where its encoded form may stay. `changes`: own::changes() before it was
-// described.
-void keep(const PlannedStmt* plan, audit::Statement& statement, const char* tag, std::uint64_t changes) noexcept;
+// Keeps it, if it is small enough, and says where its encoded form may stay; null: nowhere. `changes`: own::changes()
+// before it was described.
+[[nodiscard]] audit::Encoded* keep(const PlannedStmt* plan, const audit::Statement& statement,
+                                   std::uint64_t changes) noexcept;
 
 }  // namespace jit::known

@@ -5,12 +5,14 @@
 
 namespace jit::own {
 
+struct Own {
+    pg::AclBits privileges = 0;
+    bool by_column = false;  // the answer depended on which columns it asks for
+};
+
 // Of the privileges that a statement asks for on a relation, those that are there without any grant, for all the
 // columns in question. Looks nothing up for a relation seen before, unless single columns of it have access lists.
-[[nodiscard]] pg::AclBits privileges(const pg::CheckedRelation& checked);
-
-// Whether that is told by single columns.
-[[nodiscard]] bool goes_by_column(const pg::CheckedRelation& checked);
+[[nodiscard]] Own privileges(const pg::CheckedRelation& checked);
 
 // How often what is answered here, or the name of a relation, may have changed.
 [[nodiscard]] std::uint64_t changes() noexcept;

@@ -17,7 +17,7 @@ namespace jit::session {
 // Whether a statement has run under this grant.
 [[nodiscard]] bool relies_on(std::uint64_t id) noexcept;
 // Whether under these, and under no other.
-[[nodiscard]] bool relies_on_just(const enforce::Standing& standing) noexcept;
+[[nodiscard]] bool relies_on_exactly(const enforce::Standing& standing) noexcept;
 // A statement is about to run under these grants. Throws when the session could not be stopped at their deadline.
 void rely_on(const enforce::Standing& standing);
 // A session that records without a grant: what is still open when it ends was interrupted.

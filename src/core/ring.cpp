@@ -35,8 +35,9 @@ bool Ring::claim(std::size_t payload, std::size_t extra) noexcept {
     return false;
 }
 
-void Ring::publish(RecordHeader* header, std::uint64_t position, Kind kind, std::size_t payload, std::size_t size,
+void Ring::publish(std::uint64_t position, Kind kind, std::size_t payload, std::size_t size,
                    std::int64_t time) noexcept {
+    RecordHeader* header = at(position);
     header->size = static_cast<std::uint32_t>(size);
     header->payload_size = static_cast<std::uint32_t>(payload);
     header->kind = kind;
@@ -50,26 +51,23 @@ void Ring::publish(RecordHeader* header, std::uint64_t position, Kind kind, std:
 std::uint64_t Ring::append(Kind kind, const Use& use, std::size_t payload, std::int64_t time) noexcept {
     const auto size = record_size(payload);
     const auto position = control_->head.fetch_add(size, std::memory_order_acq_rel);
-    auto* const header = at(position);
-    encode(use, payload_of(header));
-    publish(header, position, kind, payload, size, time);
+    encode(use, payload_of(at(position)));
+    publish(position, kind, payload, size, time);
     return position;
 }
 
 std::uint64_t Ring::append(Kind kind, std::span<const std::byte> encoded, std::int64_t time) noexcept {
     const auto size = record_size(encoded.size());
     const auto position = control_->head.fetch_add(size, std::memory_order_acq_rel);
-    auto* const header = at(position);
-    std::memcpy(payload_of(header), encoded.data(), encoded.size());
-    publish(header, position, kind, encoded.size(), size, time);
+    std::memcpy(payload_of(at(position)), encoded.data(), encoded.size());
+    publish(position, kind, encoded.size(), size, time);
     return position;
 }
 
 std::uint64_t Ring::append(const Outcome& outcome, std::int64_t time) noexcept {
     const auto position = control_->head.fetch_add(outcome_record_size, std::memory_order_acq_rel);
-    auto* const header = at(position);
-    encode(outcome, payload_of(header));
-    publish(header, position, Kind::outcome, outcome_size, outcome_record_size, time);
+    encode(outcome, payload_of(at(position)));
+    publish(position, Kind::outcome, outcome_size, outcome_record_size, time);
     fetch(position + outcome_record_size);
     return position;
 }
@@ -144,7 +142,7 @@ Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
         if (!valid(position, limit)) {
             const auto next = next_valid(position + record_alignment, limit);
             if (!next) break;
-            publish(at(position), position, Kind::gap, 0, *next - position, 0);
+            publish(position, Kind::gap, 0, *next - position, 0);
             ++result.gaps;
         }
         const auto* header = at(position);

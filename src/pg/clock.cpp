@@ -19,12 +19,13 @@ std::int64_t boot_clock() noexcept {
     return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1'000;
 }
 
-Moment now() noexcept {
+Moment moment() noexcept {
     constexpr std::int64_t good_for = 100;
     static Moment read;
-    const auto boot = boot_clock();
-    if (boot - read.boot >= good_for) read = {wall_clock(), boot};
-    return {read.wall + (boot - read.boot), boot};
+    if (const auto boot = boot_clock(); boot - read.boot < good_for) return {read.wall + (boot - read.boot), boot};
+    // In this order what comes between the two makes it late, never early: times of one session do not go back.
+    const auto wall = wall_clock();
+    return read = {wall, boot_clock()};
 }
 
 std::string boot_id() {

@@ -24,7 +24,7 @@ constexpr std::string_view mask = "'***'";
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Every statement is searched, so it is for the rarest letter of the word first.
+// Whatever is not known already is searched, so it is for the rarest letter of the word first.
 struct Word {
     std::string_view letters;  // lower case
     std::size_t rarest;

@@ -55,8 +55,8 @@ my @steps = (
 	[ 'which is taken away', sub { admin('REVOKE SELECT ON app.orders FROM alice') }, $orders, '0 third app.orders:SELECT:' ],
 	[ 'of a role of hers', sub { admin('GRANT SELECT ON app.orders TO team; GRANT team TO alice') }, $orders, '0 third app.orders:SELECT:SELECT' ],
 	[ 'that she leaves', sub { admin('REVOKE team FROM alice') }, $orders, '0 third app.orders:SELECT:' ],
-	[ 'another table of the name', sub { admin('ALTER TABLE app.orders RENAME TO renamed; ALTER TABLE app.old RENAME TO orders') }, $orders, '0 third app.orders:SELECT:' ],
-	[ 'the first one has another name', sub { admin('ALTER TABLE app.orders RENAME TO old; ALTER TABLE app.renamed RENAME TO orders') }, $orders, '0 third app.orders:SELECT:' ],
+	[ 'another table of the name', sub { admin('GRANT SELECT ON app.old TO alice; ALTER TABLE app.orders RENAME TO renamed; ALTER TABLE app.old RENAME TO orders') }, $orders, '0 third app.orders:SELECT:SELECT' ],
+	[ 'the first one has its name again', sub { admin('ALTER TABLE app.orders RENAME TO old; ALTER TABLE app.renamed RENAME TO orders') }, $orders, '0 third app.orders:SELECT:' ],
 	[ 'a schema of another name', sub { admin('ALTER SCHEMA app RENAME TO shop'); $s->query('SET search_path = shop') }, $orders, '0 third shop.orders:SELECT:' ],
 	[ 'which it has no more', sub { admin('ALTER SCHEMA shop RENAME TO app'); $s->query('SET search_path = app') }, $orders, '0 third app.orders:SELECT:' ],
 	[ 'a second grant', sub { $second = request_as($node, 'alice', 'second', '1 hour'); approve_as($node, 'dave', $second) }, $orders, '0 third app.orders:SELECT:', 2 ],
@@ -100,24 +100,48 @@ my @recorded = split /\n/, $recorded;
 is(scalar @recorded, scalar @expected, 'each has a row');
 for my $i (0 .. $#expected) { is($recorded[$i], $expected[$i], "$steps[int($i / 2)][0], " . ($i % 2 ? 'again' : 'at first')) }
 
-is($node->safe_psql('postgres', "SELECT count(DISTINCT (pid, session_start)) = 1 AND count(DISTINCT login) = 1 AND bool_and(outcome = 'completed') FROM jit_access.audit_log WHERE statement = '$orders'"),
-	't', 'all of one session');
-
-# What is bound is in the row of its own statement.
-$node->safe_psql('postgres', "ALTER SYSTEM SET jit_access.log_parameters = on");
-$node->reload;
-$s = connect_as($node, 'alice', options => { application_name => 'bound' });
-for my $value (7, 8)
+# Settings change as well, and what is bound is in the row of its own statement.
+$s->query("SET application_name = 'settings'");
+my $bound = 'SELECT count(*) FROM app.orders WHERE id = $1 -- and so on and so on and so on';
+for my $value (6, 7, 8, 9)
 {
-	$s->parse('', 'SELECT count(*) FROM app.orders WHERE id = $1');
+	my %changes = (7 => 'log_parameters = on', 9 => 'statement_limit = 64');
+	if (my $change = $changes{$value})
+	{
+		my ($setting) = $change =~ /^(\w+)/;
+		admin("ALTER SYSTEM SET jit_access.$change");
+		$node->reload;
+		ok(wait_for($change, sub { $s->query("SHOW jit_access.$setting")->{rows}[0][0] =~ /^(?:on|64B?)$/ }), $change);
+	}
+	$s->parse('', $bound);
 	$s->bind('', '', $value);
 	$s->execute('');
 	$s->sync;
 	is($s->finish->{sqlstate}, undef, "bound: $value");
 }
 wait_for_drained($node);
-is($node->safe_psql('postgres', q{SELECT string_agg(parameters, ' ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'bound' AND tag = 'SELECT'}),
-	q{$1 = '7' $1 = '8'}, 'what is bound is not that of the time before');
+is($node->safe_psql('postgres', q{SELECT string_agg(concat_ws(' ', coalesce(parameters, 'nothing'), length(statement)), ', ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'settings' AND statement LIKE 'SELECT%'}),
+	join(', ', 'nothing ' . length $bound, map({ "\$1 = '$_' " . length $bound } 7, 8), q{$1 = '9' 64}), 'what is bound, and how much of the statement is kept');
+
+# The session of a superuser becomes one's and another's. Both may put on a role, one of them by a grant alone.
+admin(<<'SQL');
+GRANT USAGE ON SCHEMA app TO team;
+GRANT team TO bob;
+SELECT jit_create_template('as_team', '{team}', requesters => '{alice}', approvers => '{dave}');
+SQL
+approve_as($node, 'dave', request_as($node, 'alice', 'as_team', '1 hour'));
+$s = connect_as($node, $node->safe_psql('postgres', 'SELECT current_user'), options => { application_name => 'becomes' });
+for my $user (qw(bob alice bob alice))
+{
+	for my $statement ("SET SESSION AUTHORIZATION $user", 'SET ROLE team', 'SELECT status FROM app.orders WHERE id = 1', 'RESET ROLE', 'RESET SESSION AUTHORIZATION')
+	{
+		my $answer = $s->query($statement);
+		is($answer->{sqlstate}, undef, "$user: $statement") or diag($answer->{message});
+	}
+}
+wait_for_drained($node);
+is($node->safe_psql('postgres', q{SELECT string_agg(login || ' as ' || role, ', ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'becomes' AND statement = 'SELECT status FROM app.orders WHERE id = 1'}),
+	'alice as team, alice as team', 'what the one does without a grant is not what the other does with it');
 record_is_sound($node, 'in the end');
 
 done_testing();

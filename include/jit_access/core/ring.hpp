@@ -75,9 +75,9 @@ public:
     std::uint64_t append(Kind kind, std::span<const std::byte> encoded, std::int64_t at) noexcept;
     std::uint64_t append(const Outcome& outcome, std::int64_t at) noexcept;
 
-    // The published record at a position before `end`, which is head() or was: writers do not wait for who looks at it
-    // once for many. Or nothing yet. A damaged record comes back as a gap that reaches to the next good one, once there
-    // is one.
+    // The published record at a position before `end`, or nothing yet. `end` is head() or was: who reads many records
+    // asks for it once, because writers contend for it. A damaged record comes back as a gap that reaches to the next
+    // good one, once there is one.
     [[nodiscard]] std::optional<Record> read(std::uint64_t position, std::uint64_t end) const noexcept;
     [[nodiscard]] std::optional<Record> read(std::uint64_t position) const noexcept { return read(position, head()); }
     // Where a reader goes on that is done with everything before `position`: there, or at the next record, if recovery
@@ -129,8 +129,7 @@ private:
     // What is stamped for these places, in this lap or a later one, must not come back while a writer is at work there.
     // It is damaged, or the machine crashed and the file's header is older than its records.
     void forget(std::uint64_t from, std::uint64_t end) noexcept;
-    void publish(RecordHeader* header, std::uint64_t position, Kind kind, std::size_t payload, std::size_t size,
-                 std::int64_t time) noexcept;
+    void publish(std::uint64_t position, Kind kind, std::size_t payload, std::size_t size, std::int64_t time) noexcept;
 
     std::byte* memory_ = nullptr;
     std::uint64_t capacity_ = 0;

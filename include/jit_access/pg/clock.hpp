@@ -1,4 +1,4 @@
-// The two clocks of a deadline. Never now(), never a snapshot.
+// The two clocks of a deadline. Never now() of SQL, never a snapshot.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ struct Moment {
     std::int64_t wall = 0;
     std::int64_t boot = 0;
 };
-// Both, for what is asked before every statement: of those that follow each other within a tenth of a millisecond only
-// the first one reads the wall clock, and the boot clock carries it on.
-[[nodiscard]] Moment now() noexcept;
+// Both, for what is asked before every statement: the wall clock is read at most once in a tenth of a millisecond, in
+// between the boot clock carries it on.
+[[nodiscard]] Moment moment() noexcept;
 
 // Names this boot of this machine; boot times of another boot mean nothing.
 [[nodiscard]] std::string boot_id();
