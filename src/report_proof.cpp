@@ -29,7 +29,8 @@ std::int64_t earlier(Page::Verification& to) {
     const auto row = pg::query_row(
         "SELECT v.last_seq, v.at, v.by, v.sound, v.head, coalesce(v.what, ''), pg_catalog.encode(r.hash, 'hex') IS NOT "
         "DISTINCT FROM "
-        "v.head, v.records FROM jit_access.whole_verification v LEFT JOIN jit_access.record r ON r.seq = v.last_seq ORDER BY "
+        "v.head, v.records FROM jit_access.whole_verification v LEFT JOIN jit_access.record r ON r.seq = v.last_seq "
+        "ORDER BY "
         "v.id DESC LIMIT 1");
     if (!row) {
         to.claims.emplace_back("No verification of the whole record has been kept. jit_report_verify() makes one.");
