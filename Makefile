@@ -119,9 +119,16 @@ UNIT_TESTS = $(patsubst test/unit/%.cpp,build/unit/%,$(wildcard test/unit/*.cpp)
 
 unit: $(UNIT_TESTS)
 
-build/unit/%: test/unit/%.cpp $(CORE_SOURCES) $(wildcard include/jit_access/core/*.hpp)
+CORE_HEADERS = $(wildcard include/jit_access/core/*.hpp)
+UNIT_CORE    = $(CORE_SOURCES:src/core/%.cpp=build/unit/core/%.o)
+
+build/unit/core/%.o: src/core/%.cpp $(CORE_HEADERS)
 	@mkdir -p $(@D)
-	$(CXX) $(UNIT_FLAGS) -o $@ $(filter %.cpp,$^) -lboost_unit_test_framework $(UNIT_LIBRARIES) -lcrypto
+	$(CXX) $(UNIT_FLAGS) -c -o $@ $<
+
+build/unit/%: test/unit/%.cpp $(UNIT_CORE) $(CORE_HEADERS)
+	@mkdir -p $(@D)
+	$(CXX) $(UNIT_FLAGS) -o $@ $(filter %.cpp %.o,$^) -lboost_unit_test_framework $(UNIT_LIBRARIES) -lcrypto
 
 # What calls libraries alone, and no server.
 build/unit/totp: $(patsubst %,src/pg/%.cpp,oath qr_code seal)
