@@ -19,15 +19,6 @@ std::int64_t boot_clock() noexcept {
     return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1'000;
 }
 
-Moment moment() noexcept {
-    constexpr std::int64_t good_for = 100;
-    static Moment read;
-    if (const auto boot = boot_clock(); boot - read.boot < good_for) return {read.wall + (boot - read.boot), boot};
-    // In this order what comes between the two makes it late, never early: times of one session do not go back.
-    const auto wall = wall_clock();
-    return read = {wall, boot_clock()};
-}
-
 std::string boot_id() {
     std::ifstream file("/proc/sys/kernel/random/boot_id");
     std::string id;

@@ -93,12 +93,12 @@ SQL
 		'jit_template_cron', "$libraries: it lets look at the jobs");
 
 	# Nor by hand, when the template has been found good before.
-	$node->safe_psql('postgres', q{CREATE ROLE adopted; SELECT jit_create_template('adopted', role => 'adopted', requesters => '{alice}', approvers => '{dave}')});
+	$node->safe_psql('postgres', q{CREATE ROLE adopted; SELECT jit_create_template('adopted', role => 'adopted', requesters => '{alice, bob}', approvers => '{dave}')});
 	my $good = request_as($node, 'alice', 'adopted', '1 hour');
 	approve_as($node, 'dave', $good);
-	# Asked for before that: her sessions end with what is live.
-	my $next = request_as($node, 'alice', 'adopted', '1 hour');
 	$node->safe_psql('postgres', 'GRANT INSERT ON cron.job TO adopted');
+	# Not by alice, whose sessions end with what is live.
+	my $next = request_as($node, 'bob', 'adopted', '1 hour');
 	sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($next)"), 'JA008', "$libraries: what was given later is seen at the next approval");
 	ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $good"), "$libraries: and what is live is suspended");
 	$node->stop('fast');

@@ -11,13 +11,11 @@ namespace jit::pg {
 // Microseconds since the machine started, sleep included (CLOCK_BOOTTIME). It cannot be set.
 [[nodiscard]] std::int64_t boot_clock() noexcept;
 
+// On both of them.
 struct Moment {
     std::int64_t wall = 0;
     std::int64_t boot = 0;
 };
-// Both, for what is asked before every statement: the wall clock is read at most once in a tenth of a millisecond, in
-// between the boot clock carries it on.
-[[nodiscard]] Moment moment() noexcept;
 
 // Names this boot of this machine; boot times of another boot mean nothing.
 [[nodiscard]] std::string boot_id();
