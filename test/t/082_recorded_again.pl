@@ -100,6 +100,11 @@ my @recorded = split /\n/, $recorded;
 is(scalar @recorded, scalar @expected, 'each has a row');
 for my $i (0 .. $#expected) { is($recorded[$i], $expected[$i], "$steps[int($i / 2)][0], " . ($i % 2 ? 'again' : 'at first')) }
 
+# Texts of one length, about one table; and one that is cut later.
+my $long = 'SELECT 3 FROM app.orders WHERE false -- ' . 'x' x 60;
+$s->query("SET application_name = 'texts'");
+$s->query($_) for 'SELECT 1 FROM app.orders', 'SELECT 2 FROM app.orders', 'SELECT 1 FROM app.orders', $long, $long;
+
 # Settings change as well, and what is bound is in the row of its own statement.
 $s->query("SET application_name = 'settings'");
 my $bound = 'SELECT count(*) FROM app.orders WHERE id = $1 -- and so on and so on and so on';
@@ -122,6 +127,12 @@ for my $value (6, 7, 8, 9)
 wait_for_drained($node);
 is($node->safe_psql('postgres', q{SELECT string_agg(concat_ws(' ', coalesce(parameters, 'nothing'), length(statement)), ', ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'settings' AND statement LIKE 'SELECT%'}),
 	join(', ', 'nothing ' . length $bound, map({ "\$1 = '$_' " . length $bound } 7, 8), q{$1 = '9' 64}), 'what is bound, and how much of the statement is kept');
+
+$s->query("SET application_name = 'texts'");
+$s->query($long);
+wait_for_drained($node);
+is($node->safe_psql('postgres', q{SELECT string_agg(substr(statement, 8, 1) || ' of ' || length(statement), ', ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'texts' AND tag = 'SELECT'}),
+	'1 of 24, 2 of 24, 1 of 24, 3 of 100, 3 of 100, 3 of 64', 'each by its own text, as long as the setting says then');
 
 # The session of a superuser becomes one's and another's. Both may put on a role, one of them by a grant alone.
 admin(<<'SQL');
