@@ -1,9 +1,9 @@
 // Is this statement run under a grant, and does that grant still live? Asked before every statement, in every backend.
 //
-// A session without a grant pays a compare: its user, role and session user are those last found plain. Everything else is looked
-// at again when memberships change (the server tells) or when the user does. What is found is the standing of a user:
-// the grants whose privileges he has. Every one of them must be live on the board; one that is over or that the running
-// server has not confirmed refuses the statement, because its privileges cannot be told from the others.
+// A session without a grant pays a compare: its user, role and session user are those last found plain. Everything else
+// is looked at again when memberships change (the server tells) or when the user does. What is found is the standing of
+// a user: the grants whose privileges he has. Every one of them must be live on the board; one that is over or that the
+// running server has not confirmed refuses the statement, because its privileges cannot be told from the others.
 //
 // Beyond the membership there is the role that SET ROLE left behind: the server checks it when it is issued, never
 // again. A session whose role was reached through a grant, or is one of ours and no longer granted, is refused as well.
