@@ -1,5 +1,6 @@
 #include "jit_access/journal.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include <boost/uuid/uuid.hpp>
 #include <boost/uuid/uuid_io.hpp>
@@ -26,7 +28,7 @@ namespace jit::journal {
 namespace {
 
 constexpr std::size_t page = 4096;
-constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '1'};
+constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '2'};
 
 struct FileHeader {
     char magic[8];
@@ -84,8 +86,22 @@ void preallocate(int fd, std::uint64_t capacity) {
     }
 }
 
+// As the server does with its WAL: of what is only reserved, the first to write a page waits until the file system has
+// made it, and each sync until that is in its books.
+void fill_with_zeroes(int fd, std::uint64_t capacity) {
+    const std::vector<std::byte> zeroes(std::min<std::uint64_t>(capacity, std::uint64_t{1} << 20));
+    for (std::uint64_t done = 0; done < capacity;) {
+        const auto count = std::min<std::uint64_t>(zeroes.size(), capacity - done);
+        const auto written = ::pwrite(fd, zeroes.data(), count, static_cast<off_t>(page + done));
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) fail("could not fill " + std::to_string(capacity) + " bytes with zeroes");
+        done += static_cast<std::uint64_t>(written);
+    }
+}
+
 void format(int fd, std::uint64_t capacity, const struct stat& file) {
     preallocate(fd, capacity);
+    fill_with_zeroes(fd, capacity);
     FileHeader* fresh = map_header(fd);
     fresh->capacity = capacity;
     pg::random_bytes(&fresh->secret, sizeof fresh->secret);

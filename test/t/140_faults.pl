@@ -20,7 +20,7 @@ my $folder = PostgreSQL::Test::Utils::tempdir() . '/journal';
 my $journal = "$folder/journal";
 my %error_of = (
 	open => EACCES, mkdir => EACCES, rename => EACCES, flock => EWOULDBLOCK, fstat => EIO, fsync => EIO, mmap => ENOMEM,
-	posix_fallocate => ENOSPC);
+	posix_fallocate => ENOSPC, pwrite => ENOSPC);
 
 sub write_file { my ($file, $text) = @_; open my $out, '>', $file or die "$file: $!"; print {$out} $text; close $out; }
 
@@ -145,10 +145,10 @@ sub recorded
 # name, what precedes the start, what mends it, the calls of the start, the files that are set aside
 my @start_ups = (
 	[ 'new journal', \&no_journal, \&kill_backend,
-		'mkdir open flock fstat posix_fallocate mmap fsync mmap posix_fallocate mmap mmap mmap', 0 ],
+		'mkdir open flock fstat posix_fallocate pwrite mmap fsync mmap posix_fallocate mmap mmap mmap', 0 ],
 	[ 'crashed journal', \&crashed_journal, \&kill_backend, 'mkdir open flock fstat mmap mmap posix_fallocate mmap mmap mmap', 0 ],
 	[ 'copied journal', \&copied_journal, sub { $node->restart },
-		'mkdir open flock fstat mmap rename open flock fstat posix_fallocate mmap fsync mmap posix_fallocate mmap mmap mmap', 1 ]);
+		'mkdir open flock fstat mmap rename open flock fstat posix_fallocate pwrite mmap fsync mmap posix_fallocate mmap mmap mmap', 1 ]);
 
 for my $start_up (@start_ups)
 {

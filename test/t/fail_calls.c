@@ -2,7 +2,7 @@
  * Preloaded into a server, fails one of the calls that it makes on the files below one directory: the one whose number
  * is in a file, with the error that stands beside it. Every call is counted and named in another file.
  *
- * A disk that is full has taken a part: of posix_fallocate half is done before it fails.
+ * A disk that is full has taken a part: of posix_fallocate and pwrite half is done before they fail.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -141,6 +141,19 @@ int posix_fallocate(int fd, off_t from, off_t size)
 		return error;
 	}
 	return REAL(posix_fallocate)(fd, from, size);
+}
+
+ssize_t pwrite(int fd, const void *data, size_t size, off_t at)
+{
+	int error = is_ours(fd) ? fault("pwrite") : 0;
+
+	if (error)
+	{
+		REAL(pwrite)(fd, data, size / 2, at);
+		errno = error;
+		return -1;
+	}
+	return REAL(pwrite)(fd, data, size, at);
 }
 
 void *mmap(void *at, size_t size, int access, int flags, int fd, off_t offset)
