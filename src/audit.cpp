@@ -73,7 +73,6 @@ core::Use describe(const enforce::Standing& standing, const Statement& statement
     use.grants = {standing.ids.data(), standing.count};
     use.pid = static_cast<std::uint32_t>(facts.pid);
     use.depth = depth_of(statement);
-    use.transaction = pg::local_transaction();
     use.session_start = facts.start;
     use.session_user = pg::session_user().oid;
     use.current_user = pg::current_user().oid;
@@ -92,26 +91,25 @@ core::Use describe(const enforce::Standing& standing, const Statement& statement
     return use;
 }
 
-bool is_of(const Encoded& encoded, const enforce::Standing& standing) noexcept {
-    return encoded.standing == standing.number && encoded.limit == settings::statement_limit &&
-           encoded.application == pg::application_name();
+bool is_of(const Encoded& encoded, const enforce::Standing& standing, const Statement& statement) noexcept {
+    return encoded.standing == standing.number && encoded.depth == depth_of(statement) &&
+           encoded.limit == settings::statement_limit && encoded.application == pg::application_name();
 }
 
-std::span<const std::byte> encode(const enforce::Standing& standing, const Statement& statement) {
+core::Payload encode(const enforce::Standing& standing, const Statement& statement) {
     static Encoded passing;
     Encoded& encoded = statement.encoded != nullptr ? *statement.encoded : passing;
-    if (statement.encoded != nullptr && is_of(encoded, standing)) {
-        core::set_place(encoded.bytes, depth_of(statement), pg::local_transaction());
-        return encoded.bytes;
+    if (statement.encoded == nullptr || !is_of(encoded, standing, statement)) {
+        const core::Use use = describe(standing, statement, session());
+        encoded.standing = 0;
+        encoded.depth = use.depth;
+        encoded.limit = settings::statement_limit;
+        encoded.application = use.application;
+        core::encode(use, encoded.bytes);
+        encoded.crc = journal::ring().payload(encoded.bytes).crc;
+        encoded.standing = standing.number;
     }
-    const core::Use use = describe(standing, statement, session());
-    encoded.standing = 0;
-    encoded.application = use.application;
-    encoded.limit = settings::statement_limit;
-    encoded.bytes.resize(core::encoded_size(use));
-    core::encode(use, encoded.bytes.data());
-    encoded.standing = standing.number;
-    return encoded.bytes;
+    return {encoded.bytes, encoded.crc};
 }
 
 // The worker sleeps while there is nothing to read; whoever writes first afterwards wakes it.
@@ -148,7 +146,8 @@ void append_outcome(const Open& use, core::Ending ending, std::string_view sqlst
     outcome.duration = pg::boot_clock() - use.since.boot;
     sqlstate.copy(outcome.sqlstate.data(), outcome.sqlstate.size());
     outcome.ending = ending;
-    journal::ring().append(outcome, end_of(use, outcome.duration));
+    auto& ring = journal::ring();
+    ring.append(core::Kind::outcome, ring.payload(core::encode(outcome)), end_of(use, outcome.duration));
     tell_worker();
 }
 
@@ -176,12 +175,12 @@ void begin(const enforce::Standing& standing, const Statement& statement, pg::Mo
             "Mend jit_access.journal_directory and restart the server; sessions without a grant are not affected.");
     }
     const auto encoded = encode(standing, statement);
-    if (encoded.size() > journal::ring().largest_payload())
+    const auto size = encoded.bytes.size();
+    if (size > journal::ring().largest_payload())
         throw Failure(Code::journal_failed, "the statement does not fit in the journal", "Its record is too large.",
                       "Raise jit_access.journal_size or lower jit_access.statement_limit.");
     open_uses.reserve(open_uses.size() + 1);
-    if (!journal::ring().claim(encoded.size(), core::outcome_record_size))
-        wait_for_room(encoded.size(), core::outcome_record_size);
+    if (!journal::ring().claim(size, core::outcome_record_size)) wait_for_room(size, core::outcome_record_size);
     const auto position = journal::ring().append(core::Kind::use, encoded, at.wall);
     open_uses.push_back({statement.key, position, at, 0, pg::subtransaction(), false});
     tell_worker();
@@ -251,12 +250,14 @@ void refused(const enforce::Standing& standing, const Statement& statement, std:
         core::Use use = describe(standing, statement, session());
         sqlstate.copy(use.sqlstate.data(), use.sqlstate.size());
         use.reason = reason;
-        const std::size_t payload = core::encoded_size(use);
-        if (payload > journal::ring().largest_payload() || !journal::ring().claim(payload, 0)) {
+        std::vector<std::byte> encoded;
+        core::encode(use, encoded);
+        auto& ring = journal::ring();
+        if (encoded.size() > ring.largest_payload() || !ring.claim(encoded.size(), 0)) {
             board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
             return;
         }
-        journal::ring().append(core::Kind::refusal, use, payload, pg::wall_clock());
+        ring.append(core::Kind::refusal, ring.payload(encoded), pg::wall_clock());
         tell_worker();
     } catch (...) {
         board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);

@@ -14,12 +14,14 @@
 
 namespace jit::audit {
 
-// What a statement becomes in the journal: from one time to the next only its place differs.
+// What a statement becomes in the journal, and of what it is made beside the statement.
 struct Encoded {
     std::uint64_t standing = 0;  // its number; 0: nothing is kept
-    int limit = 0;               // of the statement's text
+    std::uint32_t depth = 0;
+    int limit = 0;  // of the statement's text
     std::string application;
     std::vector<std::byte> bytes;
+    std::uint32_t crc = 0;
 };
 
 struct Statement {

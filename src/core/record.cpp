@@ -96,7 +96,6 @@ void walk(const Use& use, Sink& out) noexcept {
     for (const auto id : use.grants) out.number(id);
     out.number(use.pid);
     out.number(use.depth);
-    out.number(use.transaction);
     out.number(use.session_start);
     out.number(use.session_user);
     out.number(use.current_user);
@@ -123,34 +122,23 @@ void walk(const Use& use, Sink& out) noexcept {
 
 }  // namespace
 
-std::size_t encoded_size(const Use& use) noexcept {
+void encode(const Use& use, std::vector<std::byte>& to) {
     Meter meter;
     walk(use, meter);
-    return meter.size;
-}
-
-void encode(const Use& use, std::byte* to) noexcept {
-    Writer writer(to);
+    to.resize(meter.size);
+    Writer writer(to.data());
     walk(use, writer);
 }
 
-void encode(const Outcome& outcome, std::byte* to) noexcept {
-    Writer writer(to);
+std::array<std::byte, outcome_size> encode(const Outcome& outcome) noexcept {
+    std::array<std::byte, outcome_size> bytes;
+    Writer writer(bytes.data());
     writer.number(outcome.use_position);
     writer.number(outcome.rows);
     writer.number(outcome.duration);
     writer.raw(outcome.sqlstate.data(), outcome.sqlstate.size());
     writer.number(outcome.ending);
-}
-
-void set_place(std::span<std::byte> encoded_use, std::uint32_t depth, std::uint32_t transaction) noexcept {
-    constexpr std::size_t before_grants = sizeof(Use::grant);
-    std::uint32_t grants = 0;
-    std::memcpy(&grants, encoded_use.data() + before_grants, sizeof grants);
-    Writer writer(encoded_use.data() + before_grants + sizeof grants + grants * sizeof(std::uint64_t) +
-                  sizeof(Use::pid));
-    writer.number(depth);
-    writer.number(transaction);
+    return bytes;
 }
 
 std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
@@ -163,7 +151,6 @@ std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
     for (std::uint32_t i = 0; i < grants; ++i) result.grants.push_back(in.number<std::uint64_t>());
     use.pid = in.number<std::uint32_t>();
     use.depth = in.number<std::uint32_t>();
-    use.transaction = in.number<std::uint32_t>();
     use.session_start = in.number<std::int64_t>();
     use.session_user = in.number<std::uint32_t>();
     use.current_user = in.number<std::uint32_t>();

@@ -7,7 +7,7 @@ namespace jit::core {
 
 namespace {
 
-constexpr std::uint16_t record_version = 1;
+constexpr std::uint16_t record_version = 2;
 
 std::byte* payload_of(RecordHeader* header) noexcept {
     return reinterpret_cast<std::byte*>(header) + sizeof(RecordHeader);
@@ -22,10 +22,9 @@ void Ring::fetch(std::uint64_t position) const noexcept {
     for (std::size_t i = 0; i < usual; i += line) __builtin_prefetch(place + i, 1);
 }
 
-std::uint32_t Ring::checksum(const Covered& header, const void* payload) const noexcept {
+std::uint32_t Ring::checksum(const Covered& header, std::uint32_t payload_crc) const noexcept {
     static_assert(sizeof(Covered) == 32, "no padding may be under the checksum");
-    const auto seed = crc_(0, &header, sizeof header);
-    return crc_(seed, payload, header.payload_size);
+    return crc_(payload_crc, &header, sizeof header);
 }
 
 bool Ring::claim(std::size_t payload, std::size_t extra) noexcept {
@@ -35,45 +34,31 @@ bool Ring::claim(std::size_t payload, std::size_t extra) noexcept {
     return false;
 }
 
-void Ring::publish(std::uint64_t position, Kind kind, std::size_t payload, std::size_t size,
+void Ring::publish(std::uint64_t position, Kind kind, const Payload& payload, std::size_t size,
                    std::int64_t time) noexcept {
     RecordHeader* header = at(position);
     header->size = static_cast<std::uint32_t>(size);
-    header->payload_size = static_cast<std::uint32_t>(payload);
+    header->payload_size = static_cast<std::uint32_t>(payload.bytes.size());
     header->kind = kind;
     header->version = record_version;
     header->at = time;
     const auto stamp = position ^ secret_;
-    header->crc = checksum({stamp, header->size, header->payload_size, kind, record_version, 0, time}, header + 1);
+    header->crc = checksum({stamp, header->size, header->payload_size, kind, record_version, 0, time}, payload.crc);
     header->stamp.store(stamp, std::memory_order_release);
 }
 
-std::uint64_t Ring::append(Kind kind, const Use& use, std::size_t payload, std::int64_t time) noexcept {
-    const auto size = record_size(payload);
+std::uint64_t Ring::append(Kind kind, const Payload& payload, std::int64_t time) noexcept {
+    const auto size = record_size(payload.bytes.size());
     const auto position = control_->head.fetch_add(size, std::memory_order_acq_rel);
-    encode(use, payload_of(at(position)));
+    std::memcpy(payload_of(at(position)), payload.bytes.data(), payload.bytes.size());
     publish(position, kind, payload, size, time);
-    return position;
-}
-
-std::uint64_t Ring::append(Kind kind, std::span<const std::byte> encoded, std::int64_t time) noexcept {
-    const auto size = record_size(encoded.size());
-    const auto position = control_->head.fetch_add(size, std::memory_order_acq_rel);
-    std::memcpy(payload_of(at(position)), encoded.data(), encoded.size());
-    publish(position, kind, encoded.size(), size, time);
-    return position;
-}
-
-std::uint64_t Ring::append(const Outcome& outcome, std::int64_t time) noexcept {
-    const auto position = control_->head.fetch_add(outcome_record_size, std::memory_order_acq_rel);
-    encode(outcome, payload_of(at(position)));
-    publish(position, Kind::outcome, outcome_size, outcome_record_size, time);
-    fetch(position + outcome_record_size);
+    // The end of a statement: what its session writes next is the use of another one.
+    if (kind == Kind::outcome) fetch(position + size);
     return position;
 }
 
 std::optional<Ring::Covered> Ring::look(std::uint64_t position, std::uint64_t end) const noexcept {
-    const RecordHeader* header = at(position);
+    RecordHeader* const header = at(position);
     const auto stamp = position ^ secret_;
     if (header->stamp.load(std::memory_order_acquire) != stamp) return std::nullopt;
     // One look: what is checked is what is used, should the next lap come by meanwhile.
@@ -83,7 +68,7 @@ std::optional<Ring::Covered> Ring::look(std::uint64_t position, std::uint64_t en
         seen.size > std::min(end - position, capacity_))
         return std::nullopt;
     if (seen.payload_size > seen.size - sizeof(RecordHeader) || seen.version != record_version) return std::nullopt;
-    if (header->crc != checksum(seen, header + 1)) return std::nullopt;
+    if (header->crc != checksum(seen, crc_(0, payload_of(header), seen.payload_size))) return std::nullopt;
     return seen;
 }
 
@@ -95,7 +80,7 @@ std::optional<std::uint64_t> Ring::next_valid(std::uint64_t from, std::uint64_t 
 
 std::optional<Record> Ring::read(std::uint64_t position, std::uint64_t end) const noexcept {
     if (position >= end) return std::nullopt;
-    const RecordHeader* header = at(position);
+    RecordHeader* const header = at(position);
     if (header->stamp.load(std::memory_order_acquire) != (position ^ secret_)) return std::nullopt;
     const auto seen = look(position, end);
     if (!seen) {
@@ -104,11 +89,7 @@ std::optional<Record> Ring::read(std::uint64_t position, std::uint64_t end) cons
         if (!next) return std::nullopt;
         return Record{position, *next, 0, Kind::gap, {}};
     }
-    return Record{position,
-                  position + seen->size,
-                  seen->at,
-                  seen->kind,
-                  {reinterpret_cast<const std::byte*>(header + 1), seen->payload_size}};
+    return Record{position, position + seen->size, seen->at, seen->kind, {payload_of(header), seen->payload_size}};
 }
 
 void Ring::advance(std::uint64_t position) noexcept {
@@ -142,7 +123,7 @@ Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
         if (!valid(position, limit)) {
             const auto next = next_valid(position + record_alignment, limit);
             if (!next) break;
-            publish(position, Kind::gap, 0, *next - position, 0);
+            publish(position, Kind::gap, {}, *next - position, 0);
             ++result.gaps;
         }
         const auto* header = at(position);

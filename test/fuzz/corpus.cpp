@@ -22,10 +22,8 @@ void save(const char* harness, const std::string& name, const std::string& bytes
 
 // ---- payloads -----------------------------------------------------------------------------------------------------
 
-std::string encoded(const Use& use) {
-    std::string bytes(encoded_size(use), '\0');
-    encode(use, reinterpret_cast<std::byte*>(bytes.data()));
-    return bytes;
+std::string text_of(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 Use sample() {
@@ -36,7 +34,6 @@ Use sample() {
             .grants = grants,
             .pid = 4711,
             .depth = 3,
-            .transaction = UINT32_MAX,
             .session_start = INT64_MIN,
             .session_user = 16384,
             .current_user = 16385,
@@ -55,9 +52,9 @@ Use sample() {
 }
 
 void payloads() {
-    const std::string whole = encoded(sample());
+    const std::string whole = text_of(encoded(sample()));
     save("record", "use", whole);
-    save("record", "use_of_nothing", encoded(Use{}));
+    save("record", "use_of_nothing", text_of(encoded(Use{})));
     save("record", "use_torn_in_a_text", whole.substr(0, whole.size() / 2));
     save("record", "use_torn_at_the_end", whole.substr(0, whole.size() - 1));
     save("record", "use_and_a_byte", whole + '\0');
@@ -67,16 +64,14 @@ void payloads() {
     const std::vector<ObjectUse> objects(most_objects, {privilege_select, 0, "app.orders"});
     use.grants = grants;
     use.objects = objects;
-    save("record", "use_of_the_most", encoded(use));
+    save("record", "use_of_the_most", text_of(encoded(use)));
     const std::vector<std::uint64_t> too_many(most_grants + 1, 42);
     use.grants = too_many;
-    save("record", "use_of_too_many_grants", encoded(use));
+    save("record", "use_of_too_many_grants", text_of(encoded(use)));
 
     for (const auto ending : {Ending::completed, Ending::failed, Ending::interrupted, Ending{0}, Ending{4}}) {
-        std::string bytes(outcome_size, '\0');
-        encode(Outcome{.use_position = 4096, .rows = 3, .duration = -1, .ending = ending},
-               reinterpret_cast<std::byte*>(bytes.data()));
-        save("record", "outcome_" + std::to_string(static_cast<int>(ending)), bytes);
+        const Outcome outcome{.use_position = 4096, .rows = 3, .duration = -1, .ending = ending};
+        save("record", "outcome_" + std::to_string(static_cast<int>(ending)), text_of(encode(outcome)));
     }
     save("record", "nothing", "");
 }
@@ -85,9 +80,9 @@ void payloads() {
 
 std::uint64_t put(MappedRing& ring, std::string_view statement) {
     const Use use{.grant = 42, .statement = statement};
-    const auto payload = encoded_size(use);
-    CHECK(ring.ring.claim(payload, 0));
-    return ring.ring.append(Kind::use, use, payload, 7);
+    const auto bytes = encoded(use);
+    CHECK(ring.ring.claim(bytes.size(), 0));
+    return ring.append(Kind::use, bytes, 7);
 }
 
 // As it is, and with the units of `records` to be put right after whatever change.
@@ -117,7 +112,7 @@ void images() {
         ring.restart(0);
         save_image("empty" + suffix, ring, 0, {});
         for (int i = 0; i < 8; ++i) records.push_back(put(ring, "SELECT " + std::string(i * 9U, 'x')));
-        records.push_back(ring.ring.append(Outcome{.use_position = records[0]}, 9));
+        records.push_back(ring.append(Outcome{.use_position = records[0]}, 9));
         save_image("whole" + suffix, ring, 0, records);
         save_image("damaged_while_running" + suffix, ring, 0, records,
                    static_cast<std::uint16_t>(ring.ring.head() / unit));
@@ -157,7 +152,7 @@ void images() {
         const auto last = forged.capacity - unit;
         const std::uint32_t size = 4 * unit;
         std::memcpy(forged.at(last) + 8, &size, sizeof size);
-        std::memcpy(forged.at(last) + 18, "\1", 2);
+        std::memcpy(forged.at(last) + 18, "\2", 2);
         save_image("beyond_the_end" + suffix, forged, 0, {outer, last},
                    static_cast<std::uint16_t>(forged.capacity / unit));
     }

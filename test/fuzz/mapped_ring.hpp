@@ -16,6 +16,12 @@ inline constexpr std::size_t page = 4096;
 inline constexpr std::size_t most_pages = 4;
 inline constexpr std::size_t unit = jit::core::record_alignment;
 
+inline std::vector<std::byte> encoded(const jit::core::Use& use) {
+    std::vector<std::byte> bytes;
+    jit::core::encode(use, bytes);
+    return bytes;
+}
+
 struct MappedRing {
     explicit MappedRing(std::size_t pages) : capacity(pages * page), memory(map(capacity)) {}
     MappedRing(const MappedRing&) = delete;
@@ -32,6 +38,14 @@ struct MappedRing {
         control.head = head;
         control.room = room;
         ring = jit::core::Ring(memory, capacity, secret, crc32c, &control);
+    }
+
+    // Their room is claimed.
+    std::uint64_t append(jit::core::Kind kind, const std::vector<std::byte>& bytes, std::int64_t time) {
+        return ring.append(kind, ring.payload(bytes), time);
+    }
+    std::uint64_t append(const jit::core::Outcome& outcome, std::int64_t time) {
+        return ring.append(jit::core::Kind::outcome, ring.payload(jit::core::encode(outcome)), time);
     }
 
     [[nodiscard]] std::byte* at(std::uint64_t position) const { return memory + position % capacity; }

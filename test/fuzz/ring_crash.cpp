@@ -34,10 +34,11 @@ public:
     void write(Kind kind, std::uint8_t argument) {
         const std::string statement = text(argument);
         const Use use{.grant = ++serial_, .statement = statement};
-        const auto payload = jit::core::encoded_size(use);
+        const auto bytes = encoded(use);
+        const auto size = jit::core::record_size(bytes.size());
         const auto extra = kind == Kind::use ? jit::core::outcome_record_size : 0;
-        if (!claim(jit::core::record_size(payload) + extra, payload, extra)) return;
-        published(ring_.ring.append(kind, use, payload, 7), jit::core::record_size(payload));
+        if (!claim(size + extra, bytes.size(), extra)) return;
+        published(ring_.append(kind, bytes, 7), size);
         if (kind == Kind::use) open_.push_back(records_.back().position);
     }
 
@@ -46,19 +47,19 @@ public:
         const Outcome outcome{.use_position = open_.front(), .rows = serial_};
         open_.pop_front();
         promised_ -= jit::core::outcome_record_size;
-        published(ring_.ring.append(outcome, 9), jit::core::outcome_record_size);
+        published(ring_.append(outcome, 9), jit::core::outcome_record_size);
     }
 
     // The place keeps its old bytes from `written` on, and the stamp that was there.
     void tear(std::uint8_t argument, bool untouched) {
         const std::string statement = text(argument);
         const Use use{.grant = ++serial_, .statement = statement};
-        const auto payload = jit::core::encoded_size(use);
-        const auto size = jit::core::record_size(payload);
-        if (!claim(size, payload, 0)) return;
+        const auto bytes = encoded(use);
+        const auto size = jit::core::record_size(bytes.size());
+        if (!claim(size, bytes.size(), 0)) return;
         const auto position = ring_.ring.head();
         const std::string before = bytes_at(position, size);
-        CHECK(ring_.ring.append(Kind::use, use, payload, 7) == position);
+        CHECK(ring_.append(Kind::use, bytes, 7) == position);
         const std::size_t written = untouched ? 0 : 8 + argument * 5 % (size - 7);
         std::memcpy(ring_.at(position), before.data(), 8);
         if (written < size) {

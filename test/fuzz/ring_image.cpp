@@ -45,13 +45,13 @@ public:
         std::memcpy(covered + 12, header + 20, 4);
         std::memcpy(covered + 16, header + 16, 4);
         std::memcpy(covered + 24, header + 24, 8);
-        return crc32c(crc32c(0, covered, sizeof covered), header + 32, payload(position));
+        return crc32c(crc32c(0, header + 32, payload(position)), covered, sizeof covered);
     }
 
     [[nodiscard]] bool whole(std::uint64_t position, std::uint64_t end) const {
         return stamped(position) && size(position) >= unit && size(position) % unit == 0 &&
                size(position) <= end - position && payload(position) <= size(position) - unit &&
-               field<std::uint16_t>(position, 18) == 1 && field<std::uint32_t>(position, 12) == checksum(position);
+               field<std::uint16_t>(position, 18) == 2 && field<std::uint32_t>(position, 12) == checksum(position);
     }
 
     [[nodiscard]] std::vector<Found> walk(std::uint64_t from, std::uint64_t end) const {
@@ -84,7 +84,7 @@ void repair(MappedRing& ring, std::uint64_t tail, std::uint16_t word) {
     if (how == repair_all) {
         const auto size = std::max<std::uint32_t>(image.size(position) % (ring.capacity / 8) / unit * unit, unit);
         put(8, size);
-        put(18, std::uint16_t{1});
+        put(18, std::uint16_t{2});
         put(20, std::min<std::uint32_t>(image.payload(position), size - unit));
     }
     if (how != repair_checksum && how != repair_all) return;
@@ -153,11 +153,11 @@ void check_recovered(MappedRing& ring, const Image& image, std::uint64_t tail) {
     ring.control.head = head;
 
     const jit::core::Use use{.grant = 42, .statement = "SELECT 1"};
-    const auto payload = jit::core::encoded_size(use);
-    const bool fits = jit::core::record_size(payload) <= tail + ring.capacity - head;
-    CHECK(ring.ring.claim(payload, 0) == fits);
+    const auto bytes = encoded(use);
+    const bool fits = jit::core::record_size(bytes.size()) <= tail + ring.capacity - head;
+    CHECK(ring.ring.claim(bytes.size(), 0) == fits);
     if (!fits) return;
-    CHECK(ring.ring.append(Kind::use, use, payload, 7) == head);
+    CHECK(ring.append(Kind::use, bytes, 7) == head);
     const auto record = ring.ring.read(head);
     CHECK(record && record->kind == Kind::use && record->next == ring.ring.head());
 }

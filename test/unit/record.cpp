@@ -16,24 +16,21 @@ namespace {
 
 using Bytes = std::vector<std::byte>;
 
-// Exactly as large as the encoding, so that the sanitizer sees a byte too many.
 Bytes encoded(const Use& use) {
-    Bytes bytes(encoded_size(use));
-    encode(use, bytes.data());
+    Bytes bytes;
+    encode(use, bytes);
     return bytes;
 }
 
 Bytes encoded(const Outcome& outcome) {
-    Bytes bytes(outcome_size);
-    encode(outcome, bytes.data());
-    return bytes;
+    const auto bytes = encode(outcome);
+    return {bytes.begin(), bytes.end()};
 }
 
 void check_equal(const Use& a, const Use& b) {
     BOOST_TEST(a.grant == b.grant);
     BOOST_TEST(a.pid == b.pid);
     BOOST_TEST(a.depth == b.depth);
-    BOOST_TEST(a.transaction == b.transaction);
     BOOST_TEST(a.session_start == b.session_start);
     BOOST_TEST(a.session_user == b.session_user);
     BOOST_TEST(a.current_user == b.current_user);
@@ -74,7 +71,6 @@ struct Sample {
             .grants = grants,
             .pid = 4711,
             .depth = 3,
-            .transaction = UINT32_MAX,
             .session_start = INT64_MIN,
             .session_user = 16384,
             .current_user = 16385,
@@ -95,25 +91,6 @@ struct Sample {
 };
 
 }  // namespace
-
-BOOST_AUTO_TEST_CASE(the_same_use_at_another_place) {
-    const std::array<std::uint64_t, most_grants> ids{1, 2, 3, 4, 5, 6, 7, 8};
-    for (std::size_t count = 0; count <= ids.size(); ++count) {
-        Use use{.grant = 1,
-                .grants = {ids.data(), count},
-                .pid = 7,
-                .depth = 1,
-                .transaction = 2,
-                .session_start = 3,
-                .login = "alice",
-                .statement = "SELECT 1"};
-        Bytes moved = encoded(use);
-        set_place(moved, 0x01020304, 0xFFFFFFFE);
-        use.depth = 0x01020304;
-        use.transaction = 0xFFFFFFFE;
-        BOOST_TEST((moved == encoded(use)));
-    }
-}
 
 BOOST_AUTO_TEST_CASE(round_trip) { check_round_trip(Sample().use); }
 

@@ -1,6 +1,6 @@
 // What the journal says: the payload of each kind of record, as length-prefixed little-endian fields.
 //
-// Encoding writes into memory the caller has reserved and allocates nothing; decoding checks every bound and returns
+// Encoding allocates nothing where there is room already; decoding checks every bound and returns
 // nothing for a malformed payload. The views in a decoded record point into the payload.
 #pragma once
 
@@ -57,7 +57,6 @@ struct Use {
     std::span<const std::uint64_t> grants{};  // all of them
     std::uint32_t pid = 0;
     std::uint32_t depth = 0;         // 0 = sent by the client, n = inside n other statements
-    std::uint32_t transaction = 0;   // low 32 bits of the local transaction id (virtual, per backend)
     std::int64_t session_start = 0;  // microseconds since 2000-01-01, as PostgreSQL counts; with pid: the session
     std::uint32_t session_user = 0;  // OIDs, for names that change
     std::uint32_t current_user = 0;
@@ -89,11 +88,9 @@ struct Outcome {
 
 inline constexpr std::size_t outcome_size = 8 + 8 + 8 + 5 + 1;
 
-[[nodiscard]] std::size_t encoded_size(const Use& use) noexcept;
-void encode(const Use& use, std::byte* to) noexcept;
-void encode(const Outcome& outcome, std::byte* to) noexcept;
-// The same encoded use, but by another transaction, or so many statements deep.
-void set_place(std::span<std::byte> encoded_use, std::uint32_t depth, std::uint32_t transaction) noexcept;
+// The use becomes what `to` holds, whose room is used again.
+void encode(const Use& use, std::vector<std::byte>& to);
+[[nodiscard]] std::array<std::byte, outcome_size> encode(const Outcome& outcome) noexcept;
 
 // A decoded use owns its lists; its texts still point into the payload.
 struct DecodedUse {

@@ -29,7 +29,7 @@ inline constexpr std::size_t record_alignment = 32;
 struct RecordHeader {
     std::atomic<std::uint64_t> stamp;  // position ^ secret, stored last
     std::uint32_t size;                // whole record, a multiple of record_alignment
-    std::uint32_t crc;                 // CRC-32C of the header (with this field zero) and the payload
+    std::uint32_t crc;                 // CRC-32C of the payload, and on from there of the header (this field zero)
     Kind kind;
     std::uint16_t version;
     std::uint32_t payload_size;
@@ -52,6 +52,12 @@ struct Record {
     std::span<const std::byte> payload;
 };
 
+// What a record carries, and its CRC-32C: what is written again and again is gone through once.
+struct Payload {
+    std::span<const std::byte> bytes;
+    std::uint32_t crc = 0;
+};
+
 [[nodiscard]] constexpr std::size_t record_size(std::size_t payload) noexcept {
     return (sizeof(RecordHeader) + payload + record_alignment - 1) / record_alignment * record_alignment;
 }
@@ -70,10 +76,11 @@ public:
     // Gives back `extra` bytes that will not be needed.
     void release(std::size_t bytes) noexcept { control_->room.fetch_add(static_cast<std::int64_t>(bytes)); }
 
-    // These need claimed room, cannot fail, and return the record's position.
-    std::uint64_t append(Kind kind, const Use& use, std::size_t payload, std::int64_t at) noexcept;
-    std::uint64_t append(Kind kind, std::span<const std::byte> encoded, std::int64_t at) noexcept;
-    std::uint64_t append(const Outcome& outcome, std::int64_t at) noexcept;
+    [[nodiscard]] Payload payload(std::span<const std::byte> bytes) const noexcept {
+        return {bytes, crc_(0, bytes.data(), bytes.size())};
+    }
+    // Needs claimed room, cannot fail, and returns the record's position.
+    std::uint64_t append(Kind kind, const Payload& payload, std::int64_t at) noexcept;
 
     // The published record at a position before `end`, or nothing yet. `end` is head() or was: who reads many records
     // asks for it once, because writers contend for it. A damaged record comes back as a gap that reaches to the next
@@ -119,7 +126,7 @@ private:
         std::uint32_t zero;
         std::int64_t at;
     };
-    [[nodiscard]] std::uint32_t checksum(const Covered& header, const void* payload) const noexcept;
+    [[nodiscard]] std::uint32_t checksum(const Covered& header, std::uint32_t payload_crc) const noexcept;
     // A record that is whole, and over before `end`.
     [[nodiscard]] std::optional<Covered> look(std::uint64_t position, std::uint64_t end) const noexcept;
     [[nodiscard]] bool valid(std::uint64_t position, std::uint64_t end) const noexcept {
@@ -129,7 +136,8 @@ private:
     // What is stamped for these places, in this lap or a later one, must not come back while a writer is at work there.
     // It is damaged, or the machine crashed and the file's header is older than its records.
     void forget(std::uint64_t from, std::uint64_t end) noexcept;
-    void publish(std::uint64_t position, Kind kind, std::size_t payload, std::size_t size, std::int64_t time) noexcept;
+    void publish(std::uint64_t position, Kind kind, const Payload& payload, std::size_t size,
+                 std::int64_t time) noexcept;
 
     std::byte* memory_ = nullptr;
     std::uint64_t capacity_ = 0;
