@@ -70,11 +70,10 @@ void free_slot(Slot& slot) noexcept {
 }
 
 void finish_slot(Slot& slot) noexcept {
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
-    if (slot.state.load() == SlotState::live && !is_past(slot, wall, boot)) {
-        slot.ends_wall.store(wall);
-        slot.ends_boot.store(boot);
+    const auto now = pg::both_clocks();
+    if (slot.state.load() == SlotState::live && !is_past(slot, now)) {
+        slot.ends_wall.store(now.wall);
+        slot.ends_boot.store(now.boot);
         slot.grace.store(0);
     }
     // Only what lives can end: the worker may have cleaned up already.

@@ -280,7 +280,7 @@ public:
     Recorded(const std::string& statement, const Plan& plan) : text_(describe(statement, plan)) {
         session::close_uses_at_end();
         audit::begin(enforce::without_grant(), {.key = this, .tag = "DRY RUN", .text = pg::without_secrets(text_)},
-                     {pg::wall_clock(), pg::boot_clock()});
+                     pg::both_clocks());
         audit::enter(this);
     }
     ~Recorded() {

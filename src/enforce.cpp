@@ -252,7 +252,7 @@ Verdict judge(const Standing& standing, pg::Moment at) noexcept {
     for (std::uint32_t i = 0; i < standing.count; ++i) {
         const Slot& slot = *standing.slots[i];
         if (slot.state.load(std::memory_order_acquire) != SlotState::live || slot.id.load() != standing.ids[i] ||
-            is_past(slot, at.wall, at.boot))
+            is_past(slot, at))
             return Verdict::over;
     }
     const bool relied = session::relies_on_exactly(standing);
@@ -305,10 +305,10 @@ void refuse(const Standing& standing, Verdict verdict) {
                               std::string(settings::database) + "\".");
         default: break;
     }
+    const auto now = pg::both_clocks();
     std::uint64_t id = standing.ids[0];
     for (std::uint32_t i = 0; i < standing.count; ++i)
-        if (standing.slots[i]->state.load() != SlotState::live ||
-            is_past(*standing.slots[i], pg::wall_clock(), pg::boot_clock()))
+        if (standing.slots[i]->state.load() != SlotState::live || is_past(*standing.slots[i], now))
             id = standing.ids[i];
     if (const auto debt = session::debt(); debt != 0) id = debt;
     session::settle_soon();

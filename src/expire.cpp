@@ -121,11 +121,10 @@ std::int64_t patience_with(const SessionSlot& session, const Slot& slot) noexcep
 bool is_in_use(std::int64_t id) noexcept {
     const Slot* slot = find_slot(static_cast<std::uint64_t>(id));
     if (slot == nullptr) return false;
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
+    const auto now = pg::both_clocks();
     bool used = false;
     for_each_session_of(*slot, [&](const SessionSlot& session, std::int32_t) {
-        used |= has_to_come_out(session) && !is_past(*slot, wall, boot, patience_with(session, *slot));
+        used |= has_to_come_out(session) && !is_past(*slot, now, patience_with(session, *slot));
     });
     return used;
 }
@@ -190,10 +189,9 @@ void remind(const SessionSlot& session, std::int32_t pid) noexcept {
 }  // namespace
 
 void stop_what_is_over() noexcept {
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
+    const auto now = pg::both_clocks();
     for (auto& slot : board->used_slots()) {
-        if (slot.state.load() == SlotState::live && is_past(slot, wall, boot)) finish_slot(slot);
+        if (slot.state.load() == SlotState::live && is_past(slot, now)) finish_slot(slot);
         if (slot.state.load() != SlotState::over) continue;
         const bool leaves = slot.at_deadline.load() == core::AtDeadline::cancel;
         for_each_session_of(slot, [&](const SessionSlot& session, std::int32_t pid) {
@@ -203,7 +201,7 @@ void stop_what_is_over() noexcept {
             if (session.pid.load(std::memory_order_acquire) != pid || !pg::is_backend(pid, number)) return;
             if (leaves) remind(session, pid);
             if (leaves && !has_to_come_out(session)) return;
-            if (!is_past(slot, wall, boot, patience_with(session, slot))) return;
+            if (!is_past(slot, now, patience_with(session, slot))) return;
             if (pg::end_session(pid)) board->counters.sessions_ended.fetch_add(1, std::memory_order_relaxed);
         });
     }
@@ -235,15 +233,14 @@ std::optional<pg::Instant> settle() {
 
 std::optional<std::int64_t> next_deadline() noexcept {
     std::optional<std::int64_t> first;
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
+    const auto now = pg::both_clocks();
     for (const auto& slot : board->used_slots()) {
         const auto state = slot.state.load();
         if (state != SlotState::live && state != SlotState::over) continue;
-        auto left = std::min(slot.ends_wall.load() - wall, slot.ends_boot.load() - boot);
+        auto left = time_left(slot, now);
         if (state == SlotState::over) left += patience(slot);
         if (state == SlotState::over && left <= 0) continue;  // it was seen to
-        first = std::min(first.value_or(wall + left), wall + left);
+        first = std::min(first.value_or(now.wall + left), now.wall + left);
     }
     return first;
 }

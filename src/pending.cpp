@@ -35,7 +35,7 @@ void undo(const Promise& promise) noexcept {
 }
 
 bool is_over(const Slot& slot) noexcept {
-    return slot.state.load() != SlotState::live || is_past(slot, pg::wall_clock(), pg::boot_clock());
+    return slot.state.load() != SlotState::live || is_past(slot, pg::both_clocks());
 }
 
 // A transaction may commit long after it has asked for more time.

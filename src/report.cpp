@@ -49,8 +49,7 @@ std::array<pg::Value, 15> status() {
 
 bool confirmed(std::int64_t id) noexcept {
     const Slot* slot = find_slot(static_cast<std::uint64_t>(id));
-    return slot != nullptr && slot->state.load() == SlotState::live &&
-           !is_past(*slot, pg::wall_clock(), pg::boot_clock());
+    return slot != nullptr && slot->state.load() == SlotState::live && !is_past(*slot, pg::both_clocks());
 }
 
 }  // namespace jit::report

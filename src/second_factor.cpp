@@ -214,7 +214,7 @@ const std::string& required(const std::optional<std::string>& code) {
 void record_success() {
     const auto command = pg::command_text();
     const audit::Statement statement{.key = &stage_names, .tag = "SELECT", .text = pg::without_secrets(command)};
-    audit::begin(enforce::without_grant(), statement, {pg::wall_clock(), pg::boot_clock()});
+    audit::begin(enforce::without_grant(), statement, pg::both_clocks());
     audit::complete(statement.key, 1);
     wake_worker();
 }

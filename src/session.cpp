@@ -46,9 +46,9 @@ int ticks = 0;
 
 bool is_mine(const Held& grant) noexcept { return grant.slot->id.load(std::memory_order_relaxed) == grant.id; }
 
-bool is_over(const Held& grant, std::int64_t wall, std::int64_t boot) noexcept {
+bool is_over(const Held& grant, pg::Moment at) noexcept {
     return grant.slot->state.load(std::memory_order_acquire) != SlotState::live || !is_mine(grant) ||
-           is_past(*grant.slot, wall, boot);
+           is_past(*grant.slot, at);
 }
 
 AtDeadline action(const Held& grant) noexcept {
@@ -65,20 +65,19 @@ bool has_to_come_out() noexcept {
     return is_busy() || (keeps_cursors && !settling && (pg::is_running_command() || pg::in_transaction()));
 }
 
-bool must_end(const Held& grant, std::int64_t wall, std::int64_t boot) noexcept {
+bool must_end(const Held& grant, pg::Moment at) noexcept {
     switch (action(grant)) {
         case AtDeadline::terminate: return true;
         case AtDeadline::grace:
-            return !is_busy() || keeps_cursors || !is_mine(grant) ||
-                   is_past(*grant.slot, wall, boot, grant.slot->grace.load());
+            return !is_busy() || keeps_cursors || !is_mine(grant) || is_past(*grant.slot, at, grant.slot->grace.load());
         case AtDeadline::cancel: return has_to_come_out() && ticks >= ticks_to_leave;
     }
     return true;
 }
 
-std::int64_t time_left(const Held& grant, std::int64_t wall, std::int64_t boot) noexcept {
-    const auto left = std::min(grant.slot->ends_wall.load() - wall, grant.slot->ends_boot.load() - boot);
-    if (!is_over(grant, wall, boot)) return left;
+std::int64_t time_left(const Held& grant, pg::Moment at) noexcept {
+    const auto left = jit::time_left(*grant.slot, at);
+    if (!is_over(grant, at)) return left;
     switch (action(grant)) {
         case AtDeadline::terminate: return 0;
         case AtDeadline::grace: return std::min(left + grant.slot->grace.load(), reminder_us);
@@ -88,10 +87,9 @@ std::int64_t time_left(const Held& grant, std::int64_t wall, std::int64_t boot) 
 }
 
 void arm() noexcept {
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
+    const auto now = pg::both_clocks();
     auto left = std::numeric_limits<std::int64_t>::max();
-    for (std::uint32_t i = 0; i < held_count; ++i) left = std::min(left, time_left(held[i], wall, boot));
+    for (std::uint32_t i = 0; i < held_count; ++i) left = std::min(left, time_left(held[i], now));
     if (held_count != 0) pg::arm_real_timer(left);
 }
 
@@ -109,12 +107,11 @@ void leave_what_is_over() noexcept {
 // Signal handler: only atomics, kill(), latches and the timer.
 void at_deadline() noexcept {
     if (mine == nullptr) return;
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
+    const auto now = pg::both_clocks();
     bool leave = false;
     for (std::uint32_t i = 0; i < held_count; ++i) {
-        if (!is_over(held[i], wall, boot)) continue;
-        if (must_end(held[i], wall, boot)) {
+        if (!is_over(held[i], now)) continue;
+        if (must_end(held[i], now)) {
             pg::end_session(pg::backend_pid());
             return;
         }
@@ -181,10 +178,9 @@ void begin() {
 // What the session relies on and has to leave.
 template <class Visit>
 void for_each_left(Visit&& visit) noexcept {
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
+    const auto now = pg::both_clocks();
     for (std::uint32_t i = held_count; i-- > 0;)
-        if (is_over(held[i], wall, boot) && action(held[i]) == AtDeadline::cancel) visit(i);
+        if (is_over(held[i], now) && action(held[i]) == AtDeadline::cancel) visit(i);
 }
 
 void note_cursors(bool kept) noexcept {
@@ -203,11 +199,10 @@ void settle() {
 }
 
 void check_commit() {
-    const auto wall = pg::wall_clock();
-    const auto boot = pg::boot_clock();
+    const auto now = pg::both_clocks();
     for (std::uint32_t i = 0; i < held_count; ++i) {
-        if (!is_over(held[i], wall, boot)) continue;
-        if (action(held[i]) == AtDeadline::grace && !must_end(held[i], wall, boot)) continue;
+        if (!is_over(held[i], now)) continue;
+        if (action(held[i]) == AtDeadline::grace && !must_end(held[i], now)) continue;
         throw Failure(Code::grant_over, "grant " + std::to_string(held[i].id) + " has ended",
                       "What this transaction did under the grant cannot be committed after its end.",
                       "Ask again with jit_request if you still need it.");
@@ -254,11 +249,11 @@ void close_uses_at_end() {
 
 std::uint64_t debt(pg::Moment at) noexcept {
     for (std::uint32_t i = 0; i < held_count.load(std::memory_order_relaxed); ++i)
-        if (is_over(held[i], at.wall, at.boot)) return held[i].id;
+        if (is_over(held[i], at)) return held[i].id;
     return 0;
 }
 
-std::uint64_t debt() noexcept { return held_count == 0 ? 0 : debt({pg::wall_clock(), pg::boot_clock()}); }
+std::uint64_t debt() noexcept { return held_count == 0 ? 0 : debt(pg::both_clocks()); }
 
 void settle_soon() noexcept {
     if (debt() != 0) pg::wake_between_commands();

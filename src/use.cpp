@@ -18,9 +18,7 @@ pg::Moment moment() noexcept {
     constexpr std::int64_t good_for = 100;
     static pg::Moment read;
     if (const auto boot = pg::boot_clock(); boot - read.boot < good_for) return {read.wall + (boot - read.boot), boot};
-    // In this order what comes between the two makes it late, never early: times of one session do not go back.
-    const auto wall = pg::wall_clock();
-    return read = {wall, pg::boot_clock()};
+    return read = pg::both_clocks();
 }
 
 void slow_down() {

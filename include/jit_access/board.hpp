@@ -9,6 +9,7 @@
 // read the table again.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include "jit_access/core/record.hpp"
 #include "jit_access/core/ring.hpp"
 #include "jit_access/core/totp.hpp"
+#include "jit_access/pg/clock.hpp"
 
 struct Latch;
 
@@ -223,11 +225,14 @@ void finish_slot(Slot& slot) noexcept;
 // After the clean-up the slot may be reused, oldest first; its role OIDs stay readable until then.
 void retire_slot(std::uint64_t id) noexcept;
 
+// Microseconds, by the clock on which they are fewer.
+[[nodiscard]] inline std::int64_t time_left(const Slot& slot, pg::Moment at) noexcept {
+    return std::min(slot.ends_wall.load(std::memory_order_relaxed) - at.wall,
+                    slot.ends_boot.load(std::memory_order_relaxed) - at.boot);
+}
 // Over by either clock: `>=` is ended. With so many microseconds added to the deadline.
-[[nodiscard]] inline bool is_past(const Slot& slot, std::int64_t wall, std::int64_t boot,
-                                  std::int64_t added = 0) noexcept {
-    return wall >= slot.ends_wall.load(std::memory_order_relaxed) + added ||
-           boot >= slot.ends_boot.load(std::memory_order_relaxed) + added;
+[[nodiscard]] inline bool is_past(const Slot& slot, pg::Moment at, std::int64_t added = 0) noexcept {
+    return time_left(slot, at) + added <= 0;
 }
 // How long others wait, after the end, before they end a session that relies on the grant and has not come out of it.
 [[nodiscard]] std::int64_t patience(const Slot& slot) noexcept;

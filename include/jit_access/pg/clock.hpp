@@ -11,11 +11,15 @@ namespace jit::pg {
 // Microseconds since the machine started, sleep included (CLOCK_BOOTTIME). It cannot be set.
 [[nodiscard]] std::int64_t boot_clock() noexcept;
 
-// On both of them.
 struct Moment {
     std::int64_t wall = 0;
     std::int64_t boot = 0;
 };
+// In this order a wall time that the boot clock has carried on lags behind, and does not go back when it is read anew.
+[[nodiscard]] inline Moment both_clocks() noexcept {
+    const auto wall = wall_clock();
+    return {wall, boot_clock()};
+}
 
 // Names this boot of this machine; boot times of another boot mean nothing.
 [[nodiscard]] std::string boot_id();
