@@ -335,6 +335,7 @@ Batch take_over() {
         auto entry = entry_of(taken, batch);
         record.add(entry);
         counter.add(entry);
+        result.tally.add(entry);
     }
     record.finish();
     counter.keep();

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <stdexcept>
+#include <utility>
 
 #include "jit_access/alert.hpp"
 #include "jit_access/chores.hpp"
@@ -94,10 +95,11 @@ std::int64_t newest_row() {
     return pg::query_row("SELECT coalesce(max(seq), 0) FROM jit_access.record").value().get<std::int64_t>(0);
 }
 
-void read_slice(std::int64_t from, std::int64_t to, bool waits = false) {
-    const auto slice = read(from, to);
+void judge(Tally tally, bool waits = false) {
+    const auto slice = look_at(std::move(tally));
     if (!slice.seen.empty() || !slice.used.empty() || !slice.late.empty()) evaluate(slice, waits);
-    pg::execute("UPDATE jit_access.watch_position SET seq = $1, at = greatest(at, $2)", {to, pg::Instant{slice.at}});
+    pg::execute("UPDATE jit_access.watch_position SET seq = $1, at = greatest(at, $2)",
+                {slice.to, pg::Instant{slice.at}});
 }
 
 }  // namespace
@@ -109,7 +111,7 @@ std::optional<std::int64_t> read_up_to(std::optional<std::int64_t> row) {
     auto reached = *position;
     while (reached < end) {
         const auto to = std::min(end, reached + slice_size);
-        read_slice(reached, to);
+        judge(add_up(reached, to));
         reached = to;
     }
     return reached;
@@ -121,6 +123,15 @@ constexpr std::int64_t shortest_slice = 100;
 constexpr int most_waits = 10;
 constexpr std::int64_t long_time = 100'000;  // in which the worker does nothing else
 std::int64_t next_slice = slice_size;
+Tally offered;
+
+// What follows the position, up to the end or less.
+Tally next_tally(std::int64_t position, std::int64_t end) {
+    Tally fresh = std::exchange(offered, {});
+    const bool fits =
+        fresh.from == position && fresh.to > position && fresh.to <= end && fresh.to - position <= next_slice;
+    return fits ? fresh : add_up(position, std::min(end, position + next_slice));
+}
 
 // Rows differ a hundredfold in what they take.
 void adjust(std::int64_t took) noexcept {
@@ -140,6 +151,8 @@ bool is_behind() {
 
 }  // namespace
 
+void offer(Tally tally) { offered = std::move(tally); }
+
 bool follow() {
     static std::int64_t not_before = 0;  // boot clock
     static std::string said;
@@ -155,13 +168,14 @@ bool follow() {
         const auto position = take_position();
         if (!position) return;
         const auto end = newest_row();
+        auto tally = next_tally(*position, end);
+        more = end > tally.to;
         try {
-            read_slice(*position, std::min(end, *position + next_slice), waited < most_waits);
+            judge(std::move(tally), waited < most_waits);
         } catch (const InTheWay&) {
             in_the_way = true;
             throw;
         }
-        more = end > *position + next_slice;
     });
     waited = in_the_way ? waited + 1 : 0;
     if (in_the_way) {

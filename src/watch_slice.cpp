@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "jit_access/core/watch.hpp"
+#include "jit_access/pg/record_table.hpp"
 
 namespace jit::watch {
 
@@ -76,51 +77,44 @@ void read_late(Slice& slice, const std::vector<std::int64_t>& rows) {
                               .login = row.get<std::string>(4)});
 }
 
-// Who they were, and from where, the first statement of each says.
-void name_users(Slice& slice) {
-    std::vector<std::int64_t> rows;
-    for (const auto& used : slice.used) rows.push_back(used.first);
-    for (const auto& row :
-         pg::query("SELECT seq, coalesce(login, ''), client_addr FROM jit_access.record WHERE seq = ANY ($1::bigint[])",
-                   {list_of(rows)})) {
-        const auto seq = row.get<std::int64_t>(0);
-        const auto used = std::lower_bound(slice.used.begin(), slice.used.end(), seq,
-                                           [](const Used& candidate, std::int64_t of) { return candidate.first < of; });
-        used->login = row.get<std::string>(1);
-        used->client = row.maybe<std::string>(2);
-    }
-}
-
 }  // namespace
 
-// The uses are the mass: they are read once, by numbers alone, and added up by the server.
-Slice read(std::int64_t from, std::int64_t to) {
-    Slice slice{.from = from, .to = to};
-    std::vector<std::int64_t> others;
-    std::vector<std::int64_t> outcomes;
-    // No column behind `rows` is looked at, so that none is taken apart.
-    for (const auto& row : pg::query(
-             "SELECT u.grant_id, u.other, min(u.seq), max(u.seq), max(u.at), least(coalesce(sum(u.rows) FILTER (WHERE "
-             "u.depth = 0), 0), 1e18)::bigint FROM (SELECT seq, at, grant_id, depth, rows, pid, CASE kind WHEN 'use' "
-             "THEN "
-             "0 WHEN 'outcome' THEN -seq ELSE seq END AS other FROM jit_access.record WHERE seq > $1 AND seq <= $2) u "
-             "GROUP BY u.grant_id, u.pid, u.other",
-             {from, to})) {
-        slice.at = std::max(slice.at, row.get<pg::Instant>(4).us);
-        const auto other = row.get<std::int64_t>(1);
-        if (other != 0)
-            (other < 0 ? outcomes : others).push_back(std::abs(other));
-        else if (!row.is_null(0))
-            slice.used.push_back({.grant = row.get<std::int64_t>(0),
-                                  .first = row.get<std::int64_t>(2),
-                                  .last = row.get<std::int64_t>(3),
-                                  .at = row.get<pg::Instant>(4).us,
-                                  .rows = row.get<std::int64_t>(5)});
+void Tally::add(const core::Entry& entry) {
+    constexpr std::int64_t most_rows = 1'000'000'000'000'000'000;
+    if (to == 0) from = entry.seq - 1;
+    to = entry.seq;
+    at = std::max(at, entry.at);
+    if (entry.kind != "use") {
+        (entry.kind == "outcome" ? outcomes : others).push_back(entry.seq);
+        return;
     }
-    std::sort(slice.used.begin(), slice.used.end(), [](const Used& a, const Used& b) { return a.first < b.first; });
-    if (!others.empty()) read_seen(slice, others);
-    if (!outcomes.empty()) read_late(slice, outcomes);
-    if (!slice.used.empty()) name_users(slice);
+    if (!entry.grant_id) return;
+    const auto [place, is_new] = places_.try_emplace({*entry.grant_id, entry.pid.value_or(0)}, used.size());
+    if (is_new) {
+        used.push_back({.grant = *entry.grant_id,
+                        .first = entry.seq,
+                        .login = std::string(entry.login.value_or("")),
+                        .client = entry.client_addr ? std::optional<std::string>(*entry.client_addr) : std::nullopt});
+    }
+    Used& session = used[place->second];
+    session.last = entry.seq;
+    session.at = std::max(session.at, entry.at);
+    if (entry.depth.value_or(0) == 0) session.rows += std::min(entry.rows.value_or(0), most_rows - session.rows);
+}
+
+Tally add_up(std::int64_t from, std::int64_t to) {
+    Tally tally;
+    pg::read_record(from + 1, to, [&](const core::Entry& entry, const core::Digest&) { tally.add(entry); });
+    // Numbers may be missing at both ends, where somebody has taken rows away.
+    tally.from = from;
+    tally.to = to;
+    return tally;
+}
+
+Slice look_at(Tally tally) {
+    Slice slice{.from = tally.from, .to = tally.to, .at = tally.at, .used = std::move(tally.used)};
+    if (!tally.others.empty()) read_seen(slice, tally.others);
+    if (!tally.outcomes.empty()) read_late(slice, tally.outcomes);
     return slice;
 }
 

@@ -1,6 +1,7 @@
 #include "jit_access/worker.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "jit_access/alert.hpp"
 #include "jit_access/board.hpp"
@@ -61,6 +62,7 @@ bool take_over_batch() {
     if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
         journal::mark_read(batch.position);
     not_summed_up += batch.rows;
+    watch::offer(std::move(batch.tally));
     notice::send(batch.notices);
     if (batch.oldest) watch::look_at_lag(*batch.oldest);
     return batch.more;

@@ -1,4 +1,4 @@
-// The rules over the record: the worker reads each row once, in the order of the record, and finds what is odd.
+// The rules over the record: the worker looks at each row once, in the order of the record, and finds what is odd.
 //
 // A slice is read, judged and marked as read in one transaction, after it was committed: what a crash undoes is done
 // again, nothing twice. The clock is the record's own. A rule that fails loses the slice, and the others go on; its
@@ -8,10 +8,15 @@
 #include <cstdint>
 #include <optional>
 
+#include "jit_access/watch_slice.hpp"
+
 namespace jit::watch {
 
 // In the caller's transaction, slice by slice; the last row that was read. Nothing: somebody else is at it.
 std::optional<std::int64_t> read_up_to(std::optional<std::int64_t> row);
+
+// What the worker has just written, and need not read again. Something else is read from the record.
+void offer(Tally tally);
 
 // The worker's: one slice in a transaction of its own, where there is something new. True: there is more.
 [[nodiscard]] bool follow();

@@ -6,9 +6,11 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "jit_access/alert.hpp"
+#include "jit_access/core/entry.hpp"
 
 namespace jit::watch {
 
@@ -46,16 +48,32 @@ struct Used {
     std::optional<std::string> client;
 };
 
-struct Slice {
+// A slice added up, row by row in their order: uses are the mass, of all others the number is enough to find them.
+class Tally {
+public:
+    void add(const core::Entry& entry);
+
     std::int64_t from = 0;  // behind this row
     std::int64_t to = 0;
     std::int64_t at = 0;  // of the newest row
+    std::vector<Used> used;
+    std::vector<std::int64_t> outcomes;
+    std::vector<std::int64_t> others;
+
+private:
+    std::map<std::pair<std::int64_t, std::int32_t>, std::size_t> places_;  // by grant and process
+};
+[[nodiscard]] Tally add_up(std::int64_t from, std::int64_t to);
+
+struct Slice {
+    std::int64_t from = 0;
+    std::int64_t to = 0;
+    std::int64_t at = 0;
     std::vector<Seen> seen;
     std::vector<Used> used;
     std::vector<Used> late;  // rows of statements that were running when they were taken over
 };
-
-[[nodiscard]] Slice read(std::int64_t from, std::int64_t to);
+[[nodiscard]] Slice look_at(Tally tally);
 
 // A login of the record as a person. Asked for once in a slice.
 class People {
