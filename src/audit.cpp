@@ -67,7 +67,8 @@ std::string_view cut(std::string_view text) noexcept {
 
 std::uint32_t depth_of(const Statement& statement) noexcept { return depth + (statement.is_inside ? 1 : 0); }
 
-core::Use describe(const enforce::Standing& standing, const Statement& statement, const Session& facts) {
+core::Use describe(const enforce::Standing& standing, const Statement& statement) {
+    const Session& facts = session();
     core::Use use;
     use.grant = standing.count > 0 ? standing.ids[0] : standing.unconfirmed;
     use.grants = {standing.ids.data(), standing.count};
@@ -100,7 +101,7 @@ core::Payload encode(const enforce::Standing& standing, const Statement& stateme
     static Encoded passing;
     Encoded& encoded = statement.encoded != nullptr ? *statement.encoded : passing;
     if (statement.encoded == nullptr || !is_of(encoded, standing, statement)) {
-        const core::Use use = describe(standing, statement, session());
+        const core::Use use = describe(standing, statement);
         encoded.standing = 0;
         encoded.depth = use.depth;
         encoded.limit = settings::statement_limit;
@@ -247,7 +248,7 @@ void refused(const enforce::Standing& standing, const Statement& statement, std:
     if (!journal::available()) return;
     failed_command = pg::command_start();
     try {
-        core::Use use = describe(standing, statement, session());
+        core::Use use = describe(standing, statement);
         sqlstate.copy(use.sqlstate.data(), use.sqlstate.size());
         use.reason = reason;
         std::vector<std::byte> encoded;

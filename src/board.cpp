@@ -33,12 +33,16 @@ Slot* find_slot(std::uint64_t id) noexcept {
     return nullptr;
 }
 
+void set_end(Slot& slot, pg::Moment end) noexcept {
+    slot.ends_wall.store(end.wall);
+    slot.ends_boot.store(end.boot);
+}
+
 void fill_slot(Slot& slot, const Terms& terms) noexcept {
     slot.id.store(terms.id);
     slot.role.store(terms.role);
     slot.requester.store(terms.requester);
-    slot.ends_wall.store(terms.ends.wall);
-    slot.ends_boot.store(terms.ends.boot);
+    set_end(slot, terms.ends);
     slot.at_deadline.store(terms.at_deadline);
     slot.grace.store(terms.grace);
     slot.allows_code.store(terms.allows_code);
@@ -71,9 +75,8 @@ void free_slot(Slot& slot) noexcept {
 
 void finish_slot(Slot& slot) noexcept {
     const auto now = pg::both_clocks();
-    if (slot.state.load() == SlotState::live && !is_past(slot, now)) {
-        slot.ends_wall.store(now.wall);
-        slot.ends_boot.store(now.boot);
+    if (still_lives(slot, now)) {
+        set_end(slot, now);
         slot.grace.store(0);
     }
     // Only what lives can end: the worker may have cleaned up already.

@@ -161,8 +161,7 @@ void follow_primary() {
                 return;  // no slot is free: what is not on the board is refused
             }
         } else if (known->ends_wall.load() != told.terms.ends.wall && known->state.load() == SlotState::live) {
-            known->ends_wall.store(told.terms.ends.wall);
-            known->ends_boot.store(told.terms.ends.boot);
+            set_end(*known, told.terms.ends);
         }
     }
 }

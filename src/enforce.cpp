@@ -251,9 +251,7 @@ Verdict judge(const Standing& standing, pg::Moment at) noexcept {
     if (standing.unconfirmed != 0) return Verdict::unconfirmed;
     for (std::uint32_t i = 0; i < standing.count; ++i) {
         const Slot& slot = *standing.slots[i];
-        if (slot.state.load(std::memory_order_acquire) != SlotState::live || slot.id.load() != standing.ids[i] ||
-            is_past(slot, at))
-            return Verdict::over;
+        if (!still_lives(slot, at) || slot.id.load() != standing.ids[i]) return Verdict::over;
     }
     const bool relied = session::relies_on_exactly(standing);
     if (!relied && session::debt(at) != 0) return Verdict::over;
@@ -308,8 +306,7 @@ void refuse(const Standing& standing, Verdict verdict) {
     const auto now = pg::both_clocks();
     std::uint64_t id = standing.ids[0];
     for (std::uint32_t i = 0; i < standing.count; ++i)
-        if (standing.slots[i]->state.load() != SlotState::live || is_past(*standing.slots[i], now))
-            id = standing.ids[i];
+        if (!still_lives(*standing.slots[i], now)) id = standing.ids[i];
     if (const auto debt = session::debt(); debt != 0) id = debt;
     session::settle_soon();
     throw Failure(Code::grant_over, "grant " + std::to_string(id) + " has ended",

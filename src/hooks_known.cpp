@@ -1,5 +1,7 @@
 #include "jit_access/known.hpp"
 
+#include <optional>
+
 #include "jit_access/own.hpp"
 #include "jit_access/pg/version.hpp"
 
@@ -16,14 +18,21 @@ struct Checked {
     bool operator==(const Checked&) const = default;
 };
 
+// What a query asks for, and the relations that its plan depends on.
+struct Asked {
+    std::uint32_t checked_count = 0;
+    std::uint32_t dependency_count = 0;
+    std::array<Checked, 6> checked{};
+    std::array<std::uint32_t, 12> dependencies{};
+
+    bool operator==(const Asked&) const = default;
+};
+
 struct Known {
     std::uint64_t changes = 0;  // 0: nothing is kept here
     std::uint64_t who = 0;
     std::uint32_t session_user = 0;
-    std::uint32_t checked_count = 0;
-    std::uint32_t dependency_count = 0;
-    std::array<Checked, 6> checked;
-    std::array<std::uint32_t, 12> dependencies;  // relations
+    Asked asked;
     std::array<char, 256> text;
     std::array<core::ObjectUse, 6> objects;
     std::array<char, 512> names;
@@ -35,42 +44,19 @@ std::array<Known, 32> all;
 
 Known& place_of(std::string_view text) noexcept { return all[text.size() % all.size()]; }
 
-Checked of(const pg::CheckedRelation& checked) noexcept {
-    return {checked.relation, checked.owner.oid, checked.privileges};
-}
-
-bool asks_the_same(const PlannedStmt* plan, const Known& known) noexcept {
-    std::uint32_t count = 0;
-    bool same = true;
-    pg::for_each_checked_relation(plan, [&](const pg::CheckedRelation& checked) {
-        same = same && count < known.checked_count && known.checked[count] == of(checked);
-        ++count;
-    });
-    return same && count == known.checked_count;
-}
-
-bool depends_on_the_same(const PlannedStmt* plan, const Known& known) noexcept {
-    const List* relations = plan->relationOids;
-    if (static_cast<std::uint32_t>(list_length(relations)) != known.dependency_count) return false;
-    for (std::uint32_t i = 0; i < known.dependency_count; ++i)
-        if (list_nth_oid(relations, static_cast<int>(i)) != known.dependencies[i]) return false;
-    return true;
-}
-
-// False: there are too many.
-bool note_relations(const PlannedStmt* plan, Known& known) noexcept {
-    known.checked_count = 0;
+// Nothing: more than is kept.
+std::optional<Asked> asked_by(const PlannedStmt* plan) noexcept {
+    Asked asked;
     bool fits = true;
     pg::for_each_checked_relation(plan, [&](const pg::CheckedRelation& checked) {
-        fits = fits && known.checked_count < known.checked.size();
-        if (fits) known.checked[known.checked_count++] = of(checked);
+        fits = fits && asked.checked_count < asked.checked.size();
+        if (fits) asked.checked[asked.checked_count++] = {checked.relation, checked.owner.oid, checked.privileges};
     });
     const List* relations = plan->relationOids;
-    known.dependency_count = static_cast<std::uint32_t>(list_length(relations));
-    if (!fits || known.dependency_count > known.dependencies.size()) return false;
-    for (std::uint32_t i = 0; i < known.dependency_count; ++i)
-        known.dependencies[i] = list_nth_oid(relations, static_cast<int>(i));
-    return true;
+    if (!fits || static_cast<std::size_t>(list_length(relations)) > asked.dependencies.size()) return std::nullopt;
+    for (int i = 0; i < list_length(relations); ++i)
+        asked.dependencies[asked.dependency_count++] = list_nth_oid(relations, i);
+    return asked;
 }
 
 bool note_objects(std::span<const core::ObjectUse> objects, Known& known) noexcept {
@@ -92,7 +78,7 @@ const audit::Statement* find(const PlannedStmt* plan, std::string_view text, con
     const Known& known = place_of(text);
     const bool same = known.changes == own::changes() && known.statement.tag.data() == tag && known.who == pg::who() &&
                       known.session_user == pg::session_user().oid && known.statement.text == text &&
-                      asks_the_same(plan, known) && depends_on_the_same(plan, known);
+                      asked_by(plan) == known.asked;
     return same ? &known.statement : nullptr;
 }
 
@@ -101,8 +87,9 @@ audit::Encoded* keep(const PlannedStmt* plan, const audit::Statement& statement,
     Known& known = place_of(text);
     known.changes = 0;
     known.encoded.standing = 0;
-    if (text.size() > known.text.size() || !note_relations(plan, known) || !note_objects(statement.objects, known))
-        return nullptr;
+    const auto asked = asked_by(plan);
+    if (!asked || text.size() > known.text.size() || !note_objects(statement.objects, known)) return nullptr;
+    known.asked = *asked;
     text.copy(known.text.data(), text.size());
     known.who = pg::who();
     known.session_user = pg::session_user().oid;

@@ -29,6 +29,7 @@ namespace {
 
 constexpr std::size_t page = 4096;
 constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '2'};
+constexpr char unfinished[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '-'};  // is being made, or was when the power failed
 
 struct FileHeader {
     char magic[8];
@@ -89,17 +90,20 @@ void preallocate(int fd, std::uint64_t capacity) {
 // As the server does with its WAL: of what is only reserved, the first to write a page waits until the file system has
 // made it, and each sync until that is in its books.
 void fill_with_zeroes(int fd, std::uint64_t capacity) {
-    const std::vector<std::byte> zeroes(std::min<std::uint64_t>(capacity, std::uint64_t{1} << 20));
+    const std::vector<std::byte> zeroes(std::size_t{1} << 20);
     for (std::uint64_t done = 0; done < capacity;) {
         const auto count = std::min<std::uint64_t>(zeroes.size(), capacity - done);
         const auto written = ::pwrite(fd, zeroes.data(), count, static_cast<off_t>(page + done));
         if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) fail("could not fill " + std::to_string(capacity) + " bytes with zeroes");
+        if (written < 0) fail("could not fill " + std::to_string(capacity) + " bytes with zeroes");
         done += static_cast<std::uint64_t>(written);
     }
 }
 
 void format(int fd, std::uint64_t capacity, const struct stat& file) {
+    pg::log_line("making a journal of " + std::to_string(capacity >> 20) + " MB");
+    if (::ftruncate(fd, 0) != 0) fail("could not empty the file");
+    if (::pwrite(fd, unfinished, sizeof unfinished, 0) != sizeof unfinished) fail("could not begin the file");
     preallocate(fd, capacity);
     fill_with_zeroes(fd, capacity);
     FileHeader* fresh = map_header(fd);
@@ -128,8 +132,14 @@ void format_or_empty(int fd, std::uint64_t capacity, const struct stat& file) {
 
 enum class Found { ours, empty, copied, foreign };
 
+bool is_unfinished(int fd) noexcept {
+    char begins[sizeof unfinished];
+    return ::pread(fd, begins, sizeof begins, 0) == sizeof begins &&
+           std::memcmp(begins, unfinished, sizeof begins) == 0;
+}
+
 Found inspect(int fd, const struct stat& file) {
-    if (file.st_size == 0) return Found::empty;
+    if (file.st_size == 0 || is_unfinished(fd)) return Found::empty;
     if (file.st_size < static_cast<off_t>(page)) return Found::foreign;
     FileHeader* present = map_header(fd);
     Found result = Found::ours;
@@ -158,7 +168,8 @@ int open_file(const std::string& path, std::uint64_t capacity) {
             case Found::foreign: {
                 const std::string aside = path + ".aside." + std::to_string(pg::wall_clock());
                 if (::rename(path.c_str(), aside.c_str()) != 0) fail("could not rename \"" + path + "\"");
-                pg::log_line("the journal was not made by this server; it is kept as " + aside + " and not read");
+                pg::log_line("the journal was not made by this server and this version of jit_access; it is kept as " +
+                             aside + " and not read");
             }
         }
     }

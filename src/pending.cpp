@@ -24,7 +24,7 @@ struct Promise {
     std::uint32_t subtransaction;
     Slot* slot = nullptr;
     std::uint64_t id = 0;
-    Deadline ends{};
+    pg::Moment ends{};
 };
 
 std::vector<Promise> promises;
@@ -34,14 +34,10 @@ void undo(const Promise& promise) noexcept {
     if (promise.action == Action::make_live) free_slot(*promise.slot);
 }
 
-bool is_over(const Slot& slot) noexcept {
-    return slot.state.load() != SlotState::live || is_past(slot, pg::both_clocks());
-}
-
 // A transaction may commit long after it has asked for more time.
 void check_in_time(const Promise& promise) {
     const Slot* slot = find_slot(promise.id);
-    if (slot == nullptr || !is_over(*slot)) return;
+    if (slot == nullptr || still_lives(*slot, pg::both_clocks())) return;
     throw core::Failure(core::Code::wrong_state, "cannot extend request " + std::to_string(promise.id),
                         "Its deadline has passed before the transaction was committed.", "Ask again with jit_request.");
 }
@@ -49,17 +45,15 @@ void check_in_time(const Promise& promise) {
 void keep(const Promise& promise) noexcept {
     Slot* slot = promise.id != 0 ? find_slot(promise.id) : nullptr;
     if (promise.action == Action::finish && slot != nullptr) finish_slot(*slot);
-    if (promise.action == Action::move_deadline && slot != nullptr && !is_over(*slot)) {
-        slot->ends_wall.store(promise.ends.wall);
-        slot->ends_boot.store(promise.ends.boot);
-    }
+    if (promise.action == Action::move_deadline && slot != nullptr && still_lives(*slot, pg::both_clocks()))
+        set_end(*slot, promise.ends);
 }
 
 }  // namespace
 
 void make_live(Slot& slot) { promises.push_back({Action::make_live, pg::subtransaction(), &slot}); }
 void finish(std::uint64_t id) { promises.push_back({Action::finish, pg::subtransaction(), nullptr, id}); }
-void move_deadline(std::uint64_t id, Deadline ends) {
+void move_deadline(std::uint64_t id, pg::Moment ends) {
     promises.push_back({Action::move_deadline, pg::subtransaction(), nullptr, id, ends});
 }
 void change_closures() { closures_change = true; }

@@ -127,11 +127,11 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
     // The clock starts here: both clocks are read once the work is done.
     const auto role_id = pg::find_role(role).value();
     const auto conditions = conditions::of_template(of);
-    const auto wall = pg::wall_clock();
-    const auto lasts = time_left(request, ruling, wall);
+    const auto now = pg::both_clocks();
+    const auto lasts = time_left(request, ruling, now.wall);
     // A login of its own is nobody's who could step up: its requester does when he is told the password.
     const bool steps_up = !of.login && second_factor::demands(of.second_factor, second_factor::Stage::first_use);
-    const Deadline ends{wall + lasts, pg::boot_clock() + lasts};
+    const pg::Moment ends{now.wall + lasts, now.boot + lasts};
     Slot* slot = reserve_slot({.id = static_cast<std::uint64_t>(request.id),
                                .role = role_id.oid,
                                .requester = request.requester.oid,
@@ -144,7 +144,7 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
                                .conditions = conditions});
     pending::make_live(*slot);
 
-    request.activated_at = pg::Instant{wall};
+    request.activated_at = pg::Instant{now.wall};
     request.ends_at = pg::Instant{ends.wall};
     pg::execute(
         "UPDATE jit_access.request SET activated_at = $2, ends_at = $3, ends_boot = $4, boot_id = $5, grant_role = $6, "

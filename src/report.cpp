@@ -49,7 +49,7 @@ std::array<pg::Value, 15> status() {
 
 bool confirmed(std::int64_t id) noexcept {
     const Slot* slot = find_slot(static_cast<std::uint64_t>(id));
-    return slot != nullptr && slot->state.load() == SlotState::live && !is_past(*slot, pg::both_clocks());
+    return slot != nullptr && still_lives(*slot, pg::both_clocks());
 }
 
 }  // namespace jit::report

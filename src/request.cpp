@@ -287,8 +287,8 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
         throw Failure(Code::not_permitted, "\"" + me.name + "\" may not extend " + named(id),
                       "Only its holder and the approvers of template \"" + of.name + "\" may.");
     const auto ends_boot = request.ends_at ? boot_deadline(request) : 0;
-    const auto now = pg::wall_clock();
-    if (request.state != State::active || request.ends_at->us <= now || ends_boot <= pg::boot_clock())
+    const auto now = pg::both_clocks();
+    if (request.state != State::active || request.ends_at->us <= now.wall || ends_boot <= now.boot)
         throw Failure(Code::wrong_state, "cannot extend " + named(id),
                       request.state == State::active ? "Its deadline has passed."
                                                      : "It is " + std::string(core::to_string(request.state)) + ".",
@@ -300,8 +300,8 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                                 .by_holder = by_holder,
                                 .by_holder_so_far = request.extended,
                                 .break_glass = request.break_glass,
-                                .hours = window::hours_at(now, of.windows, request.ends_at->us + more - now),
-                                .rules = policy::rules_for({request.requester, request.requester_name}, of, now,
+                                .hours = window::hours_at(now.wall, of.windows, request.ends_at->us + more - now.wall),
+                                .rules = policy::rules_for({request.requester, request.requester_name}, of, now.wall,
                                                            holder ? policy::Actor::requester : policy::Actor::other)},
                                policy::of_template(of), id))
         throw *objection;

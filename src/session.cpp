@@ -33,7 +33,7 @@ SessionSlot* mine = nullptr;  // from the first use of a grant until the session
 std::atomic<bool> transaction_relies = false;
 std::atomic<bool> keeps_cursors = false;  // since a transaction that relied
 std::int64_t relied_at = 0;               // when the client's command began that relied last
-Deadline armed_for;
+pg::Moment armed_for;
 std::atomic<bool> settling = false;  // this transaction settles the debts if it commits
 
 // A session that is to leave a grant has so many ticks to come out of its transaction. They are counted when they
@@ -46,10 +46,7 @@ int ticks = 0;
 
 bool is_mine(const Held& grant) noexcept { return grant.slot->id.load(std::memory_order_relaxed) == grant.id; }
 
-bool is_over(const Held& grant, pg::Moment at) noexcept {
-    return grant.slot->state.load(std::memory_order_acquire) != SlotState::live || !is_mine(grant) ||
-           is_past(*grant.slot, at);
-}
+bool is_over(const Held& grant, pg::Moment at) noexcept { return !still_lives(*grant.slot, at) || !is_mine(grant); }
 
 AtDeadline action(const Held& grant) noexcept {
     return is_mine(grant) ? grant.slot->at_deadline.load() : grant.at_deadline;
@@ -75,8 +72,8 @@ bool must_end(const Held& grant, pg::Moment at) noexcept {
     return true;
 }
 
-std::int64_t time_left(const Held& grant, pg::Moment at) noexcept {
-    const auto left = jit::time_left(*grant.slot, at);
+std::int64_t until_next_look(const Held& grant, pg::Moment at) noexcept {
+    const auto left = time_left(*grant.slot, at);
     if (!is_over(grant, at)) return left;
     switch (action(grant)) {
         case AtDeadline::terminate: return 0;
@@ -89,7 +86,7 @@ std::int64_t time_left(const Held& grant, pg::Moment at) noexcept {
 void arm() noexcept {
     const auto now = pg::both_clocks();
     auto left = std::numeric_limits<std::int64_t>::max();
-    for (std::uint32_t i = 0; i < held_count; ++i) left = std::min(left, time_left(held[i], now));
+    for (std::uint32_t i = 0; i < held_count; ++i) left = std::min(left, until_next_look(held[i], now));
     if (held_count != 0) pg::arm_real_timer(left);
 }
 
@@ -121,9 +118,9 @@ void at_deadline() noexcept {
     arm();  // also when it was extended meanwhile
 }
 
-Deadline first_end() noexcept {
+pg::Moment first_end() noexcept {
     constexpr auto never = std::numeric_limits<std::int64_t>::max();
-    Deadline first{.wall = never, .boot = never};
+    pg::Moment first{.wall = never, .boot = never};
     for (std::uint32_t i = 0; i < held_count; ++i) {
         first.wall = std::min(first.wall, held[i].slot->ends_wall.load(std::memory_order_relaxed));
         first.boot = std::min(first.boot, held[i].slot->ends_boot.load(std::memory_order_relaxed));

@@ -101,7 +101,10 @@ void first_steps() {
     close_last_run();
 }
 
-std::int64_t clock_offset() noexcept { return pg::wall_clock() - pg::boot_clock(); }
+std::int64_t clock_offset() noexcept {
+    const auto now = pg::both_clocks();
+    return now.wall - now.boot;
+}
 
 // What was seen last is kept with the journal: a jump while no worker ran is noticed, on the same boot.
 void start_clock_watch() {

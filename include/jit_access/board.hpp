@@ -194,18 +194,12 @@ static_assert(std::atomic<SlotState>::is_always_lock_free && std::atomic<std::in
 // The board of this server; null where the library was not preloaded.
 extern Board* board;
 
-struct Deadline {
-    std::int64_t wall = 0;
-    std::int64_t boot = 0;
-    bool operator==(const Deadline&) const = default;
-};
-
 // What a slot says about a grant.
 struct Terms {
     std::uint64_t id = 0;
     std::uint32_t role = 0;
     std::uint32_t requester = 0;
-    Deadline ends;
+    pg::Moment ends;
     core::AtDeadline at_deadline = core::AtDeadline::terminate;
     std::int64_t grace = 0;
     bool allows_code = false;
@@ -218,6 +212,7 @@ struct Terms {
 // Takes a slot for a grant whose transaction has not committed. Throws limit_exceeded when all are taken.
 Slot* reserve_slot(const Terms& terms);
 void fill_slot(Slot& slot, const Terms& terms) noexcept;  // one that is not live
+void set_end(Slot& slot, pg::Moment end) noexcept;
 void publish_slot(Slot& slot) noexcept;
 void free_slot(Slot& slot) noexcept;  // the transaction did not commit
 // The grant is over: refuse from here on. Before its deadline there is no grace.
@@ -230,9 +225,14 @@ void retire_slot(std::uint64_t id) noexcept;
     return std::min(slot.ends_wall.load(std::memory_order_relaxed) - at.wall,
                     slot.ends_boot.load(std::memory_order_relaxed) - at.boot);
 }
-// Over by either clock: `>=` is ended. With so many microseconds added to the deadline.
+// Over by either clock, and at the very moment of the deadline. With so many microseconds added to it, which may be as
+// far away as numbers go.
 [[nodiscard]] inline bool is_past(const Slot& slot, pg::Moment at, std::int64_t added = 0) noexcept {
-    return time_left(slot, at) + added <= 0;
+    return at.wall - added >= slot.ends_wall.load(std::memory_order_relaxed) ||
+           at.boot - added >= slot.ends_boot.load(std::memory_order_relaxed);
+}
+[[nodiscard]] inline bool still_lives(const Slot& slot, pg::Moment at) noexcept {
+    return slot.state.load(std::memory_order_acquire) == SlotState::live && !is_past(slot, at);
 }
 // How long others wait, after the end, before they end a session that relies on the grant and has not come out of it.
 [[nodiscard]] std::int64_t patience(const Slot& slot) noexcept;

@@ -12,7 +12,7 @@ namespace jit::pending {
 
 void make_live(Slot& slot);
 void finish(std::uint64_t id);
-void move_deadline(std::uint64_t id, Deadline ends);
+void move_deadline(std::uint64_t id, pg::Moment ends);
 void wake();  // the worker, at commit
 // A command may make the closure of some template reach further: what was found good is looked at again, from the
 // commit on.

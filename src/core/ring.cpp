@@ -7,8 +7,6 @@ namespace jit::core {
 
 namespace {
 
-constexpr std::uint16_t record_version = 2;
-
 std::byte* payload_of(RecordHeader* header) noexcept {
     return reinterpret_cast<std::byte*>(header) + sizeof(RecordHeader);
 }
@@ -40,10 +38,9 @@ void Ring::publish(std::uint64_t position, Kind kind, const Payload& payload, st
     header->size = static_cast<std::uint32_t>(size);
     header->payload_size = static_cast<std::uint32_t>(payload.bytes.size());
     header->kind = kind;
-    header->version = record_version;
     header->at = time;
     const auto stamp = position ^ secret_;
-    header->crc = checksum({stamp, header->size, header->payload_size, kind, record_version, 0, time}, payload.crc);
+    header->crc = checksum({stamp, header->size, 0, kind, header->payload_size, time}, payload.crc);
     header->stamp.store(stamp, std::memory_order_release);
 }
 
@@ -62,12 +59,12 @@ std::optional<Ring::Covered> Ring::look(std::uint64_t position, std::uint64_t en
     const auto stamp = position ^ secret_;
     if (header->stamp.load(std::memory_order_acquire) != stamp) return std::nullopt;
     // One look: what is checked is what is used, should the next lap come by meanwhile.
-    const Covered seen{stamp, header->size, header->payload_size, header->kind, header->version, 0, header->at};
+    const Covered seen{stamp, header->size, 0, header->kind, header->payload_size, header->at};
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (seen.size < record_alignment || seen.size % record_alignment != 0 ||
         seen.size > std::min(end - position, capacity_))
         return std::nullopt;
-    if (seen.payload_size > seen.size - sizeof(RecordHeader) || seen.version != record_version) return std::nullopt;
+    if (seen.payload_size > seen.size - sizeof(RecordHeader)) return std::nullopt;
     if (header->crc != checksum(seen, crc_(0, payload_of(header), seen.payload_size))) return std::nullopt;
     return seen;
 }

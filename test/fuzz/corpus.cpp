@@ -152,7 +152,6 @@ void images() {
         const auto last = forged.capacity - unit;
         const std::uint32_t size = 4 * unit;
         std::memcpy(forged.at(last) + 8, &size, sizeof size);
-        std::memcpy(forged.at(last) + 18, "\2", 2);
         save_image("beyond_the_end" + suffix, forged, 0, {outer, last},
                    static_cast<std::uint16_t>(forged.capacity / unit));
     }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "../crc32c.hpp"
+#include "../encoded.hpp"
 #include "fuzz.hpp"
 
 namespace fuzz {
@@ -15,12 +16,6 @@ inline constexpr std::uint64_t secret = 0x5EC2E7AF00DFACE5;
 inline constexpr std::size_t page = 4096;
 inline constexpr std::size_t most_pages = 4;
 inline constexpr std::size_t unit = jit::core::record_alignment;
-
-inline std::vector<std::byte> encoded(const jit::core::Use& use) {
-    std::vector<std::byte> bytes;
-    jit::core::encode(use, bytes);
-    return bytes;
-}
 
 struct MappedRing {
     explicit MappedRing(std::size_t pages) : capacity(pages * page), memory(map(capacity)) {}

@@ -37,21 +37,19 @@ public:
     }
     [[nodiscard]] const std::byte* at(std::uint64_t position) const { return bytes_ + position % capacity_; }
 
-    // stamp, size, payload size, kind, version, a zero, time, payload
+    // Of the payload, then of the header, with zero where the checksum is.
     [[nodiscard]] std::uint32_t checksum(std::uint64_t position) const {
-        std::byte covered[32] = {};
+        std::byte covered[32];
         const std::byte* header = at(position);
-        std::memcpy(covered, header, 12);
-        std::memcpy(covered + 12, header + 20, 4);
-        std::memcpy(covered + 16, header + 16, 4);
-        std::memcpy(covered + 24, header + 24, 8);
+        std::memcpy(covered, header, sizeof covered);
+        std::memset(covered + 12, 0, 4);
         return crc32c(crc32c(0, header + 32, payload(position)), covered, sizeof covered);
     }
 
     [[nodiscard]] bool whole(std::uint64_t position, std::uint64_t end) const {
         return stamped(position) && size(position) >= unit && size(position) % unit == 0 &&
                size(position) <= end - position && payload(position) <= size(position) - unit &&
-               field<std::uint16_t>(position, 18) == 2 && field<std::uint32_t>(position, 12) == checksum(position);
+               field<std::uint32_t>(position, 12) == checksum(position);
     }
 
     [[nodiscard]] std::vector<Found> walk(std::uint64_t from, std::uint64_t end) const {
@@ -84,7 +82,6 @@ void repair(MappedRing& ring, std::uint64_t tail, std::uint16_t word) {
     if (how == repair_all) {
         const auto size = std::max<std::uint32_t>(image.size(position) % (ring.capacity / 8) / unit * unit, unit);
         put(8, size);
-        put(18, std::uint16_t{2});
         put(20, std::min<std::uint32_t>(image.payload(position), size - unit));
     }
     if (how != repair_checksum && how != repair_all) return;

@@ -20,7 +20,7 @@ my $folder = PostgreSQL::Test::Utils::tempdir() . '/journal';
 my $journal = "$folder/journal";
 my %error_of = (
 	open => EACCES, mkdir => EACCES, rename => EACCES, flock => EWOULDBLOCK, fstat => EIO, fsync => EIO, mmap => ENOMEM,
-	posix_fallocate => ENOSPC, pwrite => ENOSPC);
+	ftruncate => EIO, posix_fallocate => ENOSPC, pwrite => ENOSPC);
 
 sub write_file { my ($file, $text) = @_; open my $out, '>', $file or die "$file: $!"; print {$out} $text; close $out; }
 
@@ -145,10 +145,10 @@ sub recorded
 # name, what precedes the start, what mends it, the calls of the start, the files that are set aside
 my @start_ups = (
 	[ 'new journal', \&no_journal, \&kill_backend,
-		'mkdir open flock fstat posix_fallocate pwrite mmap fsync mmap posix_fallocate mmap mmap mmap', 0 ],
+		'mkdir open flock fstat ftruncate pwrite posix_fallocate pwrite mmap fsync mmap posix_fallocate mmap mmap mmap', 0 ],
 	[ 'crashed journal', \&crashed_journal, \&kill_backend, 'mkdir open flock fstat mmap mmap posix_fallocate mmap mmap mmap', 0 ],
 	[ 'copied journal', \&copied_journal, sub { $node->restart },
-		'mkdir open flock fstat mmap rename open flock fstat posix_fallocate pwrite mmap fsync mmap posix_fallocate mmap mmap mmap', 1 ]);
+		'mkdir open flock fstat mmap rename open flock fstat ftruncate pwrite posix_fallocate pwrite mmap fsync mmap posix_fallocate mmap mmap mmap', 1 ]);
 
 for my $start_up (@start_ups)
 {
@@ -170,6 +170,16 @@ for my $start_up (@start_ups)
 		is(scalar(() = glob "$journal.aside.*"), $aside, "$what: nothing but a copy is set aside");
 	}
 }
+
+# ---- a server that was killed while it made its journal, of another size
+
+no_journal();
+mkdir $folder or die "$folder: $!";
+write_file($journal, 'JITJRNL-' . "\0" x (3 << 20));
+start(0, 0);
+recorded('half a journal');
+is(-s $journal, (1 << 20) + 4096, 'half a journal is made anew');
+is(scalar(() = glob "$journal.aside.*"), 0, 'and not set aside');
 
 # ---- the disk, with audit_durability = fsync, while the server runs
 

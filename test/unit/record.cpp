@@ -3,9 +3,9 @@
 #define BOOST_TEST_MODULE record
 #include "jit_access/core/record.hpp"
 
-#include <array>
+#include "../encoded.hpp"
+
 #include <boost/test/unit_test.hpp>
-#include <cstring>
 #include <random>
 #include <string>
 
@@ -15,12 +15,7 @@ using namespace std::string_literals;
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-Bytes encoded(const Use& use) {
-    Bytes bytes;
-    encode(use, bytes);
-    return bytes;
-}
+using ::encoded;
 
 Bytes encoded(const Outcome& outcome) {
     const auto bytes = encode(outcome);

@@ -16,7 +16,7 @@
 
 namespace jit::core {
 
-enum class Kind : std::uint16_t {
+enum class Kind : std::uint32_t {
     use = 1,      // the intent: a statement is about to run under a grant
     outcome = 2,  // how that statement ended
     refusal = 3,  // a statement that was not allowed to start; same payload as a use

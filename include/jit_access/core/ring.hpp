@@ -29,9 +29,8 @@ inline constexpr std::size_t record_alignment = 32;
 struct RecordHeader {
     std::atomic<std::uint64_t> stamp;  // position ^ secret, stored last
     std::uint32_t size;                // whole record, a multiple of record_alignment
-    std::uint32_t crc;                 // CRC-32C of the payload, and on from there of the header (this field zero)
+    std::uint32_t crc;                 // CRC-32C of the payload, and on from there of the header, this field zero
     Kind kind;
-    std::uint16_t version;
     std::uint32_t payload_size;
     std::int64_t at;  // wall time in microseconds since 2000-01-01
 };
@@ -73,8 +72,6 @@ public:
 
     // Room for one record of this payload and for `extra` bytes that a later append will not have to claim.
     [[nodiscard]] bool claim(std::size_t payload, std::size_t extra) noexcept;
-    // Gives back `extra` bytes that will not be needed.
-    void release(std::size_t bytes) noexcept { control_->room.fetch_add(static_cast<std::int64_t>(bytes)); }
 
     [[nodiscard]] Payload payload(std::span<const std::byte> bytes) const noexcept {
         return {bytes, crc_(0, bytes.data(), bytes.size())};
@@ -116,14 +113,13 @@ private:
     }
     // Brings near where the next statement's records go: nobody has been there since the last lap.
     void fetch(std::uint64_t position) const noexcept;
-    // What of a header is under the checksum, beside the payload.
+    // A header as it is under the checksum.
     struct Covered {
         std::uint64_t stamp;
         std::uint32_t size;
-        std::uint32_t payload_size;
-        Kind kind;
-        std::uint16_t version;
         std::uint32_t zero;
+        Kind kind;
+        std::uint32_t payload_size;
         std::int64_t at;
     };
     [[nodiscard]] std::uint32_t checksum(const Covered& header, std::uint32_t payload_crc) const noexcept;

@@ -14,6 +14,7 @@ namespace jit::pg {
 struct Moment {
     std::int64_t wall = 0;
     std::int64_t boot = 0;
+    bool operator==(const Moment&) const = default;
 };
 // In this order a wall time that the boot clock has carried on lags behind, and does not go back when it is read anew.
 [[nodiscard]] inline Moment both_clocks() noexcept {

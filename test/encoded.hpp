@@ -1,0 +1,10 @@
+// A use as it goes into the journal, for tests.
+#pragma once
+
+#include "jit_access/core/record.hpp"
+
+[[nodiscard]] inline std::vector<std::byte> encoded(const jit::core::Use& use) {
+    std::vector<std::byte> bytes;
+    jit::core::encode(use, bytes);
+    return bytes;
+}
