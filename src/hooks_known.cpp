@@ -1,6 +1,6 @@
 #include "jit_access/known.hpp"
 
-#include <optional>
+#include <algorithm>
 
 #include "jit_access/own.hpp"
 #include "jit_access/pg/version.hpp"
@@ -11,9 +11,9 @@ namespace {
 
 // What of a checked relation makes a difference, as long as single columns do not.
 struct Checked {
-    std::uint32_t relation = 0;
-    std::uint32_t owner = 0;
-    pg::AclBits privileges = 0;
+    std::uint32_t relation;
+    std::uint32_t owner;
+    pg::AclBits privileges;
 
     bool operator==(const Checked&) const = default;
 };
@@ -22,10 +22,15 @@ struct Checked {
 struct Asked {
     std::uint32_t checked_count = 0;
     std::uint32_t dependency_count = 0;
-    std::array<Checked, 6> checked{};
-    std::array<std::uint32_t, 12> dependencies{};
+    std::array<Checked, 6> checked;
+    std::array<std::uint32_t, 12> dependencies;
 
-    bool operator==(const Asked&) const = default;
+    bool operator==(const Asked& other) const noexcept {
+        return std::equal(checked.begin(), checked.begin() + checked_count, other.checked.begin(),
+                          other.checked.begin() + other.checked_count) &&
+               std::equal(dependencies.begin(), dependencies.begin() + dependency_count, other.dependencies.begin(),
+                          other.dependencies.begin() + other.dependency_count);
+    }
 };
 
 struct Known {
@@ -44,19 +49,18 @@ std::array<Known, 32> all;
 
 Known& place_of(std::string_view text) noexcept { return all[text.size() % all.size()]; }
 
-// Nothing: more than is kept.
-std::optional<Asked> asked_by(const PlannedStmt* plan) noexcept {
-    Asked asked;
+// False: more than is kept.
+bool take_apart(const PlannedStmt* plan, Asked& asked) noexcept {
     bool fits = true;
     pg::for_each_checked_relation(plan, [&](const pg::CheckedRelation& checked) {
         fits = fits && asked.checked_count < asked.checked.size();
         if (fits) asked.checked[asked.checked_count++] = {checked.relation, checked.owner.oid, checked.privileges};
     });
     const List* relations = plan->relationOids;
-    if (!fits || static_cast<std::size_t>(list_length(relations)) > asked.dependencies.size()) return std::nullopt;
+    if (!fits || static_cast<std::size_t>(list_length(relations)) > asked.dependencies.size()) return false;
     for (int i = 0; i < list_length(relations); ++i)
         asked.dependencies[asked.dependency_count++] = list_nth_oid(relations, i);
-    return asked;
+    return true;
 }
 
 bool note_objects(std::span<const core::ObjectUse> objects, Known& known) noexcept {
@@ -76,9 +80,10 @@ bool note_objects(std::span<const core::ObjectUse> objects, Known& known) noexce
 
 const audit::Statement* find(const PlannedStmt* plan, std::string_view text, const char* tag) noexcept {
     const Known& known = place_of(text);
+    Asked asked;
     const bool same = known.changes == own::changes() && known.statement.tag.data() == tag && known.who == pg::who() &&
                       known.session_user == pg::session_user().oid && known.statement.text == text &&
-                      asked_by(plan) == known.asked;
+                      take_apart(plan, asked) && asked == known.asked;
     return same ? &known.statement : nullptr;
 }
 
@@ -87,9 +92,10 @@ audit::Encoded* keep(const PlannedStmt* plan, const audit::Statement& statement,
     Known& known = place_of(text);
     known.changes = 0;
     known.encoded.standing = 0;
-    const auto asked = asked_by(plan);
-    if (!asked || text.size() > known.text.size() || !note_objects(statement.objects, known)) return nullptr;
-    known.asked = *asked;
+    Asked asked;
+    if (!take_apart(plan, asked) || text.size() > known.text.size() || !note_objects(statement.objects, known))
+        return nullptr;
+    known.asked = asked;
     text.copy(known.text.data(), text.size());
     known.who = pg::who();
     known.session_user = pg::session_user().oid;
