@@ -22,8 +22,8 @@ struct Checked {
 struct Asked {
     std::uint32_t checked_count = 0;
     std::uint32_t dependency_count = 0;
-    std::array<Checked, 6> checked;
-    std::array<std::uint32_t, 12> dependencies;
+    std::array<Checked, 6> checked{};
+    std::array<std::uint32_t, 12> dependencies{};
 
     bool operator==(const Asked& other) const noexcept {
         return std::equal(checked.begin(), checked.begin() + checked_count, other.checked.begin(),

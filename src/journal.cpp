@@ -95,7 +95,7 @@ void fill_with_zeroes(int fd, std::uint64_t capacity) {
         const auto count = std::min<std::uint64_t>(zeroes.size(), capacity - done);
         const auto written = ::pwrite(fd, zeroes.data(), count, static_cast<off_t>(page + done));
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) fail("could not fill " + std::to_string(capacity) + " bytes with zeroes");
+        if (written <= 0) fail("could not fill " + std::to_string(capacity) + " bytes with zeroes");
         done += static_cast<std::uint64_t>(written);
     }
 }
@@ -103,7 +103,8 @@ void fill_with_zeroes(int fd, std::uint64_t capacity) {
 void format(int fd, std::uint64_t capacity, const struct stat& file) {
     pg::log_line("making a journal of " + std::to_string(capacity >> 20) + " MB");
     if (::ftruncate(fd, 0) != 0) fail("could not empty the file");
-    if (::pwrite(fd, unfinished, sizeof unfinished, 0) != sizeof unfinished) fail("could not begin the file");
+    if (::pwrite(fd, unfinished, sizeof unfinished, 0) != sizeof unfinished || ::fsync(fd) != 0)
+        fail("could not begin the file");
     preallocate(fd, capacity);
     fill_with_zeroes(fd, capacity);
     FileHeader* fresh = map_header(fd);

@@ -128,9 +128,10 @@ Tally offered;
 // What follows the position, up to the end or less.
 Tally next_tally(std::int64_t position, std::int64_t end) {
     Tally fresh = std::exchange(offered, {});
-    const bool fits =
-        fresh.from == position && fresh.to > position && fresh.to <= end && fresh.to - position <= next_slice;
-    return fits ? fresh : add_up(position, std::min(end, position + next_slice));
+    // Whatever it holds is less work than to read it again.
+    const bool fits = fresh.from == position && fresh.to > position && fresh.to <= end;
+    if (fits) return fresh;
+    return add_up(position, std::min(end, position + next_slice));
 }
 
 // Rows differ a hundredfold in what they take.

@@ -135,6 +135,9 @@ is($node->safe_psql('postgres', q{SELECT string_agg(substr(statement, 8, 1) || '
 	'1 of 24, 2 of 24, 1 of 24, 3 of 100, 3 of 100, 3 of 64', 'each by its own text, as long as the setting says then');
 
 # The session of a superuser becomes one's and another's. Both may put on a role, one of them by a grant alone.
+SKIP:
+{
+skip 'from 16 on a grant gives no role to put on', 21 if $node->pg_version >= 16;
 admin(<<'SQL');
 GRANT USAGE ON SCHEMA app TO team;
 GRANT team TO bob;
@@ -153,6 +156,7 @@ for my $user (qw(bob alice bob alice))
 wait_for_drained($node);
 is($node->safe_psql('postgres', q{SELECT string_agg(login || ' as ' || role, ', ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'becomes' AND statement = 'SELECT status FROM app.orders WHERE id = 1'}),
 	'alice as team, alice as team', 'what the one does without a grant is not what the other does with it');
+}
 record_is_sound($node, 'in the end');
 
 done_testing();

@@ -118,15 +118,16 @@ for my $lock ('LOCK TABLE pg_auth_members IN EXCLUSIVE MODE', 'LOCK TABLE pg_aut
 	});
 	# Where only the role cannot be dropped, the memberships are gone by then.
 	refused_at_deadline($id, $s, $lock, qr/^(JA010|42501)$/);
-	SKIP:
+	# Before 16 a GRANT of the template's role blocks no REVOKE of it; from then on, who leaves one open is ended.
+	if ($lock !~ /^GRANT/)
 	{
-		skip 'a GRANT of the role of the template blocks no REVOKE of it before 16', 2 if $lock =~ /^GRANT/ && $node->pg_version < 16;
 		ok($node->poll_query_until('postgres', "SELECT state = 'ended' AND cleanup = 'due' AND cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = $id"),
 			"$lock: the clean-up is tried, and its failure is shown");
 		is($node->safe_psql('postgres', 'SELECT cleanups_failing FROM jit_access.health'), '1', "$lock: health counts it");
 	}
-	$open->query('ROLLBACK');
+	$open->query('ROLLBACK') unless $lock =~ /^GRANT/;
 	ok(wait_for_cleanup($node, $id), "$lock: the clean-up follows");
+	closed_ok($open, "$lock: who has left it open is gone") if $lock =~ /^GRANT/ && $node->pg_version >= 16;
 }
 
 # ---- a row that cannot be read

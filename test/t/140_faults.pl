@@ -145,10 +145,10 @@ sub recorded
 # name, what precedes the start, what mends it, the calls of the start, the files that are set aside
 my @start_ups = (
 	[ 'new journal', \&no_journal, \&kill_backend,
-		'mkdir open flock fstat ftruncate pwrite posix_fallocate pwrite mmap fsync mmap posix_fallocate mmap mmap mmap', 0 ],
+		'mkdir open flock fstat ftruncate pwrite fsync posix_fallocate pwrite mmap fsync mmap posix_fallocate mmap mmap mmap', 0 ],
 	[ 'crashed journal', \&crashed_journal, \&kill_backend, 'mkdir open flock fstat mmap mmap posix_fallocate mmap mmap mmap', 0 ],
 	[ 'copied journal', \&copied_journal, sub { $node->restart },
-		'mkdir open flock fstat mmap rename open flock fstat ftruncate pwrite posix_fallocate pwrite mmap fsync mmap posix_fallocate mmap mmap mmap', 1 ]);
+		'mkdir open flock fstat mmap rename open flock fstat ftruncate pwrite fsync posix_fallocate pwrite mmap fsync mmap posix_fallocate mmap mmap mmap', 1 ]);
 
 for my $start_up (@start_ups)
 {
