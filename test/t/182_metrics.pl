@@ -160,10 +160,10 @@ sub scrape
 	my $port = $socket->sockport;
 	close $socket;
 	my $log = PostgreSQL::Test::Utils::tempdir() . '/exporter.log';
-	# Its own collectors have other names in other versions.
+	# Its own collectors have other names in other versions; some have settings of their own.
 	my ($help, $errors) = ('', '');
 	IPC::Run::run([ $program, '--help' ], '>', \$help, '2>', \$errors);
-	my @without = map { "--no-$_" } ($help . $errors) =~ /--(?:\[no-\])?(collector\.\w+)/g;
+	my @without = map { "--no-$_" } ($help . $errors) =~ /--(?:\[no-\])?(collector\.\w+)(?![\w.=])/g;
 	local $ENV{DATA_SOURCE_NAME} = sprintf 'host=%s port=%d user=exporter dbname=postgres sslmode=disable', $node->host, $node->port;
 	my $process = IPC::Run::start(
 		[ $program, "--web.listen-address=127.0.0.1:$port", "--extend.query-path=$contrib/prometheus/queries.yaml", '--disable-default-metrics', '--disable-settings-metrics', @without ],
