@@ -95,9 +95,12 @@ my ($greedy, $inside) = map { connect_as($node, $_) } ('carol', $superuser);
 $inside->query('SELECT * FROM jit_access.active_grants');
 ($id, $s) = sessions_under_grant();
 my $deadline = $node->safe_psql('postgres', "SELECT ceil(extract(epoch FROM ends_at)) FROM jit_access.request WHERE id = $id");
-$greedy->query('DO $$ BEGIN FOR i IN 1 .. 10000000 LOOP PERFORM pg_advisory_lock(i); END LOOP; EXCEPTION WHEN out_of_memory THEN NULL; END $$');
+my $fill = 'DO $$ BEGIN FOR i IN 1 .. 10000000 LOOP PERFORM pg_advisory_lock(i); END LOOP; EXCEPTION WHEN out_of_memory THEN NULL; END $$';
+$greedy->query($fill);
 wait_for('the deadline', sub { time > $deadline });
 closed_ok($s->{$_}, "lock table full: ended at the deadline: $_") for qw(used running);
+# Who was ended has left room.
+$greedy->query($fill);
 # To look at the roles takes locks as well; whichever comes first, nothing is read.
 like($s->{unused}->query($read)->{sqlstate} // 'allowed', qr/^(JA010|53200)$/, 'lock table full: refused after it');
 sqlstate_ok($inside->query('CREATE TABLE app.fits (id int)'), '53200', 'lock table full: it still is');
