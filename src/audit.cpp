@@ -1,6 +1,5 @@
 #include "jit_access/audit.hpp"
 
-#include <algorithm>
 #include <vector>
 
 #include "jit_access/core/failure.hpp"

@@ -339,7 +339,6 @@ Batch take_over() {
     }
     record.finish();
     counter.keep();
-    result.rows = static_cast<std::int64_t>(batch.taken.size());
     return result;
 }
 

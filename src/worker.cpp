@@ -61,7 +61,7 @@ bool take_over_batch() {
     }
     if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
         journal::mark_read(batch.position);
-    not_summed_up += batch.rows;
+    not_summed_up += batch.tally.to - batch.tally.from;
     watch::offer(std::move(batch.tally));
     notice::send(batch.notices);
     if (batch.oldest) watch::look_at_lag(*batch.oldest);

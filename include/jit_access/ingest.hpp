@@ -20,7 +20,6 @@ void read(std::optional<std::uint64_t> from, std::size_t most,
 struct Batch {
     std::uint64_t position = 0;
     bool more = false;
-    std::int64_t rows = 0;
     std::vector<std::string> notices;    // to be sent, see notice.hpp
     std::vector<std::string> alerts;     // to be told in the server log, as JSON
     std::optional<std::int64_t> oldest;  // when what it holds of the journal was written

@@ -1,6 +1,5 @@
 #include "jit_access/core/record.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 

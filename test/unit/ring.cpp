@@ -7,7 +7,6 @@
 #include "../encoded.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstring>

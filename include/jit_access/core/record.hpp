@@ -1,7 +1,7 @@
 // What the journal says: the payload of each kind of record, as length-prefixed little-endian fields.
 //
-// Encoding allocates nothing where there is room already; decoding checks every bound and returns
-// nothing for a malformed payload. The views in a decoded record point into the payload.
+// Encoding allocates nothing where there is room already; decoding checks every bound and returns nothing for a
+// malformed payload. The views in a decoded record point into the payload.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
