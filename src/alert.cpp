@@ -52,7 +52,7 @@ void check_alert_comment(const std::optional<std::string>& comment) {
 
 // Whoever deals with an alert is an auditor and not whom it is about, and does it himself.
 Known take(std::int64_t id, const char* verb, const Person& me, const people::Origin& origin) {
-    const auto known = lock(id);
+    auto known = lock(id);
     const std::string what = std::string("cannot ") + verb + " alert " + std::to_string(id);
     if (is_about(known, people::person_of(me)))
         throw Failure(Code::own_request, what, "It is about you.", "Another auditor has to do it.");

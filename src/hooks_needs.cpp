@@ -173,7 +173,9 @@ bool see_names(Node* node, void* context) {
 void look_at(Query* query, Seen* seen) {
     see_names(reinterpret_cast<Node*>(query), seen);
     const ListCell* cell = nullptr;
-    foreach (cell, pg_rewrite_query(query)) see(static_cast<Node*>(lfirst(cell)), seen);
+    foreach (cell, pg_rewrite_query(query)) {
+        see(static_cast<Node*>(lfirst(cell)), seen);
+    }
 }
 
 void add_missing(const Seen& seen, Missing& missing) {
@@ -184,7 +186,9 @@ void add_missing(const Seen& seen, Missing& missing) {
         if (!pg::call([=] { return pg::may(NamespaceRelationId, schema, me, ACL_USAGE); }))
             add(missing, "USAGE ON SCHEMA " + pg::quote(pg::call([=] { return get_namespace_name(schema); })));
     }
-    foreach (cell, seen.checked) add_missing(*static_cast<const pg::CheckedRelation*>(lfirst(cell)), missing);
+    foreach (cell, seen.checked) {
+        add_missing(*static_cast<const pg::CheckedRelation*>(lfirst(cell)), missing);
+    }
     foreach (cell, seen.sequences) {
         const auto* sequence = static_cast<const Sequence*>(lfirst(cell));
         const auto given =

@@ -57,7 +57,7 @@ Person asking() {
             {Code::not_permitted, "nobody is asking",
              "Requests and decisions are made in a client's own session, not by background work or maintenance.",
              "Call the function from a session of your own."});
-    const auto me = of_session();
+    auto me = of_session();
     if (me.name.starts_with(core::login_role_prefix))
         attempt::refuse({Code::not_permitted, "a temporary login asks for nothing",
                          "\"" + me.name + "\" belongs to a grant, and goes with it.", "Use a login of your own."});

@@ -304,7 +304,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                                 .rules = policy::rules_for({request.requester, request.requester_name}, of, now.wall,
                                                            holder ? policy::Actor::requester : policy::Actor::other)},
                                policy::of_template(of), id))
-        throw *objection;
+        throw Failure(*objection);
     second_factor::require(me, holder ? Stage::request : Stage::approval, of.second_factor);
     people::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");
 

@@ -11,8 +11,6 @@
 
 namespace jit::rules {
 
-using core::Code;
-using core::Failure;
 using core::invalid;
 
 namespace {

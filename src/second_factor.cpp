@@ -87,7 +87,7 @@ std::string seal(pg::RoleId login, std::span<const std::byte> secret) {
 
 class Secret {
 public:
-    explicit Secret(std::vector<std::byte> bytes) noexcept : bytes_(std::move(bytes)) {}
+    explicit Secret(std::vector<std::byte>&& bytes) noexcept : bytes_(std::move(bytes)) {}
     ~Secret() { pg::wipe(bytes_); }
     Secret(const Secret&) = delete;
     Secret& operator=(const Secret&) = delete;

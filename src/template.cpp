@@ -17,8 +17,6 @@ using pg::RoleId;
 
 namespace {
 
-using people::Person;
-
 const std::string& name_of(const Draft& draft) {
     if (!draft.name) throw invalid("template name", "It is NULL.", "Give the template a name.");
     if (const auto fault = core::fault_in_template_name(*draft.name)) throw invalid("template name", *fault);

@@ -95,8 +95,9 @@ Names names_in(const std::string& missing) {
         std::string name;
         if (missing[at] == '"') {
             for (++at; at < missing.size(); ++at) {
-                if (missing[at] == '"' && ++at < missing.size() && missing[at] != '"') break;
-                if (at < missing.size()) name += missing[at];
+                // Doubled it is part of the name.
+                if (missing[at] == '"' && (++at == missing.size() || missing[at] != '"')) break;
+                name += missing[at];
             }
         } else {
             while (at < missing.size() && std::string_view(" ,.()[]\"").find(missing[at]) == std::string_view::npos)
