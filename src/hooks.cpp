@@ -126,10 +126,12 @@ bool admit(const QueryDesc* query) {
 
 bool readmit(const QueryDesc* query) {
     const auto found = check(query);
-    if (!found.under_grant() || is_stepping_up(found, query)) return false;
+    const bool is_open = audit::is_open(query);
+    // A cursor of a role that was left meanwhile still fetches what that role may see.
+    if (!found.under_grant() || is_stepping_up(found, query)) return is_open;
     if (!found.allowed()) use::refuse(found, describe::query(query));
     // One that began without the grant, which came meanwhile, is on the record from here on.
-    if (audit::is_open(query))
+    if (is_open)
         use::go_on(found);
     else
         use::record(found, describe::query(query));
@@ -221,7 +223,9 @@ bool admit(const PlannedStmt* command, const char* source, ParamListInfo paramet
     if (is_leaders()) return false;
     const bool out = leads_out(command->utilityStmt);
     if (out) session::settle_soon();
-    const auto check = use::check(IsTransactionState() ? enforce::standing() : enforce::known_standing());
+    const auto check = !IsTransactionState() ? use::check(enforce::known_standing())
+                       : out                 ? use::check(enforce::standing())
+                                             : use::check();
     if (!check.under_grant()) return false;
     if (check.allowed()) {
         use::record(check, describe::command(command, source, parameters));
@@ -282,7 +286,9 @@ void admit_function(Oid function) {
     const auto check = use::check();
     if (!check.under_grant() || is_stepping_up(check, function)) return;
     if (!check.allowed()) use::refuse(check, describe::function(function));
-    // Closed by the end of its transaction, or the error that is reported.
+    // Closed by the next one, which another command makes; by the end of its transaction; or by the error that is
+    // reported.
+    if (called_at != pg::command_start()) audit::complete(describe::key_of_calls());
     use::record(check, describe::function(function));
     called_at = pg::command_start();
 }

@@ -142,14 +142,16 @@ void note(Slot* slot, std::uint64_t id) noexcept {
     mine->used_count.store(count + 1, std::memory_order_release);
 }
 
-// Others must not take the last for gone while it moves: it is put in its new place first.
+// Others must not take the last for gone while it moves: it is put in its new place first. The timer looks at none of
+// them meanwhile, and is armed again.
 void forget(std::uint32_t i) noexcept {
-    const auto last = held_count.load() - 1;
+    const auto last = held_count.exchange(i) - 1;
     held[i] = held[last];
     mine->used[i].store(held[i].id);
     held_count = last;
-    armed_for = {};
     mine->used_count.store(last, std::memory_order_release);
+    armed_for = {};
+    arm();
 }
 
 void end() noexcept {

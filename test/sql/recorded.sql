@@ -243,6 +243,20 @@ INSERT INTO app.orders VALUES (1, 'new', NULL), (2, 'new', NULL);
 \connect - dave
 SELECT 'jit_grant_' || :'fix' AS grant_role \gset
 \o /dev/null
+SET application_name = 'cursor of a role that was left';
+SET ROLE :grant_role;
+BEGIN;
+DECLARE c CURSOR FOR SELECT id FROM app.orders ORDER BY id;
+RESET ROLE;
+FETCH 1 FROM c;
+FETCH ALL FROM c;
+COMMIT;
+BEGIN;
+SET LOCAL ROLE :grant_role;
+DECLARE c CURSOR FOR SELECT 1 / (id - 2) FROM app.orders ORDER BY id;
+RESET ROLE;
+FETCH ALL FROM c;
+ROLLBACK;
 SET application_name = 'set role, privileges by role';
 SET ROLE :grant_role;
 SELECT count(*) FROM app.orders;
@@ -442,6 +456,13 @@ INSERT INTO expected (item, row) VALUES
     ('names', '0 SELECT 1 completed'),
     ('names', '0 TRUNCATE TABLE app.log:TRUNCATE 0 completed'),
     ('catalogs', '0 SELECT pg_catalog.pg_class:SELECT 1 completed'),
+    ('cursor of a role that was left', '0 BEGIN 0 completed'),
+    ('cursor of a role that was left', '0 DECLARE CURSOR 0 completed'),
+    ('cursor of a role that was left', '1 SELECT app.orders:SELECT 2 completed'),
+    ('cursor of a role that was left', '0 RESET 0 completed'),
+    ('cursor of a role that was left', '0 DECLARE CURSOR 0 completed'),
+    ('cursor of a role that was left', '1 SELECT app.orders:SELECT 0 failed'),
+    ('cursor of a role that was left', '0 RESET 0 completed'),
     ('set role, privileges by role', '0 SELECT app.orders:SELECT 1 completed'),
     ('set role, privileges by role', '0 RESET 0 completed'),
     ('set role, privileges by role', '0 SET 0 completed'),

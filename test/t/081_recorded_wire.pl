@@ -168,6 +168,8 @@ my $lo = $s->call_function(function_oid('pg_catalog.lo_create(oid)'), '0')->{val
 $s->query('BEGIN');
 my $fd = $s->call_function(function_oid('pg_catalog.lo_open(oid,integer)'), $lo, 0x60000)->{value};
 $s->call_function(function_oid('pg_catalog.lowrite(integer,bytea)'), $fd, '\x61');
+ok(wait_for_drained($node), 'large object calls: the journal is read');
+is(log_rows($node, q{application = 'large object calls' AND tag = 'FUNCTION CALL' AND outcome IS NULL}), '1', 'large object calls: only the last one of a transaction may still fail');
 $s->query('COMMIT');
 $s->send_call(function_oid('pg_catalog.lo_unlink(oid)'), $lo);
 recorded_ok($s, 'large object calls',
