@@ -54,7 +54,7 @@ CREATE INDEX record_open ON jit_access.record (node, position) WHERE kind = 'use
 CREATE INDEX record_late ON jit_access.record (node, of_position) WHERE of_position IS NOT NULL;
 COMMENT ON COLUMN jit_access.record.hash IS 'SHA-256 over the hash of the row before and the canonical bytes of this one';
 COMMENT ON TABLE jit_access.record IS
-    'the record: append-only, one dense sequence, partitioned by its numbers at the end of each jit_access.record_partition, written by the worker alone. A use whose statement was still running when it was taken over has its outcome in a later row of kind outcome; the view audit_log joins the two';
+    'the record: append-only, one dense sequence, partitioned by its numbers at the end of each jit_access.record_partition, written by the worker (and by the job that drops its oldest part). A use whose statement was still running when it was taken over has its outcome in a later row of kind outcome; the view audit_log joins the two';
 
 CREATE TABLE jit_access.chain (
     id         uuid PRIMARY KEY,

@@ -74,8 +74,6 @@ core::Use describe(const enforce::Standing& standing, const Statement& statement
     use.pid = static_cast<std::uint32_t>(facts.pid);
     use.depth = depth_of(statement);
     use.session_start = facts.start;
-    use.session_user = pg::session_user().oid;
-    use.current_user = pg::current_user().oid;
     use.login = standing.login;
     use.role = standing.role;
     use.database = facts.database;
@@ -114,8 +112,7 @@ core::Payload encode(const enforce::Standing& standing, const Statement& stateme
 
 // The worker sleeps while there is nothing to read; whoever writes first afterwards wakes it.
 void tell_worker() noexcept {
-    if (board->worker_sleeps.load(std::memory_order_relaxed) != 0 && board->worker_sleeps.exchange(0) != 0)
-        wake_worker();
+    if (board->worker_sleeps.load() != 0 && board->worker_sleeps.exchange(0) != 0) wake_worker();
 }
 
 void wait_for_room(std::size_t payload, std::size_t extra) {
@@ -179,7 +176,7 @@ void begin(const enforce::Standing& standing, const Statement& statement, pg::Mo
     if (size > journal::ring().largest_payload())
         throw Failure(Code::journal_failed, "the statement does not fit in the journal", "Its record is too large.",
                       "Raise jit_access.journal_size or lower jit_access.statement_limit.");
-    open_uses.reserve(open_uses.size() + 1);
+    if (open_uses.size() == open_uses.capacity()) open_uses.reserve(2 * open_uses.size() + 8);
     if (!journal::ring().claim(size, core::outcome_record_size)) wait_for_room(size, core::outcome_record_size);
     const auto position = journal::ring().append(core::Kind::use, encoded, at.wall);
     open_uses.push_back({statement.key, position, at, 0, pg::subtransaction(), false});

@@ -228,7 +228,7 @@ void note_dropped(std::int64_t first, std::int64_t last) {
     dropped.mac = core::dropped_mac(hasher, key_or_new(), chain, dropped);
     const auto detail = pg::normal_json(core::to_detail(dropped));
     core::Entry entry;
-    entry.node = core::uuid_from_text(journal::node()).value();
+    entry.node = journal::node_id();
     entry.kind = core::dropped_kind;
     entry.at = pg::wall_clock();
     entry.login = chores::actor;

@@ -37,7 +37,7 @@ struct Taken {
 
 // And the texts that entries are made of and that are not in the journal.
 struct Gathered {
-    core::Uuid node = core::uuid_from_text(journal::node()).value();
+    core::Uuid node = journal::node_id();
     std::vector<Taken> taken;
     std::deque<Entry> events;
     std::deque<std::string> texts;
@@ -158,18 +158,11 @@ void fill(Entry& entry, const core::Outcome& ending, Gathered& to) {
     entry.sqlstate = sqlstate == success ? success : to.texts.emplace_back(sqlstate);
 }
 
-// What the journal holds from a position on. A use whose outcome is among it is one entry. The texts stay valid until
-// the journal is marked as read.
-void gather(std::uint64_t from, std::size_t most, Gathered& to) {
+// What the journal holds from a record on. A use whose outcome is among it is one entry. The texts stay valid until the
+// journal is marked as read.
+void gather(std::uint64_t next, std::size_t most, Gathered& to) {
     const auto& ring = journal::ring();
     std::unordered_map<std::uint64_t, std::size_t> open;
-    const auto start = std::max(from, ring.tail());
-    auto next = ring.resume(start);
-    if (next != start) {
-        // A power failure has taken the record that began here: what is missing is on the record.
-        const auto now = pg::wall_clock();
-        to.taken.push_back({.at = now, .next = next, .record = {.position = start, .at = now, .kind = Kind::gap}});
-    }
     const auto end = ring.head();
     for (std::size_t count = 0; count < most; ++count) {
         const auto record = ring.read(next, end);
@@ -185,7 +178,9 @@ void gather(std::uint64_t from, std::size_t most, Gathered& to) {
             }
         }
         if (record->kind == Kind::use) open.emplace(record->position, to.taken.size());
-        to.taken.push_back({.at = record->at, .next = next, .record = *record, .ending = ending});
+        // Of what is missing only the time when it is found can be told.
+        const auto at = record->at != 0 ? record->at : pg::wall_clock();
+        to.taken.push_back({.at = at, .next = next, .record = *record, .ending = ending});
     }
 }
 
@@ -196,7 +191,7 @@ Entry entry_of(const Taken& taken, Gathered& in) {
     entry.node = in.node;
     entry.position = static_cast<std::int64_t>(record.position);
     entry.kind = name_of(record.kind);
-    entry.at = record.at;
+    entry.at = taken.at;
     const bool is_use = record.kind == Kind::use || record.kind == Kind::refusal;
     const auto use = is_use ? core::decode_use(record.payload) : std::nullopt;
     const bool is_outcome = record.kind == Kind::outcome && taken.ending;
@@ -244,7 +239,8 @@ void read(std::optional<std::uint64_t> from, std::size_t most, const std::functi
         throw core::Failure(core::Code::journal_failed, "the journal of uses cannot be read", journal::fault(),
                             "Mend jit_access.journal_directory and restart the server.");
     Gathered batch;
-    gather(from.value_or(0), most, batch);
+    const auto& ring = journal::ring();
+    gather(ring.resume(std::max(from.value_or(0), ring.tail())), most, batch);
     constexpr std::size_t seq = 0;
     constexpr std::size_t at = 4;
     constexpr std::size_t session_start = 13;
@@ -311,7 +307,11 @@ Batch take_over() {
     const auto events = batch.taken.size();
     if (journal::available()) {
         const auto reached = position_reached();
-        gather(reached, batch_size, batch);
+        const auto start = std::max(reached, journal::ring().tail());
+        const auto next = journal::ring().resume(start);
+        // A power failure has taken the record that began here: what is missing is on the record.
+        if (next != start) batch.taken.push_back({.at = pg::wall_clock(), .next = next, .record = {.position = start}});
+        gather(next, batch_size, batch);
         const bool any = batch.taken.size() > events;
         if (any) result.oldest = batch.taken[events].at;
         result.position = any ? batch.taken.back().next : reached;
@@ -342,33 +342,32 @@ Batch take_over() {
     return result;
 }
 
-std::uint64_t skip_what_was_lost() {
+std::uint64_t lost_bytes() {
     const auto read = position_reached();
-    const auto head = journal::ring().head();
-    if (read <= head) return 0;
-    journal::skip_to(read);
-    return read - head;
+    return read - std::min(read, board->journal_before);
 }
 
 void close_interrupted() {
-    const auto now = pg::query_row("SELECT pg_catalog.clock_timestamp()").value().get<pg::Instant>(0).us;
     const auto left = pg::query(
-        "SELECT u.position FROM jit_access.record u WHERE u.node = $1::uuid AND u.kind = 'use' AND u.outcome IS NULL "
-        "AND u.position < $2 AND NOT EXISTS (SELECT FROM jit_access.record o WHERE o.node = u.node AND o.of_position = "
-        "u.position) ORDER BY u.seq",
+        "SELECT u.node::text, u.position FROM jit_access.record u WHERE u.kind = 'use' AND u.outcome IS NULL AND "
+        "(u.node <> $1::uuid OR u.position < $2) AND NOT EXISTS (SELECT FROM jit_access.record o WHERE o.node = u.node "
+        "AND o.of_position = u.position) ORDER BY u.seq",
         {journal::node(), static_cast<std::int64_t>(board->journal_before)});
     if (left.empty()) return;
     chain::Appender record;
+    metrics::Counter counter;
     Entry entry;
-    entry.node = core::uuid_from_text(journal::node()).value();
     entry.kind = "outcome";
-    entry.at = now;
+    entry.at = pg::wall_clock();
     entry.outcome = "interrupted";
     for (const auto& row : left) {
-        entry.of_position = row.get<std::int64_t>(0);
+        entry.node = core::uuid_from_text(row.get<std::string>(0)).value();
+        entry.of_position = row.get<std::int64_t>(1);
         record.add(entry);
+        counter.add(entry);
     }
     record.finish();
+    counter.keep();
 }
 
 }  // namespace jit::ingest

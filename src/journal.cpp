@@ -12,10 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include <boost/uuid/uuid.hpp>
-#include <boost/uuid/uuid_io.hpp>
-
 #include "jit_access/board.hpp"
+#include "jit_access/core/chain.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
@@ -28,14 +26,14 @@ namespace jit::journal {
 namespace {
 
 constexpr std::size_t page = 4096;
-constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '2'};
+constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '3'};
 constexpr char unfinished[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '-'};  // is being made, or was when the power failed
 
 struct FileHeader {
     char magic[8];
     std::uint64_t capacity;
     std::uint64_t secret;
-    boost::uuids::uuid node;
+    core::Uuid node;
     std::uint64_t device;
     std::uint64_t inode;
     std::atomic<std::uint64_t> tail;
@@ -110,9 +108,9 @@ void format(int fd, std::uint64_t capacity, const struct stat& file) {
     FileHeader* fresh = map_header(fd);
     fresh->capacity = capacity;
     pg::random_bytes(&fresh->secret, sizeof fresh->secret);
-    pg::random_bytes(fresh->node.data, sizeof fresh->node.data);
-    fresh->node.data[6] = static_cast<std::uint8_t>((fresh->node.data[6] & 0x0F) | 0x40);  // RFC 4122 version 4
-    fresh->node.data[8] = static_cast<std::uint8_t>((fresh->node.data[8] & 0x3F) | 0x80);
+    pg::random_bytes(fresh->node.data(), fresh->node.size());
+    fresh->node[6] = static_cast<std::uint8_t>((fresh->node[6] & 0x0F) | 0x40);  // RFC 4122 version 4
+    fresh->node[8] = static_cast<std::uint8_t>((fresh->node[8] & 0x3F) | 0x80);
     fresh->device = file.st_dev;
     fresh->inode = file.st_ino;
     fresh->tail.store(0);
@@ -248,7 +246,8 @@ std::string directory() {
 bool available() noexcept { return header != nullptr; }
 const std::string& fault() noexcept { return the_fault; }
 core::Ring& ring() noexcept { return the_ring; }
-std::string node() { return boost::uuids::to_string(header != nullptr ? header->node : boost::uuids::uuid{}); }
+core::Uuid node_id() noexcept { return header != nullptr ? header->node : core::Uuid{}; }
+std::string node() { return core::to_text(node_id()); }
 ClockMark& clock_mark() noexcept { return header->clock; }
 
 namespace {
@@ -300,9 +299,28 @@ void forget_later_commits(std::uint64_t position) noexcept {
     if (header != nullptr) header->wal.store(position);
 }
 
-void skip_to(std::uint64_t position) noexcept {
-    header->tail.store(position, std::memory_order_release);
-    board->journal_before = the_ring.recover(position).head;
+void leave_out(std::uint64_t bytes) {
+    struct Kept {
+        core::Kind kind;
+        std::int64_t at;
+        std::vector<std::byte> payload;
+    };
+    std::vector<Kept> kept;
+    const auto begin = board->journal_before;
+    const auto left_out = the_ring.leave_out(bytes);
+    for (auto next = begin; next < left_out.begin;) {
+        const auto record = the_ring.read(next);
+        if (!record) {
+            pg::nap(1);  // it is being written
+            continue;
+        }
+        kept.push_back({record->kind, record->at, {record->payload.begin(), record->payload.end()}});
+        next = record->next;
+    }
+    board->journal_before = left_out.end;
+    mark_read(left_out.end);
+    for (const auto& [kind, at, payload] : kept)
+        if (the_ring.claim(payload.size(), 0)) the_ring.append(kind, the_ring.payload(payload), at);
 }
 
 }  // namespace jit::journal

@@ -42,7 +42,8 @@ std::string bounds(const std::optional<std::int64_t>& from, const std::optional<
     return " FOR VALUES FROM (" + (from ? text(*from) : "MINVALUE") + ") TO (" + (to ? text(*to) : "MAXVALUE") + ")";
 }
 
-// Whoever checks a checkpoint takes the same locks in the same order.
+// Whoever checks a checkpoint takes the same locks in the same order. Nobody else adds to the record until the commit,
+// so the job that drops may.
 void lock(const Partition& part) {
     pg::command("LOCK TABLE jit_access.checkpoint IN SHARE ROW EXCLUSIVE MODE");
     pg::command("LOCK TABLE ONLY jit_access.record, ONLY " + part.table + " IN ACCESS EXCLUSIVE MODE");

@@ -68,16 +68,25 @@ bool take_over_batch() {
     return batch.more;
 }
 
-// The tables survive a power failure better than the journal, which is not flushed for every record.
-void look_for_lost_tail() {
-    if (!journal::available()) return;
-    chores::try_to("look whether the journal is whole", [] {
-        const auto missing = ingest::skip_what_was_lost();
-        if (missing == 0) return;
-        pg::log_line("the journal has lost its last " + std::to_string(missing) +
-                     " bytes or more, what they held is in the record");
-        event::note("journal lost", std::nullopt, chores::actor, {{"bytes", std::to_string(missing)}});
+// The tables survive a power failure better than the journal, which is not flushed for every record. Until this is seen
+// to, nothing is taken over and no grant is live: what is written where they have read already would be passed over.
+bool look_for_lost_tail() {
+    if (!journal::available()) return true;
+    std::uint64_t missing = 0;
+    const auto fault = chores::alone([&] {
+        missing = ingest::lost_bytes();
+        if (missing != 0)
+            event::note("journal lost", std::nullopt, chores::actor, {{"bytes", std::to_string(missing)}});
     });
+    if (fault) {
+        pg::log_line("could not look whether the journal is whole, will be retried: " + *fault);
+        return false;
+    }
+    if (missing == 0) return true;
+    pg::log_line("the journal has lost its last " + std::to_string(missing) +
+                 " bytes or more, what they held is in the record");
+    journal::leave_out(missing);
+    return true;
 }
 
 // Outcomes of theirs that are not taken over yet would come twice. What is written since does not matter: under load it
@@ -87,18 +96,28 @@ bool last_run_is_read() noexcept { return journal::available() && journal::ring(
 // Tried again until it is done.
 void close_last_run() {
     static bool closed = false;
-    if (closed || !last_run_is_read()) return;
-    if (const auto fault = chores::alone([] { ingest::close_interrupted(); }))
+    static std::int64_t not_before = 0;  // boot clock
+    if (closed || !last_run_is_read() || pg::boot_clock() < not_before) return;
+    if (const auto fault = chores::alone([] { ingest::close_interrupted(); })) {
         pg::log_line("could not close the uses of the last run, will be retried: " + *fault);
-    else
+        not_before = pg::boot_clock() + 1'000'000;
+    } else {
         closed = true;
+    }
 }
 
-void first_steps() {
-    look_for_lost_tail();
+// False: they are tried again.
+bool first_steps() {
+    static std::int64_t not_before = 0;  // boot clock
+    if (pg::boot_clock() < not_before) return false;
+    if (!look_for_lost_tail()) {
+        not_before = pg::boot_clock() + 1'000'000;
+        return false;
+    }
     confirm::after_start();
     while (take_over_batch() && !last_run_is_read()) expire::stop_what_is_over();
     close_last_run();
+    return true;
 }
 
 std::int64_t clock_offset() noexcept {
@@ -133,12 +152,26 @@ void look_at_clock() {
 }
 
 // Some things are done once a nap, not with every record that wakes the worker.
-bool nap_over() {
+bool is_nap_over() {
     static std::int64_t last = 0;
     const auto now = pg::boot_clock();
     if (last != 0 && now - last < std::int64_t{settings::worker_nap} * 1'000'000) return false;
     last = now;
     return true;
+}
+
+void once_a_nap() {
+    not_summed_up = slice;
+    drift::sweep();
+    chores::try_to("forget second factors of dropped logins", step_up::forget_dropped);
+    chores::try_to("date the record by a checkpoint", [] { chain::checkpoint_if_due(); });
+    chores::try_to("begin a new partition of the record", [] { partition::close_if_due(); });
+    chores::try_to("drop old records", [] {
+        if (!schedule::is_left_to_cron("retention")) partition::drop_if_due();
+    });
+    schedule::start_due();
+    // A full journal or a crowd of grants takes megabytes, once in a while.
+    pg::give_back_memory();
 }
 
 // What has come to the record since is summed up when there is nothing else to do, so that nobody reads all of it to
@@ -200,27 +233,18 @@ void run() {
             if (pg::is_standby()) {
                 if (board->follows_primary) confirm::follow_primary();
             } else {
-                if (!confirmed) first_steps();
-                confirmed = true;
+                if (!confirmed) confirmed = first_steps();
                 look_at_clock();
                 drift::sweep_if_asked();
                 step_up::write_down();
                 next = expire::settle();
-                if (nap_over()) {
-                    not_summed_up = slice;
+                if (is_nap_over()) once_a_nap();
+                if (confirmed) {
                     close_last_run();
-                    drift::sweep();
-                    chores::try_to("forget second factors of dropped logins", step_up::forget_dropped);
-                    chores::try_to("date the record by a checkpoint", [] { chain::checkpoint_if_due(); });
-                    chores::try_to("begin a new partition of the record", [] { partition::close_if_due(); });
-                    chores::try_to("drop old records", [] {
-                        if (!schedule::is_left_to_cron("retention")) partition::drop_if_due();
-                    });
-                    schedule::start_due();
-                    // A full journal or a crowd of grants takes megabytes, once in a while.
-                    pg::give_back_memory();
+                    more = take_over_batch();
+                } else {
+                    next = soonest(next, pg::wall_clock());
                 }
-                more = take_over_batch();
                 more |= watch::follow();
                 if (!alert::settle()) next = soonest(next, pg::wall_clock());
                 if (!more && not_summed_up >= slice) more = sum_up_usage();

@@ -17,8 +17,8 @@
 
 namespace jit::chain {
 
-// Numbers, hashes and writes rows at the end of the record, in the transaction of the worker, who alone may. What is
-// not finished is lost with the transaction.
+// Numbers, hashes and writes rows at the end of the record, in a transaction of the worker; or of a job that drops the
+// oldest part and holds the record locked until it commits. What is not finished is lost with the transaction.
 class Appender {
 public:
     Appender();  // throws

@@ -27,12 +27,12 @@ struct Batch {
 };
 [[nodiscard]] Batch take_over();
 
-// In a transaction of the worker, once after a start and before a grant is live: when the tables have read further than
-// the journal reaches, it goes on behind what they have read. Answers how far it had fallen back.
-[[nodiscard]] std::uint64_t skip_what_was_lost();
+// In a transaction: how much further the tables have read than the journal reached at the start.
+[[nodiscard]] std::uint64_t lost_bytes();
 
 // In a transaction of the worker, once after a start, when what was written before it (Board::journal_before) is taken
-// over: statements that were running when the server went down.
+// over: statements that were running when the server went down, or that another one had (a primary that this standby
+// has followed, a journal that was moved) and whose outcome cannot come any more.
 void close_interrupted();
 
 }  // namespace jit::ingest

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 
+#include "jit_access/core/entry.hpp"
 #include "jit_access/core/ring.hpp"
 
 namespace jit::journal {
@@ -31,7 +32,8 @@ void open() noexcept;
 [[nodiscard]] const std::string& fault() noexcept;
 // Only while available().
 [[nodiscard]] core::Ring& ring() noexcept;
-[[nodiscard]] std::string node();  // UUID as text; nil while there is no journal
+[[nodiscard]] core::Uuid node_id() noexcept;  // nil while there is no journal
+[[nodiscard]] std::string node();             // the same as text
 [[nodiscard]] ClockMark& clock_mark() noexcept;
 
 // What this process has put on the journal is on the disk when this returns: one fsync for everybody who waits. After
@@ -47,7 +49,8 @@ void mark_read(std::uint64_t position) noexcept;
 void note_commit(std::uint64_t position) noexcept;
 void forget_later_commits(std::uint64_t position) noexcept;
 
-// Goes on at a later position, with what is whole there. Only while no grant is live.
-void skip_to(std::uint64_t position) noexcept;
+// The worker's, when the tables have read everything, and so much more than what there was at the start: goes on behind
+// it. What others have written since, which is refusals while no grant is live, is written again there.
+void leave_out(std::uint64_t bytes);
 
 }  // namespace jit::journal

@@ -96,8 +96,6 @@ void walk(const Use& use, Sink& out) noexcept {
     out.number(use.pid);
     out.number(use.depth);
     out.number(use.session_start);
-    out.number(use.session_user);
-    out.number(use.current_user);
     out.text(use.login);
     out.text(use.role);
     out.text(use.database);
@@ -151,8 +149,6 @@ std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
     use.pid = in.number<std::uint32_t>();
     use.depth = in.number<std::uint32_t>();
     use.session_start = in.number<std::int64_t>();
-    use.session_user = in.number<std::uint32_t>();
-    use.current_user = in.number<std::uint32_t>();
     use.login = in.text();
     use.role = in.text();
     use.database = in.text();

@@ -35,8 +35,6 @@ Use sample() {
             .pid = 4711,
             .depth = 3,
             .session_start = INT64_MIN,
-            .session_user = 16384,
-            .current_user = 16385,
             .login = "alice",
             .role = "jit_grant_42",
             .database = "postgres",

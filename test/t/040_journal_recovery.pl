@@ -85,6 +85,71 @@ round('kill -9 of a backend again', \&backend);
 	$node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed';
 }
 
+# ---- the journal falls back behind what the tables have read of it, as after a power failure; before the worker can see
+# that, somebody is refused and the refusal goes to where the lost records were
+{
+	my $file = $node->data_dir . '/jit_access/journal';
+	my $alice = connect_as($node, 'alice', options => { application_name => 'lost' });
+	$alice->query('SELECT 1');
+	ok(wait_for_drained($node), 'the journal is read');
+	$node->stop('fast');
+	my $old = slurp_file($file);
+	$node->start;
+	$node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed';
+	$alice = connect_as($node, 'alice', options => { application_name => 'lost' });
+	$alice->query("INSERT INTO app.ledger VALUES ($_, -1)") for 1 .. 20;
+	$alice->query('BEGIN; DECLARE c CURSOR FOR SELECT * FROM app.ledger');
+	ok(wait_for_drained($node), 'and read further');
+	my $read = $node->safe_psql('postgres', 'SELECT position FROM jit_access.journal_position');
+	$node->safe_psql('postgres', q{BEGIN; LOCK TABLE jit_access.journal_position; PREPARE TRANSACTION 'look'});
+	$node->stop('immediate');
+	open my $journal, '+<:raw', $file or die $!;
+	print $journal $old;
+	close $journal or die $!;
+	my $log_end = -s $node->logfile;
+	$node->start;
+	my $again = connect_as($node, 'alice', options => { application_name => 'refused after a loss' });
+	sqlstate_ok($again->query("INSERT INTO app.ledger VALUES ($_, -2)"), 'JA011', 'nobody uses a grant before it is known what was lost') for 1 .. 3;
+	ok(wait_for('the worker tries', sub { slurp_file($node->logfile, $log_end) =~ /could not look whether the journal is whole, will be retried/ }),
+		'the worker cannot see it yet, and says so');
+	sqlstate_ok($again->query('INSERT INTO app.ledger VALUES (4, -2)'), 'JA011', 'it tries again, and nobody uses a grant meanwhile');
+	$node->safe_psql('postgres', q{COMMIT PREPARED 'look'});
+	ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grant is confirmed');
+	sqlstate_ok($again->query('INSERT INTO app.ledger VALUES (5, -2)'), 'no error', 'and used');
+	ok(wait_for_drained($node), 'the journal is read');
+	is(log_rows($node, "kind = 'journal lost'"), '1', 'the loss is on the record, once');
+	is(log_rows($node, "application = 'lost' AND statement LIKE 'INSERT%' AND outcome = 'completed'"), '20', 'what was read before is still there');
+	is(log_rows($node, "application = 'lost' AND outcome IS NULL"), '0', 'what was running has its outcome');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM jit_access.record WHERE application = 'refused after a loss' AND kind = 'refusal' AND position >= $read"), '4', 'each refusal is on the record, once, where nothing was');
+	is(log_rows($node, "application = 'refused after a loss' AND statement LIKE '%(5, -2)' AND outcome = 'completed'"), '1', 'and what came after it');
+	record_is_sound($node, 'a journal that fell back');
+}
+
+# ---- a record is damaged on the disk while the server is down: it is missing, and found so today
+{
+	stop_worker($node);
+	my $alice = connect_as($node, 'alice', options => { application_name => 'damaged' });
+	$alice->query("INSERT INTO app.ledger VALUES ($_, -3)") for 1 .. 3;
+	my ($capacity, $begin, $next) = split /[|]/, $node->safe_psql('postgres', <<"SQL");
+SELECT h.journal_bytes, j.position, j.next_position FROM jit_access.health h, jit_access.journal() j WHERE statement = 'INSERT INTO app.ledger VALUES (2, -3)'
+SQL
+	is( $node->safe_psql('postgres', "SELECT count(*) FILTER (WHERE kind = 'gap'), min(statement) FROM jit_access.journal($begin + 32)"), '0|INSERT INTO app.ledger VALUES (3, -3)',
+		'who reads the journal from the middle of a record on goes on with the next one, and misses nothing');
+	my $since = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
+	$node->stop('immediate');
+	open my $journal, '+<:raw', $node->data_dir . '/jit_access/journal' or die $!;
+	seek $journal, 4096 + ($begin % $capacity) + 40, 0;
+	print $journal "\xff" x 16;
+	close $journal or die $!;
+	$node->start;
+	$node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed';
+	ok(wait_for_drained($node), 'the journal is read');
+	is(log_rows($node, "application = 'damaged' AND statement LIKE 'INSERT%'"), '2', 'two of three records are there');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM jit_access.record WHERE kind = 'gap' AND position = $begin AND at >= '$since'"), '1', 'and a gap, dated when it was found');
+	is(log_rows($node, "kind = 'record lagged'"), '0', 'which is not taken for a record that is late');
+	record_is_sound($node, 'a damaged record');
+}
+
 # ---- the worker does not read: statements under a grant wait, then fail; nobody else's do
 $node->append_conf('postgresql.conf', 'jit_access.journal_wait = 50');
 $node->reload;

@@ -85,6 +85,10 @@ rows_ok(connect_as($standby, 'alice')->query($read), 't', 'confirmed again after
 # ---- promotion
 my $kept = connect_as($standby, 'alice');
 rows_ok($kept->query($read), 't', 'a session uses the grant');
+my $running = connect_as($primary, 'alice', options => { application_name => 'runs on the primary' });
+$running->query('BEGIN; DECLARE c CURSOR FOR SELECT * FROM app.orders; FETCH 1 FROM c');
+ok(wait_for_drained($primary), 'the record of the primary is complete');
+$primary->wait_for_catchup($standby, 'replay');
 $primary->stop('immediate');
 $standby->promote;
 ok($standby->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()'), 'promoted');
@@ -95,6 +99,8 @@ is($standby->safe_psql('postgres', "SELECT ends_at = '$ends' AND jit_access.conf
 ok(wait_for_drained($standby), 'the record is complete');
 cmp_ok(log_rows($standby, "kind = 'use' AND login = 'alice' AND statement = '$read' AND outcome = 'completed'"), '>=', 4,
 	'with what was used while it was a standby');
+ok( $standby->poll_query_until('postgres', q{SELECT array_agg(outcome) = '{interrupted}' FROM jit_access.audit_log WHERE application = 'runs on the primary' AND tag = 'SELECT'}),
+	'what was running on the primary was interrupted');
 $standby->restart;
 ok($standby->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the promoted server confirms the grant after a restart: it is its own now');
 my $new = grant_to($standby, 'bob', '1 hour');

@@ -58,6 +58,14 @@ wait_for_drained($node);
 is(value_of('statements_total', 'completed'), ask(q{SELECT count(*) FROM jit_access.audit_log WHERE kind = 'use' AND outcome = 'completed'}), 'statements');
 is(value_of('statements_total', 'failed'), ask(q{SELECT count(*) FROM jit_access.audit_log WHERE kind = 'use' AND outcome = 'failed'}), 'and those that failed');
 is(value_of('refusals_total', 'JA016'), 1, 'refusals, by their code');
+$alice->query('BEGIN; DECLARE c CURSOR FOR SELECT * FROM app.orders; FETCH 1 FROM c');
+wait_for_drained($node);
+$node->stop('immediate');
+$node->start;
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM jit_access.audit_log WHERE outcome = 'interrupted'}) or die 'not interrupted';
+is(value_of('statements_total', 'interrupted'), 1, 'and what a crash has interrupted');
+$node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed';
+$alice = connect_as($node, 'alice');
 # Anybody can raise an error with any code.
 my $refusals = q{SELECT string_agg(label || ' ' || value, ', ' ORDER BY label) FROM jit_access.metrics WHERE name = 'refusals_total'};
 my $before = ask($refusals);

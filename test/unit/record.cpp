@@ -27,8 +27,6 @@ void check_equal(const Use& a, const Use& b) {
     BOOST_TEST(a.pid == b.pid);
     BOOST_TEST(a.depth == b.depth);
     BOOST_TEST(a.session_start == b.session_start);
-    BOOST_TEST(a.session_user == b.session_user);
-    BOOST_TEST(a.current_user == b.current_user);
     BOOST_TEST(a.login == b.login);
     BOOST_TEST(a.role == b.role);
     BOOST_TEST(a.database == b.database);
@@ -67,8 +65,6 @@ struct Sample {
             .pid = 4711,
             .depth = 3,
             .session_start = INT64_MIN,
-            .session_user = 16384,
-            .current_user = 16385,
             .login = "alice",
             .role = "jit_grant_42",
             .database = "postgres",

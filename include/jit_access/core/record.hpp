@@ -58,10 +58,8 @@ struct Use {
     std::uint32_t pid = 0;
     std::uint32_t depth = 0;         // 0 = sent by the client, n = inside n other statements
     std::int64_t session_start = 0;  // microseconds since 2000-01-01, as PostgreSQL counts; with pid: the session
-    std::uint32_t session_user = 0;  // OIDs, for names that change
-    std::uint32_t current_user = 0;
-    std::string_view login{};  // name of the session user
-    std::string_view role{};   // name of the effective role
+    std::string_view login{};        // name of the session user
+    std::string_view role{};         // name of the effective role
     std::string_view database{};
     std::string_view application{};
     std::string_view client{};          // address as text, empty for a local socket

@@ -32,7 +32,7 @@ struct RecordHeader {
     std::uint32_t crc;                 // CRC-32C of the payload, and on from there of the header, this field zero
     Kind kind;
     std::uint32_t payload_size;
-    std::int64_t at;  // wall time in microseconds since 2000-01-01
+    std::int64_t at;  // wall time in microseconds since 2000-01-01; 0: of a gap, not known
 };
 static_assert(sizeof(RecordHeader) == record_alignment, "a header fills one unit, so a gap always has room for one");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a lock in a mapped file would outlive its holder");
@@ -78,6 +78,13 @@ public:
     }
     // Needs claimed room, cannot fail, and returns the record's position.
     std::uint64_t append(Kind kind, const Payload& payload, std::int64_t at) noexcept;
+    // Goes on so many bytes further, rounded up, and however many they are. Answers the piece that is left out: until
+    // the reader has advanced to its end there is no room.
+    struct Piece {
+        std::uint64_t begin = 0;
+        std::uint64_t end = 0;
+    };
+    Piece leave_out(std::uint64_t bytes) noexcept;
 
     // The published record at a position before `end`, or nothing yet. `end` is head() or was: who reads many records
     // asks for it once, because writers contend for it. A damaged record comes back as a gap that reaches to the next
@@ -97,7 +104,8 @@ public:
     // Only while nobody writes. Sets head, tail and room.
     Recovered recover(std::uint64_t tail) noexcept;
 
-    [[nodiscard]] std::uint64_t head() const noexcept { return control_->head.load(std::memory_order_acquire); }
+    // In one order with every append and what its writer looks at next: who sees no new head is seen waiting for one.
+    [[nodiscard]] std::uint64_t head() const noexcept { return control_->head.load(std::memory_order_seq_cst); }
     [[nodiscard]] std::uint64_t tail() const noexcept { return control_->tail.load(std::memory_order_acquire); }
     [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
     // A single record never takes more than a sixteenth of the journal.
