@@ -309,7 +309,7 @@ void leave_out(std::uint64_t bytes) {
     const auto begin = board->journal_before;
     const auto left_out = the_ring.leave_out(bytes);
     for (auto next = begin; next < left_out.begin;) {
-        const auto record = the_ring.read(next);
+        const auto record = the_ring.read(next, left_out.begin);
         if (!record) {
             pg::nap(1);  // it is being written
             continue;
