@@ -1,5 +1,7 @@
 #include "jit_access/audit.hpp"
 
+#include <chrono>
+#include <thread>
 #include <vector>
 
 #include "jit_access/core/failure.hpp"
@@ -115,19 +117,38 @@ void tell_worker() noexcept {
     if (board->worker_sleeps.load() != 0 && board->worker_sleeps.exchange(0) != 0) wake_worker();
 }
 
-void wait_for_room(std::size_t payload, std::size_t extra) {
-    board->counters.journal_waits.fetch_add(1, std::memory_order_relaxed);
+// False: the worker has not come to it in time.
+template <class Done>
+bool wait_for_worker(Done&& done) {
     const auto give_up = pg::boot_clock() + std::int64_t{settings::journal_wait} * 1000;
-    while (!journal::ring().claim(payload, extra)) {
-        if (pg::boot_clock() >= give_up) {
-            board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
-            throw Failure(Code::journal_full, "the journal of uses is full",
-                          "Statements under a grant do not run unrecorded; the worker has not made room in time.",
-                          "Ask an administrator to look at jit_access.health.");
-        }
+    while (!done()) {
+        if (pg::boot_clock() >= give_up) return false;
         wake_worker();
         pg::nap(10);
     }
+    return true;
+}
+
+[[noreturn]] void refuse(Code code, const char* what, const char* why) {
+    board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+    throw Failure(code, what, std::string("Statements under a grant do not run unrecorded; ") + why,
+                  "Ask an administrator to look at jit_access.health.");
+}
+
+// Where an error is being reported nothing may interrupt, so this is short: just after a start.
+bool has_begun_soon() noexcept {
+    using namespace std::chrono_literals;
+    for (int looks = 0; !journal::has_begun(); ++looks) {
+        if (looks == 500) return false;
+        std::this_thread::sleep_for(1ms);
+    }
+    return true;
+}
+
+void wait_for_room(std::size_t payload, std::size_t extra) {
+    board->counters.journal_waits.fetch_add(1, std::memory_order_relaxed);
+    if (!wait_for_worker([=] { return journal::ring().claim(payload, extra); }))
+        refuse(Code::journal_full, "the journal of uses is full", "the worker has not made room in time.");
 }
 
 // The wall clock is not asked again after a moment.
@@ -171,6 +192,9 @@ void begin(const enforce::Standing& standing, const Statement& statement, pg::Mo
             Code::journal_failed, "the journal of uses cannot be written", journal::fault(),
             "Mend jit_access.journal_directory and restart the server; sessions without a grant are not affected.");
     }
+    if (!journal::has_begun() && !wait_for_worker(journal::has_begun))
+        refuse(Code::journal_failed, "the journal of uses is not ready",
+               "the worker has not seen yet whether it is whole.");
     const auto encoded = encode(standing, statement);
     const auto size = encoded.bytes.size();
     if (size > journal::ring().largest_payload())
@@ -243,6 +267,10 @@ void refused(const enforce::Standing& standing, const Statement& statement, std:
              std::string_view reason) noexcept {
     if (!journal::available()) return;
     failed_command = pg::command_start();
+    if (!has_begun_soon()) {
+        board->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
     try {
         core::Use use = describe(standing, statement);
         sqlstate.copy(use.sqlstate.data(), use.sqlstate.size());

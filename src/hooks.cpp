@@ -286,9 +286,9 @@ void admit_function(Oid function) {
     const auto check = use::check();
     if (!check.under_grant() || is_stepping_up(check, function)) return;
     if (!check.allowed()) use::refuse(check, describe::function(function));
-    // Closed by the next one, which another command makes; by the end of its transaction; or by the error that is
-    // reported.
-    if (called_at != pg::command_start()) audit::complete(describe::key_of_calls());
+    // Closed when another command makes one; by the end of its transaction; or by the error that is reported.
+    if (called_at != pg::command_start())
+        while (audit::is_open(describe::key_of_calls())) audit::complete(describe::key_of_calls());
     use::record(check, describe::function(function));
     called_at = pg::command_start();
 }

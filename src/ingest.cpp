@@ -298,6 +298,19 @@ std::uint64_t position_reached() {
     return known ? static_cast<std::uint64_t>(known->get<std::int64_t>(0)) : 0;
 }
 
+// Another server may have closed its use meanwhile, as interrupted (see close_interrupted).
+bool is_closed_already(const Entry& outcome) {
+    return outcome.of_position && static_cast<std::uint64_t>(*outcome.of_position) < board->journal_before &&
+           pg::query_row("SELECT 1 FROM jit_access.record WHERE node = $1::uuid AND of_position = $2",
+                         {journal::node(), *outcome.of_position});
+}
+
+// It is on the record, and nobody's outcome.
+void set_apart(Entry& outcome, Gathered& to) {
+    set_detail(outcome, "\"of_position\": " + std::to_string(*outcome.of_position), to);
+    outcome.of_position.reset();
+}
+
 }  // namespace
 
 Batch take_over() {
@@ -333,6 +346,7 @@ Batch take_over() {
     metrics::Counter counter;
     for (const auto& taken : batch.taken) {
         auto entry = entry_of(taken, batch);
+        if (is_closed_already(entry)) set_apart(entry, batch);
         record.add(entry);
         counter.add(entry);
         result.tally.add(entry);

@@ -299,28 +299,13 @@ void forget_later_commits(std::uint64_t position) noexcept {
     if (header != nullptr) header->wal.store(position);
 }
 
-void leave_out(std::uint64_t bytes) {
-    struct Kept {
-        core::Kind kind;
-        std::int64_t at;
-        std::vector<std::byte> payload;
-    };
-    std::vector<Kept> kept;
-    const auto begin = board->journal_before;
-    const auto left_out = the_ring.leave_out(bytes);
-    for (auto next = begin; next < left_out.begin;) {
-        const auto record = the_ring.read(next, left_out.begin);
-        if (!record) {
-            pg::nap(1);  // it is being written
-            continue;
-        }
-        kept.push_back({record->kind, record->at, {record->payload.begin(), record->payload.end()}});
-        next = record->next;
+void begin_after(std::uint64_t bytes) noexcept {
+    if (bytes != 0) {
+        const auto position = board->journal_before + bytes;
+        header->tail.store(position, std::memory_order_release);
+        board->journal_before = the_ring.recover(position).head;
     }
-    board->journal_before = left_out.end;
-    mark_read(left_out.end);
-    for (const auto& [kind, at, payload] : kept)
-        if (the_ring.claim(payload.size(), 0)) the_ring.append(kind, the_ring.payload(payload), at);
+    board->journal_is_whole.store(true, std::memory_order_release);
 }
 
 }  // namespace jit::journal

@@ -56,7 +56,7 @@ void Counter::add(const core::Entry& entry) {
     const bool is_use = entry.kind == "use";
     if (entry.kind != "outcome") count("events_total", entry.kind);
     if (entry.kind == "refusal") count("refusals_total", known(entry.sqlstate));
-    if ((is_use || entry.kind == "outcome") && entry.outcome) count("statements_total", *entry.outcome);
+    if ((is_use || entry.of_position) && entry.outcome) count("statements_total", *entry.outcome);
     if (!entry.grant_id || entry.position) return;
     if (entry.kind == "activated") activated_.push_back(*entry.grant_id);
     if (entry.kind == "cleaned up") cleaned_up_.push_back({*entry.grant_id, entry.at});

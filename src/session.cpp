@@ -128,6 +128,12 @@ pg::Moment first_end() noexcept {
     return first;
 }
 
+void arm_for(pg::Moment end) noexcept {
+    armed_for = end;
+    arm();
+    pg::arm_wall_timer(end.wall);
+}
+
 bool is_held(std::uint64_t id) noexcept {
     const auto end = held.begin() + held_count.load(std::memory_order_relaxed);
     return std::any_of(held.begin(), end, [id](const Held& grant) { return grant.id == id; });
@@ -151,7 +157,7 @@ void forget(std::uint32_t i) noexcept {
     held_count = last;
     mine->used_count.store(last, std::memory_order_release);
     armed_for = {};
-    arm();
+    if (last != 0) arm_for(first_end());
 }
 
 void end() noexcept {
@@ -235,11 +241,7 @@ void rely_on(const enforce::Standing& standing) {
     }
     relied_at = pg::command_start();
     ticks = 0;
-    const auto end = first_end();
-    if (end == armed_for) return;
-    armed_for = end;
-    arm();
-    pg::arm_wall_timer(end.wall);
+    if (const auto end = first_end(); end != armed_for) arm_for(end);
 }
 
 void close_uses_at_end() {

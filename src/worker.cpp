@@ -33,11 +33,15 @@ namespace {
 // Records are gathered for so long before they are committed together.
 constexpr std::int64_t gather_us = 50'000;
 
-bool installed() {
+// Nothing: it could not be told.
+std::optional<bool> is_installed() {
     bool exists = false;
     const auto fault = pg::in_transaction_of_own([&] { exists = pg::extension_exists(); });
-    return !fault && exists;
+    if (fault) return std::nullopt;
+    return exists;
 }
+
+bool is_journal_waiting() noexcept { return journal::available() && !journal::has_begun(); }
 
 // So many rows of the record are summed up at a time: tenths of a second.
 constexpr std::int64_t slice = 20'000;
@@ -47,7 +51,7 @@ std::int64_t not_summed_up = 0;  // about; a slice when nobody knows
 // however fast the journal is written.
 bool take_over_batch() {
     static std::int64_t not_before = 0;  // boot clock: whoever waits for room wakes the worker often
-    if (pg::boot_clock() < not_before) return false;
+    if (is_journal_waiting() || pg::boot_clock() < not_before) return false;
     ingest::Batch batch;
     const auto take_over = [&] {
         batch = ingest::take_over();
@@ -68,30 +72,34 @@ bool take_over_batch() {
     return batch.more;
 }
 
-// The tables survive a power failure better than the journal, which is not flushed for every record. Until this is seen
-// to, nothing is taken over and no grant is live: what is written where they have read already would be passed over.
-bool look_for_lost_tail() {
-    if (!journal::available()) return true;
+// The tables survive a power failure better than the journal, which is not flushed for every record: what is written
+// where they have read already would be passed over. So nobody writes before this has been looked at; a standby looks
+// as well, and can only tell its log.
+void look_for_lost_tail() {
+    static std::int64_t not_before = 0;  // boot clock
+    if (!is_journal_waiting() || pg::boot_clock() < not_before) return;
     std::uint64_t missing = 0;
     const auto fault = chores::alone([&] {
         missing = ingest::lost_bytes();
-        if (missing != 0)
+        if (missing != 0 && !pg::is_standby())
             event::note("journal lost", std::nullopt, chores::actor, {{"bytes", std::to_string(missing)}});
     });
     if (fault) {
         pg::log_line("could not look whether the journal is whole, will be retried: " + *fault);
-        return false;
+        not_before = pg::boot_clock() + 1'000'000;
+        return;
     }
-    if (missing == 0) return true;
-    pg::log_line("the journal has lost its last " + std::to_string(missing) +
-                 " bytes or more, what they held is in the record");
-    journal::leave_out(missing);
-    return true;
+    if (missing != 0)
+        pg::log_line("the journal has lost its last " + std::to_string(missing) +
+                     " bytes or more, what they held is in the record");
+    journal::begin_after(missing);
 }
 
 // Outcomes of theirs that are not taken over yet would come twice. What is written since does not matter: under load it
 // has no end.
-bool last_run_is_read() noexcept { return journal::available() && journal::ring().tail() >= board->journal_before; }
+bool last_run_is_read() noexcept {
+    return journal::available() && journal::has_begun() && journal::ring().tail() >= board->journal_before;
+}
 
 // Tried again until it is done.
 void close_last_run() {
@@ -106,18 +114,10 @@ void close_last_run() {
     }
 }
 
-// False: they are tried again.
-bool first_steps() {
-    static std::int64_t not_before = 0;  // boot clock
-    if (pg::boot_clock() < not_before) return false;
-    if (!look_for_lost_tail()) {
-        not_before = pg::boot_clock() + 1'000'000;
-        return false;
-    }
+void first_steps() {
     confirm::after_start();
     while (take_over_batch() && !last_run_is_read()) expire::stop_what_is_over();
     close_last_run();
-    return true;
 }
 
 std::int64_t clock_offset() noexcept {
@@ -229,26 +229,27 @@ void run() {
         expire::stop_what_is_over();
         std::optional<pg::Instant> next;
         bool more = false;
-        if (installed()) {
+        const auto installed = is_installed();
+        if (installed == false && is_journal_waiting()) journal::begin_after(0);  // no tables have read of it
+        if (installed == true) {
+            look_for_lost_tail();
             if (pg::is_standby()) {
                 if (board->follows_primary) confirm::follow_primary();
             } else {
-                if (!confirmed) confirmed = first_steps();
+                if (!confirmed) first_steps();
+                confirmed = true;
                 look_at_clock();
                 drift::sweep_if_asked();
                 step_up::write_down();
                 next = expire::settle();
                 if (is_nap_over()) once_a_nap();
-                if (confirmed) {
-                    close_last_run();
-                    more = take_over_batch();
-                } else {
-                    next = soonest(next, pg::wall_clock());
-                }
+                close_last_run();
+                more = take_over_batch();
                 more |= watch::follow();
                 if (!alert::settle()) next = soonest(next, pg::wall_clock());
                 if (!more && not_summed_up >= slice) more = sum_up_usage();
             }
+            if (is_journal_waiting()) next = soonest(next, pg::wall_clock());
         }
         if (more)
             pg::worker_wait(0);

@@ -31,8 +31,8 @@ struct Batch {
 [[nodiscard]] std::uint64_t lost_bytes();
 
 // In a transaction of the worker, once after a start, when what was written before it (Board::journal_before) is taken
-// over: statements that were running when the server went down, or that another one had (a primary that this standby
-// has followed, a journal that was moved) and whose outcome cannot come any more.
+// over: statements that were running when the server went down, or that another one had: a primary that this standby
+// has followed, a journal that was moved. Should one of these come back with an outcome, that stands by itself.
 void close_interrupted();
 
 }  // namespace jit::ingest

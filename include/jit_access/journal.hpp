@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <string>
 
+#include "jit_access/board.hpp"
 #include "jit_access/core/entry.hpp"
 #include "jit_access/core/ring.hpp"
 
@@ -49,8 +50,9 @@ void mark_read(std::uint64_t position) noexcept;
 void note_commit(std::uint64_t position) noexcept;
 void forget_later_commits(std::uint64_t position) noexcept;
 
-// The worker's, when the tables have read everything, and so much more than what there was at the start: goes on behind
-// it. What others have written since, which is refusals while no grant is live, is written again there.
-void leave_out(std::uint64_t bytes);
+// The worker's, once after the start: what the tables have read reaches so many bytes further than the journal, which
+// goes on behind that. Until then nobody writes to it: it would be taken for read.
+void begin_after(std::uint64_t bytes) noexcept;
+[[nodiscard]] inline bool has_begun() noexcept { return board->journal_is_whole.load(std::memory_order_acquire); }
 
 }  // namespace jit::journal

@@ -61,13 +61,6 @@ Ring::append(Kind kind, const Payload& payload, std::int64_t time) noexcept {
     return position;
 }
 
-Ring::Piece Ring::leave_out(std::uint64_t bytes) noexcept {
-    bytes = (bytes + record_alignment - 1) / record_alignment * record_alignment;
-    control_->room.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
-    const auto begin = control_->head.fetch_add(bytes, std::memory_order_seq_cst);
-    return {begin, begin + bytes};
-}
-
 std::optional<Ring::Covered> Ring::look(std::uint64_t position, std::uint64_t end) const noexcept {
     RecordHeader* const header = at(position);
     const auto stamp = position ^ secret_;

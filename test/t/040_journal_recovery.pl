@@ -85,8 +85,8 @@ round('kill -9 of a backend again', \&backend);
 	$node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed';
 }
 
-# ---- the journal falls back behind what the tables have read of it, as after a power failure; before the worker can see
-# that, somebody is refused and the refusal goes to where the lost records were
+# ---- the journal falls back behind what the tables have read of it, as after a power failure. What is written before the
+# worker has seen that would be taken for read, so nobody writes before.
 {
 	my $file = $node->data_dir . '/jit_access/journal';
 	my $alice = connect_as($node, 'alice', options => { application_name => 'lost' });
@@ -98,30 +98,45 @@ round('kill -9 of a backend again', \&backend);
 	$node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed';
 	$alice = connect_as($node, 'alice', options => { application_name => 'lost' });
 	$alice->query("INSERT INTO app.ledger VALUES ($_, -1)") for 1 .. 20;
-	$alice->query('BEGIN; DECLARE c CURSOR FOR SELECT * FROM app.ledger');
+	$alice->query('BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 10); FETCH 1 FROM c');
 	ok(wait_for_drained($node), 'and read further');
-	my $read = $node->safe_psql('postgres', 'SELECT position FROM jit_access.journal_position');
 	$node->safe_psql('postgres', q{BEGIN; LOCK TABLE jit_access.journal_position; PREPARE TRANSACTION 'look'});
 	$node->stop('immediate');
 	open my $journal, '+<:raw', $file or die $!;
 	print $journal $old;
 	close $journal or die $!;
-	my $log_end = -s $node->logfile;
-	$node->start;
-	my $again = connect_as($node, 'alice', options => { application_name => 'refused after a loss' });
-	sqlstate_ok($again->query("INSERT INTO app.ledger VALUES ($_, -2)"), 'JA011', 'nobody uses a grant before it is known what was lost') for 1 .. 3;
-	ok(wait_for('the worker tries', sub { slurp_file($node->logfile, $log_end) =~ /could not look whether the journal is whole, will be retried/ }),
-		'the worker cannot see it yet, and says so');
-	sqlstate_ok($again->query('INSERT INTO app.ledger VALUES (4, -2)'), 'JA011', 'it tries again, and nobody uses a grant meanwhile');
+	my $waits = sub {
+		my ($when) = @_;
+		my $log_end = -s $node->logfile;
+		$node->start;
+		ok(wait_for('the worker tries', sub { slurp_file($node->logfile, $log_end) =~ /could not look whether the journal is whole, will be retried/ }),
+			"$when: the worker cannot see it yet, and says so");
+	};
+	my $written = sub { $node->safe_psql('postgres', 'SELECT journal_written_bytes FROM jit_access.health') };
+	$waits->('after a loss');
+	my $before = $written->();
+	sqlstate_ok(connect_as($node, 'dave')->query('SELECT jit_approve(4711)'), 'JA003', 'somebody is refused');
+	is($node->safe_psql('postgres', 'SELECT journal_refusals > 0 FROM jit_access.health'), 't', 'which is counted');
+	is($written->(), $before, 'and not written where it would be taken for read');
+	$node->stop('immediate');
+	$waits->('after another crash');
+	# Whoever is given a grant meanwhile waits with its first use.
+	my $bob = connect_as($node, 'bob', options => { application_name => 'waits' });
+	my $new = request_as($node, 'bob', 'changer', '1 hour');
+	approve_as($node, 'dave', $new);
+	$bob->query("SET ROLE jit_grant_$new");
+	$bob->send('SELECT count(*) FROM app.orders');
+	ok($node->poll_query_until('postgres', "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE application_name = 'waits'"), 'a use waits');
+	is($written->(), $before, 'and nothing is written');
 	$node->safe_psql('postgres', q{COMMIT PREPARED 'look'});
-	ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grant is confirmed');
-	sqlstate_ok($again->query('INSERT INTO app.ledger VALUES (5, -2)'), 'no error', 'and used');
+	rows_ok($bob->finish, '100', 'it runs when the worker has looked');
+	ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grants of before are confirmed');
 	ok(wait_for_drained($node), 'the journal is read');
 	is(log_rows($node, "kind = 'journal lost'"), '1', 'the loss is on the record, once');
 	is(log_rows($node, "application = 'lost' AND statement LIKE 'INSERT%' AND outcome = 'completed'"), '20', 'what was read before is still there');
-	is(log_rows($node, "application = 'lost' AND outcome IS NULL"), '0', 'what was running has its outcome');
-	is($node->safe_psql('postgres', "SELECT count(*) FROM jit_access.record WHERE application = 'refused after a loss' AND kind = 'refusal' AND position >= $read"), '4', 'each refusal is on the record, once, where nothing was');
-	is(log_rows($node, "application = 'refused after a loss' AND statement LIKE '%(5, -2)' AND outcome = 'completed'"), '1', 'and what came after it');
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM jit_access.audit_log WHERE application = 'lost' AND outcome IS NULL}), 'what was running has its outcome');
+	is(log_rows($node, "application = 'waits' AND tag = 'SELECT' AND outcome = 'completed'"), '1', 'what waited is on the record, once');
+	$node->safe_psql('postgres', "SELECT jit_revoke($new)");
 	record_is_sound($node, 'a journal that fell back');
 }
 
@@ -176,6 +191,33 @@ sqlstate_ok($alice->query('INSERT INTO app.ledger VALUES (-2, 0)'), 'no error', 
 ok(wait_for_drained($node), 'the journal is read');
 is(log_rows($node, "kind = 'use' AND statement LIKE 'INSERT INTO app.ledger VALUES (-1, 0)%' AND outcome = 'completed'"), $written, 'everything that ran is in the record');
 record_is_sound($node, 'full journal');
+
+# ---- another journal, and this one again: what was running has been closed meanwhile, and has one outcome
+{
+	my $alice = connect_as($node, 'alice', options => { application_name => 'before another journal' });
+	$alice->query('BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 10); FETCH 1 FROM c');
+	ok(wait_for_drained($node), 'the use is read');
+	stop_worker($node);
+	$alice->query('COMMIT');
+	$node->stop('immediate');
+	my $conf = slurp_file($node->data_dir . '/postgresql.conf');
+	$node->append_conf('postgresql.conf', "jit_access.journal_directory = '" . $node->basedir . "/elsewhere'");
+	$node->start;
+	my $outcomes = q{SELECT string_agg(coalesce(outcome, '-'), ' ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'before another journal' AND tag = 'SELECT'};
+	# Of one use the record was damaged, and its outcome counts.
+	my $surplus = q{SELECT (SELECT sum(value) FROM jit_access.metrics WHERE name = 'statements_total') - count(*) FROM jit_access.audit_log WHERE kind = 'use' AND outcome IS NOT NULL};
+	ok($node->poll_query_until('postgres', "SELECT ($outcomes) = 'interrupted'"), 'it is closed under another journal');
+	$node->stop('immediate');
+	open my $file, '>', $node->data_dir . '/postgresql.conf' or die $!;
+	print $file $conf;
+	close $file or die $!;
+	$node->start;
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM jit_access.record WHERE kind = 'outcome' AND of_position IS NULL AND detail ? 'of_position' AND outcome = 'completed'}),
+		'the outcome that it has after all stands by itself');
+	is($node->safe_psql('postgres', $outcomes), 'interrupted', 'and the use is one row');
+	is($node->safe_psql('postgres', $surplus), '1', 'and counted once');
+	record_is_sound($node, 'another journal and back');
+}
 
 $node->stop('fast');
 done_testing();

@@ -362,27 +362,6 @@ BOOST_AUTO_TEST_CASE(recover_with_forged_records_in_a_text) {
     }
 }
 
-// However much is left out: what was written before it is read, what comes after it as well, and there is as much room.
-BOOST_AUTO_TEST_CASE(leave_out) {
-    for (const std::uint64_t bytes : {std::uint64_t{1}, std::uint64_t{record_alignment}, capacity / 2 + 1, capacity,
-                                      100 * capacity + 5, std::uint64_t{1} << 62}) {
-        Journal j;
-        const auto before = j.write("SELECT 'before'", 0).value();
-        const auto [begin, end] = j.ring.leave_out(bytes);
-        BOOST_TEST(begin == j.ring.read(before).value().next);
-        BOOST_TEST(end - begin >= bytes);
-        BOOST_TEST(end - begin - bytes < record_alignment);
-        BOOST_TEST(!j.ring.read(begin));
-        j.ring.advance(end);
-        const auto after = j.write("SELECT 'after'", 0).value();
-        BOOST_TEST(after == end);
-        BOOST_TEST(j.statement_at(after) == "SELECT 'after'");
-        j.ring.advance(j.ring.head());
-        BOOST_TEST(j.control.room.load() == static_cast<std::int64_t>(capacity));
-        BOOST_TEST(j.restart(j.ring.head()).gaps == 0U);
-    }
-}
-
 // Whole journals of another secret, and of an earlier lap, at every place.
 BOOST_AUTO_TEST_CASE(recover_over_foreign_and_stale_records) {
     Journal j;

@@ -78,13 +78,6 @@ public:
     }
     // Needs claimed room, cannot fail, and returns the record's position.
     std::uint64_t append(Kind kind, const Payload& payload, std::int64_t at) noexcept;
-    // Goes on so many bytes further, rounded up, and however many they are. Answers the piece that is left out: until
-    // the reader has advanced to its end there is no room.
-    struct Piece {
-        std::uint64_t begin = 0;
-        std::uint64_t end = 0;
-    };
-    Piece leave_out(std::uint64_t bytes) noexcept;
 
     // The published record at a position before `end`, or nothing yet. `end` is head() or was: who reads many records
     // asks for it once, because writers contend for it. A damaged record comes back as a gap that reaches to the next
