@@ -135,11 +135,12 @@ bool wait_for_worker(Done&& done) {
                   "Ask an administrator to look at jit_access.health.");
 }
 
-// Where an error is being reported nothing may interrupt, so this is short: just after a start.
+// Where an error is being reported nothing may interrupt, so this is short, and in vain only once.
 bool has_begun_soon() noexcept {
     using namespace std::chrono_literals;
-    for (int looks = 0; !journal::has_begun(); ++looks) {
-        if (looks == 500) return false;
+    static int looks = 500;
+    for (; !journal::has_begun(); --looks) {
+        if (looks == 0) return false;
         std::this_thread::sleep_for(1ms);
     }
     return true;

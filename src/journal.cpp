@@ -40,6 +40,7 @@ struct FileHeader {
     std::atomic<std::uint64_t> wal;
     std::atomic<std::int32_t> sync_error;  // errno; outlives the shared memory, not the server
     ClockMark clock;
+    char whole_on[sizeof ClockMark::boot_id];  // the boot on which it was seen to be whole
 };
 static_assert(sizeof(FileHeader) <= page, "the header has one page");
 
@@ -75,6 +76,16 @@ FileHeader* map_header(int fd) {
     void* at = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED) fail("could not map the header");
     return static_cast<FileHeader*>(at);
+}
+
+void note_boot(FileHeader& file) noexcept {
+    std::memset(file.whole_on, 0, sizeof file.whole_on);
+    pg::boot_id().copy(file.whole_on, sizeof file.whole_on - 1);
+}
+
+bool is_of_this_boot(const FileHeader& file) noexcept {
+    const auto id = pg::boot_id();
+    return !id.empty() && id == file.whole_on;
 }
 
 void preallocate(int fd, std::uint64_t capacity) {
@@ -114,6 +125,7 @@ void format(int fd, std::uint64_t capacity, const struct stat& file) {
     fresh->device = file.st_dev;
     fresh->inode = file.st_ino;
     fresh->tail.store(0);
+    note_boot(*fresh);
     std::memcpy(fresh->magic, magic, sizeof magic);
     ::munmap(fresh, page);
     if (::fsync(fd) != 0) fail("could not fsync");
@@ -226,6 +238,7 @@ void open() noexcept {
         the_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &board->ring);
         board->journal_before = the_ring.recover(header->tail.load()).head;
         board->wal_before = header->wal.load();
+        board->journal_is_whole.store(is_of_this_boot(*header));
         the_fault.clear();
     } catch (const CannotOpen& error) {
         header = nullptr;
@@ -305,6 +318,8 @@ void begin_after(std::uint64_t bytes) noexcept {
         header->tail.store(position, std::memory_order_release);
         board->journal_before = the_ring.recover(position).head;
     }
+    note_boot(*header);
+    board->journal_was_looked_at = true;
     board->journal_is_whole.store(true, std::memory_order_release);
 }
 

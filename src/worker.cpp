@@ -41,7 +41,10 @@ std::optional<bool> is_installed() {
     return exists;
 }
 
-bool is_journal_waiting() noexcept { return journal::available() && !journal::has_begun(); }
+// While a backup is restored its tables are not yet what they will be; on a standby grants are live all along.
+bool is_look_due() noexcept {
+    return journal::available() && !board->journal_was_looked_at && (!pg::is_standby() || board->follows_primary);
+}
 
 // So many rows of the record are summed up at a time: tenths of a second.
 constexpr std::int64_t slice = 20'000;
@@ -51,7 +54,7 @@ std::int64_t not_summed_up = 0;  // about; a slice when nobody knows
 // however fast the journal is written.
 bool take_over_batch() {
     static std::int64_t not_before = 0;  // boot clock: whoever waits for room wakes the worker often
-    if (is_journal_waiting() || pg::boot_clock() < not_before) return false;
+    if (is_look_due() || pg::boot_clock() < not_before) return false;
     ingest::Batch batch;
     const auto take_over = [&] {
         batch = ingest::take_over();
@@ -72,12 +75,11 @@ bool take_over_batch() {
     return batch.more;
 }
 
-// The tables survive a power failure better than the journal, which is not flushed for every record: what is written
-// where they have read already would be passed over. So nobody writes before this has been looked at; a standby looks
-// as well, and can only tell its log.
+// The tables survive a power failure better than the journal, which is not flushed for every record. A standby can only
+// tell its log.
 void look_for_lost_tail() {
     static std::int64_t not_before = 0;  // boot clock
-    if (!is_journal_waiting() || pg::boot_clock() < not_before) return;
+    if (!is_look_due() || pg::boot_clock() < not_before) return;
     std::uint64_t missing = 0;
     const auto fault = chores::alone([&] {
         missing = ingest::lost_bytes();
@@ -98,7 +100,7 @@ void look_for_lost_tail() {
 // Outcomes of theirs that are not taken over yet would come twice. What is written since does not matter: under load it
 // has no end.
 bool last_run_is_read() noexcept {
-    return journal::available() && journal::has_begun() && journal::ring().tail() >= board->journal_before;
+    return journal::available() && !is_look_due() && journal::ring().tail() >= board->journal_before;
 }
 
 // Tried again until it is done.
@@ -230,7 +232,7 @@ void run() {
         std::optional<pg::Instant> next;
         bool more = false;
         const auto installed = is_installed();
-        if (installed == false && is_journal_waiting()) journal::begin_after(0);  // no tables have read of it
+        if (installed == false && is_look_due()) journal::begin_after(0);  // no tables have read of it
         if (installed == true) {
             look_for_lost_tail();
             if (pg::is_standby()) {
@@ -249,8 +251,8 @@ void run() {
                 if (!alert::settle()) next = soonest(next, pg::wall_clock());
                 if (!more && not_summed_up >= slice) more = sum_up_usage();
             }
-            if (is_journal_waiting()) next = soonest(next, pg::wall_clock());
         }
+        if (is_look_due()) next = soonest(next, pg::wall_clock());
         if (more)
             pg::worker_wait(0);
         else

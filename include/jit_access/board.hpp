@@ -167,7 +167,8 @@ struct Board {
     bool follows_primary;                    // it was started as a standby; a restored backup in recovery was not
     std::uint64_t wal_before;                // where the last decision before the start stands in the WAL
     std::uint64_t journal_before;            // where the journal of those ended who are gone since the start
-    std::atomic<bool> journal_is_whole;      // or goes on behind what it lost; set by the worker, see journal.hpp
+    std::atomic<bool> journal_is_whole;      // as far as can be told, see journal.hpp; until then nobody writes to it
+    bool journal_was_looked_at;              // by the worker, since the start
     bool tables_are_old;                     // they do not reach so far: a backup was restored; set by the worker
     // Templates whose closure was found good, and what may have changed that since: see template_closure.cpp.
     std::atomic<std::uint64_t> closure_epoch;

@@ -50,9 +50,10 @@ void mark_read(std::uint64_t position) noexcept;
 void note_commit(std::uint64_t position) noexcept;
 void forget_later_commits(std::uint64_t position) noexcept;
 
-// The worker's, once after the start: what the tables have read reaches so many bytes further than the journal, which
-// goes on behind that. Until then nobody writes to it: it would be taken for read.
-void begin_after(std::uint64_t bytes) noexcept;
+// A power failure may leave the file behind what the tables have read of it: what is written there is taken for read.
+// So after a boot nobody writes before the worker has compared the two; on the same boot the file is what it was.
 [[nodiscard]] inline bool has_begun() noexcept { return board->journal_is_whole.load(std::memory_order_acquire); }
+// The worker's, once after a start: the tables have read so many bytes more, and the journal goes on behind that.
+void begin_after(std::uint64_t bytes) noexcept;
 
 }  // namespace jit::journal

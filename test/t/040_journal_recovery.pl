@@ -103,6 +103,9 @@ round('kill -9 of a backend again', \&backend);
 	$node->safe_psql('postgres', q{BEGIN; LOCK TABLE jit_access.journal_position; PREPARE TRANSACTION 'look'});
 	$node->stop('immediate');
 	open my $journal, '+<:raw', $file or die $!;
+	# Of another boot: on this one nothing can be lost that was written.
+	my $boot_id = slurp_file('/proc/sys/kernel/random/boot_id') =~ s/\s//gr;
+	is($old =~ s/\Q$boot_id\E/'x' x 36/ge, 2, 'the journal knows on which boot it was looked at');
 	print $journal $old;
 	close $journal or die $!;
 	my $waits = sub {
