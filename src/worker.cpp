@@ -1,6 +1,7 @@
 #include "jit_access/worker.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "jit_access/alert.hpp"
@@ -46,6 +47,27 @@ bool is_look_due() noexcept {
     return journal::available() && !board->journal_was_looked_at && (!pg::is_standby() || board->follows_primary);
 }
 
+// Something that is done until it succeeds, and has a second between two attempts, however often others wake the
+// worker.
+class Attempts {
+public:
+    explicit Attempts(const char* what) noexcept : what_(what) {}
+
+    [[nodiscard]] bool are_due() const noexcept { return pg::boot_clock() >= not_before_; }
+    // True: it is done.
+    [[nodiscard]] bool make(const std::function<void()>& body) {
+        const auto fault = chores::alone(body);
+        if (!fault) return true;
+        pg::log_line(std::string("could not ") + what_ + ", will be retried: " + *fault);
+        not_before_ = pg::boot_clock() + 1'000'000;
+        return false;
+    }
+
+private:
+    const char* what_;
+    std::int64_t not_before_ = 0;  // boot clock
+};
+
 // So many rows of the record are summed up at a time: tenths of a second.
 constexpr std::int64_t slice = 20'000;
 std::int64_t not_summed_up = 0;  // about; a slice when nobody knows
@@ -53,19 +75,15 @@ std::int64_t not_summed_up = 0;  // about; a slice when nobody knows
 // One batch of what the journal holds. True: there is more. The worker turns to the deadlines between two batches,
 // however fast the journal is written.
 bool take_over_batch() {
-    static std::int64_t not_before = 0;  // boot clock: whoever waits for room wakes the worker often
-    if (is_look_due() || pg::boot_clock() < not_before) return false;
+    static Attempts attempts("write the record");
+    if (is_look_due() || !attempts.are_due()) return false;
     ingest::Batch batch;
     const auto take_over = [&] {
         batch = ingest::take_over();
         // Rather twice than not at all, should the worker die before or after its commit.
         for (const auto& alert : batch.alerts) pg::log_line("alert " + alert);
     };
-    if (const auto fault = chores::alone(take_over)) {
-        pg::log_line("could not write the record, will be retried: " + *fault);
-        not_before = pg::boot_clock() + 1'000'000;
-        return false;
-    }
+    if (!attempts.make(take_over)) return false;
     if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
         journal::mark_read(batch.position);
     not_summed_up += batch.tally.to - batch.tally.from;
@@ -78,19 +96,15 @@ bool take_over_batch() {
 // The tables survive a power failure better than the journal, which is not flushed for every record. A standby can only
 // tell its log.
 void look_for_lost_tail() {
-    static std::int64_t not_before = 0;  // boot clock
-    if (!is_look_due() || pg::boot_clock() < not_before) return;
+    static Attempts attempts("look whether the journal is whole");
+    if (!is_look_due() || !attempts.are_due()) return;
     std::uint64_t missing = 0;
-    const auto fault = chores::alone([&] {
+    const auto look = [&] {
         missing = ingest::lost_bytes();
         if (missing != 0 && !pg::is_standby())
             event::note("journal lost", std::nullopt, chores::actor, {{"bytes", std::to_string(missing)}});
-    });
-    if (fault) {
-        pg::log_line("could not look whether the journal is whole, will be retried: " + *fault);
-        not_before = pg::boot_clock() + 1'000'000;
-        return;
-    }
+    };
+    if (!attempts.make(look)) return;
     if (missing != 0)
         pg::log_line("the journal has lost its last " + std::to_string(missing) +
                      " bytes or more, what they held is in the record");
@@ -103,17 +117,11 @@ bool last_run_is_read() noexcept {
     return journal::available() && !is_look_due() && journal::ring().tail() >= board->journal_before;
 }
 
-// Tried again until it is done.
 void close_last_run() {
+    static Attempts attempts("close the uses of the last run");
     static bool closed = false;
-    static std::int64_t not_before = 0;  // boot clock
-    if (closed || !last_run_is_read() || pg::boot_clock() < not_before) return;
-    if (const auto fault = chores::alone([] { ingest::close_interrupted(); })) {
-        pg::log_line("could not close the uses of the last run, will be retried: " + *fault);
-        not_before = pg::boot_clock() + 1'000'000;
-    } else {
-        closed = true;
-    }
+    if (closed || !last_run_is_read() || !attempts.are_due()) return;
+    closed = attempts.make(ingest::close_interrupted);
 }
 
 void first_steps() {
@@ -139,18 +147,16 @@ void start_clock_watch() {
 
 // The wall clock against the boot clock, which nobody can set: a difference that changes is a jump, and goes on record.
 void look_at_clock() {
+    static Attempts attempts("record a clock jump");
     constexpr std::int64_t tolerance = 1'000'000;
     if (!journal::available()) return;
     const auto offset = clock_offset();
     const auto jump = offset - journal::clock_mark().offset;
-    if (jump > -tolerance && jump < tolerance) return;
-    const auto fault = chores::alone([&] {
+    if ((jump > -tolerance && jump < tolerance) || !attempts.are_due()) return;
+    const auto note = [&] {
         event::note("clock jumped", std::nullopt, chores::actor, {{"by", core::format_duration(jump)}});
-    });
-    if (fault)
-        pg::log_line("could not record a clock jump, will be retried: " + *fault);
-    else
-        journal::clock_mark().offset = offset;
+    };
+    if (attempts.make(note)) journal::clock_mark().offset = offset;
 }
 
 // Some things are done once a nap, not with every record that wakes the worker.
