@@ -3,20 +3,22 @@
 #include <new>
 #include <unistd.h>
 
-#include "jit_access/attempt.hpp"
-#include "jit_access/contain.hpp"
-#include "jit_access/describe.hpp"
-#include "jit_access/guard.hpp"
-#include "jit_access/journal.hpp"
+#include "jit_access/enforcement/admission.hpp"
+#include "jit_access/enforcement/denied_attempt.hpp"
+#include "jit_access/enforcement/session.hpp"
 #include "jit_access/pg/clock.hpp"
-#include "jit_access/pg/own_call.hpp"
-#include "jit_access/pg/secrets.hpp"
-#include "jit_access/pg/sync_lock.hpp"
+#include "jit_access/pg/direct_call.hpp"
+#include "jit_access/pg/locks.hpp"
+#include "jit_access/pg/redact_secrets.hpp"
+#include "jit_access/pg/settings.hpp"
 #include "jit_access/pg/version.hpp"
-#include "jit_access/session.hpp"
-#include "jit_access/settings.hpp"
-#include "jit_access/step_up.hpp"
-#include "jit_access/use.hpp"
+#include "jit_access/record/journal.hpp"
+#include "jit_access/shared/second_factor_state.hpp"
+#include "jit_access/statements/describe.hpp"
+#include "jit_access/statements/guard_commands.hpp"
+#include "jit_access/statements/guard_managed.hpp"
+#include "jit_access/statements/guard_objects.hpp"
+#include "jit_access/statements/sandbox.hpp"
 
 extern "C" {
 #include "access/parallel.h"
@@ -63,13 +65,13 @@ void explain_cancel() noexcept {
 // Runs a stretch of an admitted statement; an error closes its use and goes on.
 template <class Body>
 void run_recorded(const void* key, Body&& body) {
-    audit::enter(key);
+    recorder::enter(key);
     PG_TRY();
     { body(); }
     PG_CATCH();
     {
-        audit::leave(key);
-        audit::fail(key, unpack_sql_state(geterrcode()));
+        recorder::leave(key);
+        recorder::fail(key, unpack_sql_state(geterrcode()));
         explain_cancel();
         PG_RE_THROW();
     }
@@ -79,7 +81,7 @@ void run_recorded(const void* key, Body&& body) {
 // ---- the executor ---------------------------------------------------------------------------------------------------
 
 bool may_borrow(const QueryDesc* query) noexcept {
-    if (board->slots_in_use.load(std::memory_order_relaxed) == 0) return false;
+    if (shared_state->slots_in_use.load(std::memory_order_relaxed) == 0) return false;
     bool found = false;
     pg::for_each_checked_relation(
         query->plannedstmt, [&](const pg::CheckedRelation& checked) { found |= static_cast<bool>(checked.owner); });
@@ -88,30 +90,30 @@ bool may_borrow(const QueryDesc* query) noexcept {
 
 // A view is read with the privileges of its owner: when he holds a grant, it is his grant that is used, beside the
 // user's own.
-use::Check check(const QueryDesc* query) {
-    const auto own = use::check();
+admission::Check check(const QueryDesc* query) {
+    const auto own = admission::check();
     if ((own.under_grant() && !own.allowed()) || !may_borrow(query)) return own;
-    static enforce::Standing joined;
+    static enforcement::EffectiveGrants joined;
     bool borrows = false;
     pg::for_each_checked_relation(query->plannedstmt, [&](const pg::CheckedRelation& checked) {
         if (!checked.owner || checked.owner == pg::current_user()) return;
-        const auto* lender = enforce::standing_of_owner(checked.owner);
+        const auto* lender = enforcement::grants_of_owner(checked.owner);
         if (lender == nullptr) return;
-        if (!borrows) joined = own.under_grant() ? *own.standing : *lender;
+        if (!borrows) joined = own.under_grant() ? *own.grants : *lender;
         borrows = true;
-        enforce::join(joined, *lender);
+        enforcement::join(joined, *lender);
     });
-    return borrows ? use::check(&joined) : own;
+    return borrows ? admission::check(&joined) : own;
 }
 
 // A session whose grant demands a second factor steps up by a statement of its own, which uses nothing of the grant.
-bool is_stepping_up(const use::Check& found, Oid function) {
-    return found.verdict == enforce::Verdict::second_factor && pg::in_control_database() &&
+bool is_stepping_up(const admission::Check& found, Oid function) {
+    return found.access == enforcement::Access::second_factor && pg::in_control_database() &&
            pg::is_function(function, "jit_step_up");
 }
 
-bool is_stepping_up(const use::Check& found, const QueryDesc* query) {
-    return found.verdict == enforce::Verdict::second_factor &&
+bool is_stepping_up(const admission::Check& found, const QueryDesc* query) {
+    return found.access == enforcement::Access::second_factor &&
            is_stepping_up(found, pg::called_alone(query->plannedstmt));
 }
 
@@ -119,35 +121,35 @@ bool is_stepping_up(const use::Check& found, const QueryDesc* query) {
 bool admit(const QueryDesc* query) {
     const auto found = check(query);
     if (!found.under_grant() || is_stepping_up(found, query)) return false;
-    if (!found.allowed()) use::refuse(found, describe::query(query));
-    use::record(found, describe::query(query));
+    if (!found.allowed()) admission::refuse(found, describe::query(query));
+    admission::record(found, describe::query(query));
     return true;
 }
 
 bool readmit(const QueryDesc* query) {
     const auto found = check(query);
-    const bool is_open = audit::is_open(query);
+    const bool is_open = recorder::is_open(query);
     // A cursor of a role that was left meanwhile still fetches what that role may see.
     if (!found.under_grant() || is_stepping_up(found, query)) return is_open;
-    if (!found.allowed()) use::refuse(found, describe::query(query));
+    if (!found.allowed()) admission::refuse(found, describe::query(query));
     // One that began without the grant, which came meanwhile, is on the record from here on.
     if (is_open)
-        use::go_on(found);
+        admission::go_on(found);
     else
-        use::record(found, describe::query(query));
+        admission::record(found, describe::query(query));
     return true;
 }
 
 void executor_start(QueryDesc* query, int flags) {
-    if (unlikely(contain::active())) pg::guarded([query] { contain::check_query(query); });
+    if (unlikely(sandbox::active())) pg::guarded([query] { sandbox::check_query(query); });
     const auto start = next_start != nullptr ? next_start : standard_ExecutorStart;
-    if (likely(enforce::is_plain() && !may_borrow(query)) || (flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || !can_look() ||
-        !pg::guarded([query] { return admit(query); })) {
+    if (likely(enforcement::holds_no_grant() && !may_borrow(query)) || (flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 ||
+        !can_look() || !pg::guarded([query] { return admit(query); })) {
         start(query, flags);
         return;
     }
     run_recorded(query, [&] { start(query, flags); });
-    audit::leave(query);
+    recorder::leave(query);
 }
 
 // Without a handler: a worker does not outlive an error.
@@ -164,14 +166,14 @@ void executor_run(JIT_RUN_PARAMETERS) {
         run_piece([&] { run(JIT_RUN_ARGUMENTS); });
         return;
     }
-    if (unlikely(contain::active())) pg::guarded([] { contain::check_piece(); });
-    if (likely(enforce::is_plain() && !audit::anything_open()) || !can_look() ||
+    if (unlikely(sandbox::active())) pg::guarded([] { sandbox::check_piece(); });
+    if (likely(enforcement::holds_no_grant() && !recorder::anything_open()) || !can_look() ||
         !pg::guarded([query] { return readmit(query); })) {
         run(JIT_RUN_ARGUMENTS);
         return;
     }
     run_recorded(query, [&] { run(JIT_RUN_ARGUMENTS); });
-    audit::leave(query, query->estate->es_processed);
+    recorder::leave(query, query->estate->es_processed);
 }
 
 // Triggers and writable CTEs are run to their end; nothing is left of what only reads.
@@ -181,17 +183,17 @@ bool has_work_left(const QueryDesc* query) noexcept {
 
 void executor_finish(QueryDesc* query) {
     const auto finish = next_finish != nullptr ? next_finish : standard_ExecutorFinish;
-    if (likely(!audit::anything_open()) || !has_work_left(query)) {
+    if (likely(!recorder::anything_open()) || !has_work_left(query)) {
         finish(query);
         return;
     }
     run_recorded(query, [&] { finish(query); });
-    audit::leave(query);
+    recorder::leave(query);
 }
 
 void executor_end(QueryDesc* query) {
     (next_end != nullptr ? next_end : standard_ExecutorEnd)(query);
-    if (unlikely(audit::anything_open())) audit::complete(query);
+    if (unlikely(recorder::anything_open())) recorder::complete(query);
 }
 
 // ---- utility commands -----------------------------------------------------------------------------------------------
@@ -223,16 +225,16 @@ bool admit(const PlannedStmt* command, const char* source, ParamListInfo paramet
     if (is_leaders()) return false;
     const bool out = leads_out(command->utilityStmt);
     if (out) session::settle_soon();
-    const auto check = !IsTransactionState() ? use::check(enforce::known_standing())
-                       : out                 ? use::check(enforce::standing())
-                                             : use::check();
+    const auto check = !IsTransactionState() ? admission::check(enforcement::cached_grants())
+                       : out                 ? admission::check(enforcement::current_grants())
+                                             : admission::check();
     if (!check.under_grant()) return false;
     if (check.allowed()) {
-        use::record(check, describe::command(command, source, parameters));
+        admission::record(check, describe::command(command, source, parameters));
         return true;
     }
     if (out) return false;
-    use::refuse(check, describe::command(command, source));
+    admission::refuse(check, describe::command(command, source));
 }
 
 void check_guards(const PlannedStmt* command, const char* source) {
@@ -240,15 +242,15 @@ void check_guards(const PlannedStmt* command, const char* source) {
         guard::check_under_grant(command->utilityStmt);
         guard::check_managed(command->utilityStmt);
     } catch (const core::Failure& failure) {
-        const auto check = use::check();
-        if (check.under_grant()) use::note_refusal(check, describe::command(command, source), failure);
+        const auto check = admission::check();
+        if (check.under_grant()) admission::note_refusal(check, describe::command(command, source), failure);
         throw;
     }
 }
 
 // A pooler hands the session to another client.
 void forget_step_up(const Node* command) noexcept {
-    if (reinterpret_cast<const DiscardStmt*>(command)->target == DISCARD_ALL) step_up::forget_mark();
+    if (reinterpret_cast<const DiscardStmt*>(command)->target == DISCARD_ALL) second_factor_state::forget_mark();
 }
 
 void process_utility(PlannedStmt* command, const char* source, bool read_only_tree, ProcessUtilityContext context,
@@ -259,16 +261,16 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
         process(command, source, read_only_tree, context, params, environment, receiver, completion);
     };
     if (can_look()) pg::guarded([&] { check_guards(command, source); });
-    if (unlikely(contain::active())) pg::guarded([&] { contain::check_command(command->utilityStmt); });
+    if (unlikely(sandbox::active())) pg::guarded([&] { sandbox::check_command(command->utilityStmt); });
     if (IsA(command->utilityStmt, DiscardStmt)) forget_step_up(command->utilityStmt);
-    if (likely(enforce::is_plain()) || context == PROCESS_UTILITY_SUBCOMMAND ||
+    if (likely(enforcement::holds_no_grant()) || context == PROCESS_UTILITY_SUBCOMMAND ||
         !pg::guarded([&] { return admit(command, source, params); })) {
         run();
         return;
     }
     run_recorded(command, run);
-    audit::leave(command);
-    audit::complete(command, completion != nullptr ? completion->nprocessed : 0);
+    recorder::leave(command);
+    recorder::complete(command, completion != nullptr ? completion->nprocessed : 0);
 }
 
 // ---- objects --------------------------------------------------------------------------------------------------------
@@ -276,20 +278,20 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
 // This is the only place that sees a function called by the fast-path message, which has no statement, no plan and no
 // portal, and one called by an expression of plpgsql in a block that has been running since before the grant.
 bool is_unseen_call() noexcept {
-    if (MyBackendType != B_BACKEND || audit::anything_running()) return false;
+    if (MyBackendType != B_BACKEND || recorder::anything_running()) return false;
     return ActivePortal != nullptr || debug_query_string == nullptr;
 }
 
 std::int64_t called_at = 0;  // when the command began that such a function was recorded in last
 
 void admit_function(Oid function) {
-    const auto check = use::check();
+    const auto check = admission::check();
     if (!check.under_grant() || is_stepping_up(check, function)) return;
-    if (!check.allowed()) use::refuse(check, describe::function(function));
+    if (!check.allowed()) admission::refuse(check, describe::function(function));
     // Closed when another command makes one; by the end of its transaction; or by the error that is reported.
     if (called_at != pg::command_start())
-        while (audit::is_open(describe::key_of_calls())) audit::complete(describe::key_of_calls());
-    use::record(check, describe::function(function));
+        while (recorder::is_open(describe::key_of_calls())) recorder::complete(describe::key_of_calls());
+    admission::record(check, describe::function(function));
     called_at = pg::command_start();
 }
 
@@ -297,15 +299,15 @@ void check_call(Oid function) {
     try {
         guard::check_call(function);
     } catch (const core::Failure& failure) {
-        const auto check = use::check();
-        if (check.under_grant()) use::note_refusal(check, describe::function(function), failure);
+        const auto check = admission::check();
+        if (check.under_grant()) admission::note_refusal(check, describe::function(function), failure);
         throw;
     }
 }
 
 void function_execute(Oid function) {
-    if (unlikely(contain::active())) pg::guarded([=] { contain::check_function(function); });
-    if (likely(enforce::is_plain()) || !can_look()) return;
+    if (unlikely(sandbox::active())) pg::guarded([=] { sandbox::check_function(function); });
+    if (likely(enforcement::holds_no_grant()) || !can_look()) return;
     if (is_unseen_call()) pg::guarded([=] { admit_function(function); });
     pg::guarded([=] { check_call(function); });
 }
@@ -316,7 +318,7 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
         function_execute(object);
         return;
     }
-    const bool is_watched = unlikely(!enforce::is_plain() || contain::active());
+    const bool is_watched = unlikely(!enforcement::holds_no_grant() || sandbox::active());
     if ((access == OAT_POST_CREATE || access == OAT_POST_ALTER) && is_watched && can_look())
         pg::guarded([=] { guard::check_made(object_class, object, sub_id); });
     if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))
@@ -329,7 +331,7 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
 
 void on_report(ErrorData* error) {
     if (next_log != nullptr) next_log(error);
-    if (error->elevel < ERROR || MyBackendType != B_BACKEND || board == nullptr) return;
+    if (error->elevel < ERROR || MyBackendType != B_BACKEND || shared_state == nullptr) return;
     // A code that was not taken is still one: neither the server log nor the list of sessions shows it.
     if (debug_query_string != nullptr && pg::may_hold_code(debug_query_string)) {
         error->hide_stmt = true;
@@ -339,21 +341,21 @@ void on_report(ErrorData* error) {
     // With exit_on_error, which anybody may set, an error ends the session as well.
     if (error->elevel != ERROR && !(error->elevel == FATAL && ExitOnAnyError)) return;
     const std::string_view state(unpack_sql_state(error->sqlerrcode));
-    if (called_at == pg::command_start()) audit::fail(describe::key_of_calls(), state);
-    const auto raiser = pg::is_ours(*error)      ? attempt::Raiser::extension
-                        : pg::is_relayed(*error) ? attempt::Raiser::unknown_process
-                                                 : attempt::Raiser::somebody;
-    attempt::seen({.raiser = raiser,
-                   .ends_session = error->elevel == FATAL,
-                   .sqlstate = state,
-                   .message = error->message != nullptr ? error->message : "",
-                   .statement = debug_query_string != nullptr ? debug_query_string : ""});
+    if (called_at == pg::command_start()) recorder::fail(describe::key_of_calls(), state);
+    const auto raiser = pg::is_ours(*error)      ? denied_attempt::Raiser::extension
+                        : pg::is_relayed(*error) ? denied_attempt::Raiser::unknown_process
+                                                 : denied_attempt::Raiser::somebody;
+    denied_attempt::seen({.raiser = raiser,
+                          .ends_session = error->elevel == FATAL,
+                          .sqlstate = state,
+                          .message = error->message != nullptr ? error->message : "",
+                          .statement = debug_query_string != nullptr ? debug_query_string : ""});
 }
 
 // ---- shared memory --------------------------------------------------------------------------------------------------
 
 std::size_t board_bytes() noexcept {
-    return Board::bytes(static_cast<std::size_t>(settings::max_grants), pg::session_limit());
+    return SharedState::bytes(static_cast<std::size_t>(settings::max_grants), pg::session_limit());
 }
 
 void request_shared_memory() {
@@ -370,13 +372,13 @@ void set_up_shared_memory() {
     void* memory = ShmemInitStruct("jit_access", board_bytes(), &found);
     if (!found) {
         memset(memory, 0, board_bytes());
-        board = new (memory) Board;
-        board->follows_primary = access(STANDBY_SIGNAL_FILE, F_OK) == 0;
-        board->slot_count = static_cast<std::uint32_t>(settings::max_grants);
-        board->session_count = pg::session_limit();
-        step_up::start();
+        shared_state = new (memory) SharedState;
+        shared_state->follows_primary = access(STANDBY_SIGNAL_FILE, F_OK) == 0;
+        shared_state->slot_count = static_cast<std::uint32_t>(settings::max_grants);
+        shared_state->session_count = pg::session_limit();
+        second_factor_state::start();
     }
-    board = static_cast<Board*>(memory);
+    shared_state = static_cast<SharedState*>(memory);
     LWLockRelease(AddinShmemInitLock);
     if (!found) journal::open();
 }
@@ -394,7 +396,7 @@ void install() {
     next_finish = std::exchange(ExecutorFinish_hook, executor_finish);
     next_end = std::exchange(ExecutorEnd_hook, executor_end);
     next_utility = std::exchange(ProcessUtility_hook, process_utility);
-    contain::install();
+    sandbox::install();
     next_access = std::exchange(object_access_hook, object_access);
     next_log = std::exchange(emit_log_hook, on_report);
 }

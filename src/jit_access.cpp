@@ -1,15 +1,14 @@
-#include "jit_access/audit.hpp"
-#include "jit_access/enforce.hpp"
+#include "jit_access/enforcement/effective_grants.hpp"
+#include "jit_access/enforcement/recorder.hpp"
+#include "jit_access/enforcement/standing_privileges.hpp"
 #include "jit_access/hooks.hpp"
-#include "jit_access/own.hpp"
-#include "jit_access/pending.hpp"
-#include "jit_access/pg/callbacks.hpp"
 #include "jit_access/pg/client.hpp"
+#include "jit_access/pg/invalidation.hpp"
 #include "jit_access/pg/relation.hpp"
 #include "jit_access/pg/server.hpp"
+#include "jit_access/pg/settings.hpp"
 #include "jit_access/pg/worker.hpp"
-#include "jit_access/pg/xact.hpp"
-#include "jit_access/settings.hpp"
+#include "jit_access/transaction.hpp"
 
 extern "C" {
 
@@ -24,21 +23,16 @@ void _PG_init() {
     jit::settings::define();
     jit::hooks::install_shared_memory();
     jit::hooks::install();
-    jit::pg::watch_authentication(jit::enforce::note_client);
+    jit::pg::watch_authentication(jit::enforcement::note_client);
     jit::pg::when_memberships_change([]() noexcept {
-        jit::enforce::invalidate();
-        jit::own::forget();
+        jit::enforcement::invalidate();
+        jit::standing_privileges::forget();
     });
     jit::pg::when_relations_change([](std::uint32_t relation) noexcept {
         jit::pg::forget_relation_names(relation);
-        jit::own::forget();
+        jit::standing_privileges::forget();
     });
-    jit::pg::register_transaction_callbacks({.pre_commit = jit::pending::pre_commit,
-                                             .pre_prepare = jit::pending::pre_prepare,
-                                             .committed = jit::pending::committed,
-                                             .aborted = jit::pending::aborted,
-                                             .subtransaction_committed = jit::pending::subtransaction_committed,
-                                             .subtransaction_aborted = jit::pending::subtransaction_aborted});
+    jit::transaction::install();
     jit::pg::register_worker("jit_worker_main");
 }
 

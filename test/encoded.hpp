@@ -1,7 +1,7 @@
 // A use as it goes into the journal, for tests.
 #pragma once
 
-#include "jit_access/core/record.hpp"
+#include "jit_access/core/journal_record.hpp"
 
 [[nodiscard]] inline std::vector<std::byte> encoded(const jit::core::Use& use) {
     std::vector<std::byte> bytes;

@@ -9,7 +9,7 @@ namespace life {
 
 namespace {
 
-using jit::core::Entry;
+using jit::core::AuditRecord;
 
 // What is left to do under one grant.
 struct Work {
@@ -43,7 +43,7 @@ using Heap = std::priority_queue<T, std::vector<T>, Order>;
 
 class Writer {
 public:
-    Writer(const Stream& stream, const std::function<void(Entry&)>& put)
+    Writer(const Stream& stream, const std::function<void(AuditRecord&)>& put)
         : stream_(stream), story_(stream.story), put_(put) {}
 
     void run() {
@@ -163,7 +163,7 @@ private:
         at_work_.push(std::move(next));
     }
 
-    void fill_session(Entry& entry, const Session& session, std::string_view login, std::string_view role) {
+    void fill_session(AuditRecord& entry, const Session& session, std::string_view login, std::string_view role) {
         position_ += 512;
         entry.node = stream_.node;
         entry.position = position_;
@@ -186,7 +186,7 @@ private:
         const auto& login = story_.world().people[request.person].login;
         const auto statement = make_statement(tmpl, work.random);
         const auto role = tmpl.set_role ? "jit_grant_" + std::to_string(request.id) : login;
-        Entry entry;
+        AuditRecord entry;
         entry.kind = "use";
         entry.at = work.at;
         fill_session(entry, story_.sessions[request.session], login, role);
@@ -204,7 +204,7 @@ private:
         put_(entry);
     }
 
-    void end(Entry& entry, Work& work, std::int64_t rows, std::int64_t taken) {
+    void end(AuditRecord& entry, Work& work, std::int64_t rows, std::int64_t taken) {
         const double luck = work.random.uniform();
         if (luck < 0.001 && taken < minute) {
             late_.push({entry.at + std::max<std::int64_t>(taken, 2 * second), *entry.position, rows, taken});
@@ -222,7 +222,7 @@ private:
         const auto ended = late_.top();
         late_.pop();
         position_ += 64;
-        Entry entry;
+        AuditRecord entry;
         entry.node = stream_.node;
         entry.position = position_;
         entry.kind = "outcome";
@@ -236,7 +236,7 @@ private:
     }
 
     void write(const Note& note) {
-        Entry entry;
+        AuditRecord entry;
         entry.node = stream_.node;
         entry.kind = note.kind;
         entry.at = note.at;
@@ -266,7 +266,7 @@ private:
 
     const Stream& stream_;
     const Story& story_;
-    const std::function<void(Entry&)>& put_;
+    const std::function<void(AuditRecord&)>& put_;
     std::vector<std::int64_t> counts_;
     std::vector<Index> order_;  // requests that are used, by when
     Heap<Work, Later> at_work_;
@@ -276,6 +276,6 @@ private:
 
 }  // namespace
 
-void Stream::run(const std::function<void(Entry&)>& put) const { Writer(*this, put).run(); }
+void Stream::run(const std::function<void(AuditRecord&)>& put) const { Writer(*this, put).run(); }
 
 }  // namespace life

@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "jit_access/core/entry.hpp"
+#include "jit_access/core/audit_record.hpp"
 #include "story.hpp"
 
 namespace life {
@@ -15,7 +15,7 @@ struct Stream {
     std::int64_t rows = 0;  // of the whole record, about
 
     // Entries live during the call.
-    void run(const std::function<void(jit::core::Entry&)>& put) const;
+    void run(const std::function<void(jit::core::AuditRecord&)>& put) const;
 };
 
 }  // namespace life

@@ -7,7 +7,7 @@
 
 namespace life {
 
-using jit::core::Entry;
+using jit::core::AuditRecord;
 
 void CopyFile::begin_field() {
     if (!first_) row_ += '\t';
@@ -254,7 +254,7 @@ void write_record(const Stream& stream, Head head, std::FILE* to) {
     jit::verify::OpenSslHasher hasher;
     CopyFile file(to);
     std::vector<std::byte> bytes;
-    stream.run([&](Entry& entry) {
+    stream.run([&](AuditRecord& entry) {
         entry.seq = ++head.seq;
         jit::core::canonical_bytes(entry, bytes);
         head.digest = jit::core::next_head(hasher, head.digest, bytes);

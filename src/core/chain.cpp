@@ -8,7 +8,7 @@ namespace jit::core {
 
 namespace {
 
-constexpr std::size_t most_findings = 20;
+constexpr std::size_t max_findings = 20;
 
 Bytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
 Bytes bytes_of(const Uuid& uuid) { return std::as_bytes(std::span(uuid)); }
@@ -161,7 +161,7 @@ Verifier::Verifier(Hasher& hasher, const Uuid& chain, std::int64_t before, const
     : hasher_(hasher), chain_(chain), before_(before), last_(before), head_(head), key_(key.begin(), key.end()) {}
 
 void Verifier::find(std::int64_t seq, std::string what) {
-    if (findings_.size() < most_findings) findings_.push_back({seq, std::move(what)});
+    if (findings_.size() < max_findings) findings_.push_back({seq, std::move(what)});
 }
 
 void Verifier::know(const Checkpoint& checkpoint, const std::string& kept_in) {
@@ -232,7 +232,7 @@ void Verifier::settle_beginning() {
         // In front of what else was found: it comes first in the record as well.
         const auto from = std::max(before_, dropped_ ? dropped_->last : 0) + 1;
         findings_.insert(findings_.begin(), {from, "missing, up to the one before " + std::to_string(begins)});
-        if (findings_.size() > most_findings) findings_.pop_back();
+        if (findings_.size() > max_findings) findings_.pop_back();
         return;
     }
     dropped_to_ = dropped_->last;

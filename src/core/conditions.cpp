@@ -90,8 +90,8 @@ Network read_network(Reader& from) noexcept {
 
 Conditions in_order(const Conditions& conditions) noexcept {
     Conditions sorted = conditions;
-    const auto networks = std::min<std::size_t>(sorted.network_count, most_networks);
-    const auto databases = std::min<std::size_t>(sorted.database_count, most_databases);
+    const auto networks = std::min<std::size_t>(sorted.network_count, max_networks);
+    const auto databases = std::min<std::size_t>(sorted.database_count, max_databases);
     std::ranges::sort(std::span(sorted.networks).first(networks), comes_before);
     std::ranges::sort(std::span(sorted.databases).first(databases));
     return sorted;
@@ -183,7 +183,7 @@ std::optional<Conditions> unpack(std::string_view bytes) noexcept {
     conditions.certificate = (flags & flag_certificate) != 0;
     conditions.methods = from.number();
     conditions.network_count = from.byte();
-    if (conditions.network_count > most_networks) return std::nullopt;
+    if (conditions.network_count > max_networks) return std::nullopt;
     for (std::size_t i = 0; i < conditions.network_count; ++i) {
         auto& network = conditions.networks[i];
         network = read_network(from);
@@ -194,7 +194,7 @@ std::optional<Conditions> unpack(std::string_view bytes) noexcept {
         if (exact != network) return std::nullopt;
     }
     conditions.database_count = from.byte();
-    if (conditions.database_count > most_databases) return std::nullopt;
+    if (conditions.database_count > max_databases) return std::nullopt;
     for (std::size_t i = 0; i < conditions.database_count; ++i) conditions.databases[i] = from.number();
     if (!from.is_done() || in_order(conditions) != conditions) return std::nullopt;
     return conditions;

@@ -23,7 +23,7 @@ DurationResult reduce(const IntervalParts& interval) noexcept {
         return {0, DurationFault::overflow};
     if (total <= 0) return {0, DurationFault::not_positive};
     if (total < us_per_second) return {0, DurationFault::too_short};
-    if (total > longest_duration) return {0, DurationFault::too_long};
+    if (total > max_duration) return {0, DurationFault::too_long};
     return {total, std::nullopt};
 }
 

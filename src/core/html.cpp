@@ -53,7 +53,7 @@ std::string hexadecimal(char32_t c) {
     return text;
 }
 
-bool is_plain(char32_t c) {
+bool holds_no_grant(char32_t c) {
     return c >= 0x20 && c < 0x7F && c != '&' && c != '<' && c != '>' && c != '"' && c != '\'' && c != '`';
 }
 
@@ -62,7 +62,7 @@ void escape(std::string_view text, std::string& to) {
     while (!text.empty()) {
         const auto [character, size] = decode(text);
         text.remove_prefix(size);
-        if (is_plain(character))
+        if (holds_no_grant(character))
             to += static_cast<char>(character);
         else if (is_hidden(character))
             to += "&#x27E8;U+" + hexadecimal(character) + "&#x27E9;";

@@ -17,17 +17,17 @@ constexpr std::array<std::string_view, 3> answer_names{"denied", "needs approval
 
 std::string quoted(const std::string& name) { return "\"" + name + "\""; }
 
-void object_to_asker(const Case& of, std::vector<Failure>& objections) {
+void object_to_asker(const PolicyFacts& of, std::vector<Failure>& objections) {
     if (of.who.superuser)
         objections.emplace_back(Code::not_permitted, "a superuser cannot ask for access",
                                 "He has every privilege already, and no deadline would bind him.",
                                 "Ask as an ordinary login.");
-    if (of.ask == Ask::request && !of.who.listed)
+    if (of.ask == RequestKind::request && !of.who.listed)
         objections.emplace_back(Code::not_permitted,
                                 quoted(of.who.name) + " may not ask for template " + quoted(of.policy.template_name),
                                 "Neither this login nor a role it belongs to is among the template's requesters.",
                                 "An administrator can add it with jit_alter_template.");
-    if (of.ask == Ask::break_glass && !of.break_glass.responder)
+    if (of.ask == RequestKind::break_glass && !of.break_glass.responder)
         objections.emplace_back(
             Code::not_permitted,
             quoted(of.who.name) + " may not break the glass for template " + quoted(of.policy.template_name),
@@ -36,7 +36,7 @@ void object_to_asker(const Case& of, std::vector<Failure>& objections) {
             "Ask for it with jit_request; an administrator can add responders with jit_alter_template.");
 }
 
-void object_to_client(const Case& of, std::vector<Failure>& objections) {
+void object_to_client(const PolicyFacts& of, std::vector<Failure>& objections) {
     const auto why = of.client ? objection(of.conditions, *of.client) : std::nullopt;
     if (why)
         objections.emplace_back(Code::not_from_here,
@@ -44,7 +44,7 @@ void object_to_client(const Case& of, std::vector<Failure>& objections) {
                                 *why, "Connect as the template demands, or ask an administrator.");
 }
 
-void object_to_duration(const Case& of, std::vector<Failure>& objections) {
+void object_to_duration(const PolicyFacts& of, std::vector<Failure>& objections) {
     if (of.duration > of.policy.max_duration)
         objections.emplace_back(Code::limit_exceeded,
                                 "the duration is over the maximum of template " + quoted(of.policy.template_name),
@@ -62,7 +62,7 @@ void object_to_count(std::int64_t count, std::int32_t cap, const std::string& wh
         hint);
 }
 
-void object_to_usage(const Case& of, std::vector<Failure>& objections) {
+void object_to_usage(const PolicyFacts& of, std::vector<Failure>& objections) {
     const auto& policy = of.policy;
     const auto& usage = of.usage;
     const std::string tmpl = "Template " + quoted(policy.template_name);
@@ -82,7 +82,7 @@ void object_to_usage(const Case& of, std::vector<Failure>& objections) {
             "Ask later.");
 }
 
-void object_to_hours(const Case& of, std::vector<Failure>& objections) {
+void object_to_hours(const PolicyFacts& of, std::vector<Failure>& objections) {
     if (of.hours.open() || (of.start == Start::when_allowed && of.hours.next)) return;
     const std::string what = "the windows of template " + quoted(of.policy.template_name) + " are closed";
     const std::string when = format_moment(of.starts_at);
@@ -97,8 +97,8 @@ void object_to_hours(const Case& of, std::vector<Failure>& objections) {
 }
 
 // Who has one unreviewed gets no other, whatever it is for.
-void object_to_break_glass(const Case& of, std::vector<Failure>& objections) {
-    if (of.ask != Ask::break_glass) return;
+void object_to_break_glass(const PolicyFacts& of, std::vector<Failure>& objections) {
+    if (of.ask != RequestKind::break_glass) return;
     if (of.break_glass.unreviewed)
         objections.emplace_back(Code::unreviewed,
                                 "break-glass " + std::to_string(*of.break_glass.unreviewed) + " has not been reviewed",
@@ -121,7 +121,7 @@ void object_to_break_glass(const Case& of, std::vector<Failure>& objections) {
                     "by breaking the glass in 24 hours", "Ask for an approval with jit_request.", objections);
 }
 
-bool applies(const Rule& rule, const Case& of) {
+bool applies(const Rule& rule, const PolicyFacts& of) {
     return rule.here && rule.open && of.duration <= rule.max_duration.value_or(of.duration) &&
            of.policy.risk <= rule.max_risk.value_or(of.policy.risk);
 }
@@ -135,8 +135,8 @@ bool forbids(const Rule& rule, std::int64_t duration, Risk risk) {
 }
 
 // Gives a group to the person, who may take it from another one who has a second choice (augmenting path).
-using Takers = std::map<int, const Voice*>;
-bool find_group(const Voice& voice, Takers& takers, std::uint64_t& tried) {
+using Takers = std::map<int, const Decision*>;
+bool find_group(const Decision& voice, Takers& takers, std::uint64_t& tried) {
     for (auto left = voice.groups; left != 0; left &= left - 1) {
         const int group = std::countr_zero(left);
         if ((tried >> group & 1) != 0) continue;
@@ -158,10 +158,10 @@ std::optional<Risk> risk_from(std::string_view text) noexcept {
     return std::nullopt;
 }
 
-std::string_view to_string(Answer answer) noexcept { return answer_names.at(static_cast<std::size_t>(answer)); }
+std::string_view to_string(Eligibility answer) noexcept { return answer_names.at(static_cast<std::size_t>(answer)); }
 
-std::int32_t count_approvals(const std::vector<Voice>& voices, const PersonId& requester, bool distinct_groups) {
-    std::map<PersonId, Voice> people;
+std::int32_t count_approvals(const std::vector<Decision>& voices, const PersonId& requester, bool distinct_groups) {
+    std::map<PersonId, Decision> people;
     for (const auto& voice : voices) {
         if (!voice.approves || !voice.fresh || voice.groups == 0 || voice.person == requester) continue;
         people.try_emplace(voice.person, voice).first->second.groups |= voice.groups;
@@ -175,7 +175,7 @@ std::int32_t count_approvals(const std::vector<Voice>& voices, const PersonId& r
     return static_cast<std::int32_t>(takers.size());
 }
 
-Ruling decide(const Case& of) {
+Ruling decide(const PolicyFacts& of) {
     Ruling ruling{.ask = of.ask};
     object_to_asker(of, ruling.objections);
     object_to_break_glass(of, ruling.objections);
@@ -183,19 +183,20 @@ Ruling decide(const Case& of) {
     object_to_duration(of, ruling.objections);
     object_to_hours(of, ruling.objections);
     object_to_usage(of, ruling.objections);
-    if (std::any_of(of.voices.begin(), of.voices.end(), [](const Voice& voice) { return !voice.approves; }))
+    if (std::any_of(of.voices.begin(), of.voices.end(), [](const Decision& voice) { return !voice.approves; }))
         ruling.objections.emplace_back(Code::wrong_state, "it was denied", "One denial decides.");
     for (const auto& rule : of.rules) {
         if (forbids(rule, of.duration, of.policy.risk))
             ruling.objections.emplace_back(Code::not_permitted, "rule " + quoted(rule.name) + " forbids it",
                                            "Whatever else is allowed, a rule that forbids wins.",
                                            "Ask an administrator.");
-        if (of.ask == Ask::request && rule.allows && applies(rule, of) && !ruling.rule) ruling.rule = rule.name;
+        if (of.ask == RequestKind::request && rule.allows && applies(rule, of) && !ruling.rule) ruling.rule = rule.name;
     }
     ruling.approvals = count_approvals(of.voices, of.who.person, of.policy.distinct_groups);
-    const bool needs_none = ruling.rule || of.ask == Ask::break_glass;
+    const bool needs_none = ruling.rule || of.ask == RequestKind::break_glass;
     ruling.missing = needs_none ? 0 : std::max(of.policy.approvals_needed - ruling.approvals, 0);
-    if (ruling.objections.empty()) ruling.answer = ruling.missing == 0 ? Answer::allowed : Answer::needs_approval;
+    if (ruling.objections.empty())
+        ruling.answer = ruling.missing == 0 ? Eligibility::allowed : Eligibility::needs_approval;
     if (!of.hours.open()) ruling.put_off_to = of.hours.next;
     if (of.hours.until && *of.hours.until - of.starts_at < of.duration) ruling.ends_by = of.hours.until;
     return ruling;
@@ -210,12 +211,12 @@ std::vector<std::string> Ruling::reasons() const {
     for (const auto& objection : objections)
         texts.push_back(objection.message + (objection.detail.empty() ? "" : ": " + objection.detail));
     if (rule) texts.push_back("rule " + quoted(*rule) + " allows it without an approval");
-    if (answer == Answer::needs_approval)
+    if (answer == Eligibility::needs_approval)
         texts.push_back("it has " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
                         " that count and needs " + std::to_string(missing) + " more");
-    if (answer == Answer::allowed && ask == Ask::break_glass)
+    if (answer == Eligibility::allowed && ask == RequestKind::break_glass)
         texts.emplace_back("the glass was broken: no approval before, a review afterwards");
-    else if (answer == Answer::allowed && !rule)
+    else if (answer == Eligibility::allowed && !rule)
         texts.push_back("it has the " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
                         " it needs");
     if (objections.empty() && put_off_to)

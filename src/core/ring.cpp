@@ -33,7 +33,7 @@ bool Ring::claim(std::size_t payload, std::size_t extra) noexcept {
     return false;
 }
 
-void Ring::publish(std::uint64_t position, Kind kind, const Payload& payload, std::size_t size,
+void Ring::publish(std::uint64_t position, RecordKind kind, const Payload& payload, std::size_t size,
                    std::int64_t time) noexcept {
     RecordHeader* header = at(position);
     header->size = static_cast<std::uint32_t>(size);
@@ -51,13 +51,13 @@ void Ring::publish(std::uint64_t position, Kind kind, const Payload& payload, st
 [[gnu::target("prfchw")]]
 #endif
 std::uint64_t
-Ring::append(Kind kind, const Payload& payload, std::int64_t time) noexcept {
+Ring::append(RecordKind kind, const Payload& payload, std::int64_t time) noexcept {
     const auto size = record_size(payload.bytes.size());
     const auto position = control_->head.fetch_add(size, std::memory_order_seq_cst);
     std::memcpy(payload_of(at(position)), payload.bytes.data(), payload.bytes.size());
     publish(position, kind, payload, size, time);
     // The end of a statement: what its session writes next is the use of another one.
-    if (kind == Kind::outcome) fetch(position + size);
+    if (kind == RecordKind::outcome) fetch(position + size);
     return position;
 }
 
@@ -82,7 +82,7 @@ std::optional<std::uint64_t> Ring::next_valid(std::uint64_t from, std::uint64_t 
     return std::nullopt;
 }
 
-std::optional<Record> Ring::read(std::uint64_t position, std::uint64_t end) const noexcept {
+std::optional<JournalRecord> Ring::read(std::uint64_t position, std::uint64_t end) const noexcept {
     if (position >= end) return std::nullopt;
     RecordHeader* const header = at(position);
     if (header->stamp.load(std::memory_order_acquire) != (position ^ secret_)) return std::nullopt;
@@ -91,9 +91,10 @@ std::optional<Record> Ring::read(std::uint64_t position, std::uint64_t end) cons
         // Published, then damaged: nobody will complete it.
         const auto next = next_valid(position + record_alignment, end);
         if (!next) return std::nullopt;
-        return Record{position, *next, 0, Kind::gap, {}};
+        return JournalRecord{position, *next, 0, RecordKind::gap, {}};
     }
-    return Record{position, position + seen->size, seen->at, seen->kind, {payload_of(header), seen->payload_size}};
+    return JournalRecord{
+        position, position + seen->size, seen->at, seen->kind, {payload_of(header), seen->payload_size}};
 }
 
 void Ring::advance(std::uint64_t position) noexcept {
@@ -127,7 +128,7 @@ Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
         if (!valid(position, limit)) {
             const auto next = next_valid(position + record_alignment, limit);
             if (!next) break;
-            publish(position, Kind::gap, {}, *next - position, 0);
+            publish(position, RecordKind::gap, {}, *next - position, 0);
             ++result.gaps;
         }
         const auto* header = at(position);

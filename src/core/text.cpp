@@ -46,9 +46,9 @@ std::optional<std::string> fault_in_template_name(std::string_view name) {
     const auto is_letter = [](char c) { return c >= 'a' && c <= 'z'; };
     const auto is_part = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '-'; };
     if (name.empty()) return "It is empty.";
-    if (name.size() > longest_template_name)
-        return "It has " + std::to_string(name.size()) + " bytes; the limit is " +
-               std::to_string(longest_template_name) + ".";
+    if (name.size() > max_template_name)
+        return "It has " + std::to_string(name.size()) + " bytes; the limit is " + std::to_string(max_template_name) +
+               ".";
     if (!is_letter(name.front()) || !std::all_of(name.begin(), name.end(), is_part))
         return "A template name starts with a small letter and holds small letters, digits, '_' and '-'.";
     return std::nullopt;

@@ -65,7 +65,7 @@ bool same_code(const Code6& a, std::string_view b) noexcept {
 std::int64_t lock_after(std::uint32_t failures) noexcept {
     if (failures < free_attempts) return 0;
     const auto doublings = std::min<std::uint32_t>(failures - free_attempts, 16);
-    return std::min(first_lock << doublings, longest_lock);
+    return std::min(first_lock << doublings, max_lock);
 }
 
 Admission admit_code(CodeHistory& history, std::optional<std::uint64_t> step, std::uint64_t floor,

@@ -9,8 +9,8 @@
 #include <malloc.h>
 #endif
 
+#include "jit_access/pg/settings.hpp"
 #include "jit_access/pg/version.hpp"
-#include "jit_access/settings.hpp"
 
 extern "C" {
 #include "access/parallel.h"

@@ -1,3 +1,5 @@
+#include "jit_access/pg/error.hpp"
+
 #include <new>
 #include <string_view>
 

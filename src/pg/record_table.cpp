@@ -33,9 +33,9 @@ namespace jit::pg {
 
 namespace {
 
-using core::Entry;
+using core::AuditRecord;
 
-constexpr int column_count = static_cast<int>(core::entry_columns.size()) + 1;  // and the hash
+constexpr int column_count = static_cast<int>(core::audit_record_columns.size()) + 1;  // and the hash
 constexpr Oid column_types[column_count] = {
     INT8OID, UUIDOID,     INT8OID, TEXTOID,  TIMESTAMPTZOID, INT8OID,        INT8ARRAYOID, TEXTOID,
     TEXTOID, TEXTOID,     TEXTOID, TEXTOID,  INT4OID,        TIMESTAMPTZOID, INT4OID,      TEXTOID,
@@ -201,7 +201,8 @@ void check_columns(TupleDesc columns) {
         }
         const auto at = static_cast<std::size_t>(i);
         fits = column->atttypid == column_types[i] &&
-               (at < core::entry_columns.size() ? core::entry_columns[at] : "hash") == NameStr(column->attname);
+               (at < core::audit_record_columns.size() ? core::audit_record_columns[at] : "hash") ==
+                   NameStr(column->attname);
     }
     if (!fits) elog(ERROR, "jit_access.record does not have the columns of this version of jit_access");
 }
@@ -290,7 +291,7 @@ RecordWriter::RecordWriter()
 
 std::int64_t RecordWriter::first() const { return state_->first; }
 
-void RecordWriter::add(const Entry& entry, const core::Digest& head) {
+void RecordWriter::add(const AuditRecord& entry, const core::Digest& head) {
     call([&] {
         State& state = *state_;
         if (state.filled == state.made) state.slots[state.made++] = table_slot_create(state.record, nullptr);
@@ -323,7 +324,7 @@ void RecordWriter::finish() {
 }
 
 void read_record(std::optional<std::int64_t> from, std::int64_t to,
-                 const std::function<void(const Entry& entry, const core::Digest& head)>& visit) {
+                 const std::function<void(const AuditRecord& entry, const core::Digest& head)>& visit) {
     struct Fetch {
         Portal portal;
         MemoryContext row;
@@ -356,7 +357,7 @@ void read_record(std::optional<std::int64_t> from, std::int64_t to,
             MemoryContext const outside = MemoryContextSwitchTo(fetch.row);
             call([&] { heap_deform_tuple(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, values, nulls); });
             bool regular = !nulls[column_count - 1];
-            Entry entry;
+            AuditRecord entry;
             core::for_each_column(entry, FromDatums(values, nulls, regular));
             visit(entry, regular ? digest_of(values[column_count - 1]) : core::Digest{});
             MemoryContextSwitchTo(outside);

@@ -16,12 +16,12 @@ namespace jit::pg {
 namespace {
 
 // Two identifiers of 63 bytes, each perhaps quoted with every byte doubled, and a dot.
-constexpr std::size_t longest_name = 2 * (2 * 63 + 2) + 1;
+constexpr std::size_t max_name = 2 * (2 * 63 + 2) + 1;
 
 struct Entry {
     std::uint32_t relation = 0;
     std::uint16_t size = 0;
-    std::array<char, longest_name> text{};
+    std::array<char, max_name> text{};
 };
 
 // Four-way associative, so that the relations of one statement rarely push each other out.
@@ -52,7 +52,7 @@ std::string_view relation_name(std::uint32_t relation) {
     Entry& entry = set[victim++ % ways];
     entry.relation = relation;
     const std::string_view found = name != nullptr ? name : "(dropped)";
-    entry.size = static_cast<std::uint16_t>(std::min(found.size(), longest_name));
+    entry.size = static_cast<std::uint16_t>(std::min(found.size(), max_name));
     std::memcpy(entry.text.data(), found.data(), entry.size);
     return {entry.text.data(), entry.size};
 }

@@ -129,7 +129,7 @@ public:
     Connection& operator=(const Connection&) = delete;
 };
 
-constexpr std::size_t most_parameters = 60;
+constexpr std::size_t max_parameters = 60;
 
 // The texts are a fixed few, so their plans are kept for the life of the process.
 SPIPlanPtr plan_for(const char* sql, const Oid* types, int count) {
@@ -152,11 +152,11 @@ using Arguments = std::span<const Argument>;
 enum class As { of_transaction, of_now };
 
 void run(const char* sql, Arguments args, As seen = As::of_transaction) {
-    Oid types[most_parameters];
-    Datum datums[most_parameters];
-    char nulls[most_parameters];
+    Oid types[max_parameters];
+    Datum datums[max_parameters];
+    char nulls[max_parameters];
     call([&] {
-        if (args.size() > most_parameters) elog(ERROR, "too many parameters");
+        if (args.size() > max_parameters) elog(ERROR, "too many parameters");
         for (std::size_t i = 0; i < args.size(); ++i) {
             const Parameter p = parameter(args[i]);
             types[i] = p.type;

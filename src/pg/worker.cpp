@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "jit_access/pg/server.hpp"
-#include "jit_access/settings.hpp"
+#include "jit_access/pg/settings.hpp"
 
 extern "C" {
 #include "commands/extension.h"
@@ -22,8 +22,7 @@ namespace jit::pg {
 
 namespace {
 
-constexpr std::int64_t longest_wait =
-    60'000'000;  // WaitLatch counts milliseconds in an int; a deadline may be years away
+constexpr std::int64_t max_wait = 60'000'000;  // WaitLatch counts milliseconds in an int; a deadline may be years away
 
 // What ALTER DATABASE or ALTER ROLE may have set, and what the worker's SQL relies on.
 struct Pin {
@@ -86,7 +85,7 @@ void settle_in(const char* name) {
 struct ReclaimOrder {
     Oid database;
     Oid role;
-    Oid heir;
+    Oid new_owner;
     bool takes_code;
 };
 static_assert(sizeof(ReclaimOrder) <= BGW_EXTRALEN, "the order travels in the worker's extra data");
@@ -115,11 +114,11 @@ void become_worker(const char* database) {
     settle_in(worker_name);
 }
 
-bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, Heir heir) {
+bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, NewOwner new_owner) {
     auto worker = process(main, reclaimer_name);
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
     worker.bgw_restart_time = BGW_NEVER_RESTART;
-    const ReclaimOrder order{database, role.oid, heir.role.oid, heir.takes_code};
+    const ReclaimOrder order{database, role.oid, new_owner.role.oid, new_owner.takes_code};
     memcpy(worker.bgw_extra, &order, sizeof order);
     return call([&] { return RegisterDynamicBackgroundWorker(&worker, nullptr); });
 }
@@ -130,7 +129,7 @@ Reclaim become_reclaimer() {
     memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof order);
     BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
     settle_in(reclaimer_name);
-    return {{order.role}, {{order.heir}, order.takes_code}};
+    return {{order.role}, {{order.new_owner}, order.takes_code}};
 }
 
 bool start_job(const char* main, const std::string& job) {
@@ -157,7 +156,7 @@ std::string become_job(const char* database) {
     return MyBgworkerEntry->bgw_extra;
 }
 
-static_assert(longest_order == BGW_EXTRALEN, "the order travels in the worker's extra data");
+static_assert(max_order == BGW_EXTRALEN, "the order travels in the worker's extra data");
 
 Process start_process(const char* main, std::span<const std::byte> order) {
     auto worker = process(main, main);
@@ -196,7 +195,7 @@ Latch* my_latch() noexcept { return MyLatch; }
 
 void worker_wait(std::int64_t microseconds) {
     call([&] {
-        const auto bounded = std::clamp<std::int64_t>(microseconds, 0, longest_wait);
+        const auto bounded = std::clamp<std::int64_t>(microseconds, 0, max_wait);
         (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (bounded + 999) / 1000,
                         PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);

@@ -58,12 +58,12 @@ void payloads() {
     save("record", "use_and_a_byte", whole + '\0');
 
     Use use = sample();
-    const std::vector<std::uint64_t> grants(most_grants, 42);
-    const std::vector<ObjectUse> objects(most_objects, {privilege_select, 0, "app.orders"});
+    const std::vector<std::uint64_t> grants(max_session_grants, 42);
+    const std::vector<ObjectUse> objects(max_objects, {privilege_select, 0, "app.orders"});
     use.grants = grants;
     use.objects = objects;
     save("record", "use_of_the_most", text_of(encoded(use)));
-    const std::vector<std::uint64_t> too_many(most_grants + 1, 42);
+    const std::vector<std::uint64_t> too_many(max_session_grants + 1, 42);
     use.grants = too_many;
     save("record", "use_of_too_many_grants", text_of(encoded(use)));
 
@@ -80,7 +80,7 @@ std::uint64_t put(MappedRing& ring, std::string_view statement) {
     const Use use{.grant = 42, .statement = statement};
     const auto bytes = encoded(use);
     CHECK(ring.ring.claim(bytes.size(), 0));
-    return ring.append(Kind::use, bytes, 7);
+    return ring.append(RecordKind::use, bytes, 7);
 }
 
 // As it is, and with the units of `records` to be put right after whatever change.

@@ -14,7 +14,7 @@ namespace fuzz {
 
 inline constexpr std::uint64_t secret = 0x5EC2E7AF00DFACE5;
 inline constexpr std::size_t page = 4096;
-inline constexpr std::size_t most_pages = 4;
+inline constexpr std::size_t max_pages = 4;
 inline constexpr std::size_t unit = jit::core::record_alignment;
 
 struct MappedRing {
@@ -36,11 +36,11 @@ struct MappedRing {
     }
 
     // Their room is claimed.
-    std::uint64_t append(jit::core::Kind kind, const std::vector<std::byte>& bytes, std::int64_t time) {
+    std::uint64_t append(jit::core::RecordKind kind, const std::vector<std::byte>& bytes, std::int64_t time) {
         return ring.append(kind, ring.payload(bytes), time);
     }
     std::uint64_t append(const jit::core::Outcome& outcome, std::int64_t time) {
-        return ring.append(jit::core::Kind::outcome, ring.payload(jit::core::encode(outcome)), time);
+        return ring.append(jit::core::RecordKind::outcome, ring.payload(jit::core::encode(outcome)), time);
     }
 
     [[nodiscard]] std::byte* at(std::uint64_t position) const { return memory + position % capacity; }
@@ -66,7 +66,7 @@ private:
 
 // One of 1 to 4 pages, empty. Made once: mapping is slower than everything else.
 inline MappedRing& empty_ring(std::size_t pages) {
-    static MappedRing rings[most_pages] = {MappedRing(1), MappedRing(2), MappedRing(3), MappedRing(4)};
+    static MappedRing rings[max_pages] = {MappedRing(1), MappedRing(2), MappedRing(3), MappedRing(4)};
     MappedRing& chosen = rings[pages - 1];
     std::memset(chosen.memory, 0, chosen.capacity);
     return chosen;

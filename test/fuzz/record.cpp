@@ -1,5 +1,5 @@
 // Payloads of any bytes: decoding reads nothing outside, what it takes is written the same again.
-#include "jit_access/core/record.hpp"
+#include "jit_access/core/journal_record.hpp"
 
 #include <algorithm>
 
@@ -14,8 +14,8 @@ using Bytes = std::vector<std::byte>;
 void check_use(const Bytes& payload) {
     const auto decoded = decode_use(payload);
     if (!decoded) return;
-    CHECK(decoded->grants.size() <= most_grants);
-    CHECK(decoded->objects.size() <= most_objects);
+    CHECK(decoded->grants.size() <= max_session_grants);
+    CHECK(decoded->objects.size() <= max_objects);
     Use use = decoded->use;
     use.grants = decoded->grants;
     use.objects = decoded->objects;

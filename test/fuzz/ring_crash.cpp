@@ -12,13 +12,13 @@
 #include "mapped_ring.hpp"
 
 using namespace fuzz;
-using jit::core::Kind;
 using jit::core::Outcome;
+using jit::core::RecordKind;
 using jit::core::Use;
 
 namespace {
 
-struct Entry {
+struct AuditRecord {
     std::uint64_t position;
     std::uint64_t size;
     std::string bytes;  // of the whole record; empty: it was never published
@@ -31,15 +31,15 @@ public:
         flush();
     }
 
-    void write(Kind kind, std::uint8_t argument) {
+    void write(RecordKind kind, std::uint8_t argument) {
         const std::string statement = text(argument);
         const Use use{.grant = ++serial_, .statement = statement};
         const auto bytes = encoded(use);
         const auto size = jit::core::record_size(bytes.size());
-        const auto extra = kind == Kind::use ? jit::core::outcome_record_size : 0;
+        const auto extra = kind == RecordKind::use ? jit::core::outcome_record_size : 0;
         if (!claim(size + extra, bytes.size(), extra)) return;
         published(ring_.append(kind, bytes, 7), size);
-        if (kind == Kind::use) open_.push_back(records_.back().position);
+        if (kind == RecordKind::use) open_.push_back(records_.back().position);
     }
 
     void end_use() {
@@ -59,7 +59,7 @@ public:
         if (!claim(size, bytes.size(), 0)) return;
         const auto position = ring_.ring.head();
         const std::string before = bytes_at(position, size);
-        CHECK(ring_.append(Kind::use, bytes, 7) == position);
+        CHECK(ring_.append(RecordKind::use, bytes, 7) == position);
         const std::size_t written = untouched ? 0 : 8 + argument * 5 % (size - 7);
         std::memcpy(ring_.at(position), before.data(), 8);
         if (written < size) {
@@ -76,7 +76,7 @@ public:
                 CHECK(!record);
                 return;
             }
-            const Entry& entry = records_.front();
+            const AuditRecord& entry = records_.front();
             CHECK(record && record->position == entry.position && record->next == entry.position + entry.size);
             CHECK(bytes_at(entry.position, entry.size) == entry.bytes);
             tail_ = record->next;
@@ -94,7 +94,7 @@ public:
         const auto recovered = ring_.restart(tail_);
         CHECK(recovered.head == head && ring_.ring.tail() == tail_);
         std::uint64_t gaps = 0;
-        std::deque<Entry> after;
+        std::deque<AuditRecord> after;
         for (const auto& entry : records_) {
             if (entry.bytes.empty() && !after.empty() && after.back().bytes.empty()) {
                 after.back().size += entry.size;
@@ -106,7 +106,7 @@ public:
         CHECK(recovered.gaps == gaps);
         for (auto& entry : after) {
             if (!entry.bytes.empty()) continue;
-            CHECK(ring_.ring.read(entry.position)->kind == Kind::gap);
+            CHECK(ring_.ring.read(entry.position)->kind == RecordKind::gap);
             entry.bytes = bytes_at(entry.position, entry.size);
         }
         records_ = std::move(after);
@@ -136,7 +136,7 @@ public:
             // What pads it to a whole unit is nobody's.
             const std::string covered = bytes.substr(0, unit + record->payload.size());
             const auto [first, last] = history_.equal_range(position);
-            CHECK(record->kind == Kind::gap ||
+            CHECK(record->kind == RecordKind::gap ||
                   std::any_of(first, last, [&](const auto& known) { return known.second.starts_with(covered); }));
             records_.push_back({position, record->next - position, bytes});
             position = record->next;
@@ -186,9 +186,9 @@ private:
     MappedRing& ring_;
     std::uint64_t tail_;
     std::uint64_t serial_ = 0;
-    std::uint64_t promised_ = 0;      // to the outcomes of uses that run
-    std::deque<Entry> records_;       // not read yet
-    std::deque<std::uint64_t> open_;  // uses without an outcome
+    std::uint64_t promised_ = 0;       // to the outcomes of uses that run
+    std::deque<AuditRecord> records_;  // not read yet
+    std::deque<std::uint64_t> open_;   // uses without an outcome
     std::multimap<std::uint64_t, std::string> history_;
     std::string disk_;
     std::uint64_t tail_on_disk_ = 0;
@@ -198,15 +198,15 @@ private:
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     Input input(data, size);
-    MappedRing& ring = empty_ring(input.number<std::uint8_t>() % most_pages + 1U);
+    MappedRing& ring = empty_ring(input.number<std::uint8_t>() % max_pages + 1U);
     Model model(ring, input.number<std::uint32_t>() * std::uint64_t{unit});
     for (int steps = 0; steps < 400 && !input.empty(); ++steps) {
         const auto operation = input.number<std::uint8_t>() % op_count;
         const auto argument = input.number<std::uint8_t>();
         switch (operation) {
-            case op_use: model.write(Kind::use, argument); break;
+            case op_use: model.write(RecordKind::use, argument); break;
             case op_outcome: model.end_use(); break;
-            case op_refusal: model.write(Kind::refusal, argument); break;
+            case op_refusal: model.write(RecordKind::refusal, argument); break;
             case op_reserve: model.tear(argument, true); break;
             case op_tear: model.tear(argument, false); break;
             case op_read: model.read(argument); break;

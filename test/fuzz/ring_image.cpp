@@ -8,8 +8,8 @@
 #include "mapped_ring.hpp"
 
 using namespace fuzz;
-using jit::core::Kind;
-using jit::core::Record;
+using jit::core::JournalRecord;
+using jit::core::RecordKind;
 
 namespace {
 
@@ -88,10 +88,10 @@ void repair(MappedRing& ring, std::uint64_t tail, std::uint16_t word) {
     if (image.payload(position) <= ring.capacity - unit) put(12, image.checksum(position));
 }
 
-void check_record(const MappedRing& ring, const Image& image, const Record& record) {
+void check_record(const MappedRing& ring, const Image& image, const JournalRecord& record) {
     CHECK(record.payload.data() == ring.at(record.position) + unit);
     CHECK(record.payload.size() == image.payload(record.position));
-    CHECK(record.kind == image.field<Kind>(record.position, 16));
+    CHECK(record.kind == image.field<RecordKind>(record.position, 16));
     CHECK(record.at == image.field<std::int64_t>(record.position, 24));
     CHECK(std::memcmp(ring.at(record.position), image.at(record.position), unit + record.payload.size()) == 0);
     (void)jit::core::decode_use(record.payload);
@@ -107,7 +107,7 @@ void check_unrecovered(const MappedRing& ring, const Image& image, std::uint64_t
             check_record(ring, image, *record);
         } else if (record) {
             CHECK(image.stamped(position));
-            CHECK(record->kind == Kind::gap && record->payload.empty() && record->position == position);
+            CHECK(record->kind == RecordKind::gap && record->payload.empty() && record->position == position);
             const auto rest = image.walk(position, head);
             CHECK(rest.at(0).gap && rest[0].next == record->next);
         } else {
@@ -129,7 +129,7 @@ void check_recovered(MappedRing& ring, const Image& image, std::uint64_t tail) {
         const auto record = ring.ring.read(position);
         CHECK(record && record->position == start && record->next == next);
         if (gap) {
-            CHECK(record->kind == Kind::gap && record->payload.empty());
+            CHECK(record->kind == RecordKind::gap && record->payload.empty());
             ++gaps;
         } else {
             check_record(ring, image, *record);
@@ -154,9 +154,9 @@ void check_recovered(MappedRing& ring, const Image& image, std::uint64_t tail) {
     const bool fits = jit::core::record_size(bytes.size()) <= tail + ring.capacity - head;
     CHECK(ring.ring.claim(bytes.size(), 0) == fits);
     if (!fits) return;
-    CHECK(ring.append(Kind::use, bytes, 7) == head);
+    CHECK(ring.append(RecordKind::use, bytes, 7) == head);
     const auto record = ring.ring.read(head);
-    CHECK(record && record->kind == Kind::use && record->next == ring.ring.head());
+    CHECK(record && record->kind == RecordKind::use && record->next == ring.ring.head());
 }
 
 }  // namespace
@@ -164,7 +164,7 @@ void check_recovered(MappedRing& ring, const Image& image, std::uint64_t tail) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     Input input(data, size);
     const auto header = input.number<ImageHeader>();
-    MappedRing& ring = empty_ring(header.pages % most_pages + 1U);
+    MappedRing& ring = empty_ring(header.pages % max_pages + 1U);
     // Positions are bigint in the tables.
     const auto tail = header.tail % (1ULL << 62);
     const auto start = (tail + unit - 1) / unit * unit;

@@ -15,7 +15,7 @@ use Test::More;
 my $node = jit_node('board', conf => "shared_memory_type = sysv\nshared_buffers = 1MB\njit_access.journal_size = 1MB\n");
 my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 
-# ---- the board, see include/jit_access/board.hpp
+# ---- the board, see include/jit_access/shared/shared_state.hpp
 my $segment = (split ' ', (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[6])[1];
 
 sub memory

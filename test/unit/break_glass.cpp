@@ -16,8 +16,8 @@ namespace {
 constexpr std::int64_t minute = 60 * us_per_second;
 constexpr std::int64_t hour = 60 * minute;
 
-Case good() {
-    return {.ask = Ask::break_glass,
+PolicyFacts good() {
+    return {.ask = RequestKind::break_glass,
             .policy = {.template_name = "prod",
                        .approvals_needed = 2,
                        .max_duration = 8 * hour,
@@ -28,9 +28,9 @@ Case good() {
             .break_glass = {.responder = true}};
 }
 
-std::string first_objection(const Case& of) {
+std::string first_objection(const PolicyFacts& of) {
     const auto ruling = decide(of);
-    BOOST_TEST((ruling.answer == Answer::denied) == !ruling.objections.empty());
+    BOOST_TEST((ruling.answer == Eligibility::denied) == !ruling.objections.empty());
     if (ruling.objections.empty()) return {};
     return std::string(entry(ruling.objections.front().code).sqlstate) + " " + ruling.objections.front().message;
 }
@@ -39,7 +39,7 @@ std::string first_objection(const Case& of) {
 
 BOOST_AUTO_TEST_CASE(it_needs_no_approval_and_is_reviewed) {
     const auto ruling = decide(good());
-    BOOST_TEST((ruling.answer == Answer::allowed));
+    BOOST_TEST((ruling.answer == Eligibility::allowed));
     BOOST_TEST(ruling.missing == 0);
     BOOST_TEST(
         ruling.reasons() == std::vector<std::string>{"the glass was broken: no approval before, a review afterwards"},
@@ -48,13 +48,13 @@ BOOST_AUTO_TEST_CASE(it_needs_no_approval_and_is_reviewed) {
 
 BOOST_AUTO_TEST_CASE(a_request_of_a_responder_needs_what_others_need) {
     auto of = good();
-    of.ask = Ask::request;
+    of.ask = RequestKind::request;
     BOOST_TEST(first_objection(of) == "JA004 \"rita\" may not ask for template \"prod\"");
     of.who.listed = true;
     BOOST_TEST(decide(of).missing == 2);
     // What a responder has not had reviewed keeps him from nothing that somebody else allows.
     of.break_glass.unreviewed = 7;
-    BOOST_TEST((decide(of).answer == Answer::needs_approval));
+    BOOST_TEST((decide(of).answer == Eligibility::needs_approval));
 }
 
 BOOST_AUTO_TEST_CASE(each_objection) {
@@ -63,24 +63,25 @@ BOOST_AUTO_TEST_CASE(each_objection) {
         change(of);
         return first_objection(of);
     };
-    BOOST_TEST(with([](Case& of) { of.break_glass.responder = false; }) ==
+    BOOST_TEST(with([](PolicyFacts& of) { of.break_glass.responder = false; }) ==
                "JA004 \"rita\" may not break the glass for template \"prod\"");
-    BOOST_TEST(with([](Case& of) { of.break_glass.responder = false, of.who.listed = true; }) ==
+    BOOST_TEST(with([](PolicyFacts& of) { of.break_glass.responder = false, of.who.listed = true; }) ==
                "JA004 \"rita\" may not break the glass for template \"prod\"");
-    BOOST_TEST(with([](Case& of) { of.who.superuser = true; }) == "JA004 a superuser cannot ask for access");
-    BOOST_TEST(with([](Case& of) { of.policy.break_glass_duration.reset(); }) ==
+    BOOST_TEST(with([](PolicyFacts& of) { of.who.superuser = true; }) == "JA004 a superuser cannot ask for access");
+    BOOST_TEST(with([](PolicyFacts& of) { of.policy.break_glass_duration.reset(); }) ==
                "JA004 there is no break-glass for template \"prod\"");
-    BOOST_TEST(with([](Case& of) { ++of.duration; }) ==
+    BOOST_TEST(with([](PolicyFacts& of) { ++of.duration; }) ==
                "JA009 the duration is over that of a break-glass of template \"prod\"");
-    BOOST_TEST(with([](Case& of) { of.policy.max_duration = minute; }) ==
+    BOOST_TEST(with([](PolicyFacts& of) { of.policy.max_duration = minute; }) ==
                "JA009 the duration is over the maximum of template \"prod\"");
-    BOOST_TEST(with([](Case& of) { of.break_glass.unreviewed = 7; }) == "JA022 break-glass 7 has not been reviewed");
-    BOOST_TEST(with([](Case& of) { of.break_glass.today = 1, of.policy.break_glass_per_day = 1; }) ==
+    BOOST_TEST(with([](PolicyFacts& of) { of.break_glass.unreviewed = 7; }) ==
+               "JA022 break-glass 7 has not been reviewed");
+    BOOST_TEST(with([](PolicyFacts& of) { of.break_glass.today = 1, of.policy.break_glass_per_day = 1; }) ==
                "JA009 too many grants");
-    BOOST_TEST(with([](Case& of) { of.break_glass.today = 9; }) == "");
-    BOOST_TEST(with([](Case& of) { of.usage.template_now = 2, of.policy.template_at_once = 2; }) ==
+    BOOST_TEST(with([](PolicyFacts& of) { of.break_glass.today = 9; }) == "");
+    BOOST_TEST(with([](PolicyFacts& of) { of.usage.template_now = 2, of.policy.template_at_once = 2; }) ==
                "JA009 too many grants");
-    BOOST_TEST(with([](Case& of) { of.rules = {{.name = "never", .max_duration = minute}}; }) ==
+    BOOST_TEST(with([](PolicyFacts& of) { of.rules = {{.name = "never", .max_duration = minute}}; }) ==
                "JA004 rule \"never\" forbids it");
 }
 
@@ -89,9 +90,9 @@ BOOST_AUTO_TEST_CASE(a_rule_that_allows_adds_nothing) {
     of.rules = {{.name = "all", .allows = true}};
     BOOST_TEST(!decide(of).rule);
     of.break_glass.responder = false;
-    BOOST_TEST((decide(of).answer == Answer::denied));
+    BOOST_TEST((decide(of).answer == Eligibility::denied));
     of.break_glass = {.responder = true, .unreviewed = 1};
-    BOOST_TEST((decide(of).answer == Answer::denied));
+    BOOST_TEST((decide(of).answer == Eligibility::denied));
 }
 
 // Whatever else holds: if it passes, all of this is so.
@@ -103,15 +104,15 @@ BOOST_AUTO_TEST_CASE(what_passes) {
     const auto likely = [&] { return pick(8) != 0; };
     int passed = 0;
     for (int i = 0; i < 200'000; ++i) {
-        Case of{.ask = Ask::break_glass,
-                .policy = {.template_name = "prod",
-                           .approvals_needed = static_cast<std::int32_t>(1 + pick(10)),
-                           .max_duration = hour + pick(4) * hour,
-                           .template_at_once = static_cast<std::int32_t>(pick(3)),
-                           .break_glass_per_day = static_cast<std::int32_t>(pick(3))},
-                .who = {.person = "person Rita", .name = "rita", .superuser = !likely(), .listed = likely()},
-                .duration = 1 + pick(3 * hour),
-                .break_glass = {.responder = likely(), .today = pick(3)}};
+        PolicyFacts of{.ask = RequestKind::break_glass,
+                       .policy = {.template_name = "prod",
+                                  .approvals_needed = static_cast<std::int32_t>(1 + pick(10)),
+                                  .max_duration = hour + pick(4) * hour,
+                                  .template_at_once = static_cast<std::int32_t>(pick(3)),
+                                  .break_glass_per_day = static_cast<std::int32_t>(pick(3))},
+                       .who = {.person = "person Rita", .name = "rita", .superuser = !likely(), .listed = likely()},
+                       .duration = 1 + pick(3 * hour),
+                       .break_glass = {.responder = likely(), .today = pick(3)}};
         if (likely()) of.policy.break_glass_duration = pick(3 * hour);
         if (!likely()) of.break_glass.unreviewed = pick(100);
         of.usage.template_now = pick(3);
@@ -119,7 +120,7 @@ BOOST_AUTO_TEST_CASE(what_passes) {
         for (auto n = pick(3); n > 0; --n)
             of.voices.push_back(
                 {.person = "login " + std::to_string(n), .groups = 1, .approves = likely(), .fresh = likely()});
-        if (decide(of).answer != Answer::allowed) continue;
+        if (decide(of).answer != Eligibility::allowed) continue;
         ++passed;
         BOOST_TEST_REQUIRE((of.break_glass.responder && !of.break_glass.unreviewed && !of.who.superuser));
         BOOST_TEST_REQUIRE((of.policy.break_glass_duration && of.duration <= *of.policy.break_glass_duration));
@@ -130,7 +131,7 @@ BOOST_AUTO_TEST_CASE(what_passes) {
         BOOST_TEST_REQUIRE(
             std::none_of(of.rules.begin(), of.rules.end(), [](const Rule& rule) { return !rule.allows && rule.here; }));
         BOOST_TEST_REQUIRE(
-            std::all_of(of.voices.begin(), of.voices.end(), [](const Voice& voice) { return voice.approves; }));
+            std::all_of(of.voices.begin(), of.voices.end(), [](const Decision& voice) { return voice.approves; }));
     }
     BOOST_TEST(passed > 1'000);
 }

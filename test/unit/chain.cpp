@@ -27,8 +27,8 @@ Uuid uuid_of(std::uint8_t first) {
     return uuid;
 }
 
-Entry sample() {
-    Entry entry;
+AuditRecord sample() {
+    AuditRecord entry;
     entry.seq = 7;
     entry.node = uuid_of(0x10);
     entry.position = 4096;
@@ -61,13 +61,13 @@ Entry sample() {
     return entry;
 }
 
-Buffer bytes_of(const Entry& entry) {
+Buffer bytes_of(const AuditRecord& entry) {
     Buffer bytes;
     canonical_bytes(entry, bytes);
     return {bytes.begin(), bytes.end()};  // exactly as large, so that the sanitizer sees a byte too many
 }
 
-std::string hex_of(const Entry& entry) { return to_hex(bytes_of(entry)); }
+std::string hex_of(const AuditRecord& entry) { return to_hex(bytes_of(entry)); }
 
 // What a column may hold: values that are next to each other, at the edges, or could be taken for each other.
 template <class T>
@@ -117,12 +117,12 @@ std::vector<std::optional<T>> all_values(const std::optional<T>*) {
 }
 
 // Every entry that differs from this one in one column.
-std::vector<Entry> neighbours(const Entry& entry) {
-    std::vector<Entry> all;
-    for (std::size_t column = 0; column < entry_columns.size(); ++column) {
+std::vector<AuditRecord> neighbours(const AuditRecord& entry) {
+    std::vector<AuditRecord> all;
+    for (std::size_t column = 0; column < audit_record_columns.size(); ++column) {
         bool more = true;
         for (std::size_t i = 0; more; ++i) {
-            Entry other = entry;
+            AuditRecord other = entry;
             std::size_t at = 0;
             for_each_column(other, [&](auto& value) {
                 if (at++ != column) return;
@@ -157,7 +157,7 @@ void rehash(Record& record) {
 }
 
 Stored stored_of(std::int64_t seq, std::string_view statement) {
-    Entry entry = sample();
+    AuditRecord entry = sample();
     entry.seq = seq;
     entry.statement = statement;
     return {seq, bytes_of(entry), {}};
@@ -166,7 +166,7 @@ Stored stored_of(std::int64_t seq, std::string_view statement) {
 // What the worker writes when it has dropped what stands up to `last`.
 Stored stored_of_dropped(std::int64_t seq, const Dropped& dropped) {
     const auto detail = to_detail(dropped);
-    Entry entry = sample();
+    AuditRecord entry = sample();
     entry.seq = seq;
     entry.kind = dropped_kind;
     entry.detail = detail;
@@ -221,23 +221,23 @@ const std::string rewritten =
 
 BOOST_AUTO_TEST_CASE(every_column_has_its_name) {
     std::size_t columns = 0;
-    const Entry entry;
+    const AuditRecord entry;
     for_each_column(entry, [&](const auto&) { ++columns; });
-    BOOST_TEST(columns == entry_columns.size());
+    BOOST_TEST(columns == audit_record_columns.size());
     const auto bytes = bytes_of(sample());
     const auto text = explain_bytes(bytes.data(), bytes.size());
     BOOST_REQUIRE(text.has_value());
-    for (const auto name : entry_columns) BOOST_TEST(text->find(std::string(name) + "=") != std::string::npos);
+    for (const auto name : audit_record_columns) BOOST_TEST(text->find(std::string(name) + "=") != std::string::npos);
 }
 
 // No two of them: neither two values of a column, nor the same value in two columns.
 BOOST_AUTO_TEST_CASE(different_entries_have_different_bytes) {
-    Entry bare;
+    AuditRecord bare;
     bare.kind = "use";
-    for (const Entry& base : {sample(), bare}) {
+    for (const AuditRecord& base : {sample(), bare}) {
         std::map<Buffer, std::string> seen;
         std::map<std::string, int> as_base;
-        for (const Entry& entry : neighbours(base)) {
+        for (const AuditRecord& entry : neighbours(base)) {
             const auto bytes = bytes_of(entry);
             const auto said = explain_bytes(bytes.data(), bytes.size()).value();
             if (bytes == bytes_of(base)) {
@@ -255,10 +255,10 @@ BOOST_AUTO_TEST_CASE(different_entries_have_different_bytes) {
 // Each value of a column has bytes of its own: what was left out above as "the same as the base" is one of each column
 // at most.
 BOOST_AUTO_TEST_CASE(no_two_values_of_a_column_have_the_same_bytes) {
-    for (std::size_t column = 0; column < entry_columns.size(); ++column) {
+    for (std::size_t column = 0; column < audit_record_columns.size(); ++column) {
         std::vector<Buffer> all;
         std::size_t at = 0;
-        Entry entry = sample();
+        AuditRecord entry = sample();
         for_each_column(entry, [&](auto& value) {
             if (at++ != column) return;
             for (const auto& other : all_values(&value)) {
@@ -268,7 +268,7 @@ BOOST_AUTO_TEST_CASE(no_two_values_of_a_column_have_the_same_bytes) {
         });
         BOOST_REQUIRE(all.size() > 2U);
         std::sort(all.begin(), all.end());
-        BOOST_TEST((std::adjacent_find(all.begin(), all.end()) == all.end()), entry_columns.at(column));
+        BOOST_TEST((std::adjacent_find(all.begin(), all.end()) == all.end()), audit_record_columns.at(column));
     }
 }
 
@@ -280,7 +280,7 @@ BOOST_AUTO_TEST_CASE(bytes_replace_what_was_there) {
 
 // The form of bytes, heads and MACs is for ever: a record written today is proved by the program of ten years on.
 BOOST_AUTO_TEST_CASE(the_form_does_not_change) {
-    BOOST_TEST(hex_of(Entry{}) ==
+    BOOST_TEST(hex_of(AuditRecord{}) ==
                "010000000800000000000000000000001000000000000000000000000000000000ffffffff0000000000000008000000"
                "0000000000ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
                "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
@@ -318,7 +318,7 @@ BOOST_AUTO_TEST_CASE(bytes_are_explained) {
                R"(objects={"app.orders","app.\"a,b\""} privileges={"SELECT","SELECT,UPDATE"} )"
                R"(own_privileges={"","SELECT"} outcome="completed" )"
                R"(rows=3 duration=1500us sqlstate="00000" detail="{\"reason\": \"x\"}" of_position=-1)");
-    const auto bare = bytes_of(Entry{});
+    const auto bare = bytes_of(AuditRecord{});
     BOOST_TEST(explain_bytes(bare.data(), bare.size()).value() ==
                R"(seq=0 node=00000000-0000-0000-0000-000000000000 kind="" at=0)");
     BOOST_TEST(!explain_bytes(nullptr, 0).has_value());
@@ -600,7 +600,7 @@ BOOST_AUTO_TEST_CASE(what_was_dropped_comes_back_from_its_bytes) {
                                                          std::string(64, '0') + R"(", "last": 3, "first": 2})");
     BOOST_TEST(!dropped_from(stored_of(9, "SELECT 1").bytes).has_value());
     for (const auto detail : {"", "{}", R"({"last": 3})", R"({"mac": "", "head": "", "last": "", "first": ""})"}) {
-        Entry entry = sample();
+        AuditRecord entry = sample();
         entry.kind = dropped_kind;
         entry.detail = detail;
         BOOST_TEST(!dropped_from(bytes_of(entry)).has_value());

@@ -184,13 +184,13 @@ BOOST_AUTO_TEST_CASE(bytes_and_back) {
     std::mt19937 random(12);  // NOLINT: the same each time
     for (int round = 0; round < 2'000; ++round) {
         Conditions conditions;
-        for (auto left = random() % (most_networks + 1); left > 0; --left) {
+        for (auto left = random() % (max_networks + 1); left > 0; --left) {
             Bytes bytes(random() % 2 == 0 ? 4 : 16);
             for (auto& byte : bytes) byte = static_cast<std::uint8_t>(random());
             conditions.networks[conditions.network_count++] =
                 *network_from(bytes, random() % (static_cast<unsigned>(bytes.size()) * 8 + 1));
         }
-        for (auto left = random() % (most_databases + 1); left > 0; --left)
+        for (auto left = random() % (max_databases + 1); left > 0; --left)
             conditions.databases[conditions.database_count++] = static_cast<std::uint32_t>(random());
         conditions.methods = static_cast<std::uint32_t>(random());
         conditions.local = random() % 2 == 0;

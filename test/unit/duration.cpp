@@ -41,10 +41,10 @@ BOOST_AUTO_TEST_CASE(the_shortest_and_the_longest) {
     BOOST_TEST(is(reduce({0, 0, 1}), DurationFault::too_short));
     BOOST_TEST(is(reduce({0, 0, us_per_second - 1}), DurationFault::too_short));
     BOOST_TEST(is(reduce({0, 0, us_per_second}), us_per_second));
-    BOOST_TEST(is(reduce({0, 3660, 0}), longest_duration));
+    BOOST_TEST(is(reduce({0, 3660, 0}), max_duration));
     BOOST_TEST(is(reduce({0, 3660, 1}), DurationFault::too_long));
-    BOOST_TEST(is(reduce({0, 0, longest_duration}), longest_duration));
-    BOOST_TEST(is(reduce({0, 0, longest_duration + 1}), DurationFault::too_long));
+    BOOST_TEST(is(reduce({0, 0, max_duration}), max_duration));
+    BOOST_TEST(is(reduce({0, 0, max_duration + 1}), DurationFault::too_long));
 }
 
 BOOST_AUTO_TEST_CASE(zero_and_negative) {
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(corners_of_every_field) {
                 }
                 BOOST_TEST(months == 0);
                 BOOST_TEST(result.microseconds >= us_per_second);
-                BOOST_TEST(result.microseconds <= longest_duration);
+                BOOST_TEST(result.microseconds <= max_duration);
                 BOOST_TEST((result.microseconds == __int128{days} * us_per_day + us));
             }
 }
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(as_text) {
     BOOST_TEST(format_duration(7200 * us_per_second) == "2h");
     BOOST_TEST(format_duration(us_per_day + 30 * 60 * us_per_second) == "1d 30m");
     BOOST_TEST(format_duration(us_per_day) == "1d");
-    BOOST_TEST(format_duration(longest_duration) == "3660d");
+    BOOST_TEST(format_duration(max_duration) == "3660d");
     BOOST_TEST(format_duration(us_per_day - 1) == "23h 59m 59.999999s");
     BOOST_TEST(format_duration(-us_per_day) == "-1d");
     BOOST_TEST(format_duration(max64) == "106751991d 4h 54.775807s");

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::int64_t hour = 3600 * us_per_second;
 
-Case plain() {
+PolicyFacts plain() {
     return {.policy = {.template_name = "debug_read", .approvals_needed = 2, .max_duration = 8 * hour},
             .who = {.person = "alice", .name = "alice", .listed = true},
             .duration = hour,
@@ -28,13 +28,13 @@ Case plain() {
             .rules = {}};
 }
 
-Voice yes(const char* person, std::uint64_t groups = 1) {
+Decision yes(const char* person, std::uint64_t groups = 1) {
     return {.person = person, .groups = groups, .approves = true, .fresh = true};
 }
 
-std::string answer(const Case& of) { return std::string(to_string(decide(of).answer)); }
+std::string answer(const PolicyFacts& of) { return std::string(to_string(decide(of).answer)); }
 
-std::string first_objection(const Case& of) {
+std::string first_objection(const PolicyFacts& of) {
     const auto ruling = decide(of);
     return ruling.objections.empty() ? "" : ruling.objections.front().message + ": " + ruling.objections.front().detail;
 }
@@ -44,7 +44,7 @@ std::string first_objection(const Case& of) {
 BOOST_AUTO_TEST_CASE(a_quorum_of_distinct_people) {
     struct Row {
         const char* what;
-        std::vector<Voice> voices;
+        std::vector<Decision> voices;
         const char* answer;
     };
     auto stale = yes("bob");
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(a_quorum_of_distinct_people) {
 
 BOOST_AUTO_TEST_CASE(distinct_groups_fit_whichever_way_they_can) {
     struct Row {
-        std::vector<Voice> voices;
+        std::vector<Decision> voices;
         int count;
     };
     const std::vector<Row> rows{
@@ -93,50 +93,50 @@ BOOST_AUTO_TEST_CASE(distinct_groups_fit_whichever_way_they_can) {
 
 BOOST_AUTO_TEST_CASE(objections) {
     struct Row {
-        void (*change)(Case&);
+        void (*change)(PolicyFacts&);
         std::string objection;
     };
     const std::vector<Row> rows{
-        {[](Case& of) { of.who.superuser = true; },
+        {[](PolicyFacts& of) { of.who.superuser = true; },
          "a superuser cannot ask for access: He has every privilege already, and no deadline would bind him."},
-        {[](Case& of) { of.who.listed = false; },
+        {[](PolicyFacts& of) { of.who.listed = false; },
          "\"alice\" may not ask for template \"debug_read\": Neither this login nor a role it belongs to is among the "
          "template's requesters."},
-        {[](Case& of) { of.duration = 8 * hour + 1; },
+        {[](PolicyFacts& of) { of.duration = 8 * hour + 1; },
          "the duration is over the maximum of template \"debug_read\": 8h 0.000001s was asked for; the maximum is 8h."},
-        {[](Case& of) {
+        {[](PolicyFacts& of) {
              of.policy.person_at_once = 2;
              of.usage.person_now = 2;
          },
          "too many grants: \"alice\" has 2 of it at once; the template allows 2."},
-        {[](Case& of) {
+        {[](PolicyFacts& of) {
              of.policy.person_per_day = 1;
              of.usage.person_today = 3;
          },
          "too many grants: \"alice\" has 3 of it in 24 hours; the template allows 1."},
-        {[](Case& of) {
+        {[](PolicyFacts& of) {
              of.policy.template_at_once = 1;
              of.usage.template_now = 1;
          },
          "too many grants: Template \"debug_read\" has 1 grants at once; the template allows 1."},
-        {[](Case& of) {
+        {[](PolicyFacts& of) {
              of.policy.template_per_day = 1;
              of.usage.template_today = 1;
          },
          "too many grants: Template \"debug_read\" has 1 grants in 24 hours; the template allows 1."},
-        {[](Case& of) {
+        {[](PolicyFacts& of) {
              of.policy.cool_down = hour;
              of.usage.last_end = of.now - hour + 1;
          },
          "too soon after the last grant: It takes 1h from the end of one to the next; 59m 59.999999s have passed."},
-        {[](Case& of) {
+        {[](PolicyFacts& of) {
              of.policy.cool_down = hour;
              of.usage.last_end = of.now + hour;
          },
          "too soon after the last grant: It takes 1h from the end of one to the next; 0s have passed."},
-        {[](Case& of) { of.rules = {{.name = "never"}}; },
+        {[](PolicyFacts& of) { of.rules = {{.name = "never"}}; },
          "rule \"never\" forbids it: Whatever else is allowed, a rule that forbids wins."},
-        {[](Case& of) { of.voices = {{.person = "bob"}}; }, "it was denied: One denial decides."},
+        {[](PolicyFacts& of) { of.voices = {{.person = "bob"}}; }, "it was denied: One denial decides."},
     };
     for (const auto& row : rows) {
         auto facts = plain();
@@ -225,8 +225,8 @@ Rule random_rule(Random& random) {
     return rule;
 }
 
-Case random_case(Random& random) {
-    Case of = plain();
+PolicyFacts random_case(Random& random) {
+    PolicyFacts of = plain();
     auto& policy = of.policy;
     policy.approvals_needed = static_cast<std::int32_t>(between(random, 1, 4));
     policy.distinct_groups = chance(random, 2);
@@ -265,7 +265,7 @@ bool can_choose(const std::vector<std::pair<std::string, std::uint64_t>>& people
     return false;
 }
 
-bool has_quorum(const Case& of) {
+bool has_quorum(const PolicyFacts& of) {
     std::vector<std::pair<std::string, std::uint64_t>> people;
     for (const char* name : {"bob", "carol", "dave", "erin", "frank"}) {  // not alice, who asks
         std::uint64_t groups = 0;
@@ -277,8 +277,8 @@ bool has_quorum(const Case& of) {
     return can_choose(people, 0, of.policy.approvals_needed, 0);
 }
 
-bool somebody_says_no(const Case& of) {
-    return std::any_of(of.voices.begin(), of.voices.end(), [](const Voice& voice) { return !voice.approves; }) ||
+bool somebody_says_no(const PolicyFacts& of) {
+    return std::any_of(of.voices.begin(), of.voices.end(), [](const Decision& voice) { return !voice.approves; }) ||
            std::any_of(of.rules.begin(), of.rules.end(), [&](const Rule& rule) {
                if (rule.allows || !rule.here) return false;
                if (!rule.max_duration && !rule.max_risk) return true;
@@ -287,14 +287,14 @@ bool somebody_says_no(const Case& of) {
            });
 }
 
-bool a_rule_allows(const Case& of) {
+bool a_rule_allows(const PolicyFacts& of) {
     return std::any_of(of.rules.begin(), of.rules.end(), [&](const Rule& rule) {
         return rule.allows && rule.here && !(rule.max_duration && of.duration > *rule.max_duration) &&
                !(rule.max_risk && of.policy.risk > *rule.max_risk);
     });
 }
 
-bool within_limits(const Case& of) {
+bool within_limits(const PolicyFacts& of) {
     const auto& policy = of.policy;
     const auto& usage = of.usage;
     const auto below = [](std::int64_t count, std::int32_t cap) { return cap == 0 || count < cap; };
@@ -315,11 +315,11 @@ BOOST_AUTO_TEST_CASE(nothing_is_allowed_without_a_quorum_or_a_rule_and_deny_wins
         const auto of = random_case(random);
         const auto ruling = decide(of);
         const bool should = within_limits(of) && !somebody_says_no(of) && (a_rule_allows(of) || has_quorum(of));
-        BOOST_REQUIRE_EQUAL(ruling.answer == Answer::allowed, should);
-        BOOST_REQUIRE_EQUAL(ruling.answer == Answer::denied, !within_limits(of) || somebody_says_no(of));
-        BOOST_REQUIRE_EQUAL(ruling.answer == Answer::denied, !ruling.objections.empty());
-        allowed += ruling.answer == Answer::allowed ? 1 : 0;
-        denied += ruling.answer == Answer::denied ? 1 : 0;
+        BOOST_REQUIRE_EQUAL(ruling.answer == Eligibility::allowed, should);
+        BOOST_REQUIRE_EQUAL(ruling.answer == Eligibility::denied, !within_limits(of) || somebody_says_no(of));
+        BOOST_REQUIRE_EQUAL(ruling.answer == Eligibility::denied, !ruling.objections.empty());
+        allowed += ruling.answer == Eligibility::allowed ? 1 : 0;
+        denied += ruling.answer == Eligibility::denied ? 1 : 0;
         by_quorum_of_groups += should && !ruling.rule && of.policy.distinct_groups ? 1 : 0;
     }
     // Each of these really occurs.

@@ -54,25 +54,25 @@ public:
             .grant = 42, .statement = statement, .statement_size = static_cast<std::uint32_t>(statement.size())};
         const auto bytes = encoded(use);
         if (!ring.claim(bytes.size(), extra)) return std::nullopt;
-        return ring.append(Kind::use, ring.payload(bytes), 7);
+        return ring.append(RecordKind::use, ring.payload(bytes), 7);
     }
 
     // Its room was claimed with its use.
     std::uint64_t write(const Outcome& outcome, std::int64_t at) {
-        return ring.append(Kind::outcome, ring.payload(encode(outcome)), at);
+        return ring.append(RecordKind::outcome, ring.payload(encode(outcome)), at);
     }
 
     // The statement of the use at a position.
     std::string statement_at(std::uint64_t position) {
         const auto record = ring.read(position);
-        if (!record || record->kind != Kind::use) return "no use";
+        if (!record || record->kind != RecordKind::use) return "no use";
         const auto use = decode_use(record->payload);
         return use ? std::string(use->use.statement) : "unreadable";
     }
 
     // Every record from a position to the first that is not there.
-    std::vector<Record> from(std::uint64_t position) const {
-        std::vector<Record> records;
+    std::vector<JournalRecord> from(std::uint64_t position) const {
+        std::vector<JournalRecord> records;
         for (auto record = ring.read(position); record; record = ring.read(position)) {
             BOOST_REQUIRE(record->next > position);
             records.push_back(*record);
@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
 
     const auto third = j.write(Outcome{.use_position = first, .rows = 3}, 9);
     const auto outcome = j.ring.read(third).value();
-    BOOST_TEST((outcome.kind == Kind::outcome));
+    BOOST_TEST((outcome.kind == RecordKind::outcome));
     BOOST_TEST(decode_outcome(outcome.payload).value().use_position == first);
 }
 
@@ -131,9 +131,9 @@ BOOST_AUTO_TEST_CASE(what_comes_again) {
     const auto payload = j.ring.payload(bytes);
     for (const std::int64_t time : {7, 8}) {
         BOOST_REQUIRE(j.ring.claim(bytes.size(), 0));
-        const auto position = j.ring.append(Kind::use, payload, time);
+        const auto position = j.ring.append(RecordKind::use, payload, time);
         const auto record = j.ring.read(position).value();
-        BOOST_TEST((record.kind == Kind::use));
+        BOOST_TEST((record.kind == RecordKind::use));
         BOOST_TEST(record.at == time);
         BOOST_TEST(std::ranges::equal(record.payload, bytes));
         BOOST_TEST(record.next == j.ring.head());
@@ -193,9 +193,9 @@ BOOST_AUTO_TEST_CASE(an_outcome_never_lacks_room) {
 
     std::size_t outcomes = 0;
     for (const auto& record : j.from(j.ring.tail())) {
-        if (record.kind == Kind::use)
+        if (record.kind == RecordKind::use)
             BOOST_TEST(j.statement_at(record.position) == "UPDATE app.orders SET status = 'done'");
-        if (record.kind != Kind::outcome) continue;
+        if (record.kind != RecordKind::outcome) continue;
         BOOST_TEST(decode_outcome(record.payload)->use_position == uses.at(outcomes));
         ++outcomes;
     }
@@ -276,11 +276,11 @@ BOOST_AUTO_TEST_CASE(recover_with_a_hole_in_the_middle) {
     BOOST_TEST(recovered.gaps >= 1U);
     BOOST_TEST(j.statement_at(first) == "SELECT 1");
     BOOST_TEST(j.statement_at(last) == "SELECT 4");
-    std::vector<Kind> kinds;
+    std::vector<RecordKind> kinds;
     for (const auto& record : j.from(first)) kinds.push_back(record.kind);
-    BOOST_TEST((kinds.front() == Kind::use));
-    BOOST_TEST((kinds.back() == Kind::use));
-    for (std::size_t i = 1; i + 1 < kinds.size(); ++i) BOOST_TEST((kinds[i] == Kind::gap));
+    BOOST_TEST((kinds.front() == RecordKind::use));
+    BOOST_TEST((kinds.back() == RecordKind::use));
+    for (std::size_t i = 1; i + 1 < kinds.size(); ++i) BOOST_TEST((kinds[i] == RecordKind::gap));
     // What was mended once stays mended.
     BOOST_TEST(j.restart(0).gaps == 0U);
     BOOST_TEST(j.ring.head() == head);
@@ -293,7 +293,7 @@ BOOST_AUTO_TEST_CASE(recover_with_a_hole_at_the_tail) {
     j.header(hole)->stamp.store(0);
     BOOST_TEST(j.restart(0).gaps == 1U);
     const auto record = j.ring.read(hole).value();
-    BOOST_TEST((record.kind == Kind::gap));
+    BOOST_TEST((record.kind == RecordKind::gap));
     BOOST_TEST(record.next == next);
     BOOST_TEST(j.statement_at(next) == "SELECT 2");
 }
@@ -309,7 +309,7 @@ BOOST_AUTO_TEST_CASE(every_damaged_bit_of_a_record_is_noticed) {
         const auto read = j.ring.read(record);
         // Without its stamp it is one that somebody is still at.
         BOOST_TEST(read.has_value() == (bit / 8 >= sizeof(RecordHeader::stamp)), bit);
-        if (read) BOOST_TEST((read->kind == Kind::gap && read->next == next), bit);
+        if (read) BOOST_TEST((read->kind == RecordKind::gap && read->next == next), bit);
         byte ^= std::byte{1} << bit % 8;
     }
     BOOST_TEST(j.statement_at(record) == "SELECT 'damaged'");
@@ -356,7 +356,7 @@ BOOST_AUTO_TEST_CASE(recover_with_forged_records_in_a_text) {
         const auto recovered = j.restart(0);
         BOOST_TEST(recovered.gaps == 1U);
         const auto gap = j.ring.read(victim).value();
-        BOOST_TEST((gap.kind == Kind::gap));
+        BOOST_TEST((gap.kind == RecordKind::gap));
         BOOST_TEST(gap.next == after);
         BOOST_TEST(j.statement_at(after) == "SELECT 'after'");
     }
@@ -405,7 +405,7 @@ BOOST_AUTO_TEST_CASE(recover_after_every_combination_of_unpublished_records) {
         j.restart(capacity - 320);
         std::vector<std::uint64_t> found;
         for (const auto& record : j.from(j.ring.tail()))
-            if (record.kind == Kind::use) found.push_back(record.position);
+            if (record.kind == RecordKind::use) found.push_back(record.position);
         std::vector<std::uint64_t> wanted;
         for (std::size_t i = 0; i < count; ++i)
             if ((dead >> i & 1U) == 0) wanted.push_back(positions[i]);
@@ -442,7 +442,7 @@ BOOST_AUTO_TEST_CASE(writers_and_a_reader) {
                 const Use use{.grant = static_cast<std::uint64_t>(w), .statement = statement};
                 const auto bytes = encoded(use);
                 while (!j.ring.claim(bytes.size(), outcome_record_size)) std::this_thread::yield();
-                const auto position = j.ring.append(Kind::use, j.ring.payload(bytes), i);
+                const auto position = j.ring.append(RecordKind::use, j.ring.payload(bytes), i);
                 j.write(Outcome{.use_position = position, .rows = static_cast<std::uint64_t>(i)}, i);
             }
             --running;
@@ -462,7 +462,7 @@ BOOST_AUTO_TEST_CASE(writers_and_a_reader) {
             std::this_thread::yield();
             continue;
         }
-        if (record->kind == Kind::use) {
+        if (record->kind == RecordKind::use) {
             const auto decoded = decode_use(record->payload);
             const auto w = decoded ? decoded->use.grant : writers;
             intact = intact && w < writers;
@@ -474,7 +474,7 @@ BOOST_AUTO_TEST_CASE(writers_and_a_reader) {
             ++next[w];
             open[w] = record->position;
             ++uses;
-        } else if (record->kind == Kind::outcome) {
+        } else if (record->kind == RecordKind::outcome) {
             const auto outcome = decode_outcome(record->payload);
             intact = intact && outcome && std::count(open.begin(), open.end(), outcome->use_position) == 1;
             ++outcomes;

@@ -65,8 +65,8 @@ BOOST_AUTO_TEST_CASE(the_fault_names_the_byte) {
 }
 
 BOOST_AUTO_TEST_CASE(limits_are_in_bytes) {
-    BOOST_TEST(fine(std::string(longest_reason, 'x')));
-    BOOST_TEST(!fine(std::string(longest_reason + 1, 'x')));
+    BOOST_TEST(fine(std::string(max_reason, 'x')));
+    BOOST_TEST(!fine(std::string(max_reason + 1, 'x')));
     BOOST_TEST(!fine(std::string(1 << 20, 'x')));
     BOOST_TEST(fault_in_text(std::string(1 << 20, 'x')).value_or("").size() < 200U);
     BOOST_TEST(!fault_in_text("12345", 5).has_value());
@@ -93,7 +93,7 @@ BOOST_AUTO_TEST_CASE(template_names) {
                              "a;b", " a", "a ", "10"})
         BOOST_TEST(!fine_name(name), name);
     BOOST_TEST(!fine_name("a\0b"s));
-    BOOST_TEST(fine_name(std::string(longest_template_name, 'a')));
-    BOOST_TEST(!fine_name(std::string(longest_template_name + 1, 'a')));
+    BOOST_TEST(fine_name(std::string(max_template_name, 'a')));
+    BOOST_TEST(!fine_name(std::string(max_template_name + 1, 'a')));
     BOOST_TEST(!fine_name(std::string(1 << 20, 'a')));
 }

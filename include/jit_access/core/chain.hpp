@@ -21,7 +21,7 @@
 #include <set>
 #include <span>
 
-#include "jit_access/core/entry.hpp"
+#include "jit_access/core/audit_record.hpp"
 
 namespace jit::core {
 

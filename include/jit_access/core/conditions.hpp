@@ -18,8 +18,8 @@
 
 namespace jit::core {
 
-inline constexpr std::size_t most_networks = 8;
-inline constexpr std::size_t most_databases = 8;
+inline constexpr std::size_t max_networks = 8;
+inline constexpr std::size_t max_databases = 8;
 
 struct Address {
     std::uint8_t family = 0;  // 4 or 6; 0: none
@@ -46,8 +46,8 @@ inline constexpr std::array<std::string_view, 14> auth_methods{"trust", "ident",
 [[nodiscard]] std::uint32_t auth_method(std::string_view name) noexcept;
 
 struct Conditions {
-    std::array<Network, most_networks> networks{};
-    std::array<std::uint32_t, most_databases> databases{};
+    std::array<Network, max_networks> networks{};
+    std::array<std::uint32_t, max_databases> databases{};
     std::uint32_t methods = 0;  // bits of auth_method(); 0: any
     std::uint8_t network_count = 0;
     std::uint8_t database_count = 0;

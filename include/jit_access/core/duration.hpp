@@ -24,7 +24,7 @@ inline constexpr std::int64_t us_per_second = 1'000'000;
 inline constexpr std::int64_t us_per_day = 86'400 * us_per_second;
 
 // Longer than any deadline anybody means; keeps every later addition far from overflow.
-inline constexpr std::int64_t longest_duration = 3660 * us_per_day;
+inline constexpr std::int64_t max_duration = 3660 * us_per_day;
 
 enum class DurationFault : std::uint8_t { months, infinite, overflow, not_positive, too_short, too_long };
 

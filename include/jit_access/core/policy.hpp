@@ -1,6 +1,6 @@
 // Who may have what, and what is still missing: the decision as a function of facts.
 //
-// The server looks the facts up (policy.cpp); here stands what follows from them, and nowhere else. It forgets nobody's
+// The server looks the facts up (ruling.cpp); here stands what follows from them, and nowhere else. It forgets nobody's
 // "no": whatever forbids is found before anything that allows, and every objection is told, not only the first. Nothing
 // is allowed but by a rule that says so or by the quorum: approvals of so many distinct people, each of whom counts and
 // has approved what would be given now, none of whom is the requester. Or by breaking the glass, which needs no
@@ -48,9 +48,9 @@ struct Policy {
 };
 
 // What is asked for: access that somebody else has to allow, or access at once that somebody else reviews afterwards.
-enum class Ask : std::uint8_t { request, break_glass };
+enum class RequestKind : std::uint8_t { request, break_glass };
 
-struct Asker {
+struct Requester {
     PersonId person;
     std::string name;
     bool superuser = false;
@@ -74,7 +74,7 @@ struct BreakGlass {
 };
 
 // A decision somebody has taken.
-struct Voice {
+struct Decision {
     PersonId person;
     // One bit for each approver role of the template through which he counts; 0: he does not count.
     std::uint64_t groups = 0;
@@ -99,10 +99,10 @@ enum class Start : std::uint8_t {
     now,
 };
 
-struct Case {
-    Ask ask = Ask::request;
+struct PolicyFacts {
+    RequestKind ask = RequestKind::request;
     Policy policy;
-    Asker who;
+    Requester who;
     std::int64_t duration = 0;
     std::int64_t now = 0;
     Start start = Start::when_allowed;
@@ -111,18 +111,18 @@ struct Case {
     Conditions conditions;
     std::optional<Client> client;  // the requester's, where it is he who acts
     Usage usage;
-    std::vector<Voice> voices;
+    std::vector<Decision> voices;
     std::vector<Rule> rules;
     BreakGlass break_glass;
 };
 
-enum class Answer : std::uint8_t { denied, needs_approval, allowed };
+enum class Eligibility : std::uint8_t { denied, needs_approval, allowed };
 
-[[nodiscard]] std::string_view to_string(Answer answer) noexcept;
+[[nodiscard]] std::string_view to_string(Eligibility answer) noexcept;
 
 struct Ruling {
-    Ask ask = Ask::request;
-    Answer answer = Answer::denied;
+    RequestKind ask = RequestKind::request;
+    Eligibility answer = Eligibility::denied;
     std::vector<Failure> objections;  // when denied: all of them
     std::optional<std::string> rule;  // that allowed it, or that would without the objections
     std::int32_t approvals = 0;       // that count
@@ -132,13 +132,13 @@ struct Ruling {
     [[nodiscard]] std::vector<std::string> reasons() const;  // sentences, for people
 };
 
-[[nodiscard]] Ruling decide(const Case& of);
+[[nodiscard]] Ruling decide(const PolicyFacts& of);
 
 // When a grant would begin: rules are asked about that moment.
 [[nodiscard]] std::int64_t begin_of(Start start, std::int64_t starts_at, const Hours& hours) noexcept;
 
 // How many approvals the voices come to: of distinct people, and with distinct groups each by another one of them.
-[[nodiscard]] std::int32_t count_approvals(const std::vector<Voice>& voices, const PersonId& requester,
+[[nodiscard]] std::int32_t count_approvals(const std::vector<Decision>& voices, const PersonId& requester,
                                            bool distinct_groups);
 
 // More time for an active grant.

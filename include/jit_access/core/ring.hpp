@@ -16,7 +16,7 @@
 // The memory is a file's, so that it survives the process; the control block is shared memory and is made anew.
 #pragma once
 
-#include "jit_access/core/record.hpp"
+#include "jit_access/core/journal_record.hpp"
 
 #include <atomic>
 
@@ -30,7 +30,7 @@ struct RecordHeader {
     std::atomic<std::uint64_t> stamp;  // position ^ secret, stored last
     std::uint32_t size;                // whole record, a multiple of record_alignment
     std::uint32_t crc;                 // CRC-32C of the payload, and on from there of the header, this field zero
-    Kind kind;
+    RecordKind kind;
     std::uint32_t payload_size;
     std::int64_t at;  // wall time in microseconds since 2000-01-01; 0: of a gap, not known
 };
@@ -43,11 +43,11 @@ struct RingControl {
     alignas(64) std::atomic<std::uint64_t> tail;
 };
 
-struct Record {
+struct JournalRecord {
     std::uint64_t position = 0;
     std::uint64_t next = 0;
     std::int64_t at = 0;
-    Kind kind = Kind::gap;
+    RecordKind kind = RecordKind::gap;
     std::span<const std::byte> payload;
 };
 
@@ -77,13 +77,15 @@ public:
         return {bytes, crc_(0, bytes.data(), bytes.size())};
     }
     // Needs claimed room, cannot fail, and returns the record's position.
-    std::uint64_t append(Kind kind, const Payload& payload, std::int64_t at) noexcept;
+    std::uint64_t append(RecordKind kind, const Payload& payload, std::int64_t at) noexcept;
 
     // The published record at a position before `end`, or nothing yet. `end` is head() or was: who reads many records
     // asks for it once, because writers contend for it. A damaged record comes back as a gap that reaches to the next
     // good one, once there is one.
-    [[nodiscard]] std::optional<Record> read(std::uint64_t position, std::uint64_t end) const noexcept;
-    [[nodiscard]] std::optional<Record> read(std::uint64_t position) const noexcept { return read(position, head()); }
+    [[nodiscard]] std::optional<JournalRecord> read(std::uint64_t position, std::uint64_t end) const noexcept;
+    [[nodiscard]] std::optional<JournalRecord> read(std::uint64_t position) const noexcept {
+        return read(position, head());
+    }
     // Where a reader goes on that is done with everything before `position`: there, or at the next record, if recovery
     // has made a gap over it.
     [[nodiscard]] std::uint64_t resume(std::uint64_t position) const noexcept;
@@ -119,7 +121,7 @@ private:
         std::uint64_t stamp;
         std::uint32_t size;
         std::uint32_t zero;
-        Kind kind;
+        RecordKind kind;
         std::uint32_t payload_size;
         std::int64_t at;
     };
@@ -133,7 +135,7 @@ private:
     // What is stamped for these places, in this lap or a later one, must not come back while a writer is at work there.
     // It is damaged, or the machine crashed and the file's header is older than its records.
     void forget(std::uint64_t from, std::uint64_t end) noexcept;
-    void publish(std::uint64_t position, Kind kind, const Payload& payload, std::size_t size,
+    void publish(std::uint64_t position, RecordKind kind, const Payload& payload, std::size_t size,
                  std::int64_t time) noexcept;
 
     std::byte* memory_ = nullptr;

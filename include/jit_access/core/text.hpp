@@ -10,9 +10,9 @@
 
 namespace jit::core {
 
-inline constexpr std::size_t longest_reason = 2000;  // bytes
-inline constexpr std::size_t longest_person_name = 200;
-inline constexpr std::size_t longest_template_name = 40;  // bytes; leaves room for the prefix of the role
+inline constexpr std::size_t max_reason = 2000;  // bytes
+inline constexpr std::size_t max_person_name = 200;
+inline constexpr std::size_t max_template_name = 40;  // bytes; leaves room for the prefix of the role
 inline constexpr std::string_view template_role_prefix = "jit_template_";
 inline constexpr std::string_view grant_role_prefix = "jit_grant_";
 inline constexpr std::string_view gate_role_prefix = "jit_gate_";
@@ -25,14 +25,14 @@ inline constexpr std::string_view admin_role = "jit_admin";
 inline constexpr std::string_view auditor_role = "jit_auditor";
 inline constexpr std::string_view monitor_role = "jit_monitor";
 
-static_assert(template_role_prefix.size() + longest_template_name <= 63, "a role name has 63 bytes");
+static_assert(template_role_prefix.size() + max_template_name <= 63, "a role name has 63 bytes");
 
 // "a, b, c".
 [[nodiscard]] std::string join(const std::vector<std::string>& items, std::string_view separator = ", ");
 
 // The sentence that says what is wrong with a free text, or nothing. Control characters (also tab and newline, also the
 // C1 range and the bidirectional overrides) would let a reason forge what an approver or auditor sees in his terminal.
-[[nodiscard]] std::optional<std::string> fault_in_text(std::string_view text, std::size_t longest = longest_reason);
+[[nodiscard]] std::optional<std::string> fault_in_text(std::string_view text, std::size_t longest = max_reason);
 
 // Template names are small letters, digits, underscore and hyphen, starting with a letter.
 [[nodiscard]] std::optional<std::string> fault_in_template_name(std::string_view name);

@@ -47,7 +47,7 @@ template <class CodeOf>
 
 inline constexpr std::uint32_t free_attempts = 5;
 inline constexpr std::int64_t first_lock = 60'000'000;  // microseconds
-inline constexpr std::int64_t longest_lock = 3'600'000'000;
+inline constexpr std::int64_t max_lock = 3'600'000'000;
 
 // How long nothing is accepted after so many wrong codes in a row.
 [[nodiscard]] std::int64_t lock_after(std::uint32_t failures) noexcept;

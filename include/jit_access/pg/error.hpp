@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <string>
+#include <string_view>
 
 struct ErrorData;
 
@@ -20,6 +21,21 @@ public:
 private:
     ErrorData* data_;  // lives in the memory context of whoever called
 };
+
+// SQLSTATEs of the server that decide what the extension does next.
+namespace sqlstate {
+inline constexpr std::string_view insufficient_privilege = "42501";
+inline constexpr std::string_view query_canceled = "57014";
+inline constexpr std::string_view lock_not_available = "55P03";
+inline constexpr std::string_view deadlock_detected = "40P01";
+inline constexpr std::string_view serialization_failure = "40001";
+inline constexpr std::string_view internal_error = "XX000";  // among others "tuple concurrently updated"
+
+// Whether another session was in the way: the same attempt may succeed later.
+[[nodiscard]] constexpr bool is_conflict(std::string_view state) noexcept {
+    return state == lock_not_available || state == deadlock_detected || state == serialization_failure;
+}
+}  // namespace sqlstate
 
 // Whether it was a core::Failure of this extension, which no function can feign. What a parallel worker tells its
 // leader has lost the mark: it may have been one.

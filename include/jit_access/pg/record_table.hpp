@@ -21,7 +21,7 @@ public:
 
     // The least number that the open partition takes.
     [[nodiscard]] std::int64_t first() const;
-    void add(const core::Entry& entry, const core::Digest& head);
+    void add(const core::AuditRecord& entry, const core::Digest& head);
     void finish();
 
 private:
@@ -33,7 +33,7 @@ private:
 // call. From nothing on: also what has a number that the record never gives. Where a row holds what the record never
 // holds (a NULL, an array of another shape, a hash of another length), the head is all zeros, which fits nothing.
 void read_record(std::optional<std::int64_t> from, std::int64_t to,
-                 const std::function<void(const core::Entry& entry, const core::Digest& head)>& visit);
+                 const std::function<void(const core::AuditRecord& entry, const core::Digest& head)>& visit);
 
 // jsonb as the server writes it; throws for what is no JSON.
 [[nodiscard]] std::string normal_json(const std::string& text);

@@ -18,17 +18,17 @@ namespace jit::pg {
 void register_worker(const char* main);
 
 // Who gets what a temporary role leaves, and whether code is part of it.
-struct Heir {
+struct NewOwner {
     RoleId role;
     bool takes_code = false;
 };
 // What a reclaimer was started for.
 struct Reclaim {
     RoleId role;
-    Heir heir;
+    NewOwner new_owner;
 };
 // Starts a process in another database, in which the role has left something. False when no process is to be had.
-bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, Heir heir);
+bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, NewOwner new_owner);
 // In that process: connects and answers what it was started for.
 [[nodiscard]] Reclaim become_reclaimer();
 
@@ -41,7 +41,7 @@ bool run_job(const char* main, const std::string& job);
 
 // A process that is started for one thing and runs `main`; the order says what for. Null when none is to be had.
 using Process = BackgroundWorkerHandle*;
-inline constexpr std::size_t longest_order = 128;
+inline constexpr std::size_t max_order = 128;
 [[nodiscard]] Process start_process(const char* main, std::span<const std::byte> order);
 [[nodiscard]] bool has_ended(Process process);
 void end_process(Process process);

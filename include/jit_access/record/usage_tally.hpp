@@ -1,0 +1,45 @@
+// Uses added up as they are written to the record, so that the alert rules need not read them again.
+//
+// Uses are the mass of the record. They are summed by grant and session; of every other row the sequence number is
+// enough to find it later.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "jit_access/core/audit_record.hpp"
+
+namespace jit {
+
+// What one session did under one grant.
+struct SessionUsage {
+    std::int64_t grant = 0;
+    std::int64_t first = 0;  // sequence numbers
+    std::int64_t last = 0;
+    std::int64_t at = 0;    // of the last use
+    std::int64_t rows = 0;  // that the client moved
+    std::string login;
+    std::optional<std::string> client;
+};
+
+class UsageTally {
+public:
+    // Records come in the order of their sequence numbers.
+    void add(const core::AuditRecord& record);
+
+    std::int64_t from = 0;  // sequence number before the first record
+    std::int64_t to = 0;
+    std::int64_t at = 0;  // of the newest record
+    std::vector<SessionUsage> used;
+    std::vector<std::int64_t> outcomes;
+    std::vector<std::int64_t> others;
+
+private:
+    std::map<std::pair<std::int64_t, std::int32_t>, std::size_t> places_;  // by grant and process
+};
+
+}  // namespace jit

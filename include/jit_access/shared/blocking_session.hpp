@@ -1,0 +1,45 @@
+// Sessions that keep a lock which others need: they are terminated.
+//
+// Some rows are changed by one transaction at a time: a request, a template, the memberships of a role. A session that
+// leaves its transaction open must not delay an emergency, a change of policy, or the end of a grant. Each function
+// here names the lock and the sessions that may be terminated for it, and returns how many were told to end. The
+// caller waits for the lock again afterwards.
+//
+// All of them need a transaction and throw what the server throws.
+#pragma once
+
+#include <cstdint>
+
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/sql.hpp"
+
+namespace jit::blocking_session {
+
+// Tries for `patience` milliseconds. If that fails, calls `end` and returns nothing; the caller then waits.
+inline constexpr int default_patience = 100;
+template <class Try, class End>
+[[nodiscard]] auto wait_or_end(Try attempt, End end, int patience = default_patience) -> decltype(attempt()) {
+    constexpr int step_ms = 10;
+    for (int waited = 0; waited < patience; waited += step_ms) {
+        if (auto got = attempt()) return got;
+        pg::nap(step_ms);
+    }
+    end();
+    return {};
+}
+
+// Idle transactions that have locked a template for its caps (jit_access.template_turn).
+std::uint64_t end_holders_of_caps(std::int64_t template_id);
+// Transactions that change memberships of a role, if they are idle or, unless a superuser's, older than five seconds.
+// One that waits for a synchronous standby has done its part and is left alone.
+std::uint64_t end_holders_of_memberships(pg::RoleId role);
+// Sessions with a locked row in jit_access.template, but neither superusers nor administrators of the extension.
+std::uint64_t end_holders_of_templates(pg::RoleId admin_role);
+// Sessions of the requester of this request that have locked a row in jit_access.request.
+std::uint64_t end_requester(std::int64_t request_id);
+// The same for the holders of all grants whose deadline had passed by then.
+std::uint64_t end_holders_of_grants_over_by(pg::Instant moment);
+// Sessions that have locked rows in the tables which the alert rules write. Only the worker and its jobs need them.
+std::uint64_t end_holders_of_alerts();
+
+}  // namespace jit::blocking_session

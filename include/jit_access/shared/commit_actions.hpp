@@ -1,0 +1,55 @@
+// Changes of shared memory that a transaction makes when it commits.
+//
+// Catalog changes roll back; shared memory does not. A transaction therefore queues what it wants done to a slot. The
+// queue is applied at commit and dropped at abort, also for a subtransaction alone.
+//
+// A new grant's slot becomes live just before the commit, when nobody can see its membership yet: a session that sees
+// the membership always finds the slot. The end of a grant is applied right after the commit.
+//
+// src/transaction.cpp calls the second half of this interface from the server's transaction callbacks.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "jit_access/shared/shared_state.hpp"
+
+namespace jit::commit_actions {
+
+// ---- queue an action in the current (sub)transaction ---------------------------------------------------------------
+
+void make_live(Slot& slot);
+void finish(std::uint64_t id);
+void move_deadline(std::uint64_t id, pg::Moment ends);
+void wake();  // wakes the worker
+
+// A command may widen the closure of a template: cached closures are dropped at commit. A rollback to a savepoint does
+// not take this back, because dropping a cache once more is harmless.
+void change_closures();
+[[nodiscard]] bool closures_changed() noexcept;  // in this transaction
+
+// ---- apply or drop the queue ---------------------------------------------------------------------------------------
+
+enum class Kind : std::uint8_t { make_live, finish, move_deadline, wake };
+
+struct Action {
+    Kind kind;
+    std::uint32_t subtransaction;
+    Slot* slot = nullptr;
+    std::uint64_t id = 0;
+    pg::Moment ends{};
+};
+
+[[nodiscard]] std::span<const Action> queued() noexcept;
+
+// Publishes new slots. Throws wrong_state when the deadline that an extension wants to move has passed meanwhile.
+void before_commit();
+void after_commit() noexcept;
+void after_abort() noexcept;
+void subtransaction_committed(std::uint32_t mine, std::uint32_t parent) noexcept;
+void subtransaction_aborted(std::uint32_t mine) noexcept;
+
+// Answers closures_changed() and resets it.
+[[nodiscard]] bool take_closures_changed() noexcept;
+
+}  // namespace jit::commit_actions

@@ -1,0 +1,63 @@
+// The main functions of the background processes.
+#include "jit_access/api/support.hpp"
+#include "jit_access/rehearsal/drill_conductor.hpp"
+
+#include "jit_access/grants/cleanup.hpp"
+#include "jit_access/pg/role.hpp"
+#include "jit_access/pg/settings.hpp"
+#include "jit_access/pg/worker.hpp"
+#include "jit_access/rehearsal/drill.hpp"
+#include "jit_access/rehearsal/drill_actor.hpp"
+#include "jit_access/shared/shared_state.hpp"
+#include "jit_access/shared/task.hpp"
+#include "jit_access/worker/schedule.hpp"
+#include "jit_access/worker/worker.hpp"
+
+namespace jit::api {
+
+#pragma GCC visibility push(default)
+extern "C" {
+
+void jit_worker_main(Datum);
+
+void jit_worker_main(Datum) {
+    pg::guarded([] {
+        pg::become_worker(settings::database);
+        worker::run();
+    });
+}
+
+void jit_drill_main(Datum);
+
+void jit_drill_main(Datum) {
+    pg::guarded([] { drill::conduct(); });
+}
+
+void jit_drill_actor_main(Datum);
+
+void jit_drill_actor_main(Datum) {
+    pg::guarded([] { drill::act(); });
+}
+
+void jit_reclaimer_main(Datum);
+
+void jit_reclaimer_main(Datum) {
+    pg::guarded([] {
+        const auto order = pg::become_reclaimer();
+        task::try_to("reclaim what a grant left in this database", [&] {
+            if (const auto name = pg::role_name(order.role)) cleanup::reassign(order.role, *name, order.new_owner);
+        });
+        wake_worker();
+    });
+}
+
+void jit_job_main(Datum);
+
+void jit_job_main(Datum) {
+    pg::guarded([] { schedule::work(pg::become_job(settings::database)); });
+}
+
+}  // extern "C"
+#pragma GCC visibility pop
+
+}  // namespace jit::api

@@ -1,0 +1,77 @@
+// CREATE EXTENSION: refuses where the extension could not keep its promise, and makes the group roles.
+#include "jit_access/api/support.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/settings.hpp"
+#include "jit_access/shared/shared_state.hpp"
+
+namespace jit::api {
+
+namespace {
+
+void check_database() {
+    if (pg::in_control_database()) return;
+    throw Failure(Code::not_here, "jit_access can only be created in its control database",
+                  std::string("jit_access.database is \"") + settings::database + "\", this is \"" +
+                      pg::database_name() + "\". Grants hold in every database of the cluster all the same.",
+                  std::string("Connect to \"") + settings::database +
+                      "\", or change jit_access.database and restart the server.");
+}
+
+// A role that somebody prepared, with members or attributes, would hold our offices without anybody having granted
+// them. Members of the marker are roles of grants, from a dump of roles for example: they have to keep it, which
+// refuses their use, until the worker removes them.
+void make_group(std::string_view name) {
+    const auto role = pg::find_role(name);
+    if (!role) {
+        pg::command("CREATE ROLE " + pg::quote(name) + " NOLOGIN");
+        return;
+    }
+    const auto clean = pg::query_row(
+        "SELECT NOT (rolsuper OR rolcanlogin OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls) AND "
+        "NOT EXISTS "
+        "(SELECT FROM pg_catalog.pg_auth_members WHERE (roleid = $1 AND NOT $2) OR member = $1) FROM "
+        "pg_catalog.pg_authid WHERE oid = $1",
+        {*role, name == core::marker_role});
+    if (clean.value().get<bool>(0)) return;
+    throw Failure(Code::duplicate_template, "role \"" + std::string(name) + "\" exists and is not empty",
+                  "It has members, memberships or attributes from before, which this installation would honour.",
+                  "Look at it, then drop it or empty it.");
+}
+
+void check_names() {
+    const auto row = pg::query_row(
+        "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p WHERE p.proname IN ('jit_request', "
+        "'jit_cancel', 'jit_extend', "
+        "'jit_approve', 'jit_deny', 'jit_resume', 'jit_revoke', 'jit_create_template', 'jit_alter_template', "
+        "'jit_drop_template', 'jit_break_glass', 'jit_review', 'jit_acknowledge_alert', 'jit_close_alert') "
+        "LIMIT 1");
+    if (row)
+        throw Failure(Code::guarded, "function " + row->get<std::string>(0) + " is in the way",
+                      "It could capture the calls of people who mean jit_access.", "Drop or rename it first.");
+}
+
+}  // namespace
+
+#pragma GCC visibility push(default)
+extern "C" {
+
+PG_FUNCTION_INFO_V1(jit_check_installation);
+Datum jit_check_installation(PG_FUNCTION_ARGS) {
+    (void)fcinfo;
+    return pg::guarded([] {
+        require_primary();
+        check_database();
+        check_names();
+        for (const auto name : {core::admin_role, core::auditor_role, core::monitor_role, core::marker_role})
+            make_group(name);
+        return Datum{0};
+    });
+}
+
+}  // extern "C"
+#pragma GCC visibility pop
+
+}  // namespace jit::api

@@ -1,0 +1,132 @@
+// Dry runs, scenarios and the drill.
+#include "jit_access/api/support.hpp"
+#include "jit_access/rehearsal/drill_setup.hpp"
+
+#include <array>
+
+#include "jit_access/pg/table_result.hpp"
+#include "jit_access/rehearsal/drill.hpp"
+#include "jit_access/rehearsal/dry_run.hpp"
+#include "jit_access/rehearsal/scenario.hpp"
+
+namespace jit::api {
+
+namespace {
+
+// jit_dry_run and jit_set_scenario; what one of them has no parameter for is not given.
+dry_run::DryRunArguments asked_of(const Args& args) {
+    dry_run::DryRunArguments asked;
+    args.read("template", asked.template_name);
+    args.read("statements", asked.statements);
+    args.read("mode", asked.mode);
+    args.read("person", asked.person);
+    args.read("privileges", asked.privileges);
+    args.read("search_path", asked.search_path);
+    args.read("statement_timeout", asked.timeout);
+    args.read("allow_schema_change", asked.allow_schema_change);
+    args.read("allow_code", asked.allow_code);
+    return asked;
+}
+
+}  // namespace
+
+#pragma GCC visibility push(default)
+extern "C" {
+
+PG_FUNCTION_INFO_V1(jit_dry_run);
+Datum jit_dry_run(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        pg::TableResult table(fcinfo);
+        std::int32_t number = 0;
+        for (const auto& one : dry_run::run(asked_of(args), origin_of(fcinfo))) {
+            const std::array row{pg::Value(++number),    pg::Value(one.statement), pg::Value(one.outcome),
+                                 pg::Value(one.missing), or_null(one.rows),        pg::Value(one.sequences),
+                                 or_null(one.sqlstate),  or_null(one.message)};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+PG_FUNCTION_INFO_V1(jit_set_scenario);
+Datum jit_set_scenario(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        scenario::set({.name = args.text(0),
+                       .description = args.text(7),
+                       .expected = args.texts(3, "expected"),
+                       .asked = asked_of(args)},
+                      origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+PG_FUNCTION_INFO_V1(jit_drop_scenario);
+Datum jit_drop_scenario(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        scenario::drop(args.text(0), origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+PG_FUNCTION_INFO_V1(jit_run_scenarios);
+Datum jit_run_scenarios(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        pg::TableResult table(fcinfo);
+        for (const auto& one : scenario::run(args.text(0), origin_of(fcinfo))) {
+            const std::array row{pg::Value(one.scenario),    pg::Value(one.number),      pg::Value(one.got.statement),
+                                 pg::Value(one.expected),    pg::Value(one.got.outcome), pg::Value(one.ok),
+                                 pg::Value(one.got.missing), or_null(one.got.message)};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+PG_FUNCTION_INFO_V1(jit_scenarios_tap);
+Datum jit_scenarios_tap(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        pg::TableResult table(fcinfo);
+        std::int32_t number = 0;
+        for (const auto& line : scenario::as_tap(scenario::run(args.text(0), origin_of(fcinfo)))) {
+            const std::array row{pg::Value(++number), pg::Value(line)};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+PG_FUNCTION_INFO_V1(jit_job_scenarios);
+Datum jit_job_scenarios(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args&) { return pg::text_result(scenario::run_by_clock(origin_of(fcinfo))); });
+}
+
+PG_FUNCTION_INFO_V1(jit_set_up_drill);
+Datum jit_set_up_drill(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args&) {
+        drill::set_up(origin_of(fcinfo));
+        return Datum{0};
+    });
+}
+
+PG_FUNCTION_INFO_V1(jit_drill);
+Datum jit_drill(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [&](const Args& args) {
+        pg::TableResult table(fcinfo);
+        for (const auto& step : drill::run(args.interval(0))) {
+            const std::array row{pg::Value(step.number), pg::Value(step.name), pg::Value(step.ok),
+                                 pg::Value(step.latency_ms), step.detail ? pg::Value(*step.detail) : pg::Value()};
+            table.put(row);
+        }
+        return Datum{0};
+    });
+}
+
+PG_FUNCTION_INFO_V1(jit_job_drill);
+Datum jit_job_drill(PG_FUNCTION_ARGS) {
+    return answer(fcinfo, [](const Args&) { return pg::text_result(drill::as_job()); });
+}
+
+}  // extern "C"
+#pragma GCC visibility pop
+
+}  // namespace jit::api

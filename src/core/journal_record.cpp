@@ -1,0 +1,188 @@
+#include "jit_access/core/journal_record.hpp"
+
+#include <bit>
+#include <cstring>
+
+namespace jit::core {
+
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              "the journal is read on the machine that wrote it: little-endian");
+
+class Writer {
+public:
+    explicit Writer(std::byte* to) noexcept : at_(to) {}
+
+    template <class T>
+    void number(T value) noexcept {
+        std::memcpy(at_, &value, sizeof value);
+        at_ += sizeof value;
+    }
+
+    void text(std::string_view value) noexcept {
+        number(static_cast<std::uint32_t>(value.size()));
+        raw(value.data(), value.size());
+    }
+
+    void raw(const void* bytes, std::size_t size) noexcept {
+        if (size == 0) return;  // an empty view may have no address
+        std::memcpy(at_, bytes, size);
+        at_ += size;
+    }
+
+private:
+    std::byte* at_;
+};
+
+// Reads past the end yield zeroes and leave ok() false.
+class Reader {
+public:
+    explicit Reader(std::span<const std::byte> from) noexcept : rest_(from) {}
+
+    template <class T>
+    T number() noexcept {
+        T value{};
+        raw(&value, sizeof value);
+        return value;
+    }
+
+    std::string_view text() noexcept {
+        const auto size = number<std::uint32_t>();
+        if (!ok_ || size > rest_.size()) {
+            ok_ = false;
+            return {};
+        }
+        const std::string_view value{reinterpret_cast<const char*>(rest_.data()), size};
+        rest_ = rest_.subspan(size);
+        return value;
+    }
+
+    void raw(void* to, std::size_t size) noexcept {
+        if (!ok_ || size > rest_.size()) {
+            ok_ = false;
+            return;
+        }
+        std::memcpy(to, rest_.data(), size);
+        rest_ = rest_.subspan(size);
+    }
+
+    [[nodiscard]] bool ok() const noexcept { return ok_; }
+    [[nodiscard]] bool done() const noexcept { return ok_ && rest_.empty(); }
+
+private:
+    std::span<const std::byte> rest_;
+    bool ok_ = true;
+};
+
+// One walk over the fields serves measuring and writing, so the two cannot disagree.
+class Meter {
+public:
+    template <class T>
+    void number(T) noexcept {
+        size += sizeof(T);
+    }
+    void text(std::string_view value) noexcept { size += sizeof(std::uint32_t) + value.size(); }
+    void raw(const void*, std::size_t bytes) noexcept { size += bytes; }
+
+    std::size_t size = 0;
+};
+
+template <class Sink>
+void walk(const Use& use, Sink& out) noexcept {
+    out.number(use.grant);
+    out.number(static_cast<std::uint32_t>(use.grants.size()));
+    for (const auto id : use.grants) out.number(id);
+    out.number(use.pid);
+    out.number(use.depth);
+    out.number(use.session_start);
+    out.text(use.login);
+    out.text(use.role);
+    out.text(use.database);
+    out.text(use.application);
+    out.text(use.client);
+    out.text(use.tag);
+    out.text(use.statement);
+    out.number(use.statement_size);
+    out.text(use.statement_hash);
+    out.text(use.parameters);
+    out.number(use.object_count);
+    out.number(static_cast<std::uint32_t>(use.objects.size()));
+    for (const auto& object : use.objects) {
+        out.number(object.privileges);
+        out.number(object.own);
+        out.text(object.name);
+    }
+    out.raw(use.sqlstate.data(), use.sqlstate.size());
+    out.text(use.reason);
+}
+
+}  // namespace
+
+void encode(const Use& use, std::vector<std::byte>& to) {
+    Meter meter;
+    walk(use, meter);
+    to.resize(meter.size);
+    Writer writer(to.data());
+    walk(use, writer);
+}
+
+std::array<std::byte, outcome_size> encode(const Outcome& outcome) noexcept {
+    std::array<std::byte, outcome_size> bytes;
+    Writer writer(bytes.data());
+    writer.number(outcome.use_position);
+    writer.number(outcome.rows);
+    writer.number(outcome.duration);
+    writer.raw(outcome.sqlstate.data(), outcome.sqlstate.size());
+    writer.number(outcome.ending);
+    return bytes;
+}
+
+std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
+    Reader in(payload);
+    DecodedUse result;
+    Use& use = result.use;
+    use.grant = in.number<std::uint64_t>();
+    const auto grants = in.number<std::uint32_t>();
+    if (!in.ok() || grants > max_session_grants) return std::nullopt;
+    for (std::uint32_t i = 0; i < grants; ++i) result.grants.push_back(in.number<std::uint64_t>());
+    use.pid = in.number<std::uint32_t>();
+    use.depth = in.number<std::uint32_t>();
+    use.session_start = in.number<std::int64_t>();
+    use.login = in.text();
+    use.role = in.text();
+    use.database = in.text();
+    use.application = in.text();
+    use.client = in.text();
+    use.tag = in.text();
+    use.statement = in.text();
+    use.statement_size = in.number<std::uint32_t>();
+    use.statement_hash = in.text();
+    use.parameters = in.text();
+    use.object_count = in.number<std::uint32_t>();
+    const auto objects = in.number<std::uint32_t>();
+    if (!in.ok() || objects > max_objects) return std::nullopt;
+    for (std::uint32_t i = 0; i < objects; ++i) {
+        const auto privileges = in.number<std::uint32_t>();
+        const auto own = in.number<std::uint32_t>();
+        result.objects.push_back({privileges, own, in.text()});
+    }
+    in.raw(use.sqlstate.data(), use.sqlstate.size());
+    use.reason = in.text();
+    if (!in.done()) return std::nullopt;
+    return result;
+}
+
+std::optional<Outcome> decode_outcome(std::span<const std::byte> payload) noexcept {
+    Reader in(payload);
+    Outcome outcome;
+    outcome.use_position = in.number<std::uint64_t>();
+    outcome.rows = in.number<std::uint64_t>();
+    outcome.duration = in.number<std::int64_t>();
+    in.raw(outcome.sqlstate.data(), outcome.sqlstate.size());
+    outcome.ending = in.number<Ending>();
+    if (!in.done() || outcome.ending < Ending::completed || outcome.ending > Ending::interrupted) return std::nullopt;
+    return outcome;
+}
+
+}  // namespace jit::core

@@ -1,0 +1,293 @@
+#include "jit_access/enforcement/recorder.hpp"
+
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/digest.hpp"
+#include "jit_access/pg/settings.hpp"
+#include "jit_access/record/journal.hpp"
+
+namespace jit::recorder {
+
+namespace {
+
+using core::Code;
+using core::Failure;
+
+struct Open {
+    const void* key;
+    std::uint64_t position;
+    pg::Moment since;
+    std::uint64_t rows;
+    std::uint32_t subtransaction;
+    bool running;
+};
+
+std::vector<Open> open_uses;  // keeps its room: nothing is allocated once the deepest nesting has been seen
+std::uint32_t depth = 0;
+
+std::int64_t failed_command = 0;  // that began then, and whose error is on the record
+
+// What does not change in a session. A parallel worker has it from the board, where its leader is, relying on the
+// grant.
+struct Session {
+    std::string database = pg::database_name();
+    std::string client = pg::client_address();
+    std::int32_t pid = pg::backend_pid();
+    std::int64_t start = pg::session_start();
+
+    Session() {
+        const auto leader = pg::leader_pid();
+        if (leader == pid) return;
+        for (const auto& entry : shared_state->sessions()) {
+            if (entry.pid.load() != leader) continue;
+            pid = leader;
+            start = entry.start.load();
+        }
+    }
+};
+
+const Session& session() {
+    static const Session facts;
+    return facts;
+}
+
+// Of a statement that is cut, what is left can be told from others by this.
+std::string_view hash_of(std::string_view whole) {
+    static std::string hexadecimal;
+    hexadecimal = core::to_hex(pg::ServerHasher().hash({std::as_bytes(std::span(whole))}));
+    return hexadecimal;
+}
+
+std::string_view cut(std::string_view text) noexcept {
+    return text.substr(0, pg::clip(text.data(), text.size(), static_cast<std::size_t>(settings::statement_limit)));
+}
+
+std::uint32_t depth_of(const Statement& statement) noexcept { return depth + (statement.is_inside ? 1 : 0); }
+
+core::Use describe(const enforcement::EffectiveGrants& grants, const Statement& statement) {
+    const Session& facts = session();
+    core::Use use;
+    use.grant = grants.count > 0 ? grants.ids[0] : grants.unconfirmed;
+    use.grants = {grants.ids.data(), grants.count};
+    use.pid = static_cast<std::uint32_t>(facts.pid);
+    use.depth = depth_of(statement);
+    use.session_start = facts.start;
+    use.login = grants.login;
+    use.role = grants.role;
+    use.database = facts.database;
+    use.application = pg::application_name();
+    use.client = facts.client;
+    use.tag = statement.tag;
+    use.statement = cut(statement.text);
+    use.statement_size = static_cast<std::uint32_t>(statement.text.size());
+    if (use.statement.size() < statement.text.size()) use.statement_hash = hash_of(statement.text);
+    use.parameters = cut(statement.parameters);  // there may be thousands
+    use.objects = statement.objects;
+    use.object_count = statement.object_count;
+    return use;
+}
+
+bool is_of(const Encoded& encoded, const enforcement::EffectiveGrants& grants, const Statement& statement) noexcept {
+    return encoded.grants_number == grants.number && encoded.depth == depth_of(statement) &&
+           encoded.limit == settings::statement_limit && encoded.application == pg::application_name();
+}
+
+core::Payload encode(const enforcement::EffectiveGrants& grants, const Statement& statement) {
+    static Encoded passing;
+    Encoded& encoded = statement.encoded != nullptr ? *statement.encoded : passing;
+    if (statement.encoded == nullptr || !is_of(encoded, grants, statement)) {
+        const core::Use use = describe(grants, statement);
+        encoded.grants_number = 0;
+        encoded.depth = use.depth;
+        encoded.limit = settings::statement_limit;
+        encoded.application = use.application;
+        core::encode(use, encoded.bytes);
+        encoded.crc = journal::ring().payload(encoded.bytes).crc;
+        encoded.grants_number = grants.number;
+    }
+    return {encoded.bytes, encoded.crc};
+}
+
+// The worker sleeps while there is nothing to read; whoever writes first afterwards wakes it.
+void tell_worker() noexcept {
+    if (shared_state->worker_sleeps.load() != 0 && shared_state->worker_sleeps.exchange(0) != 0) wake_worker();
+}
+
+// False: the worker has not come to it in time.
+template <class Done>
+bool wait_for_worker(Done&& done) {
+    const auto give_up = pg::boot_clock() + std::int64_t{settings::journal_wait} * 1000;
+    while (!done()) {
+        if (pg::boot_clock() >= give_up) return false;
+        wake_worker();
+        pg::nap(10);
+    }
+    return true;
+}
+
+[[noreturn]] void refuse(Code code, const char* what, const char* why) {
+    shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+    throw Failure(code, what, std::string("Statements under a grant do not run unrecorded; ") + why,
+                  "Ask an administrator to look at jit_access.health.");
+}
+
+// Where an error is being reported nothing may interrupt, so this is short, and in vain only once.
+bool has_begun_soon() noexcept {
+    using namespace std::chrono_literals;
+    static int looks = 500;
+    for (; !journal::has_begun(); --looks) {
+        if (looks == 0) return false;
+        std::this_thread::sleep_for(1ms);
+    }
+    return true;
+}
+
+void wait_for_room(std::size_t payload, std::size_t extra) {
+    shared_state->counters.journal_waits.fetch_add(1, std::memory_order_relaxed);
+    if (!wait_for_worker([=] { return journal::ring().claim(payload, extra); }))
+        refuse(Code::journal_full, "the journal of uses is full", "the worker has not made room in time.");
+}
+
+// The wall clock is not asked again after a moment.
+std::int64_t end_of(const Open& use, std::int64_t duration) noexcept {
+    constexpr std::int64_t moment = 1'000'000;
+    return duration < moment ? use.since.wall + duration : pg::wall_clock();
+}
+
+void append_outcome(const Open& use, core::Ending ending, std::string_view sqlstate) noexcept {
+    core::Outcome outcome;
+    outcome.use_position = use.position;
+    outcome.rows = use.rows;
+    outcome.duration = pg::boot_clock() - use.since.boot;
+    sqlstate.copy(outcome.sqlstate.data(), outcome.sqlstate.size());
+    outcome.ending = ending;
+    auto& ring = journal::ring();
+    ring.append(core::RecordKind::outcome, ring.payload(core::encode(outcome)), end_of(use, outcome.duration));
+    tell_worker();
+}
+
+// The newest with this key: addresses are reused once a statement has ended.
+Open* find(const void* key) noexcept {
+    for (std::size_t i = open_uses.size(); i-- > 0;)
+        if (open_uses[i].key == key) return &open_uses[i];
+    return nullptr;
+}
+
+void close(Open* use, core::Ending ending, std::string_view sqlstate) noexcept {
+    append_outcome(*use, ending, sqlstate);
+    open_uses.erase(open_uses.begin() + (use - open_uses.data()));
+}
+
+constexpr std::string_view success = "00000";
+
+}  // namespace
+
+void begin(const enforcement::EffectiveGrants& grants, const Statement& statement, pg::Moment at) {
+    if (!journal::available()) {
+        shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+        throw Failure(
+            Code::journal_failed, "the journal of uses cannot be written", journal::fault(),
+            "Mend jit_access.journal_directory and restart the server; sessions without a grant are not affected.");
+    }
+    if (!journal::has_begun() && !wait_for_worker(journal::has_begun))
+        refuse(Code::journal_failed, "the journal of uses is not ready",
+               "the worker has not seen yet whether it is whole.");
+    const auto encoded = encode(grants, statement);
+    const auto size = encoded.bytes.size();
+    if (size > journal::ring().largest_payload())
+        throw Failure(Code::journal_failed, "the statement does not fit in the journal", "Its record is too large.",
+                      "Raise jit_access.journal_size or lower jit_access.statement_limit.");
+    if (open_uses.size() == open_uses.capacity()) open_uses.reserve(2 * open_uses.size() + 8);
+    if (!journal::ring().claim(size, core::outcome_record_size)) wait_for_room(size, core::outcome_record_size);
+    const auto position = journal::ring().append(core::RecordKind::use, encoded, at.wall);
+    open_uses.push_back({statement.key, position, at, 0, pg::subtransaction(), false});
+    tell_worker();
+    if (settings::audit_durability != settings::durability_fsync) return;
+    try {
+        journal::make_durable();
+    } catch (...) {
+        shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+        fail(statement.key, core::entry(Code::journal_failed).sqlstate);
+        throw;
+    }
+}
+
+void complete(const void* key, std::uint64_t rows) noexcept {
+    Open* use = find(key);
+    if (use == nullptr) return;
+    use->rows += rows;
+    close(use, core::Ending::completed, success);
+}
+
+void fail(const void* key, std::string_view sqlstate) noexcept {
+    Open* use = find(key);
+    if (use == nullptr) return;
+    close(use, core::Ending::failed, sqlstate);
+    failed_command = pg::command_start();
+}
+
+bool is_recorded(std::int64_t command_start) noexcept { return failed_command == command_start; }
+
+void enter(const void* key) noexcept {
+    ++depth;
+    if (Open* use = find(key)) use->running = true;
+}
+
+void leave(const void* key, std::uint64_t rows) noexcept {
+    --depth;
+    if (Open* use = find(key)) {
+        use->running = false;
+        use->rows += rows;
+    }
+}
+
+void interrupt(std::uint32_t from_subtransaction) noexcept {
+    for (std::size_t i = open_uses.size(); i-- > 0;)
+        if (!open_uses[i].running && open_uses[i].subtransaction >= from_subtransaction)
+            close(&open_uses[i], core::Ending::interrupted, success);
+}
+
+void complete_left() noexcept {
+    for (std::size_t i = open_uses.size(); i-- > 0;)
+        if (!open_uses[i].running) close(&open_uses[i], core::Ending::completed, success);
+}
+
+void interrupt_all() noexcept {
+    while (!open_uses.empty()) close(&open_uses.back(), core::Ending::interrupted, success);
+}
+
+bool is_open(const void* key) noexcept { return find(key) != nullptr; }
+bool anything_open() noexcept { return !open_uses.empty(); }
+bool anything_running() noexcept { return depth > 0; }
+
+void refused(const enforcement::EffectiveGrants& grants, const Statement& statement, std::string_view sqlstate,
+             std::string_view reason) noexcept {
+    if (!journal::available()) return;
+    failed_command = pg::command_start();
+    if (!has_begun_soon()) {
+        shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
+    try {
+        core::Use use = describe(grants, statement);
+        sqlstate.copy(use.sqlstate.data(), use.sqlstate.size());
+        use.reason = reason;
+        std::vector<std::byte> encoded;
+        core::encode(use, encoded);
+        auto& ring = journal::ring();
+        if (encoded.size() > ring.largest_payload() || !ring.claim(encoded.size(), 0)) {
+            shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+            return;
+        }
+        ring.append(core::RecordKind::refusal, ring.payload(encoded), pg::wall_clock());
+        tell_worker();
+    } catch (...) {
+        shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
+    }
+}
+
+}  // namespace jit::recorder

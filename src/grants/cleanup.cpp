@@ -1,0 +1,197 @@
+#include "jit_access/grants/cleanup.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/grants/provision.hpp"
+#include "jit_access/grants/temporary_login.hpp"
+#include "jit_access/pg/worker.hpp"
+#include "jit_access/policy/contention.hpp"
+#include "jit_access/shared/control_event.hpp"
+#include "jit_access/shared/task.hpp"
+
+namespace jit::cleanup {
+
+using core::Code;
+using core::Failure;
+
+namespace {
+
+bool revoke_from_members(pg::RoleId role, const std::string& name) {
+    // No join for the names: among many roles it costs more to plan than to do.
+    const auto rows =
+        pg::query("SELECT member FROM pg_catalog.pg_auth_members WHERE roleid = $1 GROUP BY member", {role});
+    for (const auto& row : rows)
+        if (const auto member = pg::role_name(row.get<pg::RoleId>(0))) revoke_membership(name, *member);
+    return !rows.empty();
+}
+
+// Something left in another database is reclaimed there, by a process of its own; the next attempt finds it gone.
+void reclaim_elsewhere(pg::RoleId role, const std::string& name, const pg::NewOwner& new_owner) {
+    const auto elsewhere = pg::query_row(
+        "SELECT d.oid, d.datname::text FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_database d ON d.oid = s.dbid "
+        "WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = $1 AND d.datname <> "
+        "pg_catalog.current_database() LIMIT 1",
+        {role});
+    if (!elsewhere) return;
+    const bool started = pg::start_reclaimer("jit_reclaimer_main", elsewhere->get<pg::RoleId>(0).oid, role, new_owner);
+    throw Failure(Code::wrong_state,
+                  "\"" + name + "\" has left something in database \"" + elsewhere->get<std::string>(1) + "\"",
+                  started ? "It is being reclaimed; if this stays, the server log says why."
+                          : "No background worker was free to reclaim it; see max_worker_processes.");
+}
+
+// What of an owner in this database is not handed over, and why: what runs with its owner's privileges, which nobody
+// but the approvers of the grant has agreed to give; and other code unless the template says so ($2).
+constexpr const char* not_for_the_heir =
+    "WITH owned AS (SELECT s.classid, s.objid, s.objsubid FROM pg_catalog.pg_shdepend s WHERE s.refclassid = "
+    "'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = $1 AND s.deptype = 'o' AND s.dbid = (SELECT oid FROM "
+    "pg_catalog.pg_database WHERE datname = pg_catalog.current_database())), judged AS (SELECT o.*, "
+    "CASE WHEN p.prosecdef OR c.relkind = 'm' OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid "
+    "AND "
+    "NOT (c.relkind = 'v' AND EXISTS (SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) x WHERE x.option_name = "
+    "'security_invoker' AND x.option_value::boolean))) THEN 'runs with the privileges of its owner' "
+    // So do the triggers of a replicated row, and whatever an UPDATE or DELETE sets off that a foreign key makes.
+    "WHEN EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled "
+    "IN ('A', 'R')) OR EXISTS (SELECT FROM pg_catalog.pg_constraint f WHERE f.conrelid = c.oid AND f.contype = 'f' AND "
+    "(f.confupdtype IN ('c', 'n', 'd') OR f.confdeltype IN ('c', 'n', 'd'))) AND (EXISTS (SELECT FROM "
+    "pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal) OR $2 AND EXISTS (SELECT FROM "
+    "pg_catalog.pg_depend d LEFT JOIN pg_catalog.pg_attrdef a ON d.classid = "
+    "'pg_catalog.pg_attrdef'::pg_catalog.regclass "
+    "AND a.oid = d.objid LEFT JOIN pg_catalog.pg_constraint k ON d.classid = "
+    "'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid WHERE d.refclassid = "
+    "'pg_catalog.pg_proc'::pg_catalog.regclass AND (c.oid IN (a.adrelid, k.conrelid) OR k.contypid IN (SELECT "
+    "y.atttypid FROM pg_catalog.pg_attribute y WHERE y.attrelid = c.oid)))) "
+    "THEN 'has code that foreign keys or replication run with the privileges of its owner' "
+    "WHEN i.indexprs IS NOT NULL OR i.indpred IS NOT NULL OR t.partexprs IS NOT NULL OR e.stxexprs IS NOT NULL "
+    "THEN 'has expressions, which run with the privileges of its owner' "
+    "WHEN c.relkind IN ('r', 'p', 'S', 'i', 'I', 't') OR o.classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, "
+    "'pg_catalog.pg_namespace'::pg_catalog.regclass, 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, "
+    "'pg_catalog.pg_largeobject'::pg_catalog.regclass) THEN NULL "
+    "WHEN $2 AND (c.relkind = 'v' OR o.classid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, "
+    "'pg_catalog.pg_operator'::pg_catalog.regclass, 'pg_catalog.pg_opclass'::pg_catalog.regclass, "
+    "'pg_catalog.pg_opfamily'::pg_catalog.regclass, 'pg_catalog.pg_collation'::pg_catalog.regclass, "
+    "'pg_catalog.pg_conversion'::pg_catalog.regclass, 'pg_catalog.pg_ts_config'::pg_catalog.regclass, "
+    "'pg_catalog.pg_ts_dict'::pg_catalog.regclass)) THEN NULL ELSE 'is code' END AS why FROM owned o "
+    "LEFT JOIN pg_catalog.pg_class c ON o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = o.objid "
+    "LEFT JOIN pg_catalog.pg_proc p ON o.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = o.objid "
+    "LEFT JOIN pg_catalog.pg_index i ON i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL) "
+    "LEFT JOIN pg_catalog.pg_partitioned_table t ON t.partrelid = c.oid "
+    "LEFT JOIN pg_catalog.pg_statistic_ext e ON e.stxrelid = c.oid AND e.stxexprs IS NOT NULL) "
+    "SELECT pg_catalog.pg_describe_object(classid, objid, objsubid), why FROM judged WHERE why IS NOT NULL LIMIT 1";
+
+bool owns_something(pg::RoleId role) {
+    return pg::query_row(
+               "SELECT 1 FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass "
+               "AND refobjid = $1 AND deptype = 'o' LIMIT 1",
+               {role})
+        .has_value();
+}
+
+// The template's object_owner, or else its role. Roles may have changed since.
+pg::NewOwner heir_of(const pg::Row& row) {
+    const pg::NewOwner new_owner{row.get<pg::RoleId>(1), row.get<bool>(3)};
+    const auto& name = row.get<std::string>(2);
+    if (pg::role_name(new_owner.role) != name)
+        throw Failure(Code::wrong_state,
+                      "role \"" + name + "\", which gets what was made under the grant, was dropped or renamed");
+    if (pg::is_superuser(new_owner.role))
+        throw Failure(Code::wrong_state,
+                      "role \"" + name + "\", which gets what was made under the grant, is a superuser");
+    return new_owner;
+}
+
+void drop_role(pg::RoleId role, const pg::Row& told) {
+    const auto name = pg::role_name(role);
+    if (!name) return;
+    const auto new_owner = owns_something(role) ? heir_of(told) : pg::NewOwner{};
+    reassign(role, *name, new_owner);
+    reclaim_elsewhere(role, *name, new_owner);
+    pg::command("DROP ROLE " + pg::quote(*name));
+}
+
+}  // namespace
+
+void reassign(pg::RoleId role, const std::string& name, const pg::NewOwner& new_owner) {
+    if (owns_something(role)) {
+        if (const auto kept = pg::query_row(not_for_the_heir, {role, new_owner.takes_code}))
+            throw Failure(Code::wrong_state, "\"" + name + "\" owns " + kept->get<std::string>(0) + ", which " +
+                                                 kept->get<std::string>(1) + " and is not handed over");
+        const auto to = pg::role_name(new_owner.role);
+        if (!to) throw Failure(Code::wrong_state, "the role that gets what \"" + name + "\" owns is gone");
+        pg::command("REASSIGN OWNED BY " + pg::quote(name) + " TO " + pg::quote(*to));
+    }
+    pg::change_access_lists("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
+}
+
+void revoke_membership(const std::string& role, const std::string& member) {
+    const auto role_id = pg::find_role(role);
+    const auto member_id = pg::find_role(member);
+    if (!role_id || !member_id) return;
+    constexpr const char* grantors = "SELECT grantor FROM pg_catalog.pg_auth_members WHERE roleid = $1 AND member = $2";
+    for (const auto& row : pg::query(grantors, {*role_id, *member_id})) {
+        std::string sql = "REVOKE " + pg::quote(role) + " FROM " + pg::quote(member);
+        // From 16 on a membership belongs to its grantor: naming him is the only way to be sure to meet it.
+        if (const auto grantor = pg::role_name(row.get<pg::RoleId>(0)); grantor && pg::memberships_carry_options())
+            sql += " GRANTED BY " + pg::quote(*grantor) + " CASCADE";
+        pg::command(sql);
+    }
+    if (!pg::query(grantors, {*role_id, *member_id}).empty())
+        throw Failure(Code::wrong_state,
+                      "the membership of \"" + member + "\" in \"" + role + "\" could not be revoked");
+}
+
+bool cut_off(pg::RoleId role, const std::string& name) {
+    bool any = revoke_from_members(role, name);
+    // What it still owns runs with nothing from here on. The marker stays: it is how a session is recognised.
+    for (const auto of : pg::memberships(role))
+        if (const auto of_name = pg::role_name(of); of_name && *of_name != core::marker_role) {
+            contention::lock_for_memberships(of);
+            revoke_membership(*of_name, name);
+            any = true;
+        }
+    return any;
+}
+
+void take_privileges(pg::RoleId role, const std::string& name) {
+    if (!owns_something(role)) pg::change_access_lists("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
+}
+
+void remove_role(pg::RoleId role, const std::string& name) {
+    revoke_from_members(role, name);
+    pg::command("DROP ROLE " + pg::quote(name));
+}
+
+void take_memberships(std::int64_t id) {
+    const auto row =
+        pg::query_row("SELECT grant_role FROM jit_access.request WHERE id = $1 AND cleanup = 'due' FOR UPDATE", {id});
+    if (!row) return;
+    const auto gate = provision::gate_role(id);
+    if (const auto gate_id = pg::find_role(gate)) remove_role(*gate_id, gate);
+    temporary_login::withdraw(id);
+    // By OID: whoever renamed the role has not saved it.
+    const auto role = row->get<pg::RoleId>(0);
+    const auto name = pg::role_name(role);
+    if (!name) return;
+    cut_off(role, *name);
+}
+
+void clean_up(std::int64_t id) {
+    const auto row = pg::query_row(
+        "SELECT r.grant_role, coalesce(t.object_owner, t.role), coalesce(t.object_owner_name, t.role_name), "
+        "t.allow_code "
+        "FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id "
+        "WHERE r.id = $1 AND r.cleanup = 'due' FOR UPDATE OF r",
+        {id});
+    if (!row) return;
+    if (const auto login = pg::find_role(temporary_login::login_role(id))) {
+        temporary_login::withdraw(id);  // who has come in since
+        drop_role(*login, *row);
+    }
+    drop_role(row->get<pg::RoleId>(0), *row);
+    pg::execute(
+        "UPDATE jit_access.request SET cleanup = 'done', cleanup_error = NULL, cleanup_next = NULL WHERE id = $1",
+        {id});
+    control_event::note("cleaned up", id, task::actor);
+}
+
+}  // namespace jit::cleanup

@@ -1,0 +1,85 @@
+#include "jit_access/grants/temporary_login.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/grants/request.hpp"
+#include "jit_access/identity/second_factor.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/credentials.hpp"
+#include "jit_access/shared/control_event.hpp"
+
+namespace jit::temporary_login {
+
+using core::Code;
+using core::Failure;
+
+namespace {
+
+std::string as_literal(pg::Instant at) {
+    return pg::query_row("SELECT pg_catalog.quote_literal($1)", {at}).value().get<std::string>(0);
+}
+
+Failure refuse(Code code, std::int64_t id, const std::string& why, const std::string& hint) {
+    return {code, "there are no credentials for request " + std::to_string(id), why, hint};
+}
+
+}  // namespace
+
+std::string login_role(std::int64_t id) { return std::string(core::login_role_prefix) + std::to_string(id); }
+
+void prepare(std::int64_t id, const std::string& grant_role) {
+    const auto name = login_role(id);
+    if (pg::find_role(name))
+        throw Failure(Code::wrong_state, "role \"" + name + "\" exists already",
+                      "It is left from another installation or made by hand.", "Drop it, then approve again.");
+    pg::command("CREATE ROLE " + pg::quote(name) +
+                " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT");
+    pg::command("GRANT " + pg::quote(grant_role) + " TO " + pg::quote(name) +
+                (pg::memberships_carry_options() ? " WITH INHERIT TRUE, SET TRUE" : ""));
+}
+
+Credentials issue(std::int64_t id, const principal::Origin& origin) {
+    const auto me = principal::caller();
+    const auto request = request::lock(id);
+    const auto of = templates::find(request.template_id);
+    if (request.requester != me.role)
+        throw refuse(Code::not_permitted, id, "\"" + me.name + "\" has not asked for it.",
+                     "They are for who has asked, and nobody else.");
+    if (!of.login)
+        throw refuse(Code::wrong_state, id, "Template \"" + of.name + "\" is not of mode login.",
+                     "The grant is used by your own login.");
+    if (request.state != core::State::active || request.ends_at->us <= pg::wall_clock())
+        throw refuse(Code::wrong_state, id, "It is " + std::string(core::to_string(request.state)) + ".",
+                     "Ask for them while the grant is active.");
+    const auto login = login_role(id);
+    const auto row = pg::query_row("SELECT rolcanlogin FROM pg_catalog.pg_authid WHERE rolname = $1", {login});
+    if (!row) throw refuse(Code::wrong_state, id, "Role \"" + login + "\" was dropped by hand.", "Ask again.");
+    if (row->get<bool>(0))
+        throw refuse(Code::wrong_state, id, "They have been shown, and nobody keeps them.",
+                     "Give the grant back with jit_revoke, and ask again.");
+    second_factor::require(me, second_factor::Stage::first_use, of.second_factor);
+    principal::require_own_statement(me, origin, "credentials of request " + std::to_string(id) + " are shown");
+
+    Credentials made{login, pg::random_password(), *request.ends_at};
+    pg::command("ALTER ROLE " + pg::quote(login) + " LOGIN PASSWORD '" + pg::scram_verifier(made.password) +
+                "' VALID UNTIL " + as_literal(made.valid_until) + " CONNECTION LIMIT " +
+                std::to_string(of.login_connections));
+    control_event::note("credentials issued", id, me.name, {{"login", login}});
+    return made;
+}
+
+void move_deadline(std::int64_t id, pg::Instant ends) {
+    const auto login = login_role(id);
+    if (pg::find_role(login)) pg::command("ALTER ROLE " + pg::quote(login) + " VALID UNTIL " + as_literal(ends));
+}
+
+void withdraw(std::int64_t id) {
+    const auto login = login_role(id);
+    const auto role = pg::find_role(login);
+    if (!role) return;
+    pg::command("ALTER ROLE " + pg::quote(login) + " NOLOGIN PASSWORD NULL");
+    pg::query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usesysid = $1",
+              {*role});
+}
+
+}  // namespace jit::temporary_login

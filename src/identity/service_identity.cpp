@@ -1,0 +1,21 @@
+#include "jit_access/identity/service_identity.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+
+namespace jit::service_identity {
+
+namespace {
+bool acting = false;
+}
+
+void become_actor() noexcept { acting = true; }
+bool is_actor() noexcept { return acting; }
+
+void require_canary(const std::string& template_name) {
+    if (!acting || template_name == core::drill_template) return;
+    throw core::Failure(core::Code::not_permitted, "a drill has nothing to do with template \"" + template_name + "\"",
+                        "It plays with \"" + std::string(core::drill_template) + "\" alone.");
+}
+
+}  // namespace jit::service_identity

@@ -1,0 +1,127 @@
+#include "jit_access/oversight/alert_rule.hpp"
+#include "jit_access/policy/template_settings.hpp"
+
+#include <array>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/error.hpp"
+#include "jit_access/policy/template.hpp"
+#include "jit_access/shared/control_event.hpp"
+
+namespace jit::alert_rule {
+
+using core::invalid;
+
+namespace {
+
+constexpr const char* columns =
+    "SELECT name, severity, threshold, within, enabled, suspends, may_suspend "
+    "FROM jit_access.alert_rule ";
+
+Rule from_row(const pg::Row& row) {
+    return {.name = row.get<std::string>(0),
+            .severity = row.get<std::string>(1),
+            .threshold = row.maybe<std::int32_t>(2),
+            .within = row.maybe<pg::Duration>(3).value_or(pg::Duration{}).us,
+            .enabled = row.get<bool>(4),
+            .suspends = row.get<bool>(5)};
+}
+
+}  // namespace
+
+Rules all() {
+    Rules rules;
+    for (const auto& row : pg::query(columns)) {
+        auto rule = from_row(row);
+        rules.emplace(rule.name, std::move(rule));
+    }
+    return rules;
+}
+
+Rule find(const std::string& name) {
+    const auto row = pg::query_row((std::string(columns) + "WHERE name = $1").c_str(), {name});
+    return row ? from_row(*row) : Rule{.name = name};
+}
+
+namespace {
+
+constexpr std::int64_t max_within = 366LL * 24 * 3'600'000'000;
+constexpr std::int32_t max_counted = 1000;  // each of them is kept
+constexpr std::int32_t most = 1'000'000'000;
+
+void check_severity(const std::string& severity) {
+    constexpr std::array known{"low", "medium", "high"};
+    for (const auto* name : known)
+        if (severity == name) return;
+    throw invalid("severity", "\"" + pg::excerpt(severity) + "\" is none.", "Say low, medium or high.");
+}
+
+void check_threshold(const Rule& rule, std::int32_t threshold) {
+    if (!rule.threshold)
+        throw invalid("threshold", "Rule \"" + rule.name + "\" counts nothing: one is enough.", "Leave it out.");
+    const auto highest = rule.within != 0 ? max_counted : most;
+    if (threshold >= 1 && threshold <= highest) return;
+    throw invalid("threshold", std::to_string(threshold) + " is not between 1 and " + std::to_string(highest) + ".",
+                  "What it counts is in jit_access.alert_rules.");
+}
+
+std::int64_t checked_within(const Rule& rule, const core::IntervalParts& within) {
+    if (rule.within == 0) throw invalid("within", "Rule \"" + rule.name + "\" looks back at no time.", "Leave it out.");
+    const auto us = templates::duration(within, "within");
+    if (us > max_within)
+        throw invalid("within", core::format_duration(us) + " is more than 366 days.", "Give a shorter time.");
+    return us;
+}
+
+void check_suspends(const Rule& rule, bool may_suspend) {
+    if (may_suspend) return;
+    throw invalid("suspends",
+                  "What rule \"" + rule.name + "\" goes by need not be what the holder of a grant has done.",
+                  "Look at may_suspend in jit_access.alert_rules.");
+}
+
+std::string word(bool value) { return value ? "true" : "false"; }
+
+// "old -> new" of what is another one now.
+void tell(control_event::Detail& detail, const char* what, const std::string& before, const std::string& after) {
+    if (before != after) detail.emplace_back(what, before + " -> " + after);
+}
+
+}  // namespace
+
+void set(const std::optional<std::string>& name, const Change& change, const principal::Origin& origin) {
+    const auto me = principal::caller();
+    principal::require_admin(me);
+    if (!name) throw invalid("rule name", "It is NULL.", "Look at jit_access.alert_rules.");
+    const auto row = pg::query_row((std::string(columns) + "WHERE name = $1 FOR UPDATE").c_str(), {*name});
+    if (!row)
+        throw invalid("rule name", "There is no rule \"" + pg::excerpt(*name) + "\".",
+                      "Look at jit_access.alert_rules.");
+    const auto before = from_row(*row);
+    auto after = before;
+    if (change.severity) check_severity(after.severity = *change.severity);
+    if (change.threshold) check_threshold(before, *change.threshold), after.threshold = change.threshold;
+    if (change.within) after.within = checked_within(before, *change.within);
+    if (change.suspends.value_or(false)) check_suspends(before, row->get<bool>(6));
+    after.enabled = change.enabled.value_or(before.enabled);
+    after.suspends = change.suspends.value_or(before.suspends);
+    control_event::Detail detail{{"rule", *name}};
+    tell(detail, "enabled", word(before.enabled), word(after.enabled));
+    tell(detail, "severity", before.severity, after.severity);
+    if (after.threshold) tell(detail, "threshold", std::to_string(*before.threshold), std::to_string(*after.threshold));
+    tell(detail, "within", core::format_duration(before.within), core::format_duration(after.within));
+    tell(detail, "suspends", word(before.suspends), word(after.suspends));
+    if (detail.size() == 1)
+        throw invalid("change", "Rule \"" + *name + "\" is like that already.", "Say what is to be another one.");
+    principal::require_own_statement(me, origin, "alert rule \"" + *name + "\" is changed");
+    pg::execute(
+        "UPDATE jit_access.alert_rule SET enabled = $2, severity = $3, threshold = $4, within = $5, suspends = $6, "
+        "changed_at = pg_catalog.clock_timestamp(), changed_by = $7 WHERE name = $1",
+        {*name, after.enabled, after.severity, pg::nullable(after.threshold),
+         pg::nullable_duration(after.within != 0 ? std::optional(after.within) : std::nullopt), after.suspends,
+         me.name});
+    control_event::note("alert rule changed", std::nullopt, me.name, detail);
+}
+
+}  // namespace jit::alert_rule

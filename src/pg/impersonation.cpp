@@ -1,0 +1,181 @@
+#include "jit_access/pg/impersonation.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/server.hpp"
+
+extern "C" {
+#include "executor/spi.h"
+#include "storage/latch.h"
+#include "tcop/dest.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
+#include "utils/timeout.h"
+}
+
+namespace jit::pg {
+
+namespace {
+
+// An error may have left subtransactions of somebody else open below ours.
+class Subtransaction {
+public:
+    Subtransaction() {
+        call([this] {
+            BeginInternalSubTransaction(nullptr);
+            MemoryContextSwitchTo(context_);
+        });
+        level_ = GetCurrentTransactionNestLevel();
+    }
+
+    void keep() {
+        call([] { ReleaseCurrentSubTransaction(); });
+        restore();
+    }
+
+    void undo() {
+        call([this] {
+            while (GetCurrentTransactionNestLevel() >= level_) RollbackAndReleaseCurrentSubTransaction();
+        });
+        restore();
+    }
+
+private:
+    void restore() noexcept {
+        MemoryContextSwitchTo(context_);
+        CurrentResourceOwner = owner_;
+    }
+
+    MemoryContext context_ = CurrentMemoryContext;
+    ResourceOwner owner_ = CurrentResourceOwner;
+    int level_ = 0;
+};
+
+TimeoutId countdown = MAX_TIMEOUTS;
+volatile sig_atomic_t countdown_over = 0;
+
+void count_down() {
+    countdown_over = 1;
+    InterruptPending = 1;
+    QueryCancelPending = 1;
+    SetLatch(MyLatch);
+}
+
+// The details of our own errors hold no data.
+Fault fault_of(const ServerError& error) {
+    const ErrorData& data = *error.data();
+    Fault fault{error.sqlstate(), error.what(), data.context != nullptr ? data.context : "",
+                data.message_id != nullptr ? data.message_id : "", is_ours(data)};
+    if (fault.ours && data.detail != nullptr) fault.message += std::string(": ") + data.detail;
+    return fault;
+}
+
+}  // namespace
+
+void in_rolled_back_subtransaction(const std::function<void()>& body) {
+    Subtransaction stretch;
+    std::exception_ptr raised;
+    try {
+        body();
+    } catch (...) {
+        raised = std::current_exception();
+    }
+    stretch.undo();
+    if (raised) std::rethrow_exception(raised);
+}
+
+std::optional<Fault> attempt(const std::function<void()>& body) {
+    Subtransaction stretch;
+    std::optional<Fault> fault;
+    try {
+        body();
+    } catch (const ServerError& error) {
+        if (error.data()->sqlerrcode == ERRCODE_QUERY_CANCELED && !Countdown::is_over()) {
+            stretch.undo();
+            error.data()->output_to_client = whereToSendOutput == DestRemote;  // it was raised in silence
+            throw;
+        }
+        fault = fault_of(error);
+    } catch (const core::Failure& failure) {
+        fault = Fault{.sqlstate = std::string(core::entry(failure.code).sqlstate),
+                      .message = failure.detail.empty() ? failure.message : failure.message + ": " + failure.detail,
+                      .ours = true};
+    } catch (...) {
+        stretch.undo();
+        throw;
+    }
+    if (fault)
+        stretch.undo();
+    else
+        stretch.keep();
+    return fault;
+}
+
+Impersonate::Impersonate(RoleId user, Restricted restricted) noexcept {
+    GetUserIdAndSecContext(&user_, &context_);
+    SetUserIdAndSecContext(user.oid, context_ | SECURITY_LOCAL_USERID_CHANGE |
+                                         (restricted == Restricted::yes ? SECURITY_RESTRICTED_OPERATION : 0));
+}
+
+Impersonate::~Impersonate() { SetUserIdAndSecContext(user_, context_); }
+
+Silence::Silence() noexcept : destination_(whereToSendOutput) { whereToSendOutput = DestNone; }
+Silence::~Silence() { whereToSendOutput = static_cast<CommandDest>(destination_); }
+
+Countdown::Countdown(std::int64_t microseconds) {
+    constexpr int again_ms = 100;
+    call([=] {
+        if (countdown == MAX_TIMEOUTS) countdown = RegisterTimeout(USER_TIMEOUT, count_down);
+        countdown_over = 0;
+        enable_timeout_every(countdown, wall_clock() + microseconds, again_ms);
+    });
+}
+
+// What came too late to cancel anything is not to cancel what follows.
+Countdown::~Countdown() {
+    disable_timeout(countdown, false);
+    if (countdown_over != 0) QueryCancelPending = 0;
+}
+
+bool Countdown::is_over() noexcept { return countdown_over != 0; }
+
+namespace {
+
+void set_locally(const char* name, const char* value) {
+    call([=] { (void)set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false); });
+}
+
+}  // namespace
+
+void set_search_path(const std::string& path) { set_locally("search_path", path.c_str()); }
+
+void wait_briefly() { set_locally("lock_timeout", "20ms"); }
+
+void run_alone() {
+    set_locally("max_parallel_workers_per_gather", "0");
+    set_locally("max_parallel_maintenance_workers", "0");
+}
+
+std::string search_path() {
+    const char* path = call([] { return GetConfigOption("search_path", false, false); });
+    return path;
+}
+
+std::uint64_t run_for_nothing(const std::string& sql) {
+    std::uint64_t rows = 0;
+    const int rc = call([&] {
+        SPI_connect();
+        SPIExecuteOptions options{};
+        options.dest = None_Receiver;
+        const int code = SPI_execute_extended(sql.c_str(), &options);
+        rows = SPI_processed;
+        SPI_finish();
+        return code;
+    });
+    if (rc >= 0) return rows;
+    throw core::Failure(core::Code::guarded, "this kind of statement is not run in a dry run",
+                        "COPY with the client, and the control of transactions, are for a client.");
+}
+
+}  // namespace jit::pg

@@ -1,0 +1,41 @@
+#include "jit_access/pg/locks.hpp"
+
+#include "jit_access/pg/server.hpp"
+
+extern "C" {
+#include "storage/lwlock.h"
+}
+
+namespace jit::pg {
+
+namespace {
+
+constexpr const char* tranche = "jit_access";
+
+LWLock* sync_lock() noexcept {
+    static LWLock* lock = &GetNamedLWLockTranche(tranche)[0].lock;
+    return lock;
+}
+
+LWLock* factor_lock() noexcept {
+    static LWLock* lock = &GetNamedLWLockTranche(tranche)[1].lock;
+    return lock;
+}
+
+}  // namespace
+
+void request_locks() { RequestNamedLWLockTranche(tranche, 2); }
+
+bool lock_or_wait_for_sync() {
+    return call([] { return LWLockAcquireOrWait(sync_lock(), LW_EXCLUSIVE); });
+}
+
+void unlock_sync() noexcept { LWLockRelease(sync_lock()); }
+
+FactorLock::FactorLock() {
+    call([] { LWLockAcquire(factor_lock(), LW_EXCLUSIVE); });
+}
+
+FactorLock::~FactorLock() { LWLockRelease(factor_lock()); }
+
+}  // namespace jit::pg

@@ -1,0 +1,102 @@
+#include "jit_access/policy/template_privileges.hpp"
+
+#include <algorithm>
+
+#include "jit_access/core/failure.hpp"
+
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/error.hpp"
+#include "jit_access/pg/grammar.hpp"
+#include "jit_access/pg/xact.hpp"
+#include "jit_access/policy/template.hpp"
+
+namespace jit::templates {
+
+using core::Code;
+using core::Failure;
+using pg::RoleId;
+
+namespace {
+
+// A role we made holds what the items say and nothing else.
+void take_everything(const Template& from) {
+    const auto owned = pg::query_row(
+        "SELECT 1 FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::regclass AND "
+        "refobjid = $1 AND deptype = 'o' LIMIT 1",
+        {from.role});
+    if (owned)
+        throw Failure(Code::privilege_refused, "role \"" + from.role_name + "\" owns objects",
+                      "Taking its privileges away would drop them.", "Give the objects to another role first.");
+    pg::change_access_lists("DROP OWNED BY " + pg::quote(from.role_name) + " RESTRICT");
+    for (const RoleId of : pg::memberships(from.role))
+        if (const auto name = pg::role_name(of))
+            pg::command("REVOKE " + pg::quote(*name) + " FROM " + pg::quote(from.role_name));
+}
+
+// An adopted role had a life before us: only what the items gave is taken. What an item names may be gone meanwhile.
+void take_items(const Template& from) {
+    for (const auto& item : from.privileges) {
+        const auto fault = pg::in_subtransaction(
+            [&] { pg::change_access_lists("REVOKE " + item + "\n FROM " + pg::quote(from.role_name)); });
+        if (fault) pg::notice("\"" + item + "\" was not taken from role \"" + from.role_name + "\": " + *fault);
+    }
+}
+
+// A table without the columns an item names is not meant by it.
+bool has_columns(const std::string& relation, const pg::TextArray& columns) {
+    return pg::query_row(
+               "SELECT bool_and(EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = "
+               "$1::pg_catalog.regclass "
+               "AND a.attname = c AND NOT a.attisdropped)) IS NOT FALSE FROM unnest($2) c",
+               {relation, columns})
+        .value()
+        .get<bool>(0);
+}
+
+void cover_one(const std::string& relation, std::uint32_t schema, const std::string& item, const std::string& role) {
+    const auto schemas = pg::parse_privilege(item, role).schemas;
+    if (std::find(schemas.begin(), schemas.end(), schema) == schemas.end()) return;
+    const auto grant = pg::grant_on_table(item, role, relation);
+    if (has_columns(relation, grant.columns)) pg::change_access_lists(grant.sql);
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> give(const pg::TextArray& items, const std::string& role) {
+    std::vector<std::uint32_t> schemas;
+    for (const auto& text : items) {
+        const auto item = pg::parse_privilege(text, role);
+        try {
+            pg::change_access_lists(item.grant);
+        } catch (const pg::ServerError& error) {
+            throw Failure(
+                Code::privilege_refused, "cannot give the privilege \"" + pg::excerpt(text) + "\" to a template",
+                std::string("The server says: ") + error.what() + ".", "Mend the item or create what it names.");
+        }
+        schemas.insert(schemas.end(), item.schemas.begin(), item.schemas.end());
+    }
+    return schemas;
+}
+
+void take_privileges(const Template& from) {
+    if (from.role_made)
+        take_everything(from);
+    else
+        take_items(from);
+}
+
+void cover(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas) {
+    for (std::size_t i = 0; i < relations.size(); ++i)
+        for (const auto& row : pg::query("SELECT privileges, role_name FROM jit_access.template WHERE dropped_at IS "
+                                         "NULL AND $1 = ANY (schemas)",
+                                         {RoleId{schemas.at(i)}}))
+            for (const auto& item : row.get<pg::TextArray>(0)) {
+                // Somebody else's command, which must not fail because an item of a template has become void.
+                const auto fault =
+                    pg::in_subtransaction([&] { cover_one(relations[i], schemas[i], item, row.get<std::string>(1)); });
+                if (fault)
+                    pg::log_line("\"" + item + "\" of a template was not given on " + relations[i] + ": " + *fault);
+            }
+}
+
+}  // namespace jit::templates

@@ -1,0 +1,224 @@
+#include "jit_access/policy/template_settings.hpp"
+
+#include <algorithm>
+
+#include "jit_access/policy/conditions.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/policy.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/identity/second_factor.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/policy/template.hpp"
+#include "jit_access/policy/window.hpp"
+
+namespace jit::templates {
+
+using core::Code;
+using core::Failure;
+using core::invalid;
+using pg::RoleId;
+using principal::Person;
+
+namespace {
+
+constexpr std::int64_t max_grace = core::us_per_day / 24;
+constexpr std::int64_t max_break_glass = core::us_per_day;
+
+// An argument, as a template keeps it.
+template <class T>
+void take(const char*, const std::optional<T>& given, T& into) {
+    if (given) into = *given;
+}
+
+void take(const char* name, const std::optional<core::IntervalParts>& given, std::int64_t& into) {
+    if (given) into = duration(*given, name);
+}
+
+void take(const char* name, const std::optional<core::IntervalParts>& given, std::optional<std::int64_t>& into) {
+    if (!given) return;
+    const bool none = given->months == 0 && given->days == 0 && given->microseconds == 0;
+    into = none ? std::nullopt : std::optional(duration(*given, name));
+}
+
+// A column, as a template keeps it.
+template <class T>
+void load(const pg::Row& row, std::size_t column, T& into) {
+    into = row.get<T>(column);
+}
+void load(const pg::Row& row, std::size_t column, std::int64_t& into) { into = row.get<pg::Duration>(column).us; }
+void load(const pg::Row& row, std::size_t column, std::optional<std::int64_t>& into) {
+    if (const auto time = row.maybe<pg::Duration>(column)) into = time->us;
+}
+
+template <class T>
+pg::Argument to_argument(const T& value) {
+    return value;
+}
+pg::Argument to_argument(std::int64_t value) { return pg::Duration{value}; }
+pg::Argument to_argument(const std::optional<std::int64_t>& value) { return pg::nullable_duration(value); }
+
+void check_policy(const Template& policy) {
+    if (policy.approvals_needed < 1 || policy.approvals_needed > 10)
+        throw invalid("approvals_needed", "It is " + std::to_string(policy.approvals_needed) + ".",
+                      "Ask for 1 to 10 approvals.");
+    for (const auto cap : {policy.person_at_once, policy.person_per_day, policy.template_at_once,
+                           policy.template_per_day, policy.break_glass_per_day})
+        if (cap < 0) throw invalid("cap", "It is " + std::to_string(cap) + ".", "Give a number; 0 is no cap.");
+    if (policy.total_duration && *policy.total_duration < policy.max_duration)
+        throw invalid("total_duration",
+                      core::format_duration(*policy.total_duration) + " is less than the maximum for one request, " +
+                          core::format_duration(policy.max_duration) + ".",
+                      "Leave it out, or set it to zero, to let extensions reach max_duration and no further.");
+    if (!core::risk_from(policy.risk))
+        throw invalid("risk", "\"" + pg::excerpt(policy.risk) + "\" is none.", "Say low, medium or high.");
+    if (policy.default_duration && *policy.default_duration > policy.max_duration)
+        throw invalid("default_duration", core::format_duration(*policy.default_duration) +
+                                              " is more than the maximum, " +
+                                              core::format_duration(policy.max_duration) + ".");
+    if (policy.login_connections < 1)
+        throw invalid("login_connections", "It is " + std::to_string(policy.login_connections) + ".",
+                      "A login needs at least one connection.");
+    if (policy.login && policy.at_deadline == core::AtDeadline::cancel)
+        throw invalid("at_deadline", "A login of its own has no privileges to go back to.",
+                      "Say terminate, or grace (with grace_period).");
+    if (policy.allow_schema_change && !policy.set_role)
+        throw invalid(
+            "allow_schema_change", "Only templates of mode set_role can change the schema.",
+            "What is created then belongs to the temporary role and can be reclaimed: use mode => 'set_role'.");
+}
+
+void check_break_glass(const Template& policy) {
+    if (!policy.break_glass_duration) return;
+    const auto longest = std::min(policy.max_duration, max_break_glass);
+    if (*policy.break_glass_duration > longest)
+        throw invalid("break_glass_duration",
+                      core::format_duration(*policy.break_glass_duration) + " is more than " +
+                          (longest == policy.max_duration ? "the maximum, " : "one can be, ") +
+                          core::format_duration(longest) + ".",
+                      "A break-glass is short; for longer, ask for an approval.");
+}
+
+void check_leavings(const Template& policy) {
+    if ((policy.at_deadline == core::AtDeadline::grace) != policy.grace_period.has_value())
+        throw invalid("grace_period",
+                      policy.grace_period ? "It is for templates that say at_deadline => 'grace'."
+                                          : "at_deadline => 'grace' needs to know for how long.",
+                      "Say both at_deadline => 'grace' and grace_period, or neither.");
+    if (policy.grace_period && *policy.grace_period > max_grace)
+        throw invalid("grace_period", core::format_duration(*policy.grace_period) + " is more than the maximum, " +
+                                          core::format_duration(max_grace) + ".");
+    if ((policy.object_owner || policy.allow_code) && !policy.allow_schema_change)
+        throw invalid(policy.object_owner ? "object_owner" : "allow_code",
+                      "Nothing is made under a template that cannot change the schema.",
+                      "Declare the template with allow_schema_change => true and mode => 'set_role'.");
+}
+
+core::AtDeadline at_deadline(const std::string& text) {
+    if (const auto action = core::at_deadline_from(text)) return *action;
+    throw invalid("at_deadline", "\"" + pg::excerpt(text) + "\" is none.",
+                  "Say terminate, cancel or grace (with grace_period).");
+}
+
+// As with ALTER ... OWNER TO: only a role that the administrator could act as.
+RoleId object_owner(const std::string& name, const Person& me) {
+    const auto role = pg::find_role(name);
+    if (!role) throw invalid("object_owner", "There is no role \"" + pg::excerpt(name) + "\".");
+    if (name.starts_with(core::managed_role_prefix))
+        throw invalid("object_owner", "\"" + name + "\" belongs to jit_access.", "Name a role of your own.");
+    if (pg::is_superuser(*role))
+        throw invalid("object_owner", "\"" + name + "\" is a superuser.",
+                      "What requesters make would be a superuser's; name an ordinary role.");
+    if (!pg::is_superuser(me.role) && !pg::is_member(me.role, *role))
+        throw Failure(Code::not_permitted, "you cannot give objects to \"" + name + "\"",
+                      "You are not a member of that role.", "Name a role you are a member of, or ask a superuser.");
+    return *role;
+}
+
+void check_description(const std::optional<std::string>& description) {
+    if (!description) return;
+    if (const auto fault = core::fault_in_text(*description)) throw invalid("description", *fault);
+}
+
+}  // namespace
+
+std::int64_t duration(const core::IntervalParts& interval, const char* what) {
+    const auto result = core::reduce(interval);
+    if (result.fault)
+        throw invalid(what, core::explain(*result.fault),
+                      "Write hours, minutes or days, for example '2h' or '3 days'.");
+    return result.microseconds;
+}
+
+void apply(const TemplateArguments& draft, Template& to, const Person& by) {
+    each_setting([&](const char* name, auto argument, auto member) { take(name, draft.*argument, to.*member); });
+    if (draft.at_deadline) to.at_deadline = at_deadline(*draft.at_deadline);
+    if (to.at_deadline != core::AtDeadline::grace && !draft.grace_period) to.grace_period.reset();
+    if (draft.object_owner) {
+        to.object_owner = object_owner(*draft.object_owner, by);
+        to.object_owner_name = *draft.object_owner;
+    }
+    second_factor::check_stages(to.second_factor);
+    check_description(draft.description);
+    if (draft.windows) window::check_names(*draft.windows);
+    conditions::settle(draft, to);
+    check_policy(to);
+    check_break_glass(to);
+    check_leavings(to);
+}
+
+constexpr const char* fixed_columns =
+    "id, name, version, role, role_name, role_made, mode = 'set_role', mode = 'login', allow_schema_change, "
+    "allow_code, privileges, "
+    "at_deadline::text, object_owner, object_owner_name, database_oids::text[]";
+constexpr std::size_t fixed_count = 15;
+
+std::string select_template() {
+    return std::string("SELECT ") + fixed_columns + ", " + setting_names() + " FROM jit_access.template ";
+}
+
+Template from_row(const pg::Row& row) {
+    Template found{.id = row.get<std::int64_t>(0),
+                   .name = row.get<std::string>(1),
+                   .version = row.get<std::int32_t>(2),
+                   .role = row.get<RoleId>(3),
+                   .role_name = row.get<std::string>(4),
+                   .role_made = row.get<bool>(5),
+                   .set_role = row.get<bool>(6),
+                   .login = row.get<bool>(7),
+                   .allow_schema_change = row.get<bool>(8),
+                   .allow_code = row.get<bool>(9),
+                   .privileges = row.get<pg::TextArray>(10),
+                   .at_deadline = core::at_deadline_from(row.get<std::string>(11)).value(),
+                   .object_owner = row.maybe<RoleId>(12),
+                   .object_owner_name = row.maybe<std::string>(13),
+                   .database_oids = row.get<pg::TextArray>(14)};
+    std::size_t column = fixed_count;
+    each_setting([&](const char*, auto, auto member) { load(row, column++, found.*member); });
+    return found;
+}
+
+std::string setting_names() {
+    std::string names;
+    each_setting([&](const char* name, auto, auto) { names += (names.empty() ? "" : ", ") + std::string(name); });
+    return names;
+}
+
+std::string parts_as_columns() {
+    std::string columns;
+    each_part([&](const char* part, const char* name, auto) {
+        columns += std::string(
+                       "ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id "
+                       "AND p.part = '") +
+                   part + "' ORDER BY 1) AS " + name + ", ";
+    });
+    return columns;
+}
+
+std::vector<pg::Argument> setting_values(const Template& of) {
+    std::vector<pg::Argument> values;
+    each_setting([&](const char*, auto, auto member) { values.push_back(to_argument(of.*member)); });
+    return values;
+}
+
+}  // namespace jit::templates

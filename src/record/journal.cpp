@@ -1,0 +1,326 @@
+#include "jit_access/record/journal.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <memory>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include "jit_access/core/chain.hpp"
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/error.hpp"
+#include "jit_access/pg/locks.hpp"
+#include "jit_access/pg/settings.hpp"
+#include "jit_access/shared/shared_state.hpp"
+
+namespace jit::journal {
+
+namespace {
+
+constexpr std::size_t page = 4096;
+constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '3'};
+constexpr char unfinished[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '-'};  // is being made, or was when the power failed
+
+struct FileHeader {
+    char magic[8];
+    std::uint64_t capacity;
+    std::uint64_t secret;
+    core::Uuid node;
+    std::uint64_t device;
+    std::uint64_t inode;
+    std::atomic<std::uint64_t> tail;
+    std::atomic<std::uint64_t> wal;
+    std::atomic<std::int32_t> sync_error;  // errno; outlives the shared memory, not the server
+    ClockMark clock;
+    char whole_on[sizeof ClockMark::boot_id];  // the boot on which it was seen to be whole
+};
+static_assert(sizeof(FileHeader) <= page, "the header has one page");
+
+// A fault while opening; ends in fault().
+struct CannotOpen {
+    std::string why;
+};
+
+[[noreturn]] void fail(const std::string& what) { throw CannotOpen{what + ": " + std::strerror(errno)}; }
+
+class Descriptor {
+public:
+    explicit Descriptor(int fd) noexcept : fd_(fd) {}
+    ~Descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    [[nodiscard]] int get() const noexcept { return fd_; }
+    int release() noexcept { return std::exchange(fd_, -1); }
+
+private:
+    int fd_;
+};
+
+FileHeader* header = nullptr;
+std::byte* mapped = nullptr;
+core::Ring the_ring;
+std::string the_fault = "It has not been opened.";
+int the_file = -1;
+
+FileHeader* map_header(int fd) {
+    void* at = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED) fail("could not map the header");
+    return static_cast<FileHeader*>(at);
+}
+
+void note_boot(FileHeader& file) noexcept {
+    std::memset(file.whole_on, 0, sizeof file.whole_on);
+    pg::boot_id().copy(file.whole_on, sizeof file.whole_on - 1);
+}
+
+bool is_of_this_boot(const FileHeader& file) noexcept {
+    const auto id = pg::boot_id();
+    return !id.empty() && id == file.whole_on;
+}
+
+void preallocate(int fd, std::uint64_t capacity) {
+    // A hole in the file would turn a full disk into a SIGBUS at some later store.
+    if (const int error = ::posix_fallocate(fd, 0, static_cast<off_t>(page + capacity)); error != 0) {
+        errno = error;
+        fail("could not reserve " + std::to_string(page + capacity) + " bytes");
+    }
+}
+
+// As the server does with its WAL: of what is only reserved, the first to write a page waits until the file system has
+// made it, and each sync until that is in its books.
+void fill_with_zeroes(int fd, std::uint64_t capacity) {
+    const std::vector<std::byte> zeroes(std::size_t{1} << 20);
+    for (std::uint64_t done = 0; done < capacity;) {
+        const auto count = std::min<std::uint64_t>(zeroes.size(), capacity - done);
+        const auto written = ::pwrite(fd, zeroes.data(), count, static_cast<off_t>(page + done));
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) fail("could not fill " + std::to_string(capacity) + " bytes with zeroes");
+        done += static_cast<std::uint64_t>(written);
+    }
+}
+
+void format(int fd, std::uint64_t capacity, const struct stat& file) {
+    pg::log_line("making a journal of " + std::to_string(capacity >> 20) + " MB");
+    if (::ftruncate(fd, 0) != 0) fail("could not empty the file");
+    if (::pwrite(fd, unfinished, sizeof unfinished, 0) != sizeof unfinished || ::fsync(fd) != 0)
+        fail("could not begin the file");
+    preallocate(fd, capacity);
+    fill_with_zeroes(fd, capacity);
+    FileHeader* fresh = map_header(fd);
+    fresh->capacity = capacity;
+    pg::random_bytes(&fresh->secret, sizeof fresh->secret);
+    pg::random_bytes(fresh->node.data(), fresh->node.size());
+    fresh->node[6] = static_cast<std::uint8_t>((fresh->node[6] & 0x0F) | 0x40);  // RFC 4122 version 4
+    fresh->node[8] = static_cast<std::uint8_t>((fresh->node[8] & 0x3F) | 0x80);
+    fresh->device = file.st_dev;
+    fresh->inode = file.st_ino;
+    fresh->tail.store(0);
+    note_boot(*fresh);
+    std::memcpy(fresh->magic, magic, sizeof magic);
+    ::munmap(fresh, page);
+    if (::fsync(fd) != 0) fail("could not fsync");
+}
+
+// Half a journal would keep the disk full, and the next start would take it for another server's.
+void format_or_empty(int fd, std::uint64_t capacity, const struct stat& file) {
+    try {
+        format(fd, capacity, file);
+    } catch (...) {
+        (void)!::ftruncate(fd, 0);
+        throw;
+    }
+}
+
+enum class Found { ours, empty, copied, foreign };
+
+bool is_unfinished(int fd) noexcept {
+    char begins[sizeof unfinished];
+    return ::pread(fd, begins, sizeof begins, 0) == sizeof begins &&
+           std::memcmp(begins, unfinished, sizeof begins) == 0;
+}
+
+Found inspect(int fd, const struct stat& file) {
+    if (file.st_size == 0 || is_unfinished(fd)) return Found::empty;
+    if (file.st_size < static_cast<off_t>(page)) return Found::foreign;
+    FileHeader* present = map_header(fd);
+    Found result = Found::ours;
+    if (std::memcmp(present->magic, magic, sizeof magic) != 0 || present->capacity == 0 ||
+        present->capacity % page != 0 || file.st_size != static_cast<off_t>(page + present->capacity))
+        result = Found::foreign;
+    else if (present->device != file.st_dev || present->inode != file.st_ino)
+        result = Found::copied;
+    ::munmap(present, page);
+    return result;
+}
+
+// The server's own file, made or found; anything else is moved out of the way and kept.
+int open_file(const std::string& path, std::uint64_t capacity) {
+    for (int attempt = 0; attempt < 2; ++attempt) {
+        Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+        if (file.get() < 0) fail("could not open \"" + path + "\"");
+        if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
+            fail("could not lock \"" + path + "\", another server may use it");
+        struct stat info {};
+        if (::fstat(file.get(), &info) != 0) fail("could not stat \"" + path + "\"");
+        switch (inspect(file.get(), info)) {
+            case Found::ours: return file.release();
+            case Found::empty: format_or_empty(file.get(), capacity, info); return file.release();
+            case Found::copied:
+            case Found::foreign: {
+                const std::string aside = path + ".aside." + std::to_string(pg::wall_clock());
+                if (::rename(path.c_str(), aside.c_str()) != 0) fail("could not rename \"" + path + "\"");
+                pg::log_line("the journal was not made by this server and this version of jit_access; it is kept as " +
+                             aside + " and not read");
+            }
+        }
+    }
+    throw CannotOpen{"could not make \"" + path + "\""};
+}
+
+// The ring, and behind it the ring again. The kernel keeps a file in pieces of many pages and maps a piece as a whole
+// where its address is aligned as its offset is. Elsewhere each page is a fault, and costs as much as its whole piece.
+std::byte* map_twice(int fd, std::uint64_t capacity) {
+    constexpr std::uint64_t largest_piece = std::uint64_t{2} << 20;
+    const std::uint64_t size = page + 2 * capacity;
+    std::size_t reserved = size + largest_piece;
+    void* space = ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (space == MAP_FAILED) fail("could not reserve address space");
+    void* aligned = space;
+    auto* file = static_cast<std::byte*>(std::align(largest_piece, size, aligned, reserved));
+    const auto map = [fd](std::byte* to, std::uint64_t bytes, std::uint64_t offset) {
+        return ::mmap(to, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(offset)) == to;
+    };
+    if (!map(file, size - capacity, 0) || !map(file + size - capacity, capacity, page)) {
+        const int error = errno;
+        ::munmap(space, size + largest_piece);
+        errno = error;
+        fail("could not map the journal");
+    }
+    return file + page;
+}
+
+void open_and_map() {
+    const std::string folder = directory();
+    if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) fail("could not make directory \"" + folder + "\"");
+    Descriptor file(open_file(folder + "/journal", static_cast<std::uint64_t>(settings::journal_size) << 20));
+    FileHeader* found = map_header(file.get());
+    try {
+        preallocate(file.get(), found->capacity);
+        mapped = map_twice(file.get(), found->capacity);
+    } catch (...) {
+        ::munmap(found, page);
+        throw;
+    }
+    header = found;
+    // The descriptor stays open in the postmaster and is inherited: it holds the lock.
+    the_file = file.release();
+}
+
+}  // namespace
+
+void open() noexcept {
+    try {
+        if (header == nullptr) {
+            open_and_map();
+            header->sync_error.store(0);
+        }
+        // The mapping stays; the control block is in shared memory, which is new.
+        the_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &shared_state->ring);
+        shared_state->journal_before = the_ring.recover(header->tail.load()).head;
+        shared_state->wal_before = header->wal.load();
+        shared_state->journal_is_whole.store(is_of_this_boot(*header));
+        the_fault.clear();
+    } catch (const CannotOpen& error) {
+        header = nullptr;
+        the_fault = error.why;
+    } catch (const std::exception& error) {
+        header = nullptr;
+        the_fault = error.what();
+    }
+    if (!available()) pg::log_line("the journal is not available, uses of grants will be refused: " + the_fault);
+}
+
+std::string directory() {
+    if (settings::journal_directory != nullptr && *settings::journal_directory != '\0')
+        return settings::journal_directory;
+    return pg::data_directory() + "/jit_access";
+}
+
+bool available() noexcept { return header != nullptr; }
+const std::string& fault() noexcept { return the_fault; }
+core::Ring& ring() noexcept { return the_ring; }
+core::Uuid node_id() noexcept { return header != nullptr ? header->node : core::Uuid{}; }
+std::string node() { return core::to_text(node_id()); }
+ClockMark& clock_mark() noexcept { return header->clock; }
+
+namespace {
+
+int write_out() noexcept {
+    int result = 0;
+    do result = ::fdatasync(the_file);
+    while (result != 0 && errno == EINTR);  // some file systems let a signal interrupt it
+    return result;
+}
+
+}  // namespace
+
+void make_durable() {
+    // A sync that begins from here on covers it.
+    auto& syncs = shared_state->syncs;
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // the record is to be seen before the number is read
+    const auto before = syncs.begun.load();
+    while (syncs.done.load() <= before && header->sync_error.load() == 0) {
+        if (!pg::lock_or_wait_for_sync()) continue;  // somebody has synced meanwhile
+        if (syncs.done.load() <= before && header->sync_error.load() == 0) {
+            const auto number = syncs.begun.fetch_add(1) + 1;
+            if (write_out() == 0)
+                syncs.done.store(number);
+            else
+                header->sync_error.store(errno);
+        }
+        pg::unlock_sync();
+    }
+    if (const int error = header->sync_error.load(); error != 0)
+        throw core::Failure(core::Code::journal_failed, "the journal of uses cannot be made durable",
+                            std::string("It could not be written to disk: ") + std::strerror(error) + ".",
+                            "Mend the disk and restart the server; sessions without a grant are not affected.");
+}
+
+void mark_read(std::uint64_t position) noexcept {
+    header->tail.store(position, std::memory_order_release);
+    the_ring.advance(position);
+}
+
+void note_commit(std::uint64_t position) noexcept {
+    if (header == nullptr) return;
+    auto known = header->wal.load(std::memory_order_relaxed);
+    while (known < position && !header->wal.compare_exchange_weak(known, position)) {
+    }
+}
+
+void forget_later_commits(std::uint64_t position) noexcept {
+    if (header != nullptr) header->wal.store(position);
+}
+
+void begin_after(std::uint64_t bytes) noexcept {
+    if (bytes != 0) {
+        const auto position = shared_state->journal_before + bytes;
+        header->tail.store(position, std::memory_order_release);
+        shared_state->journal_before = the_ring.recover(position).head;
+    }
+    note_boot(*header);
+    shared_state->journal_was_looked_at = true;
+    shared_state->journal_is_whole.store(true, std::memory_order_release);
+}
+
+}  // namespace jit::journal

@@ -1,0 +1,132 @@
+#include "jit_access/record/partition.hpp"
+
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/partition.hpp"
+#include "jit_access/pg/settings.hpp"
+#include "jit_access/pg/sql.hpp"
+#include "jit_access/record/chain.hpp"
+
+namespace jit::partition {
+
+namespace {
+
+// Holds the numbers from `from` (nothing: whatever there is) up to the one before `to` (nothing: it is open).
+struct Partition {
+    std::string table;
+    std::optional<std::int64_t> from;
+    std::optional<std::int64_t> to;
+};
+
+// Oldest first. The catalogs know them, nothing else does.
+std::vector<Partition> partitions() {
+    std::vector<Partition> all;
+    for (const auto& row :
+         pg::query("SELECT c.relname::text, substring(b FROM 'FROM [(]''?([0-9]+)')::bigint, "
+                   "substring(b FROM 'TO [(]''?([0-9]+)')::bigint FROM pg_catalog.pg_inherits i JOIN "
+                   "pg_catalog.pg_class c ON "
+                   "c.oid = i.inhrelid, pg_catalog.pg_get_expr(c.relpartbound, c.oid) b WHERE i.inhparent = "
+                   "'jit_access.record'::pg_catalog.regclass ORDER BY 2 NULLS FIRST"))
+        all.push_back({"jit_access." + pg::quote(row.get<std::string>(0)), row.maybe<std::int64_t>(1),
+                       row.maybe<std::int64_t>(2)});
+    return all;
+}
+
+std::string text(std::int64_t number) { return std::to_string(number); }
+
+std::string bounds(const std::optional<std::int64_t>& from, const std::optional<std::int64_t>& to) {
+    return " FOR VALUES FROM (" + (from ? text(*from) : "MINVALUE") + ") TO (" + (to ? text(*to) : "MAXVALUE") + ")";
+}
+
+// Whoever checks a checkpoint takes the same locks in the same order. Nobody else adds to the record until the commit,
+// so the job that drops may.
+void lock(const Partition& part) {
+    pg::command("LOCK TABLE jit_access.checkpoint IN SHARE ROW EXCLUSIVE MODE");
+    pg::command("LOCK TABLE ONLY jit_access.record, ONLY " + part.table + " IN ACCESS EXCLUSIVE MODE");
+}
+
+// What sql/95_privileges.sql does for the tables that come with the extension.
+void protect(const std::string& table) {
+    const auto owner = pg::query_row(
+        "SELECT pg_catalog.pg_get_userbyid(relowner)::text FROM pg_catalog.pg_class WHERE oid = "
+        "'jit_access.record'::pg_catalog.regclass");
+    pg::command("ALTER TABLE " + table + " OWNER TO " + pg::quote(owner.value().get<std::string>(0)));
+    pg::command("ALTER TABLE " + table + " ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
+    for (const auto& row : pg::query(
+             "SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE "
+             "pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END FROM pg_catalog.pg_class c, "
+             "pg_catalog.aclexplode(c.relacl) a WHERE c.oid = $1::pg_catalog.regclass AND a.grantee <> c.relowner",
+             {table}))
+        pg::command("REVOKE ALL ON TABLE " + table + " FROM " + row.get<std::string>(0));
+}
+
+void make_open(std::int64_t from) {
+    const auto table = "jit_access." + pg::quote("record_" + text(from));
+    pg::command("CREATE TABLE " + table + " PARTITION OF jit_access.record" + bounds(from, std::nullopt));
+    protect(table);
+    pg::command("COMMENT ON TABLE " + table + " IS 'partition of jit_access.record, from this number on'");
+    pg::command("ALTER EXTENSION jit_access ADD TABLE " + table);
+}
+
+// The number of the last record, which a checkpoint has just dated.
+std::int64_t date_its_end() {
+    chain::checkpoint();
+    const auto last = pg::query_row(
+        "SELECT c.seq FROM jit_access.checkpoint c WHERE c.seq = (SELECT max(r.seq) FROM jit_access.record r)");
+    if (!last)
+        throw core::Failure(core::Code::wrong_state, "the partition stays open",
+                            "The record does not end where its last checkpoint is.", "Look at jit_audit_verify().");
+    return last->get<std::int64_t>(0);
+}
+
+void close(const Partition& open) {
+    lock(open);
+    const auto next = date_its_end() + 1;
+    pg::command("ALTER TABLE jit_access.record DETACH PARTITION " + open.table);
+    // No row is read for that: the index has just said which number is the last one.
+    pg::assume_check(
+        open.table, "numbers",
+        "seq < '" + text(next) + "'::bigint" + (open.from ? " AND seq >= '" + text(*open.from) + "'::bigint" : ""));
+    pg::command("ALTER TABLE jit_access.record ATTACH PARTITION " + open.table + bounds(open.from, next));
+    pg::command("ALTER TABLE " + open.table + " DROP CONSTRAINT numbers");
+    make_open(next);
+}
+
+}  // namespace
+
+void close_if_due() {
+    const auto all = partitions();
+    if (all.empty() || all.back().to) return;
+    // It was begun when the one before it was closed: what is taken over late may be older.
+    const auto due = pg::query_row(
+        "SELECT greatest(r.at, c.at) < date_trunc($2, pg_catalog.clock_timestamp(), 'UTC') FROM jit_access.record r "
+        "LEFT "
+        "JOIN jit_access.checkpoint c ON c.seq = r.seq - 1 WHERE r.seq >= $1 ORDER BY r.seq LIMIT 1",
+        {all.back().from.value_or(std::numeric_limits<std::int64_t>::min()), std::string(settings::record_period())});
+    if (due && due->get<bool>(0)) close(all.back());
+}
+
+void drop_if_due() {
+    if (settings::record_retention == 0) return;
+    const auto all = partitions();
+    if (all.empty() || !all.front().to) return;
+    const auto& oldest = all.front();
+    const auto last = *oldest.to - 1;
+    const auto due = pg::query_row(
+        "SELECT coalesce(max(at) < pg_catalog.clock_timestamp() - $2::integer * interval '1 day', false) FROM (SELECT "
+        "at FROM "
+        "jit_access.checkpoint WHERE seq = $1 UNION ALL SELECT at FROM jit_access.record WHERE seq = $1) x",
+        {last, std::int32_t{settings::record_retention}});
+    if (!due.value().get<bool>(0)) return;
+    lock(oldest);
+    chain::note_dropped(oldest.from.value_or(1), last);
+    pg::execute("DELETE FROM jit_access.use_count WHERE part = $1::text::pg_catalog.regclass", {oldest.table});
+    pg::command("ALTER EXTENSION jit_access DROP TABLE " + oldest.table);
+    pg::command("DROP TABLE " + oldest.table);
+}
+
+}  // namespace jit::partition

@@ -1,0 +1,83 @@
+#include "jit_access/shared/commit_actions.hpp"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
+
+namespace jit::commit_actions {
+
+namespace {
+
+std::vector<Action> queue;
+bool closures_change = false;
+
+void undo(const Action& action) noexcept {
+    if (action.kind == Kind::make_live) free_slot(*action.slot);
+}
+
+// A transaction may commit long after it asked for more time.
+void check_in_time(const Action& action) {
+    const Slot* slot = find_slot(action.id);
+    if (slot == nullptr || still_lives(*slot, pg::both_clocks())) return;
+    throw core::Failure(core::Code::wrong_state, "cannot extend request " + std::to_string(action.id),
+                        "Its deadline has passed before the transaction was committed.", "Ask again with jit_request.");
+}
+
+void apply(const Action& action) noexcept {
+    Slot* slot = action.id != 0 ? find_slot(action.id) : nullptr;
+    if (slot == nullptr) return;
+    if (action.kind == Kind::finish) finish_slot(*slot);
+    if (action.kind == Kind::move_deadline && still_lives(*slot, pg::both_clocks())) set_end(*slot, action.ends);
+}
+
+}  // namespace
+
+void make_live(Slot& slot) { queue.push_back({Kind::make_live, pg::subtransaction(), &slot}); }
+void finish(std::uint64_t id) { queue.push_back({Kind::finish, pg::subtransaction(), nullptr, id}); }
+void move_deadline(std::uint64_t id, pg::Moment ends) {
+    queue.push_back({Kind::move_deadline, pg::subtransaction(), nullptr, id, ends});
+}
+void wake() { queue.push_back({Kind::wake, pg::subtransaction()}); }
+
+void change_closures() { closures_change = true; }
+bool closures_changed() noexcept { return closures_change; }
+bool take_closures_changed() noexcept { return std::exchange(closures_change, false); }
+
+std::span<const Action> queued() noexcept { return queue; }
+
+void before_commit() {
+    for (const auto& action : queue) {
+        if (action.kind == Kind::make_live) publish_slot(*action.slot);
+        // Before the worker can see the new deadline.
+        if (action.kind == Kind::move_deadline) check_in_time(action);
+    }
+}
+
+void after_commit() noexcept {
+    for (const auto& action : queue) apply(action);
+    queue.clear();
+}
+
+void after_abort() noexcept {
+    for (const auto& action : queue) undo(action);
+    queue.clear();
+}
+
+void subtransaction_committed(std::uint32_t mine, std::uint32_t parent) noexcept {
+    for (auto& action : queue)
+        if (action.subtransaction == mine) action.subtransaction = parent;
+}
+
+void subtransaction_aborted(std::uint32_t mine) noexcept {
+    std::erase_if(queue, [mine](const Action& action) {
+        if (action.subtransaction < mine) return false;
+        undo(action);
+        return true;
+    });
+}
+
+}  // namespace jit::commit_actions

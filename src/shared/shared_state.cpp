@@ -1,0 +1,104 @@
+#include "jit_access/shared/shared_state.hpp"
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/clock.hpp"
+
+namespace jit {
+
+SharedState* shared_state = nullptr;
+
+namespace {
+
+bool take(Slot& slot) noexcept {
+    for (auto expected : {SlotState::free, SlotState::retired})
+        if (slot.state.compare_exchange_strong(expected, SlotState::reserved)) return true;
+    return false;
+}
+
+void raise_to(std::atomic<std::uint32_t>& mark, std::uint32_t value) noexcept {
+    auto seen = mark.load();
+    while (seen < value && !mark.compare_exchange_weak(seen, value)) {
+    }
+}
+
+}  // namespace
+
+Slot* find_slot(std::uint64_t id) noexcept {
+    for (auto& slot : shared_state->used_slots()) {
+        const auto state = slot.state.load(std::memory_order_acquire);
+        if (slot.id.load(std::memory_order_relaxed) == id && state != SlotState::free && state != SlotState::retired)
+            return &slot;
+    }
+    return nullptr;
+}
+
+void set_end(Slot& slot, pg::Moment end) noexcept {
+    slot.ends_wall.store(end.wall);
+    slot.ends_boot.store(end.boot);
+}
+
+void fill_slot(Slot& slot, const GrantTerms& terms) noexcept {
+    slot.id.store(terms.id);
+    slot.role.store(terms.role);
+    slot.requester.store(terms.requester);
+    set_end(slot, terms.ends);
+    slot.at_deadline.store(terms.at_deadline);
+    slot.grace.store(terms.grace);
+    slot.allows_code.store(terms.allows_code);
+    slot.allows_schema.store(terms.allows_schema);
+    slot.steps_up.store(terms.steps_up);
+    slot.conditions.store(terms.conditions);
+}
+
+Slot* reserve_slot(const GrantTerms& terms) {
+    const auto slots = shared_state->slots();
+    for (std::uint32_t tried = 0; tried < shared_state->slot_count; ++tried) {
+        const auto index = shared_state->slot_cursor.fetch_add(1) % shared_state->slot_count;
+        Slot& slot = slots[index];
+        if (!take(slot)) continue;
+        fill_slot(slot, terms);
+        raise_to(shared_state->slots_in_use, index + 1);
+        return &slot;
+    }
+    throw core::Failure(
+        core::Code::limit_exceeded, "too many grants are live",
+        "All " + std::to_string(shared_state->slot_count) + " slots of jit_access.max_grants are taken.",
+        "Wait for grants to end, or raise jit_access.max_grants and restart the server.");
+}
+
+void publish_slot(Slot& slot) noexcept { slot.state.store(SlotState::live, std::memory_order_release); }
+
+void free_slot(Slot& slot) noexcept {
+    slot.id.store(0);
+    slot.state.store(SlotState::free, std::memory_order_release);
+}
+
+void finish_slot(Slot& slot) noexcept {
+    const auto now = pg::both_clocks();
+    if (still_lives(slot, now)) {
+        set_end(slot, now);
+        slot.grace.store(0);
+    }
+    // Only what lives can end: the worker may have cleaned up already.
+    auto expected = SlotState::live;
+    slot.state.compare_exchange_strong(expected, SlotState::over);
+}
+
+void retire_slot(std::uint64_t id) noexcept {
+    if (Slot* slot = find_slot(id)) slot->state.store(SlotState::retired, std::memory_order_release);
+}
+
+std::int64_t patience(const Slot& slot) noexcept {
+    constexpr std::int64_t to_leave = 100'000;
+    switch (slot.at_deadline.load()) {
+        case core::AtDeadline::grace: return slot.grace.load();
+        case core::AtDeadline::cancel: return to_leave;
+        case core::AtDeadline::terminate: return 0;
+    }
+    return 0;
+}
+
+void wake_worker() noexcept { pg::set_latch(shared_state->worker_latch.load()); }
+
+}  // namespace jit

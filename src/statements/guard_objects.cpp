@@ -1,0 +1,278 @@
+#include "jit_access/statements/guard_objects.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
+#include "jit_access/enforcement/effective_grants.hpp"
+#include "jit_access/pg/role.hpp"
+#include "jit_access/pg/version.hpp"
+#include "jit_access/statements/guard_commands.hpp"
+#include "jit_access/statements/sandbox.hpp"
+
+extern "C" {
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_attribute.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_largeobject.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_statistic_ext.h"
+#include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+}
+
+namespace jit::guard {
+
+namespace {
+
+constexpr const char* by_owner = "It belongs to another role and runs with the privileges of its owner.";
+
+struct Key {
+    AttrNumber column;
+    Datum value;
+    RegProcedure equal = F_OIDEQ;
+};
+
+// Visits the rows with these keys as the command has left them; the caches have them only afterwards.
+template <class Visit>
+void for_each_row(Oid catalog, Oid index, std::initializer_list<Key> keys, Visit visit) {
+    Relation relation = table_open(catalog, AccessShareLock);
+    ScanKeyData scan_keys[2];
+    int count = 0;
+    for (const auto& key : keys)
+        ScanKeyInit(&scan_keys[count++], key.column, BTEqualStrategyNumber, key.equal, key.value);
+    SysScanDesc scan = systable_beginscan(relation, index, true, SnapshotSelf, count, scan_keys);
+    while (HeapTuple row = systable_getnext(scan)) visit(row, RelationGetDescr(relation));
+    systable_endscan(scan);
+    table_close(relation, AccessShareLock);
+}
+
+Oid owner_of(Oid object_class, Oid object) {
+    constexpr std::array<Oid, 4> classes = {ProcedureRelationId, OperatorRelationId, TypeRelationId,
+                                            RelationRelationId};
+    if (std::find(classes.begin(), classes.end(), object_class) == classes.end()) return InvalidOid;
+    const int cache = get_object_catcache_oid(object_class);
+    HeapTuple row = SearchSysCache1(cache, ObjectIdGetDatum(object));
+    if (!HeapTupleIsValid(row)) return InvalidOid;
+    bool is_null = false;
+    const Datum owner = SysCacheGetAttr(cache, row, get_object_attnum_owner(object_class), &is_null);
+    ReleaseSysCache(row);
+    return DatumGetObjectId(owner);
+}
+
+// The server's own functions that do more than compute, and those that run a text or a view. Any other function has an
+// owner, who is judged.
+bool acts(Oid function, void*) {
+    if (function >= FirstNormalObjectId) return false;
+    constexpr std::array<std::string_view, 10> harmless = {"nextval",         "currval",         "lastval", "random",
+                                                           "random_normal",   "gen_random_uuid", "uuidv4",  "uuidv7",
+                                                           "clock_timestamp", "timeofday"};
+    const std::string_view name(get_func_name(function));
+    return name.find("_to_xml") != name.npos || (func_volatile(function) == PROVOLATILE_VOLATILE &&
+                                                 std::find(harmless.begin(), harmless.end(), name) == harmless.end());
+}
+
+bool calls_what_acts(Node* node, void* context) {
+    if (node == nullptr) return false;
+    if (check_functions_in_node(node, acts, context)) return true;
+    // Declared without parameters before 16.
+    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(calls_what_acts)),
+                                  context);
+}
+
+const char* why_expression(HeapTuple row, TupleDesc columns, AttrNumber column) {
+    bool is_null = false;
+    const Datum value = heap_getattr(row, column, columns, &is_null);
+    if (is_null || !calls_what_acts(static_cast<Node*>(stringToNode(TextDatumGetCString(value))), nullptr))
+        return nullptr;
+    return "Functions that do more than compute would run in other people's statements.";
+}
+
+// Whether rows of a table are changed by foreign keys, which do it with the privileges of its owner.
+bool cascades(Oid relation) {
+    bool result = false;
+    for_each_row(ConstraintRelationId, ConstraintRelidTypidNameIndexId,
+                 {{Anum_pg_constraint_conrelid, ObjectIdGetDatum(relation)}}, [&result](HeapTuple row, TupleDesc) {
+                     const auto* constraint = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(row));
+                     const auto acts_itself = [](char action) {
+                         return action == FKCONSTR_ACTION_CASCADE || action == FKCONSTR_ACTION_SETNULL ||
+                                action == FKCONSTR_ACTION_SETDEFAULT;
+                     };
+                     result |= constraint->contype == CONSTRAINT_FOREIGN &&
+                               (acts_itself(constraint->confupdtype) || acts_itself(constraint->confdeltype));
+                 });
+    return result;
+}
+
+// Why not, whoever's code it uses.
+const char* why_not(Oid object_class, Oid object, Oid me, bool code) {
+    const char* why = nullptr;
+    const auto look = [&](Oid index, AttrNumber key, auto judge) {
+        for_each_row(object_class, index, {{key, ObjectIdGetDatum(object)}},
+                     [&](HeapTuple row, TupleDesc columns) { why = judge(row, columns); });
+    };
+    switch (object_class) {
+        case ProcedureRelationId:
+            look(ProcedureOidIndexId, Anum_pg_proc_oid, [me](HeapTuple row, TupleDesc) {
+                // The constructors of a range type are the bootstrap superuser's.
+                const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->proowner;
+                return owner != me && !superuser_arg(owner) ? by_owner : nullptr;
+            });
+            break;
+        case RewriteRelationId:
+            look(RewriteOidIndexId, Anum_pg_rewrite_oid, [me](HeapTuple row, TupleDesc) {
+                const Oid relation = reinterpret_cast<Form_pg_rewrite>(GETSTRUCT(row))->ev_class;
+                return owner_of(RelationRelationId, relation) != me ? by_owner : nullptr;
+            });
+            break;
+        case TriggerRelationId:
+            look(TriggerOidIndexId, Anum_pg_trigger_oid, [me](HeapTuple row, TupleDesc) {
+                const auto* trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row));
+                return !trigger->tgisinternal && owner_of(RelationRelationId, trigger->tgrelid) != me &&
+                               cascades(trigger->tgrelid)
+                           ? by_owner
+                           : nullptr;
+            });
+            break;
+        case StatisticExtRelationId:
+            look(StatisticExtOidIndexId, Anum_pg_statistic_ext_oid, [me](HeapTuple row, TupleDesc columns) {
+                const Oid relation = reinterpret_cast<Form_pg_statistic_ext>(GETSTRUCT(row))->stxrelid;
+                return owner_of(RelationRelationId, relation) != me &&
+                               !heap_attisnull(row, Anum_pg_statistic_ext_stxexprs, columns)
+                           ? by_owner
+                           : nullptr;
+            });
+            break;
+        case AttrDefaultRelationId:
+            if (code) break;
+            look(AttrDefaultOidIndexId, Anum_pg_attrdef_oid,
+                 [](HeapTuple row, TupleDesc columns) { return why_expression(row, columns, Anum_pg_attrdef_adbin); });
+            break;
+        case ConstraintRelationId:
+            if (code) break;
+            look(ConstraintOidIndexId, Anum_pg_constraint_oid, [](HeapTuple row, TupleDesc columns) {
+                return why_expression(row, columns, Anum_pg_constraint_conbin);
+            });
+            break;
+        case TypeRelationId:
+            if (code) break;
+            look(TypeOidIndexId, Anum_pg_type_oid, [](HeapTuple row, TupleDesc columns) {
+                return why_expression(row, columns, Anum_pg_type_typdefaultbin);
+            });
+            break;
+        default: break;
+    }
+    return why;
+}
+
+// The owners of the functions, operators, types and views an object uses. A column has its type in its row.
+List* owners_of_code(Oid object_class, Oid object, int column) {
+    List* owners = NIL;
+    for_each_row(
+        DependRelationId, DependDependerIndexId,
+        {{Anum_pg_depend_classid, ObjectIdGetDatum(object_class)}, {Anum_pg_depend_objid, ObjectIdGetDatum(object)}},
+        [&](HeapTuple row, TupleDesc) {
+            const auto* uses = reinterpret_cast<Form_pg_depend>(GETSTRUCT(row));
+            if (uses->deptype != DEPENDENCY_NORMAL) return;
+            if (uses->refclassid == RelationRelationId && get_rel_relkind(uses->refobjid) != RELKIND_VIEW) return;
+            owners = list_append_unique_oid(owners, owner_of(uses->refclassid, uses->refobjid));
+        });
+    if (object_class == RelationRelationId && column != 0)
+        for_each_row(
+            AttributeRelationId, AttributeRelidNumIndexId,
+            {{Anum_pg_attribute_attrelid, ObjectIdGetDatum(object)}, {Anum_pg_attribute_attnum, Int16GetDatum(column)}},
+            [&](HeapTuple row, TupleDesc) {
+                const Oid type = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(row))->atttypid;
+                owners = list_append_unique_oid(owners, owner_of(TypeRelationId, type));
+            });
+    return owners;
+}
+
+// A default is announced as its column.
+Oid default_of(Oid relation, int column) {
+    Oid result = InvalidOid;
+    for_each_row(
+        AttrDefaultRelationId, AttrDefaultIndexId,
+        {{Anum_pg_attrdef_adrelid, ObjectIdGetDatum(relation)},
+         {Anum_pg_attrdef_adnum, Int16GetDatum(column), F_INT2EQ}},
+        [&result](HeapTuple row, TupleDesc) { result = reinterpret_cast<Form_pg_attrdef>(GETSTRUCT(row))->oid; });
+    return result;
+}
+
+// What is in a temporary schema goes with the session.
+bool is_temporary(Oid object_class, Oid object) {
+    Oid schema = InvalidOid;
+    if (object_class == RelationRelationId)
+        for_each_row(
+            RelationRelationId, ClassOidIndexId, {{Anum_pg_class_oid, ObjectIdGetDatum(object)}},
+            [&](HeapTuple row, TupleDesc) { schema = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relnamespace; });
+    if (object_class == TypeRelationId)
+        for_each_row(
+            TypeRelationId, TypeOidIndexId, {{Anum_pg_type_oid, ObjectIdGetDatum(object)}},
+            [&](HeapTuple row, TupleDesc) { schema = reinterpret_cast<Form_pg_type>(GETSTRUCT(row))->typnamespace; });
+    return isTempOrTempToastNamespace(schema);
+}
+
+// What needs no privilege that a template could keep back: a large object, or anything in a schema in which everybody
+// may create. It would become the template's, whose role may own nothing, and nobody could have the template any more.
+bool would_stop_template(Oid object_class, Oid object, const enforcement::EffectiveGrants& grants) {
+    if (object_class != LargeObjectRelationId && object_class != RelationRelationId && object_class != TypeRelationId)
+        return false;
+    const auto keeps_schema = [](const Slot* slot) { return !slot->allows_schema.load(); };
+    const auto* end = grants.slots.begin() + grants.count;
+    if (std::none_of(grants.slots.begin(), end, keeps_schema)) return false;
+    return pg::call([&] { return !is_temporary(object_class, object); });
+}
+
+core::Failure refused(const char* why) {
+    return {core::Code::guarded, "this is not allowed to a session that uses a grant", why,
+            "Do it without the grant, or ask a DBA."};
+}
+
+}  // namespace
+
+void check_made(std::uint32_t object_class, std::uint32_t object, int column) {
+    const auto me = pg::current_user();
+    const auto* grants = enforcement::current_grants();
+    if (grants == nullptr && !sandbox::active()) return;
+    const bool is_login = pg::role_name(me).value_or("").starts_with(core::login_role_prefix);
+    if (grants != nullptr && (is_login || enforcement::is_grant_role(me)) &&
+        would_stop_template(object_class, object, *grants))
+        throw refused("It would belong to the grant, whose template cannot change the schema.");
+    if (me == pg::session_user() && !is_login && !sandbox::active()) return;
+    const bool code = code_allowed();
+    List* owners = NIL;
+    const char* why = pg::call([&] {
+        const Oid made = object_class == AttrDefaultRelationId ? default_of(object, column) : object;
+        owners = owners_of_code(object_class, made, column);
+        return why_not(object_class, made, me.oid, code);
+    });
+    if (why != nullptr) throw refused(why);
+    for (int i = 0; i < list_length(owners); ++i) {
+        const pg::RoleId owner{list_nth_oid(owners, i)};
+        if (owner.oid != InvalidOid && owner != me && !pg::is_superuser(owner) &&
+            enforcement::reaches_without_grant(owner))
+            throw refused("It uses code that would stay yours to change after the grant's end.");
+    }
+}
+
+}  // namespace jit::guard

@@ -1,0 +1,305 @@
+#include "jit_access/statements/sandbox.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/enforcement/effective_grants.hpp"
+#include "jit_access/pg/version.hpp"
+#include "jit_access/statements/required_privileges.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "commands/proclang.h"
+#include "executor/execdesc.h"
+#include "optimizer/plancat.h"
+#include "parser/parsetree.h"
+#include "tcop/cmdtag.h"
+#include "tcop/pquery.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/portal.h"
+#include "utils/syscache.h"
+}
+
+namespace jit::sandbox {
+
+Mode mode = Mode::off;
+
+namespace {
+
+bool with_code = false;
+Found* found = nullptr;
+
+// Of the Scope: what runs it, and the stretch of the transaction that it is in.
+Portal around = nullptr;
+SubTransactionId since = InvalidSubTransactionId;
+
+needs_fmgr_hook_type next_needed = nullptr;
+fmgr_hook_type next_event = nullptr;
+get_relation_info_hook_type next_info = nullptr;
+
+[[noreturn]] void refuse(const std::string& what, const std::string& why) {
+    if (found != nullptr && !found->refused) found->refused = what + ": " + why;
+    throw core::Failure(core::Code::guarded, what, why, "Leave it out of the dry run.");
+}
+
+// ---- functions ------------------------------------------------------------------------------------------------------
+
+// Of the server's own functions that are not the same each time, those that leave nothing behind, and nextval, whose
+// gaps the answer names.
+bool is_harmless(std::string_view name) {
+    constexpr std::array<std::string_view, 18> names = {"nextval",
+                                                        "currval",
+                                                        "lastval",
+                                                        "random",
+                                                        "random_normal",
+                                                        "gen_random_uuid",
+                                                        "uuidv4",
+                                                        "uuidv7",
+                                                        "clock_timestamp",
+                                                        "timeofday",
+                                                        "pg_sleep",
+                                                        "pg_notify",
+                                                        "txid_current",
+                                                        "pg_current_xact_id",
+                                                        "pg_advisory_xact_lock",
+                                                        "pg_advisory_xact_lock_shared",
+                                                        "pg_try_advisory_xact_lock",
+                                                        "pg_try_advisory_xact_lock_shared"};
+    return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+struct Function {
+    Oid language;
+    bool is_volatile;
+    bool covers;  // the event trigger of this extension, which gives templates what they have on new tables
+    const char* name;
+};
+
+Function look_up(Oid function) {
+    HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+    if (!HeapTupleIsValid(row)) return {InvalidOid, true, false, ""};
+    const auto* procedure = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
+    const char* name = pstrdup(NameStr(procedure->proname));
+    const char* schema = get_namespace_name(procedure->pronamespace);
+    const Function result{procedure->prolang, procedure->provolatile == PROVOLATILE_VOLATILE,
+                          procedure->prolang == ClanguageId && schema != nullptr &&
+                              std::string_view(schema) == "jit_access" && std::string_view(name) == "cover_new_objects",
+                          name};
+    ReleaseSysCache(row);
+    return result;
+}
+
+// Code of the server and of extensions is what a superuser has put there, and says of itself whether it acts. Code in
+// SQL and PL/pgSQL does nothing but by statements and functions, which come by here; other languages reach out.
+bool may_run(const Function& one, Oid function) {
+    if (one.language == INTERNALlanguageId) return !one.is_volatile || (mode == Mode::run && is_harmless(one.name));
+    if (one.language == ClanguageId) return function < FirstNormalObjectId || !one.is_volatile || one.covers;
+    return mode == Mode::run && (one.language == SQLlanguageId || one.language == get_language_oid("plpgsql", true));
+}
+
+bool function_is_needed(Oid function) {
+    if (unlikely(active())) pg::guarded([function] { check_function(function); });
+    return next_needed != nullptr && next_needed(function);
+}
+
+// The server does not ask whether it is needed for a function that has a user or settings of its own. Triggers and
+// event triggers come by no other place.
+void function_event(FmgrHookEventType event, FmgrInfo* info, Datum* argument) {
+    if (unlikely(active()) && event == FHET_START) pg::guarded([info] { check_function(info->fn_oid); });
+    if (next_event != nullptr) next_event(event, info, argument);
+}
+
+// ---- foreign tables -------------------------------------------------------------------------------------------------
+
+// Before the planner asks the other server.
+void relation_is_planned(PlannerInfo* root, Oid relation, bool is_parent, RelOptInfo* info) {
+    if (unlikely(active()) && get_rel_relkind(relation) == RELKIND_FOREIGN_TABLE)
+        pg::guarded([] { refuse("a foreign table is not used in a dry run", "No rollback reaches its server."); });
+    if (next_info != nullptr) next_info(root, relation, is_parent, info);
+}
+
+bool has_foreign_part(Oid relation) {
+    const ListCell* cell = nullptr;
+    foreach (cell, find_all_inheritors(relation, NoLock, nullptr))
+        if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_FOREIGN_TABLE) return true;
+    return false;
+}
+
+bool writes_to_foreign(const PlannedStmt* plan) {
+    const ListCell* cell = nullptr;
+    foreach (cell, plan->resultRelations) {
+        const auto* target = rt_fetch(lfirst_int(cell), plan->rtable);
+        if (target->rtekind == RTE_RELATION && has_foreign_part(target->relid)) return true;
+    }
+    return false;
+}
+
+bool truncates_foreign(const TruncateStmt* truncate) {
+    const ListCell* cell = nullptr;
+    foreach (cell, truncate->relations) {
+        const Oid relation = RangeVarGetRelid(lfirst_node(RangeVar, cell), NoLock, true);
+        if (OidIsValid(relation) && has_foreign_part(relation)) return true;
+    }
+    return false;
+}
+
+// ---- tables of the extension, grants of others ----------------------------------------------------------------------
+
+bool touches_tables_of_ours(const PlannedStmt* plan) {
+    const Oid ours = get_namespace_oid("jit_access", true);
+    const ListCell* cell = nullptr;
+    foreach (cell, plan->rtable) {
+        const auto* entry = lfirst_node(RangeTblEntry, cell);
+        if (entry->rtekind == RTE_RELATION && get_rel_namespace(entry->relid) == ours &&
+            get_rel_relkind(entry->relid) != RELKIND_VIEW)
+            return true;
+    }
+    return false;
+}
+
+void refuse_live_grants(const PlannedStmt* plan) {
+    bool uses_grant = enforcement::current_grants() != nullptr;
+    pg::for_each_checked_relation(plan, [&](const pg::CheckedRelation& checked) {
+        uses_grant = uses_grant || (checked.owner && enforcement::grants_of_owner(checked.owner) != nullptr);
+    });
+    if (uses_grant)
+        refuse("a grant that is live is not used in a dry run", "It would be a use of it, which is no rehearsal.");
+}
+
+// They are not told of the dry run, so a function would run in them as always. The settings are put to 0 while it
+// lasts; who raises them again has a function with a setting of its own.
+[[noreturn]] void refuse_other_processes() {
+    refuse("no other process takes part in a dry run", "What a function does there would not be held back.");
+}
+
+// ---- commands -------------------------------------------------------------------------------------------------------
+
+// Of the commands that the guards let pass, those that a rollback takes back. Others are not run.
+bool is_undone(const Node* command) {
+    switch (nodeTag(command)) {
+        case T_CreateStmt:
+        case T_CreateTableAsStmt:
+        case T_AlterTableStmt:
+        case T_CreateSeqStmt:
+        case T_AlterSeqStmt:
+        case T_RenameStmt:
+        case T_AlterObjectSchemaStmt:
+        case T_CommentStmt:
+        case T_TruncateStmt:
+        case T_LockStmt:
+        case T_ExplainStmt:
+        case T_CreateSchemaStmt:
+        case T_CompositeTypeStmt:
+        case T_CreateEnumStmt:
+        case T_AlterEnumStmt:
+        case T_CreateRangeStmt:
+        case T_CreateDomainStmt:
+        case T_AlterDomainStmt:
+        case T_DefineStmt:
+        case T_CreateFunctionStmt:
+        case T_AlterFunctionStmt:
+        case T_ViewStmt:
+        case T_CreateTrigStmt:
+        case T_RuleStmt:
+        case T_CreatePolicyStmt:
+        case T_AlterPolicyStmt:
+        case T_CreateStatsStmt:
+        case T_AlterStatsStmt:
+        case T_CallStmt:
+        case T_DoStmt:
+        case T_ConstraintsSetStmt:
+        case T_NotifyStmt:
+        case T_VariableShowStmt: return true;
+        case T_IndexStmt: return !reinterpret_cast<const IndexStmt*>(command)->concurrent;
+        case T_DropStmt: return !reinterpret_cast<const DropStmt*>(command)->concurrent;
+        case T_RefreshMatViewStmt: return !reinterpret_cast<const RefreshMatViewStmt*>(command)->concurrent;
+        default: return false;
+    }
+}
+
+// What others see of the session while it runs, or what changes how the dry run itself works, is not set.
+bool is_settable(const VariableSetStmt* set) {
+    constexpr std::array<std::string_view, 10> names = {
+        "search_path",           "lock_timeout",      "statement_timeout", "work_mem",
+        "maintenance_work_mem",  "timezone",          "datestyle",         "intervalstyle",
+        "check_function_bodies", "default_tablespace"};
+    return set->name != nullptr && std::find_if(names.begin(), names.end(), [set](std::string_view name) {
+                                       return pg_strcasecmp(std::string(name).c_str(), set->name) == 0;
+                                   }) != names.end();
+}
+
+}  // namespace
+
+Scope::Scope(Mode what, bool allows_code, Found& into) noexcept {
+    found = &into;
+    with_code = allows_code;
+    around = ActivePortal;
+    since = GetCurrentSubTransactionId();
+    // What was planned or made ready before would not come by the hooks again.
+    if (what == Mode::run) ResetPlanCache();
+    mode = what;
+}
+
+Scope::~Scope() {
+    mode = Mode::off;
+    found = nullptr;
+}
+
+std::optional<bool> allows_code() noexcept { return active() ? std::optional(with_code) : std::nullopt; }
+
+void check_function(std::uint32_t function) {
+    const auto one = pg::call([function] { return look_up(function); });
+    if (pg::call([&] { return may_run(one, function); })) return;
+    refuse(std::string("function ") + (one.name != nullptr ? one.name : "") + " is not called in a dry run",
+           mode == Mode::judge ? "Nothing is run where a statement is only checked."
+                               : "What it does may outlive a rollback.");
+}
+
+void check_query(const QueryDesc* query) {
+    const PlannedStmt* plan = query->plannedstmt;
+    if (mode == Mode::judge) refuse("no query is run", "Nothing is run where a statement is only checked.");
+    required_privileges::add_missing(query, found->missing);
+    if (plan->parallelModeNeeded) refuse_other_processes();
+    refuse_live_grants(plan);
+    if (pg::call([plan] { return touches_tables_of_ours(plan); }))
+        refuse("tables of jit_access are not used in a dry run", "They are for the extension alone.");
+    if (pg::call([plan] { return writes_to_foreign(plan); }))
+        refuse("a foreign table is not used in a dry run", "No rollback reaches its server.");
+}
+
+void check_piece() {
+    if (ActivePortal == nullptr || ActivePortal == around || ActivePortal->createSubid >= since) return;
+    refuse("a cursor that was opened before is not read in a dry run", "What it calls is known since then.");
+}
+
+void check_command(const Node* command) {
+    if (mode == Mode::judge) refuse("no command is run", "Nothing is run where a statement is only checked.");
+    const std::string tag = GetCommandTagName(CreateCommandTag(const_cast<Node*>(command)));
+    if (IsA(command, VariableSetStmt)) {
+        if (is_settable(reinterpret_cast<const VariableSetStmt*>(command))) return;
+        refuse(tag + " of this setting is not run in a dry run", "It is not among those that a rehearsal needs.");
+    }
+    if (max_parallel_maintenance_workers > 0) refuse_other_processes();
+    if (!is_undone(command)) refuse(tag + " is not run in a dry run", "A rollback does not take all of it back.");
+    if (IsA(command, TruncateStmt) &&
+        pg::call([command] { return truncates_foreign(reinterpret_cast<const TruncateStmt*>(command)); }))
+        refuse("a foreign table is not used in a dry run", "No rollback reaches its server.");
+}
+
+void install() {
+    next_needed = std::exchange(needs_fmgr_hook, function_is_needed);
+    next_event = std::exchange(fmgr_hook, function_event);
+    next_info = std::exchange(get_relation_info_hook, relation_is_planned);
+}
+
+}  // namespace jit::sandbox

@@ -1,0 +1,77 @@
+#include "jit_access/transaction.hpp"
+#include "jit_access/policy/template_closure.hpp"
+
+#include <algorithm>
+
+#include "jit_access/core/failure.hpp"
+#include "jit_access/enforcement/denied_attempt.hpp"
+#include "jit_access/enforcement/recorder.hpp"
+#include "jit_access/enforcement/session.hpp"
+#include "jit_access/grants/expire.hpp"
+#include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/xact.hpp"
+#include "jit_access/policy/template.hpp"
+#include "jit_access/record/journal.hpp"
+#include "jit_access/shared/commit_actions.hpp"
+
+namespace jit::transaction {
+
+namespace {
+
+bool ends_grant(const commit_actions::Action& action) noexcept { return action.kind == commit_actions::Kind::finish; }
+
+void pre_commit() {
+    if (pg::is_between_commands()) denied_attempt::record_kept();
+    session::before_commit();
+    commit_actions::before_commit();
+    // Should the commit still fail, the next statement relies on the grant again.
+    for (const auto& action : commit_actions::queued())
+        if (ends_grant(action)) session::give_back(action.id);
+}
+
+void pre_prepare() {
+    session::before_prepare();
+    if (commit_actions::queued().empty()) return;
+    throw core::Failure(core::Code::not_here, "a transaction that changed requests or grants cannot be prepared",
+                        "Between PREPARE and COMMIT PREPARED nobody would hold the deadline.", "Use COMMIT.");
+}
+
+void committed() noexcept {
+    if (recorder::anything_open()) recorder::complete_left();
+    session::after_transaction(true);
+    if (commit_actions::take_closures_changed()) templates::forget_closures();
+
+    const auto queued = commit_actions::queued();
+    if (queued.empty()) return;
+    const bool ended = std::any_of(queued.begin(), queued.end(), ends_grant);
+    commit_actions::after_commit();
+    journal::note_commit(pg::last_commit());
+    // The worker does the same, but access must end without it as well.
+    if (ended) expire::stop_what_is_over();
+    wake_worker();
+}
+
+void aborted() noexcept {
+    recorder::interrupt(0);
+    (void)commit_actions::take_closures_changed();
+    session::after_transaction(false);
+    commit_actions::after_abort();
+}
+
+void subtransaction_aborted(std::uint32_t mine) noexcept {
+    recorder::interrupt(mine);
+    commit_actions::subtransaction_aborted(mine);
+}
+
+}  // namespace
+
+void install() {
+    pg::register_transaction_callbacks({.pre_commit = pre_commit,
+                                        .pre_prepare = pre_prepare,
+                                        .committed = committed,
+                                        .aborted = aborted,
+                                        .subtransaction_committed = commit_actions::subtransaction_committed,
+                                        .subtransaction_aborted = subtransaction_aborted});
+}
+
+}  // namespace jit::transaction
