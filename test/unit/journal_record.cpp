@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(round_trip) { check_round_trip(Sample().use); }
 BOOST_AUTO_TEST_CASE(round_trip_of_nothing) { check_round_trip(Use{}); }
 
 BOOST_AUTO_TEST_CASE(round_trip_of_the_most) {
-    std::vector<std::uint64_t> grants(max_grants);
+    std::vector<std::uint64_t> grants(max_session_grants);
     for (std::size_t i = 0; i < grants.size(); ++i) grants[i] = i * i;
     std::vector<std::string> names;
     for (std::size_t i = 0; i < max_objects; ++i) names.push_back(std::string(130, 'x') + std::to_string(i));
@@ -115,7 +115,7 @@ BOOST_AUTO_TEST_CASE(texts_may_hold_any_byte) {
 }
 
 BOOST_AUTO_TEST_CASE(one_more_than_the_most_is_not_read) {
-    std::vector<std::uint64_t> grants(max_grants + 1);
+    std::vector<std::uint64_t> grants(max_session_grants + 1);
     std::vector<ObjectUse> objects(max_objects + 1);
     Sample sample;
     sample.use.grants = grants;
@@ -147,7 +147,7 @@ BOOST_AUTO_TEST_CASE(damaged_at_every_byte) {
             Bytes damaged = whole;
             damaged[at] = value;
             if (const auto decoded = decode_use(damaged)) {
-                BOOST_TEST(decoded->grants.size() <= max_grants);
+                BOOST_TEST(decoded->grants.size() <= max_session_grants);
                 BOOST_TEST(decoded->objects.size() <= max_objects);
                 BOOST_TEST(decoded->use.statement.size() <= whole.size());
                 BOOST_TEST(std::string(decoded->use.reason).size() <= whole.size());
