@@ -63,11 +63,11 @@ CREATE TABLE jit_access.template_person (
 COMMENT ON TABLE jit_access.template_person IS
     'roles whose members may ask for a template, approve, or break the glass; pinned by OID, nobody by default';
 
-CREATE TABLE jit_access.template_turn (
+CREATE TABLE jit_access.template_cap_lock (
     template_id bigint PRIMARY KEY REFERENCES jit_access.template ON DELETE CASCADE,
-    turn        bigint NOT NULL DEFAULT 0
+    changes     bigint NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE jit_access.template_turn IS 'who makes a grant of a template with caps waits here for who does it just now';
+COMMENT ON TABLE jit_access.template_cap_lock IS 'who makes a grant of a template with caps waits here for who does it just now';
 
 CREATE FUNCTION pg_catalog.jit_create_template(
     name text,

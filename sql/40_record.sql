@@ -34,7 +34,7 @@ CREATE TABLE jit_access.record (
     parameters      text,
     objects         text[],
     privileges      text[],
-    own_privileges  text[],
+    standing_privileges  text[],
     outcome         text,
     rows            bigint,
     duration        interval,
@@ -103,7 +103,7 @@ CREATE FUNCTION jit_access.journal(
     OUT node uuid, OUT "position" bigint, OUT next_position bigint, OUT kind text, OUT at timestamptz, OUT grant_id bigint, OUT grants bigint[],
     OUT login text, OUT role text, OUT database text, OUT client_addr text, OUT application text, OUT pid integer,
     OUT session_start timestamptz, OUT depth integer, OUT tag text, OUT statement text, OUT statement_bytes integer,
-    OUT statement_sha256 text, OUT parameters text, OUT objects text[], OUT privileges text[], OUT own_privileges text[], OUT outcome text, OUT rows bigint, OUT duration interval, OUT sqlstate text,
+    OUT statement_sha256 text, OUT parameters text, OUT objects text[], OUT privileges text[], OUT standing_privileges text[], OUT outcome text, OUT rows bigint, OUT duration interval, OUT sqlstate text,
     OUT detail jsonb, OUT of_position bigint)
 RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'jit_journal';
 REVOKE ALL ON FUNCTION jit_access.journal(bigint, integer) FROM PUBLIC;

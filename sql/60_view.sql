@@ -151,8 +151,8 @@ COMMENT ON VIEW jit_access.second_factors IS 'who has enrolled a second factor, 
 CREATE VIEW jit_access.audit_log AS
 SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u.client_addr, u.application, u.pid,
        u.session_start, u.depth, u.tag, u.statement, u.statement_bytes, u.statement_sha256, u.parameters, u.objects, u.privileges,
-       u.own_privileges,
-       CASE WHEN u.privileges <> u.own_privileges THEN true
+       u.standing_privileges,
+       CASE WHEN u.privileges <> u.standing_privileges THEN true
             WHEN u.objects <> '{}' AND u.detail -> 'objects' IS NULL THEN false END AS needed_grant,
        COALESCE(u.outcome, o.outcome) AS outcome, COALESCE(u.rows, o.rows) AS rows,
        COALESCE(u.duration, o.duration) AS duration, COALESCE(u.sqlstate, o.sqlstate) AS sqlstate, u.detail
@@ -162,7 +162,7 @@ LEFT JOIN jit_access.record o ON o.node = u.node AND o.seq > u.seq
     AND o.of_position = CASE WHEN u.kind = 'use' AND u.outcome IS NULL THEN u.position END
 WHERE u.kind <> 'outcome' AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.audit_log IS
-    'the record for auditors, one row per use, refusal and control event; own_privileges is what of privileges needed no grant; seq gives the order. outcome is NULL while the statement runs';
+    'the record for auditors, one row per use, refusal and control event; standing_privileges is what of privileges needed no grant; seq gives the order. outcome is NULL while the statement runs';
 
 CREATE VIEW jit_access.grant_usage AS
 SELECT r.id, r.requester_name AS requester, t.name AS template, u.statements, u.failed, u.refused, u.rows, u.first_use, u.last_use,

@@ -56,15 +56,15 @@ FROM jit_access.alert_rule r WHERE (SELECT jit_access.may_audit())
 OFFSET 0;
 COMMENT ON VIEW jit_access.alert_rules IS 'what is looked for in the record, and from when on it is an alert';
 
-CREATE TABLE jit_access.watch_position (
+CREATE TABLE jit_access.detection_position (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     seq bigint NOT NULL,
     at  timestamptz
 );
-INSERT INTO jit_access.watch_position (seq) VALUES (0);
-COMMENT ON TABLE jit_access.watch_position IS 'up to where the rules have read the record, and when that was written; moves in the transaction that writes the alerts';
+INSERT INTO jit_access.detection_position (seq) VALUES (0);
+COMMENT ON TABLE jit_access.detection_position IS 'up to where the rules have read the record, and when that was written; moves in the transaction that writes the alerts';
 
-CREATE TABLE jit_access.sighting (
+CREATE TABLE jit_access.occurrence (
     rule      text NOT NULL,
     person_id text NOT NULL,
     subject   text NOT NULL,
@@ -72,9 +72,9 @@ CREATE TABLE jit_access.sighting (
     at        timestamptz NOT NULL,
     PRIMARY KEY (rule, person_id, subject, seq)
 );
-COMMENT ON TABLE jit_access.sighting IS 'what rules with a threshold have counted lately, as many as they need to';
+COMMENT ON TABLE jit_access.occurrence IS 'what rules with a threshold have counted lately, as many as they need to';
 
-CREATE TABLE jit_access.habit (
+CREATE TABLE jit_access.baseline (
     person_id text NOT NULL,
     kind      text NOT NULL CHECK (kind IN ('hour', 'template', 'network')),
     what      text NOT NULL,
@@ -83,21 +83,21 @@ CREATE TABLE jit_access.habit (
     last_at   timestamptz NOT NULL,
     PRIMARY KEY (person_id, kind, what)
 );
-CREATE INDEX habit_of_others ON jit_access.habit (kind, what);
-COMMENT ON TABLE jit_access.habit IS 'on how many days a person has asked at an hour (UTC), for a template, or come from a network; an empty what is all of them';
+CREATE INDEX baseline_of_others ON jit_access.baseline (kind, what);
+COMMENT ON TABLE jit_access.baseline IS 'on how many days a person has asked at an hour (UTC), for a template, or come from a network; an empty what is all of them';
 
 -- Without references, as in jit_access.alert.
-CREATE TABLE jit_access.grant_rows (
+CREATE TABLE jit_access.grant_volume (
     grant_id bigint PRIMARY KEY,
     rows     bigint NOT NULL,
-    told     bigint NOT NULL DEFAULT 0
+    reported bigint NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE jit_access.grant_rows IS 'rows that the client of a grant has moved, until the grant has ended';
-CREATE TABLE jit_access.usual_rows (
+COMMENT ON TABLE jit_access.grant_volume IS 'rows that the client of a grant has moved, until the grant has ended';
+CREATE TABLE jit_access.template_volume (
     template_id bigint PRIMARY KEY,
     totals      bigint[] NOT NULL
 );
-COMMENT ON TABLE jit_access.usual_rows IS 'rows that the last grants of a template have moved, oldest first';
+COMMENT ON TABLE jit_access.template_volume IS 'rows that the last grants of a template have moved, oldest first';
 
 -- Who a login is, as a person; a temporary login is whoever its grant was given to.
 CREATE FUNCTION jit_access.person_of_login(login text, OUT person_id text, OUT person text)
@@ -112,26 +112,26 @@ $$;
 REVOKE ALL ON FUNCTION jit_access.person_of_login(text) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.person_of_login(text) IS 'the person that a login of the record is: for the rules';
 
-CREATE FUNCTION jit_access.watch(up_to bigint DEFAULT NULL) RETURNS bigint
-    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_watch';
-REVOKE ALL ON FUNCTION jit_access.watch(bigint) FROM PUBLIC;
-COMMENT ON FUNCTION jit_access.watch(bigint) IS
+CREATE FUNCTION jit_access.detect(up_to bigint DEFAULT NULL) RETURNS bigint
+    LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_detect';
+REVOKE ALL ON FUNCTION jit_access.detect(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.detect(bigint) IS
     'evaluates the rules over the record up to a row (NULL: all there is), which the worker does by itself; returns the last row that was read, NULL when the worker is at it just now';
 
 CREATE FUNCTION jit_access.job_history_rules() RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    now timestamptz := (SELECT w.at FROM jit_access.watch_position w);
+    now timestamptz := (SELECT w.at FROM jit_access.detection_position w);
     sightings bigint;
     habits bigint;
 BEGIN
-    DELETE FROM jit_access.sighting s USING jit_access.alert_rule r WHERE r.name = s.rule AND s.at < now - r.within;
+    DELETE FROM jit_access.occurrence s USING jit_access.alert_rule r WHERE r.name = s.rule AND s.at < now - r.within;
     GET DIAGNOSTICS sightings = ROW_COUNT;
-    DELETE FROM jit_access.habit h USING jit_access.alert_rule r
+    DELETE FROM jit_access.baseline h USING jit_access.alert_rule r
     WHERE r.name = CASE h.kind WHEN 'hour' THEN 'unusual_hours' WHEN 'template' THEN 'unusual_template' ELSE 'new_network' END
       AND h.last_at < now - r.within;
     GET DIAGNOSTICS habits = ROW_COUNT;
-    DELETE FROM jit_access.grant_rows g USING jit_access.request r
+    DELETE FROM jit_access.grant_volume g USING jit_access.request r
     WHERE r.id = g.grant_id AND r.state IN ('ended', 'revoked') AND r.closed_at < now - interval '1 day';
     RETURN format('forgot %s sightings and %s habits that are older than what the rules look at', sightings, habits);
 END

@@ -34,7 +34,7 @@ BEGIN
         FROM jit_access.record u
         CROSS JOIN LATERAL unnest(u.grants) g (id)
         JOIN jit_access.request q ON q.id = g.id
-        CROSS JOIN LATERAL unnest(u.objects, u.privileges, u.own_privileges) o (object, privileges, own)
+        CROSS JOIN LATERAL unnest(u.objects, u.privileges, u.standing_privileges) o (object, privileges, own)
         CROSS JOIN LATERAL (SELECT x, x = ANY (string_to_array(o.own, ',')) FROM unnest(string_to_array(o.privileges, ',')) x) p (privilege, own)
         WHERE u.seq > $1 AND u.seq <= $2 AND u.kind = 'use'
           AND COALESCE(CASE WHEN u.outcome IS NULL THEN (SELECT max(e.sqlstate) FROM jit_access.record e

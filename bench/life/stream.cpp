@@ -178,7 +178,7 @@ private:
         entry.grants.emplace();
         entry.objects.emplace();
         entry.privileges.emplace();
-        entry.own_privileges.emplace();
+        entry.standing_privileges.emplace();
     }
 
     void write_use(const Request& request, Work& work, std::int64_t rows) {
@@ -198,7 +198,7 @@ private:
         entry.statement_bytes = static_cast<std::int32_t>(statement.text.size());
         entry.objects->push_back(tmpl.tables[statement.table].name);
         entry.privileges->push_back(statement.privilege);
-        entry.own_privileges->push_back("");
+        entry.standing_privileges->push_back("");
         const auto taken = static_cast<std::int64_t>(work.random.lognormal(900, 1.3)) + rows * 2;
         end(entry, work, statement.inside ? std::min<std::int64_t>(rows, 1) : rows, taken);
         put_(entry);

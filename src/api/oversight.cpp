@@ -98,8 +98,8 @@ Datum jit_set_alert_rule(PG_FUNCTION_ARGS) {
     });
 }
 
-PG_FUNCTION_INFO_V1(jit_watch);
-Datum jit_watch(PG_FUNCTION_ARGS) {
+PG_FUNCTION_INFO_V1(jit_detect);
+Datum jit_detect(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         const auto reached = detection::read_up_to(args.bigint(0));
         fcinfo->isnull = !reached;

@@ -15,15 +15,15 @@ std::vector<const Sign*> signs_in(std::string_view kind, std::string_view sqlsta
     return found;
 }
 
-bool Recent::add(Sighting sighting) {
-    const auto later = [](const Sighting& a, const Sighting& b) { return a.at < b.at; };
-    const auto place = std::upper_bound(seen_.begin(), seen_.end(), sighting, later);
+bool Recent::add(Occurrence occurrence) {
+    const auto later = [](const Occurrence& a, const Occurrence& b) { return a.at < b.at; };
+    const auto place = std::upper_bound(seen_.begin(), seen_.end(), occurrence, later);
     const auto first =
-        std::find_if(seen_.begin(), place, [&](const Sighting& seen) { return sighting.at - seen.at <= within_; });
+        std::find_if(seen_.begin(), place, [&](const Occurrence& seen) { return occurrence.at - seen.at <= within_; });
     const auto before = static_cast<std::size_t>(std::distance(first, place));
-    seen_.insert(place, sighting);
+    seen_.insert(place, occurrence);
     const auto newest = seen_.back().at;
-    std::erase_if(seen_, [&](const Sighting& seen) { return newest - seen.at > within_; });
+    std::erase_if(seen_, [&](const Occurrence& seen) { return newest - seen.at > within_; });
     if (seen_.size() > threshold_) seen_.erase(seen_.begin(), seen_.end() - static_cast<std::ptrdiff_t>(threshold_));
     return before + 1 >= threshold_;
 }

@@ -11,17 +11,17 @@ namespace {
 
 constexpr const char* everything = "";
 
-struct Habit {
+struct Baseline {
     std::int32_t days = 0;
     std::int64_t first = 0;
     std::int64_t last = 0;
     bool is_changed = false;
 };
 
-// The habits of one kind of the people of a slice. Read once, written at its end.
-class Habits {
+// The baselines of one kind of the people of a slice. Read once, written at its end.
+class Baselines {
 public:
-    Habits(const char* kind, const alert_rule::Rule& rule) : kind_(kind), rule_(rule) {}
+    Baselines(const char* kind, const alert_rule::Rule& rule) : kind_(kind), rule_(rule) {}
 
     // Whether he is known well enough; `at` is now.
     bool knows(const core::PersonId& person, std::int64_t at) {
@@ -30,8 +30,8 @@ public:
     // On how many days.
     std::int32_t of(const core::PersonId& person, std::int64_t at, const std::string& what) {
         const auto& known = recall(person);
-        const auto habit = known.find(what);
-        return habit == known.end() || at - habit->second.last > rule_.within ? 0 : habit->second.days;
+        const auto baseline = known.find(what);
+        return baseline == known.end() || at - baseline->second.last > rule_.within ? 0 : baseline->second.days;
     }
     void add(const core::PersonId& person, std::int64_t at, const std::string& what) {
         add_one(person, at, what);
@@ -39,19 +39,19 @@ public:
     }
     void keep() {
         for (const auto& [person, known] : people_)
-            for (const auto& [what, habit] : known)
-                if (habit.is_changed) write(person, what, habit);
+            for (const auto& [what, baseline] : known)
+                if (baseline.is_changed) write(person, what, baseline);
     }
 
 private:
-    using Known = std::map<std::string, Habit>;
+    using Known = std::map<std::string, Baseline>;
 
     Known& recall(const core::PersonId& person) {
         const auto [place, is_new] = people_.try_emplace(person);
         if (!is_new) return place->second;
-        for (const auto& row :
-             pg::query("SELECT what, days, first_at, last_at FROM jit_access.habit WHERE person_id = $1 AND kind = $2",
-                       {person, std::string(kind_)}))
+        for (const auto& row : pg::query(
+                 "SELECT what, days, first_at, last_at FROM jit_access.baseline WHERE person_id = $1 AND kind = $2",
+                 {person, std::string(kind_)}))
             place->second[row.get<std::string>(0)] = {row.get<std::int32_t>(1), row.get<pg::Instant>(2).us,
                                                       row.get<pg::Instant>(3).us, false};
         return place->second;
@@ -59,16 +59,19 @@ private:
 
     void add_one(const core::PersonId& person, std::int64_t at, const std::string& what) {
         auto& known = recall(person);
-        auto [habit, is_new] = known.try_emplace(what, Habit{.days = 1, .first = at, .last = at, .is_changed = true});
-        if (is_new || core::day_of(at) <= core::day_of(habit->second.last)) return;
-        habit->second = {.days = habit->second.days + 1, .first = habit->second.first, .last = at, .is_changed = true};
+        auto [baseline, is_new] =
+            known.try_emplace(what, Baseline{.days = 1, .first = at, .last = at, .is_changed = true});
+        if (is_new || core::day_of(at) <= core::day_of(baseline->second.last)) return;
+        baseline->second = {
+            .days = baseline->second.days + 1, .first = baseline->second.first, .last = at, .is_changed = true};
     }
 
-    void write(const core::PersonId& person, const std::string& what, const Habit& habit) {
+    void write(const core::PersonId& person, const std::string& what, const Baseline& baseline) {
         pg::execute(
-            "INSERT INTO jit_access.habit (person_id, kind, what, days, first_at, last_at) VALUES ($1, $2, $3, $4, $5, "
+            "INSERT INTO jit_access.baseline (person_id, kind, what, days, first_at, last_at) VALUES ($1, $2, $3, $4, "
+            "$5, "
             "$6) ON CONFLICT (person_id, kind, what) DO UPDATE SET days = excluded.days, last_at = excluded.last_at",
-            {person, std::string(kind_), what, habit.days, pg::Instant{habit.first}, pg::Instant{habit.last}});
+            {person, std::string(kind_), what, baseline.days, pg::Instant{baseline.first}, pg::Instant{baseline.last}});
     }
 
     const char* kind_;
@@ -100,19 +103,19 @@ std::string name_of_hour(std::size_t hour) { return (hour < 10 ? "0" : "") + std
 }  // namespace
 
 void unusual_hours(const alert_rule::Rule& rule, const Slice& slice, People& people) {
-    Habits habits("hour", rule);
+    Baselines baselines("hour", rule);
     Findings findings;
     for (const auto& seen : slice.seen) {
         if (!is_request(seen)) continue;
         const auto& who = people.of(seen.login);
         const auto hour = core::hour_of(seen.at);
         std::array<std::int32_t, core::hours_of_day> days{};
-        for (std::size_t i = 0; i < days.size(); ++i) days.at(i) = habits.of(who.person, seen.at, name_of_hour(i));
-        if (habits.knows(who.person, seen.at) && core::is_unusual_hour(days, hour))
+        for (std::size_t i = 0; i < days.size(); ++i) days.at(i) = baselines.of(who.person, seen.at, name_of_hour(i));
+        if (baselines.knows(who.person, seen.at) && core::is_unusual_hour(days, hour))
             findings.add(finding_in(who, seen, {{"hour", name_of_hour(hour) + " UTC"}}));
-        habits.add(who.person, seen.at, name_of_hour(hour));
+        baselines.add(who.person, seen.at, name_of_hour(hour));
     }
-    habits.keep();
+    baselines.keep();
     raise(rule, findings);
 }
 
@@ -122,10 +125,12 @@ namespace {
 // what both do.
 bool is_of_his_kind(const core::PersonId& person, const std::string& what) {
     return pg::query_row(
-               "WITH mine AS (SELECT what FROM jit_access.habit WHERE person_id = $1 AND kind = 'template' AND what <> "
+               "WITH mine AS (SELECT what FROM jit_access.baseline WHERE person_id = $1 AND kind = 'template' AND what "
+               "<> "
                "''), other AS (SELECT o.person_id, count(m.what) AS shared, count(*) - 1 AS theirs FROM "
-               "jit_access.habit "
-               "h JOIN jit_access.habit o ON o.person_id = h.person_id AND o.kind = 'template' AND o.what <> '' LEFT "
+               "jit_access.baseline "
+               "h JOIN jit_access.baseline o ON o.person_id = h.person_id AND o.kind = 'template' AND o.what <> '' "
+               "LEFT "
                "JOIN mine m ON m.what = o.what WHERE h.kind = 'template' AND h.what = $2 AND h.person_id <> $1 GROUP "
                "BY "
                "o.person_id) SELECT EXISTS (SELECT FROM other WHERE shared > 0 AND 2 * shared >= theirs + (SELECT "
@@ -139,7 +144,8 @@ bool is_of_his_kind(const core::PersonId& person, const std::string& what) {
 bool is_shared(const core::PersonId& person, const std::string& network) {
     constexpr std::int64_t several = 2;
     return pg::query_row(
-               "SELECT count(*) >= $3 FROM jit_access.habit WHERE kind = 'network' AND what = $2 AND person_id <> $1",
+               "SELECT count(*) >= $3 FROM jit_access.baseline WHERE kind = 'network' AND what = $2 AND person_id <> "
+               "$1",
                {person, network, several})
         .value()
         .get<bool>(0);
@@ -148,27 +154,27 @@ bool is_shared(const core::PersonId& person, const std::string& network) {
 }  // namespace
 
 void unusual_template(const alert_rule::Rule& rule, const Slice& slice, People& people) {
-    Habits habits("template", rule);
+    Baselines baselines("template", rule);
     Findings findings;
     for (const auto& seen : slice.seen) {
         if (!is_request(seen) || !seen.template_name) continue;
         const auto& who = people.of(seen.login);
-        if (habits.of(who.person, seen.at, *seen.template_name) == 0 && habits.knows(who.person, seen.at) &&
+        if (baselines.of(who.person, seen.at, *seen.template_name) == 0 && baselines.knows(who.person, seen.at) &&
             !is_of_his_kind(who.person, *seen.template_name))
             findings.add(finding_in(who, seen, {}));
-        habits.add(who.person, seen.at, *seen.template_name);
+        baselines.add(who.person, seen.at, *seen.template_name);
     }
-    habits.keep();
+    baselines.keep();
     raise(rule, findings);
 }
 
 void new_network(const alert_rule::Rule& rule, const Slice& slice, People& people) {
-    Habits habits("network", rule);
+    Baselines baselines("network", rule);
     Findings findings;
     for (const auto& used : slice.used) {
         const auto& who = people.of(used.login);
         const auto network = core::network_of(used.client);
-        if (habits.of(who.person, used.at, network) == 0 && habits.knows(who.person, used.at) &&
+        if (baselines.of(who.person, used.at, network) == 0 && baselines.knows(who.person, used.at) &&
             !is_shared(who.person, network))
             findings.add({.person = who.person,
                           .shown = who.shown,
@@ -178,9 +184,9 @@ void new_network(const alert_rule::Rule& rule, const Slice& slice, People& peopl
                           .evidence = {used.first},
                           .suspends = true,
                           .detail = {{"login", used.login}, {"network", network}}});
-        habits.add(who.person, used.at, network);
+        baselines.add(who.person, used.at, network);
     }
-    habits.keep();
+    baselines.keep();
     raise(rule, findings);
 }
 

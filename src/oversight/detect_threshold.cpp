@@ -63,7 +63,7 @@ struct Key {
 
 struct Counted {
     core::Recent recent;
-    std::vector<core::Sighting> fresh;  // of this slice
+    std::vector<core::Occurrence> fresh;  // of this slice
 };
 
 // As many as are needed, from the slices before.
@@ -71,7 +71,8 @@ core::Recent recall(const alert_rule::Rule& rule, const Key& key, std::size_t th
     core::Recent recent(threshold, rule.within);
     if (threshold < 2) return recent;
     auto rows = pg::query(
-        "SELECT at, seq FROM jit_access.sighting WHERE rule = $1 AND person_id = $2 AND subject = $3 ORDER BY seq DESC "
+        "SELECT at, seq FROM jit_access.occurrence WHERE rule = $1 AND person_id = $2 AND subject = $3 ORDER BY seq "
+        "DESC "
         "LIMIT $4",
         {rule.name, key.person, key.subject, static_cast<std::int64_t>(threshold)});
     std::reverse(rows.begin(), rows.end());
@@ -82,23 +83,24 @@ core::Recent recall(const alert_rule::Rule& rule, const Key& key, std::size_t th
 void keep(const alert_rule::Rule& rule, const std::map<Key, Counted>& all) {
     for (const auto& [key, counted] : all) {
         const auto& seen = counted.recent.seen();
-        for (const auto& sighting : counted.fresh) {
-            if (std::find(seen.begin(), seen.end(), sighting) == seen.end()) continue;
+        for (const auto& occurrence : counted.fresh) {
+            if (std::find(seen.begin(), seen.end(), occurrence) == seen.end()) continue;
             pg::execute(
-                "INSERT INTO jit_access.sighting (rule, person_id, subject, seq, at) VALUES ($1, $2, $3, $4, $5)",
-                {rule.name, key.person, key.subject, sighting.seq, pg::Instant{sighting.at}});
+                "INSERT INTO jit_access.occurrence (rule, person_id, subject, seq, at) VALUES ($1, $2, $3, $4, $5)",
+                {rule.name, key.person, key.subject, occurrence.seq, pg::Instant{occurrence.at}});
         }
-        pg::execute("DELETE FROM jit_access.sighting WHERE rule = $1 AND person_id = $2 AND subject = $3 AND seq < $4",
-                    {rule.name, key.person, key.subject,
-                     std::min_element(seen.begin(), seen.end(), [](const auto& a, const auto& b) {
-                         return a.seq < b.seq;
-                     })->seq});
+        pg::execute(
+            "DELETE FROM jit_access.occurrence WHERE rule = $1 AND person_id = $2 AND subject = $3 AND seq < $4",
+            {rule.name, key.person, key.subject,
+             std::min_element(seen.begin(), seen.end(), [](const auto& a, const auto& b) {
+                 return a.seq < b.seq;
+             })->seq});
     }
 }
 
 std::vector<std::int64_t> rows_of(const core::Recent& recent) {
     std::vector<std::int64_t> rows;
-    for (const auto& sighting : recent.seen()) rows.push_back(sighting.seq);
+    for (const auto& occurrence : recent.seen()) rows.push_back(occurrence.seq);
     std::sort(rows.begin(), rows.end());
     return rows;
 }
@@ -119,9 +121,9 @@ void count(const alert_rule::Rule& rule, const Slice& slice, People& people) {
             const Key key{who->person, subject_in(seen, sign->subject)};
             auto place = all.find(key);
             if (place == all.end()) place = all.emplace(key, Counted{recall(rule, key, threshold), {}}).first;
-            const core::Sighting sighting{seen.at, seen.seq};
-            place->second.fresh.push_back(sighting);
-            if (!place->second.recent.add(sighting)) continue;
+            const core::Occurrence occurrence{seen.at, seen.seq};
+            place->second.fresh.push_back(occurrence);
+            if (!place->second.recent.add(occurrence)) continue;
             const auto evidence = rows_of(place->second.recent);
             const alert::Finding finding{.person = who->person,
                                          .shown = who->shown,

@@ -20,7 +20,8 @@ struct Total {
 
 std::optional<Total> add(const SessionUsage& used) {
     const auto row = pg::query_row(
-        "INSERT INTO jit_access.grant_rows AS g (grant_id, rows) SELECT r.id, $2 FROM jit_access.request r WHERE r.id "
+        "INSERT INTO jit_access.grant_volume AS g (grant_id, rows) SELECT r.id, $2 FROM jit_access.request r WHERE "
+        "r.id "
         "= "
         "$1 ON CONFLICT (grant_id) DO UPDATE SET rows = g.rows + excluded.rows RETURNING rows, told, (SELECT "
         "r.template_id FROM jit_access.request r WHERE r.id = $1), (SELECT t.name FROM jit_access.request r JOIN "
@@ -33,8 +34,8 @@ std::optional<Total> add(const SessionUsage& used) {
 
 std::optional<std::int64_t> much_for(std::int64_t template_id) {
     std::vector<std::int64_t> totals;
-    for (const auto& row :
-         pg::query("SELECT pg_catalog.unnest(totals) FROM jit_access.usual_rows WHERE template_id = $1", {template_id}))
+    for (const auto& row : pg::query(
+             "SELECT pg_catalog.unnest(totals) FROM jit_access.template_volume WHERE template_id = $1", {template_id}))
         totals.push_back(row.get<std::int64_t>(0));
     return core::much(std::move(totals));
 }
@@ -45,7 +46,7 @@ void look(const alert_rule::Rule& rule, const SessionUsage& used, People& people
     if (!total || !rule.enabled || total->rows < 2 * total->told) return;
     const auto usual = much_for(total->template_id);
     if (!usual || total->rows / rule.threshold.value_or(1) < *usual) return;
-    pg::execute("UPDATE jit_access.grant_rows SET told = rows WHERE grant_id = $1", {used.grant});
+    pg::execute("UPDATE jit_access.grant_volume SET reported = rows WHERE grant_id = $1", {used.grant});
     const auto& who = people.of(used.login);
     findings.add({.person = who.person,
                   .shown = who.shown,
@@ -60,14 +61,16 @@ void look(const alert_rule::Rule& rule, const SessionUsage& used, People& people
                              {"much", std::to_string(*usual)}}});
 }
 
-// Its total is one of those that say what is usual, the oldest is forgotten. What was far more makes itself no habit.
+// Its total is one of those that say what is usual, the oldest is forgotten. What was far more makes itself no
+// baseline.
 void close(const Observation& ended) {
     pg::execute(
-        "INSERT INTO jit_access.usual_rows AS u (template_id, totals) SELECT $2, ARRAY[g.rows] FROM "
-        "jit_access.grant_rows g WHERE g.grant_id = $1 AND g.told = 0 ON CONFLICT (template_id) DO UPDATE SET totals = "
+        "INSERT INTO jit_access.template_volume AS u (template_id, totals) SELECT $2, ARRAY[g.rows] FROM "
+        "jit_access.grant_volume g WHERE g.grant_id = $1 AND g.reported = 0 ON CONFLICT (template_id) DO UPDATE SET "
+        "totals = "
         "(u.totals || excluded.totals)[greatest(1, pg_catalog.cardinality(u.totals) + 2 - $3):]",
         {*ended.grant, *ended.template_id, grants_kept});
-    pg::execute("DELETE FROM jit_access.grant_rows WHERE grant_id = $1", {*ended.grant});
+    pg::execute("DELETE FROM jit_access.grant_volume WHERE grant_id = $1", {*ended.grant});
 }
 
 }  // namespace

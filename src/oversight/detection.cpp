@@ -85,7 +85,7 @@ void evaluate(const Slice& slice, bool waits) {
 
 // Who holds the position, reads; the next one does not wait.
 std::optional<std::int64_t> take_position() {
-    const auto row = pg::query_row("SELECT seq FROM jit_access.watch_position FOR UPDATE SKIP LOCKED");
+    const auto row = pg::query_row("SELECT seq FROM jit_access.detection_position FOR UPDATE SKIP LOCKED");
     return row ? std::optional(row->get<std::int64_t>(0)) : std::nullopt;
 }
 
@@ -96,7 +96,7 @@ std::int64_t newest_row() {
 void judge(UsageTally tally, bool waits = false) {
     const auto slice = look_at(std::move(tally));
     if (!slice.seen.empty() || !slice.used.empty() || !slice.late.empty()) evaluate(slice, waits);
-    pg::execute("UPDATE jit_access.watch_position SET seq = $1, at = greatest(at, $2)",
+    pg::execute("UPDATE jit_access.detection_position SET seq = $1, at = greatest(at, $2)",
                 {slice.to, pg::Instant{slice.at}});
 }
 
@@ -143,7 +143,7 @@ void adjust(std::int64_t took) noexcept {
 bool is_behind() {
     return pg::query_row(
                "SELECT w.seq < (SELECT coalesce(max(r.seq), 0) FROM jit_access.record r) FROM "
-               "jit_access.watch_position w")
+               "jit_access.detection_position w")
         .value()
         .get<bool>(0);
 }

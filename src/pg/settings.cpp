@@ -23,7 +23,7 @@ int record_retention = 0;
 char* second_factor_key_file = nullptr;
 int second_factor_lifetime = 300;
 int statement_limit = 8192;
-int worker_nap = 10;
+int worker_naptime = 10;
 
 namespace {
 
@@ -88,9 +88,9 @@ void define() {
     DefineCustomIntVariable("jit_access.statement_limit", "How many bytes of a statement the record keeps.",
                             "The length of the whole statement is always kept.", &statement_limit, 8192, 64, 65536,
                             PGC_SUSET, GUC_UNIT_BYTE, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jit_access.worker_nap", "How long the worker sleeps at most.",
+    DefineCustomIntVariable("jit_access.worker_naptime", "How long the worker sleeps at most.",
                             "Deadlines and new records wake it; this bounds how late it notices anything else.",
-                            &worker_nap, 10, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
+                            &worker_naptime, 10, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("jit_access");
 }
 

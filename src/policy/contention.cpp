@@ -12,13 +12,13 @@ bool has_caps(const templates::Template& of) {
 void lock_for_caps(const templates::Template& of) {
     if (!has_caps(of)) return;
     const auto is_free = [&] {
-        return pg::query_row("SELECT 1 FROM jit_access.template_turn WHERE template_id = $1 FOR UPDATE SKIP LOCKED",
+        return pg::query_row("SELECT 1 FROM jit_access.template_cap_lock WHERE template_id = $1 FOR UPDATE SKIP LOCKED",
                              {of.id})
             .has_value();
     };
     (void)blocking_session::wait_or_end(is_free, [&] { blocking_session::end_holders_of_caps(of.id); });
     // An update, so that who looks through an older snapshot fails instead of missing a grant.
-    pg::execute("UPDATE jit_access.template_turn SET turn = turn + 1 WHERE template_id = $1", {of.id});
+    pg::execute("UPDATE jit_access.template_cap_lock SET changes = changes + 1 WHERE template_id = $1", {of.id});
 }
 
 void lock_for_memberships(pg::RoleId in) {

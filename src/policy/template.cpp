@@ -232,7 +232,7 @@ std::string create(const TemplateArguments& draft, const principal::Origin& orig
         with_settings(made, values) + ") RETURNING id";
     const auto row = pg::query_row(sql.c_str(), values);
     const auto id = row.value().get<std::int64_t>(0);
-    pg::execute("INSERT INTO jit_access.template_turn (template_id) VALUES ($1)", {id});
+    pg::execute("INSERT INTO jit_access.template_cap_lock (template_id) VALUES ($1)", {id});
     set_parts(id, draft);
     control_event::note(
         "template created", std::nullopt, me.name,

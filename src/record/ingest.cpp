@@ -137,7 +137,7 @@ void fill(AuditRecord& entry, const core::DecodedUse& decoded, Gathered& to) {
     if (!use.parameters.empty()) entry.parameters = valid(use.parameters, to);
     auto& objects = entry.objects.emplace();
     auto& privileges = entry.privileges.emplace();
-    auto& own = entry.own_privileges.emplace();
+    auto& own = entry.standing_privileges.emplace();
     for (const auto& object : decoded.objects) {
         objects.push_back(valid(object.name, to));
         privileges.push_back(name_of_privileges(object.privileges));

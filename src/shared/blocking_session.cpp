@@ -37,7 +37,7 @@ std::uint64_t end_holders_of_caps(std::int64_t template_id) {
     // The transaction that has locked or changed the row stands in the row.
     return end_sessions(R"sql(
         l.locktype = 'transactionid'
-        AND l.transactionid = (SELECT t.xmax FROM jit_access.template_turn t WHERE t.template_id = $1))sql",
+        AND l.transactionid = (SELECT t.xmax FROM jit_access.template_cap_lock t WHERE t.template_id = $1))sql",
                         "a.state LIKE 'idle in transaction%'", {template_id});
 }
 
@@ -69,8 +69,8 @@ std::uint64_t end_holders_of_grants_over_by(pg::Instant moment) {
 std::uint64_t end_holders_of_alerts() {
     return end_sessions(R"sql(
         l.locktype = 'relation' AND l.database = a.datid AND l.mode IN ('RowShareLock', 'RowExclusiveLock')
-        AND l.relation IN ('jit_access.alert'::pg_catalog.regclass, 'jit_access.sighting'::pg_catalog.regclass,
-                           'jit_access.habit'::pg_catalog.regclass, 'jit_access.grant_rows'::pg_catalog.regclass))sql",
+        AND l.relation IN ('jit_access.alert'::pg_catalog.regclass, 'jit_access.occurrence'::pg_catalog.regclass,
+                           'jit_access.baseline'::pg_catalog.regclass, 'jit_access.grant_volume'::pg_catalog.regclass))sql",
                         R"sql(
         a.backend_type = 'client backend'
         AND (a.state LIKE 'idle in transaction%'

@@ -164,7 +164,7 @@ void look_at_clock() {
 bool is_nap_over() {
     static std::int64_t last = 0;
     const auto now = pg::boot_clock();
-    if (last != 0 && now - last < std::int64_t{settings::worker_nap} * 1'000'000) return false;
+    if (last != 0 && now - last < std::int64_t{settings::worker_naptime} * 1'000'000) return false;
     last = now;
     return true;
 }
@@ -198,7 +198,7 @@ bool sum_up_usage() {
 std::int64_t time_to_sleep(std::optional<pg::Instant> next_in_tables) {
     const auto now = pg::wall_clock();
     // A standby is told nothing, so it looks often.
-    const auto nap = pg::is_standby() ? 1 : settings::worker_nap;
+    const auto nap = pg::is_standby() ? 1 : settings::worker_naptime;
     auto until = now + std::int64_t{nap} * 1'000'000;
     if (const auto deadline = expire::next_deadline()) until = std::min(until, *deadline);
     // What is due in the tables and was not done is tried again soon, not at once.

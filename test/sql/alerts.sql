@@ -14,12 +14,12 @@ SELECT jit_create_template('both', '{USAGE ON SCHEMA app}', requesters => ARRAY[
 CALL tap.start();
 SELECT tap.refused(call, '42501', call) FROM (VALUES
     (1, $$SELECT jit_set_alert_rule('drift', enabled => false)$$), (2, 'SELECT * FROM jit_access.alert_rules'), (3, 'SELECT * FROM jit_access.alert_rule'),
-    (4, 'SELECT jit_access.watch()'), (5, 'SELECT jit_access.job_history_rules()'), (6, $$SELECT jit_access.person_of_login('alice')$$),
-    (7, 'SELECT * FROM jit_access.habit')) v (n, call) ORDER BY n;
+    (4, 'SELECT jit_access.detect()'), (5, 'SELECT jit_access.job_history_rules()'), (6, $$SELECT jit_access.person_of_login('alice')$$),
+    (7, 'SELECT * FROM jit_access.baseline')) v (n, call) ORDER BY n;
 \connect - olga
 CALL tap.start();
 SELECT tap.refused(call, '42501', 'an auditor: ' || call) FROM (VALUES
-    (1, $$SELECT jit_set_alert_rule('drift', enabled => false)$$), (2, 'SELECT jit_access.watch()'), (3, 'SELECT jit_access.job_history_rules()')) v (n, call) ORDER BY n;
+    (1, $$SELECT jit_set_alert_rule('drift', enabled => false)$$), (2, 'SELECT jit_access.detect()'), (3, 'SELECT jit_access.job_history_rules()')) v (n, call) ORDER BY n;
 SELECT is(ARRAY(SELECT name FROM jit_access.alert_rules ORDER BY name),
     '{break_glass,break_glass_not_justified,chain_broken,clock_jump,drift,drill_failed,failed_second_factor,new_network,record_lag,refusal_burst,repeated_denials,repeated_requests,review_overdue,scenario_failed,self_approval,trap_approval,unusual_hours,unusual_rows,unusual_template}',
     'auditors see the rules');
@@ -168,14 +168,14 @@ SELECT results_eq($$SELECT count(grant_id)::int, (count(*) - count(grant_id))::i
     'VALUES (20, 1, 40)', 'twenty of one rule about one person, and one for all others');
 SELECT is((SELECT count(*)::int FROM jit_access.alerts a WHERE EXISTS (SELECT FROM jit_access.record r WHERE r.seq = ANY (a.evidence) AND r.kind LIKE 'alert %')), 0, 'no alert by what was told of alerts');
 SELECT is((SELECT bool_and(cardinality(evidence) BETWEEN 1 AND 20) FROM jit_access.alerts), true, 'each has its evidence, so much and no more');
-SELECT is(jit_access.watch(), (SELECT max(seq) FROM jit_access.record), 'who evaluates by hand finds all read');
+SELECT is(jit_access.detect(), (SELECT max(seq) FROM jit_access.record), 'who evaluates by hand finds all read');
 SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE fault IS NOT NULL), 0, 'no rule has failed');
 
 -- What is usual is forgotten when it is older than the rules look back.
-UPDATE jit_access.watch_position SET at = at + interval '8 days';
+UPDATE jit_access.detection_position SET at = at + interval '8 days';
 SELECT alike(jit_access.job_history_rules(), 'forgot % sightings and 0 habits that are older than what the rules look at', 'the job says what it has done');
-SELECT is((SELECT count(*)::int FROM jit_access.sighting), 0, 'sightings are forgotten');
-UPDATE jit_access.watch_position SET at = at - interval '8 days';
+SELECT is((SELECT count(*)::int FROM jit_access.occurrence), 0, 'sightings are forgotten');
+UPDATE jit_access.detection_position SET at = at - interval '8 days';
 SELECT is((SELECT count(*)::int FROM jit_audit_verify() v WHERE v.sound), 1, 'the record is sound');
 
 \connect - ada

@@ -92,7 +92,7 @@ for my $step (@steps)
 }
 wait_for_drained($node);
 my $recorded = $node->safe_psql('postgres', <<"SQL");
-SELECT concat_ws(' ', depth, application, (SELECT string_agg(concat_ws(':', o, p, n), ' ' ORDER BY o) FROM unnest(objects, privileges, own_privileges) u (o, p, n)),
+SELECT concat_ws(' ', depth, application, (SELECT string_agg(concat_ws(':', o, p, n), ' ' ORDER BY o) FROM unnest(objects, privileges, standing_privileges) u (o, p, n)),
 	'in', cardinality(grants), 'grants') FROM jit_access.audit_log
 WHERE kind = 'use' AND tag = 'SELECT' AND statement IN ('$orders', '$shown', '$kept', \$\$$next\$\$) ORDER BY seq
 SQL

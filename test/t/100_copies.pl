@@ -215,7 +215,7 @@ my $elsewhere = 'another server granted it, and this is a copy';
 	$source->command_ok([ 'pg_dumpall', '--globals-only', '--file', $dump, '--host', $source->host, '--port', $source->port ], 'roles: dumped');
 	my $other = PostgreSQL::Test::Cluster->new('other');
 	$other->init;
-	$other->append_conf('postgresql.conf', "shared_preload_libraries = 'jit_access'\njit_access.worker_nap = 1\nfsync = off");
+	$other->append_conf('postgresql.conf', "shared_preload_libraries = 'jit_access'\njit_access.worker_naptime = 1\nfsync = off");
 	$other->start;
 	$other->psql('postgres', '', on_error_stop => 0, extra_params => [ '--file', $dump ]);    # there is one superuser already
 	$other->safe_psql('postgres', <<"SQL");

@@ -51,7 +51,7 @@ sub as
 sub wait_for_watched
 {
 	return $node->poll_query_until('postgres', 'SELECT w.seq = (SELECT max(seq) FROM jit_access.record) AND journal_unread_bytes = 0 '
-		  . 'AND events_waiting = 0 FROM jit_access.watch_position w, jit_access.health');
+		  . 'AND events_waiting = 0 FROM jit_access.detection_position w, jit_access.health');
 }
 
 # The alerts of a rule, with the kinds of their evidence.
@@ -70,7 +70,7 @@ sub set_rule { my ($rule, $change) = @_; $node->safe_psql('postgres', "SELECT ji
 sub learn
 {
 	my ($login, $kind, $days, @what) = @_;
-	$node->safe_psql('postgres', "INSERT INTO jit_access.habit SELECT p.person_id, '$kind', what, $days, now() - interval '40 days', now() - interval '1 day' "
+	$node->safe_psql('postgres', "INSERT INTO jit_access.baseline SELECT p.person_id, '$kind', what, $days, now() - interval '40 days', now() - interval '1 day' "
 		  . "FROM jit_access.person_of_login('$login') p, unnest(ARRAY[" . join(', ', map { "'$_'" } '', @what) . "]) what ON CONFLICT (person_id, kind, what) "
 		  . 'DO UPDATE SET days = excluded.days');
 }
@@ -161,7 +161,7 @@ as('bob', "SET ROLE jit_grant_$odd; SELECT count(*) FROM app.orders");
 like(alerts_of('new_network'), qr/^bob $odd medium open 1 use$/, 'new_network: which is not new any more');
 $node->safe_psql('postgres', "SELECT jit_revoke($odd)");
 
-$node->safe_psql('postgres', "INSERT INTO jit_access.usual_rows SELECT id, array_fill(1000::bigint, ARRAY[30]) FROM jit_access.template WHERE name = 'large'");
+$node->safe_psql('postgres', "INSERT INTO jit_access.template_volume SELECT id, array_fill(1000::bigint, ARRAY[30]) FROM jit_access.template WHERE name = 'large'");
 # She keeps the row of it to herself while she reads.
 my $kept = request_as($node, 'carol', 'large', '1h');
 approve_as($node, 'dave', $kept);
@@ -218,8 +218,8 @@ for my $kind (@kinds)
 }
 
 # ---- a rule that fails -----------------------------------------------------------------------------------------------
-$node->safe_psql('postgres', "ALTER TABLE jit_access.usual_rows RENAME TO gone");
-$node->safe_psql('postgres', "UPDATE jit_access.grant_rows SET told = 0");
+$node->safe_psql('postgres', "ALTER TABLE jit_access.template_volume RENAME TO gone");
+$node->safe_psql('postgres', "UPDATE jit_access.grant_volume SET reported = 0");
 as('bob', "SET ROLE jit_grant_$id; SELECT count(*) FROM app.orders");
 as('bob', "SET ROLE jit_grant_$id; SELECT count(*) FROM app.orders");
 my $denied = request_as($node, 'dave', 'mine', '1h');
@@ -227,7 +227,7 @@ sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($denied)"), 'JA
 is(alerts_of('self_approval'), 'dave - high open 2 refusal JA006,refusal JA006', 'the others go on');
 like($node->safe_psql('postgres', "SELECT string_agg(name || ' ' || fault, ',') FROM jit_access.alert_rules WHERE fault IS NOT NULL"), qr/^unusual_rows relation .* does not exist$/, 'the view says which has failed, and why');
 is(scalar(() = slurp_file($node->logfile) =~ /alert rule unusual_rows has failed/g), 1, 'said once');
-$node->safe_psql('postgres', "ALTER TABLE jit_access.gone RENAME TO usual_rows");
+$node->safe_psql('postgres', "ALTER TABLE jit_access.gone RENAME TO template_volume");
 
 # ---- who keeps an alert locked ---------------------------------------------------------------------------------------
 # An auditor who deals with an alert and leaves the transaction open loses it, not the alerts.

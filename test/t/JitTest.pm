@@ -28,7 +28,7 @@ sub jit_node
 	$node->append_conf('postgresql.conf', <<"CONF" . ($options{conf} || ''));
 shared_preload_libraries = 'jit_access'
 jit_access.database = 'postgres'
-jit_access.worker_nap = 1
+jit_access.worker_naptime = 1
 max_prepared_transactions = 5
 restart_after_crash = on
 fsync = off

@@ -51,7 +51,7 @@ AuditRecord sample() {
     entry.parameters = "$1 = 'x'";
     entry.objects = {{"app.orders", "app.\"a,b\""}};
     entry.privileges = {{"SELECT", "SELECT,UPDATE"}};
-    entry.own_privileges = {{"", "SELECT"}};
+    entry.standing_privileges = {{"", "SELECT"}};
     entry.outcome = "completed";
     entry.rows = 3;
     entry.duration = Span{.microseconds = 1500, .days = -1, .months = 2};
@@ -316,7 +316,7 @@ BOOST_AUTO_TEST_CASE(bytes_are_explained) {
                R"(tag="SELECT" statement="SELECT 'Zürich'\x0a" statement_bytes=17 statement_sha256="5c" )"
                R"(parameters="$1 = 'x'" )"
                R"(objects={"app.orders","app.\"a,b\""} privileges={"SELECT","SELECT,UPDATE"} )"
-               R"(own_privileges={"","SELECT"} outcome="completed" )"
+               R"(standing_privileges={"","SELECT"} outcome="completed" )"
                R"(rows=3 duration=1500us sqlstate="00000" detail="{\"reason\": \"x\"}" of_position=-1)");
     const auto bare = bytes_of(AuditRecord{});
     BOOST_TEST(explain_bytes(bare.data(), bare.size()).value() ==

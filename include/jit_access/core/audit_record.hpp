@@ -55,7 +55,7 @@ struct AuditRecord {
     Text parameters;
     std::optional<std::vector<std::string_view>> objects;
     std::optional<std::vector<std::string_view>> privileges;
-    std::optional<std::vector<std::string_view>> own_privileges;  // those of them that needed no grant
+    std::optional<std::vector<std::string_view>> standing_privileges;  // those of them that needed no grant
     Text outcome;
     Number rows;
     std::optional<Span> duration;
@@ -89,7 +89,7 @@ void for_each_column(E& entry, Visit&& visit) {
     visit(entry.parameters);
     visit(entry.objects);
     visit(entry.privileges);
-    visit(entry.own_privileges);
+    visit(entry.standing_privileges);
     visit(entry.outcome);
     visit(entry.rows);
     visit(entry.duration);
@@ -120,7 +120,7 @@ inline constexpr std::array<std::string_view, 29> audit_record_columns{"seq",
                                                                        "parameters",
                                                                        "objects",
                                                                        "privileges",
-                                                                       "own_privileges",
+                                                                       "standing_privileges",
                                                                        "outcome",
                                                                        "rows",
                                                                        "duration",

@@ -54,10 +54,10 @@ inline constexpr std::array signs{
 // ---- so many within a time
 // --------------------------------------------------------------------------------------------
 
-struct Sighting {
+struct Occurrence {
     std::int64_t at = 0;
     std::int64_t seq = 0;
-    bool operator==(const Sighting&) const = default;
+    bool operator==(const Occurrence&) const = default;
 };
 
 // The newest sightings of one thing, as many as a threshold needs: whether it is reached depends on no other.
@@ -66,14 +66,14 @@ public:
     Recent(std::size_t threshold, std::int64_t within) : threshold_(threshold), within_(within) {}
 
     // Whether there are so many within the time that ends with this one. What comes late counts at its own time.
-    bool add(Sighting sighting);
+    bool add(Occurrence occurrence);
     // Those that the time holds, in order.
-    [[nodiscard]] std::span<const Sighting> seen() const noexcept { return seen_; }
+    [[nodiscard]] std::span<const Occurrence> seen() const noexcept { return seen_; }
 
 private:
     std::size_t threshold_;
     std::int64_t within_;
-    std::vector<Sighting> seen_;
+    std::vector<Occurrence> seen_;
 };
 
 // ---- what is usual

@@ -20,7 +20,7 @@ extern int record_retention;     // days; 0: for ever
 // Seconds for which a session has stepped up.
 extern int second_factor_lifetime;
 extern int statement_limit;  // bytes of a statement that are kept
-extern int worker_nap;       // seconds the worker sleeps at most
+extern int worker_naptime;       // seconds the worker sleeps at most
 
 // month, week or day.
 [[nodiscard]] const char* record_period() noexcept;

@@ -28,7 +28,7 @@ template <class Try, class End>
     return {};
 }
 
-// Idle transactions that have locked a template for its caps (jit_access.template_turn).
+// Idle transactions that have locked a template for its caps (jit_access.template_cap_lock).
 std::uint64_t end_holders_of_caps(std::int64_t template_id);
 // Transactions that change memberships of a role, if they are idle or, unless a superuser's, older than five seconds.
 // One that waits for a synchronous standby has done its part and is left alone.

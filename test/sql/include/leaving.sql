@@ -1,4 +1,4 @@
--- One turn of leavings.sql: gina makes :makes under a grant that allows code, gives the grant back, and the worker keeps
+-- One turn of cleanup.sql: gina makes :makes under a grant that allows code, gives the grant back, and the worker keeps
 -- the role because it owns :what, which :why. A DBA mends it with :mend.
 \connect - gina
 SELECT jit_request('codes', '1h') AS id \gset

@@ -84,7 +84,7 @@ $$;
 -- The rules have read all that is on the record, and what they have found is on it.
 CREATE OR REPLACE PROCEDURE tap.wait_for_alerts() LANGUAGE sql AS $$
     CALL tap.wait_until('SELECT w.seq = (SELECT max(seq) FROM jit_access.record) AND events_waiting = 0 AND journal_unread_bytes = 0
-                         FROM jit_access.watch_position w, jit_access.health')
+                         FROM jit_access.detection_position w, jit_access.health')
 $$;
 
 -- Everything that has happened so far is on the record.

@@ -70,7 +70,7 @@ CALL tap.wait_for_record();
 \connect - olga
 CALL tap.start();
 SELECT results_eq(
-    $$SELECT statement COLLATE "default", objects, privileges, own_privileges, needed_grant FROM jit_access.audit_log
+    $$SELECT statement COLLATE "default", objects, privileges, standing_privileges, needed_grant FROM jit_access.audit_log
       WHERE kind = 'use' AND depth = 0 AND application = 'own or not' AND tag IN ('SELECT', 'UPDATE', 'DELETE') AND statement !~ 'app.o64|left_out|turns' ORDER BY seq$$,
     $$VALUES ('SELECT count(*) FROM app.orders', '{app.orders}'::text[], '{SELECT}'::text[], '{SELECT}'::text[], false),
              ('UPDATE app.orders SET status = ''seen'' WHERE id = 1', '{app.orders}', '{"SELECT,UPDATE"}', '{SELECT}', true),
@@ -89,7 +89,7 @@ SELECT results_eq(
              ('SELECT id AS first FROM app.orders WHERE id = 1', '{app.orders}', '{SELECT}', '{""}', true)$$,
     'by a grant to him, to a role of his, of single columns, of the owner of a view, and what is his no more');
 SELECT results_eq(
-    $$SELECT tag COLLATE "default", objects[1], privileges[1], own_privileges[1], needed_grant FROM jit_access.audit_log
+    $$SELECT tag COLLATE "default", objects[1], privileges[1], standing_privileges[1], needed_grant FROM jit_access.audit_log
       WHERE kind = 'use' AND depth = 0 AND application = 'own or not' AND (tag IN ('COPY', 'EXPLAIN', 'LOCK TABLE') OR statement ~ 'left_out|turns') ORDER BY seq$$,
     $$VALUES ('SELECT', 'app.left_out', 'SELECT', '', true), ('SELECT', 'app.turns', 'USAGE', 'USAGE', false), ('COPY', 'app.orders', 'SELECT', 'SELECT', false),
              ('COPY', 'app.customers', 'SELECT', '', true), ('EXPLAIN', 'app.customers', 'SELECT', '', true), ('LOCK TABLE', 'app.customers', 'LOCK', '', true)$$,
@@ -119,7 +119,7 @@ CALL tap.wait_for_record();
 \connect - olga
 CALL tap.start();
 SELECT results_eq(
-    $$SELECT role COLLATE "default", privileges, own_privileges, needed_grant FROM jit_access.audit_log WHERE application = 'own by role' AND tag = 'UPDATE'$$,
+    $$SELECT role COLLATE "default", privileges, standing_privileges, needed_grant FROM jit_access.audit_log WHERE application = 'own by role' AND tag = 'UPDATE'$$,
     format($$VALUES (%L, '{"SELECT,UPDATE"}'::text[], '{SELECT}'::text[], true)$$, :'grant_role'), 'under SET ROLE');
 \connect - :owner
 CALL tap.start();
