@@ -1,15 +1,15 @@
-# README's tour, executed as it stands there; 092_policy.pl does the same for another page.
+# Runs docs/tour.md as it is written, and checks that README.md starts with statements of it. 092_policy.pl runs another page.
 #
-# A block of statements follows a comment that says who sends it; the block of text after it, if there is one, is all that
-# psql answers. A block without one must give no error.
+# A comment before each block of statements names the sender. The text block after it, if there is one, is the complete
+# answer of psql. A block without an answer must give no error.
 #
-#     <!-- as alice -->                      in the session that alice has open, or a first one
+#     <!-- as alice -->                      in alice's open session, or in her first one
 #     <!-- as alice, in a new session -->
-#     <!-- as carol, until it fits -->       again and again, for what the worker does a moment later
+#     <!-- as carol, until it fits -->       repeated until the answer matches, because the worker acts a moment later
 #     <!-- as the superuser -->
 #
-# In an answer … stands for anything on one line. The width of columns, empty lines and psql's pointer at the place of an
-# error (LINE 1: ...) do not count.
+# In an answer … stands for any text on one line. The comparison ignores the width of columns, empty lines and psql's
+# pointer at the place of an error (LINE 1: ...).
 use strict;
 use warnings;
 
@@ -33,16 +33,25 @@ sub slurp
 	return <$in>;
 }
 
-our $document //= 'README.md';
-my $readme = slurp(dirname(abs_path($0)) . "/../../$document");
+our $document //= 'docs/tour.md';
+my $root = dirname(abs_path($0)) . '/../..';
+my $page = slurp("$root/$document");
 my @blocks;
-while ($readme =~ /^<!-- as (?:the )?(\w+)(?:, ([\w, ]+))? -->\n```sql\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/msg)
+while ($page =~ /^<!-- as (?:the )?(\w+)(?:, ([\w, ]+))? -->\n```sql\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/msg)
 {
 	push @blocks, { who => $1, how => $2 // '', sql => $3, answer => $4 };
 }
-is(scalar @blocks, scalar(() = $readme =~ /^```sql$/mg), 'every block of statements says who sends it');
+is(scalar @blocks, scalar(() = $page =~ /^```sql$/mg), 'every block of statements says who sends it');
 is(scalar(grep { defined $_->{answer} } @blocks),
-	scalar(() = $readme =~ /^```text$/mg), 'every answer follows the statements it answers');
+	scalar(() = $page =~ /^```text$/mg), 'every answer follows the statements it answers');
+
+if ($document eq 'docs/tour.md')
+{
+	my ($block) = slurp("$root/README.md") =~ /^```sql\n(.*?)^```$/ms;
+	my @statements = map { s/^--.*\n//mgr =~ s/^\s+|\s+$//gr } split /;\n/, $block // '';
+	cmp_ok(scalar @statements, '==', 5, 'README.md starts with five statements');
+	is(join("\n", grep { index($page, "$_;") < 0 } @statements), '', 'each of them is part of the tour');
+}
 
 my $node = PostgreSQL::Test::Cluster->new('tour');
 $node->init;
@@ -70,7 +79,7 @@ sub disconnect
 	return;
 }
 
-# All that psql says to these statements.
+# Sends the statements and returns everything that psql prints.
 sub ask
 {
 	my ($who, $sql) = @_;

@@ -1,5 +1,5 @@
 
-# docs/policy.md, executed as it stands there, see 090_tour.pl.
+# Runs docs/policy.md as it is written, see 090_tour.pl.
 use strict;
 use warnings;
 
