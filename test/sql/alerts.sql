@@ -1,15 +1,15 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- The rules by which alerts are found: who sees and changes them, how; what they find, and what becomes of it. What each
--- rule finds on a running server is in test/t/180_alerts.pl.
+-- The alert rules: who reads and changes them, what they find, and the life of an alert. What each rule finds on a running
+-- server is in test/t/180_alerts.pl.
 CREATE ROLE gina LOGIN;
 CREATE ROLE gina_2 LOGIN;
 SELECT format('CREATE ROLE %I LOGIN', E'mal\nlory\u202E') \gexec
 SELECT jit_create_template('both', '{USAGE ON SCHEMA app}', requesters => ARRAY['alice', 'bob', 'gina', E'mal\nlory\u202E'],
     approvers => ARRAY['bob', 'gina', 'gina_2', E'mal\nlory\u202E']) AS role \gset
 
--- Who sees and changes them.
+-- Readers and administrators.
 \connect - dave
 CALL tap.start();
 SELECT tap.refused(call, '42501', call) FROM (VALUES
@@ -27,7 +27,7 @@ SELECT is(ARRAY(SELECT name FROM jit_access.alert_rules WHERE may_suspend ORDER 
     'only what the holder of a grant has done himself may have it suspended');
 SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE suspends OR NOT enabled OR fault IS NOT NULL), 0, 'none does, all are on, none has failed');
 
--- What is not taken.
+-- Refused changes.
 \connect - ada
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_set_alert_rule(%s)', arguments), error, arguments) FROM (VALUES
@@ -64,7 +64,7 @@ SELECT results_eq($$SELECT login, detail - 'rule' FROM jit_access.audit_log WHER
     'old and new are on the record');
 SELECT jit_set_alert_rule('refusal_burst', suspends => false);
 
--- One that is off finds nothing, and nothing later of what was meanwhile.
+-- A disabled rule finds nothing, and after it is enabled again, nothing of the time between.
 \connect - alice
 SELECT jit_request('both', '1h') AS first \gset
 SELECT jit_request('both', '1h') AS second \gset
@@ -95,7 +95,7 @@ SELECT results_eq($$SELECT rule, severity, person, grant_id, count, state, detai
     format($$VALUES ('repeated_denials', 'low', 'alice', NULL::bigint, 1::bigint, 'open', '{"by": "bob", "seen": "2 within 2d", "what": "no", "template": "both"}'::jsonb, '{denied %s,denied %s}'::text[])$$, :third, :fourth),
     'on, it does: with what the requester has had, who said no, and the records');
 
--- One's own requests: whichever login, and names as a terminal may show them.
+-- Alerts about a person's own requests, under each of their logins. Names are shown as a terminal may show them.
 \connect - ada
 SELECT jit_set_person('Gina G.', '{gina, gina_2}');
 \connect - gina
@@ -146,7 +146,7 @@ CALL tap.start();
 SELECT is((SELECT array_agg(person || '|' || (detail ->> 'login')) FROM jit_access.alerts WHERE person ~ '^mal'), '{mal?lory?|mal?lory?}', 'no name forges what a terminal shows');
 SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'alert raised' AND detail::text ~ 'mal.n|\u202E'), 0, 'nor on the record or in the server log');
 
--- Nobody hides an alert among many, and alerts are no reason for alerts.
+-- One alert cannot hide among many, and alerts do not cause alerts.
 BEGIN;
 SELECT jit_set_alert_rule('drift', within => '1 hour');
 INSERT INTO jit_access.event (at, kind, request_id, actor, detail)
@@ -171,7 +171,7 @@ SELECT is((SELECT bool_and(cardinality(evidence) BETWEEN 1 AND 20) FROM jit_acce
 SELECT is(jit_access.detect(), (SELECT max(seq) FROM jit_access.record), 'who evaluates by hand finds all read');
 SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE fault IS NOT NULL), 0, 'no rule has failed');
 
--- What is usual is forgotten when it is older than the rules look back.
+-- A baseline is forgotten when it is older than the rule's interval.
 UPDATE jit_access.detection_position SET at = at + interval '8 days';
 SELECT alike(jit_access.job_history_rules(), 'forgot % sightings and 0 habits that are older than what the rules look at', 'the job says what it has done');
 SELECT is((SELECT count(*)::int FROM jit_access.occurrence), 0, 'sightings are forgotten');

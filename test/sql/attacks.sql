@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Ways round a grant that somebody tried: by membership instead of privilege, by another's view, by what outlives the
--- session's role, by the predefined roles, by a template item that has become void.
+-- Attempts to get round a grant: by membership instead of privilege, by another user's view, by what outlives the role of
+-- the session, by the predefined roles, by a template item that has become void.
 CREATE ROLE keeper;
 GRANT USAGE ON SCHEMA app TO keeper;
 GRANT SELECT, INSERT ON app.orders TO keeper;
@@ -19,7 +19,7 @@ SELECT jit_request('deep', '1h') AS deep \gset
 \connect - bob
 SELECT jit_approve(:deep) AS state \gset
 
--- Commands that ask for membership are refused although nothing of the grant is in use.
+-- Commands that check only a membership are refused, although nothing of the grant is in use.
 \connect - alice
 CALL tap.start();
 SELECT alike(tap.error(statement), 'JA016 % is not allowed to a session that uses a grant: %', statement)
@@ -27,7 +27,7 @@ FROM unnest(ARRAY['CREATE SCHEMA planted AUTHORIZATION keeper', 'ALTER DEFAULT P
                   'ALTER SCHEMA app OWNER TO keeper', 'REASSIGN OWNED BY alice TO keeper', 'DROP OWNED BY keeper']) WITH ORDINALITY AS v (statement, n)
 ORDER BY n;
 
--- What was written under the grant is not prepared after the role was put off.
+-- What was written under the grant cannot be prepared after RESET ROLE.
 SELECT 'jit_grant_' || :'deep' AS grant_role \gset
 SET ROLE :grant_role;
 BEGIN;
@@ -38,7 +38,7 @@ PREPARE TRANSACTION 'late';
 \set VERBOSITY default
 SELECT is((SELECT count(*) FROM pg_prepared_xacts), 0::bigint, 'a transaction that used a grant is not prepared');
 
--- After the end nothing of it is left.
+-- After the end nothing of the grant is left.
 \connect - alice
 SELECT jit_revoke(:deep) AS state \gset
 \connect - :owner
@@ -46,7 +46,7 @@ CALL tap.wait_for_cleanup();
 CALL tap.start();
 SELECT is((SELECT count(*) FROM pg_auth_members WHERE member = 'alice'::regrole AND roleid = 'keeper'::regrole), 0::bigint, 'no membership is left');
 
--- The owner of a view lends his grant: it is his that is on the record, beside the reader's own.
+-- A view runs with the grant of its owner: that grant is on the record, beside the reader's own.
 CREATE SCHEMA lending AUTHORIZATION alice;
 CREATE VIEW lending.secret AS SELECT * FROM app.secret;
 ALTER VIEW lending.secret OWNER TO alice;
@@ -82,7 +82,7 @@ CALL tap.start();
 SELECT ok(count(*) > 20, 'nor changed') FROM jit_access.record;
 SELECT is((SELECT count(*) FROM jit_access.request WHERE state = 'denied' AND id >= :deep), 0::bigint, 'nor is a request');
 
--- An item that has become void does not stop other people's CREATE TABLE.
+-- A void item does not make CREATE TABLE fail for other users.
 \connect - :owner
 CALL tap.start();
 DROP SCHEMA other;

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- What was denied is on the record, wherever it was denied; what has nothing to do with a grant is not.
+-- Denied attempts are on the record, wherever they were denied; errors that have nothing to do with a grant are not.
 CREATE SCHEMA secret;
 CREATE TABLE secret.orders ();
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}') AS role \gset

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Every use of a grant is on the record: who, under what, from where, which statement on which objects, how it went.
+-- Every use of a grant is on the record: login, grant, client, statement, objects, outcome.
 CREATE TABLE app.log (id integer);
 CREATE FUNCTION app.peek(integer) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT status FROM app.orders WHERE id = $1); END $$;
 SELECT jit_create_template('work', '{"USAGE ON SCHEMA app", "SELECT, INSERT, UPDATE, DELETE ON app.orders", "SELECT, TRUNCATE ON app.log"}',
@@ -14,7 +14,7 @@ SELECT jit_request('work', '1h', 'invoices', 'OPS-9') AS id \gset
 SELECT jit_approve(:id) AS state \gset
 SELECT 'not under a grant' AS nothing \gset
 
--- One statement after the other, as psql sends them. What they print does not matter here.
+-- One statement after the other, as psql sends them. Their output does not matter here.
 \connect - alice
 \o /dev/null
 SET application_name = 'the work';
@@ -114,7 +114,7 @@ SELECT results_eq(
              FROM jit_access.audit_log WHERE grant_id = %s AND kind = 'use'$$, :id), 'grant_usage sums it up');
 SELECT ok(first_use <= last_use, 'with the first and the last use') FROM jit_access.grant_usage WHERE id = :id;
 
--- Long statements keep their beginning and their length; text is kept as it was sent.
+-- Long statements keep their beginning and their length; text is kept as sent.
 \connect - alice
 SET application_name = 'long';
 SELECT format('SELECT 1 /* %s */', repeat('x', 20000)) AS long \gset
@@ -130,7 +130,7 @@ SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE statement_bytes 
 SELECT is((SELECT statement FROM jit_access.audit_log WHERE application = 'long' AND statement LIKE '%rich%'),
           $$SELECT 'Zürich ✓ "quoted" \ ''twice''' AS text$$, 'a statement in any script');
 
--- Under SET ROLE the login stays who he is.
+-- After SET ROLE the login on the record is still the session user.
 \connect - alice
 SELECT jit_request('fix', '1h') AS fix \gset
 \connect - bob
@@ -155,7 +155,7 @@ SELECT is(ARRAY(SELECT format('%s as %s: %s', login, role, statement) FROM jit_a
           ARRAY[format('alice as %s: SELECT count(*) AS orders FROM app.orders', :'grant_role')],
           'only what ran under the role is a use, with the login and the role');
 
--- Where a member of the grant's role can take the template's role as well, that is a use of the grant like any other.
+-- A member of the grant's role that takes the template's role uses the grant like any other member.
 \connect - alice
 SET application_name = 'by template role';
 DO $$ BEGIN SET ROLE jit_template_fix; PERFORM * FROM app.orders; EXCEPTION WHEN insufficient_privilege THEN NULL; END $$;

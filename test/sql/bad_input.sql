@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Bad input gets a clear error and loses nothing.
+-- Bad input gets a clear error and changes nothing.
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}',
                            max_duration => '8h', holder_extension => '1h') AS role \gset
 \connect - alice
@@ -10,12 +10,12 @@ SELECT jit_request('debug_read', '1h') AS active \gset
 \connect - bob
 SELECT jit_approve(:active) AS state \gset
 \connect - :owner
--- What is refused, and why: `refusals` is filled and emptied for each group.
+-- The calls and their expected errors; `refusals` is filled and emptied for each group.
 CREATE TABLE tap.refusals (n integer GENERATED ALWAYS AS IDENTITY, call text, error text, description text);
 GRANT SELECT ON tap.refusals TO PUBLIC;
 SELECT tap.state() AS before \gset
 
--- Durations, wherever one is given.
+-- Durations, in every function that takes one.
 INSERT INTO tap.refusals (call, error, description)
 SELECT format(call, quote_nullable(duration) || '::interval', id), format('JA001 invalid %s: %s', argument, why), format('%s: %s', argument, duration)
 FROM (VALUES (1, '0', 'A duration is greater than zero.'), (2, '-1 hour', 'A duration is greater than zero.'),
@@ -32,7 +32,7 @@ FROM (VALUES (1, '0', 'A duration is greater than zero.'), (2, '-1 hour', 'A dur
              (6, 'SELECT jit_create_template(''x'', ''{USAGE ON SCHEMA app}'', holder_extension => %s)', 0, 'holder_extension'),
              (7, 'SELECT jit_create_template(''x'', ''{USAGE ON SCHEMA app}'', time_to_decide => %s)', 0, 'time_to_decide'),
              (8, 'SELECT jit_alter_template(''debug_read'', max_duration => %s)', 0, 'max_duration')) c (n, call, id, argument)
--- Zero takes away what may be absent.
+-- Zero removes an optional duration.
 WHERE NOT (d.duration = '0' AND c.n IN (5, 6)) ORDER BY c.n, d.n;
 CALL tap.start();
 SELECT tap.refused(call, error, description) FROM tap.refusals WHERE call ~ '_template\(' ORDER BY n;
@@ -70,7 +70,7 @@ SELECT tap.refused(call, error, description) FROM tap.refusals ORDER BY n;
 SELECT unalike(tap.error(format('SELECT jit_approve(%s::%s)', :pending, type)), 'JA001%', 'an id of type ' || type)
 FROM unnest('{smallint, integer, bigint, numeric}'::text[]) AS type;
 
--- Free text, wherever it is given.
+-- Free text, in every function that takes it.
 \connect - :owner
 TRUNCATE tap.refusals;
 INSERT INTO tap.refusals (call, error, description)
@@ -163,12 +163,12 @@ SELECT tap.refused(call, error, call) FROM (VALUES
     (7, $$SELECT jit_request('debug_read', '1h', starts_at => 'infinity')$$, 'JA001 invalid starts_at: It is more than 90 days ahead.'),
     (8, $$SELECT jit_request('debug_read', '1h', starts_at => clock_timestamp() + interval '91 days')$$, 'JA001 invalid starts_at: It is more than 90 days ahead.'),
     (9, $$SELECT jit_request('debug_read', '1h', starts_at => '294276-12-31 23:59:59+00')$$, 'JA001 invalid starts_at: It is more than 90 days ahead.')) v (n, call, error) ORDER BY n;
--- What the grammar takes, and the command does not.
+-- Items that the grammar accepts and the command refuses.
 SELECT tap.refused(format('CREATE STATISTICS s ON x, y FROM %s', source), 'JA016 CREATE STATISTICS is not allowed to a session that uses a grant: '
                    'Expressions of statistics run with the privileges of the table''s owner.', 'statistics of ' || source)
 FROM (VALUES (1, '(SELECT 1 AS x, 2 AS y) q'), (2, 'generate_series(1, 2) x'), (3, 'app.orders JOIN app.customers ON true'),
              (4, 'app.orders TABLESAMPLE system (1)')) v (n, source) ORDER BY n;
--- What an error repeats of the input stays text, however it is cut.
+-- Input that an error repeats stays text, however it is cut.
 SELECT lives_ok(format($$SELECT convert_to(%L, 'LATIN1')$$, tap.error(format('SELECT jit_request(%L, ''1h'')', 'x' || repeat('é', 500)))),
                 'a long unknown template name is not cut inside a character');
 SELECT lives_ok(format($$SELECT convert_to(%L, 'LATIN1')$$, tap.error(format('SELECT jit_request(''debug_read'', ''1h'', scope => ARRAY[%L])', 'x' || repeat('é', 500)))),

@@ -38,7 +38,7 @@ SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$),
 SELECT jit_alter_template('prod', windows => '{}') AS version \gset
 SELECT jit_drop_window('long-ago');
 
--- Who may not.
+-- Refused users.
 \connect - dave
 SELECT jit_request('lent', '1h') AS lent \gset
 \connect - carol
@@ -59,7 +59,7 @@ SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$),
 CALL tap.start();
 SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA004 a superuser cannot ask for access: %', 'nor a superuser, as a responder');
 
--- Under which conditions a responder may not.
+-- Conditions under which a responder is refused.
 \connect - ada
 SELECT jit_create_rule('nothing-long', 'deny', '{prod}', max_duration => '40 minutes') \g /dev/null
 \connect - rita
@@ -77,7 +77,7 @@ FROM (VALUES (1, $$'prod', '10 minutes'$$, 'JA001 invalid reason: It is NULL.'),
 SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA018 the glass is broken for template "prod" only by a statement that "rita" has sent: %',
     'nothing that she runs does it in her name');
 SELECT alike(tap.error($$SELECT jit_request('prod', '10 minutes')$$), 'JA004 "rita" may not ask for template "prod": %', 'a responder is no requester by that');
--- What is rolled back leaves nothing.
+-- A rollback leaves nothing.
 BEGIN;
 SELECT jit_break_glass('prod', '10 minutes', 'rolled back') AS undone \gset
 ROLLBACK;
@@ -93,7 +93,7 @@ SELECT jit_drop_rule('nothing-long') \g /dev/null
 CALL tap.start();
 SELECT is(tap.state(), :'before', 'neither what was refused nor what was rolled back leaves anything');
 
--- At once, and loud.
+-- At once, and with an alert.
 \connect - rita
 CALL tap.start();
 SELECT jit_break_glass('prod', '30 minutes', 'orders are stuck') AS id \gset
@@ -180,7 +180,7 @@ SELECT jit_review(:id, 'not_justified', 'there was time to ask') AS got \gset
 SELECT is(:'got'::text, 'not_justified', 'another person reviews it');
 SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'on second thoughts')$$, :id), format('JA005 break-glass %s has been reviewed: "carol" did it.', :id), 'once');
 
--- Then there may be another one: a short one where nothing is said, and so many a day.
+-- After the review another break-glass is possible: with the default duration, and a limited number a day.
 \connect - rita_2
 SELECT jit_break_glass('other', reason => 'who is customer 2') AS next \gset
 CALL tap.start();
@@ -206,7 +206,7 @@ SELECT jit_alter_template('other', break_glass_duration => '0') AS version \gset
 CALL tap.start();
 SELECT alike(tap.error($$SELECT jit_break_glass('other', '10 minutes', 'why')$$), 'JA004 there is no break-glass for template "other": %', 'and it can be taken away');
 
--- What auditors see, and do about it.
+-- Auditors read and close the alerts.
 \connect - :owner
 CALL tap.wait_for_alerts();
 \connect - olga

@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- What is made under a grant: it goes to the template's object_owner, or else to its role; code only where the template
--- allows it, and never what runs with its owner's privileges.
+-- Objects created under a grant go to the template's object_owner or else to its role. Code may be created only where the
+-- template allows it, and what runs with its owner's privileges is never reassigned.
 CREATE ROLE gina LOGIN;
 CREATE ROLE keeper;
 CREATE ROLE other_keeper ROLE ada;
@@ -52,7 +52,7 @@ SELECT jit_drop_template('keeps') \g /dev/null
 SELECT jit_create_template('keeps', privileges, requesters => '{dave}', approvers => '{bob}', mode => 'set_role', allow_schema_change => true) AS role FROM
 (VALUES ('{"USAGE, CREATE ON SCHEMA app, other", "CREATE ON DATABASE contrib_regression", "SELECT, REFERENCES ON app.orders"}'::text[])) v (privileges) \gset
 
--- Everything that has an owner, by owner. What is dropped with the schemas is compared, not the whole catalog.
+-- Everything that has an owner, by owner. The objects that are dropped with the schemas are compared, not the whole catalog.
 CREATE FUNCTION tap.owners() RETURNS TABLE (object text, owner text) LANGUAGE sql SECURITY DEFINER AS $$
     SELECT regexp_replace(pg_describe_object(classid, objid, objsubid), '\d{4,}', '<oid>'), refobjid::regrole::text FROM pg_shdepend
     WHERE refclassid = 'pg_authid'::regclass AND deptype = 'o' AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -126,7 +126,7 @@ REASSIGN OWNED BY jit_template_keeps TO keeper;
 DROP OWNED BY keeper;
 SELECT is(tap.standing(), :'standing', 'and again nothing else has changed');
 
--- Code that runs with the privileges of whoever uses it.
+-- Code that runs with the privileges of its caller.
 \connect - gina
 SELECT jit_request('codes', '1h') AS id \gset
 \connect - bob
@@ -159,7 +159,7 @@ SELECT is_empty($$SELECT oid::regprocedure FROM pg_proc WHERE proowner = '"Odd "
 DROP OWNED BY "Odd ""keeper""" CASCADE;
 SELECT is(tap.standing(), :'standing', 'and nothing else has changed');
 
--- Code that runs with its owner's privileges stays behind, for each kind.
+-- Code that runs with its owner's privileges stays behind, one kind after the other.
 \set why 'runs with the privileges of its owner'
 \set makes 'CREATE FUNCTION app.backdoor() RETURNS integer LANGUAGE sql SECURITY DEFINER AS $$SELECT 1$$'
 \set what 'function app.backdoor()'
@@ -235,7 +235,7 @@ DROP DOMAIN app.d;
 DROP FUNCTION app.f(integer);
 SELECT is(tap.standing(), :'standing', 'in the end nothing else has changed');
 
--- The object_owner is not what it was.
+-- The object_owner has changed since.
 \set heir keeper
 \set why 'was dropped or renamed'
 \set spoil 'ALTER ROLE keeper RENAME TO lost'

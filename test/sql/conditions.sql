@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Conditions: what a template may say, and what they do to who connects by a Unix socket. The rest is in test/t/171_conditions.pl.
+-- Conditions of a template, and their effect on a client on a Unix socket. The rest is in test/t/171_conditions.pl.
 SELECT current_database() AS here \gset
 \connect - ada
 CALL tap.start();
@@ -61,7 +61,7 @@ SELECT jit_approve(:anywhere) AS a, jit_approve(:local) AS b, jit_approve(:trust
 CALL tap.start();
 SELECT is(concat_ws(' ', :'a', :'b', :'c', :'d', :'e'), 'active active active active active', 'an approver may be anywhere');
 
--- What is changed afterwards is for grants to come.
+-- A change applies to later grants.
 \connect - :owner
 SELECT jit_alter_template('local', networks => '{192.0.2.0/24}') AS version \gset
 CALL tap.start();
@@ -94,7 +94,7 @@ RESET ROLE;
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('grant %s cannot be used from here', :elsewhere), 'in another database it is refused');
 SELECT is(current_user::text, 'alice', 'one gets out of it');
 SELECT is((SELECT count(*)::int FROM jit_access.my_grants), 5, 'and goes on');
--- What is inherited is in every statement.
+-- An inherited grant is in use in every statement.
 \connect - :owner
 SELECT jit_create_template('inherited', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{dave}', approvers => '{bob}', databases => '{postgres}') AS role \gset
 \connect - dave
@@ -112,11 +112,11 @@ CALL tap.wait_for_record();
 SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE grant_id = :inherited AND kind = 'refusal' AND sqlstate = 'JA023'), 2, 'refusals of the inherited grant are on the record');
 SELECT results_eq(format($$SELECT DISTINCT tag, sqlstate FROM jit_access.audit_log WHERE grant_id = %s AND kind = 'refusal' ORDER BY 1$$, :elsewhere),
     $$VALUES ('COPY', 'JA023'), ('SELECT', 'JA023'), ('SET', 'JA023'), ('UPDATE', 'JA023')$$, 'and of the chosen one');
--- The holder cannot give it back from there; somebody else can take it.
+-- The holder cannot give it back from there; another user can take it.
 \connect - bob
 SELECT jit_revoke(:inherited) AS got \gset
 
--- Whoever makes use of an approval himself is looked at again.
+-- The conditions are checked again when the requester activates the grant.
 \connect - :owner
 SELECT jit_create_template('by-hand', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}', time_to_use => '1 hour',
                            mode => 'set_role', networks => '{local}') AS role \gset
@@ -132,7 +132,7 @@ SELECT jit_activate(:by_hand);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "by-hand" is not given to who asks from here', 'as he does so');
 SELECT is((SELECT state::text FROM jit_access.my_requests WHERE id = :by_hand), 'scheduled', 'and the approval is still there');
 
--- Whoever breaks the glass is looked at like whoever asks.
+-- The conditions of a request hold for a break-glass as well.
 \connect - :owner
 SELECT jit_create_template('glass', '{USAGE ON SCHEMA app, SELECT ON app.orders}', approvers => '{bob}', responders => '{alice}', max_duration => '1h',
                            break_glass_duration => '1h', mode => 'set_role', networks => '{10.0.0.0/8}') AS role \gset

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Deciding: who may, once, never about oneself; and everything a decision changes is there or nothing is.
+-- Decisions: who may decide, that a decision counts once and never for one's own request, and that it is atomic.
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers, bob}',
                            approvers => '{leads}') AS role \gset
 SELECT jit_create_template('two_eyes_more', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}',
@@ -19,7 +19,7 @@ SELECT jit_request('debug_read', '1h') AS bobs \gset
 \connect - :owner
 SELECT tap.state() AS before \gset
 
--- Who may not.
+-- Refused.
 \connect - alice
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_approve(%s)', :id),
@@ -59,8 +59,8 @@ CALL tap.start();
 REVOKE leads FROM dave;
 SELECT is(tap.state(), :'before', 'none of this has decided anything');
 
--- Who decides is who has logged in, whoever owns the function that asks; and nobody decides by what the server runs for
--- the owner of a table.
+-- The session user decides, not the owner of the function that calls jit_approve. Code that the server runs for the
+-- owner of a table decides nothing.
 CREATE SCHEMA mine AUTHORIZATION dave;
 GRANT USAGE ON SCHEMA mine TO PUBLIC;
 GRANT dave TO bob;
@@ -84,7 +84,7 @@ REVOKE dave FROM bob;
 DROP SCHEMA mine CASCADE;
 SELECT is(tap.state(), :'before', 'nor has this');
 
--- Rolled back means not decided, at every level.
+-- A rollback undoes a decision, at every level.
 \connect - bob
 BEGIN;
 SELECT jit_approve(:id) AS state \gset
@@ -106,7 +106,7 @@ PREPARE TRANSACTION 'approved';
 SELECT is(:'SQLSTATE'::text, 'JA017', 'a decision cannot be left prepared');
 SELECT is((SELECT count(*)::int FROM jit_access.pending_requests WHERE id = :id), 1, 'and is not taken');
 
--- Yes.
+-- Approvals.
 SELECT jit_approve(:id, 'as agreed', '30 minutes') AS got \gset
 SELECT is(:'got'::text, 'active', 'one approval is enough for this template');
 SELECT is((SELECT count(*)::int FROM jit_access.pending_requests WHERE id = :id), 0, 'the request is not pending any more');
@@ -140,7 +140,7 @@ SELECT is(:seen, 3, 'the requester reads what he was given');
 SELECT results_eq(format('SELECT %L::text, %L::text, %L::boolean, %L::interval, %L::boolean', :'state', :'mode', :'named', :'time', :'left'),
                   $$VALUES ('active', 'inherit', true, interval '30 minutes', true)$$, 'and sees his grant');
 
--- No.
+-- Denials.
 \connect - carol
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_deny(%s, NULL)', :bad_idea), 'JA001 invalid reason: It is NULL.', 'a denial has a reason');
@@ -161,7 +161,7 @@ SELECT results_eq(format('SELECT state::text, close_reason FROM jit_access.my_re
 SELECT tap.refused(format('SELECT jit_cancel(%s)', :bad_idea), format('JA005 cannot cancel request %s: It is denied.', :bad_idea),
                    'and cannot withdraw it any more');
 
--- Two approvals, by two people.
+-- A quorum of two approvers.
 \connect - bob
 CALL tap.start();
 SELECT jit_approve(:two, duration => '20 minutes') AS got \gset
@@ -182,7 +182,7 @@ CALL tap.start();
 SELECT results_eq(format('SELECT approved_by, duration FROM jit_access.grant_history WHERE id = %s', :two),
                   $$VALUES ('{bob,carol}'::text[], interval '20 minutes')$$, 'both are in the history');
 
--- A start that lies ahead.
+-- A start in the future.
 \connect - carol
 CALL tap.start();
 SELECT jit_approve(:later) AS got \gset
@@ -201,7 +201,7 @@ CALL tap.wait_until(format('SELECT state = ''active'' FROM jit_access.request WH
 SELECT ok(activated_at >= starts_at AND ends_at = activated_at + duration, 'it starts by itself, and its clock with it')
 FROM jit_access.request WHERE id = :soon;
 
--- What was approved for an older template is not approved for a newer one.
+-- An approval is bound to the version of the template that was requested.
 SELECT jit_alter_template('debug_read', description => 'changed') AS version \gset
 \connect - carol
 CALL tap.start();

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Dry runs: what would come of statements, by whom it may be asked, and that nothing is left of it.
+-- Dry runs: the outcome of statements, who may ask for it, and that a dry run leaves nothing behind.
 CREATE SCHEMA hr;
 CREATE TABLE hr.salaries (id integer, amount integer);
 INSERT INTO hr.salaries VALUES (1, 4200);
@@ -35,7 +35,7 @@ SELECT jit_create_template('writer', '{USAGE ON SCHEMA app, "SELECT, INSERT, UPD
     requesters => '{developers}', approvers => '{leads}') AS role \gset
 SELECT jit_create_template('fix', '{"USAGE, CREATE ON SCHEMA app", "SELECT, INSERT ON ALL TABLES IN SCHEMA app", "USAGE ON ALL SEQUENCES IN SCHEMA app"}',
     requesters => '{developers}', approvers => '{leads}', mode => 'set_role', allow_schema_change => true) AS role \gset
--- Everything that a dry run could have left: roles, memberships, access lists, data, settings.
+-- Everything that a dry run could leave behind: roles, memberships, access lists, data, settings.
 CREATE FUNCTION tap.everything() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
     SELECT md5(concat_ws('|', tap.state(),
         (SELECT string_agg(c::text, ',' ORDER BY c.oid) FROM (SELECT oid, relname, relowner, relacl, relfilenode FROM pg_class WHERE relnamespace IN ('app'::regnamespace, 'hr'::regnamespace)) c),
@@ -89,7 +89,7 @@ SELECT is((SELECT array_agg(outcome ORDER BY number) FROM jit_dry_run('debug_rea
 SELECT is((SELECT array_agg(outcome ORDER BY number) FROM jit_dry_run('debug_read', '{SELECT 1 FROM orders,SELECT 1 FROM app.orders}', search_path => 'app')),
     '{allowed,allowed}', 'with a search_path');
 
--- Nothing that others have written runs where a statement is only checked.
+-- Code of other users does not run where a statement is only checked.
 SELECT is(tap.tried(NULL, 'debug_read', statement), 'refused | JA016 | function spy is not called in a dry run: Nothing is run where a statement is only checked.', 'a trap: ' || statement)
 FROM unnest(ARRAY['SELECT ''(x)''::app.trapped', 'SELECT ''{x}''::app.trap[]']) AS statement;
 SELECT is(tap.tried(NULL, 'debug_read', 'SELECT 1 FROM app.orders WHERE app.spy() > 0'), 'allowed', 'nor what the planner would evaluate');
@@ -121,7 +121,7 @@ SELECT tap.refused('SELECT * FROM jit_dry_run(' || arguments || ')', error, 'bad
     (11, '''fix'', ''{SELECT 1}'', allow_code => true', 'JA001 invalid template: It says itself whether it allows code and changes of the schema.'),
     (12, 'NULL, ''{SELECT 1}'', privileges => ''{nonsense}''', NULL)) v (n, arguments, error) WHERE error IS NOT NULL ORDER BY n;
 
--- Who may
+-- Permissions
 \connect - alice
 CALL tap.start();
 SELECT is(tap.tried(NULL, 'debug_read', 'SELECT * FROM hr.mine'), 'allowed', 'who may ask for it tries it for herself');
@@ -182,7 +182,7 @@ CALL tap.start();
 SELECT is(tap.everything(), :'before', 'what was executed has left nothing');
 SELECT is((SELECT last_value FROM app.log_id_seq) > 1, true, 'but the gaps of the sequences it named');
 
--- What would escape a rollback, and what a grant does not allow.
+-- Effects that would survive a rollback, and what a grant does not allow.
 CREATE EXTENSION IF NOT EXISTS postgres_fdw;
 CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '/nowhere', use_remote_estimate 'true');
 CREATE FOREIGN TABLE app.far (id integer) SERVER far;
@@ -250,7 +250,7 @@ SELECT is(tap.everything(), :'before', 'none of it has left anything');
 SELECT is((SELECT count(*)::int FROM pg_roles WHERE rolname LIKE 'jit\_rehearsal%'), 0, 'no role is left');
 SELECT is((SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory'), 0, 'no lock is left');
 
--- On the record, whatever becomes of the transaction.
+-- Dry runs are on the record, even if their transaction is rolled back.
 \connect - ada
 BEGIN;
 SELECT outcome FROM jit_dry_run('writer', '{SELECT 4711 FROM app.orders}', 'execute');

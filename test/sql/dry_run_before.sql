@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Dry runs in a session that has made something ready before: plans, expressions, cursors. And functions that no hook was
--- asked about, because they have a user of their own.
+-- Dry runs in a session that has prepared something before: plans, expressions, cursors. And functions that the hooks do
+-- not see, because they run as a user of their own.
 CREATE EXTENSION file_fdw;
 CREATE SERVER here FOREIGN DATA WRAPPER file_fdw;
 CREATE FOREIGN TABLE app.far (line text) SERVER here OPTIONS (filename '/dev/null');

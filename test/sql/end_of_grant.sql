@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- The end of a grant: its roles, memberships and access list entries are gone, and what stood before stands as before.
+-- The end of a grant removes its roles, memberships and access list entries, and nothing that stood before.
 CREATE ROLE app_reader ROLE alice;
 GRANT USAGE ON SCHEMA app TO app_reader, dave;
 GRANT SELECT ON app.customers TO app_reader;
@@ -12,7 +12,7 @@ SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.or
 SELECT jit_create_template('of_role', role => 'app_reader', requesters => '{alice, dave}', approvers => '{bob}') AS role \gset
 SELECT jit_create_template('through_role', '{app_reader}', requesters => '{alice, dave}', approvers => '{bob}', mode => 'set_role') AS role \gset
 
--- The memberships, access lists and roles there are, as one value.
+-- All memberships, access lists and roles, as one value.
 CREATE FUNCTION tap.standing() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
     SELECT md5(concat_ws('|',
         (SELECT string_agg(format('%s>%s', roleid, m::text), ',' ORDER BY roleid, member) FROM pg_auth_members m),
@@ -127,7 +127,7 @@ CALL tap.wait_for_cleanup();
 CALL tap.start();
 SELECT ok(pg_has_role('alice', 'app_writer', 'MEMBER'), 'what was granted in between stays');
 
--- What somebody granted on to the role of a grant goes with it, whoever is the grantor.
+-- A membership granted on to the role of a grant is removed with it, whoever the grantor is.
 \connect - alice
 SELECT jit_request('debug_read', '1h') AS id \gset
 \connect - bob

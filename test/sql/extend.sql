@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- More time: the holder up to what the template lets him add, an approver up to the maximum, nobody else.
+-- Extensions: the holder up to holder_extension, an approver up to the maximum, no other user.
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice, bob}',
                            approvers => '{bob, carol}', max_duration => '3h', holder_extension => '40 minutes') AS role \gset
 SELECT jit_create_template('strict', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{bob}',
@@ -65,13 +65,13 @@ SELECT tap.refused(format('SELECT jit_extend(%s, ''41 minutes'')', :bobs),
     format('JA009 cannot extend request %s: The holder himself may add 40m in all, and has added 0s.', :bobs),
     'an approver who holds a grant is its holder');
 
--- Rolled back means not extended.
+-- A rollback undoes an extension.
 BEGIN;
 SELECT jit_extend(:bobs, '10 minutes') AS ends \gset
 ROLLBACK;
 SELECT is((SELECT ends_at - starts_at FROM jit_access.my_grants WHERE id = :bobs), interval '1h', 'an extension that was rolled back');
 
--- An extended grant lives past its first deadline.
+-- An extended grant outlives its first deadline.
 \connect - alice
 SELECT jit_request('debug_read', '2 seconds') AS short \gset
 \connect - bob
@@ -88,7 +88,7 @@ CALL tap.start();
 SELECT tap.refused(format('SELECT jit_extend(%s, ''1 minute'')', :short),
     format('JA005 cannot extend request %s: It is revoked.', :short), 'what has ended is not extended');
 
--- A day is 24 hours, also where it is not: over so many days the clocks of New York change.
+-- A day is 24 hours, even across a change of the clocks in New York.
 \connect - :owner
 SELECT jit_alter_template('strict', max_duration => '400 days') AS version \gset
 SET TimeZone = 'America/New_York';

@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- ALL TABLES IN SCHEMA also covers tables that come later, whoever makes them and whatever the way, and gives on them what
--- the item says and nothing else.
+-- ALL TABLES IN SCHEMA also covers tables created later, by any user and any command. It gives on them what the item says
+-- and nothing else.
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON ALL TABLES IN SCHEMA app}', requesters => '{alice}',
                            approvers => '{bob}') AS role \gset
 SELECT jit_create_template('writer', '{"USAGE ON SCHEMA app", "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA app", "USAGE, SELECT ON ALL SEQUENCES IN SCHEMA app"}',
@@ -19,7 +19,7 @@ SELECT jit_request('debug_read', '1h') AS id \gset
 \connect - bob
 SELECT jit_approve(:id) AS state \gset
 
--- An ordinary user makes them; he need not know of the extension.
+-- An ordinary user creates them, without knowing of the extension.
 \connect - dave
 CREATE TABLE app.plain (id integer, secret text);
 CREATE TABLE app.copied AS SELECT 1 AS id;
@@ -63,7 +63,7 @@ SELECT is((SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = 'app
 SELECT is((SELECT pg_get_userbyid(grantor)::text FROM pg_class, aclexplode(relacl) WHERE oid = 'app.plain'::regclass
            AND grantee = 'jit_template_debug_read'::regrole), 'dave', 'and who gave the privilege');
 
--- The grant that is live reads them at once.
+-- A live grant reads them at once.
 \connect - alice
 SELECT count(*) AS seen FROM app.copied \gset
 SELECT count(*) AS part FROM app.parent \gset
@@ -71,7 +71,7 @@ CALL tap.start();
 SELECT is(:seen + :part, 1, 'a grant from before reads a table from after');
 SELECT tap.refused('INSERT INTO app.plain VALUES (1)', '42501', 'with no more than the template gives');
 
--- A template that names one table instead of the schema covers no others.
+-- A template that names one table instead of the schema covers no other table.
 \connect - :owner
 CALL tap.start();
 SELECT jit_revoke(:id) AS state \gset

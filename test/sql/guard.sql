@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- What stands around grants: the roles of the extension, the extension itself, the logins that hold grants, and what a
--- session that uses a grant may not do because it would outlive the grant.
+-- What is protected around grants: the roles of the extension, the extension itself, the logins that hold grants. And what
+-- a session that uses a grant may not do, because it would outlive the grant.
 CREATE ROLE mallory LOGIN CREATEROLE CREATEDB;
 CREATE ROLE minion;
 CREATE SCHEMA mine AUTHORIZATION dave;
@@ -16,7 +16,7 @@ SELECT jit_approve(:id) AS state \gset
 \connect - :owner
 SELECT tap.state() AS before \gset
 
--- Who may make roles may not touch these.
+-- A user who may create roles may not touch these.
 CREATE TABLE tap.statements (n integer GENERATED ALWAYS AS IDENTITY, statement text);
 GRANT SELECT ON tap.statements TO PUBLIC;
 INSERT INTO tap.statements (statement) SELECT replace(unnest(ARRAY[
@@ -44,7 +44,7 @@ SELECT tap.refused(statement, format('JA016 role "%s" is an office of jit_access
     (6, 'GRANT jit_monitor TO mallory', 'jit_monitor')) v (n, statement, office) ORDER BY n;
 SELECT is(tap.error('CREATE ROLE jit_reader'), 'no error', 'other names are free');
 
--- Who owns an object gives nothing of it to these roles: that would stop or widen what others were promised.
+-- The owner of an object may not grant on it to these roles: that could stop or widen a template.
 \connect - dave
 CREATE TABLE mine.bait (id integer);
 CALL tap.start();
@@ -54,7 +54,7 @@ FROM unnest(ARRAY['GRANT SELECT ON mine.bait TO jit_template_debug_read', 'GRANT
                   'GRANT SELECT (id) ON mine.bait TO jit_marker',
                   'ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO jit_template_debug_read']) WITH ORDINALITY AS v (statement, n) ORDER BY n;
 
--- What is needed while grants are live stays.
+-- What live grants need cannot be dropped.
 \connect - :owner
 CALL tap.start();
 SELECT tap.refused('DROP ROLE alice', format('JA015 role "alice" cannot be dropped: It holds grant %s, which is live.', :id), 'DROP ROLE of the holder');
@@ -111,7 +111,7 @@ SELECT is(:'alter_system' || ' ' || :'prepare', 'JA016 JA016', 'ALTER SYSTEM and
 SELECT lives_ok('CREATE TABLE pg_temp.other AS SELECT * FROM mine', 'a table of one''s own is allowed');
 SELECT lives_ok('SET work_mem = ''1MB''', 'so is a setting of the session');
 
--- Under SET ROLE of a template that changes the schema, the same.
+-- The same after SET ROLE, with a template that may change the schema.
 \connect - alice
 SELECT jit_request('fix', '1h') AS fix \gset
 \connect - bob

@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Code that somebody might leave behind a grant: his own, which he can change afterwards, in an expression, a type or a
--- trigger; and what runs as a stronger role, because an object of that role was changed.
+-- Code that a user could leave behind a grant: their own code, which they can change later, in an expression, a type or a
+-- trigger; and code that runs as a stronger role, because an object of that role was changed.
 CREATE ROLE gina LOGIN;
 CREATE ROLE keeper;
 CREATE ROLE dbo;
@@ -118,7 +118,7 @@ SELECT tap.refused(statement, 'JA016 this is not allowed to a session that uses 
 SELECT is(tap.error(statement), 'no error', 'allowed: ' || statement) FROM tap.allowed ORDER BY n;
 RESET ROLE;
 
--- With allow_code the same holds for her own code and for what others own; on what she makes it is hers to have.
+-- allow_code does not lift this for her own code or for objects of other owners; on objects that she creates she may have it.
 SELECT jit_revoke(:makes) AS state \gset
 \connect - :owner
 CALL tap.wait_for_cleanup();

@@ -1,9 +1,9 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Every command that outlives a grant, passes it on or makes code, by the node of the parse tree that the guards name
--- (test/arch/guards looks for each here): refused in both modes and on the record, allowed as code where the template says
--- so, and no concern of ours without a grant.
+-- Every command that outlives a grant, passes it on or creates code, by the node of the parse tree that the guards name
+-- (test/arch/guards looks for each here): refused in both modes and recorded, allowed as code where the template says so,
+-- and not touched without a grant.
 CREATE ROLE gina LOGIN;
 SELECT jit_create_template('reads', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}') AS role \gset
 SELECT jit_create_template('makes', ARRAY['USAGE, CREATE ON SCHEMA app', 'CREATE ON DATABASE contrib_regression'], requesters => '{dave}',
@@ -119,7 +119,7 @@ INSERT INTO tap.guarded (node, statement, tag, why, is_code) SELECT *, true FROM
     ('IndexStmt', 'CREATE INDEX CONCURRENTLY ON app.own (id) WHERE id > 1', 'CREATE INDEX', 'Expressions of an index run with the privileges of the table''s owner.'),
     ('CreateStmt', 'CREATE TABLE app.p (id integer) PARTITION BY RANGE ((id + 1))', 'CREATE TABLE', 'Expressions run with the privileges of the table''s owner.')) v;
 
--- What is of use to a grant is not guarded.
+-- Commands that a grant needs are not guarded.
 CREATE TABLE tap.allowed (n integer GENERATED ALWAYS AS IDENTITY, statement text);
 GRANT SELECT ON tap.allowed TO PUBLIC;
 INSERT INTO tap.allowed (statement) VALUES
@@ -134,7 +134,7 @@ INSERT INTO tap.allowed (statement) VALUES
     ('ANALYZE app.own'), ('REINDEX TABLE app.own'), ('DO $$BEGIN PERFORM 1; END$$'), ('NOTIFY something'), ('LISTEN something'),
     ('CREATE TEMPORARY TABLE scratch (id integer)'), ('SET work_mem = ''1MB'''), ('EXPLAIN ANALYZE CREATE TABLE app.t AS SELECT 1'), ('CREATE SCHEMA more CREATE TABLE t (id integer)');
 
--- The statements that a guard refused, and those that the record has.
+-- The statements that a guard refused, and those on the record.
 CREATE FUNCTION tap.on_record(id bigint) RETURNS SETOF text LANGUAGE sql SECURITY DEFINER AS $$
     SELECT DISTINCT statement FROM jit_access.audit_log WHERE grant_id = id AND kind = 'refusal' AND sqlstate = 'JA016' ORDER BY 1
 $$;
@@ -157,7 +157,7 @@ SELECT jit_request('codes', '1h') AS codes \gset
 \connect - bob
 SELECT jit_approve(id) AS state FROM unnest(ARRAY[:reads, :makes, :codes]) AS id \g /dev/null
 
--- Inherited.
+-- Mode inherit.
 \connect - alice
 CALL tap.start();
 SELECT tap.refused(statement, format('JA016 %s is not allowed to a session that uses a grant: %s', tag, why), node || ': ' || statement) FROM tap.guarded ORDER BY n;
@@ -203,7 +203,7 @@ SELECT tap.refused(statement, format('JA016 %s is not allowed to a session that 
 FROM tap.guarded WHERE NOT is_code ORDER BY n;
 SELECT is_empty($$SELECT statement FROM tap.guarded WHERE is_code AND tap.error(statement) LIKE 'JA%'$$, 'allow_code allows what makes code');
 
--- Every refusal, and nothing else, is on the record.
+-- Every refusal is on the record, and nothing else.
 \connect - :owner
 CALL tap.start();
 CALL tap.wait_for_record();

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Templates of mode inherit: sessions of the requester have the privileges from the approval to the end, nobody else has.
+-- Templates of mode inherit: only sessions of the requester have the privileges, from the approval to the end.
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders, SELECT (name) ON app.customers, USAGE ON SEQUENCE app.numbers, EXECUTE ON FUNCTION app.next_status(text)}',
                            requesters => '{alice, dave}', approvers => '{bob}') AS role \gset
 SELECT md5(string_agg(concat_ws(' ', c.oid, relacl, attacl), ',' ORDER BY c.oid, attnum)) AS acls
@@ -46,7 +46,7 @@ SELECT tap.refused(format('SET ROLE jit_grant_%s', :id), '42501', 'and cannot ta
 CALL tap.start();
 SELECT tap.refused('SELECT count(*) FROM app.orders', '42501', 'neither has the approver');
 
--- A login that does not inherit would hold a grant it cannot use, where memberships do not say it themselves.
+-- A login with NOINHERIT would hold a grant that it cannot use, unless the membership itself says INHERIT (16 and later).
 \connect - :owner
 CREATE ROLE noah LOGIN NOINHERIT;
 SELECT jit_alter_template('debug_read', requesters => '{alice, noah}') AS version \gset

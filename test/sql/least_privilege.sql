@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- What of a template was used, a narrower one that is proposed and proved, and who holds what without any grant.
+-- Unused privileges of a template, the narrower template that is proposed and proved, and standing privileges.
 CREATE ROLE reporters ROLE dave;
 GRANT USAGE ON SCHEMA app TO reporters;
 GRANT SELECT ON app.customers TO reporters, alice;
@@ -72,7 +72,7 @@ CALL tap.start();
 SELECT is(:version, 2, 'the proposal is done');
 SELECT is((SELECT unused FROM jit_propose_template('wide') WHERE statement IS NULL), '{}', 'and then nothing is left to narrow');
 
--- Who may
+-- Permissions
 \connect - alice
 CALL tap.start();
 SELECT is(tap.error(statement), '42501', 'a requester: ' || statement) FROM unnest(ARRAY['SELECT * FROM jit_access.privilege_usage', 'SELECT * FROM jit_access.standing_privileges', 'SELECT * FROM jit_access.template_privileges',

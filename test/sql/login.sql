@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- A login of its own: made with the grant, told once, gone with it.
+-- A temporary login: created with the grant, its password shown once, dropped with the grant.
 SELECT jit_create_template('service', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{bob}',
                            mode => 'login', holder_extension => '1h') AS role \gset
 SELECT jit_create_template('plain', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{bob}') AS role \gset
@@ -37,7 +37,7 @@ SELECT matches(:'password'::text, '^[A-Za-z0-9_-]{32}$', 'and its password');
 SELECT is(:'valid_until'::timestamptz, (SELECT ends_at FROM jit_access.my_grants WHERE id = :id), 'valid to the deadline');
 SELECT jit_credentials(:id);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :id), 'it is told once');
--- It is in no group, and that makes no choice of the group that everybody else is in.
+-- It is in no group, and a group of all other logins still counts as a group of everybody.
 \connect - :owner
 CREATE ROLE everybody;
 SELECT format('GRANT everybody TO %I', rolname) FROM pg_roles WHERE rolcanlogin AND NOT rolsuper AND rolname NOT LIKE 'jit\_login\_%' \gexec
@@ -58,7 +58,7 @@ SELECT is((SELECT count(*)::int FROM jit_access.record r WHERE r::text LIKE '%' 
 SELECT results_eq(format('SELECT login, detail ->> ''login'' FROM jit_access.audit_log WHERE kind = ''credentials issued'' AND grant_id = %s', :id),
                   format('VALUES (''alice'', %L)', :'login'), 'it says that they were told');
 
--- It does what the grant gives, is recorded, and cannot be made to last.
+-- It has what the grant gives, is recorded, and cannot be made permanent.
 \connect - :login
 SELECT count(*) AS seen FROM app.orders \gset
 SELECT format('ALTER ROLE %I PASSWORD ''mine'' VALID UNTIL ''infinity''', :'login') AS by_name \gset
@@ -84,7 +84,7 @@ SELECT results_eq(format('SELECT login, outcome FROM jit_access.audit_log WHERE 
 SELECT jit_revoke(:id) AS got \gset
 CALL tap.wait_for_cleanup();
 SELECT is((SELECT count(*)::int FROM pg_roles WHERE rolname = :'login'), 0, 'the login goes with the grant');
--- A second factor at first use is demanded when the password is told.
+-- A second factor at first use is required when the password is shown.
 SELECT jit_create_template('careful', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{bob}',
                            mode => 'login', second_factor => '{first_use}') AS role \gset
 \connect - alice
@@ -95,7 +95,7 @@ SELECT jit_approve(:careful) AS got \gset
 CALL tap.start();
 SELECT jit_credentials(:careful);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'a second factor is required', 'no password without the second factor');
--- By hand.
+-- Changed by hand.
 \connect - alice
 SELECT jit_request('service', '1h') AS id \gset
 \connect - bob

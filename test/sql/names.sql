@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- The functions are called without a schema, whatever the search_path, and nobody can put others in their place.
+-- The functions can be called without a schema under every search_path, and other functions cannot take their place.
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}',
                            holder_extension => '1h') AS role \gset
 CREATE SCHEMA trap AUTHORIZATION dave;
@@ -31,14 +31,14 @@ SELECT tap.refused(statement, error, statement) FROM (VALUES
     (16, 'CREATE OR REPLACE FUNCTION jit_approve(numeric, text, interval, text) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'))
     v (n, statement, error) ORDER BY n;
 
--- Not even a superuser does so by accident.
+-- A superuser does not replace them by accident either.
 \connect - :owner
 CALL tap.start();
 SELECT alike(tap.error('CREATE FUNCTION public.jit_approve(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text'''), 'JA016 %', 'a superuser');
 CREATE FUNCTION app.jit_harmless(integer) RETURNS text LANGUAGE sql AS 'SELECT 1::text';
 SELECT alike(tap.error('ALTER FUNCTION app.jit_harmless(integer) RENAME TO jit_approve'), 'JA016 %', 'by renaming');
 
--- A search_path that hides the catalog behind somebody else's schema, or is empty.
+-- A search_path that puts another schema before pg_catalog, or is empty.
 SELECT set_config('search_path', '', false) AS search_path \gset
 \connect - alice
 SET search_path = '';
@@ -65,7 +65,7 @@ CALL tap.start();
 SELECT is(concat_ws(' ', :'cancelled', :'approved', :'denied', :'extended', :'revoked', :'pending', :'version'),
           'cancelled active denied t revoked 0 2', 'every function is found');
 
--- What the functions do inside does not follow the caller's search_path, operators or settings either.
+-- The functions themselves do not depend on the caller's search_path, operators or settings.
 CALL tap.wait_for_cleanup();
 \connect - dave
 CREATE FUNCTION trap.always(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- The policy: who counts, what an approval is worth, rules, caps, and what somebody may ask for.
+-- The policy: whose approval counts, what an approval is bound to, rules, caps, and eligibility.
 CREATE ROLE alice_2 LOGIN;
 CREATE ROLE bob_2 LOGIN IN ROLE leads;
 CREATE ROLE security;
@@ -13,7 +13,7 @@ SELECT jit_create_template('two', '{USAGE ON SCHEMA app, SELECT ON app.orders}',
 SELECT jit_create_template('apart', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}',
                            approvers => '{leads, security}', approvals_needed => 2, distinct_groups => true) AS role \gset
 
--- Several logins are one person.
+-- Several logins of one person.
 \connect - ada
 CALL tap.start();
 SELECT jit_set_person('Alice A.', '{alice, alice_2}');
@@ -58,7 +58,7 @@ SELECT is(:'got'::text, 'active', 'the second person');
 CALL tap.start();
 SELECT is((SELECT reasons FROM jit_access.grant_history WHERE id = :id), '{"it has the 2 approvals it needs"}', 'and why is kept');
 
--- Another approver of each group: bob and carol are in both, one of them counts for leads, the other for security.
+-- One approver of each group: bob and carol are in both; one of them counts for leads, the other for security.
 \connect - bob_2
 SELECT jit_approve(:apart) AS got \gset
 \connect - carol
@@ -79,7 +79,7 @@ SELECT is(:'got'::text, 'pending', 'two of one group are not enough');
 \connect - :owner
 GRANT security TO bob, carol;
 
--- Who has approved and is not an approver any more does not count.
+-- The approval of a user who is no approver any more does not count.
 REVOKE leads FROM bob;
 REVOKE security FROM bob;
 \connect - carol
@@ -105,7 +105,7 @@ SELECT alike(tap.error(format('SELECT jit_approve(%s)', :third)), format('JA004 
 \connect - carol
 SELECT jit_revoke(:lead) AS got \gset
 
--- An approval means what was shown.
+-- An approval is bound to what was shown.
 CALL tap.start();
 SELECT digest AS seen FROM jit_access.pending_requests WHERE id = :third \gset
 SELECT jit_approve(:third, digest => repeat('0', 64));
@@ -116,7 +116,7 @@ SELECT is(:'got'::text, 'pending', 'what was seen');
 \connect - olga
 CALL tap.start();
 SELECT is((SELECT digest FROM jit_access.decisions WHERE id = :third), :'seen', 'the decision says what it was about');
--- What a role behind the template has is part of it.
+-- This includes the privileges of a role that the template's role is a member of.
 \connect - :owner
 CREATE ROLE behind;
 GRANT SELECT ON app.customers TO behind;
@@ -139,7 +139,7 @@ CALL tap.wait_until(format('SELECT state = ''lapsed'' FROM jit_access.request WH
 CALL tap.start();
 SELECT alike((SELECT close_reason FROM jit_access.request WHERE id = :later), '%is not approved any more%', 'nor does it start when it was approved before');
 
--- The requester makes use of an approval himself.
+-- The requester activates an approved request.
 SELECT jit_create_template('handed', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}',
                            time_to_use => '1 hour') AS role \gset
 \connect - alice
@@ -212,7 +212,7 @@ SELECT results_eq($$SELECT name, effect, templates, role, max_duration, max_risk
     $$VALUES ('elsewhere', 'allow', '{ruled}'::text[], NULL, NULL::interval, NULL, '{192.0.2.0/24}'),
              ('nothing-long', 'deny', '{ruled}', NULL, '4 hours', NULL, '{}'),
              ('short-reads', 'allow', '{ruled}', 'developers', '1 hour', 'low', '{}')$$, 'the rules, for auditors');
--- A rule that is gone has allowed nothing.
+-- A dropped rule allows nothing.
 \connect - alice
 SELECT jit_request('ruled', '1h', starts_at => clock_timestamp() + interval '1 hour') AS soon \gset
 \connect - ada
@@ -276,7 +276,7 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :longe
 CALL tap.start();
 SELECT is((SELECT ends_at - activated_at FROM jit_access.grant_history WHERE id = :longer), '3 hours'::interval, 'exactly');
 
--- A rule that forbids what is longer forbids it in pieces as well.
+-- A rule that denies a longer duration also denies it in pieces.
 \connect - :owner
 SELECT jit_create_template('pieces', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}',
                            max_duration => '8h', holder_extension => '4h') AS role \gset

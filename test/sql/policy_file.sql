@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- The policy as one document: what is written can be read, makes no difference then, and is all or nothing.
+-- The policy as one document: an exported policy imports without a difference, and an import is all or nothing.
 \connect - ada
 SELECT jit_set_person('Bob', '{bob, dave}');
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{leads, carol}',
@@ -29,7 +29,7 @@ SELECT is_empty(format('SELECT * FROM jit_import_policy(%L)', :'policy'), 'what 
 SELECT * FROM jit_import_policy(:'policy', dry_run => false) \g /dev/null
 SELECT results_eq('SELECT version FROM jit_access.template_catalog ORDER BY name', 'VALUES (1), (1)', 'nor when it is read');
 
--- Differences, rehearsed and done.
+-- Differences, rehearsed and applied.
 SELECT jsonb_build_object('people', '[{"name": "Bob", "logins": ["bob"]}, {"name": "Carol", "logins": ["carol"]}]'::jsonb,
     'templates', jsonb_build_array(
         (:'policy'::jsonb -> 'templates' -> 0) - 'cool_down' || '{"max_duration": "2h", "approvers": ["leads"], "person_at_once": 2}',
@@ -59,7 +59,7 @@ SELECT results_eq(format('SELECT action FROM jit_import_policy(%L)', :'changed')
 CALL tap.wait_for_record();
 SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'template changed' AND login = 'ada' AND detail ->> 'template' = 'debug_read'), 1, 'it is on the record, as if done by hand');
 
--- What is wrong is told, and nothing is read.
+-- An invalid document is refused as a whole.
 SELECT tap.state() AS before \gset
 SELECT tap.refused(format('SELECT * FROM jit_import_policy(%L)', policy), error, error)
 FROM (VALUES (1, '{"template": []}', 'JA001 invalid policy: The policy has "template", which is not known.'),

@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Who may call, read and write what, for every function, table, view, sequence and type of the extension: by name, so that
--- what is added has to be thought of here.
+-- Privileges on every function, table, view, sequence and type of the extension. The lists are by name, so that a new
+-- object fails this test until somebody has decided about it.
 CREATE ROLE reads_all LOGIN IN ROLE pg_read_all_data;
 CREATE ROLE writes_all LOGIN IN ROLE pg_write_all_data;
 CREATE ROLE reads_and_writes_all LOGIN IN ROLE pg_read_all_data, pg_write_all_data;
@@ -77,7 +77,7 @@ SELECT is((SELECT count(*)::int FROM pg_policy p JOIN relations r ON r.oid = p.p
 SELECT ok(has_schema_privilege('dave', 'jit_access', 'USAGE') AND NOT has_schema_privilege(who, 'jit_access', 'CREATE'), who || ' makes nothing in the schema')
 FROM unnest('{ada,dave,olga,writes_all}'::text[]) AS who;
 
--- Members of pg_read_all_data and pg_write_all_data have the privilege, and meet no row.
+-- Members of pg_read_all_data and pg_write_all_data have the privilege but see no row.
 \connect - reads_all
 CALL tap.start();
 SELECT is_empty('SELECT * FROM jit_access.' || name, 'reading everything meets no row of ' || name)
@@ -108,7 +108,7 @@ CALL tap.start();
 SELECT is(tap.state(), :'before', 'nothing has changed');
 SELECT is((SELECT md5(string_agg(r::text, ',' ORDER BY seq)) FROM jit_access.record r), :'record', 'nor has the record');
 
--- Every function, called by everybody.
+-- Every function, called by every role.
 \connect - dave
 CALL tap.start();
 SELECT tap.refused(call, error, call) FROM (VALUES
@@ -125,7 +125,7 @@ SELECT tap.refused(call, error, call) FROM (VALUES
     (3, $$SELECT jit_drop_template('debug_read')$$, '42501'), (4, 'SELECT jit_access.check_installation()', '42501'),
     (5, 'SELECT jit_access.cover_new_objects()', '42501')) v (n, call, error) ORDER BY n;
 
--- EXECUTE given by hand is not enough: the function asks who is there.
+-- A granted EXECUTE is not enough: the function checks its caller.
 \connect - :owner
 GRANT EXECUTE ON FUNCTION jit_drop_template(text) TO dave;
 \connect - dave

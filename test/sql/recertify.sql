@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Access reviews: what stands is confirmed or withdrawn, with the evidence beside it, by reviewers whom it does not
--- concern; to withdraw takes effect at once and gives nothing. rita and rita_2 are one person; rex approves for prod.
+-- Access reviews: reviewers confirm or withdraw access, with the evidence at hand, but not their own; a withdrawal takes
+-- effect at once and gives nothing. rita and rita_2 are one person; rex approves for prod.
 CREATE ROLE rex LOGIN;
 CREATE ROLE rita LOGIN;
 CREATE ROLE rita_2 LOGIN;
@@ -32,7 +32,7 @@ SELECT jit_approve(:lent) AS got \gset
 \connect - :owner
 CALL tap.wait_for_record();
 
--- Who starts one, and with what.
+-- Starting a review.
 \connect - ada
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_start_review(%s)', arguments), error, arguments)
@@ -62,7 +62,7 @@ SELECT results_eq(format('SELECT item, kind, template, role, grant_id FROM jit_a
 SELECT results_eq(format('SELECT items, open, confirmed, withdrawn, overdue, reviewers FROM jit_access.access_reviews WHERE id = %s', :review),
     $$VALUES (13::bigint, 13::bigint, 0::bigint, 0::bigint, false, '{reviewers}'::text[])$$, 'which nobody has looked at');
 
--- The evidence, and who sees it.
+-- The evidence, and its readers.
 SELECT jit_access.review_evidence(:review, 10) AS e \gset
 SELECT is((:'e'::jsonb) - '{last_grant, last_use}'::text[], '{"live": 0, "grants": 1, "grants_90_days": 1, "members": ["alice"], "member_count": 1}', 'what a group of requesters has used');
 SELECT is((SELECT extract(epoch FROM now() - (:'e'::jsonb ->> 'last_use')::timestamptz) < 3600), true, 'and when');
@@ -81,7 +81,7 @@ SELECT is((SELECT count(*)::int FROM jit_access.access_review_items) + (SELECT c
 SELECT is(jit_access.review_evidence(:review, 10), NULL, 'by no other way');
 SELECT alike(tap.error(format('SELECT jit_review_csv(%s)', :review)), 'JA004 "alice" does not review in access review %', 'nor as a file');
 
--- Who does not decide.
+-- Refused decisions.
 \connect - :owner
 SELECT tap.state() AS before \gset
 \connect - alice
@@ -118,7 +118,7 @@ SELECT alike(:'LAST_ERROR_MESSAGE'::text, '"rita" may not review break-glass %',
 CALL tap.start();
 SELECT is(tap.state(), :'before', 'none of this has changed anything');
 
--- What is confirmed stays, what is withdrawn is gone at once.
+-- Confirmed access stays; withdrawn access ends at once.
 \connect - rita
 CALL tap.start();
 SELECT jit_review_item(:review, 12, 'confirm', '=1+1, still on the team') AS first, jit_review_item(:review, 10, 'withdraw', 'not any more') AS second \gset
@@ -151,7 +151,7 @@ SELECT results_eq(format($$SELECT login, detail ->> 'item', detail ->> 'kind', d
 SELECT is((SELECT string_agg(detail ->> 'withdrawn', '; ' ORDER BY seq) FROM jit_access.audit_log WHERE kind = 'template changed' AND detail ? 'withdrawn'),
     'developers; carol; dave; =cmd|'' /C calc''!A0, rita_2', 'with what was taken off the templates');
 
--- As a file.
+-- The review as a file.
 SELECT jit_review_csv(:review) AS csv \gset
 SELECT is((SELECT count(*)::int FROM regexp_matches(:'csv', E'\r\n', 'g')), 14, 'a line for each item, ended as RFC 4180 says');
 SELECT is(split_part(:'csv', ',', 1) || ' ' || (:'csv' ~ ('(?n)^' || :'review' || ',12,approver,reader,bob,,bob,,,,,1,')), 'review true', 'with its evidence');
@@ -159,7 +159,7 @@ SELECT is(:'csv' ~ '(^|,|\n)"?[ ]*[=+@-]', false, 'no cell is a formula');
 SELECT is(position(',"''=1+1, still on the team",' IN :'csv') > 0 AND position(',''=cmd|'' /C calc''!A0,' IN :'csv') > 0, true, 'what was to be one is told');
 SELECT alike(tap.error('SELECT jit_review_csv(999999)'), 'JA001 access review 999999 does not exist', 'there is none');
 
--- What is overdue is told once a day.
+-- A reminder of an overdue review is recorded once a day.
 SELECT is(tap.error('SELECT jit_access.remind_reviews()'), '42501', 'by a job');
 \connect - :owner
 CALL tap.start();

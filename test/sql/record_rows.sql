@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- What is on the record of each kind of statement: docs/record.md has a row for each of them. Each kind has an
+-- The rows on the record for each kind of statement: docs/record.md has a row for each. Each kind has an
 -- application_name of its own, and its rows are given as "depth tag object:privileges rows outcome".
 CREATE TABLE app.log (id integer);
 CREATE SCHEMA hidden;

@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Reports: whatever somebody has typed stays text, in a page and in a spreadsheet; auditors alone make them, and that is
--- on the record.
+-- Reports: free text stays text, in a page and in a spreadsheet; only auditors make reports, and each report is on the
+-- record.
 SELECT jit_create_template('debug', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{leads}', risk => 'high') AS role \gset
 CREATE ROLE "<b onclick=x>""'&amp;" LOGIN IN ROLE developers;
 \connect - alice
@@ -17,7 +17,7 @@ CALL tap.start();
 SELECT is(count(*), 3::bigint, 'used') FROM app.orders;
 SELECT tap.refused(format('SELECT jit_approve(%s)', :script), 'JA006 nobody decides about his own request: Request ' || :script || ' is yours.', 'an attempt');
 
--- Who may.
+-- Permissions.
 SELECT tap.refused('SELECT * FROM jit_report(''soc2'')', '42501', 'not a requester');
 SELECT tap.refused('SELECT jit_report_html(''soc2'')', '42501', 'nor the page');
 SELECT tap.refused('SELECT jit_report_csv(''audit_log'')', '42501', 'nor as a file');
@@ -82,7 +82,7 @@ SELECT is(substring(html FROM 'id="figure-statements" data-value="([0-9]+)"')::b
 SELECT is(substring(html FROM 'id="figure-rows" data-value="([0-9]+)"')::bigint, (SELECT sum(rows)::bigint FROM jit_access.grant_usage), 'its rows') FROM page;
 SELECT is((SELECT count(*) FROM regexp_matches(jit_report_html('gdpr', '2001-01-01', '2001-01-02'), 'data-value="0"', 'g')), 10::bigint, 'a time when nothing was');
 
--- What it says of the record.
+-- What the page says about the record.
 SELECT is(sound, true, 'verified') FROM jit_report_verify();
 SELECT alike(jit_report_html('soc2'), '%, was verified on % by olga: sound, and its head is still the same.%were not verified again for this page%', 'an earlier verification, and what it is worth');
 \connect - :owner
@@ -97,7 +97,7 @@ SELECT is(jit_access.csv_cell(cell), line, 'a cell: ' || coalesce(to_json(cell):
     ('plain', 'plain'), (NULL, ''), ('', ''), ('a,b', '"a,b"'), ('say "x"', '"say ""x"""'), (E'a\nb', E'"a\nb"'), (' blank', '" blank"'),
     ('=cmd|'' /C calc''!A0', '''=cmd|'' /C calc''!A0'), ('+1', '''+1'), ('-1', '''-1'), ('@SUM(A1)', '''@SUM(A1)'), ('|calc', '''|calc'), (E'\t=1', E'"''\t=1"'), (E'\r=1', E'"''\r=1"'),
     ('  =1', '''  =1'), (E'\n=1', E'"''\n=1"'), (U&'\FF1D1+1', U&'''\FF1D1+1'), ('2026-11-23', '2026-11-23'), ('1-2', '1-2')) x (cell, line);
--- Drills and access reviews are evidence as well. There may be others.
+-- Drills and access reviews are evidence as well. The database may hold more of them.
 \connect - olga
 CREATE TEMPORARY TABLE before AS SELECT DISTINCT evidence, count, exceptions FROM jit_report('soc2') WHERE evidence ~ '^(drills|rights)';
 SELECT string_agg(format('%s %s', count, exceptions), ' ' ORDER BY evidence) AS before FROM before \gset

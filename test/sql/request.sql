@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Asking: who may ask for what, what a request remembers, how it is withdrawn.
+-- Requests: who may ask for what, what a request stores, how it is cancelled.
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}',
     approvers => '{bob}', max_duration => '4h') AS got \gset
 SELECT is(:'got'::text, 'jit_template_debug_read', 'a template for developers');
@@ -47,19 +47,19 @@ SELECT tap.refused($$SELECT jit_request('nobody', '1h')$$,
 SELECT tap.refused($$SELECT jit_request('Debug_Read', '1h')$$,
                    'JA002 template "Debug_Read" does not exist: Names are matched exactly.', 'names are matched exactly');
 
--- Starting later.
+-- A later start.
 SELECT jit_request('debug_read', '1h', starts_at => clock_timestamp() + interval '1 day') AS later \gset
 SELECT ok(starts_at > clock_timestamp() + interval '23 hours', 'a start that lies ahead is remembered')
 FROM jit_access.my_requests WHERE id = :later;
 
--- What is asked in a transaction that is rolled back was not asked.
+-- A rollback undoes a request.
 BEGIN;
 SELECT jit_request('debug_read', '2h', reason => 'rolled back') AS gone \gset
 SELECT is(count(*)::int, 1, 'within the transaction the request exists') FROM jit_access.my_requests WHERE id = :gone;
 ROLLBACK;
 SELECT is(count(*)::int, 0, 'after the rollback it does not') FROM jit_access.my_requests WHERE id = :gone;
 
--- Withdrawing.
+-- Cancelling.
 SELECT is(jit_cancel(:id, 'found it elsewhere'), 'cancelled', 'the requester withdraws');
 SELECT results_eq(format('SELECT state::text, close_reason, closed_at IS NOT NULL FROM jit_access.my_requests WHERE id = %s', :id),
                   $$VALUES ('cancelled', 'found it elsewhere', true)$$, 'and the request is closed');
@@ -89,7 +89,7 @@ SELECT tap.refused($$SELECT jit_request('debug_read', '1h')$$,
                    'JA004 a superuser cannot ask for access: He has every privilege already, and no deadline would bind him.',
                    'a superuser does not ask');
 
--- Identity is the session's user, whatever role is set.
+-- The identity is the session user, whatever role is set.
 GRANT dave TO alice;
 \connect - alice
 SET ROLE dave;
@@ -98,7 +98,7 @@ RESET ROLE;
 CALL tap.start();
 SELECT is(count(*)::int, 1, 'SET ROLE does not change who asks') FROM jit_access.my_requests WHERE id = :as_dave;
 
--- A cap on open requests keeps one login from filling the approvers' view.
+-- A cap on open requests keeps one login from flooding the approvers' view.
 \o /dev/null
 SELECT jit_cancel(id) FROM jit_access.my_requests WHERE state = 'pending';
 SELECT jit_request('debug_read', '1h') FROM generate_series(1, 64);
@@ -111,7 +111,7 @@ SELECT jit_cancel(id) FROM jit_access.my_requests WHERE state = 'pending';
 \o
 SELECT lives_ok($$SELECT jit_request('debug_read', '1h')$$, 'withdrawing makes room');
 
--- Nobody decided in time.
+-- A request lapses undecided.
 \connect - :owner
 CALL tap.start();
 SELECT jit_alter_template('debug_read', time_to_decide => '1 second') AS got \gset

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Roles may have any name. Names are compared by all their bytes, never folded, cut, or read as a number.
+-- Roles may have any name. Names are compared byte by byte: never folded, truncated, or read as a number.
 CREATE ROLE "the ""approver""; --" LOGIN;
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', approvers => ARRAY['the "approver"; --']) AS role \gset
 \set approver 'the "approver"; --'
@@ -66,7 +66,7 @@ SELECT tap.refused(format('SELECT jit_alter_template(''debug_read'', requesters 
     format('JA001 invalid requesters: There is no role "%s".', 'alice' || chr(8203)), 'a zero-width space more');
 SELECT is(tap.state(), :'before', 'none of these has changed anything');
 
--- A role is the one it was when it was named: a later role of that name is another one.
+-- Roles are pinned by OID: a new role with the same name is another role.
 SELECT jit_alter_template('debug_read', requesters => '{alice, "10"}', approvers => '{bob}') AS version \gset
 \connect - alice
 SELECT jit_request('debug_read', '1h') AS alices \gset

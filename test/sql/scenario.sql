@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Scenarios: dry runs that are kept, for the templates everybody starts with (docs/policy.md).
+-- Scenarios: stored dry runs for the templates to start with (docs/policy.md).
 CREATE TABLE app.closed (id integer);
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON ALL TABLES IN SCHEMA app}',
     requesters => '{developers}', approvers => '{leads}') AS role \gset
@@ -23,7 +23,7 @@ SELECT results_eq($$SELECT name, template, person, mode, expected, ok FROM jit_a
 SELECT scenario || ' ' || number || ' ' || concat_ws(' | ', ok, expected, outcome, nullif(array_to_string(missing, '; '), ''), message) FROM jit_run_scenarios();
 SELECT ok(bool_and(ok), 'all are green') FROM jit_access.scenario_results;
 
--- Taken away in a test.
+-- Removed in a test.
 \connect - :owner
 REVOKE DELETE ON app.customers FROM jit_template_migration_writer;
 \connect - ada
@@ -46,7 +46,7 @@ SELECT is(:'said'::text, '3 scenarios, 1 failed: debug-read', 'a template that i
 SELECT is((SELECT messages[1] FROM jit_access.scenario_results WHERE scenario = 'debug-read' ORDER BY id DESC LIMIT 1),
     'the dry run was not made: template "debug_read" does not exist: Names are matched exactly.', 'and why');
 
--- Who may, and bad input
+-- Permissions and bad input
 \connect - olga
 CALL tap.start();
 SELECT is((SELECT array_agg(DISTINCT scenario) FROM jit_run_scenarios()), '{debug-read,migration}', 'an auditor runs those that check');

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Narrowed requests: only the tables that were asked for, never more than the template's role holds itself.
+-- Narrowed requests: only the requested tables, and never more than the template's role holds itself.
 CREATE TABLE app."Odd.name" (id integer);
 CREATE TABLE app.elsewhere (id integer);
 CREATE SCHEMA other;
@@ -50,7 +50,7 @@ SELECT tap.refused($$SELECT jit_request('changer', '1h', scope => '{app.orders}'
                    'JA001 invalid scope: A template that changes the schema cannot be narrowed to tables.', 'schema changes');
 SELECT is(tap.state(), :'before', 'none of these has asked for anything');
 
--- A name is taken as SQL would take it.
+-- A name is read as SQL reads it.
 SELECT jit_request('debug_read', '1h', scope => ARRAY['app."Odd.name"', 'app.customers']) AS id \gset
 \connect - bob
 CALL tap.start();
@@ -86,7 +86,7 @@ CALL tap.start();
 SELECT lives_ok('SELECT * FROM app.orders', 'the second outlives the first');
 SELECT tap.refused('SELECT id FROM app.customers', '42501', 'which has ended');
 
--- What is gone when the request is decided cannot be given.
+-- A table that was dropped before the decision cannot be given.
 SELECT jit_request('debug_read', '1h', scope => ARRAY['app."Odd.name"']) AS gone \gset
 SELECT jit_request('narrow_set_role', '1h', scope => '{app.customers}') AS by_role \gset
 \connect - :owner
@@ -108,14 +108,14 @@ RESET ROLE;
 CALL tap.start();
 SELECT is(:customers || ' ' || :'orders', '2 42501', 'gives the role of the grant that table alone');
 
--- Nothing is passed on that would depend on the grant, and keep a REVOKE from being done: not even by a superuser.
+-- No user, not even a superuser, can pass on a privilege that depends on the grant: that would make a REVOKE fail.
 \connect - :owner
 CALL tap.start();
 SELECT 'jit_grant_' || :'second' AS second_role \gset
 SELECT tap.refused(format('GRANT SELECT ON app.orders TO %I WITH GRANT OPTION', :'second_role'),
     format('JA016 role "%s" cannot have a grant option: Whoever uses a grant could pass its privileges on.', :'second_role'), 'a grant option for the role of a grant');
 
--- ACLs are as before when all is over.
+-- The access lists are as before when all grants have ended.
 SELECT relacl AS acl FROM pg_class WHERE oid = 'app.orders'::regclass \gset
 SELECT jit_revoke(:second) AS state, jit_revoke(:by_role) AS state_too \gset
 CALL tap.wait_for_cleanup();

@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- The second factor: enrolled by the person, with oathtool as the authenticator, demanded by templates; a code counts once
--- and an attempt stays counted, whatever becomes of its transaction; nobody reads it. Clocks, races and restarts are in
+-- The second factor: enrolled by the user, with oathtool as the authenticator, required by templates. A code counts once,
+-- a wrong attempt stays counted after a rollback, and no user reads the secrets. Clocks, races and restarts are in
 -- test/t/170_second_factor.pl.
 CREATE ROLE mallory LOGIN;
 CREATE SCHEMA trap AUTHORIZATION mallory;
@@ -24,7 +24,7 @@ CALL tap.start();
 SELECT results_eq($$SELECT name, second_factor FROM jit_access.template_catalog ORDER BY name$$,
     $$VALUES ('plain', '{}'::text[]), ('twice', '{request,approval}'), ('wakes', '{activation}')$$, 'auditors see what templates demand');
 
--- ---- before there is one
+-- ---- before enrolment
 \connect - alice
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_request('twice', '1h')$$,
@@ -112,7 +112,7 @@ SELECT jit_approve(:id) AS state \gset
 SELECT is(:'state'::text, 'active', 'with it, it is approved');
 SELECT jit_deny(:other, 'one is enough') AS state \gset
 
--- ---- nobody does it in another's name
+-- ---- code of another user cannot do it
 \connect - mallory
 CREATE VIEW trap.enrols AS SELECT * FROM jit_enroll_totp();
 CREATE VIEW trap.guesses AS SELECT jit_step_up('000000');

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Passwords and connection strings do not get into the record, whether the statement was run, failed or was refused.
+-- Passwords and connection strings do not reach the record, whether the statement ran, failed or was refused.
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}') AS role \gset
 CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;
@@ -26,7 +26,7 @@ SELECT tap.error(statement) AS error FROM unnest(ARRAY[
     'SELECT ''hunter2'' AS "j jit_step jit_Step_Up" FROM app.orders', 'SELECT 2 AS "JIT_CONFIRM_TOTP", ''hunter2'' FROM app.orders',
     'COPY (SELECT ''hunter2'' AS passwd FROM app.orders) TO STDOUT', 'SELECT x''0'' || B''1'' AS password, ''hunter2'' FROM app.orders']) AS statement \g /dev/null
 SELECT 'kept' AS harmless, 'https://x/?at=a:b@c' AS link FROM app.orders LIMIT 0;
--- As long as each other: what was found harmless is known by its text, not by its length.
+-- Statements of equal length: a harmless one is recognised by its text, not by its length.
 SELECT 'ordinary' AS harmless FROM app.orders LIMIT 0;
 SELECT 'hunter2!' AS password FROM app.orders LIMIT 0;
 SELECT 'ordinary' AS harmless FROM app.orders LIMIT 0;

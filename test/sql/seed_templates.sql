@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- The three templates everybody starts with: reading for debugging, writing in one schema, changing it in an emergency.
+-- The three templates to start with: reading for debugging, writing in one schema, changing it in an emergency.
 CREATE SCHEMA hr;
 CREATE TABLE hr.salaries (id integer, amount integer);
 GRANT USAGE ON SCHEMA hr TO PUBLIC;

@@ -38,7 +38,7 @@ SELECT count(*) AS orders FROM app.orders \gset
 COMMIT;
 SELECT is(current_user::text || ' ' || :orders, 'alice 3', 'SET LOCAL ROLE works for one transaction');
 
--- What everybody may make would go to the template's role, which then could not be given any more.
+-- Objects that every user may create would belong to the template's role, and the template could not be used any more.
 \connect - :owner
 CREATE SCHEMA anybodys;
 GRANT USAGE, CREATE ON SCHEMA anybodys TO PUBLIC;
@@ -70,7 +70,7 @@ SELECT tap.refused(format('SET ROLE jit_grant_%s', :id), '42501', 'not by other 
 CALL tap.start();
 SELECT tap.refused(format('SET ROLE jit_grant_%s', :id), '42501', 'nor by the approver');
 
--- Who has what he needs already and takes it from elsewhere is not stopped from using it.
+-- A user who has the privilege from elsewhere as well is not stopped from using it.
 SELECT jit_revoke(:id, 'done') AS state \gset
 SELECT is(:'state'::text, 'revoked', 'the approver ends the grant');
 \connect - :owner

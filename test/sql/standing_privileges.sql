@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- The record says of each privilege that was used whether it needed the grant or would have been there without.
+-- The record says of each used privilege whether it needed the grant or was standing.
 CREATE TABLE app.log (id integer, line text);
 CREATE ROLE team ROLE alice;
 GRANT USAGE ON SCHEMA app TO alice, team;
@@ -58,7 +58,7 @@ SET ROLE team;
 UPDATE app.log SET line = 'by team';
 RESET ROLE;
 \o
--- What was given by hand changes while the session goes on.
+-- Standing privileges change while the session goes on.
 \connect - :owner
 REVOKE SELECT ON app.orders FROM alice;
 \connect - alice
@@ -98,7 +98,7 @@ SELECT results_eq(
     $$SELECT left(statement, 13) COLLATE "default", needed_grant FROM jit_access.audit_log WHERE application = 'own or not' AND statement ~ 'app.o64' AND depth = 0 ORDER BY seq$$,
     $$VALUES ('SELECT ''many''', false), ('SELECT ''more''', NULL), ('SELECT ''most''', true)$$, 'of more than is listed only what needed the grant is known');
 
--- Under the role of the grant it is the person who is asked after.
+-- Under the role of the grant, the standing privileges are those of the session user.
 \connect - :owner
 GRANT SELECT ON app.orders TO team;
 \connect - alice

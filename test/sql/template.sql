@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Templates: what they may hold, how they are changed and withdrawn. An administrator need not be a superuser.
+-- Templates: what they may hold, and how they are changed and dropped. An administrator need not be a superuser.
 CREATE ROLE app_reader;
 GRANT USAGE ON SCHEMA app TO app_reader;
 GRANT SELECT ON app.customers TO app_reader;
@@ -48,7 +48,7 @@ SELECT results_eq(
               interval '30 minutes', interval '1h', true, true, true, 'everything said')$$,
     'every argument kept');
 
--- Privileges in the grammar of GRANT, and nothing beyond what they say.
+-- Items follow the grammar of GRANT and give nothing beyond what they say.
 SELECT jit_create_template('kinds', ARRAY[
     'USAGE ON SCHEMA app, "Odd ""schema"""',
     'SELECT (id, status), UPDATE (status) ON app.orders',
@@ -105,7 +105,7 @@ SELECT jit_alter_template('plain', requesters => '{}') AS got \gset
 SELECT is(:got, 4, 'an empty list');
 SELECT is((SELECT requesters FROM jit_access.template_catalog WHERE name = 'plain'), '{}', 'empties the list');
 
--- An adopted role is used as it is and outlives the template.
+-- An adopted role keeps its privileges and outlives the template.
 SELECT tap.refused($$SELECT jit_create_template('adopting', role => 'app_reader', privileges => '{SELECT ON app.orders}')$$,
                    'JA004 only a superuser can give privileges to a role that is adopted: Its members would have them at once, without a request.',
                    'an administrator gives nothing to the members of a role');
@@ -129,7 +129,7 @@ SELECT results_eq(
              has_schema_privilege('app_reader', 'app', 'USAGE')$$,
     $$VALUES (false, true, true)$$, 'the role stays, with what it had before');
 
--- Withdrawing.
+-- Dropping.
 SELECT jit_alter_template('plain', requesters => '{alice}') AS got \gset
 SELECT is(:got, 5, 'alice may ask');
 \connect - alice
@@ -163,7 +163,7 @@ SELECT tap.refused($$SELECT jit_create_template('left_over', '{USAGE ON SCHEMA a
 \connect - :owner
 DROP ROLE jit_template_left_over;
 
--- While grants are live the privileges they were approved for stay.
+-- While grants are live, the privileges they were approved for stay.
 SELECT jit_alter_template('plain', requesters => '{alice}', approvers => '{bob}') AS version \gset
 \connect - alice
 SELECT jit_request('plain', '1h') AS live \gset

@@ -1,13 +1,13 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- What no template may hold: superusers and their equals, privileges that can be passed on, roles that own, what makes
--- objects that outlive a grant, and items that are not privileges. A refusal leaves nothing behind.
+-- What no template may hold: superusers and their equals, privileges that can be passed on, roles that own objects,
+-- privileges to create objects that outlive a grant, and items that are no privileges. A refusal leaves nothing behind.
 CREATE FUNCTION tap.refuses_item(item text, why text, description text) RETURNS text LANGUAGE sql AS $$
     SELECT tap.refused(format('SELECT jit_create_template(%L, ARRAY[%L])', 'refused', item),
                        'JA008 cannot give the privilege "' || item || '" to a template: ' || why, description)
 $$;
--- `item` is a privilege, or the name of a role that is both adopted and given.
+-- `item` is a privilege, or the name of a role that is tried both as adopted role and as item.
 CREATE FUNCTION tap.refuses_role(name text, why text, description text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN
     RETURN NEXT tap.refused(format('SELECT jit_create_template(%L, ARRAY[%L])', 'refused', quote_ident(name)),
@@ -138,7 +138,7 @@ SELECT tap.refused($$SELECT jit_create_template('refused', '{USAGE ON SCHEMA app
     'JA001 invalid allow_schema_change: Only templates of mode set_role can change the schema.', 'schema changes by inheritance');
 SELECT is(tap.state(), :'before', 'none of these has left anything behind');
 
--- The same on a change: what stood before still stands.
+-- The same for jit_alter_template: a refusal leaves the template unchanged.
 SELECT jit_create_template('standing', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}') AS got \gset
 SELECT is(:'got'::text, 'jit_template_standing', 'a good template');
 SELECT tap.state() AS before \gset
@@ -149,7 +149,7 @@ SELECT tap.refused($$SELECT jit_alter_template('standing', privileges => '{SELEC
     'its items are, too');
 SELECT is(tap.state(), :'before', 'and leaves the template as it was');
 
--- And again when a grant of it is activated.
+-- The same when a grant of the template is activated.
 \connect - alice
 SELECT jit_request('standing', '1h') AS id \gset
 \connect - :owner

@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- An approval is what the approver himself has sent. mallory, who asks, makes what bob reads, calls and writes to; none of
--- it approves in bob's name, and each attempt is on the record, also where the error is caught.
+-- An approval counts only as a statement that the approver sent. mallory, the requester, creates what bob reads, calls and
+-- writes to; none of it approves in bob's name, and each attempt is on the record, even if its error is caught.
 CREATE ROLE mallory LOGIN;
 CREATE SCHEMA trap AUTHORIZATION mallory;
 GRANT USAGE ON SCHEMA trap TO PUBLIC;
@@ -226,7 +226,7 @@ FROM jit_access.audit_log WHERE seq > :seq AND statement LIKE 'SELECT trap.hides
 SELECT is(detail->>'reason', format('request %s is approved only by a statement that "bob" has sent', :id), 'the record says what about')
 FROM jit_access.audit_log WHERE seq > :seq AND statement LIKE 'SELECT state FROM trap.view%';
 
--- The same for what else gives access; what asks or takes away may be done by code.
+-- The same for every other function that gives access. Code may request access or take it away.
 SELECT jit_alter_template('reader', holder_extension => '1h', requesters => '{alice, mallory}') AS version \gset
 SELECT jit_create_template('other', '{USAGE ON SCHEMA app, SELECT ON app.orders}') AS role \gset
 \connect - alice
@@ -264,7 +264,7 @@ CALL tap.start();
 SELECT format('DO $$BEGIN PERFORM jit_deny(%s, ''no''); END$$', :alices) AS statement \gset
 \i test/sql/include/trap.sql
 
--- What an approver sends himself is understood.
+-- Statements of the approver's own that must work.
 \connect - alice
 SELECT jit_request('reader', '1h') AS a, jit_request('reader', '1h') AS b, jit_request('reader', '1h') AS c, jit_request('reader', '1h') AS d,
        jit_request('reader', '1h') AS e, jit_request('reader', '1h') AS f, jit_request('reader', '1h') AS g, jit_request('reader', '1h') AS h \gset

@@ -1,13 +1,13 @@
 \set ECHO none
 \i test/sql/include/tap.sql
--- What is counted by hour says the same as the record, whatever part of it was counted when, and whatever is asked for.
+-- The hourly counts agree with the record, whichever part of it was counted when, and for every interval.
 BEGIN;
 SELECT seq AS n FROM jit_access.usage_position FOR UPDATE \gset
 SELECT coalesce(max(seq), 0) AS before FROM jit_access.record \gset
 TRUNCATE jit_access.use_count;
 UPDATE jit_access.usage_position SET seq = :before;
 
--- Three days, a record every four minutes. Of seven uses one has its outcome nine records later, of thirteen one has none.
+-- Three days, a record every four minutes. One use of seven has its outcome nine records later, one of thirteen has none.
 INSERT INTO jit_access.record (seq, node, position, kind, at, grant_id, login, depth, outcome, rows, of_position, hash)
 SELECT :before + i, '00000000-0000-0000-0000-000000000001', i,
        CASE WHEN late THEN 'outcome' WHEN i % 11 = 0 THEN 'refusal' ELSE 'use' END, timestamptz '2020-02-28 22:30+00' + i * interval '4 minutes',

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Who sees what: people their own, approvers what they may decide, auditors everything; nobody changes anything.
+-- The views: requesters see their own rows, approvers what they may decide, auditors everything; no view can be changed.
 SELECT jit_create_template('one', '{"USAGE ON SCHEMA app", "SELECT ON app.orders"}', requesters => '{alice, bob, dave}', approvers => '{bob}',
                            description => 'first') AS role \gset
 SELECT jit_create_template('two', '{"USAGE ON SCHEMA app", "SELECT ON app.customers"}', requesters => '{alice}', approvers => '{carol}') AS role \gset
@@ -15,7 +15,7 @@ SELECT jit_request('one', '4h') AS d1 \gset
 SELECT jit_request('one', '5h') AS b1 \gset
 CALL tap.start();
 
--- An approver decides with one row before him.
+-- An approver decides with one row at hand.
 SELECT results_eq(
     format($$SELECT requester, template, privileges, scope, mode::text, duration, starts_at, reason, ticket, lapses_at - requested_at, approvals,
                     approvals_needed FROM jit_access.pending_requests WHERE id = %s$$, :a1),
@@ -35,7 +35,7 @@ SELECT is_empty('SELECT * FROM jit_access.pending_requests', 'a superuser is not
 CALL tap.start();
 SELECT is_empty('SELECT * FROM jit_access.pending_requests', 'neither is an ordinary login');
 SELECT results_eq('SELECT id FROM jit_access.my_requests', format('VALUES (%s::bigint)', :d1), 'who sees his own requests only');
--- A view hands its rows to no function that the reader brings along before it has chosen them.
+-- A view selects its rows before a function of the reader sees them.
 \connect - dave
 CREATE TEMPORARY TABLE leak (id bigint);
 CREATE FUNCTION pg_temp.leak(bigint) RETURNS boolean LANGUAGE plpgsql COST 0.0001 AS $$ BEGIN INSERT INTO leak VALUES ($1); RETURN true; END $$;

@@ -1,7 +1,7 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Recurring windows: what they are, which moments they mean, and what they do to requests, grants and rules.
+-- Recurring windows: their definition, the moments they cover, and their effect on requests, grants and rules.
 \connect - ada
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_create_window(%s)', arguments), error, arguments)
@@ -34,7 +34,7 @@ FROM (VALUES ($$NULL, 'UTC'$$, 'JA001 invalid window name: It is NULL.'),
 SELECT alike(tap.error($$SELECT jit_create_window('x', 'UTC')$$), 'JA018 %', 'a window is made by a statement of the administrator');
 SELECT is((SELECT count(*)::int FROM jit_access.windows), 0, 'nothing came of these');
 
--- Which moments they mean.
+-- The moments they cover.
 SELECT jit_create_window('berlin', 'Europe/Berlin', '09:00', '8 hours', weekdays => '{1, 2, 3, 4, 5}');
 SELECT jit_create_window('night', 'Europe/Berlin', '02:30', '1 hour');
 SELECT jit_create_window('small-hours', 'Europe/Berlin', '00:00', '6 hours');
@@ -167,7 +167,7 @@ CALL tap.wait_for_record();
 SELECT alike((SELECT detail ->> 'reason' FROM jit_access.audit_log WHERE grant_id = :open AND kind = 'activated'), 'it ends when its windows close, at %', 'so does the record');
 SELECT is((SELECT detail ->> 'reason' FROM jit_access.audit_log WHERE grant_id = :closed AND kind = 'scheduled'), 'its windows are closed', 'of both');
 
--- What changes afterwards moves no deadline; what is to start is looked at again.
+-- A later change moves no deadline; a scheduled start is checked again.
 \connect - :owner
 CALL tap.start();
 SELECT ends_at AS ends FROM jit_access.request WHERE id = :open \gset
@@ -185,7 +185,7 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :open)
 UPDATE jit_access.time_window SET last_day = NULL WHERE name = 'now';
 UPDATE jit_access.time_window SET starts = :'hour_ago', lasts = '3 hours' WHERE name = 'later';
 
--- An approval that comes when they are open; one that comes after the start that was asked for.
+-- An approval while they are open, and one after the requested start.
 \connect - alice
 SELECT jit_request('closed', '30 minutes') AS closed \gset
 \connect - bob
@@ -248,7 +248,7 @@ SELECT jit_drop_window('berlin');
 SELECT jit_alter_template('never', windows => '{}') AS version \gset
 SELECT jit_drop_window('gone');
 SELECT is((SELECT count(*)::int FROM jit_access.windows WHERE name IN ('berlin', 'gone')), 0, 'what nobody names goes');
--- One that somebody has taken out of the table all the same is closed.
+-- A window that was deleted from the table by hand counts as closed.
 \connect - :owner
 DELETE FROM jit_access.time_window WHERE name = 'later';
 \connect - alice

@@ -1,4 +1,4 @@
--- Ends whatever is live and takes away what people.sql made.
+-- Ends live grants and removes what people.sql created.
 \connect - :owner
 \o /dev/null
 SELECT jit_revoke(id) FROM jit_access.active_grants WHERE state IN ('active', 'suspended');

@@ -1,5 +1,5 @@
--- One turn of cleanup.sql: the object_owner is spoilt by :spoil while dave, who holds a grant of the template `gives`, has
--- made something; the worker says :why, cleans up the other grants, and this one when :mend has mended it.
+-- One case of cleanup.sql: :spoil makes the object_owner unusable while dave, who holds a grant of the template `gives`, has
+-- created something. The worker reports :why, cleans up the other grants, and this one after :mend.
 \connect - dave
 SELECT jit_request('gives', '1h') AS id, jit_request('keeps', '1h') AS other, jit_request('gives', '1h') AS idle \gset
 \connect - bob

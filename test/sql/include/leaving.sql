@@ -1,5 +1,5 @@
--- One turn of cleanup.sql: gina makes :makes under a grant that allows code, gives the grant back, and the worker keeps
--- the role because it owns :what, which :why. A DBA mends it with :mend.
+-- One case of cleanup.sql: gina runs :makes under a grant that allows code and gives the grant back; the worker keeps
+-- the role because it owns :what, which :why. A DBA resolves it with :mend.
 \connect - gina
 SELECT jit_request('codes', '1h') AS id \gset
 \connect - bob

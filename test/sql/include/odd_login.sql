@@ -1,4 +1,4 @@
--- One turn of role_names.sql: :login asks, :approver approves, and :login uses it.
+-- One case of role_names.sql: :login asks, :approver approves, and :login uses the grant.
 \connect - :owner
 CREATE ROLE :"login" LOGIN;
 SELECT jit_alter_template('debug_read', requesters => ARRAY[:'login']) AS version \gset

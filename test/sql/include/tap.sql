@@ -1,4 +1,4 @@
--- What every test begins with: quiet output, and helpers in the schema tap that work in any session, under a grant too.
+-- The beginning of every test: quiet output, and helpers in schema tap that work in any session, also under a grant.
 \set QUIET 1
 \pset format unaligned
 \pset tuples_only on
@@ -11,14 +11,14 @@ ALTER DATABASE :"DBNAME" SET client_min_messages = warning;
 CREATE SCHEMA IF NOT EXISTS tap;
 GRANT USAGE ON SCHEMA tap TO PUBLIC;
 
--- Once per connection. pgTAP makes its tables here, and a session that uses a grant may not grant anything on them.
+-- Once per connection. pgTAP creates its tables here, because a session that uses a grant may not grant anything on them.
 CREATE OR REPLACE PROCEDURE tap.start() LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
 BEGIN
     PERFORM * FROM no_plan();
 END
 $$;
 
--- What a statement is refused with: code, message and detail of our own errors, the code alone of the server's. The
+-- The error of a statement: code, message and detail of the extension's own errors, the code alone of the server's. The
 -- statement leaves nothing behind, even when it succeeds.
 CREATE OR REPLACE FUNCTION tap.error(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -40,7 +40,7 @@ CREATE OR REPLACE FUNCTION tap.refused(statement text, error text, description t
     SELECT public.is(tap.error(statement), error, description)
 $$;
 
--- Everything that a refused call might have changed: the extension's tables, roles, memberships, access lists.
+-- Everything that a refused call could have changed: the extension's tables, roles, memberships, access lists.
 CREATE OR REPLACE FUNCTION tap.state() RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog AS $$
     SELECT md5(concat_ws('|',
         (SELECT string_agg(t::text, ',' ORDER BY id) FROM jit_access.template t),
@@ -58,7 +58,7 @@ CREATE OR REPLACE FUNCTION tap.state() RETURNS text LANGUAGE sql SECURITY DEFINE
         (SELECT string_agg(nspacl::text, ',' ORDER BY oid) FROM pg_namespace WHERE nspname !~ '^pg_')))
 $$;
 
--- Polls a condition until it holds; gives up, loudly, after 30 seconds.
+-- Polls a condition until it holds; fails after 30 seconds.
 CREATE OR REPLACE PROCEDURE tap.wait_until(condition text) LANGUAGE plpgsql AS $$
 DECLARE
     give_up timestamptz := clock_timestamp() + interval '30 seconds';
@@ -76,18 +76,18 @@ BEGIN
 END
 $$;
 
--- The temporary roles of ended grants are removed.
+-- Waits until the temporary roles of ended grants are removed.
 CREATE OR REPLACE PROCEDURE tap.wait_for_cleanup() LANGUAGE sql AS $$
     CALL tap.wait_until('SELECT NOT EXISTS (SELECT FROM jit_access.active_grants WHERE cleanup = ''due'')')
 $$;
 
--- The rules have read all that is on the record, and what they have found is on it.
+-- Waits until the alert rules have read the whole record, and their findings are on it.
 CREATE OR REPLACE PROCEDURE tap.wait_for_alerts() LANGUAGE sql AS $$
     CALL tap.wait_until('SELECT w.seq = (SELECT max(seq) FROM jit_access.record) AND events_waiting = 0 AND journal_unread_bytes = 0
                          FROM jit_access.detection_position w, jit_access.health')
 $$;
 
--- Everything that has happened so far is on the record.
+-- Waits until everything that has happened so far is on the record.
 CREATE OR REPLACE PROCEDURE tap.wait_for_record() LANGUAGE sql AS $$
     CALL tap.wait_until('SELECT events_waiting = 0 AND journal_unread_bytes = 0 FROM jit_access.health')
 $$;

@@ -1,4 +1,4 @@
--- One way: the client sends :statement, which ends with :answer.
+-- One trap: the client sends :statement, which answers :answer.
 \o /dev/null
 :statement;
 \set sqlstate :SQLSTATE
