@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# Nobody reads the journal meanwhile.
+# The journal is not read meanwhile.
 my $node = jit_node('deadline', conf => "jit_access.journal_size = 256\n");
 my $with_options = $node->pg_version >= 16;
 
@@ -40,7 +40,7 @@ my $locker = connect_as($node, (getpwuid($<))[0]);
 $locker->query('BEGIN; LOCK TABLE app.slow IN ACCESS EXCLUSIVE MODE');
 
 my $read = 'SELECT count(*) > 0 FROM app.orders';
-# A statement that fails takes the server's timeouts with it; the deadline's timers stay.
+# An error cancels the server's timeouts; the timers of the deadline stay.
 my $fails = 'SELECT 1/0';
 stop_worker($node);
 
@@ -84,14 +84,14 @@ SQL
 ok(!$s->{held}{closed}, 'the sessions were prepared under the grant');
 wait_for_deadline($node, $id);
 
-# ---- what ran, or was idle and had used the grant, is ended by its own backend
+# ---- a session that runs a statement under the grant, or used it and is idle, is ended by its own backend
 closed_ok($s->{$_}, "ended at the deadline: $_")
   for qw(used sleeping joining looping procedure waiting reader cursor transaction other_used shared_used);
 closed_ok($s->{locked_used}, 'ended at the deadline in a session whose login was made NOLOGIN');
-# An error disables the server's timeouts; the deadline's timers are no such, whatever the session is left with.
+# An error cancels the server's timeouts, but not the timers of the deadline, whatever state the session is left in.
 closed_ok($s->{$_}, "ended at the deadline after an error: $_") for qw(held prepared writer);
 
-# ---- what comes later is refused
+# ---- later statements are refused
 sqlstate_ok($s->{unused}->query($_), 'JA010', "refused in a session that had not used the grant: $_")
   for ($read, 'SELECT 1', "SELECT nextval('app.numbers')", 'COPY app.orders TO STDOUT', 'TRUNCATE app.orders',
 	'LOCK TABLE app.orders', 'DO $$ BEGIN PERFORM 1 FROM app.orders; END $$', 'CREATE TEMP TABLE t AS SELECT * FROM app.orders',
@@ -111,11 +111,11 @@ sqlstate_ok($s->{outsider}->query($read), 'JA010', 'refused after SET ROLE to th
 sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA010', 'refused in a new session');
 sqlstate_ok(connect_as($node, 'alice', dbname => 'other')->query($read), 'JA010', 'refused in a new session of another database');
 
-# A lock wait before the first use of the grant has got nothing yet: it is refused when its turn comes.
+# A statement that waits for a lock before the first use of the grant is refused when it gets the lock.
 $locker->query('ROLLBACK');
 sqlstate_ok($s->{queued}->finish, 'JA010', 'refused after a lock wait across the deadline');
 
-# ---- what was written under the grant is not committed after it
+# ---- changes written under the grant cannot be committed after it
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders WHERE id = 1000'), '0', 'and nothing of it is there');
 
 rows_ok($bystander->query('SELECT 1'), '1', 'nobody else noticed');
@@ -133,7 +133,7 @@ my ($bobs, $b) = under_grant($node, 'bob', sub {
 		die "$session: $result->{message}" if $result->{sqlstate};
 	}
 	$b{chosen}->query($fails);
-	# A role below the grant's, chosen and not used: nothing tells afterwards which way it was granted.
+	# A role below the grant's role, chosen and not used: afterwards the server cannot tell through which role it was granted.
 	$b{direct}->query('SET ROLE jit_template_changer');
 	return \%b;
 });

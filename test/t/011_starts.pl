@@ -1,6 +1,6 @@
 
-# No statement starts after the deadline, whatever kind it is of and in whatever way the session came to the grant. The
-# worker is stopped: each backend decides by itself.
+# No statement of any kind starts after the deadline, however the session came to the grant. The worker is stopped: each
+# backend decides by itself.
 use strict;
 use warnings;
 
@@ -43,8 +43,8 @@ REVOKE EXECUTE ON FUNCTION app.secret() FROM PUBLIC; GRANT EXECUTE ON FUNCTION a
 SQL
 my $read = 'SELECT count(*) > 0 FROM app.orders';
 
-# ---- how a session comes to the grant; `late` is said only after the deadline; `simple` marks a connection without the
-# extended protocol
+# ---- the ways in which a session comes to the grant; `late` is sent only after the deadline; `simple` marks a connection
+# without the extended protocol
 my @ways = (
 	{ name => 'by itself', user => 'alice' },
 	{ name => 'in a transaction opened before', user => 'alice', begin => 'BEGIN' },
@@ -78,7 +78,7 @@ sub works
 	die "$sql: $result->{message}" if $result->{sqlstate};
 }
 
-# ---- kinds of statements; what `open` marks needs the transaction to have been open since before the deadline
+# ---- kinds of statements; those marked `open` need a transaction that was opened before the deadline
 my $call = $node->safe_psql('postgres', q{SELECT 'pg_catalog.pg_backend_pid()'::regprocedure::oid});    # runs no query
 my @kinds = (
 	{ name => 'a statement', run => $read },
@@ -100,7 +100,7 @@ my @kinds = (
 	{ name => 'a function call of the protocol', run => sub { $_[0]->send_call($call) } },
 );
 
-# ---- before the grant: what the later statements go on from was made by sessions that have nothing of it
+# ---- before the grant: prepared in sessions that have nothing of the grant yet
 my $locker = connect_as($node, $superuser);
 works($locker, 'SELECT pg_advisory_lock(1)');
 for my $way (@ways)
@@ -128,7 +128,7 @@ END LOOP;
 END $$
 SQL
 $node->poll_query_until('postgres', 'SELECT is_called FROM public.trapped') or die 'the loop does not run';
-# An expression of plpgsql that only calls a function has no statement: its block has been running since before the grant.
+# An expression of plpgsql that only calls a function is no statement: its block has been running since before the grant.
 my %block = map { $_ => connect_as($node, 'alice') } qw(under after);
 works($locker, 'SELECT pg_advisory_lock(2)');
 my %lock = (under => 2, after => 1);
@@ -142,7 +142,7 @@ my %borrower = map { $_ => connect_as($node, 'carol') } qw(view function);
 my %borrows = (view => 'SELECT count(*) FROM app.lent', function => 'SELECT app.lend()');
 stop_worker($node);
 
-# ---- under the grants: every way leads to them, shown in sessions of their own
+# ---- under the grants: every way works, shown in sessions of their own
 my ($alices, $used) = under_grant($node, 'alice', sub {
 	my ($grant) = @_;
 	my $bobs = grant_to($node, 'bob', $node->safe_psql('postgres', "SELECT duration FROM jit_access.request WHERE id = $grant"));
@@ -165,7 +165,7 @@ closed_ok($used->{$_}, "what used the grant is ended at the deadline: through a 
 
 closed_ok($block{under}, 'what used the grant is ended at the deadline: by an expression of a block that has been running since before');
 
-# ---- after the deadline, all sessions at a time
+# ---- after the deadline, in all sessions at once
 sqlstate_ok($_->{session}->query($_->{late}), 'no error', "$_->{late} is not refused") for grep { $_->{late} } @ways;
 for my $kind (@kinds)
 {

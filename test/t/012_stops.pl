@@ -1,5 +1,5 @@
 
-# What runs at the deadline is stopped, wherever it waits. The worker is stopped, and no client reads anything before
+# Statements that run at the deadline are stopped, wherever they wait. The worker is stopped, and no client reads before
 # its session is gone: each backend ends itself.
 use strict;
 use warnings;
@@ -40,7 +40,7 @@ sub trap_of
 
 sub quote { my ($text) = @_; return "'" . $text =~ s/'/''/gr . "'"; }
 
-# ---- what alice runs, and where it waits at the deadline; `ended` marks statements that are done by then
+# ---- the statements of alice, and where each waits at the deadline; `ended` marks those that have finished by then
 my $much = 'SELECT text FROM app.wide, generate_series(1, 1000)';
 my $hold = 'DECLARE h CURSOR WITH HOLD FOR SELECT id FROM app.orders';
 my @alices = (
@@ -57,8 +57,8 @@ my @alices = (
 	{ name => 'a wait for an advisory lock', run => 'SELECT pg_advisory_lock(1)', waits => 'advisory' },
 	{ name => 'a loop that traps query_canceled', run => trap_of('query_canceled', 'canceled'), cancel => 'canceled', waits => 'PgSleep' },
 	{ name => 'a loop that traps every error', run => trap_of('query_canceled OR OTHERS', 'others'), cancel => 'others', waits => 'PgSleep' },
-	# Errors disable the server's timeouts, and these two come without the end of a transaction. The protocol can take
-	# the rows of a held cursor without any statement.
+	# Errors cancel the server's timeouts, and these two occur without the end of a transaction. The protocol can fetch
+	# the rows of a held cursor without a statement.
 	{ name => 'a held cursor, after two errors in a transaction', run => $hold, waits => 'ClientRead', ended => 1,
 		then => sub { $_[0]->finish; $_[0]->query($_) for 'BEGIN', 'SELECT 1/0', 'SELECT 1' } },
 	{ name => 'a held cursor, after an error outside a transaction', run => $hold, waits => 'ClientRead', ended => 1,
@@ -72,7 +72,7 @@ works($locker, q{BEGIN; SELECT pg_advisory_lock(1); LOCK TABLE app.locked IN ACC
 my %unused = map { $_ => connect_as($node, $_) } qw(alice bob);
 stop_worker($node);
 
-# Or until the deadline, after which it is of no use.
+# Or until the deadline, after which a wait is useless.
 sub wait_until
 {
 	my ($grant, $condition) = @_;
@@ -80,7 +80,7 @@ sub wait_until
 	  or die "waited in vain for: $condition";
 }
 
-# Sessions and what they wait for.
+# Sessions, and the wait event of each.
 sub wait_for_events
 {
 	my ($grant, @waiting) = @_;
@@ -128,7 +128,7 @@ my ($alices, $bobs) = under_grant($node, 'alice', sub {
 	}
 	wait_for_events($grant, @waiting);
 
-	# The COMMIT is there before the deadline, the process gets to read it after.
+	# The COMMIT arrives before the deadline; the process reads it after.
 	my $commits = $sessions->{'a transaction whose COMMIT has been sent'};
 	$stopped = $commits->pid;
 	kill 'STOP', $stopped or die 'cannot stop a backend';
@@ -154,7 +154,7 @@ ended_ok($bobs->{guarded}, 'a transaction that has failed');
 is($node->safe_psql('postgres', "SELECT string_agg(state::text, ' ') FROM jit_access.request WHERE id IN ($alices, $id)"),
 	'active active', 'the worker has done nothing of this');
 
-# ---- nothing of it stays
+# ---- nothing of the grant remains
 ok($bobs->{sessions}{$_}->query('COMMIT')->{closed}, "there is no COMMIT of $_ any more")
   for grep { /transaction/ } sort keys %{ $bobs->{sessions} };
 works($locker, 'ROLLBACK');

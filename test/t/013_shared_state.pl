@@ -1,7 +1,7 @@
 
-# What the board says is checked against what is: an entry that a process left behind never ends another one; a commit and
-# the session's timers look at both clocks. The test changes the board itself, which it reaches because the server keeps
-# its shared memory in System V's.
+# Shared memory is checked against reality: an entry that a process left behind never ends another session; a commit and
+# the session's timers check both clocks. The test changes shared memory itself, which it reaches because the server uses
+# System V shared memory.
 use strict;
 use warnings;
 
@@ -15,7 +15,7 @@ use Test::More;
 my $node = jit_node('board', conf => "shared_memory_type = sysv\nshared_buffers = 1MB\njit_access.journal_size = 1MB\n");
 my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 
-# ---- the board, see include/jit_access/shared/shared_state.hpp
+# ---- the layout, see include/jit_access/shared/shared_state.hpp
 my $segment = (split ' ', (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[6])[1];
 
 sub memory
@@ -25,7 +25,7 @@ sub memory
 	return $memory;
 }
 
-# The one place, aligned as the board's entries are, where the bytes stand.
+# The one address, aligned like the entries of shared memory, at which these bytes stand.
 sub place_of
 {
 	my ($bytes, $what) = @_;
@@ -65,7 +65,7 @@ sub works
 
 my $read = 'SELECT count(*) > 0 FROM app.orders';
 
-# ---- process ids of sessions that are gone, which others have now
+# ---- process ids of ended sessions, now those of others
 my $id = grant_to($node, 'alice', '1 hour');
 my %alice = map { $_ => connect_as($node, 'alice') } qw(program session used);
 works($_, $read) for values %alice;
@@ -87,7 +87,7 @@ sqlstate_ok($carol->query('SELECT 1'), 'no error', 'nor is a session that has it
 kill 'KILL', $program;
 waitpid $program, 0;
 
-# ---- a session has room for eight grants; one it could not note would neither end it nor leave it alone
+# ---- a session has room for eight grants; a ninth could not end it, so it is refused
 my $alices = $node->safe_psql('postgres', q{SELECT string_agg(jit_request('reader', '1 hour')::text, ',') FROM generate_series(1, 8)}, extra_params => [ '-U', 'alice' ]);
 $node->safe_psql('postgres', "SELECT jit_approve(id) FROM unnest(ARRAY[$alices]) AS id", extra_params => [ '-U', 'dave' ]);
 my $ninth = grant_to($node, 'bob', '1 hour');
@@ -102,7 +102,7 @@ $node->safe_psql('postgres', "SELECT jit_revoke(id) FROM unnest(ARRAY[$alices]) 
 closed_ok($many, 'the others do');
 ok(wait_for_cleanup($node, $_), "grant $_ is cleaned up") for split /,/, $alices;
 
-# ---- a deadline that comes between the last statement and the COMMIT, before any signal does
+# ---- a deadline between the last statement and the COMMIT, before any signal
 stop_worker($node);
 my $bobs = grant_to($node, 'bob', '1 hour');
 my %bob = map { $_ => connect_as($node, 'bob') } qw(writes reads);

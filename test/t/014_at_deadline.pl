@@ -1,6 +1,6 @@
 
-# What a template says about its deadline: cancel puts a session back to its own privileges, grace lets what runs go on
-# for an interval. What cannot be had in time that way is terminated.
+# The actions at the deadline: cancel returns a session to its own privileges, grace lets a running statement go on for an
+# interval. A session that does not comply in time is terminated.
 use strict;
 use warnings;
 
@@ -75,7 +75,7 @@ is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders WHERE id = 2000
 ok(wait_for_cleanup($node, $id), 'the grant is cleaned up while the sessions live');
 for my $session (qw(idle running block lock held temp prepared unused))
 {
-	# The first answer may still be a refusal, if it was asked before the session was put back.
+	# The first answer may still be a refusal, if the statement was sent before the session left the grant.
 	ok(wait_for("$session", sub { !$s->{$session}->query('SELECT 1')->{sqlstate} }), "$session: goes on with its own privileges");
 	sqlstate_ok($s->{$session}->query($read), '42501', "$session: which are not those of the grant");
 }
@@ -110,7 +110,7 @@ $locker->query('SELECT pg_advisory_unlock(1)');
 sqlstate_ok($s->{own}->finish, 'no error', 'what ran without the grant was left alone');
 $locker->query('SELECT pg_advisory_lock(2)');
 
-# ---- cancel by a decision
+# ---- cancel after a revoke
 $id = grant_to($node, 'alice', '1h');
 my %r = map { $_ => connect_as($node, 'alice') } qw(running idle temp);
 $r{$_}->query($read) for qw(idle temp);
@@ -125,7 +125,7 @@ sqlstate_ok($r{$_}->query($read), '42501', "revoked, $_: which are not those of 
 sqlstate_ok($r{temp}->query('SELECT * FROM kept'), '42P01', 'revoked: the temporary table is gone');
 ok(wait_for_cleanup($node, $id), 'a revoked grant is cleaned up while the sessions live');
 
-# ---- a session in debt is given nothing, not even in one message with what it asked for before
+# ---- a session in debt is allowed nothing, not even in one message with an earlier statement
 ($id, $s) = under_grant($node, 'alice', sub {
 	my $session = connect_as($node, 'alice');
 	$session->query('CREATE TEMP TABLE kept AS SELECT * FROM app.orders');
@@ -182,7 +182,7 @@ wait_for_deadline($node, $id);
 sqlstate_ok($s->query('COMMIT'), 'no error', 'grace: what was done before the deadline may be committed');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders WHERE id = 3001'), '1', 'grace: and is there');
 
-# A decision knows no grace.
+# A revoke knows no grace.
 $id = grant_to($node, 'alice', '1h');
 my $running = connect_as($node, 'alice');
 $running->send("$read, generate_series(1, 1000000000)");
@@ -191,7 +191,7 @@ $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM jit_access.audit_l
 $node->safe_psql('postgres', "SELECT jit_revoke($id)", extra_params => [ '-U', 'dave' ]);
 closed_ok($running, 'grace: who is revoked has none');
 
-# The interval ends, whoever is there to see it.
+# The interval ends without the worker.
 $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', grace_period => '1s')});
 ($id, $running) = under_grant($node, 'alice', sub {
 	my $session = connect_as($node, 'alice');

@@ -1,4 +1,4 @@
-# What a session that has to leave a grant may do on the way, and what others may do to it.
+# What a session may do while it leaves a grant, and what other sessions may do to it.
 use strict;
 use warnings;
 
@@ -16,7 +16,7 @@ SELECT jit_alter_template('changer', at_deadline => 'cancel');
 CREATE ROLE frank LOGIN IN ROLE jit_admin;
 SQL
 
-# ---- a session that ends in debt has temporary tables to take away, which it does in one more transaction
+# ---- a session that ends in debt drops its temporary tables, in one more transaction
 my ($id, $s) = under_grant($node, 'alice', sub {
 	my $session = connect_as($node, 'alice');
 	$session->query('CREATE TEMP TABLE mine (id int)');
@@ -30,7 +30,7 @@ ok(wait_for_cleanup($node, $id), 'and the grant is cleaned up');
 rows_ok($bystander->query('SELECT 1'), '1', 'nobody else is concerned');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname = 'mine'"), '0', 'the table is gone');
 
-# ---- a cursor that is held over its commit needs no statement to be read on, so nothing else may be in the way of its end
+# ---- a held cursor is read without a statement after its commit, so it must be closed at the end of the grant
 sub keeps_a_cursor
 {
 	my ($id) = @_;
@@ -43,7 +43,7 @@ sub keeps_a_cursor
 	return $session;
 }
 
-# Messages of a client that does not end its transaction by a Sync.
+# Messages of a client that does not end its transaction with a Sync.
 sub run_next { my ($s, $sql) = @_; $s->parse('', $sql); $s->bind('', ''); $s->execute('', 0); }
 
 my $locker = connect_as($node, (getpwuid($<))[0]);
@@ -78,7 +78,7 @@ for my $session (qw(own pipelined failed))
 }
 ok(wait_for_cleanup($node, $id), 'a held cursor: the grant is cleaned up');
 
-# By a decision there is no timer that goes off.
+# After a revoke no timer fires.
 $id = grant_to($node, 'bob', '1h');
 my %r = map { $_ => keeps_a_cursor($id) } qw(block own idle);
 $r{block}->query('BEGIN; SELECT 1');
@@ -95,7 +95,7 @@ for my $session (qw(own idle))
 }
 ok(wait_for_cleanup($node, $id), 'a held cursor, revoked: the grant is cleaned up');
 
-# ---- whoever keeps the row of his grant locked keeps the grant no longer for that
+# ---- a holder that keeps the row of its grant locked does not keep the grant
 $node->safe_psql('postgres', q{SELECT jit_alter_template('changer', holder_extension => '1h')});
 for my $call ('jit_revoke(%s)', q{jit_extend(%s, '1s')})
 {
@@ -121,7 +121,7 @@ for my $call ('jit_revoke(%s)', q{jit_extend(%s, '1s')})
 closed_ok($s, 'jit_extend left open over the deadline: the session is ended');
 ok(wait_for_cleanup($node, $id), 'jit_extend left open over the deadline: cleaned up');
 
-# ---- an extension that is committed when the grant is over extends nothing, what runs in grace least of all
+# ---- an extension that commits after the end extends nothing, not even a statement in grace
 $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', at_deadline => 'grace', grace_period => '1s')});
 ($id, $s) = under_grant($node, 'alice', sub {
 	my ($id) = @_;
@@ -148,7 +148,7 @@ $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', grace_period 
 closed_ok($s, 'who could read on from a held cursor has no grace');
 ok(wait_for_cleanup($node, $id), 'so the grant is cleaned up');
 
-# ---- whoever asks for a template and leaves that open does not keep it from being changed
+# ---- a requester that leaves its transaction open does not keep the template from being changed
 my $asks = connect_as($node, 'alice');
 rows_ok($asks->query(q{BEGIN; SELECT count(jit_request('reader', '1h'))}), '1', 'a request that is not committed');
 my $administrator = connect_as($node, 'frank');

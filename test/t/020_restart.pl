@@ -1,5 +1,5 @@
 
-# Stops and crashes while grants are live: what the running server has not confirmed gives nothing, no deadline moves.
+# Stops and crashes while grants are live: an unconfirmed grant gives nothing, and no deadline moves.
 use strict;
 use warnings;
 
@@ -26,7 +26,7 @@ sub kill_postmaster
 	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 	my @all = ($postmaster, children_of($postmaster));
 	$node->kill9;
-	# What the dead postmaster left behind has to notice first.
+	# Orphans of the dead postmaster must exit first.
 	wait_for('its processes are gone', sub { !grep { !is_gone($_) } @all });
 }
 
@@ -79,7 +79,7 @@ for my $how ('fast', 'immediate', 'kill -9')
 	is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $short"), 'ended', "$how: and has ended");
 }
 
-# ---- nobody confirms: the worker cannot reach its tables
+# ---- no confirmation: the worker cannot read its tables
 $node->append_conf('postgresql.conf', "jit_access.database = 'nowhere'");
 $node->restart;
 sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA011', 'a grant that nobody has confirmed is refused');
@@ -96,7 +96,7 @@ ok(wait_for_drained($node), 'the record is complete');
 is(log_rows($node, "kind = 'refusal' AND sqlstate = 'JA011' AND login = 'alice' AND grant_id = $id"), '2', 'the refusals are in the record');
 record_is_sound($node, 'unconfirmed');
 
-# ---- a session that came before the grant was confirmed: the worker waits for a lock that has outlived the restart
+# ---- a session older than the confirmation: the worker waits for a lock that has outlived the restart
 $node->safe_psql('postgres', "BEGIN; LOCK TABLE jit_access.request; PREPARE TRANSACTION 'hold'");
 $node->stop('immediate');
 $node->start;
@@ -107,7 +107,7 @@ $node->safe_psql('postgres', "ROLLBACK PREPARED 'hold'");
 ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grant is confirmed when the worker can read it');
 rows_ok($early->query($read), 't', 'and the session that was refused can use it');
 
-# ---- without the library nothing is enforced, but nothing comes back unseen either
+# ---- without the library nothing is enforced; with it again, nothing comes back unseen
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
 sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_revoke($id)"), 'JA014', 'without the library the functions say so');

@@ -1,5 +1,5 @@
 
-# pgbench runs as a requester under a grant; the record holds its statements, one by one, as pgbench counts them.
+# pgbench runs as a requester under a grant; the record has each of its statements once, as pgbench counts them.
 use strict;
 use warnings;
 
@@ -23,7 +23,7 @@ SQL
 my $id = request_as($node, 'alice', 'bench', '4 hours');
 approve_as($node, 'dave', $id);
 
-# One run; answers how many transactions pgbench says it has processed.
+# One run; returns the number of transactions that pgbench reports.
 sub bench
 {
 	my ($run, @options) = @_;
@@ -44,14 +44,14 @@ sub counts
 		  . "WHERE application = '$run' AND kind = 'use' AND depth = 0 AND $condition GROUP BY tag) x");
 }
 
-# A thing has one name, whatever who uses it has set.
+# An object has one name on the record, whatever the session has set.
 $node->safe_psql('postgres', "SET application_name = 'names'; SET quote_all_identifiers = on; SELECT count(*) FROM public.pgbench_branches; "
 	  . 'SELECT count(*) FROM public.pgbench_tellers; SHOW quote_all_identifiers', extra_params => [ '-U', 'alice' ]);
 ok(wait_for_drained($node), 'the record is complete');
 is($node->safe_psql('postgres', "SELECT string_agg(objects::text, ' ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'names' AND objects <> '{}'"),
 	'{public.pgbench_branches} {public.pgbench_tellers}', 'nobody writes names on the record in his own way');
 
-# What pgbench asks on its own account before it starts.
+# The queries that pgbench sends by itself before it starts.
 my $own = q{(statement LIKE 'select o.n, p.partstrat%' OR statement LIKE 'select count(*) from pgbench_branches%')};
 
 for my $protocol (qw(simple extended prepared))
@@ -82,7 +82,7 @@ for my $protocol (qw(simple extended prepared))
 		"$protocol: every statement has completed");
 }
 
-# What is undone, fails or is not allowed is in the record like anything else.
+# Statements that are rolled back, fail or are refused are on the record as well.
 my $alice = connect_as($node, 'alice', options => { application_name => 'by hand' });
 $alice->query('BEGIN; DELETE FROM pgbench_tellers WHERE tid = 1; ROLLBACK');
 sqlstate_ok($alice->query('SELECT 1 / (abalance - abalance) FROM pgbench_accounts LIMIT 1'), '22012', 'a statement fails');

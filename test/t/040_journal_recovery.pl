@@ -1,5 +1,5 @@
 
-# Processes are killed under load: a statement that ran is in the record, once, and a full journal stops only its users.
+# Processes are killed under load: a statement that ran is on the record once, and a full journal stops only its users.
 use strict;
 use warnings;
 
@@ -21,7 +21,7 @@ approve_as($node, 'dave', $id);
 my $script = $node->basedir . '/ledger.sql';
 append_to_file($script, "\\set token random(1, 1000000000000000)\nINSERT INTO app.ledger VALUES (:token, :round);\n");
 
-# The backend of a client of the running load.
+# The backend of one client of the running load.
 sub backend { return $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'load%' ORDER BY backend_start LIMIT 1") }
 
 my $round = 0;
@@ -35,7 +35,7 @@ sub round
 		[ 'pgbench', '-n', '-f', $script, '-D', "round=$round", '-t', 10000000, '-c', 4, '-j', 2, '-U', 'alice',
 			'--port', $node->port, '--host', $node->host, 'postgres' ],
 		'>', \$out, '2>', \$err);
-	# Some laps of the journal.
+	# Enough for several laps of the journal.
 	ok($node->poll_query_until('postgres', "SELECT count(*) >= 5000 FROM app.ledger WHERE round = $round"), "$what: there is load") or diag($err);
 	my $pid = $victim->();
 	kill 'KILL', $pid;
@@ -52,7 +52,7 @@ SELECT count(*) FROM (SELECT statement, count(*) AS n FROM jit_access.audit_log 
 	LEFT JOIN (SELECT format('INSERT INTO app.ledger VALUES (%s, %s)', token, round) AS statement, count(*) AS n FROM app.ledger GROUP BY 1) l
 	USING (statement) WHERE a.n > greatest(l.n, 1)
 SQL
-	# At the moment of the crash each client had at most one statement under way.
+	# At the moment of the crash each client had at most one statement in flight.
 	cmp_ok($node->safe_psql('postgres', <<"SQL"), '<=', 4, "$what: what is in the record and not in the table was under way");
 SELECT count(*) FROM jit_access.audit_log a WHERE a.kind = 'use' AND a.application = 'load $round' AND a.tag = 'INSERT' AND NOT EXISTS
 	(SELECT FROM app.ledger l WHERE a.statement = format('INSERT INTO app.ledger VALUES (%s, %s)', l.token, l.round))
@@ -65,7 +65,7 @@ round('kill -9 of a backend', \&backend);
 round('kill -9 of the worker', sub { worker_pid($node) });
 round('kill -9 of a backend again', \&backend);
 
-# ---- the worker was killed between the commit of a batch and the release of its room: that takes no new statement
+# ---- the worker is killed between the commit of a batch and the release of its room: no new statement fits
 {
 	ok(wait_for_drained($node), 'the journal is read');
 	my $read = $node->safe_psql('postgres', 'SELECT position FROM jit_access.journal_position');
@@ -85,8 +85,8 @@ round('kill -9 of a backend again', \&backend);
 	$node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed';
 }
 
-# ---- the journal falls back behind what the tables have read of it, as after a power failure. What is written before the
-# worker has seen that would be taken for read, so nobody writes before.
+# ---- the journal falls behind the position that the tables have read, as after a power failure. Records written before the
+# worker has noticed would be taken for read, so every process waits for the worker.
 {
 	my $file = $node->data_dir . '/jit_access/journal';
 	my $alice = connect_as($node, 'alice', options => { application_name => 'lost' });
@@ -103,7 +103,7 @@ round('kill -9 of a backend again', \&backend);
 	$node->safe_psql('postgres', q{BEGIN; LOCK TABLE jit_access.journal_position; PREPARE TRANSACTION 'look'});
 	$node->stop('immediate');
 	open my $journal, '+<:raw', $file or die $!;
-	# Of another boot: on this one nothing can be lost that was written.
+	# The mark of another boot: on the same boot no written record can be lost.
 	my $boot_id = slurp_file('/proc/sys/kernel/random/boot_id') =~ s/\s//gr;
 	is($old =~ s/\Q$boot_id\E/'x' x 36/ge, 2, 'the journal knows on which boot it was looked at');
 	print $journal $old;
@@ -123,7 +123,7 @@ round('kill -9 of a backend again', \&backend);
 	is($written->(), $before, 'and not written where it would be taken for read');
 	$node->stop('immediate');
 	$waits->('after another crash');
-	# Whoever is given a grant meanwhile waits with its first use.
+	# The first use of a new grant waits meanwhile.
 	my $bob = connect_as($node, 'bob', options => { application_name => 'waits' });
 	my $new = request_as($node, 'bob', 'changer', '1 hour');
 	approve_as($node, 'dave', $new);
@@ -143,7 +143,7 @@ round('kill -9 of a backend again', \&backend);
 	record_is_sound($node, 'a journal that fell back');
 }
 
-# ---- a record is damaged on the disk while the server is down: it is missing, and found so today
+# ---- a record is damaged on disk while the server is down: it is missing from the table and reported as a gap
 {
 	stop_worker($node);
 	my $alice = connect_as($node, 'alice', options => { application_name => 'damaged' });
@@ -168,7 +168,7 @@ SQL
 	record_is_sound($node, 'a damaged record');
 }
 
-# ---- the worker does not read: statements under a grant wait, then fail; nobody else's do
+# ---- the worker does not read: statements under a grant wait, then fail; other statements do not
 $node->append_conf('postgresql.conf', 'jit_access.journal_wait = 50');
 $node->reload;
 my $alice = connect_as($node, 'alice');
@@ -195,7 +195,7 @@ ok(wait_for_drained($node), 'the journal is read');
 is(log_rows($node, "kind = 'use' AND statement LIKE 'INSERT INTO app.ledger VALUES (-1, 0)%' AND outcome = 'completed'"), $written, 'everything that ran is in the record');
 record_is_sound($node, 'full journal');
 
-# ---- another journal, and this one again: what was running has been closed meanwhile, and has one outcome
+# ---- another journal, and the first one again: uses that were running are closed meanwhile, and have one outcome
 {
 	my $alice = connect_as($node, 'alice', options => { application_name => 'before another journal' });
 	$alice->query('BEGIN; DECLARE c CURSOR FOR SELECT generate_series(1, 10); FETCH 1 FROM c');
@@ -207,7 +207,7 @@ record_is_sound($node, 'full journal');
 	$node->append_conf('postgresql.conf', "jit_access.journal_directory = '" . $node->basedir . "/elsewhere'");
 	$node->start;
 	my $outcomes = q{SELECT string_agg(coalesce(outcome, '-'), ' ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'before another journal' AND tag = 'SELECT'};
-	# Of one use the record was damaged, and its outcome counts.
+	# The record of one use is damaged, but its outcome counts.
 	my $surplus = q{SELECT (SELECT sum(value) FROM jit_access.metrics WHERE name = 'statements_total') - count(*) FROM jit_access.audit_log WHERE kind = 'use' AND outcome IS NOT NULL};
 	ok($node->poll_query_until('postgres', "SELECT ($outcomes) = 'interrupted'"), 'it is closed under another journal');
 	$node->stop('immediate');

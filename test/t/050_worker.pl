@@ -1,5 +1,5 @@
 
-# The worker goes on: terminated, with hostile settings, with grants that cannot be cleaned up, without its standby.
+# The worker survives termination, hostile settings, grants that cannot be cleaned up, and a missing standby.
 use strict;
 use warnings;
 
@@ -31,7 +31,7 @@ ok(wait_for_cleanup($node, $id), 'the new worker cleans up');
 $node->safe_psql('postgres', 'GRANT pg_signal_backend TO carol');
 sqlstate_ok(connect_as($node, 'carol')->query('SELECT pg_terminate_backend(' . worker_pid($node) . ')'), '42501', 'pg_signal_backend does not reach the worker');
 
-# ---- what the owner of the database may set
+# ---- settings of the database owner
 my @hostile = (
 	"search_path = app, public", 'default_transaction_read_only = on', "default_transaction_isolation = 'serializable'",
 	"statement_timeout = '1ms'", "lock_timeout = '1ms'", "idle_in_transaction_session_timeout = '1ms'", "TimeZone = 'Asia/Tokyo'",
@@ -42,7 +42,7 @@ my @hostile = (
 push @hostile, "transaction_timeout = '1ms'" if $node->pg_version >= 17;
 push @hostile, 'role = carol';
 {
-	# The sessions of the test say what they want themselves.
+	# The sessions of the test set these themselves.
 	local $ENV{PGOPTIONS} = '-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c role=none -c search_path=public '
 	  . '-c idle_in_transaction_session_timeout=0 -c default_transaction_isolation=read\ committed -c row_security=on -c client_encoding=UTF8 '
 	  . ($node->pg_version >= 17 ? '-c transaction_timeout=0 ' : '');
@@ -62,7 +62,7 @@ push @hostile, 'role = carol';
 }
 restart_worker();
 
-# ---- grants that cannot be cleaned up hold up no other
+# ---- a grant that cannot be cleaned up delays no other
 my $dropped = grant_to($node, 'alice', '1 hour');
 $node->safe_psql('postgres', "DROP ROLE jit_grant_$dropped");
 ok($node->poll_query_until('postgres', "SELECT state = 'revoked' AND cleanup = 'done' FROM jit_access.request WHERE id = $dropped"),
@@ -105,7 +105,7 @@ ok($node->poll_query_until('postgres', "SELECT cleanup_error IS NOT NULL FROM ji
 $open->query('ROLLBACK');
 ok(wait_for_cleanup($node, $locked), 'the clean-up follows when it can');
 
-# ---- somebody else takes the membership away at the same time
+# ---- another session revokes the membership at the same time
 my $shared = grant_to($node, 'alice', '1 hour');
 $open->query("BEGIN; REVOKE jit_grant_$shared FROM alice");
 revoke($shared);
@@ -129,7 +129,7 @@ for (1 .. 20)
 	my $narrow = $node->safe_psql('postgres', q{SELECT jit_request('reader', '1h', scope => '{app.orders}')}, extra_params => [ '-U', 'alice' ]);
 	$node->safe_psql('postgres', "SELECT jit_approve($narrow)", extra_params => [ '-U', 'dave' ]);
 	revoke($narrow);
-	# A person has eight at a time.
+	# The limit is eight grants a person at a time.
 	wait_for_cleanup($node, $narrow) or last;
 }
 my $turns = $node->safe_psql('postgres', 'SELECT last_value FROM public.turns');
@@ -147,7 +147,7 @@ $node->safe_psql('postgres', 'DROP OWNED BY zed');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class, aclexplode(relacl) a WHERE relname = 'orders' AND NOT EXISTS (SELECT FROM pg_authid WHERE oid = a.grantee)}),
 	'0', 'and its access list names nobody who is gone');
 
-# ---- what it made is being read
+# ---- a table created under the grant is being read
 my $read = grant_to($node, 'alice', '1 hour');
 $node->safe_psql('postgres', "CREATE TABLE app.made (id int); GRANT SELECT ON app.made TO carol; GRANT USAGE ON SCHEMA app TO carol; ALTER TABLE app.made OWNER TO jit_grant_$read");
 my $reader = connect_as($node, 'carol');
@@ -159,7 +159,7 @@ $reader->query('COMMIT');
 ok(wait_for_cleanup($node, $read), 'then it is handed over');
 $node->safe_psql('postgres', 'DROP TABLE app.made');
 
-# ---- a deadline that is farther away than a wait can be
+# ---- a deadline farther away than the longest wait
 $node->safe_psql('postgres', q{SELECT jit_create_template('years', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{dave}', max_duration => '3660 days')});
 my $years = request_as($node, 'alice', 'years', '3660 days');
 approve_as($node, 'dave', $years);
@@ -194,7 +194,7 @@ my $waits = q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'Sync
 my $carol = connect_as($node, 'carol');
 $carol->send('CREATE TEMP TABLE waits (id int)');
 ok($node->poll_query_until('postgres', $waits), 'commits wait for the standby');
-# The record may have to wait for the standby; the ends of grants may not wait for the record.
+# The record may wait for the standby; the ends of grants may not wait for the record.
 connect_as($node, 'alice')->query('SELECT count(*) FROM app.orders');
 ok( $node->poll_query_until('postgres',
 		q{SELECT journal_unread_bytes = 0 OR EXISTS (SELECT FROM pg_stat_activity WHERE pid = worker_pid AND wait_event = 'SyncRep') FROM jit_access.health}),

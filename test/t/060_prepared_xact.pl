@@ -1,5 +1,5 @@
 
-# Prepared transactions: nobody would hold the deadline between PREPARE and COMMIT PREPARED.
+# Prepared transactions: no process enforces the deadline between PREPARE and COMMIT PREPARED.
 use strict;
 use warnings;
 
@@ -42,7 +42,7 @@ $alice->query('ROLLBACK');
 sqlstate_ok($alice->query(q{BEGIN; PREPARE TRANSACTION 'use'}), 'JA016', 'even an empty one');
 $alice->query('ROLLBACK');
 
-# Prepared before the grant, by the same login: it holds what the login has itself, and may be ended at any time.
+# Prepared before the grant, by the same login: it holds only what the login has itself, and may be committed at any time.
 my $bob = connect_as($node, 'bob');
 $node->safe_psql('postgres', 'CREATE TABLE app.bobs (id int); ALTER TABLE app.bobs OWNER TO bob; GRANT USAGE ON SCHEMA app TO bob');
 sqlstate_ok($bob->query(q{BEGIN; INSERT INTO app.bobs VALUES (1); PREPARE TRANSACTION 'own'}), 'no error', 'without a grant anybody prepares');
@@ -51,7 +51,7 @@ $bob->query("SET ROLE jit_grant_$bobs; SELECT count(*) FROM app.orders; RESET RO
 sqlstate_ok($bob->query(q{COMMIT PREPARED 'own'}), 'no error', 'and commits what he prepared himself');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_prepared_xacts"), '0', 'no prepared transaction is left');
 
-# ---- a prepared transaction of a superuser that sits on the role of a grant
+# ---- a prepared transaction of a superuser that has locked the role of a grant
 my $dba = connect_as($node, $superuser);
 sqlstate_ok($dba->query("BEGIN; COMMENT ON ROLE jit_grant_$id IS 'locked'; PREPARE TRANSACTION 'catalogs'"), 'no error', 'the role of a grant is locked');
 $node->safe_psql('postgres', "SELECT jit_revoke($id)");

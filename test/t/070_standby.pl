@@ -1,5 +1,5 @@
 
-# A hot standby with the library: deadlines hold by its own clock, nothing is decided there, promotion keeps them.
+# A hot standby with the library: deadlines hold by its own clock, decisions are refused there, promotion keeps the grants.
 use strict;
 use warnings;
 
@@ -22,7 +22,7 @@ $standby->append_conf('postgresql.conf', "wal_receiver_status_interval = 1\nhot_
 $standby->start;
 $primary->wait_for_catchup($standby, 'replay');
 
-# ---- nothing is decided there
+# ---- decisions are refused
 for my $call (q{jit_request('reader', '1h')}, 'jit_cancel(1)', q{jit_extend(1, '1h')}, 'jit_revoke(1)')
 {
 	sqlstate_ok(connect_as($standby, 'carol')->query("SELECT $call"), 'JA017', "on a standby: $call");
@@ -33,7 +33,7 @@ is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'as a sta
 isnt($standby->safe_psql('postgres', 'SELECT journal_node FROM jit_access.health'), $primary->safe_psql('postgres', 'SELECT journal_node FROM jit_access.health'),
 	'with a journal of its own');
 
-# ---- the worker there follows the tables
+# ---- the worker follows the replayed tables
 ok($standby->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grant is confirmed there');
 rows_ok(connect_as($standby, 'alice')->query($read), 't', 'and used');
 sqlstate_ok(connect_as($standby, 'bob')->query($read), '42501', 'by nobody else');
@@ -77,7 +77,7 @@ $primary->safe_psql('postgres', "UPDATE jit_access.request SET ends_at = activat
 ok(wait_for_cleanup($primary, $unreadable), 'it is cleaned up when its row is mended');
 $primary->wait_for_catchup($standby, 'replay');
 
-# ---- a standby that restarts knows nothing until its worker has looked
+# ---- a restarted standby confirms nothing until its worker has read the tables
 $standby->restart;
 $standby->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed again';
 rows_ok(connect_as($standby, 'alice')->query($read), 't', 'confirmed again after a restart of the standby');

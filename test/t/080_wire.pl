@@ -1,5 +1,5 @@
 
-# What libpq cannot say: portals with a row limit, interleaved, abandoned, suspended across the deadline; function calls.
+# What libpq cannot send: portals with a row limit, interleaved, abandoned, suspended across the deadline; function calls.
 use strict;
 use warnings;
 
@@ -24,7 +24,7 @@ sub in_record { my ($condition) = @_; wait_for_drained($node); return $node->saf
 
 my $id = grant_to($node, 'alice', '1 hour');
 
-# ---- two portals, taken in turns
+# ---- two portals, alternating
 my $alice = connect_as($node, 'alice');
 $alice->query('BEGIN');
 $alice->parse('', 'SELECT id /* first */ FROM app.orders');
@@ -79,7 +79,7 @@ is($node->poll_query_until('postgres', "SELECT count(*) = 20 FROM jit_access.aud
 wait_for_drained($node);
 is(log_rows($node, "kind = 'use' AND statement LIKE '%/* again */%'"), '20', 'once');
 
-# ---- a failure in a pipeline: what came after it has not run
+# ---- a failure in a pipeline: the messages behind it do not run
 $alice->parse('', 'SELECT 1 / (id - id) /* fails */ FROM app.orders');
 $alice->bind('', ''); $alice->execute('', 0);
 $alice->parse('', 'SELECT id /* skipped */ FROM app.orders');
@@ -98,7 +98,7 @@ $node->safe_psql('postgres', "SELECT jit_revoke($id)");
 closed_ok($alice, 'the session is ended with its grant');
 wait_for_cleanup($node, $id);
 
-# ---- an approval is what the client has sent, by the extended protocol as well
+# ---- an approval must be the client's own statement in the extended protocol as well
 my $dave = connect_as($node, 'dave');
 my %asked = map { $_ => request_as($node, 'alice', 'reader', '1h') } qw(prepared named unnamed trap);
 my $approves = sub { my ($portal, $statement, $sql) = @_;
@@ -136,7 +136,7 @@ my ($short, $s) = under_grant($node, 'alice', sub {
 		die $answer->{message} if $answer->{sqlstate};
 		die 'not suspended' unless $answer->{suspended} && @{ $answer->{rows} } == 10;
 	}
-	# An error takes the server's timeouts with it; the portal outlives it.
+	# An error cancels the server's timeouts; the portal outlives it.
 	$s{refused}->query('SAVEPOINT s');
 	$s{refused}->query('SELECT 1/0');
 	$s{caller}->query('SELECT count(*) FROM app.orders');
@@ -163,7 +163,7 @@ ok(wait_for_cleanup($node, $short), 'the grant is cleaned up');
 ok(wait_for_drained($node), 'the record is complete');
 is(log_rows($node, "kind = 'use' AND outcome IS NULL"), '0', 'every use has its outcome');
 
-# ---- a session that ends with its first error: anybody may have it so
+# ---- a session that exits on its first error, as any user may set it
 $node->safe_psql('postgres', 'CREATE SCHEMA secret; CREATE TABLE secret.orders ()');
 for my $attempt ([ alice => 'SELECT 1 FROM secret.orders', '42501' ], [ carol => 'SELECT jit_approve(4711)', 'JA003' ])
 {

@@ -1,5 +1,5 @@
 
-# What is on the record of each way to send a statement: docs/record.md has a row for each of them. Each way has a session
+# The rows on the record for each way to send a statement: docs/record.md has a row for each. Each way has a session
 # with an application_name of its own.
 use strict;
 use warnings;
@@ -196,7 +196,7 @@ recorded_ok($s, 'copy in and out',
 	'0 COPY 2 completed: COPY (SELECT id FROM app.orders WHERE id > 100) TO STDOUT',
 	'1 SELECT app.orders:SELECT 2 completed: COPY (SELECT id FROM app.orders WHERE id > 100) TO STDOUT');
 
-# What is bound is nobody's business unless a superuser says so.
+# Bind parameters are recorded only if a superuser sets log_parameters.
 sub bound
 {
 	my ($name) = @_;

@@ -1,6 +1,6 @@
 
-# A query that comes again is not described anew, and what has changed meanwhile is on the record all the same: in one
-# session the same text, each time about something else.
+# A repeated query is not described anew, but changes in between are on the record: in one session the same text, each
+# time about something else.
 use strict;
 use warnings;
 
@@ -44,7 +44,7 @@ my $next = "SELECT nextval('numbers')";
 my $kept = 'SELECT count(id) FROM app.kept';
 my $s = connect_as($node, 'alice', options => { application_name => 'first' });
 
-# Each: what changes, by whom, what is sent then, and what stands on the record of it.
+# Each: the change, its user, the statement sent then, and its row on the record.
 my @steps = (
 	[ 'a session as it was', sub { $s->query('SET search_path = app') }, $orders, '0 first app.orders:SELECT:' ],
 	[ 'another search path', sub { $s->query('SET search_path = other, app') }, $orders, '0 first other.orders:SELECT:' ],
@@ -82,7 +82,7 @@ for my $step (@steps)
 {
 	my ($name, $change, $statement, $record, $grants, $sent) = @$step;
 	$change->();
-	# Twice: the second time it is a query that has come before.
+	# Twice: the second time the query is a repeated one.
 	for (1, 2)
 	{
 		my $answer = $s->query($sent // $statement);
@@ -100,12 +100,12 @@ my @recorded = split /\n/, $recorded;
 is(scalar @recorded, scalar @expected, 'each has a row');
 for my $i (0 .. $#expected) { is($recorded[$i], $expected[$i], "$steps[int($i / 2)][0], " . ($i % 2 ? 'again' : 'at first')) }
 
-# Texts of one length, about one table; and one that is cut later.
+# Texts of equal length about one table; and one that is cut later.
 my $long = 'SELECT 3 FROM app.orders WHERE false -- ' . 'x' x 60;
 $s->query("SET application_name = 'texts'");
 $s->query($_) for 'SELECT 1 FROM app.orders', 'SELECT 2 FROM app.orders', 'SELECT 1 FROM app.orders', $long, $long;
 
-# Settings change as well, and what is bound is in the row of its own statement.
+# Settings change as well, and bind parameters are in the row of their own statement.
 $s->query("SET application_name = 'settings'");
 my $bound = 'SELECT count(*) FROM app.orders WHERE id = $1 -- and so on and so on and so on';
 for my $value (6, 7, 8, 9)
@@ -134,7 +134,7 @@ wait_for_drained($node);
 is($node->safe_psql('postgres', q{SELECT string_agg(substr(statement, 8, 1) || ' of ' || length(statement), ', ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'texts' AND tag = 'SELECT'}),
 	'1 of 24, 2 of 24, 1 of 24, 3 of 100, 3 of 100, 3 of 64', 'each by its own text, as long as the setting says then');
 
-# The session of a superuser becomes one's and another's. Both may put on a role, one of them by a grant alone.
+# A session of a superuser that becomes two users in turn. Both may SET ROLE, but only one of them by a grant.
 SKIP:
 {
 skip 'from 16 on a grant gives no role to put on', 21 if $node->pg_version >= 16;

@@ -1,6 +1,6 @@
 
-# Copies of a server, of its control database and of its roles: what a copy carries gives nothing until the server that
-# runs it has confirmed it, and what became of it is on the record.
+# Copies of a server, of its control database and of its roles: a copied grant gives nothing until the server that runs
+# the copy has confirmed it, and what became of it is on the record.
 use strict;
 use warnings;
 
@@ -17,7 +17,7 @@ my $source = jit_node('source', init => { allows_streaming => 1, has_archiving =
 my $held = grant_to($source, 'alice', '4 hours');
 rows_ok(connect_as($source, 'alice')->query($read), 't', 'source: a grant is in use');
 
-# Approved for a start that lies ahead.
+# Approved for a start in the future.
 sub scheduled_at
 {
 	my ($node) = @_;
@@ -55,7 +55,7 @@ sub copy_of_source
 	return $copy;
 }
 
-# What the tables say, once the worker has been there.
+# The state in the tables, once the worker has updated them.
 sub state_of { my ($node, $id) = @_; return $node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $id"); }
 
 sub is_suspended
@@ -137,7 +137,7 @@ my $elsewhere = 'another server granted it, and this is a copy';
 	$copy->stop('fast');
 }
 
-# ---- a base backup that takes the place of its source, with the journal outside the data directory
+# ---- a base backup that replaces its source, with the journal outside the data directory
 {
 	my $outside = $source->basedir . '/outside';
 	my $place = jit_node('place', init => { allows_streaming => 1 }, conf => "jit_access.journal_directory = '$outside'\n");
@@ -186,14 +186,14 @@ my $elsewhere = 'another server granted it, and this is a copy';
 		[ alice => q{jit_request('reader', '1h')} ], [ alice => 'jit_cancel(1)' ], [ alice => "jit_extend($held, '1h')" ],
 		[ dave => "jit_approve($held)" ], [ dave => "jit_deny($held, 'no')" ], [ dave => "jit_revoke($held)" ], [ dave => "jit_resume($held)" ],
 		[ $source->safe_psql('postgres', 'SELECT current_user') => q{jit_create_template('mine')} ]);
-	# A template's privileges on tables to come are given where the template is.
+	# Privileges on tables created later are given only where the template is.
 	$source->safe_psql('postgres', q{SELECT jit_create_template('all', '{SELECT ON ALL TABLES IN SCHEMA app}', requesters => '{alice}', approvers => '{dave}')});
 	$source->safe_psql('copy', q{UPDATE jit_access.template SET privileges = '{SELECT ON ALL TABLES IN SCHEMA app}', schemas = ARRAY['app'::regnamespace::oid]});
 	$source->safe_psql($_, 'CREATE TABLE app.later (id int)') for qw(postgres copy);
 	is($source->safe_psql('postgres', q{SELECT has_table_privilege('jit_template_all', 'app.later', 'SELECT')}), 't', 'database: a template covers a table of the control database');
 	is($source->safe_psql('copy', q{SELECT bool_or(has_table_privilege('jit_template_' || name, 'app.later', 'SELECT')) FROM jit_access.template}), 'f', 'database: and none of the copy');
 
-	# Rows of the copy, whatever they say, give nothing.
+	# Rows of the copy give nothing, whatever they say.
 	$source->safe_psql('postgres', "SELECT jit_revoke($held)");
 	ok(wait_for_cleanup($source, $held), 'database: the grant is revoked in the control database');
 	is($source->safe_psql('copy', "SELECT state FROM jit_access.request WHERE id = $held"), 'active', 'database: it is live in the rows of the copy');

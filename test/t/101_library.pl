@@ -1,6 +1,6 @@
 
-# The library is taken out of shared_preload_libraries and put back. Meanwhile nothing of ours runs, and the memberships
-# of grants give what memberships give; afterwards nothing is used that the server has not confirmed.
+# The library is removed from shared_preload_libraries and put back. Without it the memberships of grants are plain
+# memberships; with it again, no grant can be used until the server has confirmed it.
 use strict;
 use warnings;
 
@@ -58,7 +58,7 @@ CREATE ROLE jit_grant_999999; GRANT jit_marker, jit_template_reader TO jit_grant
 SQL
 rows_ok(connect_as($node, $_)->query($read), 't', "without: so does a membership made by hand: $_") for qw(carol frank);
 
-# ---- the library is back, and nobody has confirmed anything
+# ---- the library is back, and no grant is confirmed
 restart_with('jit_access', 'nowhere');
 sqlstate_ok(connect_as($node, $_)->query($read), 'JA011', "unconfirmed: $_ is refused") for qw(alice carol);
 sqlstate_ok(as_bob("jit_grant_$short"), 'JA011', 'unconfirmed: so is a grant past its deadline');

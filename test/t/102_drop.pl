@@ -1,6 +1,6 @@
 
-# Whatever is dropped around grants, by a superuser or by the owner of the database: it is refused, or the grant ends in
-# order. No membership is left that nobody would take away.
+# Objects around grants are dropped by a superuser or by the owner of the database: the command is refused, or the grant
+# ends in order. No membership is left that the worker would not remove.
 use strict;
 use warnings;
 
@@ -14,7 +14,7 @@ use Test::More;
 my $node = jit_node('drop', no_people => 1);
 my $read = 'SELECT count(*) > 0 FROM app.orders';
 
-# The extension belongs to a superuser who can be dropped, the control database to somebody who is none.
+# The extension belongs to a superuser who can be dropped, the control database to a user who is no superuser.
 $node->safe_psql('postgres', <<'SQL');
 DROP EXTENSION jit_access;
 CREATE ROLE dba LOGIN SUPERUSER;
@@ -84,7 +84,7 @@ sub drops_are_refused
 drops_are_refused('live', @drops);
 rows_ok(connect_as($node, 'alice')->query($read), 't', 'live: the grant goes on');
 
-# Not from a transaction's old snapshot either: this one began before the grants.
+# The old snapshot of a transaction does not help: this one began before the grants.
 {
 	$node->safe_psql('postgres', "SELECT jit_revoke($_)") for ($inherited, $chosen);
 	nothing_is_left('old snapshot', $_) for ($inherited, $chosen);
@@ -96,7 +96,7 @@ rows_ok(connect_as($node, 'alice')->query($read), 't', 'live: the grant goes on'
 	$old->query('ROLLBACK');
 }
 
-# Nobody has confirmed them: they are not on the board, and their memberships are there all the same.
+# Unconfirmed grants have no slot, but their memberships exist.
 $node->append_conf('postgresql.conf', "jit_access.database = 'nowhere'");
 $node->restart;
 drops_are_refused('unconfirmed', grep { $_->[0] =~ /EXTENSION|SCHEMA|OWNED BY dba|jit_marker/ } @drops);
@@ -104,7 +104,7 @@ $node->append_conf('postgresql.conf', "jit_access.database = 'postgres'");
 $node->restart;
 ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($inherited)"), 'confirmed again');
 
-# ---- what belongs to the requester or holds the privileges may go, and only takes away
+# ---- objects of the requester and of the template may be dropped: that only takes away
 sqlstate_ok(connect_as($node, $superuser)->query('DROP OWNED BY alice'), 'no error', 'DROP OWNED BY the requester');
 rows_ok(connect_as($node, 'alice')->query($read), 't', 'does not concern the grant');
 is(memberships(), $before, 'nor a membership');
@@ -140,7 +140,7 @@ sqlstate_ok(connect_as($node, $node->pg_version >= 16 ? $superuser : 'keeper')->
 nothing_is_left('suspended', $suspended);
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $suspended"), 'revoked', 'suspended: it is over');
 
-# ---- a requester who is gone before the start, and somebody else of his name
+# ---- a requester who is dropped before the start, and a new role with the same name
 my $asked = request_as($node, 'alice', 'reader', '1 hour');
 my $later = connect_as($node, 'alice')->query(q{SELECT jit_request('reader', '1h', starts_at => clock_timestamp() + interval '2 seconds')})->{rows}[0][0];
 approve_as($node, 'dave', $later);
@@ -150,7 +150,7 @@ ok($node->poll_query_until('postgres', "SELECT state <> 'scheduled' FROM jit_acc
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $later"), 'lapsed', 'dropped requester: nothing has started');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_auth_members WHERE member = 'alice'::regrole"), '0', 'dropped requester: his namesake has nothing');
 
-# ---- a database where a grant has left something
+# ---- a database in which a grant left something
 for my $case ([ 'keeper', '' ], [ $superuser, ' WITH (FORCE)' ])
 {
 	my ($who, $force) = @$case;
@@ -163,12 +163,12 @@ for my $case ([ 'keeper', '' ], [ $superuser, ' WITH (FORCE)' ])
 		"$name: code that was left there keeps the role");
 	unlike(memberships(), qr/\w of jit_(grant|gate)_$left\b/, "$name: which has no members any more");
 	sqlstate_ok(connect_as($node, $superuser)->query('DROP EXTENSION jit_access'), 'JA015', "$name: the extension stays for that");
-	# A process that reclaims there is over in a moment.
+	# A clean-up process in that database ends in a moment.
 	ok(wait_for('the database is dropped', sub { !connect_as($node, $who)->query("DROP DATABASE elsewhere$force")->{sqlstate} }), "$name: the database is dropped");
 	nothing_is_left($name, $left);
 }
 
-# ---- and when nothing is left
+# ---- with nothing left
 ok(wait_for_drained($node), 'the record is complete');
 record_is_sound($node, 'drop');
 sqlstate_ok(connect_as($node, $superuser)->query('DROP EXTENSION jit_access'), 'no error', 'without grants the extension can be dropped');

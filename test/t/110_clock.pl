@@ -1,6 +1,6 @@
 
-# The wall clock is set, under the production build: back extends nothing, forward only shortens, the jump is recorded.
-# set_clock.c moves what the server takes for the wall clock; the boot clock stays true, and so does the test's own.
+# The wall clock is set, with the production build: set back it extends nothing, set forward it only shortens; the jump is
+# recorded. set_clock.c moves the wall clock of the server; the boot clock and the test's own clock stay true.
 use strict;
 use warnings;
 
@@ -35,7 +35,7 @@ my $node;
 
 sub hours_ahead { return sprintf '%.0f', ($node->safe_psql('postgres', 'SELECT extract(epoch FROM clock_timestamp())') - time) / 3600; }
 
-# The deadline of a grant that was made while the clock was right.
+# The deadline of a grant from when the clock was right.
 sub deadline_of
 {
 	my ($id) = @_;
@@ -69,7 +69,7 @@ set_clock(0);
 system_or_bail($ENV{CC} || 'cc', '-shared', '-fPIC', '-O2', '-o', "$directory/set_clock.so", "$FindBin::RealBin/set_clock.c");
 $node = with_clock(sub { jit_node('clock') });
 
-# ---- back an hour while a grant is used; the backends are alone with it
+# ---- back an hour while a grant is used; the worker is stopped
 stop_worker($node);
 my ($id, $s) = under_grant($node, 'alice', sub {
 	my %s = map { $_ => connect_as($node, 'alice') } qw(idle sleeping looping writer later unused);
@@ -100,7 +100,7 @@ ok(wait_for_cleanup($node, $id), 'it is cleaned up');
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $id"), 'ended', 'and has ended');
 jump_recorded($hour_back, 'the jump is in the record');
 
-# ---- forward again: a grant made by the wrong clock ends early, not late
+# ---- forward again: a grant made under the wrong clock ends early, not late
 my $hour = grant_to($node, 'alice', '1 hour');
 my $alice = connect_as($node, 'alice');
 rows_ok($alice->query($read), 't', 'a grant of an hour, made by a clock that is an hour behind');
@@ -126,7 +126,7 @@ is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id =
 sqlstate_ok(connect_as($node, 'alice')->query($read), '42501', 'with nothing left of it');
 jump_recorded($hours_back, 'the jump back is in the record');
 
-# ---- an extension adds what was asked for, not what the clock was set back
+# ---- an extension adds the requested time, not the time by which the clock was set back
 $id = grant_to($node, 'alice', '1 hour');
 my $boot_deadline = "SELECT ends_boot FROM jit_access.request WHERE id = $id";
 my $before = $node->safe_psql('postgres', $boot_deadline);
@@ -137,7 +137,7 @@ jump_recorded($hour_back, 'the jump is in the record');
 $node->safe_psql('postgres', "SELECT jit_revoke($id)");
 ok(wait_for_cleanup($node, $id), 'it is cleaned up');
 
-# ---- retries of a clean-up are not put off by an hour
+# ---- a clock set back does not delay retries of the clean-up
 set_clock(0);
 jump_recorded($hour_forward, 'the clock is right again');
 my $poisoned = grant_to($node, 'bob', '1 hour');

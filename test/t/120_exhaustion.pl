@@ -1,6 +1,6 @@
 
-# What the worker needs is used up or taken: processes, locks, catalogs, transaction ids. Access ends all the same, the
-# clean-up follows when it can, and the views say how it stands.
+# The worker runs out of what it needs: processes, locks, catalogs, transaction ids. Access ends all the same, the clean-up
+# follows when it can, and the views show the state.
 use strict;
 use warnings;
 
@@ -66,7 +66,7 @@ refused_at_deadline($id, $s, 'without a worker');
 is($node->safe_psql('postgres', 'SELECT worker_pid IS NULL AND grants_over = 0 FROM jit_access.health'), 't', 'health says that there is no worker');
 is(column_of(q{concat_ws(' ', state, confirmed, time_left)}, $id), 'active f 00:00:00', 'and the grant is shown as not confirmed, with no time left');
 
-# ---- there is one for the worker, and none for what it starts in other databases
+# ---- the worker has a slot, but the processes that it starts in other databases have none
 reconfigure(max_worker_processes => 2);
 ok(wait_for_cleanup($node, $id), 'the clean-up follows when there is a worker');
 ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($hour)"), 'and the other grant is confirmed');
@@ -90,7 +90,7 @@ $node->safe_psql('other', 'DROP TABLE left_behind');
 wait_for_deadline($node, $id);
 ok(wait_for_cleanup($node, $id), 'a worker that was killed comes back and cleans up');
 
-# ---- the lock table is full: not even a login is possible, so everybody is there before
+# ---- the lock table is full: even a login fails, so all sessions connect before
 my ($greedy, $inside) = map { connect_as($node, $_) } ('carol', $superuser);
 $inside->query('SELECT * FROM jit_access.active_grants');
 ($id, $s) = sessions_under_grant();
@@ -99,9 +99,9 @@ my $fill = 'DO $$ BEGIN FOR i IN 1 .. 10000000 LOOP PERFORM pg_advisory_lock(i);
 $greedy->query($fill);
 wait_for('the deadline', sub { time > $deadline });
 closed_ok($s->{$_}, "lock table full: ended at the deadline: $_") for qw(used running);
-# Who was ended has left room.
+# The ended sessions have freed some entries.
 $greedy->query($fill);
-# To look at the roles takes locks as well; whichever comes first, nothing is read.
+# Reading the roles takes locks as well; whichever fails first, nothing is read.
 like($s->{unused}->query($read)->{sqlstate} // 'allowed', qr/^(JA010|53200)$/, 'lock table full: refused after it');
 sqlstate_ok($inside->query('CREATE TABLE app.fits (id int)'), '53200', 'lock table full: it still is');
 my $said = qr/could not end request $id: out of shared memory/;
@@ -119,9 +119,9 @@ for my $lock ('LOCK TABLE pg_auth_members IN EXCLUSIVE MODE', 'LOCK TABLE pg_aut
 		my $result = $open->query("BEGIN; $lock");
 		die $result->{message} if $result->{sqlstate};
 	});
-	# Where only the role cannot be dropped, the memberships are gone by then.
+	# If only the role cannot be dropped, the memberships are gone by then.
 	refused_at_deadline($id, $s, $lock, qr/^(JA010|42501)$/);
-	# Before 16 a GRANT of the template's role blocks no REVOKE of it; from then on, who leaves one open is ended.
+	# Before 16 a GRANT of the template's role blocks no REVOKE of it; from 16 on, a session that leaves one open is ended.
 	if ($lock !~ /^GRANT/)
 	{
 		ok($node->poll_query_until('postgres', "SELECT state = 'ended' AND cleanup = 'due' AND cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = $id"),
@@ -149,7 +149,7 @@ ok(wait_for_cleanup($node, $other), 'another grant is cleaned up meanwhile');
 $node->safe_psql('postgres', "UPDATE jit_access.request SET grant_role = $role WHERE id = $unreadable");
 ok(wait_for_cleanup($node, $unreadable), 'and this one when its row is mended');
 
-# ---- the owner of the database lets nobody in
+# ---- the owner of the database allows no connections
 $id = grant_to($node, 'alice', '1 hour');
 $inside = connect_as($node, $superuser);
 my $dave = connect_as($node, 'dave');

@@ -1,4 +1,4 @@
-# What a grant leaves behind in another database, where the extension is not created: made, guarded, and handed over there.
+# Leftovers of a grant in another database, where the extension is not created: created, guarded, and reassigned there.
 use strict;
 use warnings;
 
@@ -22,7 +22,7 @@ $node->safe_psql('other', 'CREATE FUNCTION hers.one() RETURNS integer LANGUAGE s
 
 sub revoke { my ($id) = @_; return $node->safe_psql('postgres', "SELECT jit_revoke($id)"); }
 
-# Of one database: what these roles own, each as "object owner".
+# The objects of these roles in one database, each as "object owner".
 sub owned
 {
 	my ($database, @roles) = @_;
@@ -87,7 +87,7 @@ $node->safe_psql('other', 'DROP FUNCTION bad.f()');
 ok(wait_for_cleanup($node, $id), 'and goes when somebody has looked at it');
 is($node->safe_psql('other', "SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'bad'"), 'keeper', 'what is left is handed over');
 
-# ---- a database that goes with what was left in it
+# ---- a database that is dropped with the leftovers in it
 $id = coder('CREATE SCHEMA gone', q{CREATE FUNCTION gone.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'});
 ok($node->poll_query_until('postgres', "SELECT cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = $id"), 'a grant has left code in a database');
 $node->safe_psql('postgres', 'DROP DATABASE other WITH (FORCE)');

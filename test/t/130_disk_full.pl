@@ -1,9 +1,9 @@
 
-# Full disks: of the tables, and of the journal when it is made. Both are small file systems of this test's own.
+# Full disks: of the tables, and of the journal when it is created. Both are small file systems of this test's own.
 use strict;
 use warnings;
 
-# The whole test runs where this user may mount, in a user and mount namespace that ends with it.
+# The test runs in a user and mount namespace of its own, which ends with it, if this user may mount there.
 BEGIN
 {
 	my @unshare = qw(unshare --map-current-user --mount --keep-caps);
@@ -57,7 +57,7 @@ sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_resume($id)"), 'no erro
 rows_ok(connect_as($node, 'alice')->query($read), 't', 'and uses are recorded, and allowed');
 $node->safe_psql('postgres', "SELECT jit_revoke($id)");
 ok(wait_for_cleanup($node, $id), 'it is cleaned up');
-# ---- no room for the tables: all of them move to the small disk
+# ---- no room for the tables: all of them are on the small disk
 $node->append_conf('postgresql.conf', "jit_access.journal_directory = ''\njit_access.journal_size = 1\njit_access.journal_wait = 0\n");
 $node->stop;
 $disk = small_disk('tables', '64m');
@@ -76,7 +76,7 @@ fill($disk);
 my ($uses, $result) = (0);
 for (1 .. 10000)
 {
-	# As large as the record keeps them, and not to be compressed.
+	# As large as the record keeps them, and incompressible.
 	$result = $s{busy}->query("$read /* " . join('', map { chr(97 + rand 26) } 1 .. 8000) . ' */');
 	last if $result->{sqlstate};
 	++$uses;

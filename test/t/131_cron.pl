@@ -1,5 +1,5 @@
 # pg_cron: a job would outlive the grant under which it is scheduled. Its functions are refused, however they are called;
-# its tables are not given by templates. In both orders of shared_preload_libraries.
+# templates do not cover its tables. In both orders of shared_preload_libraries.
 use strict;
 use warnings;
 
@@ -43,7 +43,7 @@ SQL
 	my $carol = connect_as($node, 'carol');
 	$carol->query(q{SELECT cron.schedule('hers', '* * * * *', 'SELECT 1')});
 
-	# alice inherits, bob uses SET ROLE; both have a job of their own, and have planned one before the grant.
+	# alice inherits, bob uses SET ROLE; both have a job of their own, and have prepared one before the grant.
 	my %session;
 	for my $who ('alice', 'bob')
 	{
@@ -74,7 +74,7 @@ SQL
 		"$libraries: every refusal of $_ is on the record, with the name of the function")
 	  for ('alice', 'bob');
 
-	# A session that has lost the grant schedules again.
+	# A session whose grant has ended can schedule again.
 	$session{bob}->query('RESET ROLE');
 	sqlstate_ok($session{bob}->query($calls[1]), 'no error', "$libraries: bob after RESET ROLE");
 	$node->safe_psql('postgres', "SELECT jit_revoke($id{alice})");
@@ -82,7 +82,7 @@ SQL
 	sqlstate_ok(connect_as($node, 'alice')->query($calls[1]), 'no error', "$libraries: alice after the grant");
 	sqlstate_ok($carol->query($calls[3]), 'no error', "$libraries: others all the while");
 
-	# What writes into the tables schedules as well.
+	# Writing into the tables of pg_cron is scheduling as well.
 	for my $item ('INSERT ON cron.job', 'UPDATE (command) ON cron.job', 'DELETE ON ALL TABLES IN SCHEMA cron', 'CREATE ON SCHEMA cron',
 		'EXECUTE ON FUNCTION cron.alter_job(bigint, text, text, text, text, boolean)')
 	{
@@ -92,20 +92,20 @@ SQL
 	is($node->safe_psql('postgres', q{SELECT jit_create_template('cron', '{USAGE ON SCHEMA cron, SELECT ON cron.job}')}),
 		'jit_template_cron', "$libraries: it lets look at the jobs");
 
-	# Nor by hand, when the template has been found good before.
+	# The same after a grant by hand, although the closure of the template was found good before.
 	$node->safe_psql('postgres', q{CREATE ROLE adopted; SELECT jit_create_template('adopted', role => 'adopted', requesters => '{alice, bob}', approvers => '{dave}')});
 	my $good = request_as($node, 'alice', 'adopted', '1 hour');
 	approve_as($node, 'dave', $good);
 	$node->safe_psql('postgres', 'GRANT INSERT ON cron.job TO adopted');
-	# Not by alice, whose sessions end with what is live.
+	# By another user than alice, whose sessions end with the live grant.
 	my $next = request_as($node, 'bob', 'adopted', '1 hour');
 	sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($next)"), 'JA008', "$libraries: what was given later is seen at the next approval");
 	ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $good"), "$libraries: and what is live is suspended");
 	$node->stop('fast');
 }
 
-# Who is made to schedule a job has not approved what it approves, whichever way the jobs are run: as a login of their owner
-# or in a background worker. They run at the full minute, so all at once.
+# A job does not approve in the name of its owner, whichever way jobs run: as a login of the owner or in a background
+# worker. Jobs run at the full minute, so all run at once.
 my %runs = (login => 'off', worker => 'on');
 my (%jobs, %asked);
 for my $how (sort keys %runs)

@@ -1,6 +1,6 @@
 
-# Every call that opens the journal fails once, of a journal that is new, of one that crashed and of one that is a copy:
-# the server comes up, uses of grants are refused, nobody else notices, and once the fault is gone the record goes on.
+# Every system call that opens the journal fails once, for a new journal, one after a crash, and a copied one: the server
+# comes up, uses of grants are refused, other statements run, and after the fault the record goes on.
 use strict;
 use warnings;
 
@@ -25,7 +25,7 @@ my %error_of = (
 sub write_file { my ($file, $text) = @_; open my $out, '>', $file or die "$file: $!"; print {$out} $text; close $out; }
 
 system_or_bail($ENV{CC} || 'cc', '-shared', '-fPIC', '-O2', '-o', "$tools/fail_calls.so", "$FindBin::RealBin/fail_calls.c", '-ldl');
-# Key and anchors lie elsewhere: this is about the journal.
+# Key and anchors are elsewhere: this test is about the journal.
 my $node = jit_node('faults', conf => <<"CONF");
 jit_access.journal_directory = '$folder'
 jit_access.journal_size = 1
@@ -33,7 +33,7 @@ jit_access.checkpoint_key_file = '$tools/key'
 jit_access.anchor_file = '$tools/anchors'
 CONF
 
-# The call of this number fails, none if it is 0. Answers the names of all calls.
+# The call of this number fails, none for 0. Returns the names of all calls.
 sub start
 {
 	my ($number, $error) = @_;
@@ -71,7 +71,7 @@ sub end_grant
 	ok(wait_for_cleanup($node, $id), "$name: and is cleaned up");
 }
 
-# ---- what is there when the server starts
+# ---- the journal before the start
 
 my $live;
 
@@ -84,7 +84,7 @@ sub copied_journal
 	copy($journal, "$folder/copy") && rename("$folder/copy", $journal) or die "$journal: $!";
 }
 
-# Some uses are in the journal alone, and one has not ended.
+# Some uses are only in the journal, and one has not ended.
 sub crashed_journal
 {
 	$live = grant_to($node, 'alice', '1 hour');
@@ -104,7 +104,7 @@ sub crashed_journal
 	wait_for('all processes are gone', sub { !grep { !is_gone($_) } @all }) or die 'processes are left';
 }
 
-# ---- what has to hold with the fault, and after it
+# ---- what must hold with the fault, and after it
 
 sub refused
 {
@@ -171,7 +171,7 @@ for my $start_up (@start_ups)
 	}
 }
 
-# ---- a server that was killed while it made its journal, of another size
+# ---- a server that was killed while it created its journal, with another size
 
 no_journal();
 mkdir $folder or die "$folder: $!";
@@ -200,7 +200,7 @@ is($syncs->(), '1', 'without fsync there is none');
 $node->append_conf('postgresql.conf', 'jit_access.audit_durability = fsync');
 $node->reload;
 
-# Every process counts for itself, from what the postmaster has counted.
+# Every process counts its own calls, from the count of the postmaster on.
 write_file($plan, (@calls + 1) . ' ' . EIO . "\n");
 my $lost = connect_as($node, 'alice')->query('SELECT 1 FROM app.orders /* not durable */');
 unlink $plan;

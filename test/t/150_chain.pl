@@ -1,6 +1,6 @@
 
-# The chain over the record: its verdict is the same in every session and in the program that needs no server, it is dated
-# by checkpoints, and what is wrong with key or anchors is said and stops nothing.
+# The hash chain over the record: the verification in every session and jit-verify agree, checkpoints date it, and faults
+# of key or anchors are reported and stop nothing.
 use strict;
 use warnings;
 
@@ -20,7 +20,7 @@ sub checkpoints { return $node->safe_psql('postgres', 'SELECT count(*) FROM jit_
 sub anchors { return split /\n/, slurp_file("$directory/anchors") }
 sub last_record { return $node->safe_psql('postgres', 'SELECT max(seq) FROM jit_access.record') }
 
-# Something new on the record.
+# A new row on the record.
 sub happens
 {
 	my ($name) = @_;
@@ -38,7 +38,7 @@ sub set_conf
 	$node->poll_query_until('postgres', "SELECT current_setting('$setting') = '$value'") or die "$setting is not set";
 }
 
-# ---- a record of everything
+# ---- a record with every kind of row
 is($node->safe_psql('postgres', 'SELECT jit_access.may_audit()'), 't', 'a superuser may audit as well');
 my $id = grant_to($node, 'alice', '4 hours');
 ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM jit_access.checkpoint'), 'the first checkpoint is made without delay');
@@ -63,7 +63,7 @@ like($verdict, qr/^sound: (\d+) records up to \1, 2 checkpoints, head [0-9a-f]{6
 like($verdict, qr/ up to @{[last_record()]}, .* head @{[ $node->safe_psql('postgres', q{SELECT encode(hash, 'hex') FROM jit_access.record ORDER BY seq DESC LIMIT 1}) ]}$/,
 	'the head is the hash of the last row');
 
-# ---- whatever the session has set
+# ---- under any session settings
 $node->safe_psql('postgres', <<'SQL');
 CREATE SCHEMA evil;
 GRANT USAGE ON SCHEMA evil TO PUBLIC;
@@ -104,7 +104,7 @@ for my $setting (@hostile)
 	$session->query('ROLLBACK');
 }
 
-# The worker appends in whatever the database has set.
+# The worker appends under any settings of the database.
 {
 	$node->safe_psql('postgres', "ALTER DATABASE postgres SET $_") for @hostile[ 0, 3, 4, 5, 6, 11, 14, 15, 18 ];
 	$node->restart;
@@ -119,7 +119,7 @@ for my $setting (@hostile)
 	$erin = connect_as($node, 'erin');
 }
 
-# ---- parts of it
+# ---- ranges of the record
 for my $range ('1, 10', '5, 5', '5', '5, 500', 'NULL, 7', '1, NULL', last_record(), last_record() . ', ' . last_record(), '1, 9223372036854775807', 1_000_000, '1000000, 2000000')
 {
 	is(same_verdict($erin, "part $range", $range), 'sound', "part $range: sound");
@@ -131,7 +131,7 @@ for my $range ('0', '-1', '5, 4', 'NULL, 0', '-9223372036854775808')
 	sqlstate_ok($erin->query("SELECT jit_audit_${_}($range)"), 'JA001', "$_ $range is no range") for qw(verify export);
 }
 
-# ---- who may
+# ---- permissions
 for my $who (qw(alice dave carol))
 {
 	sqlstate_ok(connect_as($node, $who)->query("SELECT jit_audit_$_()"), '42501', "$who may not $_") for qw(checkpoint verify export);
@@ -187,7 +187,7 @@ sqlstate_ok(connect_as($node, $_)->query('TABLE jit_access.checkpoint'), '42501'
 	is(same_verdict($erin, 'interval'), 'sound', 'interval: sound');
 }
 
-# ---- what can be wrong with the files
+# ---- faults of the files
 sub notices { my (undef, undef, $err) = $node->psql('postgres', 'SELECT sound FROM jit_audit_verify()'); return $err }
 is(notices(), '', 'there is nothing to notice');
 my $before = checkpoints();
@@ -234,7 +234,7 @@ happens('other anchors');
 rows_ok($erin->query('SELECT jit_audit_checkpoint()'), last_record(), 'a checkpoint by the old key');
 is(same_verdict($erin, 'other anchors'), 'sound', 'other anchors: sound');
 
-# What a full disk leaves.
+# The state that a full disk leaves.
 append_to_file("$directory/anchors", substr((anchors())[0], 0, 50));
 happens('half a line');
 $erin->query('SELECT jit_audit_checkpoint()');

@@ -1,5 +1,5 @@
 
-# Whatever a superuser does to the record by SQL is found, at its place, by the server and by the program alike.
+# Every change that a superuser makes to the record by SQL is found, at its place, by the server and by jit-verify alike.
 use strict;
 use warnings;
 
@@ -33,7 +33,7 @@ uses(10);
 my $last = $node->safe_psql('postgres', 'SELECT max(seq) FROM jit_access.record');
 is(same_verdict($dba, 'untouched'), 'sound', 'untouched: sound');
 
-# What is done in a transaction that is rolled back afterwards; answers what was found.
+# Tampers in a transaction that is rolled back afterwards; returns the findings.
 sub found_after
 {
 	my ($name, @commands) = @_;
@@ -52,7 +52,7 @@ sub missing { my ($from, $to) = @_; return "broken at $from: missing, up to the 
 sub rewritten { my ($seq, @places) = @_; return join '', map { "broken at $seq: the record is not the one of a checkpoint in $_: it was rewritten, or is another branch of it\n" } @places }
 sub cut { my ($from) = @_; return "broken at $from: missing: the record ends here, and a checkpoint in $directory/anchors knows it up to $anchored\n" }
 
-# ---- each column in turn, as the catalog has them
+# ---- each column in turn, as listed in the catalog
 my %others = (
 	bigint                     => [ '%1$s + 1', '-%1$s - 1' ],
 	integer                    => [ '%1$s + 1' ],
@@ -65,7 +65,7 @@ my %others = (
 	'bigint[]'                 => [ '%1$s || 1::bigint', q{'{}'} ],
 	'text[]'                   => [ q{%1$s || ''::text}, q{'{}'}, q{ARRAY[array_to_string(%1$s, ',') || 'x']} ],
 );
-# What the record never holds; its place in the chain is lost, so that the next one does not fit either.
+# Values that the record never holds; the row has no place in the chain, so the next row does not fit either.
 my %irregular = (
 	'bigint[]' => [ '%1$s || NULL::bigint', 'ARRAY[%1$s]', q{('[5:5]={' || %1$s[1] || '}')::bigint[]} ],
 	'text[]'   => [ '%1$s || NULL::text', 'ARRAY[%1$s]', q{('[0:0]={x}')::text[]} ],
@@ -132,7 +132,7 @@ for my $case (@rows)
 	is(found_after($name, @$commands), $expected, "$name: found");
 }
 {
-	# In a part, too: at its edges and in front of it.
+	# In a range as well: at its edges and before it.
 	my $in_part = sub {
 		my ($name, $command, $range) = @_;
 		$dba->query('BEGIN');
@@ -148,7 +148,7 @@ for my $case (@rows)
 	is($in_part->('behind a part', 'DELETE FROM jit_access.record WHERE seq = 16', '10, 15'), 'sound', 'behind a part: not of it');
 }
 
-# ---- the chain is made anew behind a change
+# ---- the chain is recomputed behind a change
 sub rehash_from
 {
 	my ($from) = @_;
@@ -200,7 +200,7 @@ for my $change (
 }
 is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 
-# The worker does not write into such a table either, and goes on when it is mended.
+# The worker does not write into such a table either, and goes on when it is repaired.
 {
 	$dba->query("ALTER TABLE jit_access.record ADD COLUMN more text");
 	my $alice = connect_as($node, 'alice');
@@ -213,7 +213,7 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 	is(same_verdict($dba, 'mended'), 'sound', 'mended: sound');
 }
 
-# ---- the extension is made anew
+# ---- the extension is dropped and created again
 {
 	$node->safe_psql('postgres', 'SELECT jit_revoke(id) FROM jit_access.active_grants');
 	ok($node->poll_query_until('postgres', 'SELECT count(*) = 0 FROM jit_access.active_grants'), 'made anew: no grant is left');
@@ -223,7 +223,7 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 	my $chain = $node->safe_psql('postgres', 'SELECT id FROM jit_access.chain');
 	$node->safe_psql('postgres', 'DROP EXTENSION jit_access; REVOKE jit_auditor FROM erin; CREATE EXTENSION jit_access');
 	like(same_verdict($dba, 'made anew'), qr{^broken at \d+: \Q$directory/anchors knows another chain, $chain\E: the extension was dropped and created anew\n$}, 'made anew: found');
-	# The records of before are gone; what was taken over from the journal since makes no difference.
+	# The old records are gone; records taken from the journal since make no difference.
 	ok($node->poll_query_until('postgres', 'SELECT worker_pid IS NOT NULL AND journal_unread_bytes = 0 FROM jit_access.health'), 'made anew: the worker goes on');
 	$node->safe_psql('postgres', q{SELECT jit_create_template('again', ARRAY['SELECT ON app.orders'], requesters => '{alice}', approvers => '{dave}')});
 	ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM jit_access.checkpoint'), 'made anew: a checkpoint of the new chain');

@@ -20,7 +20,7 @@ my $id = grant_to($node, 'alice', '4 hours');
 sub auditor { my ($at) = @_; return connect_as($at, 'erin') }
 sub last_record { my ($at) = @_; return $at->safe_psql('postgres', 'SELECT max(seq) FROM jit_access.record') }
 
-# Server and program, with the files outside.
+# The server and jit-verify, with the files outside the data directory.
 sub found
 {
 	my ($at, $name) = @_;
@@ -71,7 +71,7 @@ $node->backup('backup');
 	sqlstate_ok(auditor($standby)->query('SELECT jit_audit_checkpoint()'), 'JA017', 'standby: makes no checkpoints');
 	sqlstate_ok(connect_as($standby, 'carol')->query('SELECT jit_audit_verify()'), '42501', 'standby: nobody else verifies');
 
-	# Replay is behind what the primary has anchored.
+	# Replay is behind the anchors of the primary.
 	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 	my $replayed = last_record($standby);
 	happens($node, 5);
@@ -81,7 +81,7 @@ $node->backup('backup');
 	$node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
 	is(found($standby, 'caught up'), 'sound', 'caught up: sound');
 
-	# Both go on: two branches of one record.
+	# Both servers go on: two branches of one record.
 	$standby->append_conf('postgresql.conf', "jit_access.anchor_file = '$outside/other_anchors'");
 	$standby->promote;
 	ok($standby->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()'), 'fork: promoted');
@@ -100,7 +100,7 @@ $node->backup('backup');
 	$standby->stop('fast');
 }
 
-# ---- a copy of the control database does not date the record
+# ---- a copy of the control database dates nothing
 {
 	$node->append_conf('postgresql.conf', "jit_access.database = 'nowhere'");
 	$node->restart;
@@ -115,7 +115,7 @@ $node->backup('backup');
 	$node->safe_psql('template1', 'DROP DATABASE copy');
 }
 
-# ---- an older backup takes the place of its server
+# ---- an older backup replaces its server
 {
 	my $anchored = auditor($node)->query('SELECT max(seq) FROM jit_access.audit_log')->{rows}[0][0];
 	is(found($node, 'before'), 'sound', 'restored: sound before');
@@ -133,7 +133,7 @@ $node->backup('backup');
 	$node->stop('fast');
 }
 
-# ---- statements that are no text in the encoding of the record, and the record in other encodings
+# ---- statements that are no valid text in the encoding of the record, and records in other encodings
 my %statements = (
 	LATIN1    => "SELECT 'Z\xfcrich \xa4\xff' /* LATIN1 */",
 	SQL_ASCII => "SELECT '\xff\xfe\x80 Z\xc3\xbcrich \xed\xa0\x80\xc3' /* SQL_ASCII */",

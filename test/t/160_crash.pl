@@ -1,9 +1,9 @@
 
-# Processes are killed under load, at any instant: what a client saw succeed is in the record, once, what is in the record
-# was sent, the chain over it is sound, and nothing that was committed is lost.
+# Processes are killed under load, at any instant: what a client saw succeed is on the record once, what is on the record
+# was sent, the chain over it is sound, and nothing committed is lost.
 #
 #   KILLS   how many processes are killed with -9 (default: 12; make crash: 200)
-#   SEED    of the choices (default: another one each time; it is printed)
+# SEED    of the random choices (default: a new one each time; it is printed)
 use strict;
 use warnings;
 
@@ -71,7 +71,7 @@ sub start_server
 	exec 'postgres', '-D', $node->data_dir or POSIX::_exit(1);
 }
 
-# Looks more often than wait_for: a recovery is short.
+# Polls faster than wait_for: a recovery is short.
 sub wait_running
 {
 	my ($what, $condition) = @_;
@@ -87,7 +87,7 @@ sub wait_running
 sub ask { my ($sql) = @_; my $result = eval { connect_as($node, $superuser)->query($sql) } || {}; return $result->{rows}[0][0]; }
 sub says { my ($sql) = @_; return (ask($sql) // '') eq 't' }
 
-# ---- victims: among those that have come since the last one; quickly, because a recovery is short
+# ---- victims: processes started since the last kill; chosen quickly, because a recovery is short
 
 my %old;
 
@@ -101,14 +101,14 @@ sub processes
 	return shuffle grep { !$old{$_} && title($_) =~ /^$title/ && told($_, 'stat') =~ /\) \S $postmaster / } everybody();
 }
 
-# While it comes back from one crash the postmaster of 18 does not notice another one, of the startup process.
+# While the postmaster of 18 recovers from one crash it does not notice another, of the startup process.
 my $comes_back = 0;
 sub notices_startup { return $node->pg_version < 18 || !$comes_back }
 
 my %victims = (
 	backend => sub { (processes('alice \S+ \S+ (?!idle)'), processes('alice '))[0] },
 	worker => sub { (processes('jit_access worker'))[0] },
-	# Or, when that was too short, what comes next.
+	# Or, if that was too short, the next process.
 	recovery => sub { ((notices_startup() ? processes('startup') : ()), processes('jit_access worker'))[0] },
 	postmaster => sub { $postmaster },
 	stop => sub { $postmaster });
@@ -136,7 +136,7 @@ my @round = (
 my %killed = map { $_ => 0 } qw(backend worker startup postmaster stop);
 my $kills = 0;
 
-# True when it was the signal that ended the process: it might have been about to go by itself.
+# True if the signal ended the process: it might have been about to exit by itself.
 sub dies_of
 {
 	my ($signal, $pid) = @_;
@@ -150,7 +150,7 @@ sub dies_of
 	return !!%old;
 }
 
-# An immediate stop is no kill.
+# An immediate stop is not a kill.
 sub strike
 {
 	my ($moment, $victim) = @_;
@@ -179,7 +179,7 @@ answered(20_000);
 my $laps = '(SELECT sum(position) FROM jit_access.journal_position) / (SELECT journal_bytes FROM jit_access.health)';
 wait_running('the journal has gone round', sub { says("SELECT $laps > 2") });
 
-# ---- the end of it: pgbench ends when its sessions do
+# ---- the end: pgbench exits when its sessions do
 
 append_to_file("$directory/stop", '');
 my %running = map { $_ => 1 } @load;
@@ -196,7 +196,7 @@ my $open = "FROM jit_access.record u WHERE u.kind = 'use' AND (u.outcome IS NOT 
   . '(SELECT count(*) FROM jit_access.record o WHERE o.node = u.node AND o.of_position = u.position) <> 1';
 ok($node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT $open)"), 'every use has an outcome, and one');
 
-# ---- what the clients know against what is in the record
+# ---- the clients' knowledge against the record
 
 tell_pgbench($directory);
 $node->safe_psql('postgres', 'CREATE SCHEMA crash; CREATE TABLE crash.heard (token text, what text)');

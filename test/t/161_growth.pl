@@ -1,5 +1,5 @@
 # The record grows: a partition is closed when its month is over and dropped when it is old enough, the chain spans all of
-# it, and whatever else goes missing is found. set_clock.c moves what the server takes for the wall clock.
+# them, and other missing rows are found. set_clock.c moves the wall clock of the server.
 use strict;
 use warnings;
 
@@ -37,7 +37,7 @@ set_clock(0);
 system_or_bail($ENV{CC} || 'cc', '-shared', '-fPIC', '-O2', '-o', "$directory/set_clock.so", "$FindBin::RealBin/set_clock.c");
 my $node = with_clock(sub { jit_node('growth', no_people => 1, conf => "jit_access.checkpoint_interval = 1d\nautovacuum = off\n") });
 
-# The extension belongs to somebody else than the worker, whose default privileges are generous.
+# The extension belongs to another user than the worker, with generous default privileges.
 $node->safe_psql('postgres', <<'SQL');
 DROP EXTENSION jit_access;
 CREATE ROLE dba LOGIN SUPERUSER;
@@ -59,7 +59,7 @@ my $uses = 0;
 
 sub ask { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
 
-# Closed ones with their bounds, and the open one.
+# Closed partitions with their bounds, and the open one.
 sub partitions
 {
 	return split /\n/, ask(q{SELECT c.relname || ' ' || regexp_replace(pg_get_expr(c.relpartbound, c.oid), '[^0-9A-Z ]', '', 'g')
@@ -76,7 +76,7 @@ sub set_conf
 	$node->poll_query_until('postgres', "SELECT current_setting('$setting') = '$value'") or die "$setting is not set";
 }
 
-# Something of every kind on the record, also uses whose outcome comes late.
+# A row of every kind on the record, also uses whose outcome comes late.
 sub happens
 {
 	my $id = grant_to($node, 'alice', '1 hour');
@@ -91,7 +91,7 @@ sub happens
 	wait_for_drained($node) or die 'not drained';
 }
 
-# What reports count and the views say is the same, however much of it is summed up.
+# The counts of reports and views agree, however much of the record is summed up.
 sub counts_agree
 {
 	my ($name) = @_;
@@ -106,7 +106,7 @@ sub counts_agree
 	return;
 }
 
-# So many partitions, and no more to come: the worker has looked again.
+# This number of partitions, and no more to come: the worker has checked again.
 sub wait_for_partitions
 {
 	my ($count, $name) = @_;
@@ -123,7 +123,7 @@ sub month_passes
 	wait_for_partitions($count + 1, $name);
 }
 
-# ---- a month is over
+# ---- a month ends
 is_deeply([ partitions() ], ['record_1 FOR VALUES FROM MINVALUE TO MAXVALUE'], 'all in one partition, which is open');
 my $offset = -s $node->logfile;
 month_passes('a month later it is closed, and there is another one');
@@ -146,7 +146,7 @@ for my $range ('1, 5', $next - 3 . ', ' . ($next + 3), $next - 1 . ', ' . $next,
 record_is_sound($node, 'two partitions');
 is(ask('SELECT record_partitions FROM jit_access.health'), '2', 'health counts them');
 
-# ---- the new one is as well protected as the first
+# ---- the new partition is protected like the first
 is(ask(q{SELECT string_agg(DISTINCT concat_ws(' ', c.relowner::regrole, c.relrowsecurity, c.relforcerowsecurity), ',') FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid
 	WHERE inhparent = 'jit_access.record'::regclass}), 'dba t t', 'the new one belongs to the owner of the record and has row security');
 is(ask("SELECT count(*) FROM pg_class c, aclexplode(relacl) a WHERE c.oid = 'jit_access.record_$next'::regclass AND a.grantee <> c.relowner"), '0', 'nobody has a privilege on the new one');
@@ -176,7 +176,7 @@ for my $who (qw(erin ada))
 	rows_ok(connect_as($node, $who)->query('SELECT count(*) FROM jit_access.audit_log'), ask("SELECT count(*) FROM jit_access.record WHERE kind <> 'outcome'"), "$who reads all of them through the view");
 }
 
-# ---- a reader is in the way
+# ---- a reader holds the table
 {
 	my $reader = connect_as($node, 'erin');
 	$reader->query('BEGIN; SELECT count(*) FROM jit_access.audit_log');
@@ -192,7 +192,7 @@ for my $who (qw(erin ada))
 	is(same_verdict($dba, 'a reader'), 'sound', 'a reader: sound');
 }
 
-# ---- a crash in the middle of it
+# ---- a crash in the middle
 $node->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION dawdle() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
 	IF (SELECT backend_type = 'jit_access worker' FROM pg_stat_activity WHERE pid = pg_backend_pid()) THEN PERFORM pg_sleep(3600); END IF;
@@ -210,7 +210,7 @@ sub crash_in
 		  or diag(ask("SELECT concat_ws(' ', state, wait_event_type, wait_event, query) FROM pg_stat_activity WHERE pid = $pid"));
 		kill 'KILL', $pid or die "cannot kill $pid";
 		ok(wait_for('the process is gone', sub { is_gone($pid) }), "$name: killed");
-		# The worker comes back and dawdles again.
+		# The restarted worker is slow again.
 		ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'jit_access worker' AND wait_event = 'PgSleep'}), "$name: the worker is back");
 		my @after = split /\n/, ask(q{SELECT relname FROM pg_class WHERE relnamespace = 'jit_access'::regnamespace AND relname ~ '^record_[0-9]+$' ORDER BY substr(relname, 8)::int});
 		is_deeply(\@after, [ map { s/ .*//r } @before ], "$name: everything is as it was");
@@ -308,7 +308,7 @@ ask('SELECT jit_audit_checkpoint()');
 }
 set_conf('jit_access.record_retention', '0');
 
-# ---- whatever else is missing
+# ---- other missing rows
 happens();
 ok(wait_for_drained($node), 'tampering: nothing comes in between');
 my @parts = partitions();
@@ -331,7 +331,7 @@ sub found_after
 }
 sub missing { my ($from, $to) = @_; return "broken at $from: missing, up to the one before $to\n" }
 sub changed { return join '', map { "broken at $_: changed, or what stood before it was\n" } @_ }
-# The chain is made anew from there on.
+# The chain is recomputed from there on.
 sub rehash_from
 {
 	my ($from) = @_;
@@ -366,7 +366,7 @@ is( found_after('a dropped one is back', sub {
 	}) =~ /^broken at @{[ $first - 1 ]}: there, although the record says that it was dropped, up to @{[ $first - 1 ]}$/m ? 1 : 0, 1, 'a dropped one is back: found');
 is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 
-# What an event says that somebody has put among the control events by hand is not made with the key.
+# An event that was inserted by hand has no MAC by the key.
 {
 	my $before = last_record();
 	my $head_then = ask("SELECT encode(hash, 'hex') FROM jit_access.record WHERE seq = $then - 1");
@@ -377,7 +377,7 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 	like(same_verdict($dba, 'event by hand'), qr/^broken at $then: what stood before it was dropped, and the record that says so was not made with the key\n$/, 'event by hand: found');
 }
 
-# A partition whose end is not what was dated is kept, for whoever looks at it.
+# A partition whose last row does not match its checkpoint is kept, as evidence.
 {
 	my $oldest = begin_of(1);
 	$offset = -s $node->logfile;
@@ -391,7 +391,7 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 	set_conf('jit_access.record_retention', '0');
 }
 
-# Whoever empties everything stops nobody's work, and is found.
+# Truncating everything stops no user's work, and is found.
 {
 	my $begins = begin_of(-1);
 	ask('TRUNCATE jit_access.record, jit_access.checkpoint');
@@ -400,7 +400,7 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 	like(same_verdict($dba, 'emptied'), qr/^broken at 1: missing, up to the one before $begins$/m, 'emptied: found');
 }
 
-# ---- a dump has nothing of it, and dropping the extension leaves nothing
+# ---- a dump holds nothing of the extension, and dropping it leaves nothing
 {
 	my ($out) = run_command([ 'pg_dump', '--host', $node->host, '--port', $node->port, '--username', 'dba', 'postgres' ]);
 	like($out, qr/CREATE EXTENSION/, 'a dump has the extension');

@@ -1,5 +1,5 @@
-# The second factor, with oathtool as the authenticator: what templates demand where, single use in races and across
-# restarts, lock-out that nothing undoes, codes that nobody reads, the key file.
+# The second factor, with oathtool as the authenticator: where templates demand it, single use in races and across
+# restarts, a lock-out that survives rollbacks, codes that other users cannot read, and the key file.
 use strict;
 use warnings;
 
@@ -11,7 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# Codes count once, so time is moved rather than waited for: set_clock.c moves the wall clock that the server sees.
+# A code counts once. So the test moves time instead of waiting: set_clock.c moves the wall clock of the server.
 my $directory = PostgreSQL::Test::Utils::tempdir();
 my $offset_file = "$directory/offset";
 my $offset = 0;
@@ -40,7 +40,7 @@ sub code_at
 	return $code;
 }
 
-# The code of a step that has just begun, later than any that was used.
+# The code of a step that has just begun, later than any used code.
 sub next_code
 {
 	my ($login) = @_;
@@ -72,7 +72,7 @@ sub enroll
 	return $uri;
 }
 
-# Answers the recovery codes.
+# Returns the recovery codes.
 sub enroll_and_confirm
 {
 	my ($session, $login) = @_;
@@ -89,7 +89,7 @@ sub stepped_up_ok
 	ok(!$result->{sqlstate} && @{ $result->{rows} } == 1, $name) or diag($result->{message} // '');
 }
 
-# Starts again with empty shared memory; a clock that is moved shortens the time in which no code counts.
+# Restarts with empty shared memory; moving the clock shortens the time in which no code counts.
 sub wait_for_start { set_clock($offset + 90); }
 
 my $node;
@@ -174,7 +174,7 @@ for my $round (1 .. 5)
 }
 for my $round (1 .. 2)
 {
-	# Who tries it at the same time is wrong at once: with the wrong ones before, that would be too many.
+	# A concurrent attempt with the same code is wrong: together with the wrong ones before, that would be too many.
 	stepped_up_ok(step_up($alice, next_code('alice')), 'wrong attempts are forgotten');
 	my @sessions = map { connect_as($node, 'alice') } 1 .. 4;
 	my $code = shift @recovery;
@@ -200,7 +200,7 @@ for my $round (1 .. 2)
 	$_->quit for @sessions;
 }
 
-# ---- nobody reads a code
+# ---- other users cannot read a code
 my $secret_code = next_code('alice');
 $alice->send("SELECT jit_step_up('$secret_code'), pg_sleep(1000)");
 ok($node->poll_query_until('postgres', "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = " . $alice->pid), 'a session that holds a code runs');
@@ -272,7 +272,7 @@ rows_ok($bob->query($read), 't', 'and used');
 rows_ok($bob->query("SELECT jit_step_up('$recovery{bob}[1]') IS NOT NULL"), 't', 'once more, under the grant');
 stepped_up_ok(call($bob, 'SELECT count(*) FROM app.orders WHERE id < $1', 50), 'something with a parameter');
 
-# ---- activation that does not come
+# ---- an activation that never comes
 {
 	my $id = request_as($node, 'carol', 'activates', '1h');
 	is(approve_as($node, 'dave', $id), 'scheduled', 'approved, it waits for its holder');
@@ -345,7 +345,7 @@ sqlstate_ok(step_up($bob, next_code('bob')), 'JA020', 'the old one does not');
 sqlstate_ok(step_up($bob, $bobs[0]), 'JA020', 'nor do its recovery codes');
 $secret{bob} = $new;
 
-# ---- who resets
+# ---- permissions to reset
 my $ada = connect_as($node, 'ada');
 enroll_and_confirm($ada, 'ada');
 sqlstate_ok($ada->query("SELECT jit_reset_totp('bob')"), 'JA019', 'an administrator who has one needs it');

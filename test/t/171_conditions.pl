@@ -1,6 +1,6 @@
 # Conditions of a grant: network, TLS, client certificate, authentication method and database, at the request, at the
-# activation and at every use, however the session came to the grant; after a restart and on a standby as well. What is
-# refused is on the record.
+# activation and at every use, however the session came to the grant; after a restart and on a standby as well. Refusals
+# are on the record.
 use strict;
 use warnings;
 
@@ -42,7 +42,7 @@ CONF
 let_in($node);
 $node->safe_psql('postgres', "CREATE ROLE frank LOGIN PASSWORD 'frank'; CREATE ROLE gina LOGIN; CREATE ROLE harry LOGIN; CREATE DATABASE other");
 
-# Each way in, as libpq says it.
+# Each way to connect, as a libpq connection string.
 my %way = (
 	socket => 'host=HOST',
 	v4 => 'hostaddr=127.0.0.1 sslmode=disable',
@@ -53,7 +53,7 @@ my %way = (
 $ENV{PGPASSWORD} = 'frank';
 $ENV{PGSSLMODE} = 'disable';
 
-# Runs statements there and answers the last line, or the first SQLSTATE.
+# Runs statements over that connection; returns the last line, or the first SQLSTATE.
 sub run_as
 {
 	my ($who, $way, $sql, %options) = @_;
@@ -88,7 +88,7 @@ sub with_role { my ($id, $sql) = @_; return "SET ROLE jit_grant_$id; " . ($sql /
 is(run_as('alice', $_, 'SELECT count(*) FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl'), $_ =~ /tls|cert/ ? '1' : '0', "connected: $_")
   for sort keys %way;
 
-# ---- each condition by itself: asked for and used by the ways that it allows, and by no other
+# ---- each condition by itself: requests and uses pass over the connections it allows, and over no other
 my %id;
 for my $case (
 	[ network => q{networks => '{127.0.0.0/8}'}, qw(v4 tls cert) ],
@@ -107,13 +107,13 @@ for my $case (
 	is(run_as('alice', $_, with_role($id{$name})), $allowed{$_} ? '100' : 'JA023', "$name: used by $_, or refused") for sort keys %way;
 }
 
-# Who is let in by a password, and where he is not asked for one.
+# A client that is asked for a password, and one that is not.
 template('password', q{auth_methods => '{scram-sha-256, cert}'}, 'set_role', 'frank');
 is(run_as('frank', 'socket', q{SELECT jit_request('password', '1h')}), 'JA023', 'password: not asked for by socket');
 $id{password} = given('frank', 'v4', 'password');
 is(run_as('frank', $_, with_role($id{password})), $_ eq 'socket' ? 'JA023' : '100', "password: used by $_, or refused") for qw(socket v4 v6);
 
-# ---- the networks of a rule are those of who asks
+# ---- the networks of a rule are compared with the client of the requester
 template('ruled', q{description => 'by rules'}, 'set_role', 'gina');
 $node->safe_psql('postgres', q{SELECT jit_create_rule('not-from-there', 'deny', '{ruled}', networks => '{127.0.0.0/8}')});
 is(run_as('gina', 'v4', q{SELECT jit_request('ruled', '1h')}), 'JA004', 'a rule that forbids: not asked for from there');
@@ -124,7 +124,7 @@ is(run_as('dave', 'v4', "SELECT jit_extend($ruled, '1h') > now()"), 't', 'and ex
 is(run_as('dave', 'v4', "SELECT jit_revoke($ruled)"), 'revoked', 'and revoked');
 ok(wait_for_cleanup($node, $ruled), 'and cleaned up');
 
-# ---- however the session comes to it
+# ---- however the session comes to the grant
 template('inherited', q{networks => '{127.0.0.0/8}'}, 'inherit', 'gina');
 $id{inherited} = given('gina', 'v4', 'inherited');
 $node->safe_psql('postgres', <<'SQL');
@@ -156,12 +156,12 @@ for my $case (
 }
 is(run_as('harry', 'socket', "SET ROLE jit_grant_$id{inherited}"), '42501', 'nobody else comes to it');
 
-# A login with a grant of its own that reads the view of another one: both have to be met.
+# A login with a grant of its own reads the view of another one: the conditions of both must hold.
 my $both = 'SELECT (SELECT count(*) FROM app.orders) + (SELECT count(*) FROM lent.orders)';
 is(run_as('alice', 'v6', with_role($id{v6}, 'SELECT count(*) FROM lent.orders')), 'JA023', 'a view of another holder: refused where only the own grant is met');
 is(run_as('alice', 'v4', with_role($id{network}, $both)), '200', 'a view of another holder: used where both are met');
 
-# Parallel workers have no client: what they run their leader has been admitted to.
+# A parallel worker has no client: its leader was admitted.
 my $parallel = q{SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;};
 is(run_as('gina', 'v4', "$parallel SELECT count(*) FROM lent.many, LATERAL (SELECT 1 FROM app.orders WHERE id = i) x"), '100', 'parallel: used from its network');
@@ -171,7 +171,7 @@ is(run_as('harry', $_, "$parallel SET parallel_leader_participation = off; SELEC
 like(run_as('harry', 'v4', "$parallel EXPLAIN (COSTS off, FORMAT json) SELECT sum(lent.count()) / 50 FROM lent.many WHERE i <= 50", whole => 1), qr/"Gather"/, 'parallel: workers call it');
 is(run_as('gina', 'socket', "$parallel SELECT count(*) FROM app.orders"), 'JA023', 'parallel: refused from elsewhere');
 
-# ---- databases, by what they are and not by what they are called
+# ---- databases are compared by OID, not by name
 $node->safe_psql('postgres', q{SELECT jit_create_template('there', '{pg_read_all_data}', requesters => '{alice}', approvers => '{dave}', mode => 'set_role', databases => '{other}')});
 $id{there} = given('alice', 'socket', 'there');
 my $list = 'SELECT count(*) > 0 FROM pg_authid';
@@ -207,7 +207,7 @@ sub conditions_hold
 }
 conditions_hold($standby, 'standby');
 
-# What cannot be read is not live.
+# A grant with an unreadable condition is not live.
 is(run_as('dave', 'socket', "SELECT jit_revoke($id{both})"), 'revoked', 'one is over');
 ok(wait_for_cleanup($node, delete $id{both}), 'and cleaned up');
 my $unreadable = given('alice', 'v4', 'network');

@@ -1,5 +1,5 @@
-# Who listens on jit_access hears every change of state, at once and in order; what cannot be sent holds up neither the
-# change nor the record. A break-glass is in the server log, once, when it has committed.
+# A listener on jit_access hears every change of state, at once and in order; a notification that cannot be sent delays
+# neither the change nor the record. A break-glass is in the server log, once, when it has committed.
 use strict;
 use warnings;
 
@@ -19,7 +19,7 @@ SQL
 
 sub as { my ($who, $sql) = @_; return $node->safe_psql('postgres', $sql, extra_params => [ '-U', $who ]); }
 
-# What the server says by itself to a session that asks nothing, so many times.
+# Notifications that an idle session receives, this many.
 sub heard
 {
 	my ($session, $count) = @_;
@@ -40,7 +40,7 @@ sub states { my ($id, @states) = @_; return join ' ', map { qq({"id":$id,"state"
 my $listener = connect_as($node, 'bob');
 $listener->query('LISTEN jit_access');
 
-# ---- lives ----------------------------------------------------------------------------------------------------------
+# ---- life cycles -----------------------------------------------------------------------------------------------------
 
 my $id = request_as($node, 'alice', 'reader', '1h');
 is(heard($listener, 1), states($id, 'pending'), 'asked for');
@@ -70,7 +70,7 @@ as('alice', q{BEGIN; SELECT jit_request('reader', '1h'); ROLLBACK});
 my $last = request_as($node, 'alice', 'reader', '1h');
 is(heard($listener, 1), states($last, 'pending'), 'nothing of what was rolled back');
 
-# What is alike in one batch is sent each time.
+# Equal notifications in one batch are sent each time.
 $node->safe_psql('postgres', "INSERT INTO jit_access.event (at, kind, request_id, actor) SELECT clock_timestamp(), kind, $last, 'test' "
 	  . "FROM unnest('{suspended,resumed,suspended,resumed}'::text[]) WITH ORDINALITY k (kind, n) ORDER BY n");
 is(heard($listener, 4), states($last, qw(suspended active suspended active)), 'to and fro');
@@ -89,11 +89,11 @@ my $line = decode_json($lines[0]);
 is(join('|', map { $line->{$_} } qw(rule severity grant login template reason duration)),
 	"break_glass|high|$glass|carol|glass|the shop is \"down\"|10m", 'with who, what and why');
 
-# ---- what is in the way ---------------------------------------------------------------------------------------------
+# ---- obstacles -------------------------------------------------------------------------------------------------------
 
 sub failures { return scalar(() = slurp_file($node->logfile) =~ /could not notify, will not be retried: /g); }
 
-# Whoever notifies holds a lock until his commit is done, and may wait there for a standby.
+# A transaction that has notified holds a lock until its commit is done, and may wait there for a standby.
 $node->safe_psql('postgres', q{ALTER SYSTEM SET synchronous_standby_names = 'nobody'});
 $node->reload;
 $node->poll_query_until('postgres', q{SELECT current_setting('synchronous_standby_names') = 'nobody'});
@@ -122,7 +122,7 @@ $heard = heard($listener, 1) if $heard eq states($lost, 'cancelled');
 is($heard, states($after, 'pending'), 'what comes later is sent; what was lost is not');
 is(failures(), 1, 'said once');
 
-# The queue can be full, for somebody who listens and sits in a transaction.
+# The queue can be full, because of a listener that stays in a transaction.
 SKIP:
 {
 	skip 'the queue cannot be made small before 17', 3 if $node->pg_version < 17;

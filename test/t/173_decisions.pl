@@ -1,7 +1,6 @@
 
-# Approvers, requesters, deadlines and the worker at once, in every isolation level: more than a thousand requests, each
-# pulled at by six sessions. Whatever they do to each other, nobody has what was not allowed by enough people, and the
-# catalogs say what the table says.
+# Approvers, requesters, deadlines and the worker at once, in every isolation level: more than a thousand requests with
+# six sessions each. Afterwards every grant had its quorum, and the catalogs agree with the table.
 use strict;
 use warnings;
 
@@ -35,7 +34,7 @@ SQL
 
 sub pick { return $_[ int rand @_ ] }
 
-# What one session does to one request.
+# The actions of one session on one request.
 sub action
 {
 	my ($id, $asker) = @_;
@@ -66,7 +65,7 @@ for my $round (1 .. $rounds)
 	}
 	my @requests = map { [ split /\|/ ] } split /\n/, $node->safe_psql('postgres', $asking);
 	is(scalar @requests, $people * $each, "round $round: requests");
-	# In pieces, because a session can be ended: who holds a grant and keeps its row locked, for one.
+	# In small steps, because a session can be terminated: that of a holder that keeps its row locked, for one.
 	my @running;
 	for my $session (1 .. $sessions)
 	{
@@ -87,7 +86,7 @@ for my $round (1 .. $rounds)
 	for (@running) { finish($_->[0]); $errors .= ${ $_->[1] }; }
 	my @strange = grep { /(?:ERROR|FATAL):/ && !/: +(?:JA\d{3}|40001|40P01|25P02|57P01)$/ } split /\n/, $errors;
 	is(join("\n", @strange), '', "round $round: every refusal is one of ours");
-	# Some end by themselves just then.
+	# Some exit by themselves just then.
 	wait_for('the grants of this round to be over', sub {
 			my (undef, $left) = $node->psql('postgres', <<'SQL');
 SELECT jit_revoke(id) FROM jit_access.active_grants WHERE state IN ('active', 'suspended') \g /dev/null
@@ -144,7 +143,7 @@ WHERE r.ends_at - r.activated_at > coalesce(t.total_duration, t.max_duration) OR
 SQL
 is($node->safe_psql('postgres', 'SELECT sound FROM jit_audit_verify()'), 't', 'the chain is sound');
 
-# So that the above has something to say.
+# So that the checks above have cases to check.
 my ($total, @kinds) = split /\|/, $node->safe_psql('postgres', <<'SQL');
 SELECT count(*), count(*) FILTER (WHERE activated_at IS NOT NULL), count(*) FILTER (WHERE state = 'denied'),
 	count(*) FILTER (WHERE state = 'cancelled'), count(*) FILTER (WHERE state = 'lapsed'), count(*) FILTER (WHERE state = 'revoked'),

@@ -1,6 +1,6 @@
 
-# The temporary login of a grant on a server that asks for passwords: it comes in by the one that was told, so many times at
-# once, also after a restart, and is gone at the deadline with all its sessions, used or not.
+# The temporary login of a grant on a server with password authentication: it logs in with the issued password, up to its
+# connection limit, also after a restart, and is gone at the deadline with all its sessions, used or not.
 use strict;
 use warnings;
 
@@ -16,7 +16,7 @@ SELECT jit_create_template('service', '{USAGE ON SCHEMA app, SELECT ON app.order
 	mode => 'login', login_connections => 2);
 SQL
 
-# Answers what psql says, as that login by that password.
+# Returns the output of psql with that login and password.
 sub by_password
 {
 	my ($login, $password, $sql) = @_;
@@ -33,7 +33,7 @@ sub demand
 	unlink $hba;
 	append_to_file($hba, "local all $login $method\n$rules");
 	$node->reload;
-	# The postmaster reads it in its own time.
+	# The postmaster rereads the file in its own time.
 	wait_for("$method to be demanded", sub {
 			local $ENV{PGPASSWORD} = 'wrong';
 			my ($code, undef, $err) = $node->psql('postgres', 'SELECT 1', extra_params => [ '-U', $login, '-w' ]);
@@ -51,7 +51,7 @@ for (my $seconds = 5; ; $seconds *= 2)
 	demand($login, 'scram-sha-256');
 	my $right = by_password($login, $password, 'SELECT count(*) FROM app.orders');
 	my $wrong = by_password($login, "$password?", 'SELECT 1');
-	# One that uses the grant, one that does not; the client of these tests knows no passwords.
+	# One session that uses the grant, one that does not; the client of these tests cannot send passwords.
 	demand($login, 'trust');
 	my @sessions = eval { map { connect_as($node, $login) } 1 .. 2 };
 	my $used = @sessions ? $sessions[0]->query('SELECT count(*) FROM app.orders') : {};

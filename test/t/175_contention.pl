@@ -1,6 +1,6 @@
 
-# Whoever leaves a transaction open in which he asked for a template that has caps keeps its turn, for a moment. Then he
-# is ended: nobody waits for him, the worker, who asks for another one and who breaks the glass least of all.
+# A transaction that has requested a template with caps and stays open holds the lock on the caps, for a moment. Then its
+# session is ended: it delays neither the worker, nor other requesters, nor a break-glass.
 use strict;
 use warnings;
 
@@ -18,7 +18,7 @@ SQL
 my $id = connect_as($node, 'alice')->query(q{SELECT jit_request('capped', '1h', starts_at => clock_timestamp() + interval '2 seconds')})->{rows}[0][0];
 rows_ok(connect_as($node, 'dave')->query("SELECT jit_approve($id)"), 'scheduled', 'a grant is to start');
 
-# Holds the turn, and is idle in its transaction.
+# Holds the lock on the caps, idle in its transaction.
 sub hold
 {
 	my $bob = connect_as($node, 'bob');
@@ -31,7 +31,7 @@ my $bob = hold();
 ok($node->poll_query_until('postgres', "SELECT state = 'active' FROM jit_access.request WHERE id = $id"), 'what is to start starts');
 closed_ok($bob, 'who was in the way was ended');
 
-# Whose turn it is with another template is not concerned.
+# The lock of another template is not touched.
 $node->safe_psql('postgres', <<'SQL');
 SELECT jit_create_template('other', '{SELECT ON app.orders}', requesters => '{alice}', approvers => '{dave}', person_at_once => 1);
 SQL
@@ -44,8 +44,8 @@ closed_ok($bob, 'past who was in the way');
 is($alice->query('COMMIT')->{tags}[0], 'COMMIT', 'who has the turn of another template goes on');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM jit_access.request WHERE requester_name = 'bob'}), '0', 'who has asked for nothing');
 
-# From 16 on a membership in a role is given or taken by one transaction at a time: who approves and leaves that open keeps
-# neither other approvers, whatever the template, nor the clean-up.
+# From 16 on, one transaction at a time changes the memberships of a role: an approver who leaves it open delays neither
+# other approvers, whatever the template, nor the clean-up.
 $node->safe_psql('postgres', q{SELECT jit_create_template('open', '{SELECT ON app.orders}', requesters => '{alice, bob, carol}', approvers => '{dave}')});
 sub ask { return connect_as($node, $_[0])->query("SELECT jit_request('open', '1h')")->{rows}[0][0] }
 sub approved_and_left_open

@@ -1,5 +1,5 @@
-# What the rules find on a running server, each by what really happens: one alert, with its evidence, once, also over a
-# restart; and a grant that a rule has suspended is refused at once.
+# The findings of the alert rules on a running server, each caused by real events: one alert, with its evidence, once,
+# also across a restart; and a grant that a rule has suspended is refused at once.
 use strict;
 use warnings;
 
@@ -47,7 +47,7 @@ sub as
 	return $node->safe_psql('postgres', $sql, extra_params => [ '-U', $who ]);
 }
 
-# The rules have read everything.
+# The rules have read the whole record.
 sub wait_for_watched
 {
 	return $node->poll_query_until('postgres', 'SELECT w.seq = (SELECT max(seq) FROM jit_access.record) AND journal_unread_bytes = 0 '
@@ -66,7 +66,7 @@ sub alerts_of
 
 sub set_rule { my ($rule, $change) = @_; $node->safe_psql('postgres', "SELECT jit_set_alert_rule('$rule', $change)"); }
 
-# What was usual until now, for the rules that have to know.
+# The baseline, for the rules that need one.
 sub learn
 {
 	my ($login, $kind, $days, @what) = @_;
@@ -75,7 +75,7 @@ sub learn
 		  . 'DO UPDATE SET days = excluded.days');
 }
 
-# ---- what is counted -------------------------------------------------------------------------------------------------
+# ---- rules that count ------------------------------------------------------------------------------------------------
 my @ids = map { request_as($node, 'alice', 'reader', '1h') } 1 .. 6;
 is(alerts_of('repeated_requests'), 'alice - low open 1 ' . join(',', ('requested') x 6), 'repeated_requests: the sixth within two hours');
 as('dave', "SELECT jit_deny($_, 'no')") for @ids[ 0 .. 2 ];
@@ -95,13 +95,13 @@ is(as('dave', "SELECT trap.set($trap)"), 'nothing', 'dave runs what carol has wr
 is(alerts_of('trap_approval'), 'dave - high open 1 refusal JA018', 'trap_approval: also where the code hides the error');
 is(as('dave', 'SELECT count(*) FROM jit_access.my_grants'), '0', 'nothing was given');
 
-# ---- refused statements; suspended -----------------------------------------------------------------------------------
+# ---- refused statements, and a suspension ----------------------------------------------------------------------------
 my $forbidden = 'GRANT SELECT ON app.orders TO carol';
 my ($id, $first) = (grant_to($node, 'alice', '1h'), connect_as($node, 'alice'));
 $first->query('SELECT 1 FROM app.orders LIMIT 1');
 sqlstate_ok($first->query($forbidden), 'JA016', "refused statement $_") for 1 .. 9;
 is(alerts_of('refusal_burst'), '', 'refusal_burst: nine are none');
-# In the middle of it the server goes down.
+# The server goes down in the middle.
 $node->stop('immediate');
 with_clock(sub { $node->start });
 $node->poll_query_until('postgres', "SELECT confirmed FROM jit_access.active_grants WHERE id = $id") or die 'not confirmed';
@@ -111,7 +111,7 @@ sqlstate_ok($again->query($forbidden), 'JA016', 'the tenth, after a crash of the
 is(alerts_of('refusal_burst'), "alice $id high open 1 " . join(',', ('refusal JA016') x 10), 'refusal_burst: the tenth, with those before the crash');
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.active_grants WHERE id = $id"), 'active', 'by default nothing is suspended');
 
-# Code inside of her statements is not hers alone: it has nothing suspended.
+# Refusals inside her statements may come from code of others: they suspend nothing.
 set_rule('refusal_burst', 'suspends => true, threshold => 3');
 $again->query("DO \$\$ BEGIN FOR i IN 1 .. 5 LOOP BEGIN GRANT SELECT ON app.orders TO carol; EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END \$\$");
 wait_for_watched();
@@ -143,7 +143,7 @@ as('alice', "SELECT jit_revoke($glass)");
 as('dave', "SELECT jit_review($glass, 'not_justified', 'it was not')");
 is(alerts_of('break_glass_not_justified'), "alice $glass high open 1 reviewed", 'break_glass_not_justified: once, with the review');
 
-# ---- what is usual ---------------------------------------------------------------------------------------------------
+# ---- rules with a baseline -------------------------------------------------------------------------------------------
 learn('bob', 'template', 30, 'something');
 my $odd = request_as($node, 'bob', 'changer', '1h');
 is(alerts_of('unusual_template'), "bob $odd medium open 1 requested", 'unusual_template: what neither he nor his like have asked for');
@@ -162,14 +162,14 @@ like(alerts_of('new_network'), qr/^bob $odd medium open 1 use$/, 'new_network: w
 $node->safe_psql('postgres', "SELECT jit_revoke($odd)");
 
 $node->safe_psql('postgres', "INSERT INTO jit_access.template_volume SELECT id, array_fill(1000::bigint, ARRAY[30]) FROM jit_access.template WHERE name = 'large'");
-# She keeps the row of it to herself while she reads.
+# She keeps its row locked while she reads.
 my $kept = request_as($node, 'carol', 'large', '1h');
 approve_as($node, 'dave', $kept);
 my $keeper = connect_as($node, 'carol');
 $keeper->query('BEGIN');
 $keeper->query("SELECT jit_revoke($kept)");
 as('carol', 'SELECT id FROM app.many');
-# What has not ended when it is taken over has its rows in its outcome.
+# A use that has not ended when it is taken over has its rows in its outcome.
 sub unusual { return alerts_of('unusual_rows') =~ s/\boutcome\b/use/gr }
 my $unusual = "carol $kept high open 1 use";
 is(unusual(), $unusual, 'unusual_rows: also while its holder keeps the row locked');
@@ -182,10 +182,10 @@ approve_as($node, 'dave', $large);
 as('carol', 'SELECT id FROM app.many LIMIT 8000');
 is(unusual(), $unusual, 'unusual_rows: eight times what is much is not');
 as('carol', 'SELECT id FROM app.many LIMIT 8000');
-# A use is added up with its end, or after it, as the record was read.
+# A use is counted with its end or after it, as the record was read.
 like(unusual(), qr/^\Q$unusual\E \| carol $large high open 1 (use|outcome)$/, 'unusual_rows: sixteen times is, added up over statements and sessions');
 
-# ---- what was changed by hand, the clock, the record ---------------------------------------------------------------------
+# ---- drift, the clock, the record ------------------------------------------------------------------------------------
 $node->safe_psql('postgres', "GRANT jit_grant_$large TO bob");
 $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM jit_access.audit_log WHERE kind = 'drift'") or die 'no drift';
 is(alerts_of('drift'), "bob $large high open 1 drift", 'drift: about whom it was given to');
@@ -206,7 +206,7 @@ continue_worker($node);
 $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM jit_access.audit_log WHERE kind = 'record lagged'") or die 'no lag on the record';
 is(alerts_of('record_lag'), 'jit_access - medium open 1 record lagged', 'record_lag');
 
-# Kinds that others write.
+# Kinds of records that other parts write.
 my @kinds = ('chain broken', 'scenario failed', 'drill failed', 'review overdue');
 $node->safe_psql('postgres', "INSERT INTO jit_access.event (at, kind, actor, detail) SELECT clock_timestamp(), kind, 'jit_access', '{}' FROM unnest('{"
 	  . join(',', map { "\"$_\"" } @kinds) . "}'::text[]) kind");
@@ -229,8 +229,8 @@ like($node->safe_psql('postgres', "SELECT string_agg(name || ' ' || fault, ',') 
 is(scalar(() = slurp_file($node->logfile) =~ /alert rule unusual_rows has failed/g), 1, 'said once');
 $node->safe_psql('postgres', "ALTER TABLE jit_access.gone RENAME TO template_volume");
 
-# ---- who keeps an alert locked ---------------------------------------------------------------------------------------
-# An auditor who deals with an alert and leaves the transaction open loses it, not the alerts.
+# ---- a session that keeps an alert locked ----------------------------------------------------------------------------
+# An auditor who works on an alert and leaves the transaction open loses the session; no alert is lost.
 sub keep_locked
 {
 	my ($alert) = @_;
@@ -256,7 +256,7 @@ closed_ok($keeps, 'the session that kept it locked is ended');
 $node->safe_psql('postgres', "SELECT jit_revoke($suspended)");
 $node->safe_psql('postgres', "DELETE FROM jit_access.alert WHERE id = $locked");
 
-# ---- nothing twice, all of it told --------------------------------------------------------------------------------------
+# ---- nothing twice, everything announced ----------------------------------------------------------------------------------
 my $before = $node->safe_psql('postgres', 'SELECT string_agg(a::text, chr(10) ORDER BY id) FROM jit_access.alert a');
 $node->stop('immediate');
 with_clock(sub { $node->start });

@@ -1,5 +1,5 @@
-# Dry runs on a running server: what a cancel, a lost connection and an error leave, what others see meanwhile, and what the
-# client hears. What test/sql/dry_run.sql cannot show.
+# Dry runs on a running server: what a cancel, a lost connection and an error leave behind, what other sessions see
+# meanwhile, and what the client receives. test/sql/dry_run.sql cannot show these.
 use strict;
 use warnings;
 
@@ -34,7 +34,7 @@ END $$;
 CREATE TRIGGER speaks BEFORE UPDATE ON app.orders FOR EACH ROW EXECUTE FUNCTION app.speaks();
 SQL
 
-# Everything that could be left.
+# Everything that a dry run could leave behind.
 my $everything = <<'SQL';
 SELECT md5(concat_ws('|', (SELECT string_agg(a::text, ',' ORDER BY oid) FROM pg_authid a), (SELECT string_agg(m::text, ',' ORDER BY m::text) FROM pg_auth_members m),
 	(SELECT string_agg(c.relacl::text, ',' ORDER BY oid) FROM pg_class c), (SELECT string_agg(d::text, ',' ORDER BY d::text) FROM pg_shdepend d),
@@ -55,7 +55,7 @@ sub is_sleeping
 
 my $slow = "SELECT * FROM jit_dry_run('reader', ARRAY['SELECT app.slowly()', 'SELECT 1'], 'execute')";
 
-# A cancel is for the whole dry run, not for one statement.
+# A cancel ends the whole dry run, not one statement of it.
 for my $how ('cancel', 'terminate')
 {
 	my ($out, $err) = ('', '');
@@ -69,7 +69,7 @@ for my $how ('cancel', 'terminate')
 	nothing_is_left($how);
 }
 
-# The client hears nothing of what runs.
+# The client receives no messages of what runs.
 my ($result, $out, $err) = $node->psql('postgres', "SELECT outcome, rows FROM jit_dry_run('reader', ARRAY['UPDATE app.orders SET status = ''secret'''], 'execute')",
 	extra_params => [ '-U', 'ada' ]);
 is("$out|$err", 'allowed|100|', 'nothing was heard');
@@ -77,12 +77,12 @@ nothing_is_left('a trigger that speaks');
 ($result, $out, $err) = $node->psql('postgres', 'DO $$ BEGIN RAISE INFO \'afterwards\'; END $$', extra_params => [ '-U', 'ada' ]);
 like($err, qr/afterwards/, 'afterwards everything is heard again');
 
-# In a transaction of which nothing else is left.
+# In a transaction that has nothing else.
 ($result, $out, $err) = $node->psql('postgres', "BEGIN; INSERT INTO app.log (note) VALUES ('mine'); SELECT outcome FROM jit_dry_run('reader', '{DELETE FROM app.log}', 'execute'); "
 	. 'SELECT count(*) FROM app.log; ROLLBACK');
 is($out, "allowed\n1", 'what stood before in the transaction stands after it');
 
-# While a requester tries, others cannot change who is in the template's role, from 16 on. So he does not wait for locks.
+# From 16 on, a dry run blocks changes of the template role's members. So it does not wait for locks.
 $node->safe_psql('postgres', 'CREATE TABLE app.hers (id integer); ALTER TABLE app.hers OWNER TO alice; GRANT USAGE ON SCHEMA app TO alice');
 my $holder = $node->background_psql('postgres', extra_params => [ '-U', 'alice' ]);
 $holder->query_safe('BEGIN');
@@ -92,7 +92,7 @@ is($node->safe_psql('postgres', "SELECT outcome, sqlstate FROM jit_dry_run('read
 $holder->query_safe('ROLLBACK');
 $holder->quit;
 
-# Two at once, and a grant that becomes active meanwhile.
+# Two dry runs at once, and a grant that becomes active meanwhile.
 my ($out2, $err2) = ('', '');
 my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' user=ada', '-c', $slow ], '>', \$out2, '2>', \$err2);
 ok(is_sleeping(), 'one goes on');
@@ -100,7 +100,7 @@ is($node->safe_psql('postgres', "SELECT outcome FROM jit_dry_run('reader', '{SEL
 my $id = request_as($node, 'alice', 'reader', '1h');
 is(approve_as($node, 'dave', $id), 'active', 'and a grant becomes active');
 
-# Who holds a grant is not acted as: it would be a use of it.
+# A dry run does not act as the holder of a grant: that would be a use of the grant.
 like($node->safe_psql('postgres', "SELECT message FROM jit_dry_run('reader', '{SELECT * FROM app.orders}', 'execute', 'alice')"), qr/^a grant that is live is not used in a dry run/,
 	'a live grant is not used');
 is($node->safe_psql('postgres', "SELECT outcome FROM jit_dry_run('changer', '{SELECT * FROM app.orders}', 'check', 'alice')"), 'allowed', 'but it can be checked');

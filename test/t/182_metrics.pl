@@ -1,4 +1,4 @@
-# Metrics: what a monitoring login sees, and nothing else; the exporter of Debian run with the queries of contrib/; and the
+# Metrics: what a monitoring login sees, and nothing else; Debian's exporter, run with the queries of contrib/; and the
 # dashboard, which uses nothing that the exporter does not have.
 use strict;
 use warnings;
@@ -25,7 +25,7 @@ SQL
 sub ask { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
 sub value_of { my ($name, $label) = @_; return ask("SELECT value FROM jit_access.metrics WHERE name = '$name' AND label = '" . ($label // '') . "'") }
 
-# ---- who sees them, and what else
+# ---- readers, and what else they may read
 my $exporter = connect_as($node, 'exporter');
 sqlstate_ok($exporter->query('SELECT * FROM jit_access.metrics'), 'no error', 'a member of jit_monitor sees the metrics');
 rows_ok($exporter->query('SELECT count(*) > 40 FROM jit_access.metrics'), 't', 'all of them');
@@ -46,7 +46,7 @@ rows_ok(connect_as($node, 'carol')->query('SELECT count(*) FROM jit_access.metri
 ask('REVOKE SELECT ON jit_access.metrics FROM carol; REVOKE EXECUTE ON FUNCTION jit_access.measure() FROM carol');
 $exporter->quit;
 
-# ---- what they count
+# ---- the counted events
 my $id = grant_to($node, 'alice', '1 hour');
 my $alice = connect_as($node, 'alice');
 $alice->query("SELECT * FROM app.orders WHERE id = $_") for 1 .. 5;
@@ -66,7 +66,7 @@ $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM jit_access.audit_
 is(value_of('statements_total', 'interrupted'), 1, 'and what a crash has interrupted');
 $node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed';
 $alice = connect_as($node, 'alice');
-# Anybody can raise an error with any code.
+# Any user can raise an error with any SQLSTATE.
 my $refusals = q{SELECT string_agg(label || ' ' || value, ', ' ORDER BY label) FROM jit_access.metrics WHERE name = 'refusals_total'};
 my $before = ask($refusals);
 connect_as($node, $_)->query("DO \$\$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'JA016'; END \$\$") for qw(carol alice);
@@ -91,7 +91,7 @@ is(ask(q{SELECT string_agg(label || ' ' || value, ', ' ORDER BY label) FROM jit_
 	ask(q{SELECT string_agg(kind || ' ' || count, ', ' ORDER BY kind) FROM (SELECT kind, count(*) FROM jit_access.record WHERE kind <> 'outcome' GROUP BY kind) x}),
 	'the counters are what is on the record');
 
-# After a crash nothing is counted twice or lost.
+# A crash loses no count and doubles none.
 stop_worker($node);
 grant_to($node, 'bob', '1 hour');
 my $killed = worker_pid($node);
@@ -101,7 +101,7 @@ $node->poll_query_until('postgres', "SELECT worker_pid <> $killed FROM jit_acces
 wait_for_drained($node);
 is(ask(q{SELECT sum(value) FROM jit_access.metrics WHERE name = 'events_total'}), ask(q{SELECT count(*) FROM jit_access.record WHERE kind <> 'outcome'}), 'after a crash as well');
 
-# What cannot be counted does not hold up the record.
+# A count that fails does not delay the record.
 ask('ALTER TABLE jit_access.counter RENAME TO counted');
 request_as($node, 'alice', 'reader', '1 hour');
 ok(wait_for_drained($node), 'the record goes on without the counters');
@@ -120,7 +120,7 @@ ask(q{SELECT jit_access.run_job('verify')});
 is(join(' ', map { value_of(@$_) } [ 'record_sound' ], [ 'job_runs_total', 'verify' ], [ 'job_failures', 'verify' ], [ 'job_overdue', 'verify' ]), '1 1 0 0', 'the verification');
 is(ask(q{SELECT count(*) FROM (SELECT FROM jit_access.metrics GROUP BY name, label HAVING count(*) > 1) x}), '0', 'each of them once');
 
-# Nothing reads the record: its partitions are looked up by their last number.
+# The record is not read: partitions are found by their last sequence number.
 ask(q{SET track_functions = none; SELECT pg_stat_reset()});
 my $scans = q{SELECT coalesce(sum(seq_tup_read), 0) FROM pg_stat_all_tables WHERE schemaname = 'jit_access' AND relname ~ '^record'};
 ask("SELECT count(*) FROM jit_access.metrics; SELECT pg_stat_force_next_flush()");
@@ -160,7 +160,7 @@ SKIP:
 $node->stop('fast');
 done_testing();
 
-# What the exporter answers, on a port of the loopback that was free.
+# The answer of the exporter, on a free port of the loopback interface.
 sub scrape
 {
 	my ($program) = @_;

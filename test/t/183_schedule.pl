@@ -55,7 +55,7 @@ sqlstate_ok($ada->query('SELECT jit_access.run_job(NULL)'), 'JA001', 'no job');
 rows_ok($erin->query("SELECT jobs_failing, job_results ->> 'bad', job_results ->> 'drift' FROM jit_access.health"), '{bad},it rains,found 0 differences', 'health has the last results');
 rows_ok($erin->query("SELECT name, failures, error, cron FROM jit_access.jobs WHERE error IS NOT NULL"), 'bad,1,it rains,NULL', 'and the view of jobs');
 
-# Who may.
+# Permissions.
 for my $call ('SELECT jit_access.run_job(\'verify\')', 'SELECT jit_access.job_verify()', 'SELECT jit_access.job_drift()', 'SELECT jit_access.job_retention()',
 	'SELECT jit_access.job_review_reminders()', 'SELECT * FROM jit_schedule()', 'SELECT jit_unschedule()', 'UPDATE jit_access.job SET essential = false')
 {
@@ -80,7 +80,7 @@ SQL
 is($ada->query('SELECT * FROM jit_schedule()')->{message}, 'pg_cron is not in this database', 'a schema with the name of pg_cron is not used');
 rows_ok($ada->query('SELECT jit_unschedule()'), '0', 'nor when jobs are taken away');
 
-# One at a time, and the ends of grants go on meanwhile.
+# One run at a time, while the ends of grants go on.
 my $runs = connect_as($node, 'ada');
 $runs->send("SELECT jit_access.run_job('slow')");
 becomes("running FROM jit_access.jobs WHERE name = 'slow'", 'a job that takes its time');
@@ -97,7 +97,7 @@ ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type =
 is($runs->finish->{message}, 'job "slow" was stopped before its end', 'one that is stopped says so');
 rows_ok($erin->query("SELECT 'slow' = ANY (jobs_failing) FROM jit_access.health"), 't', 'and health');
 
-# The worker runs what is essential and due, and nothing else. One that was stopped is tried again.
+# The worker runs essential jobs that are due, and no others. A job that was stopped runs again.
 my $long_ago = "due_from = now() - interval '3 days', started_at = started_at - interval '3 days'";
 ask('INSERT INTO app.go VALUES (now())');
 ask("UPDATE jit_access.job SET $long_ago WHERE name = 'slow'");
@@ -107,7 +107,7 @@ becomes("count(*) = 2 FROM jit_access.job WHERE name IN ('verify', 'review_remin
 is(ask("SELECT string_agg(name || runs, ' ' ORDER BY name) FROM jit_access.job WHERE name IN ('bad', 'drift', 'gone')"), 'bad0 drift0 gone0', 'what is not essential waits for pg_cron');
 is(ask("SELECT jobs_overdue FROM jit_access.health"), '{}', 'nothing is overdue');
 
-# One that cannot begin keeps no other from it.
+# A job that cannot start does not keep others from starting.
 ask("UPDATE jit_access.job SET due_from = now() - interval '9 days', started_at = now() - interval '9 days' WHERE name = 'slow'");
 my $keeper = connect_as($node, 'postgres');
 $keeper->query('BEGIN');
@@ -117,7 +117,7 @@ becomes("runs = 1 FROM jit_access.job WHERE name = 'verify'", 'a job that cannot
 $keeper->query('ROLLBACK');
 $keeper->quit;
 
-# Drift that no command has told of.
+# Drift without a command that the hooks saw.
 ask("INSERT INTO jit_access.template_person (template_id, part, role, role_name) SELECT id, 'requester', 'carol'::regrole, 'carol' FROM jit_access.template WHERE name = 'reader'");
 ask('CREATE ROLE jit_grant_4711');
 like($run->('drift'), qr/^found \d+ differences?$/, 'a sweep answers');
@@ -194,7 +194,7 @@ for my $how ($has_cron ? sort keys %ways : ())
 	sqlstate_ok($ada->query(q{SELECT * FROM jit_schedule('gone')}), 'JA001', "$how: a job without a function");
 	is(ask($jobs), $made, "$how: none of that has changed anything");
 
-	# Who could change what a job of the owner's does.
+	# Users who could change the command of the owner's job.
 	sqlstate_ok($ada->query(q{UPDATE cron.job SET command = 'ALTER ROLE ada SUPERUSER'}), '42501', "$how: an administrator does not write into pg_cron");
 	sqlstate_ok($ada->query(q{SELECT cron.alter_job((SELECT min(jobid) FROM cron.job), command => 'ALTER ROLE ada SUPERUSER')}), '42501', "$how: nor changes a job");
 	ask(q{GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO ada});
@@ -217,7 +217,7 @@ for my $how (sort keys %nodes)
 	becomes(q{count(DISTINCT command) = 3 FROM cron.job_run_details WHERE command LIKE 'SELECT jit_access.run_job%' AND status = CASE WHEN command LIKE '%bad%' THEN 'failed' ELSE 'succeeded' END},
 		"$how: pg_cron knows as well");
 
-	# Somebody who may has changed the command: it does not run any more, and the worker does what is essential.
+	# A permitted user has changed the command: the job does not run any more, and the worker runs the essential ones.
 	ask(q{SELECT cron.alter_job(jobid, command => 'SELECT 2') FROM cron.job WHERE jobname = 'jit_access: verify'});
 	is(ask(q{SELECT cron FROM jit_access.jobs WHERE name = 'verify'}), 'changed', "$how: another command is seen");
 	my $runs = ask(q{SELECT runs FROM jit_access.job WHERE name = 'verify'});

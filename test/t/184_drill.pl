@@ -1,5 +1,5 @@
-# The drill: a canary template goes through its whole life on the running server, and what does not work is told by name.
-# Nobody can be its service identities, and what they may do without a client is for the canary alone.
+# The drill: a canary template goes through its whole life on the running server, and a failing step is named. No client
+# can log in as its service identities, and what they may do without a client is limited to the canary.
 use strict;
 use warnings;
 
@@ -16,7 +16,7 @@ my ($ada, $alice, $erin, $creator) = map { connect_as($node, $_) } qw(ada alice 
 
 sub drill { my ($patience) = @_; return $ada->query('SELECT step, name, ok, detail FROM jit_drill(' . ($patience // '') . ')'); }
 sub last_drill { return $node->safe_psql('postgres', 'SELECT max(grant_id) FROM jit_access.drill'); }
-# Nothing of a drill that has failed is left.
+# A failed drill leaves nothing behind.
 sub set_up_again
 {
 	$node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM jit_access.request WHERE requester_name = 'jit_drill_requester' AND (state = 'active' OR cleanup = 'due')})
@@ -60,7 +60,7 @@ for my $identity (@identities)
 	}
 	sqlstate_ok($creator->query("SET ROLE $identity"), '42501', "nor taken by SET ROLE: $identity");
 }
-# They are logins that no group has.
+# They are logins in no group.
 $node->safe_psql('postgres', q{CREATE ROLE everybody ROLE alice, bob, carol, dave, erin, ada, creator;
 	SELECT jit_create_template('open', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{everybody}')});
 is(connect_as($node, 'dave')->query(q{SELECT jit_access.may_decide(t) FROM generate_series(1, 5) t ORDER BY 1 DESC LIMIT 1})->{rows}[0][0], 't', 'dave is an approver');
@@ -91,7 +91,7 @@ $ada->query('COMMIT');
 sqlstate_ok(drill("'2 minutes'"), 'JA001', 'a step takes a minute at most');
 sqlstate_ok(drill("'-1 second'"), 'JA001', 'and more than nothing');
 
-# ---- one at a time, whoever waits -----------------------------------------------------------------------------------
+# ---- one at a time, with several waiting ------------------------------------------------------------------------
 
 my $running = 'SELECT count(*) = 1 FROM jit_access.drill WHERE ok IS NULL';
 my $waits = connect_as($node, 'ada');
@@ -118,14 +118,14 @@ sqlstate_ok($alice->query(q{SELECT jit_request('jit_drill', '1s')}), 'JA004', 't
 sqlstate_ok($alice->query('SELECT * FROM jit_drill.canary'), '42501', 'nobody reads the canary');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM jsonb_array_elements(jit_export_policy() -> 'templates') t WHERE t ->> 'name' = 'jit_drill'}), '0', 'it is no part of the policy');
 
-# ---- where not everybody may connect --------------------------------------------------------------------------------
+# ---- without CONNECT for PUBLIC ---------------------------------------------------------------------------------
 
 $node->safe_psql('postgres', 'REVOKE CONNECT ON DATABASE postgres FROM PUBLIC; GRANT CONNECT ON DATABASE postgres TO ada, dave, jit_auditor');
 set_up_again();
 rows_ok(drill(), $good, 'its identities still can');
 $node->safe_psql('postgres', 'GRANT CONNECT ON DATABASE postgres TO PUBLIC');
 
-# ---- what does not work ---------------------------------------------------------------------------------------------
+# ---- drills that fail -----------------------------------------------------------------------------------------------
 
 sub fails_at
 {
@@ -164,7 +164,7 @@ is($node->safe_psql('postgres', 'SELECT last_drill_ok FROM jit_access.health'), 
 rows_ok(drill(), $good, 'the next one is');
 is($node->safe_psql('postgres', 'SELECT last_drill_ok FROM jit_access.health'), 't', 'which the health shows');
 
-# ---- a drill that does not come to its end --------------------------------------------------------------------------
+# ---- a drill that does not finish ------------------------------------------------------------------------------
 
 $waits->send('SELECT count(*) FROM jit_drill()');
 ok($node->poll_query_until('postgres', $running), 'one runs');

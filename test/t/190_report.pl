@@ -1,5 +1,5 @@
-# The report in a browser: nothing is loaded, nothing is complained about, the figures are those of the views, and what
-# somebody has typed runs nothing. A picture of it is kept: build/report.png, and build/report.html and .pdf beside it.
+# The report in a browser: nothing is loaded, nothing is logged, the figures are those of the views, and typed text runs
+# nothing. A picture of it is kept: build/report.png, and build/report.html and .pdf beside it.
 use strict;
 use warnings;
 
@@ -21,7 +21,7 @@ $node->safe_psql('postgres', 'CREATE ROLE olga LOGIN IN ROLE jit_auditor');
 
 sub as { my ($who, $sql) = @_; return $node->safe_psql('postgres', $sql, extra_params => [ '-U', $who ]); }
 
-# Some of everything, by people who try it on.
+# Some of everything, typed by users who try to inject markup.
 for my $reason ('order 2 has a wrong total', q{<script>document.title = 'taken'</script>}, q{"><img src=x onerror="document.title='taken'">})
 {
 	my $id = as('alice', "SELECT jit_request('reader', '1h', \$\$$reason\$\$)");
@@ -50,7 +50,7 @@ sub browse
 			'--enable-logging=stderr', '--v=0', '--hide-scrollbars', '--host-resolver-rules=MAP * ~NOTFOUND', @arguments, "file://$page" ],
 		'<', '/dev/null', '>', \$out, '2>', \$err, $timer);
 	ok($ok, "chromium @arguments[0]") or diag($err);
-	# What a page causes is told as CONSOLE; the rest is about the machine it runs on.
+	# Messages that a page causes are logged as CONSOLE; the rest is about the machine.
 	is(join("\n", grep { /CONSOLE|Content Security Policy|ERR_/ } split /\n/, $err), '', 'nothing on the console');
 	return $out;
 }
