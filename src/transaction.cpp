@@ -47,7 +47,7 @@ void committed() noexcept {
     commit_actions::after_commit();
     journal::note_commit(pg::last_commit());
     // The worker does the same, but access must end without it as well.
-    if (ended) expire::stop_what_is_over();
+    if (ended) expire::stop_ended_grants();
     wake_worker();
 }
 

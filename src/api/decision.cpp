@@ -13,7 +13,7 @@ PG_FUNCTION_INFO_V1(jit_approve);
 Datum jit_approve(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         return state_result(decision::approve(
-            args.id(0), {.comment = args.text(1), .shorter = args.interval(2), .digest = args.text(3)},
+            args.id(0), {.comment = args.text(1), .duration = args.interval(2), .digest = args.text(3)},
             origin_of(fcinfo)));
     });
 }

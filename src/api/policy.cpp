@@ -88,7 +88,7 @@ Datum jit_hours(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(jit_export_policy);
 Datum jit_export_policy(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args&) { return pg::document_result(policy_file::write()); });
+    return answer(fcinfo, [](const Args&) { return pg::document_result(policy_file::export_policy()); });
 }
 
 PG_FUNCTION_INFO_V1(jit_import_policy);
@@ -99,7 +99,7 @@ Datum jit_import_policy(PG_FUNCTION_ARGS) {
             throw Failure(Code::invalid_argument, "invalid policy", "It is NULL.", "See jit_export_policy().");
         const auto mode = args.boolean(1).value_or(true) ? policy_file::Mode::rehearse : policy_file::Mode::apply;
         pg::TableResult table(fcinfo);
-        for (const auto& found : policy_file::read(*document, mode, origin_of(fcinfo))) {
+        for (const auto& found : policy_file::import_policy(*document, mode, origin_of(fcinfo))) {
             const std::array<pg::Value, 4> row{std::string(found.action), std::string(found.kind), found.name,
                                                found.what};
             table.put(row);

@@ -19,7 +19,7 @@ extern "C" {
 PG_FUNCTION_INFO_V1(jit_request);
 Datum jit_request(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
-        return Int64GetDatum(request::ask({.template_name = args.text(0),
+        return Int64GetDatum(request::create({.template_name = args.text(0),
                                            .duration = args.interval(1),
                                            .reason = args.text(2),
                                            .ticket = args.text(3),
@@ -50,7 +50,7 @@ Datum jit_activate(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(jit_credentials);
 Datum jit_credentials(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
-        const auto made = temporary_login::issue(args.id(0), origin_of(fcinfo));
+        const auto made = temporary_login::issue_credentials(args.id(0), origin_of(fcinfo));
         const std::array<pg::Value, 3> row{made.login, made.password, made.valid_until};
         return pg::row_result(fcinfo, row);
     });
@@ -60,7 +60,7 @@ PG_FUNCTION_INFO_V1(jit_eligibility);
 Datum jit_eligibility(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         pg::TableResult table(fcinfo);
-        for (const auto& row : eligibility::of(principal::caller(), args.text(0), args.interval(1))) table.put(row);
+        for (const auto& row : eligibility::explain(principal::caller(), args.text(0), args.interval(1))) table.put(row);
         return Datum{0};
     });
 }
@@ -69,7 +69,7 @@ PG_FUNCTION_INFO_V1(jit_request_digest);
 Datum jit_request_digest(PG_FUNCTION_ARGS) {
     return pg::guarded([&] {
         const auto id = Args(fcinfo).bigint(0);
-        const auto digest = id ? ruling::digest_now(*id) : std::nullopt;
+        const auto digest = id ? ruling::current_digest(*id) : std::nullopt;
         fcinfo->isnull = !digest;
         return digest ? pg::text_result(*digest) : Datum{0};
     });

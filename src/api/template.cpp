@@ -51,7 +51,7 @@ Datum jit_cover_new_objects(PG_FUNCTION_ARGS) {
         if (shared_state != nullptr && !pg::in_control_database()) return Datum{0};
         const sandbox::Pause ours;
         const auto made = pg::relations_of_command(fcinfo);
-        templates::cover(made.names, made.schemas);
+        templates::grant_on_new_relations(made.names, made.schemas);
         return Datum{0};
     });
 }

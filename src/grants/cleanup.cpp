@@ -140,7 +140,7 @@ void revoke_membership(const std::string& role, const std::string& member) {
                       "the membership of \"" + member + "\" in \"" + role + "\" could not be revoked");
 }
 
-bool cut_off(pg::RoleId role, const std::string& name) {
+bool revoke_all_memberships(pg::RoleId role, const std::string& name) {
     bool any = revoke_from_members(role, name);
     // What it still owns runs with nothing from here on. The marker stays: it is how a session is recognised.
     for (const auto of : pg::memberships(role))
@@ -152,30 +152,30 @@ bool cut_off(pg::RoleId role, const std::string& name) {
     return any;
 }
 
-void take_privileges(pg::RoleId role, const std::string& name) {
+void revoke_privileges(pg::RoleId role, const std::string& name) {
     if (!owns_something(role)) pg::change_access_lists("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
 }
 
-void remove_role(pg::RoleId role, const std::string& name) {
+void drop_empty_role(pg::RoleId role, const std::string& name) {
     revoke_from_members(role, name);
     pg::command("DROP ROLE " + pg::quote(name));
 }
 
-void take_memberships(std::int64_t id) {
+void revoke_grant_memberships(std::int64_t id) {
     const auto row =
         pg::query_row("SELECT grant_role FROM jit_access.request WHERE id = $1 AND cleanup = 'due' FOR UPDATE", {id});
     if (!row) return;
-    const auto gate = provision::gate_role(id);
-    if (const auto gate_id = pg::find_role(gate)) remove_role(*gate_id, gate);
-    temporary_login::withdraw(id);
+    const auto gate = provision::gate_role_name(id);
+    if (const auto gate_id = pg::find_role(gate)) drop_empty_role(*gate_id, gate);
+    temporary_login::disable_login(id);
     // By OID: whoever renamed the role has not saved it.
     const auto role = row->get<pg::RoleId>(0);
     const auto name = pg::role_name(role);
     if (!name) return;
-    cut_off(role, *name);
+    revoke_all_memberships(role, *name);
 }
 
-void clean_up(std::int64_t id) {
+void drop_grant_roles(std::int64_t id) {
     const auto row = pg::query_row(
         "SELECT r.grant_role, coalesce(t.object_owner, t.role), coalesce(t.object_owner_name, t.role_name), "
         "t.allow_code "
@@ -183,8 +183,8 @@ void clean_up(std::int64_t id) {
         "WHERE r.id = $1 AND r.cleanup = 'due' FOR UPDATE OF r",
         {id});
     if (!row) return;
-    if (const auto login = pg::find_role(temporary_login::login_role(id))) {
-        temporary_login::withdraw(id);  // who has come in since
+    if (const auto login = pg::find_role(temporary_login::login_role_name(id))) {
+        temporary_login::disable_login(id);  // who has come in since
         drop_role(*login, *row);
     }
     drop_role(row->get<pg::RoleId>(0), *row);

@@ -50,7 +50,7 @@ Told from_row(const pg::Row& row) {
                   .allows_code = row.get<bool>(10),
                   .allows_schema = row.get<bool>(13),
                   .steps_up = row.get<bool>(11),
-                  .conditions = conditions::read(row.maybe<std::string>(12))},
+                  .conditions = conditions::from_hex(row.maybe<std::string>(12))},
         .node = row.get<std::string>(6),
         .role_is_right = row.get<bool>(7)};
 }

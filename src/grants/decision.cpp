@@ -95,7 +95,7 @@ void check_shown(const Request& about, const Template& of, const std::optional<s
 // The approver may shorten what was asked for.
 std::optional<std::int64_t> shorten(Request& about, const std::optional<core::IntervalParts>& shorter) {
     if (!shorter) return std::nullopt;
-    const auto duration = templates::duration(*shorter, "duration");
+    const auto duration = templates::checked_duration(*shorter, "duration");
     if (duration > about.duration)
         throw Failure(Code::limit_exceeded, "an approval cannot widen " + named(about.id),
                       core::format_duration(about.duration) + " was asked for.", "Approve that or less.");
@@ -122,7 +122,7 @@ std::string why_not_any_more(const Request& request, const core::Ruling& ruling)
 
 }  // namespace
 
-State enact(Request& request, const Template& of, const core::Ruling& ruling, const std::string& by) {
+State activate_or_schedule(Request& request, const Template& of, const core::Ruling& ruling, const std::string& by) {
     keep_reasons(request, ruling);
     if (ruling.rule)
         control_event::note("allowed", request.id, by,
@@ -142,13 +142,13 @@ State enact(Request& request, const Template& of, const core::Ruling& ruling, co
 
 namespace {
 
-State start(Request& request, ruling::Occasion occasion, const std::string& by) {
-    const Template of = templates::find(request.template_id);
+State start_scheduled(Request& request, ruling::Purpose occasion, const std::string& by) {
+    const Template of = templates::lock(request.template_id);
     if (request.template_version != of.version)
         throw stale(request.id, "Template \"" + of.name + "\" has changed since it was asked for.");
     contention::lock_for_caps(of);
-    const auto ruling = ruling::on_request(request, of, occasion);
-    ruling::require_none(ruling);
+    const auto ruling = ruling::for_request(request, of, occasion);
+    ruling::require_no_objections(ruling);
     if (ruling.answer != core::Eligibility::allowed)
         throw Failure(Code::wrong_state, named(request.id) + " is not approved any more",
                       why_not_any_more(request, ruling), "The requester has to ask again.");
@@ -158,7 +158,7 @@ State start(Request& request, ruling::Occasion occasion, const std::string& by) 
 
 }  // namespace
 
-State start(Request& request, const std::string& by) { return start(request, ruling::Occasion::activation, by); }
+State start_scheduled(Request& request, const std::string& by) { return start_scheduled(request, ruling::Purpose::activation, by); }
 
 State activate(std::int64_t id, const principal::Origin& origin) {
     const auto me = principal::caller();
@@ -184,18 +184,18 @@ State activate(std::int64_t id, const principal::Origin& origin) {
                       "Ask again with jit_request.");
     second_factor::require(me, Stage::activation, templates::read(request.template_id).second_factor);
     principal::require_own_statement(me, origin, named(id) + " is activated");
-    return start(request, ruling::Occasion::own_activation, me.name);
+    return start_scheduled(request, ruling::Purpose::activation_by_requester, me.name);
 }
 
 State approve(std::int64_t id, const Approval& approval, const principal::Origin& origin) {
     const auto me = principal::caller();
     request::check_text(approval.comment, "comment");
     Request about = request::lock(id);
-    const Template of = templates::find(about.template_id);
+    const Template of = templates::lock(about.template_id);
     check_decider(me, about, of);
     check_open(about);
     check_shown(about, of, approval.digest);
-    const auto duration = shorten(about, approval.shorter);
+    const auto duration = shorten(about, approval.duration);
     second_factor::require(me, Stage::approval, of.second_factor);
     principal::require_own_statement(me, origin, named(id) + " is approved");
     if (duration)
@@ -206,10 +206,10 @@ State approve(std::int64_t id, const Approval& approval, const principal::Origin
         {{"comment", approval.comment}, {"duration", core::format_duration(about.duration)}, {"digest", about.digest}});
 
     contention::lock_for_caps(of);
-    const auto ruling = ruling::on_request(about, of, ruling::Occasion::decision);
-    ruling::require_none(ruling);
+    const auto ruling = ruling::for_request(about, of, ruling::Purpose::decision);
+    ruling::require_no_objections(ruling);
     if (ruling.answer != core::Eligibility::allowed) return about.state;
-    return enact(about, of, ruling, me.name);
+    return activate_or_schedule(about, of, ruling, me.name);
 }
 
 State deny(std::int64_t id, const std::optional<std::string>& reason) {
@@ -219,7 +219,7 @@ State deny(std::int64_t id, const std::optional<std::string>& reason) {
         throw Failure(Code::invalid_argument, "invalid reason", "It is NULL.",
                       "Tell the requester why, jit_deny(id, 'why').");
     Request about = request::lock(id);
-    const Template of = templates::find(about.template_id);
+    const Template of = templates::lock(about.template_id);
     check_decider(me, about, of);
     check_open(about);
     note_decision(me, about, {"deny", reason, std::nullopt, about.digest});
@@ -230,7 +230,7 @@ State resume(std::int64_t id, const std::optional<std::string>& reason, const pr
     const auto me = principal::caller();
     request::check_text(reason, "reason");
     Request about = request::lock(id);
-    const Template of = templates::find(about.template_id);
+    const Template of = templates::lock(about.template_id);
     check_decider(me, about, of);
     templates::check_closure(of);
     second_factor::require(me, Stage::approval, of.second_factor);
@@ -271,7 +271,7 @@ State revoke(std::int64_t id, const std::optional<std::string>& reason) {
     // So that the holder's sessions go on without it at once; where it fails now, the worker goes on trying.
     (void)pg::in_subtransaction([&] {
         pg::query("SELECT pg_catalog.set_config('lock_timeout', '200ms', true)");
-        cleanup::take_memberships(id);
+        cleanup::revoke_grant_memberships(id);
     });
     return state;
 }

@@ -52,14 +52,14 @@ bool remove_orphans() {
         // In two steps: what it owns may keep the role, and keeps nobody's membership.
         task::try_to("take away the role of a grant that nobody knows", [&] {
             const auto name = pg::role_name(role);
-            if (name && cleanup::cut_off(role, *name))
+            if (name && cleanup::revoke_all_memberships(role, *name))
                 note({}, {{"role", *name}, {"what", "no request claims this role; its memberships were revoked"}});
         });
         task::try_to("remove the role of a grant that nobody knows", [&] {
             const auto name = pg::role_name(role);
             if (!name) return;
-            cleanup::take_privileges(role, *name);
-            cleanup::remove_role(role, *name);
+            cleanup::revoke_privileges(role, *name);
+            cleanup::drop_empty_role(role, *name);
             note({}, {{"role", *name}, {"what", "no request claims this role; removed"}});
         });
     }
@@ -160,7 +160,7 @@ void suspend_overgrown_templates() {
         std::optional<std::string> overgrown;
         task::try_to("look at a template", [&] {
             try {
-                templates::check_closure(templates::find(id));
+                templates::check_closure(templates::lock(id));
             } catch (const core::Failure& failure) {
                 overgrown = failure.detail;
             }
@@ -206,7 +206,7 @@ void sweep(Effort effort) {
 
 void sweep() { sweep(Effort::where_changed); }
 
-void sweep_if_asked() {
+void sweep_if_requested() {
     const auto wanted = shared_state->sweeps.wanted.load();
     if (wanted == shared_state->sweeps.done.load()) return;
     templates::forget_closures();
@@ -214,7 +214,7 @@ void sweep_if_asked() {
     shared_state->sweeps.done.store(wanted);
 }
 
-std::uint64_t sweep_now() {
+std::uint64_t sweep_and_wait() {
     constexpr std::int64_t patience = 60'000'000;
     auto& sweeps = shared_state->sweeps;
     const auto before = sweeps.found.load();

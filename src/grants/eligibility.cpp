@@ -29,8 +29,8 @@ pg::TextArray approvers_of(const Template& of, const Person& requester) {
     return names;
 }
 
-Row explain(const Template& of, const Person& who, std::int64_t duration) {
-    const auto ruling = ruling::on_wish(who, of, duration);
+Row explain_template(const Template& of, const Person& who, std::int64_t duration) {
+    const auto ruling = ruling::for_new_request(who, of, duration);
     auto reasons = ruling.reasons();
     const auto approvers = approvers_of(of, who);
     if (ruling.answer == core::Eligibility::needs_approval &&
@@ -47,12 +47,12 @@ Row explain(const Template& of, const Person& who, std::int64_t duration) {
 
 }  // namespace
 
-std::vector<Row> of(const Person& who, const std::optional<std::string>& template_name,
+std::vector<Row> explain(const Person& who, const std::optional<std::string>& template_name,
                     const std::optional<core::IntervalParts>& duration) {
     std::optional<std::int64_t> wanted;
-    if (duration) wanted = templates::duration(*duration, "duration");
+    if (duration) wanted = templates::checked_duration(*duration, "duration");
     const auto row_for = [&](const Template& one) {
-        return explain(one, who, wanted.value_or(one.default_duration.value_or(core::us_per_second)));
+        return explain_template(one, who, wanted.value_or(one.default_duration.value_or(core::us_per_second)));
     };
     if (template_name) return {row_for(templates::read(template_name))};
     std::vector<Row> rows;

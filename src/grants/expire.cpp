@@ -68,7 +68,7 @@ void start_scheduled() {
             auto request = request::try_lock(id);
             if (!request || request->state != State::scheduled) return;
             try {
-                decision::start(*request, task::actor);
+                decision::start_scheduled(*request, task::actor);
             } catch (const pg::ServerError& error) {
                 in_the_way = pg::sqlstate::is_conflict(error.sqlstate());
                 throw;
@@ -160,15 +160,15 @@ void clean_up_ended() {
     // Whoever revoked may not have come to tell the board yet.
     for (const auto id : due)
         if (Slot* slot = find_slot(static_cast<std::uint64_t>(id))) finish_slot(*slot);
-    auto failed = task::for_each(due, cleanup::take_memberships);
+    auto failed = task::for_each(due, cleanup::revoke_grant_memberships);
     // What still runs under it goes before its slot is free: nobody would know afterwards.
-    stop_what_is_over();
+    stop_ended_grants();
     std::vector<std::int64_t> idle;
     std::vector<std::int64_t> in_use;
     for (const auto id : due)
         if (!failed.contains(id)) (is_in_use(id) ? in_use : idle).push_back(id);
     failed.merge(task::for_each(in_use, put_off));
-    failed.merge(task::for_each(idle, cleanup::clean_up));
+    failed.merge(task::for_each(idle, cleanup::drop_grant_roles));
     for (const auto id : idle)
         if (!failed.contains(id)) retire_slot(static_cast<std::uint64_t>(id));
     for (const auto& [id, fault] : failed) try_again_later(id, fault);
@@ -183,7 +183,7 @@ void remind(const SessionSlot& session, std::int32_t pid) noexcept {
 
 }  // namespace
 
-void stop_what_is_over() noexcept {
+void stop_ended_grants() noexcept {
     const auto now = pg::both_clocks();
     for (auto& slot : shared_state->used_slots()) {
         if (slot.state.load() == SlotState::live && is_past(slot, now)) finish_slot(slot);
@@ -202,7 +202,7 @@ void stop_what_is_over() noexcept {
     }
 }
 
-std::optional<pg::Instant> settle() {
+std::optional<pg::Instant> process_due() {
     end_past_grants();
     clean_up_ended();
     lapse_undecided();

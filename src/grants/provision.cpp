@@ -79,7 +79,7 @@ void give_scope(const pg::TextArray& scope, const Template& of, const std::strin
 }
 
 void connect_requester(const Request& request, const Template& of, const std::string& role) {
-    if (of.login) return temporary_login::prepare(request.id, role);
+    if (of.login) return temporary_login::create_login(request.id, role);
     const std::string requester = pg::quote(request.requester_name);
     if (!of.set_role) {
         pg::command("GRANT " + pg::quote(role) + " TO " + requester + options("INHERIT TRUE, SET TRUE"));
@@ -89,7 +89,7 @@ void connect_requester(const Request& request, const Template& of, const std::st
         pg::command("GRANT " + pg::quote(role) + " TO " + requester + options("INHERIT FALSE, SET TRUE"));
         return;
     }
-    const auto gate = gate_role(request.id);
+    const auto gate = gate_role_name(request.id);
     make_role(gate, false);
     pg::command("GRANT " + pg::quote(role) + " TO " + pg::quote(gate));
     pg::command("GRANT " + pg::quote(gate) + " TO " + requester);
@@ -106,14 +106,14 @@ std::int64_t time_left(const Request& request, const core::Ruling& ruling, std::
 
 }  // namespace
 
-std::string grant_role(std::int64_t id) { return std::string(core::grant_role_prefix) + std::to_string(id); }
-std::string gate_role(std::int64_t id) { return std::string(core::gate_role_prefix) + std::to_string(id); }
+std::string grant_role_name(std::int64_t id) { return std::string(core::grant_role_prefix) + std::to_string(id); }
+std::string gate_role_name(std::int64_t id) { return std::string(core::gate_role_prefix) + std::to_string(id); }
 
 core::State activate(Request& request, const Template& of, const core::Ruling& ruling, const std::string& by) {
     check_requester(request);
     templates::check_closure(of);
 
-    const auto role = grant_role(request.id);
+    const auto role = grant_role_name(request.id);
     make_role(role, true);
     contention::lock_for_memberships(pg::find_role(core::marker_role).value());
     if (!request.scope) contention::lock_for_memberships(of.role);
@@ -127,7 +127,7 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
 
     // The clock starts here: both clocks are read once the work is done.
     const auto role_id = pg::find_role(role).value();
-    const auto conditions = conditions::of_template(of);
+    const auto conditions = conditions::for_template(of);
     const auto now = pg::both_clocks();
     const auto lasts = time_left(request, ruling, now.wall);
     // A login of its own is nobody's who could step up: its requester does when he is told the password.
@@ -153,7 +153,7 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
         "pg_catalog.decode($11, 'hex') WHERE id = $1",
         {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role_id, journal::node(),
          std::string(core::to_string(of.at_deadline)), pg::nullable_duration(of.grace_period), steps_up,
-         pg::nullable(conditions::written(conditions))});
+         pg::nullable(conditions::to_hex(conditions))});
     return request::advance(
         request, core::Event::activate, by,
         ruling.ends_by ? std::optional("it ends when its windows close, at " + core::format_moment(*ruling.ends_by))

@@ -38,7 +38,7 @@ std::int64_t wanted_duration(const RequestArguments& draft, const Template& of) 
     if (!draft.duration && !of.default_duration)
         throw invalid("duration", "It is NULL, and template \"" + of.name + "\" has no default.",
                       "Say how long, for example '2h'.");
-    return draft.duration ? templates::duration(*draft.duration, "duration") : *of.default_duration;
+    return draft.duration ? templates::checked_duration(*draft.duration, "duration") : *of.default_duration;
 }
 
 void check_start(const std::optional<pg::Instant>& starts_at, std::int64_t now) {
@@ -149,15 +149,15 @@ void check_requester(const principal::Person& me, const Template& of) {
                       "Withdraw some with jit_cancel or give them back with jit_revoke.");
 }
 
-std::int64_t ask(const RequestArguments& draft, const principal::Origin& origin) {
+std::int64_t create(const RequestArguments& draft, const principal::Origin& origin) {
     const auto me = principal::caller();
     const auto now = pg::wall_clock();
-    const Template of = templates::find(draft.template_name);
+    const Template of = templates::lock(draft.template_name);
     const auto duration = principal::may_request(me, of.id) ? wanted_duration(draft, of) : 0;
     contention::lock_for_caps(of);
     check_start(draft.starts_at, now);
-    const auto ruling = ruling::on_wish(me, of, duration, draft.starts_at);
-    ruling::require_none(ruling);
+    const auto ruling = ruling::for_new_request(me, of, duration, draft.starts_at);
+    ruling::require_no_objections(ruling);
     check_requester(me, of);
     check_text(draft.reason, "reason");
     check_text(draft.ticket, "ticket");
@@ -186,7 +186,7 @@ std::int64_t ask(const RequestArguments& draft, const principal::Origin& origin)
                          {"reason", draft.reason},
                          {"ticket", draft.ticket},
                          {"digest", made.digest}});
-    if (ruling.answer == core::Eligibility::allowed) decision::enact(made, of, ruling, "rule " + *ruling.rule);
+    if (ruling.answer == core::Eligibility::allowed) decision::activate_or_schedule(made, of, ruling, "rule " + *ruling.rule);
     return made.id;
 }
 
@@ -258,9 +258,9 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
     const auto me = principal::caller();
     check_text(reason, "reason");
     if (!by) throw invalid("duration", "It is NULL.", "Say how much longer, for example '1h'.");
-    const auto more = templates::duration(*by, "duration");
+    const auto more = templates::checked_duration(*by, "duration");
     Request request = lock(id);
-    const Template of = templates::find(request.template_id);
+    const Template of = templates::lock(request.template_id);
     const bool holder = request.requester == me.role;
     const bool by_holder =
         holder || principal::person_of(me) == principal::person_of({request.requester, request.requester_name});
@@ -282,9 +282,9 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                                 .by_holder_so_far = request.extended,
                                 .break_glass = request.break_glass,
                                 .hours = window::hours_at(now.wall, of.windows, request.ends_at->us + more - now.wall),
-                                .rules = ruling::rules_for({request.requester, request.requester_name}, of, now.wall,
+                                .rules = ruling::applicable_rules({request.requester, request.requester_name}, of, now.wall,
                                                            holder ? ruling::Actor::requester : ruling::Actor::other)},
-                               ruling::of_template(of), id))
+                               ruling::policy_of(of), id))
         throw Failure(*objection);
     second_factor::require(me, holder ? Stage::request : Stage::approval, of.second_factor);
     principal::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");

@@ -105,7 +105,7 @@ void ask_for(Wish& wish, const std::optional<pg::Instant>& starts_at) {
 core::PolicyFacts case_of(const Person& who, const Template& of, const Wish& wish) {
     const auto person = principal::person_of(who);
     const auto hours = window::hours_at(wish.starts_at, of.windows, wish.duration);
-    return {.policy = of_template(of),
+    return {.policy = policy_of(of),
             .who = {.person = person,
                     .name = who.name,
                     .superuser = pg::is_superuser(who.role),
@@ -115,11 +115,11 @@ core::PolicyFacts case_of(const Person& who, const Template& of, const Wish& wis
             .start = wish.start,
             .starts_at = wish.starts_at,
             .hours = hours,
-            .conditions = conditions::of_template(of),
+            .conditions = conditions::for_template(of),
             .client = wish.by_himself ? std::optional(asking_client()) : std::nullopt,
             .usage = usage_of(person, of, wish.request),
             .voices = {},
-            .rules = rules_for(who, of, core::begin_of(wish.start, wish.starts_at, hours),
+            .rules = applicable_rules(who, of, core::begin_of(wish.start, wish.starts_at, hours),
                                wish.by_himself ? Actor::requester : Actor::other)};
 }
 
@@ -173,7 +173,7 @@ private:
 
 }  // namespace
 
-std::vector<core::Rule> rules_for(const Person& who, const Template& of, std::int64_t begin, Actor actor) {
+std::vector<core::Rule> applicable_rules(const Person& who, const Template& of, std::int64_t begin, Actor actor) {
     std::vector<core::Rule> rules;
     for (const auto& row :
          pg::query("SELECT name, effect = 'allow', role, max_duration, max_risk, networks = '{}' OR $2 AND coalesce("
@@ -191,7 +191,7 @@ std::vector<core::Rule> rules_for(const Person& who, const Template& of, std::in
     return rules;
 }
 
-core::Policy of_template(const Template& of) {
+core::Policy policy_of(const Template& of) {
     return {.template_name = of.name,
             .approvals_needed = of.approvals_needed,
             .distinct_groups = of.distinct_groups,
@@ -208,23 +208,23 @@ core::Policy of_template(const Template& of) {
             .break_glass_per_day = of.break_glass_per_day};
 }
 
-core::Ruling on_wish(const Person& who, const Template& of, std::int64_t duration,
+core::Ruling for_new_request(const Person& who, const Template& of, std::int64_t duration,
                      const std::optional<pg::Instant>& starts_at) {
     Wish wish{.duration = duration, .by_himself = true};
     ask_for(wish, starts_at);
     return core::decide(case_of(who, of, wish));
 }
 
-core::Ruling on_break_glass(const Person& who, const Template& of, std::int64_t duration) {
+core::Ruling for_break_glass(const Person& who, const Template& of, std::int64_t duration) {
     auto facts = case_of(who, of, {.duration = duration, .start = core::Start::now, .by_himself = true});
     facts.ask = core::RequestKind::break_glass;
     facts.break_glass = break_glass_of(who, of);
     return core::decide(facts);
 }
 
-core::Ruling on_request(const Request& request, const Template& of, Occasion occasion) {
-    Wish wish{.duration = request.duration, .request = request.id, .by_himself = occasion == Occasion::own_activation};
-    if (occasion == Occasion::decision)
+core::Ruling for_request(const Request& request, const Template& of, Purpose occasion) {
+    Wish wish{.duration = request.duration, .request = request.id, .by_himself = occasion == Purpose::activation_by_requester};
+    if (occasion == Purpose::decision)
         ask_for(wish, request.starts_at);
     else
         wish.start = core::Start::now;
@@ -236,7 +236,7 @@ core::Ruling on_request(const Request& request, const Template& of, Occasion occ
     return core::decide(facts);
 }
 
-void require_none(const core::Ruling& ruling) {
+void require_no_objections(const core::Ruling& ruling) {
     if (ruling.objections.empty()) return;
     const auto& first = ruling.objections.front();
     if (first.code == core::Code::not_from_here) denied_attempt::refuse(first);
@@ -265,7 +265,7 @@ std::string digest(const Request& request, const Template& of) {
     return core::to_hex(hasher.hash({std::as_bytes(std::span(text))}));
 }
 
-std::optional<std::string> digest_now(std::int64_t id) {
+std::optional<std::string> current_digest(std::int64_t id) {
     const auto request = request::read(id);
     const principal::Person me{pg::session_user(), {}};
     if (!request || (request->requester != me.role && !principal::may_decide(me, request->template_id) &&

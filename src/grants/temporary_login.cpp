@@ -25,10 +25,10 @@ Failure refuse(Code code, std::int64_t id, const std::string& why, const std::st
 
 }  // namespace
 
-std::string login_role(std::int64_t id) { return std::string(core::login_role_prefix) + std::to_string(id); }
+std::string login_role_name(std::int64_t id) { return std::string(core::login_role_prefix) + std::to_string(id); }
 
-void prepare(std::int64_t id, const std::string& grant_role) {
-    const auto name = login_role(id);
+void create_login(std::int64_t id, const std::string& grant_role) {
+    const auto name = login_role_name(id);
     if (pg::find_role(name))
         throw Failure(Code::wrong_state, "role \"" + name + "\" exists already",
                       "It is left from another installation or made by hand.", "Drop it, then approve again.");
@@ -38,10 +38,10 @@ void prepare(std::int64_t id, const std::string& grant_role) {
                 (pg::memberships_carry_options() ? " WITH INHERIT TRUE, SET TRUE" : ""));
 }
 
-Credentials issue(std::int64_t id, const principal::Origin& origin) {
+Credentials issue_credentials(std::int64_t id, const principal::Origin& origin) {
     const auto me = principal::caller();
     const auto request = request::lock(id);
-    const auto of = templates::find(request.template_id);
+    const auto of = templates::lock(request.template_id);
     if (request.requester != me.role)
         throw refuse(Code::not_permitted, id, "\"" + me.name + "\" has not asked for it.",
                      "They are for who has asked, and nobody else.");
@@ -51,7 +51,7 @@ Credentials issue(std::int64_t id, const principal::Origin& origin) {
     if (request.state != core::State::active || request.ends_at->us <= pg::wall_clock())
         throw refuse(Code::wrong_state, id, "It is " + std::string(core::to_string(request.state)) + ".",
                      "Ask for them while the grant is active.");
-    const auto login = login_role(id);
+    const auto login = login_role_name(id);
     const auto row = pg::query_row("SELECT rolcanlogin FROM pg_catalog.pg_authid WHERE rolname = $1", {login});
     if (!row) throw refuse(Code::wrong_state, id, "Role \"" + login + "\" was dropped by hand.", "Ask again.");
     if (row->get<bool>(0))
@@ -69,12 +69,12 @@ Credentials issue(std::int64_t id, const principal::Origin& origin) {
 }
 
 void move_deadline(std::int64_t id, pg::Instant ends) {
-    const auto login = login_role(id);
+    const auto login = login_role_name(id);
     if (pg::find_role(login)) pg::command("ALTER ROLE " + pg::quote(login) + " VALID UNTIL " + as_literal(ends));
 }
 
-void withdraw(std::int64_t id) {
-    const auto login = login_role(id);
+void disable_login(std::int64_t id) {
+    const auto login = login_role_name(id);
     const auto role = pg::find_role(login);
     if (!role) return;
     pg::command("ALTER ROLE " + pg::quote(login) + " NOLOGIN PASSWORD NULL");

@@ -192,10 +192,10 @@ void check_verdict(const ItemDecision& verdict) {
 // review.
 void withdraw(const Item& item, const Person& me) {
     if (item.kind == of_template) {
-        templates::withdraw(item.of, "requester", std::nullopt, me.name);
-        templates::withdraw(item.of, "responder", std::nullopt, me.name);
+        templates::remove_participants(item.of, "requester", std::nullopt, me.name);
+        templates::remove_participants(item.of, "responder", std::nullopt, me.name);
     } else {
-        templates::withdraw(item.of, item.kind.c_str(), item.role, me.name);
+        templates::remove_participants(item.of, item.kind.c_str(), item.role, me.name);
     }
 }
 

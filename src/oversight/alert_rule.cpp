@@ -68,7 +68,7 @@ void check_threshold(const Rule& rule, std::int32_t threshold) {
 
 std::int64_t checked_within(const Rule& rule, const core::IntervalParts& within) {
     if (rule.within == 0) throw invalid("within", "Rule \"" + rule.name + "\" looks back at no time.", "Leave it out.");
-    const auto us = templates::duration(within, "within");
+    const auto us = templates::checked_duration(within, "within");
     if (us > max_within)
         throw invalid("within", core::format_duration(us) + " is more than 366 days.", "Give a shorter time.");
     return us;

@@ -34,7 +34,7 @@ std::string named(std::int64_t id) { return "break-glass " + std::to_string(id);
 
 // No longer than a request would be, unless he says so.
 std::int64_t wanted_duration(const BreakGlassArguments& draft, const Template& of) {
-    if (draft.duration) return templates::duration(*draft.duration, "duration");
+    if (draft.duration) return templates::checked_duration(*draft.duration, "duration");
     const auto longest = of.break_glass_duration.value_or(core::us_per_second);
     return std::min(of.default_duration.value_or(longest), longest);
 }
@@ -81,11 +81,11 @@ void tell(const Person& me, const Request& of, const Template& tmpl) {
 
 std::int64_t ask(const BreakGlassArguments& draft, const principal::Origin& origin) {
     const auto me = principal::caller();
-    const Template of = templates::find(draft.template_name);
+    const Template of = templates::lock(draft.template_name);
     const auto duration = principal::may_break_glass(me, of.id) ? wanted_duration(draft, of) : 0;
     contention::lock_for_caps(of);
-    const auto ruling = ruling::on_break_glass(me, of, duration);
-    ruling::require_none(ruling);
+    const auto ruling = ruling::for_break_glass(me, of, duration);
+    ruling::require_no_objections(ruling);
     request::check_requester(me, of);
     request::check_text(draft.reason, "reason");
     if (!draft.reason)
@@ -162,7 +162,7 @@ std::string review(std::int64_t id, const Assessment& verdict, const principal::
     check_verdict(verdict);
     const Request about = request::lock(id);
     const Review open = lock_review(id);
-    const Template of = templates::find(about.template_id);
+    const Template of = templates::lock(about.template_id);
     check_reviewer(me, about, open, of);
     check_reviewable(about, open);
     principal::require_own_statement(me, origin, named(id) + " is reviewed");

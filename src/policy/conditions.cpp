@@ -53,7 +53,7 @@ void add_network(const pg::Row& row, core::Conditions& to) {
 
 }  // namespace
 
-void settle(const TemplateArguments& draft, Template& to) {
+void normalize(const TemplateArguments& draft, Template& to) {
     check_count("networks", to.networks.size(), core::max_networks);
     check_count("databases", to.databases.size(), core::max_databases);
     if (draft.networks)
@@ -67,7 +67,7 @@ void settle(const TemplateArguments& draft, Template& to) {
     for (const auto& database : to.databases) to.database_oids.push_back(oid_of(database));
 }
 
-core::Conditions of_template(const Template& of) {
+core::Conditions for_template(const Template& of) {
     core::Conditions conditions;
     conditions.tls = of.tls_required;
     conditions.certificate = of.client_cert_required;
@@ -91,13 +91,13 @@ core::Conditions of_template(const Template& of) {
     return conditions;
 }
 
-std::optional<std::string> written(const core::Conditions& conditions) {
+std::optional<std::string> to_hex(const core::Conditions& conditions) {
     if (!conditions.any()) return std::nullopt;
     const auto bytes = core::pack(conditions);
     return core::to_hex(std::as_bytes(std::span(bytes)));
 }
 
-core::Conditions read(const std::optional<std::string>& written) {
+core::Conditions from_hex(const std::optional<std::string>& written) {
     if (!written) return {};
     const auto bytes = core::from_hex(*written).value_or(std::vector<std::byte>{});
     if (const auto conditions = core::unpack({reinterpret_cast<const char*>(bytes.data()), bytes.size()}))

@@ -177,7 +177,7 @@ Template wanted_from(const templates::TemplateArguments& draft, const principal:
     wanted.login = draft.mode == "login";
     wanted.allow_schema_change = draft.allow_schema_change.value_or(false);
     wanted.allow_code = draft.allow_code.value_or(false);
-    templates::apply(draft, wanted, me);
+    templates::apply_settings(draft, wanted, me);
     return wanted;
 }
 
@@ -204,7 +204,7 @@ pg::TextArray difference(const Template& is, const Template& wanted, const templ
         change.privileges = privileges;
         differs("privileges");
     }
-    templates::each_part([&](const char* part, const char* name, auto argument) {
+    templates::each_participant_list([&](const char* part, const char* name, auto argument) {
         const auto names = sorted((draft.*argument).value_or(pg::TextArray{}));
         if (sorted(people_of(is, part)) == names) return;
         change.*argument = names;
@@ -228,7 +228,7 @@ void read_template(const Object& object, const principal::Person& me, const prin
         differences.push_back({"created", "template", *draft.name, {}});
         return;
     }
-    const auto is = templates::find(draft.name);
+    const auto is = templates::lock(draft.name);
     const auto wanted = wanted_from(draft, me);
     check_kept(is, wanted, draft);
     templates::TemplateArguments change;
@@ -256,7 +256,7 @@ std::optional<std::string> rule_now(const std::string& name) {
 
 std::string rule_wanted(const rule::RuleArguments& draft) {
     std::optional<std::int64_t> longest;
-    if (draft.max_duration) longest = templates::duration(*draft.max_duration, "max_duration");
+    if (draft.max_duration) longest = templates::checked_duration(*draft.max_duration, "max_duration");
     return pg::query_row(
                "SELECT pg_catalog.jsonb_build_object('name', $1, 'effect', $2, 'templates', $3, 'role', $4, "
                "'max_duration', $5, 'max_risk', $6, 'networks', $7::pg_catalog.cidr[]::pg_catalog.text[], 'windows', "
@@ -318,7 +318,7 @@ std::string window_wanted(const window::WindowArguments& draft) {
                "d ORDER BY d) AS days) w",
                {pg::nullable(draft.name), pg::nullable(draft.kind), pg::nullable(draft.time_zone),
                 pg::nullable_duration(draft.starts),
-                pg::Duration{templates::duration(draft.lasts.value_or(core::IntervalParts{}), "lasts")},
+                pg::Duration{templates::checked_duration(draft.lasts.value_or(core::IntervalParts{}), "lasts")},
                 in_order(draft.weekdays), pg::nullable(draft.first_day), pg::nullable(draft.last_day),
                 in_order(draft.days)})
         .value()
@@ -405,13 +405,13 @@ void read_all(const std::string& document, const principal::Person& me, const pr
 
 }  // namespace
 
-std::string write() {
+std::string export_policy() {
     principal::require_auditor(principal::caller());
     const std::string templates =
         "SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(pg_catalog.to_jsonb(x)) ORDER BY name), "
         "'[]') FROM (SELECT name, description, mode, CASE WHEN NOT role_made THEN role_name END AS role, "
         "allow_schema_change, allow_code, privileges, at_deadline, object_owner_name AS object_owner, " +
-        templates::parts_as_columns() + templates::setting_names() +
+        templates::participant_columns() + templates::setting_names() +
         " FROM jit_access.template t WHERE dropped_at IS NULL AND name <> 'jit_drill') x";
     const std::string sql =
         std::string(
@@ -427,7 +427,7 @@ std::string write() {
     return pg::query_row(sql.c_str()).value().get<std::string>(0);
 }
 
-std::vector<Difference> read(const std::string& document, Mode mode, const principal::Origin& origin) {
+std::vector<Difference> import_policy(const std::string& document, Mode mode, const principal::Origin& origin) {
     const auto me = principal::caller();
     principal::require_admin(me);
     std::vector<Difference> differences;

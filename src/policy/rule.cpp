@@ -24,7 +24,7 @@ const std::string& checked_name(const std::optional<std::string>& name) {
 
 pg::TextArray ids_of(const pg::TextArray& names) {
     pg::TextArray ids;
-    for (const auto& name : names) ids.push_back(std::to_string(templates::find(name).id));
+    for (const auto& name : names) ids.push_back(std::to_string(templates::lock(name).id));
     return ids;
 }
 
@@ -57,7 +57,7 @@ void create(const RuleArguments& draft, const principal::Origin& origin) {
     if (pg::query_row("SELECT 1 FROM jit_access.rule WHERE name = $1", {name}))
         throw invalid("rule name", "Rule \"" + name + "\" exists already.", "Drop it first, with jit_drop_rule.");
     std::optional<std::int64_t> longest;
-    if (draft.max_duration) longest = templates::duration(*draft.max_duration, "max_duration");
+    if (draft.max_duration) longest = templates::checked_duration(*draft.max_duration, "max_duration");
     std::optional<pg::RoleId> role;
     if (draft.role) role = principal::named({*draft.role}, "role").front().role;
     const auto ids = ids_of(draft.templates);

@@ -66,7 +66,7 @@ pg::TextArray oid_texts(const std::vector<std::uint32_t>& oids) {
 }
 
 void check_parts(const TemplateArguments& draft) {
-    each_part([&](const char*, const char* name, auto argument) {
+    each_participant_list([&](const char*, const char* name, auto argument) {
         const auto people = principal::named((draft.*argument).value_or(pg::TextArray{}), name);
         if (people.size() > principal::max_roles)
             throw invalid(name, "It names " + std::to_string(people.size()) + " roles; at most 64 are possible.",
@@ -75,7 +75,7 @@ void check_parts(const TemplateArguments& draft) {
 }
 
 void set_parts(std::int64_t template_id, const TemplateArguments& draft) {
-    each_part([&](const char* part, const char* name, auto argument) {
+    each_participant_list([&](const char* part, const char* name, auto argument) {
         const auto& names = draft.*argument;
         if (!names) return;
         pg::execute("DELETE FROM jit_access.template_person WHERE template_id = $1 AND part = $2",
@@ -150,7 +150,7 @@ Template find_for_change(const std::optional<std::string>& name) {
 
 }  // namespace
 
-Template find(const std::optional<std::string>& name) {
+Template lock(const std::optional<std::string>& name) {
     Template found = find_and_lock(name, "FOR SHARE");
     service_identity::require_canary(found.name);
     return found;
@@ -170,7 +170,7 @@ std::vector<Template> all() {
     return found;
 }
 
-Template find(std::int64_t id) {
+Template lock(std::int64_t id) {
     const std::string sql = select_template() + "WHERE id = $1 FOR SHARE";
     Template found = from_row(pg::query_row(sql.c_str(), {id}).value());
     service_identity::require_canary(found.name);
@@ -190,7 +190,7 @@ std::string create(const TemplateArguments& draft, const principal::Origin& orig
     set_mode(made, draft.mode.value_or("inherit"));
     made.allow_schema_change = draft.allow_schema_change.value_or(false);
     made.allow_code = draft.allow_code.value_or(false);
-    apply(draft, made, me);
+    apply_settings(draft, made, me);
     check_parts(draft);
     made.privileges = draft.privileges.value_or(pg::TextArray{});
     if (made.privileges.empty() && !draft.role)
@@ -203,7 +203,7 @@ std::string create(const TemplateArguments& draft, const principal::Origin& orig
                       "Adopt the role as it is, or leave role out to have one made.");
     made.role_name = draft.role.value_or(std::string(core::template_role_prefix) + name);
     made.role = draft.role ? adopt_role(*draft.role) : make_role(made.role_name);
-    const auto schemas = give(made.privileges, made.role_name);
+    const auto schemas = grant_privileges(made.privileges, made.role_name);
     check_closure(made);
     principal::require_own_statement(me, origin, "template \"" + name + "\" is defined");
 
@@ -246,7 +246,7 @@ std::int32_t alter(const TemplateArguments& draft, const principal::Origin& orig
     Template changed = find_for_change(draft.name);
     // Who gets what is made under grants that live was approved as well; but somebody has to mend an heir that is lost.
     if (draft.object_owner && !pg::is_superuser(me.role)) refuse_live(changed, "change the object_owner of");
-    apply(draft, changed, me);
+    apply_settings(draft, changed, me);
 
     std::optional<pg::TextArray> schemas;
     if (draft.privileges) {
@@ -254,9 +254,9 @@ std::int32_t alter(const TemplateArguments& draft, const principal::Origin& orig
             throw Failure(Code::not_permitted, "only a superuser can give privileges to a role that is adopted",
                           "Its members would have them at once, without a request.", "Ask a superuser.");
         refuse_live(changed, "change the privileges of");
-        take_privileges(changed);
+        revoke_privileges(changed);
         changed.privileges = *draft.privileges;
-        schemas = oid_texts(give(changed.privileges, changed.role_name));
+        schemas = oid_texts(grant_privileges(changed.privileges, changed.role_name));
         check_closure(changed);
     }
     check_parts(draft);
@@ -284,7 +284,7 @@ std::int32_t alter(const TemplateArguments& draft, const principal::Origin& orig
     return version;
 }
 
-void withdraw(const Template& of, const char* part, std::optional<RoleId> role, const std::string& by) {
+void remove_participants(const Template& of, const char* part, std::optional<RoleId> role, const std::string& by) {
     if (!pg::query_row("SELECT 1 FROM jit_access.template WHERE id = $1 AND dropped_at IS NULL", {of.id})) return;
     const Template changed = find_for_change(of.name);
     const auto gone = pg::query(
@@ -317,7 +317,7 @@ void drop(const std::optional<std::string>& name) {
         control_event::note("lapsed", row.get<std::int64_t>(0), me.name, {{"reason", "template dropped"}});
     pg::execute("UPDATE jit_access.template SET dropped_at = pg_catalog.clock_timestamp() WHERE id = $1", {gone.id});
     if (pg::role_name(gone.role) == gone.role_name) {
-        take_privileges(gone);
+        revoke_privileges(gone);
         if (gone.role_made) pg::command("DROP ROLE " + pg::quote(gone.role_name));
     }
     control_event::note("template dropped", std::nullopt, me.name, {{"template", gone.name}});

@@ -62,7 +62,7 @@ void cover_one(const std::string& relation, std::uint32_t schema, const std::str
 
 }  // namespace
 
-std::vector<std::uint32_t> give(const pg::TextArray& items, const std::string& role) {
+std::vector<std::uint32_t> grant_privileges(const pg::TextArray& items, const std::string& role) {
     std::vector<std::uint32_t> schemas;
     for (const auto& text : items) {
         const auto item = pg::parse_privilege(text, role);
@@ -78,14 +78,14 @@ std::vector<std::uint32_t> give(const pg::TextArray& items, const std::string& r
     return schemas;
 }
 
-void take_privileges(const Template& from) {
+void revoke_privileges(const Template& from) {
     if (from.role_made)
         take_everything(from);
     else
         take_items(from);
 }
 
-void cover(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas) {
+void grant_on_new_relations(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas) {
     for (std::size_t i = 0; i < relations.size(); ++i)
         for (const auto& row : pg::query("SELECT privileges, role_name FROM jit_access.template WHERE dropped_at IS "
                                          "NULL AND $1 = ANY (schemas)",

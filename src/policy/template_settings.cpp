@@ -32,13 +32,13 @@ void take(const char*, const std::optional<T>& given, T& into) {
 }
 
 void take(const char* name, const std::optional<core::IntervalParts>& given, std::int64_t& into) {
-    if (given) into = duration(*given, name);
+    if (given) into = checked_duration(*given, name);
 }
 
 void take(const char* name, const std::optional<core::IntervalParts>& given, std::optional<std::int64_t>& into) {
     if (!given) return;
     const bool none = given->months == 0 && given->days == 0 && given->microseconds == 0;
-    into = none ? std::nullopt : std::optional(duration(*given, name));
+    into = none ? std::nullopt : std::optional(checked_duration(*given, name));
 }
 
 // A column, as a template keeps it.
@@ -142,7 +142,7 @@ void check_description(const std::optional<std::string>& description) {
 
 }  // namespace
 
-std::int64_t duration(const core::IntervalParts& interval, const char* what) {
+std::int64_t checked_duration(const core::IntervalParts& interval, const char* what) {
     const auto result = core::reduce(interval);
     if (result.fault)
         throw invalid(what, core::explain(*result.fault),
@@ -150,7 +150,7 @@ std::int64_t duration(const core::IntervalParts& interval, const char* what) {
     return result.microseconds;
 }
 
-void apply(const TemplateArguments& draft, Template& to, const Person& by) {
+void apply_settings(const TemplateArguments& draft, Template& to, const Person& by) {
     each_setting([&](const char* name, auto argument, auto member) { take(name, draft.*argument, to.*member); });
     if (draft.at_deadline) to.at_deadline = at_deadline(*draft.at_deadline);
     if (to.at_deadline != core::AtDeadline::grace && !draft.grace_period) to.grace_period.reset();
@@ -161,7 +161,7 @@ void apply(const TemplateArguments& draft, Template& to, const Person& by) {
     second_factor::check_stages(to.second_factor);
     check_description(draft.description);
     if (draft.windows) window::check_names(*draft.windows);
-    conditions::settle(draft, to);
+    conditions::normalize(draft, to);
     check_policy(to);
     check_break_glass(to);
     check_leavings(to);
@@ -204,9 +204,9 @@ std::string setting_names() {
     return names;
 }
 
-std::string parts_as_columns() {
+std::string participant_columns() {
     std::string columns;
-    each_part([&](const char* part, const char* name, auto) {
+    each_participant_list([&](const char* part, const char* name, auto) {
         columns += std::string(
                        "ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id "
                        "AND p.part = '") +

@@ -65,7 +65,7 @@ bool is_execute(const DryRunArguments& asked) {
 
 std::int64_t timeout_of(const DryRunArguments& asked) {
     if (!asked.timeout) return default_timeout;
-    const auto us = templates::duration(*asked.timeout, "statement_timeout");
+    const auto us = templates::checked_duration(*asked.timeout, "statement_timeout");
     if (us > max_timeout) throw invalid("statement_timeout", "It is longer than an hour.", "Try less at a time.");
     return us;
 }
@@ -160,7 +160,7 @@ std::string make_template(const pg::TextArray& privileges, const DryRunArguments
     made.role_name = unlikely_name("template");
     make_role(made.role_name);
     made.role = pg::find_role(made.role_name).value();
-    (void)templates::give(privileges, made.role_name);
+    (void)templates::grant_privileges(privileges, made.role_name);
     templates::check_closure(made);
     return made.role_name;
 }

@@ -33,7 +33,7 @@ std::string retention() {
     return "dropped " + count(before - partitions_of_the_record(), "partition");
 }
 
-std::string drift() { return "found " + count(static_cast<std::int64_t>(drift::sweep_now()), "difference"); }
+std::string drift() { return "found " + count(static_cast<std::int64_t>(drift::sweep_and_wait()), "difference"); }
 
 // ---- verification ---------------------------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ void close_last_run() {
 
 void first_steps() {
     confirm::after_start();
-    while (take_over_batch() && !last_run_is_read()) expire::stop_what_is_over();
+    while (take_over_batch() && !last_run_is_read()) expire::stop_ended_grants();
     close_last_run();
 }
 
@@ -235,7 +235,7 @@ void run() {
     bool confirmed = false;
     for (;;) {
         shared_state->counters.worker_loops.fetch_add(1, std::memory_order_relaxed);
-        expire::stop_what_is_over();
+        expire::stop_ended_grants();
         std::optional<pg::Instant> next;
         bool more = false;
         const auto installed = is_installed();
@@ -248,9 +248,9 @@ void run() {
                 if (!confirmed) first_steps();
                 confirmed = true;
                 look_at_clock();
-                drift::sweep_if_asked();
+                drift::sweep_if_requested();
                 second_factor_state::write_down();
-                next = expire::settle();
+                next = expire::process_due();
                 if (is_nap_over()) once_a_nap();
                 close_last_run();
                 more = take_over_batch();

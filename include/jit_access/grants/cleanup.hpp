@@ -12,8 +12,8 @@ namespace jit::cleanup {
 
 // Two steps, each an attempt in a transaction of its own, so that what hinders the second does not undo the first.
 // "Already gone" is success. They throw what went wrong.
-void take_memberships(std::int64_t id);
-void clean_up(std::int64_t id);
+void revoke_grant_memberships(std::int64_t id);
+void drop_grant_roles(std::int64_t id);
 
 // In any database: what a temporary role owns there goes to its new_owner, its entries in access lists go away. Throws
 // when it owns what the heir must not have.
@@ -23,12 +23,12 @@ void reassign(pg::RoleId role, const std::string& name, const pg::NewOwner& new_
 void revoke_membership(const std::string& role, const std::string& member);
 
 // Takes a temporary role from its members, and its own memberships but the marker. Whether there was anything to take.
-bool cut_off(pg::RoleId role, const std::string& name);
+bool revoke_all_memberships(pg::RoleId role, const std::string& name);
 
 // Its entries in the access lists of this database go away, unless it owns something, which would go with them.
-void take_privileges(pg::RoleId role, const std::string& name);
+void revoke_privileges(pg::RoleId role, const std::string& name);
 
 // Removes a temporary role that no request claims: its memberships, and the role, unless it owns something.
-void remove_role(pg::RoleId role, const std::string& name);
+void drop_empty_role(pg::RoleId role, const std::string& name);
 
 }  // namespace jit::cleanup

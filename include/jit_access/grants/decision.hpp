@@ -9,7 +9,7 @@ namespace jit::decision {
 
 struct Approval {
     std::optional<std::string> comment;
-    std::optional<core::IntervalParts> shorter;
+    std::optional<core::IntervalParts> duration;
     std::optional<std::string> digest;  // what the approver has seen, should he want to say so
 };
 
@@ -19,10 +19,10 @@ core::State resume(std::int64_t id, const std::optional<std::string>& reason, co
 core::State revoke(std::int64_t id, const std::optional<std::string>& reason);
 
 // What has been allowed is given, now or when its time has come.
-core::State enact(request::Request& request, const templates::Template& of, const core::Ruling& ruling,
+core::State activate_or_schedule(request::Request& request, const templates::Template& of, const core::Ruling& ruling,
                   const std::string& by);
 // Its time has come, and everything is looked at again. Throws what stands against it.
-core::State start(request::Request& request, const std::string& by);
+core::State start_scheduled(request::Request& request, const std::string& by);
 // The requester makes use of an approval (template: time_to_use).
 core::State activate(std::int64_t id, const principal::Origin& origin);
 

@@ -9,10 +9,10 @@ namespace jit::drift {
 // The worker's, once in a nap: looks again where something may have changed.
 void sweep();
 // The worker's, in each round: a sweep that somebody waits for, which looks at everything.
-void sweep_if_asked();
+void sweep_if_requested();
 
 // For any other process: has the worker make such a sweep and answers how much drift it has found. Throws when the
 // worker does not answer.
-std::uint64_t sweep_now();
+std::uint64_t sweep_and_wait();
 
 }  // namespace jit::drift

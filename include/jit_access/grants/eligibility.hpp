@@ -13,7 +13,7 @@ namespace jit::eligibility {
 using Row = std::array<pg::Value, 7>;
 
 // One template, or all that he may ask for.
-[[nodiscard]] std::vector<Row> of(const principal::Person& who, const std::optional<std::string>& template_name,
+[[nodiscard]] std::vector<Row> explain(const principal::Person& who, const std::optional<std::string>& template_name,
                                   const std::optional<core::IntervalParts>& duration);
 
 }  // namespace jit::eligibility

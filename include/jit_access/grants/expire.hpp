@@ -10,11 +10,11 @@
 namespace jit::expire {
 
 // Marks on the board what is past its deadline and stops the sessions that rely on it. Needs no transaction.
-void stop_what_is_over() noexcept;
+void stop_ended_grants() noexcept;
 
 // Brings the tables after: lapses, starts, ends, cleans up. The earliest moment when there will be more to do comes
 // back.
-[[nodiscard]] std::optional<pg::Instant> settle();
+[[nodiscard]] std::optional<pg::Instant> process_due();
 
 // The next deadline on the board, wall clock; nothing when no grant is live.
 [[nodiscard]] std::optional<std::int64_t> next_deadline() noexcept;

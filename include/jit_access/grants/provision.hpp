@@ -19,7 +19,7 @@ namespace jit::provision {
 core::State activate(request::Request& request, const templates::Template& of, const core::Ruling& ruling,
                      const std::string& by);
 
-[[nodiscard]] std::string grant_role(std::int64_t id);
-[[nodiscard]] std::string gate_role(std::int64_t id);
+[[nodiscard]] std::string grant_role_name(std::int64_t id);
+[[nodiscard]] std::string gate_role_name(std::int64_t id);
 
 }  // namespace jit::provision

@@ -39,7 +39,7 @@ struct RequestArguments {
     std::optional<pg::Instant> starts_at;
 };
 
-std::int64_t ask(const RequestArguments& draft, const principal::Origin& origin);
+std::int64_t create(const RequestArguments& draft, const principal::Origin& origin);
 core::State cancel(std::int64_t id, const std::optional<std::string>& reason);
 pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by,
                    const std::optional<std::string>& reason, const principal::Origin& origin);

@@ -9,10 +9,10 @@
 
 namespace jit::temporary_login {
 
-[[nodiscard]] std::string login_role(std::int64_t id);
+[[nodiscard]] std::string login_role_name(std::int64_t id);
 
 // The role, as a member of the grant's; in the transaction that activates.
-void prepare(std::int64_t id, const std::string& grant_role);
+void create_login(std::int64_t id, const std::string& grant_role);
 
 struct Credentials {
     std::string login;
@@ -20,12 +20,12 @@ struct Credentials {
     pg::Instant valid_until;
 };
 // Once, to the requester, by a statement of his own.
-[[nodiscard]] Credentials issue(std::int64_t id, const principal::Origin& origin);
+[[nodiscard]] Credentials issue_credentials(std::int64_t id, const principal::Origin& origin);
 
 // The deadline has moved.
 void move_deadline(std::int64_t id, pg::Instant ends);
 
 // Nobody logs in with it any more, nor goes on with a session of his. "Already gone" is success.
-void withdraw(std::int64_t id);
+void disable_login(std::int64_t id);
 
 }  // namespace jit::temporary_login

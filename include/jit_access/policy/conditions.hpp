@@ -10,13 +10,13 @@ namespace jit::conditions {
 
 // Checks what a draft says and has the template keep it as it is compared: networks without what is behind their
 // prefix, databases by their OIDs, so that another one of the same name is another one. Throws invalid_argument.
-void settle(const templates::TemplateArguments& draft, templates::Template& to);
+void normalize(const templates::TemplateArguments& draft, templates::Template& to);
 
-[[nodiscard]] core::Conditions of_template(const templates::Template& of);
+[[nodiscard]] core::Conditions for_template(const templates::Template& of);
 
 // As a row keeps them: packed, in hexadecimal; nothing when there are none.
-[[nodiscard]] std::optional<std::string> written(const core::Conditions& conditions);
+[[nodiscard]] std::optional<std::string> to_hex(const core::Conditions& conditions);
 // Throws when nobody can have written that.
-[[nodiscard]] core::Conditions read(const std::optional<std::string>& written);
+[[nodiscard]] core::Conditions from_hex(const std::optional<std::string>& written);
 
 }  // namespace jit::conditions

@@ -13,7 +13,7 @@
 namespace jit::policy_file {
 
 // jsonb, as text.
-[[nodiscard]] std::string write();
+[[nodiscard]] std::string export_policy();
 
 struct Difference {
     const char* action;  // created, changed, or "not in the policy"
@@ -26,6 +26,6 @@ enum class Mode { rehearse, apply };
 
 // All of it or nothing; a rehearsal does the same and undoes it. Throws invalid_argument, and whatever the functions
 // throw that do the same by hand.
-std::vector<Difference> read(const std::string& document, Mode mode, const principal::Origin& origin);
+std::vector<Difference> import_policy(const std::string& document, Mode mode, const principal::Origin& origin);
 
 }  // namespace jit::policy_file

@@ -142,7 +142,7 @@ void each_setting(Visitor&& visit) {
 
 // Who takes part: the part, as jit_access.template_person has it, and the argument that lists its roles.
 template <class Visit>
-void each_part(Visit&& visit) {
+void each_participant_list(Visit&& visit) {
     visit("requester", "requesters", &TemplateArguments::requesters);
     visit("approver", "approvers", &TemplateArguments::approvers);
     visit("responder", "responders", &TemplateArguments::responders);
@@ -153,7 +153,7 @@ template <class Visit>
 void each_argument(Visit&& visit) {
     visit("name", &TemplateArguments::name);
     visit("privileges", &TemplateArguments::privileges);
-    each_part([&](const char*, const char* name, auto argument) { visit(name, argument); });
+    each_participant_list([&](const char*, const char* name, auto argument) { visit(name, argument); });
     visit("mode", &TemplateArguments::mode);
     visit("role", &TemplateArguments::role);
     visit("allow_schema_change", &TemplateArguments::allow_schema_change);
@@ -170,11 +170,11 @@ void drop(const std::optional<std::string>& name);
 
 // Takes roles off a part (of all of them, or one) by decision of an access review: nothing is given by that. Requests
 // of the version before cannot be approved any more.
-void withdraw(const Template& of, const char* part, std::optional<pg::RoleId> role, const std::string& by);
+void remove_participants(const Template& of, const char* part, std::optional<pg::RoleId> role, const std::string& by);
 
 // By name, or by id; the row is locked against change until the transaction ends. Throws unknown_template.
-[[nodiscard]] Template find(const std::optional<std::string>& name);
-[[nodiscard]] Template find(std::int64_t id);
+[[nodiscard]] Template lock(const std::optional<std::string>& name);
+[[nodiscard]] Template lock(std::int64_t id);
 // The same without a lock.
 [[nodiscard]] Template read(const std::optional<std::string>& name);
 [[nodiscard]] Template read(std::int64_t id);

@@ -6,11 +6,11 @@
 namespace jit::templates {
 
 // Gives the role what the items say; the schemas named by ALL TABLES IN SCHEMA come back.
-std::vector<std::uint32_t> give(const pg::TextArray& items, const std::string& role);
+std::vector<std::uint32_t> grant_privileges(const pg::TextArray& items, const std::string& role);
 // Takes from the role what the template has given it.
-void take_privileges(const Template& from);
+void revoke_privileges(const Template& from);
 
 // Event trigger: gives the template roles their privileges on relations made or moved by this command.
-void cover(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas);
+void grant_on_new_relations(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas);
 
 }  // namespace jit::templates
