@@ -109,12 +109,12 @@ admission::Check check(const QueryDesc* query) {
 // A session whose grant demands a second factor steps up by a statement of its own, which uses nothing of the grant.
 bool is_stepping_up(const admission::Check& found, Oid function) {
     return found.access == enforcement::Access::second_factor && pg::in_control_database() &&
-           pg::is_function(function, "jit_step_up");
+           pg::is_extension_function(function, "jit_step_up");
 }
 
 bool is_stepping_up(const admission::Check& found, const QueryDesc* query) {
     return found.access == enforcement::Access::second_factor &&
-           is_stepping_up(found, pg::called_alone(query->plannedstmt));
+           is_stepping_up(found, pg::sole_function_called(query->plannedstmt));
 }
 
 // True: allowed and on the record. False: not under a grant.
@@ -250,7 +250,7 @@ void check_guards(const PlannedStmt* command, const char* source) {
 
 // A pooler hands the session to another client.
 void forget_step_up(const Node* command) noexcept {
-    if (reinterpret_cast<const DiscardStmt*>(command)->target == DISCARD_ALL) second_factor_state::forget_mark();
+    if (reinterpret_cast<const DiscardStmt*>(command)->target == DISCARD_ALL) second_factor_state::clear_session_mark();
 }
 
 void process_utility(PlannedStmt* command, const char* source, bool read_only_tree, ProcessUtilityContext context,
@@ -336,15 +336,15 @@ void on_report(ErrorData* error) {
     if (debug_query_string != nullptr && pg::may_hold_code(debug_query_string)) {
         error->hide_stmt = true;
         error->hide_ctx = true;
-        pg::show_command(pg::hidden_command);
+        pg::report_command(pg::hidden_command);
     }
     // With exit_on_error, which anybody may set, an error ends the session as well.
     if (error->elevel != ERROR && !(error->elevel == FATAL && ExitOnAnyError)) return;
     const std::string_view state(unpack_sql_state(error->sqlerrcode));
     if (called_at == pg::command_start()) recorder::fail(describe::key_of_calls(), state);
-    const auto raiser = pg::is_ours(*error)      ? denied_attempt::Raiser::extension
-                        : pg::is_relayed(*error) ? denied_attempt::Raiser::unknown_process
-                                                 : denied_attempt::Raiser::somebody;
+    const auto raiser = pg::is_extension_error(*error)              ? denied_attempt::Raiser::extension
+                        : pg::is_relayed_by_parallel_worker(*error) ? denied_attempt::Raiser::unknown_process
+                                                                    : denied_attempt::Raiser::somebody;
     denied_attempt::seen({.raiser = raiser,
                           .ends_session = error->elevel == FATAL,
                           .sqlstate = state,
@@ -373,10 +373,10 @@ void set_up_shared_memory() {
     if (!found) {
         memset(memory, 0, board_bytes());
         shared_state = new (memory) SharedState;
-        shared_state->follows_primary = access(STANDBY_SIGNAL_FILE, F_OK) == 0;
+        shared_state->started_as_standby = access(STANDBY_SIGNAL_FILE, F_OK) == 0;
         shared_state->slot_count = static_cast<std::uint32_t>(settings::max_grants);
         shared_state->session_count = pg::session_limit();
-        second_factor_state::start();
+        second_factor_state::initialize();
     }
     shared_state = static_cast<SharedState*>(memory);
     LWLockRelease(AddinShmemInitLock);

@@ -23,12 +23,12 @@ void _PG_init() {
     jit::settings::define();
     jit::hooks::install_shared_memory();
     jit::hooks::install();
-    jit::pg::watch_authentication(jit::enforcement::note_client);
-    jit::pg::when_memberships_change([]() noexcept {
+    jit::pg::install_authentication_hook(jit::enforcement::note_client);
+    jit::pg::on_membership_change([]() noexcept {
         jit::enforcement::invalidate();
         jit::standing_privileges::forget();
     });
-    jit::pg::when_relations_change([](std::uint32_t relation) noexcept {
+    jit::pg::on_relation_change([](std::uint32_t relation) noexcept {
         jit::pg::forget_relation_names(relation);
         jit::standing_privileges::forget();
     });

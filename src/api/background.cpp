@@ -22,7 +22,7 @@ void jit_worker_main(Datum);
 
 void jit_worker_main(Datum) {
     pg::guarded([] {
-        pg::become_worker(settings::database);
+        pg::connect_worker(settings::database);
         worker::run();
     });
 }
@@ -39,12 +39,12 @@ void jit_drill_actor_main(Datum) {
     pg::guarded([] { drill::act(); });
 }
 
-void jit_reclaimer_main(Datum);
+void jit_cleanup_main(Datum);
 
-void jit_reclaimer_main(Datum) {
+void jit_cleanup_main(Datum) {
     pg::guarded([] {
-        const auto order = pg::become_reclaimer();
-        task::try_to("reclaim what a grant left in this database", [&] {
+        const auto order = pg::connect_for_cleanup();
+        task::run_or_log("reclaim what a grant left in this database", [&] {
             if (const auto name = pg::role_name(order.role)) cleanup::reassign(order.role, *name, order.new_owner);
         });
         wake_worker();
@@ -54,7 +54,7 @@ void jit_reclaimer_main(Datum) {
 void jit_job_main(Datum);
 
 void jit_job_main(Datum) {
-    pg::guarded([] { schedule::work(pg::become_job(settings::database)); });
+    pg::guarded([] { schedule::work(pg::connect_job(settings::database)); });
 }
 
 }  // extern "C"

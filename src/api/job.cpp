@@ -18,7 +18,7 @@ Datum jit_schedule(PG_FUNCTION_ARGS) {
         pg::TableResult table(fcinfo);
         for (const auto& made : schedule::make(args.text(0), args.text(1), origin_of(fcinfo))) {
             const std::array<pg::Value, 3> row{made.name, made.schedule, made.command};
-            table.put(row);
+            table.add_row(row);
         }
         return Datum{0};
     });

@@ -88,13 +88,13 @@ Datum jit_hours(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(jit_export_policy);
 Datum jit_export_policy(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args&) { return pg::document_result(policy_file::export_policy()); });
+    return answer(fcinfo, [](const Args&) { return pg::jsonb_result(policy_file::export_policy()); });
 }
 
 PG_FUNCTION_INFO_V1(jit_import_policy);
 Datum jit_import_policy(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
-        const auto document = args.document(0);
+        const auto document = args.jsonb(0);
         if (!document)
             throw Failure(Code::invalid_argument, "invalid policy", "It is NULL.", "See jit_export_policy().");
         const auto mode = args.boolean(1).value_or(true) ? policy_file::Mode::rehearse : policy_file::Mode::apply;
@@ -102,7 +102,7 @@ Datum jit_import_policy(PG_FUNCTION_ARGS) {
         for (const auto& found : policy_file::import_policy(*document, mode, origin_of(fcinfo))) {
             const std::array<pg::Value, 4> row{std::string(found.action), std::string(found.kind), found.name,
                                                found.what};
-            table.put(row);
+            table.add_row(row);
         }
         return Datum{0};
     });

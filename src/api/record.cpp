@@ -31,7 +31,7 @@ Datum jit_journal(PG_FUNCTION_ARGS) {
         ingest::read(from ? std::optional<std::uint64_t>(static_cast<std::uint64_t>(std::max<std::int64_t>(*from, 0)))
                           : std::nullopt,
                      static_cast<std::size_t>(std::max(args.integer(1).value_or(0), 0)),
-                     [&](std::span<const pg::Value> row) { table.put(row); });
+                     [&](std::span<const pg::Value> row) { table.add_row(row); });
         return Datum{0};
     });
 }
@@ -62,11 +62,11 @@ Datum jit_audit_verify(PG_FUNCTION_ARGS) {
                                    core::to_hex(verdict.head),
                                    {},
                                    {}};
-        if (verdict.sound) table.put(row);
+        if (verdict.sound) table.add_row(row);
         for (const auto& finding : verdict.findings) {
             row[6] = finding.seq;
             row[7] = finding.what;
-            table.put(row);
+            table.add_row(row);
         }
         return Datum{0};
     });
@@ -81,7 +81,7 @@ Datum jit_audit_export(PG_FUNCTION_ARGS) {
         pg::TableResult table(fcinfo);
         chain::write_out(args.bigint(0), args.bigint(1), [&](std::optional<std::int64_t> seq, const std::string& line) {
             const std::array row{seq ? pg::Value(*seq) : pg::Value(), pg::Value(line)};
-            table.put(row);
+            table.add_row(row);
         });
         return Datum{0};
     });

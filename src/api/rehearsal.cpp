@@ -42,7 +42,7 @@ Datum jit_dry_run(PG_FUNCTION_ARGS) {
             const std::array row{pg::Value(++number),    pg::Value(one.statement), pg::Value(one.outcome),
                                  pg::Value(one.missing), or_null(one.rows),        pg::Value(one.sequences),
                                  or_null(one.sqlstate),  or_null(one.message)};
-            table.put(row);
+            table.add_row(row);
         }
         return Datum{0};
     });
@@ -76,7 +76,7 @@ Datum jit_run_scenarios(PG_FUNCTION_ARGS) {
             const std::array row{pg::Value(one.scenario),    pg::Value(one.number),      pg::Value(one.got.statement),
                                  pg::Value(one.expected),    pg::Value(one.got.outcome), pg::Value(one.ok),
                                  pg::Value(one.got.missing), or_null(one.got.message)};
-            table.put(row);
+            table.add_row(row);
         }
         return Datum{0};
     });
@@ -89,7 +89,7 @@ Datum jit_scenarios_tap(PG_FUNCTION_ARGS) {
         std::int32_t number = 0;
         for (const auto& line : scenario::as_tap(scenario::run(args.text(0), origin_of(fcinfo)))) {
             const std::array row{pg::Value(++number), pg::Value(line)};
-            table.put(row);
+            table.add_row(row);
         }
         return Datum{0};
     });
@@ -115,7 +115,7 @@ Datum jit_drill(PG_FUNCTION_ARGS) {
         for (const auto& step : drill::run(args.interval(0))) {
             const std::array row{pg::Value(step.number), pg::Value(step.name), pg::Value(step.ok),
                                  pg::Value(step.latency_ms), step.detail ? pg::Value(*step.detail) : pg::Value()};
-            table.put(row);
+            table.add_row(row);
         }
         return Datum{0};
     });

@@ -20,12 +20,12 @@ PG_FUNCTION_INFO_V1(jit_request);
 Datum jit_request(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         return Int64GetDatum(request::create({.template_name = args.text(0),
-                                           .duration = args.interval(1),
-                                           .reason = args.text(2),
-                                           .ticket = args.text(3),
-                                           .scope = args.texts(4, "scope"),
-                                           .starts_at = args.instant(5)},
-                                          origin_of(fcinfo)));
+                                              .duration = args.interval(1),
+                                              .reason = args.text(2),
+                                              .ticket = args.text(3),
+                                              .scope = args.texts(4, "scope"),
+                                              .starts_at = args.instant(5)},
+                                             origin_of(fcinfo)));
     });
 }
 
@@ -60,7 +60,8 @@ PG_FUNCTION_INFO_V1(jit_eligibility);
 Datum jit_eligibility(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         pg::TableResult table(fcinfo);
-        for (const auto& row : eligibility::explain(principal::caller(), args.text(0), args.interval(1))) table.put(row);
+        for (const auto& row : eligibility::explain(principal::caller(), args.text(0), args.interval(1)))
+            table.add_row(row);
         return Datum{0};
     });
 }

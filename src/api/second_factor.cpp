@@ -15,7 +15,7 @@ namespace {
 
 // Before anything can fail: others see what a session runs.
 void hide_code() noexcept {
-    if (pg::may_hold_code(pg::command_text())) pg::show_command(pg::hidden_command);
+    if (pg::may_hold_code(pg::command_text())) pg::report_command(pg::hidden_command);
 }
 
 }  // namespace

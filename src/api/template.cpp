@@ -50,7 +50,7 @@ Datum jit_cover_new_objects(PG_FUNCTION_ARGS) {
     return pg::guarded([&] {
         if (shared_state != nullptr && !pg::in_control_database()) return Datum{0};
         const sandbox::Pause ours;
-        const auto made = pg::relations_of_command(fcinfo);
+        const auto made = pg::relations_created_by_command(fcinfo);
         templates::grant_on_new_relations(made.names, made.schemas);
         return Datum{0};
     });

@@ -39,7 +39,7 @@ Check check() {
                          session::debt(result.at) == 0;
          waited += step_ms) {
         pg::nap(step_ms);
-        pg::accept_changes();
+        pg::accept_invalidations();
         result = check(enforcement::current_grants());
     }
     return result;

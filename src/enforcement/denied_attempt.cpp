@@ -20,7 +20,7 @@ template <std::size_t Size>
 class Copy {
 public:
     void operator=(std::string_view text) noexcept {
-        size_ = pg::clip(text.data(), text.size(), bytes_.size());
+        size_ = pg::clip_at_character(text.data(), text.size(), bytes_.size());
         text.copy(bytes_.data(), size_);
     }
     [[nodiscard]] std::string_view view() const noexcept { return {bytes_.data(), size_}; }
@@ -62,7 +62,7 @@ void seen(const Error& error) noexcept {
     kept.message = error.message;
     kept.statement = error.statement;
     keeps = true;
-    pg::wake_between_commands();
+    pg::request_idle_commit();
 }
 
 void refuse(const core::Failure& failure) {
@@ -70,7 +70,7 @@ void refuse(const core::Failure& failure) {
     if (const auto now = pg::command_start(); std::exchange(last, now) != now) {
         const auto* grants = enforcement::cached_grants();
         record(grants != nullptr ? *grants : enforcement::without_grant(), core::entry(failure.code).sqlstate,
-               failure.message, pg::without_secrets(pg::command_text()));
+               failure.message, pg::redact_secrets(pg::command_text()));
     }
     throw failure;
 }
@@ -79,7 +79,7 @@ void record_kept() {
     if (!std::exchange(keeps, false)) return;
     const auto* grants = enforcement::current_grants();
     if (grants == nullptr) return;
-    record(*grants, insufficient_privilege, kept.message.view(), pg::without_secrets(kept.statement.view()));
+    record(*grants, insufficient_privilege, kept.message.view(), pg::redact_secrets(kept.statement.view()));
 }
 
 }  // namespace jit::denied_attempt

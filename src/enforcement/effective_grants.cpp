@@ -128,7 +128,7 @@ void look_at_chosen_role(EffectiveGrants& grants, RoleId user, RoleId marker) {
 void look_at_memberships(EffectiveGrants& grants, RoleId user, RoleId marker) {
     if (!pg::is_member(user, marker)) return;
     for (const RoleId role : pg::closure(user))
-        if (is_grant_role(role, marker) && pg::uses_privileges_of(user, role)) add(grants, role);
+        if (is_grant_role(role, marker) && pg::has_inherited_privileges_of(user, role)) add(grants, role);
 }
 
 EffectiveGrants resolve(RoleId user, bool is_current) {
@@ -174,7 +174,7 @@ const EffectiveGrants* in_debt() {
 }  // namespace
 
 const EffectiveGrants* current_grants() {
-    const auto who = pg::who();
+    const auto who = pg::packed_user_ids();
     if (const auto session = pg::session_user().oid; session != whose) {
         invalidate();
         whose = session;
@@ -203,7 +203,7 @@ const EffectiveGrants* current_grants() {
 }
 
 const EffectiveGrants* cached_grants() noexcept {
-    return current.who == pg::who() && pg::session_user().oid == whose ? &current : nullptr;
+    return current.who == pg::packed_user_ids() && pg::session_user().oid == whose ? &current : nullptr;
 }
 
 const EffectiveGrants& without_grant() {
@@ -238,7 +238,7 @@ namespace {
 std::uint64_t lacks_second_factor(const EffectiveGrants& grants) noexcept {
     for (std::uint32_t i = 0; i < grants.count; ++i)
         if (grants.slots[i]->steps_up.load(std::memory_order_relaxed) && !session::relies_on(grants.ids[i]) &&
-            !pg::is_parallel_worker() && !second_factor_state::is_fresh_here())
+            !pg::is_parallel_worker() && !second_factor_state::has_stepped_up_from_here())
             return grants.ids[i];
     return 0;
 }
@@ -251,7 +251,7 @@ Access judge(const EffectiveGrants& grants, pg::Moment at) noexcept {
     if (grants.unconfirmed != 0) return Access::unconfirmed;
     for (std::uint32_t i = 0; i < grants.count; ++i) {
         const Slot& slot = *grants.slots[i];
-        if (!still_lives(slot, at) || slot.id.load() != grants.ids[i]) return Access::over;
+        if (!is_live(slot, at) || slot.id.load() != grants.ids[i]) return Access::over;
     }
     const bool relied = session::relies_on_exactly(grants);
     if (!relied && session::debt(at) != 0) return Access::over;
@@ -307,7 +307,7 @@ void refuse(const EffectiveGrants& grants, Access access) {
     const auto now = pg::both_clocks();
     std::uint64_t id = grants.ids[0];
     for (std::uint32_t i = 0; i < grants.count; ++i)
-        if (!still_lives(*grants.slots[i], now)) id = grants.ids[i];
+        if (!is_live(*grants.slots[i], now)) id = grants.ids[i];
     if (const auto debt = session::debt(); debt != 0) id = debt;
     session::settle_soon();
     throw Failure(Code::grant_over, "grant " + std::to_string(id) + " has ended",

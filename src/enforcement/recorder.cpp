@@ -63,7 +63,8 @@ std::string_view hash_of(std::string_view whole) {
 }
 
 std::string_view cut(std::string_view text) noexcept {
-    return text.substr(0, pg::clip(text.data(), text.size(), static_cast<std::size_t>(settings::statement_limit)));
+    return text.substr(
+        0, pg::clip_at_character(text.data(), text.size(), static_cast<std::size_t>(settings::statement_limit)));
 }
 
 std::uint32_t depth_of(const Statement& statement) noexcept { return depth + (statement.is_inside ? 1 : 0); }
@@ -114,7 +115,7 @@ core::Payload encode(const enforcement::EffectiveGrants& grants, const Statement
 
 // The worker sleeps while there is nothing to read; whoever writes first afterwards wakes it.
 void tell_worker() noexcept {
-    if (shared_state->worker_sleeps.load() != 0 && shared_state->worker_sleeps.exchange(0) != 0) wake_worker();
+    if (shared_state->worker_is_waiting.load() != 0 && shared_state->worker_is_waiting.exchange(0) != 0) wake_worker();
 }
 
 // False: the worker has not come to it in time.
@@ -204,7 +205,7 @@ void begin(const enforcement::EffectiveGrants& grants, const Statement& statemen
     if (open_uses.size() == open_uses.capacity()) open_uses.reserve(2 * open_uses.size() + 8);
     if (!journal::ring().claim(size, core::outcome_record_size)) wait_for_room(size, core::outcome_record_size);
     const auto position = journal::ring().append(core::RecordKind::use, encoded, at.wall);
-    open_uses.push_back({statement.key, position, at, 0, pg::subtransaction(), false});
+    open_uses.push_back({statement.key, position, at, 0, pg::subtransaction_id(), false});
     tell_worker();
     if (settings::audit_durability != settings::durability_fsync) return;
     try {

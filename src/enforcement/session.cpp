@@ -31,8 +31,8 @@ std::atomic<std::uint32_t> held_count = 0;
 SessionSlot* mine = nullptr;  // from the first use of a grant until the session ends
 
 std::atomic<bool> transaction_relies = false;
-std::atomic<bool> keeps_cursors = false;  // since a transaction that relied
-std::int64_t relied_at = 0;               // when the client's command began that relied last
+std::atomic<bool> has_held_cursors = false;  // since a transaction that relied
+std::int64_t relied_at = 0;                  // when the client's command began that relied last
 pg::Moment armed_for;
 std::atomic<bool> settling = false;  // this transaction settles the debts if it commits
 
@@ -46,7 +46,7 @@ int ticks = 0;
 
 bool is_mine(const Held& grant) noexcept { return grant.slot->id.load(std::memory_order_relaxed) == grant.id; }
 
-bool is_over(const Held& grant, pg::Moment at) noexcept { return !still_lives(*grant.slot, at) || !is_mine(grant); }
+bool is_over(const Held& grant, pg::Moment at) noexcept { return !is_live(*grant.slot, at) || !is_mine(grant); }
 
 AtDeadline action(const Held& grant) noexcept {
     return is_mine(grant) ? grant.slot->at_deadline.load() : grant.at_deadline;
@@ -59,14 +59,15 @@ bool is_busy() noexcept { return transaction_relies || (pg::is_running_command()
 // A cursor that is held shows what was read under the grant without a statement that could be refused, so whoever keeps
 // one has to come out of any transaction.
 bool has_to_come_out() noexcept {
-    return is_busy() || (keeps_cursors && !settling && (pg::is_running_command() || pg::in_transaction()));
+    return is_busy() || (has_held_cursors && !settling && (pg::is_running_command() || pg::in_transaction()));
 }
 
 bool must_end(const Held& grant, pg::Moment at) noexcept {
     switch (action(grant)) {
         case AtDeadline::terminate: return true;
         case AtDeadline::grace:
-            return !is_busy() || keeps_cursors || !is_mine(grant) || is_past(*grant.slot, at, grant.slot->grace.load());
+            return !is_busy() || has_held_cursors || !is_mine(grant) ||
+                   is_past_deadline(*grant.slot, at, grant.slot->grace.load());
         case AtDeadline::cancel: return has_to_come_out() && ticks >= ticks_to_leave;
     }
     return true;
@@ -94,7 +95,7 @@ void leave_what_is_over() noexcept {
     enforcement::look_again();
     if (!has_to_come_out()) {
         ticks = 0;
-        pg::wake_between_commands();
+        pg::request_idle_commit();
         return;
     }
     ++ticks;
@@ -109,7 +110,7 @@ void at_deadline() noexcept {
     for (std::uint32_t i = 0; i < held_count; ++i) {
         if (!is_over(held[i], now)) continue;
         if (must_end(held[i], now)) {
-            pg::end_session(pg::backend_pid());
+            pg::terminate_session(pg::backend_pid());
             return;
         }
         leave |= action(held[i]) == AtDeadline::cancel;
@@ -144,8 +145,8 @@ void note(Slot* slot, std::uint64_t id) noexcept {
     const auto count = held_count.load();
     held[count] = {id, slot, slot->at_deadline.load()};
     held_count = count + 1;
-    mine->used[count].store(id);
-    mine->used_count.store(count + 1, std::memory_order_release);
+    mine->grants[count].store(id);
+    mine->grant_count.store(count + 1, std::memory_order_release);
 }
 
 // Others must not take the last for gone while it moves: it is put in its new place first. The timer looks at none of
@@ -153,9 +154,9 @@ void note(Slot* slot, std::uint64_t id) noexcept {
 void forget(std::uint32_t i) noexcept {
     const auto last = held_count.exchange(i) - 1;
     held[i] = held[last];
-    mine->used[i].store(held[i].id);
+    mine->grants[i].store(held[i].id);
     held_count = last;
-    mine->used_count.store(last, std::memory_order_release);
+    mine->grant_count.store(last, std::memory_order_release);
     armed_for = {};
     if (last != 0) arm_for(first_end());
 }
@@ -171,11 +172,11 @@ void begin() {
     if (!pg::make_deadline_timers(at_deadline))
         throw Failure(Code::limit_exceeded, "this session could not be stopped at the deadline",
                       "The system has no timer left for it.", "See the limit of pending signals (ulimit -i).");
-    pg::when_session_ends(end);
+    pg::on_session_end(end);
     mine = &shared_state->sessions()[pg::backend_number()];
-    mine->used_count.store(0);
-    mine->relies.store(false);
-    mine->keeps_cursors.store(false);
+    mine->grant_count.store(0);
+    mine->transaction_uses_grant.store(false);
+    mine->has_held_cursors.store(false);
     mine->start.store(pg::session_start());
     mine->pid.store(pg::backend_pid());
 }
@@ -189,16 +190,16 @@ void for_each_left(Visit&& visit) noexcept {
 }
 
 void note_cursors(bool kept) noexcept {
-    if (keeps_cursors.exchange(kept) != kept) mine->keeps_cursors.store(kept);
+    if (has_held_cursors.exchange(kept) != kept) mine->has_held_cursors.store(kept);
 }
 
 void settle() {
     for_each_left([](std::uint32_t) { settling = true; });
     if (!settling) return;
     try {
-        pg::discard_leavings();
+        pg::discard_session_state();
     } catch (...) {
-        pg::end_session(pg::backend_pid());
+        pg::terminate_session(pg::backend_pid());
         throw;
     }
 }
@@ -237,7 +238,7 @@ void rely_on(const enforcement::EffectiveGrants& grants) {
         for (std::uint32_t i = 0; i < grants.count; ++i) note(grants.slots[i], grants.ids[i]);
     if (!transaction_relies.load(std::memory_order_relaxed)) {
         transaction_relies = true;
-        mine->relies.store(true);
+        mine->transaction_uses_grant.store(true);
     }
     relied_at = pg::command_start();
     ticks = 0;
@@ -257,11 +258,11 @@ std::uint64_t debt(pg::Moment at) noexcept {
 std::uint64_t debt() noexcept { return held_count == 0 ? 0 : debt(pg::both_clocks()); }
 
 void settle_soon() noexcept {
-    if (debt() != 0) pg::wake_between_commands();
+    if (debt() != 0) pg::request_idle_commit();
 }
 
 void give_back(std::uint64_t id) noexcept {
-    if (mine == nullptr || pg::outer_user() != pg::session_user() || pg::keeps_cursors()) return;
+    if (mine == nullptr || pg::outer_user() != pg::session_user() || pg::has_held_cursors()) return;
     for (std::uint32_t i = held_count; i-- > 0;)
         if (held[i].id == id) forget(i);
 }
@@ -271,11 +272,11 @@ void before_commit() {
     if (mine == nullptr || held_count == 0) return;
     if (!transaction_relies) {
         if (pg::is_between_commands()) settle();
-        if (keeps_cursors) note_cursors(pg::keeps_cursors());
+        if (has_held_cursors) note_cursors(pg::has_held_cursors());
         return;
     }
     if (pg::has_written()) check_commit();
-    note_cursors(pg::keeps_cursors());
+    note_cursors(pg::has_held_cursors());
 }
 
 void before_prepare() {
@@ -293,7 +294,7 @@ void after_transaction(bool committed) noexcept {
     }
     if (transaction_relies) {
         transaction_relies = false;
-        mine->relies.store(false);
+        mine->transaction_uses_grant.store(false);
     }
     if (!committed) settle_soon();
 }

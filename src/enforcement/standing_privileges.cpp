@@ -51,7 +51,7 @@ RoleId find_subject() {
 }
 
 RoleId subject() {
-    const auto who = pg::who();
+    const auto who = pg::packed_user_ids();
     const RoleId session = pg::session_user();
     if (subject_before.seen != generation || subject_before.who != who || subject_before.session != session) {
         const auto seen = generation;
@@ -102,7 +102,7 @@ Own privileges(const pg::CheckedRelation& checked) {
     const auto& on = given(checked.relation, roles);
     const AclBits own = checked.privileges & on.privileges;
     const AclBits missing = checked.privileges & ~own;
-    if (missing == 0 || !on.by_column || !checked.columns_will_do) return {.privileges = own};
+    if (missing == 0 || !on.by_column || !checked.column_privileges_suffice) return {.privileges = own};
     return {.privileges = own | pg::privileges_on_columns(checked, missing, roles.all), .by_column = true};
 }
 

@@ -33,7 +33,7 @@ void reclaim_elsewhere(pg::RoleId role, const std::string& name, const pg::NewOw
         "pg_catalog.current_database() LIMIT 1",
         {role});
     if (!elsewhere) return;
-    const bool started = pg::start_reclaimer("jit_reclaimer_main", elsewhere->get<pg::RoleId>(0).oid, role, new_owner);
+    const bool started = pg::start_cleanup("jit_cleanup_main", elsewhere->get<pg::RoleId>(0).oid, role, new_owner);
     throw Failure(Code::wrong_state,
                   "\"" + name + "\" has left something in database \"" + elsewhere->get<std::string>(1) + "\"",
                   started ? "It is being reclaimed; if this stays, the server log says why."
@@ -191,7 +191,7 @@ void drop_grant_roles(std::int64_t id) {
     pg::execute(
         "UPDATE jit_access.request SET cleanup = 'done', cleanup_error = NULL, cleanup_next = NULL WHERE id = $1",
         {id});
-    control_event::note("cleaned up", id, task::actor);
+    control_event::write("cleaned up", id, task::actor);
 }
 
 }  // namespace jit::cleanup

@@ -48,7 +48,7 @@ Told from_row(const pg::Row& row) {
                   .at_deadline = core::at_deadline_from(row.get<std::string>(8)).value(),
                   .grace = row.get<std::int64_t>(9),
                   .allows_code = row.get<bool>(10),
-                  .allows_schema = row.get<bool>(13),
+                  .allows_schema_change = row.get<bool>(13),
                   .steps_up = row.get<bool>(11),
                   .conditions = conditions::from_hex(row.maybe<std::string>(12))},
         .node = row.get<std::string>(6),
@@ -100,7 +100,7 @@ void confirm(std::int64_t id) {
     require_journal();
     if (told->node != journal::node())
         request::advance(request, Event::suspend, task::actor, "another server granted it, and this is a copy");
-    else if (shared_state->tables_are_old)
+    else if (shared_state->tables_are_stale)
         request::advance(request, Event::suspend, task::actor, "a backup was restored, it may have ended since");
     else
         commit_actions::make_live(slot_for(*told));
@@ -113,28 +113,28 @@ void confirm_scheduled(std::int64_t id) {
     require_journal();
     const auto row = pg::query_row("SELECT coalesce(node::text, '') FROM jit_access.request WHERE id = $1", {id});
     const bool ours = row.value().get<std::string>(0) == journal::node();
-    if (shared_state->follows_primary)
+    if (shared_state->started_as_standby)
         adopt(static_cast<std::uint64_t>(id));
     else if (!ours)
         request::advance(request, Event::lapse, task::actor, "it was approved on another server, and this is a copy");
-    else if (shared_state->tables_are_old)
+    else if (shared_state->tables_are_stale)
         request::advance(request, Event::lapse, task::actor, "a backup was restored, it may have been cancelled");
 }
 
 }  // namespace
 
 void after_start() {
-    shared_state->tables_are_old |= pg::recovered_to() < shared_state->wal_before;
-    for (const auto id : task::ids("SELECT id FROM jit_access.request WHERE state = 'active' ORDER BY id"))
-        task::try_to("confirm grant " + std::to_string(id) + ", it stays refused", [&] { confirm(id); });
-    for (const auto id : task::ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' ORDER BY id"))
-        task::try_to("look at scheduled request " + std::to_string(id), [&] { confirm_scheduled(id); });
-    if (shared_state->tables_are_old) journal::forget_later_commits(pg::last_commit());
+    shared_state->tables_are_stale |= pg::last_redo_lsn() < shared_state->last_decision_lsn;
+    for (const auto id : task::query_ids("SELECT id FROM jit_access.request WHERE state = 'active' ORDER BY id"))
+        task::run_or_log("confirm grant " + std::to_string(id) + ", it stays refused", [&] { confirm(id); });
+    for (const auto id : task::query_ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' ORDER BY id"))
+        task::run_or_log("look at scheduled request " + std::to_string(id), [&] { confirm_scheduled(id); });
+    if (shared_state->tables_are_stale) journal::forget_later_commits(pg::last_commit_lsn());
 }
 
 void follow_primary() {
     std::vector<Told> active;
-    const auto fault = task::alone([&] {
+    const auto fault = task::run_in_transaction([&] {
         const std::string sql = std::string(told_columns) + "WHERE r.state = 'active' ORDER BY r.id";
         for (const auto& row : pg::query(sql.c_str())) {
             try {
@@ -161,7 +161,7 @@ void follow_primary() {
                 return;  // no slot is free: what is not on the board is refused
             }
         } else if (known->ends_wall.load() != told.terms.ends.wall && known->state.load() == SlotState::live) {
-            set_end(*known, told.terms.ends);
+            set_deadline(*known, told.terms.ends);
         }
     }
 }

@@ -125,8 +125,8 @@ std::string why_not_any_more(const Request& request, const core::Ruling& ruling)
 State activate_or_schedule(Request& request, const Template& of, const core::Ruling& ruling, const std::string& by) {
     keep_reasons(request, ruling);
     if (ruling.rule)
-        control_event::note("allowed", request.id, by,
-                            {{"rule", ruling.rule}, {"reasons", core::join(ruling.reasons(), "; ")}});
+        control_event::write("allowed", request.id, by,
+                             {{"rule", ruling.rule}, {"reasons", core::join(ruling.reasons(), "; ")}});
     const auto now = pg::wall_clock();
     if (ruling.put_off_to) request.starts_at = pg::Instant{*ruling.put_off_to};
     const bool later = request.starts_at && request.starts_at->us > now;
@@ -158,7 +158,9 @@ State start_scheduled(Request& request, ruling::Purpose occasion, const std::str
 
 }  // namespace
 
-State start_scheduled(Request& request, const std::string& by) { return start_scheduled(request, ruling::Purpose::activation, by); }
+State start_scheduled(Request& request, const std::string& by) {
+    return start_scheduled(request, ruling::Purpose::activation, by);
+}
 
 State activate(std::int64_t id, const principal::Origin& origin) {
     const auto me = principal::caller();
@@ -201,7 +203,7 @@ State approve(std::int64_t id, const Approval& approval, const principal::Origin
     if (duration)
         pg::execute("UPDATE jit_access.request SET duration = $2 WHERE id = $1", {id, pg::Duration{*duration}});
     note_decision(me, about, {"approve", approval.comment, duration, about.digest});
-    control_event::note(
+    control_event::write(
         "approved", id, me.name,
         {{"comment", approval.comment}, {"duration", core::format_duration(about.duration)}, {"digest", about.digest}});
 

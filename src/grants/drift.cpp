@@ -23,8 +23,8 @@ using core::State;
 
 // Counted as well, so that whoever has asked for a sweep hears how much there was.
 void note(std::optional<std::int64_t> id, const control_event::Detail& detail) {
-    control_event::note("drift", id, task::actor, detail);
-    shared_state->sweeps.found.fetch_add(1, std::memory_order_relaxed);
+    control_event::write("drift", id, task::actor, detail);
+    shared_state->sweeps.differences.fetch_add(1, std::memory_order_relaxed);
 }
 
 void take_back(std::optional<std::int64_t> id, const std::string& role, const std::string& member) {
@@ -37,7 +37,7 @@ void take_back(std::optional<std::int64_t> id, const std::string& role, const st
 // Roles of grants that no request claims: a dump of the roles restored here, a request table that was replaced. NOT IN
 // is looked up in a hash, however few requests the server's statistics know of.
 bool remove_orphans() {
-    const auto orphans = task::survey_ids(
+    const auto orphans = task::query_ids_replanned(
         "WITH claimed AS (SELECT id, grant_role FROM jit_access.request WHERE state IN ('active', 'suspended') OR "
         "cleanup = 'due') "
         "SELECT a.oid::bigint FROM pg_catalog.pg_authid a WHERE (a.rolname ~ '^jit_(grant|gate|login)_[0-9]+$' OR "
@@ -50,12 +50,12 @@ bool remove_orphans() {
     for (const auto oid : orphans) {
         const pg::RoleId role{static_cast<std::uint32_t>(oid)};
         // In two steps: what it owns may keep the role, and keeps nobody's membership.
-        task::try_to("take away the role of a grant that nobody knows", [&] {
+        task::run_or_log("take away the role of a grant that nobody knows", [&] {
             const auto name = pg::role_name(role);
             if (name && cleanup::revoke_all_memberships(role, *name))
                 note({}, {{"role", *name}, {"what", "no request claims this role; its memberships were revoked"}});
         });
-        task::try_to("remove the role of a grant that nobody knows", [&] {
+        task::run_or_log("remove the role of a grant that nobody knows", [&] {
             const auto name = pg::role_name(role);
             if (!name) return;
             cleanup::revoke_privileges(role, *name);
@@ -69,8 +69,8 @@ bool remove_orphans() {
 // The marker itself, given to somebody who can log in: it refuses him everything, and he is no role to remove.
 bool take_marker_from_people() {
     bool found = false;
-    task::try_to("take the marker from people", [&] {
-        for (const auto& row : pg::survey(
+    task::run_or_log("take the marker from people", [&] {
+        for (const auto& row : pg::query_replanned(
                  "SELECT m.rolname::text FROM pg_catalog.pg_auth_members x JOIN pg_catalog.pg_authid k ON k.oid = "
                  "x.roleid JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE k.rolname = 'jit_marker' AND "
                  "m.rolcanlogin AND m.rolname !~ '^jit_(grant|gate)_[0-9]+$'")) {
@@ -106,10 +106,10 @@ bool remove_strange_memberships() {
     static const std::string of_grant = "SELECT g.rolname::text, m.rolname::text FROM " + strange_memberships +
                                         "JOIN pg_catalog.pg_authid g ON g.oid = s.roleid JOIN pg_catalog.pg_authid m "
                                         "ON m.oid = s.member WHERE s.id = ";
-    const auto strange = task::survey_ids(grants.c_str());
+    const auto strange = task::query_ids_replanned(grants.c_str());
     for (const auto id : strange)
-        task::try_to("take away what was granted by hand around grant " + std::to_string(id), [&] {
-            for (const auto& row : pg::survey((of_grant + std::to_string(id)).c_str()))
+        task::run_or_log("take away what was granted by hand around grant " + std::to_string(id), [&] {
+            for (const auto& row : pg::query_replanned((of_grant + std::to_string(id)).c_str()))
                 take_back(id, row.get<std::string>(0), row.get<std::string>(1));
         });
     return !strange.empty();
@@ -118,12 +118,13 @@ bool remove_strange_memberships() {
 // A role that jit_create_template made is nobody's but its grants'.
 bool remove_standing_members() {
     bool found = false;
-    task::try_to("take a template's role from its standing members", [&] {
-        for (const auto& row : pg::survey("SELECT t.role_name, m.rolname::text FROM jit_access.template t JOIN "
-                                          "pg_catalog.pg_auth_members x ON x.roleid = t.role "
-                                          "JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE t.role_made AND "
-                                          "t.dropped_at IS NULL AND NOT EXISTS "
-                                          "(SELECT FROM jit_access.request r WHERE r.grant_role = x.member)")) {
+    task::run_or_log("take a template's role from its standing members", [&] {
+        for (const auto& row :
+             pg::query_replanned("SELECT t.role_name, m.rolname::text FROM jit_access.template t JOIN "
+                                 "pg_catalog.pg_auth_members x ON x.roleid = t.role "
+                                 "JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE t.role_made AND "
+                                 "t.dropped_at IS NULL AND NOT EXISTS "
+                                 "(SELECT FROM jit_access.request r WHERE r.grant_role = x.member)")) {
             found = true;
             take_back(std::nullopt, row.get<std::string>(0), row.get<std::string>(1));
         }
@@ -134,7 +135,7 @@ bool remove_standing_members() {
 // A live grant whose own membership was taken away by hand gives nothing any more, so it is over. So is one without the
 // marker: it would give, and no backend would see that.
 bool end_gutted_grants() {
-    const auto gutted = task::survey_ids(
+    const auto gutted = task::query_ids_replanned(
         "SELECT r.id FROM jit_access.request r WHERE r.state IN ('active', 'suspended') AND (NOT EXISTS "
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.roleid "
         "WHERE m.member = r.requester AND (m.roleid = r.grant_role OR a.rolname = 'jit_gate_' || r.id) OR m.roleid = "
@@ -144,7 +145,7 @@ bool end_gutted_grants() {
         "(SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.roleid "
         "WHERE m.member = r.grant_role AND a.rolname = 'jit_marker'))");
     for (const auto id : gutted)
-        task::try_to("end grant " + std::to_string(id), [&] {
+        task::run_or_log("end grant " + std::to_string(id), [&] {
             auto request = request::lock(id);
             if (!core::next(request.state, Event::revoke)) return;
             note(id, {{"what", "its membership was taken away by hand"}});
@@ -156,9 +157,10 @@ bool end_gutted_grants() {
 
 // A template's role that has come to reach more than a template may give: its grants stop until somebody has looked.
 void suspend_overgrown_templates() {
-    for (const auto id : task::ids("SELECT DISTINCT template_id FROM jit_access.request WHERE state = 'active'")) {
+    for (const auto id :
+         task::query_ids("SELECT DISTINCT template_id FROM jit_access.request WHERE state = 'active'")) {
         std::optional<std::string> overgrown;
-        task::try_to("look at a template", [&] {
+        task::run_or_log("look at a template", [&] {
             try {
                 templates::check_closure(templates::lock(id));
             } catch (const core::Failure& failure) {
@@ -167,8 +169,8 @@ void suspend_overgrown_templates() {
         });
         if (!overgrown) continue;
         for (const auto grant :
-             task::ids("SELECT id FROM jit_access.request WHERE state = 'active' AND template_id = $1", {id}))
-            task::try_to("suspend grant " + std::to_string(grant), [&] {
+             task::query_ids("SELECT id FROM jit_access.request WHERE state = 'active' AND template_id = $1", {id}))
+            task::run_or_log("suspend grant " + std::to_string(grant), [&] {
                 auto request = request::lock(grant);
                 if (request.state != State::active) return;
                 note(grant, {{"what", overgrown}});
@@ -190,13 +192,13 @@ void sweep(Effort effort) {
     const auto changes = enforcement::changes();
     const auto now = pg::boot_clock();
     if (effort == Effort::everything || changes != seen || now - last >= at_least_every) {
-        const auto faults = task::faults();
+        const auto faults = task::failure_count();
         bool found = remove_orphans();
         found |= take_marker_from_people();
         found |= remove_strange_memberships();
         found |= remove_standing_members();
         found |= end_gutted_grants();
-        seen = found || task::faults() != faults ? enforcement::never : changes;
+        seen = found || task::failure_count() != faults ? enforcement::never : changes;
         last = now;
     }
     suspend_overgrown_templates();
@@ -207,28 +209,28 @@ void sweep(Effort effort) {
 void sweep() { sweep(Effort::where_changed); }
 
 void sweep_if_requested() {
-    const auto wanted = shared_state->sweeps.wanted.load();
-    if (wanted == shared_state->sweeps.done.load()) return;
+    const auto wanted = shared_state->sweeps.requested.load();
+    if (wanted == shared_state->sweeps.completed.load()) return;
     templates::forget_closures();
     sweep(Effort::everything);
-    shared_state->sweeps.done.store(wanted);
+    shared_state->sweeps.completed.store(wanted);
 }
 
 std::uint64_t sweep_and_wait() {
     constexpr std::int64_t patience = 60'000'000;
     auto& sweeps = shared_state->sweeps;
-    const auto before = sweeps.found.load();
-    const auto mine = sweeps.wanted.fetch_add(1) + 1;
+    const auto before = sweeps.differences.load();
+    const auto mine = sweeps.requested.fetch_add(1) + 1;
     const auto until = pg::boot_clock() + patience;
     wake_worker();
-    while (sweeps.done.load() < mine) {
+    while (sweeps.completed.load() < mine) {
         if (pg::boot_clock() > until)
             throw core::Failure(core::Code::wrong_state, "no sweep has been made",
                                 "The worker has not answered for a minute.",
                                 "Look at worker_pid and worker_loops in jit_access.health, and at the server log.");
         pg::nap(20);
     }
-    return sweeps.found.load() - before;
+    return sweeps.differences.load() - before;
 }
 
 }  // namespace jit::drift

@@ -22,13 +22,13 @@ namespace {
 
 using core::Event;
 using core::State;
-using task::alone;
-using task::ids;
+using task::query_ids;
+using task::run_in_transaction;
 
 // Whoever holds a row open does not hold up the others: it is tried again.
 void finish(const std::vector<std::int64_t>& requests, Event event, std::optional<State> only_from,
             const std::string& reason) {
-    const auto failed = task::for_each(requests, [&](std::int64_t id) {
+    const auto failed = task::run_for_each(requests, [&](std::int64_t id) {
         auto request = request::try_lock(id);
         if (!request || (only_from && request->state != *only_from) || !core::next(request->state, event)) return;
         request::advance(*request, event, task::actor, reason);
@@ -46,12 +46,12 @@ void end_past_grants() {
     finish(over, Event::end, State::active, "deadline reached");
     // What is not on the board (it could not be confirmed) ends by the table.
     const auto by_table =
-        ids("SELECT id FROM jit_access.request WHERE state IN ('active', 'suspended') AND ends_at <= $1",
-            {pg::Instant{pg::wall_clock()}});
+        query_ids("SELECT id FROM jit_access.request WHERE state IN ('active', 'suspended') AND ends_at <= $1",
+                  {pg::Instant{pg::wall_clock()}});
     finish(by_table, Event::end, std::nullopt, "deadline reached");
     if (by_table.empty()) return;
     constexpr std::int64_t a_moment = 1'000'000;
-    task::try_to("end the sessions of holders that keep ended grants", [] {
+    task::run_or_log("end the sessions of holders that keep ended grants", [] {
         if (const auto ended = blocking_session::end_holders_of_grants_over_by({pg::wall_clock() - a_moment}))
             pg::log_line("ended " + std::to_string(ended) + " sessions of holders that kept their grants from ending");
     });
@@ -59,12 +59,12 @@ void end_past_grants() {
 
 void start_scheduled() {
     // What this server has not confirmed as its own (see confirm.cpp) does not start.
-    for (const auto id :
-         ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND use_by IS NULL AND starts_at <= $1 AND "
+    for (const auto id : query_ids(
+             "SELECT id FROM jit_access.request WHERE state = 'scheduled' AND use_by IS NULL AND starts_at <= $1 AND "
              "node = $2::uuid",
              {pg::Instant{pg::wall_clock()}, journal::node()})) {
         bool in_the_way = false;
-        const auto fault = alone([&] {
+        const auto fault = run_in_transaction([&] {
             auto request = request::try_lock(id);
             if (!request || request->state != State::scheduled) return;
             try {
@@ -80,18 +80,18 @@ void start_scheduled() {
 }
 
 void lapse_undecided() {
-    finish(ids("SELECT id FROM jit_access.request WHERE state = 'pending' AND lapses_at <= $1",
-               {pg::Instant{pg::wall_clock()}}),
+    finish(query_ids("SELECT id FROM jit_access.request WHERE state = 'pending' AND lapses_at <= $1",
+                     {pg::Instant{pg::wall_clock()}}),
            Event::lapse, State::pending, "nobody decided in time");
-    finish(ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND use_by <= $1",
-               {pg::Instant{pg::wall_clock()}}),
+    finish(query_ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND use_by <= $1",
+                     {pg::Instant{pg::wall_clock()}}),
            Event::lapse, State::scheduled, "the approval was not used in time");
 }
 
 bool relies_on(const SessionSlot& session, std::uint64_t id) noexcept {
-    const auto count = session.used_count.load(std::memory_order_acquire);
+    const auto count = session.grant_count.load(std::memory_order_acquire);
     for (std::uint32_t i = 0; i < count; ++i)
-        if (session.used[i].load() == id) return true;
+        if (session.grants[i].load() == id) return true;
     return false;
 }
 
@@ -103,13 +103,15 @@ void for_each_session_of(const Slot& slot, Visit&& visit) noexcept {
     }
 }
 
-bool has_to_come_out(const SessionSlot& session) noexcept { return session.relies || session.keeps_cursors; }
+bool has_to_come_out(const SessionSlot& session) noexcept {
+    return session.transaction_uses_grant || session.has_held_cursors;
+}
 
 // Who keeps a cursor may be idle, and has only to be woken.
 std::int64_t patience_with(const SessionSlot& session, const Slot& slot) noexcept {
     constexpr std::int64_t to_wake = 400'000;
-    const bool wakes = slot.at_deadline.load() == core::AtDeadline::cancel && !session.relies;
-    return patience(slot) + (wakes ? to_wake : 0);
+    const bool wakes = slot.at_deadline.load() == core::AtDeadline::cancel && !session.transaction_uses_grant;
+    return termination_delay(slot) + (wakes ? to_wake : 0);
 }
 
 // What may still go on beyond the deadline; until then the role stays.
@@ -119,7 +121,7 @@ bool is_in_use(std::int64_t id) noexcept {
     const auto now = pg::both_clocks();
     bool used = false;
     for_each_session_of(*slot, [&](const SessionSlot& session, std::int32_t) {
-        used |= has_to_come_out(session) && !is_past(*slot, now, patience_with(session, *slot));
+        used |= has_to_come_out(session) && !is_past_deadline(*slot, now, patience_with(session, *slot));
     });
     return used;
 }
@@ -132,7 +134,7 @@ void put_off(std::int64_t id) {
 
 void try_again_later(std::int64_t id, const std::string& fault) {
     pg::log_line("could not clean up grant " + std::to_string(id) + ", will be retried: " + fault);
-    task::try_to("note that", [&] {
+    task::run_or_log("note that", [&] {
         pg::execute(
             "UPDATE jit_access.request SET cleanup_attempts = cleanup_attempts + 1, cleanup_error = $2, cleanup_next = "
             "pg_catalog.clock_timestamp() + least(power(2, least(cleanup_attempts, 20)), 300) * interval '1 second' "
@@ -148,27 +150,27 @@ void keep_caches_small(std::size_t cleaned_up) {
     since += cleaned_up;
     if (since < many) return;
     since = 0;
-    task::try_to("empty the caches", pg::empty_caches);
+    task::run_or_log("empty the caches", pg::invalidate_system_caches);
 }
 
 void clean_up_ended() {
     // Nothing is put off by more than five minutes: what seems to be was, before the clock was set back.
-    const auto due =
-        ids("SELECT id FROM jit_access.request WHERE cleanup = 'due' AND (cleanup_next IS NULL OR "
-            "cleanup_next <= $1 OR cleanup_next > $1 + interval '5 minutes')",
-            {pg::Instant{pg::wall_clock()}});
+    const auto due = query_ids(
+        "SELECT id FROM jit_access.request WHERE cleanup = 'due' AND (cleanup_next IS NULL OR "
+        "cleanup_next <= $1 OR cleanup_next > $1 + interval '5 minutes')",
+        {pg::Instant{pg::wall_clock()}});
     // Whoever revoked may not have come to tell the board yet.
     for (const auto id : due)
         if (Slot* slot = find_slot(static_cast<std::uint64_t>(id))) finish_slot(*slot);
-    auto failed = task::for_each(due, cleanup::revoke_grant_memberships);
+    auto failed = task::run_for_each(due, cleanup::revoke_grant_memberships);
     // What still runs under it goes before its slot is free: nobody would know afterwards.
     stop_ended_grants();
     std::vector<std::int64_t> idle;
     std::vector<std::int64_t> in_use;
     for (const auto id : due)
         if (!failed.contains(id)) (is_in_use(id) ? in_use : idle).push_back(id);
-    failed.merge(task::for_each(in_use, put_off));
-    failed.merge(task::for_each(idle, cleanup::drop_grant_roles));
+    failed.merge(task::run_for_each(in_use, put_off));
+    failed.merge(task::run_for_each(idle, cleanup::drop_grant_roles));
     for (const auto id : idle)
         if (!failed.contains(id)) retire_slot(static_cast<std::uint64_t>(id));
     for (const auto& [id, fault] : failed) try_again_later(id, fault);
@@ -178,7 +180,7 @@ void clean_up_ended() {
 // A session that leaves the grant by itself does so at its deadline; that it was revoked it has to be told.
 void remind(const SessionSlot& session, std::int32_t pid) noexcept {
     if (has_to_come_out(session)) pg::cancel_statement(pid);
-    pg::wake_between_commands(pid);
+    pg::request_idle_commit(pid);
 }
 
 }  // namespace
@@ -186,7 +188,7 @@ void remind(const SessionSlot& session, std::int32_t pid) noexcept {
 void stop_ended_grants() noexcept {
     const auto now = pg::both_clocks();
     for (auto& slot : shared_state->used_slots()) {
-        if (slot.state.load() == SlotState::live && is_past(slot, now)) finish_slot(slot);
+        if (slot.state.load() == SlotState::live && is_past_deadline(slot, now)) finish_slot(slot);
         if (slot.state.load() != SlotState::over) continue;
         const bool leaves = slot.at_deadline.load() == core::AtDeadline::cancel;
         for_each_session_of(slot, [&](const SessionSlot& session, std::int32_t pid) {
@@ -196,8 +198,9 @@ void stop_ended_grants() noexcept {
             if (session.pid.load(std::memory_order_acquire) != pid || !pg::is_backend(pid, number)) return;
             if (leaves) remind(session, pid);
             if (leaves && !has_to_come_out(session)) return;
-            if (!is_past(slot, now, patience_with(session, slot))) return;
-            if (pg::end_session(pid)) shared_state->counters.sessions_ended.fetch_add(1, std::memory_order_relaxed);
+            if (!is_past_deadline(slot, now, patience_with(session, slot))) return;
+            if (pg::terminate_session(pid))
+                shared_state->counters.sessions_ended.fetch_add(1, std::memory_order_relaxed);
         });
     }
 }
@@ -208,7 +211,7 @@ std::optional<pg::Instant> process_due() {
     lapse_undecided();
     start_scheduled();
     std::optional<pg::Instant> next;
-    const auto fault = alone([&] {
+    const auto fault = run_in_transaction([&] {
         next = pg::query_row(
                    "SELECT min(CASE state WHEN 'pending' THEN lapses_at WHEN 'scheduled' THEN coalesce(use_by, "
                    "starts_at) END) FROM "
@@ -233,7 +236,7 @@ std::optional<std::int64_t> next_deadline() noexcept {
         const auto state = slot.state.load();
         if (state != SlotState::live && state != SlotState::over) continue;
         auto left = time_left(slot, now);
-        if (state == SlotState::over) left += patience(slot);
+        if (state == SlotState::over) left += termination_delay(slot);
         if (state == SlotState::over && left <= 0) continue;  // it was seen to
         first = std::min(first.value_or(now.wall + left), now.wall + left);
     }

@@ -140,7 +140,7 @@ core::State activate(Request& request, const Template& of, const core::Ruling& r
                                .at_deadline = of.at_deadline,
                                .grace = of.grace_period.value_or(0),
                                .allows_code = of.allow_code,
-                               .allows_schema = of.allow_schema_change,
+                               .allows_schema_change = of.allow_schema_change,
                                .steps_up = steps_up,
                                .conditions = conditions});
     commit_actions::make_live(*slot);

@@ -135,7 +135,7 @@ void check_text(const std::optional<std::string>& text, const char* what) {
 }
 
 void check_requester(const principal::Person& me, const Template& of) {
-    if (!pg::memberships_carry_options() && !of.set_role && !of.login && !pg::inherits(me.role))
+    if (!pg::memberships_carry_options() && !of.set_role && !of.login && !pg::has_inherit_attribute(me.role))
         throw Failure(Code::not_permitted, "\"" + me.name + "\" cannot use template \"" + of.name + "\"",
                       "The login has NOINHERIT, so on this server version it would not have the privileges.",
                       "ALTER ROLE ... INHERIT, or use a template of mode set_role.");
@@ -180,13 +180,14 @@ std::int64_t create(const RequestArguments& draft, const principal::Origin& orig
     Request made = lock(row.value().get<std::int64_t>(0));
     made.digest = ruling::digest(made, of);
     pg::execute("UPDATE jit_access.request SET digest = $2 WHERE id = $1", {made.id, *made.digest});
-    control_event::note("requested", made.id, me.name,
-                        {{"template", of.name},
-                         {"duration", core::format_duration(duration)},
-                         {"reason", draft.reason},
-                         {"ticket", draft.ticket},
-                         {"digest", made.digest}});
-    if (ruling.answer == core::Eligibility::allowed) decision::activate_or_schedule(made, of, ruling, "rule " + *ruling.rule);
+    control_event::write("requested", made.id, me.name,
+                         {{"template", of.name},
+                          {"duration", core::format_duration(duration)},
+                          {"reason", draft.reason},
+                          {"ticket", draft.ticket},
+                          {"digest", made.digest}});
+    if (ruling.answer == core::Eligibility::allowed)
+        decision::activate_or_schedule(made, of, ruling, "rule " + *ruling.rule);
     return made.id;
 }
 
@@ -235,7 +236,7 @@ State advance(Request& request, Event event, const std::string& by, const std::o
     else
         pg::execute("UPDATE jit_access.request SET state = $2::jit_access.state WHERE id = $1",
                     {request.id, std::string(core::to_string(*to))});
-    control_event::note(core::to_past(event).data(), request.id, by, {{"reason", reason}});
+    control_event::write(core::to_past(event).data(), request.id, by, {{"reason", reason}});
     return *to;
 }
 
@@ -274,17 +275,17 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                       request.state == State::active ? "Its deadline has passed."
                                                      : "It is " + std::string(core::to_string(request.state)) + ".",
                       "Ask again with jit_request.");
-    if (const auto objection =
-            core::objection_to({.activated_at = request.activated_at->us,
-                                .ends_at = request.ends_at->us,
-                                .by = more,
-                                .by_holder = by_holder,
-                                .by_holder_so_far = request.extended,
-                                .break_glass = request.break_glass,
-                                .hours = window::hours_at(now.wall, of.windows, request.ends_at->us + more - now.wall),
-                                .rules = ruling::applicable_rules({request.requester, request.requester_name}, of, now.wall,
-                                                           holder ? ruling::Actor::requester : ruling::Actor::other)},
-                               ruling::policy_of(of), id))
+    if (const auto objection = core::objection_to(
+            {.activated_at = request.activated_at->us,
+             .ends_at = request.ends_at->us,
+             .by = more,
+             .by_holder = by_holder,
+             .by_holder_so_far = request.extended,
+             .break_glass = request.break_glass,
+             .hours = window::hours_at(now.wall, of.windows, request.ends_at->us + more - now.wall),
+             .rules = ruling::applicable_rules({request.requester, request.requester_name}, of, now.wall,
+                                               holder ? ruling::Actor::requester : ruling::Actor::other)},
+            ruling::policy_of(of), id))
         throw Failure(*objection);
     second_factor::require(me, holder ? Stage::request : Stage::approval, of.second_factor);
     principal::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");
@@ -297,7 +298,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
         {id, ends, boot, pg::boot_id(), pg::Duration{by_holder ? more : 0}});
     commit_actions::move_deadline(static_cast<std::uint64_t>(id), {ends.us, boot});
     temporary_login::move_deadline(id, ends);
-    control_event::note("extended", id, me.name, {{"by", core::format_duration(more)}, {"reason", reason}});
+    control_event::write("extended", id, me.name, {{"by", core::format_duration(more)}, {"reason", reason}});
     return ends;
 }
 

@@ -64,7 +64,7 @@ Credentials issue_credentials(std::int64_t id, const principal::Origin& origin) 
     pg::command("ALTER ROLE " + pg::quote(login) + " LOGIN PASSWORD '" + pg::scram_verifier(made.password) +
                 "' VALID UNTIL " + as_literal(made.valid_until) + " CONNECTION LIMIT " +
                 std::to_string(of.login_connections));
-    control_event::note("credentials issued", id, me.name, {{"login", login}});
+    control_event::write("credentials issued", id, me.name, {{"login", login}});
     return made;
 }
 

@@ -52,7 +52,7 @@ Person of_session() {
 }
 
 Person caller() {
-    if (!pg::is_somebody_asking() && !service_identity::is_actor())
+    if (!pg::is_client_statement() && !service_identity::is_actor())
         denied_attempt::refuse(
             {Code::not_permitted, "nobody is asking",
              "Requests and decisions are made in a client's own session, not by background work or maintenance.",
@@ -144,7 +144,7 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
                     {login.role, login.name, *name});
         list += (list.empty() ? "" : ", ") + login.name;
     }
-    control_event::note("person declared", std::nullopt, me.name, {{"person", *name}, {"logins", list}});
+    control_event::write("person declared", std::nullopt, me.name, {{"person", *name}, {"logins", list}});
 }
 
 bool is_member_without_grant(RoleId member, RoleId of) {

@@ -50,7 +50,7 @@ std::string file_of_key() {
 // Two keys of one, since they serve different ends.
 core::Digest derived_key(const char* purpose) {
     const auto name = file_of_key();
-    if (const auto fault = key_file::fault_in(name))
+    if (const auto fault = key_file::find_problem(name))
         throw Failure(
             Code::second_factor_unusable, "second factors cannot be used", *fault,
             "An administrator puts back the file that jit_access.second_factor_key_file names, or where it is "
@@ -64,9 +64,9 @@ core::Digest derived_key(const char* purpose) {
 
 // Made with the first enrolment. Where there are some it is lost, and a new one would open none of them.
 void make_key_once() {
-    if (!key_file::fault_in(file_of_key())) return;
+    if (!key_file::find_problem(file_of_key())) return;
     if (pg::query_row("SELECT 1 FROM jit_access.second_factor LIMIT 1")) return;
-    if (const auto fault = key_file::make(file_of_key()))
+    if (const auto fault = key_file::create(file_of_key()))
         throw Failure(Code::second_factor_unusable, "second factors cannot be used",
                       "\"" + file_of_key() + "\" could not be made: " + *fault + ".",
                       "Put 64 hexadecimal digits into the file that jit_access.second_factor_key_file names, readable "
@@ -158,7 +158,7 @@ std::optional<std::uint64_t> step_of(const std::optional<std::string>& sealed, p
                                      const std::string& code) {
     if (!sealed) return std::nullopt;
     const Secret secret = open_sealed(login, *sealed);
-    return core::step_of_code(code, second_factor_state::step_now(),
+    return core::step_of_code(code, second_factor_state::current_step(),
                               [&](std::uint64_t step) { return pg::one_time_code(secret.bytes(), step); });
 }
 
@@ -172,8 +172,8 @@ second_factor_state::SecretId id_of(const std::optional<std::string>& sealed) {
 
 // What was shown before the start may have been used before it. Said before anything is counted.
 void check_started(pg::RoleId login, second_factor_state::SecretId secret) {
-    const auto now = second_factor_state::step_now();
-    const auto floor = second_factor_state::floor(login, secret);
+    const auto now = second_factor_state::current_step();
+    const auto floor = second_factor_state::step_floor(login, secret);
     if (now > floor) return;
     const auto seconds = static_cast<std::int64_t>(floor + 1 - now) * core::step_seconds;
     throw Failure(Code::second_factor_refused, "no one-time code is accepted yet",
@@ -201,7 +201,7 @@ const std::string& required(const std::optional<std::string>& code) {
         case CodeResult::no_room:
             denied_attempt::refuse(
                 {Code::second_factor_refused, "no code can be accepted",
-                 "There is no room to note that it was used: since the start " + std::to_string(max_factors) +
+                 "There is no room to note that it was used: since the start " + std::to_string(max_factor_logins) +
                      " logins have used codes, or the worker has not written down the recovery codes.",
                  "Ask an administrator to look at jit_access.health; a restart makes room."});
         default:
@@ -214,7 +214,7 @@ const std::string& required(const std::optional<std::string>& code) {
 // On the record, outside of the transaction, as the refusals are. Throws where that is not possible.
 void record_success() {
     const auto command = pg::command_text();
-    const recorder::Statement statement{.key = &stage_names, .tag = "SELECT", .text = pg::without_secrets(command)};
+    const recorder::Statement statement{.key = &stage_names, .tag = "SELECT", .text = pg::redact_secrets(command)};
     recorder::begin(enforcement::without_grant(), statement, pg::both_clocks());
     recorder::complete(statement.key, 1);
     wake_worker();
@@ -224,7 +224,7 @@ std::uint32_t confirmed_in = 0;  // transaction of this session
 
 // The worker cannot write down what is not committed.
 void check_committed() {
-    if (confirmed_in != pg::local_transaction()) return;
+    if (confirmed_in != pg::local_transaction_id()) return;
     throw Failure(Code::wrong_state, "recovery codes are not accepted yet", "They were made in this transaction.",
                   "Commit it first.");
 }
@@ -233,7 +233,7 @@ void use_recovery_code(const Person& me, const std::string& code) {
     check_committed();
     const auto digest = digest_of(me.role, code);
     const auto answer =
-        second_factor_state::try_recovery(me.role, digest, [&] { return mark_as_used(me.role, digest); });
+        second_factor_state::try_recovery_code(me.role, digest, [&] { return mark_as_used(me.role, digest); });
     if (answer != CodeResult::accepted) refuse(me, answer);
 }
 
@@ -264,7 +264,7 @@ bool is_called_again(const std::optional<Row>& row) noexcept {
 
 Enrolment show(const Person& me, std::span<const std::byte> secret) {
     const auto uri = pg::otpauth_uri("jit_access", account_of(me), secret);
-    return {uri, pg::qr_code(uri, pg::speaks_unicode() ? pg::Drawing::half_blocks : pg::Drawing::ascii)};
+    return {uri, pg::qr_code(uri, pg::is_database_utf8() ? pg::Drawing::half_blocks : pg::Drawing::ascii)};
 }
 
 }  // namespace
@@ -284,7 +284,7 @@ bool demands(const pg::TextArray& stages, Stage stage) noexcept {
 }
 
 void require(const Person& me, Stage stage, const pg::TextArray& stages) {
-    if (!demands(stages, stage) || second_factor_state::is_fresh(me.role)) return;
+    if (!demands(stages, stage) || second_factor_state::has_stepped_up(me.role)) return;
     throw Failure(Code::second_factor_required, "a second factor is required",
                   "The template demands it at " + std::string(to_string(stage)) + ", and this session of \"" + me.name +
                       "\" has not stepped up, or too long ago.",
@@ -294,7 +294,7 @@ void require(const Person& me, Stage stage, const pg::TextArray& stages) {
 Enrolment enroll(const principal::Origin& origin) {
     const auto me = principal::caller();
     const auto row = look_up(me.role);
-    if (row && row->secret && !second_factor_state::is_fresh(me.role))
+    if (row && row->secret && !second_factor_state::has_stepped_up(me.role))
         throw Failure(
             Code::wrong_state, "\"" + me.name + "\" has a second factor",
             "Another authenticator is enrolled with a code of the one that is, or by an administrator's leave.",
@@ -305,13 +305,13 @@ Enrolment enroll(const principal::Origin& origin) {
     std::array<std::byte, 20> secret{};  // as much as RFC 4226 recommends
     pg::random_bytes(secret.data(), secret.size());
     const auto sealed = seal(me.role, secret);
-    if (!second_factor_state::is_new(me.role, id_of(sealed))) refuse(me, CodeResult::no_room);
+    if (!second_factor_state::register_secret(me.role, id_of(sealed))) refuse(me, CodeResult::no_room);
     pg::execute(
         "INSERT INTO jit_access.second_factor (login, login_name, pending, enrolled_at) VALUES ($1, $2, "
         "pg_catalog.decode($3, 'hex'), pg_catalog.clock_timestamp()) ON CONFLICT (login) DO UPDATE SET pending = "
         "excluded.pending, login_name = excluded.login_name, enrolled_at = excluded.enrolled_at",
         {me.role, me.name, sealed});
-    control_event::note("second factor enrolled", std::nullopt, me.name);
+    control_event::write("second factor enrolled", std::nullopt, me.name);
     command_of_enrolment = pg::command_start();
     auto shown = show(me, secret);
     pg::wipe(secret);
@@ -340,9 +340,9 @@ pg::TextArray confirm(const std::optional<std::string>& code, const principal::O
     if (confirmed == 0)
         throw Failure(Code::wrong_state, "there is no second factor to confirm", "Another one was enrolled meanwhile.",
                       "Confirm with a code of that one.");
-    confirmed_in = pg::local_transaction();
+    confirmed_in = pg::local_transaction_id();
     auto codes = make_recovery_codes(me.role);
-    control_event::note("second factor confirmed", std::nullopt, me.name);
+    control_event::write("second factor confirmed", std::nullopt, me.name);
     return codes;
 }
 
@@ -362,7 +362,7 @@ pg::Instant step_up(const std::optional<std::string>& code, const principal::Ori
     }
     record_success();
     const auto lasts = std::int64_t{settings::second_factor_lifetime} * 1'000'000;
-    second_factor_state::mark(me.role, pg::boot_clock() + lasts);
+    second_factor_state::mark_session(me.role, pg::boot_clock() + lasts);
     return {pg::wall_clock() + lasts};
 }
 
@@ -374,14 +374,14 @@ void reset(const std::optional<std::string>& login, const principal::Origin& ori
     if (!whose)
         throw Failure(Code::invalid_argument, "invalid login", "There is no role \"" + pg::excerpt(*login) + "\".",
                       "Names are matched exactly, without quotes and without folding to lower case.");
-    if (is_enrolled(me.role) && !second_factor_state::is_fresh(me.role))
+    if (is_enrolled(me.role) && !second_factor_state::has_stepped_up(me.role))
         throw Failure(Code::second_factor_required, "a second factor is required",
                       "Who has one himself needs it to reset another's, or his own.", how_to_step_up);
     principal::require_own_statement(me, origin, "a second factor is reset");
     const auto gone = pg::execute("DELETE FROM jit_access.second_factor WHERE login = $1", {*whose});
     second_factor_state::reset(*whose);
-    control_event::note("second factor reset", std::nullopt, me.name,
-                        {{"login", *login}, {"was", gone != 0 ? "enrolled" : "not enrolled"}});
+    control_event::write("second factor reset", std::nullopt, me.name,
+                         {{"login", *login}, {"was", gone != 0 ? "enrolled" : "not enrolled"}});
 }
 
 }  // namespace jit::second_factor

@@ -106,11 +106,11 @@ std::int64_t start(const ReviewArguments& draft, const principal::Origin& origin
     if (items == 0)
         throw Failure(Code::wrong_state, "there is nothing to review", "Nothing of this scope stands.",
                       "Say another scope, or other templates.");
-    control_event::note("access review started", std::nullopt, me.name,
-                        {{"review", std::to_string(id)},
-                         {"scope", scope},
-                         {"reviewers", core::join(names)},
-                         {"items", std::to_string(items)}});
+    control_event::write("access review started", std::nullopt, me.name,
+                         {{"review", std::to_string(id)},
+                          {"scope", scope},
+                          {"reviewers", core::join(names)},
+                          {"items", std::to_string(items)}});
     return id;
 }
 
@@ -220,14 +220,14 @@ std::string review(std::int64_t id, std::optional<std::int32_t> number, const It
         "reviewed_at = pg_catalog.clock_timestamp(), evidence = jit_access.review_evidence(review_id, item) WHERE "
         "review_id = $1 AND item = $2",
         {id, item.number, *verdict.word, me.role, me.name, *verdict.comment});
-    control_event::note("access reviewed", item.grant, me.name,
-                        {{"review", std::to_string(id)},
-                         {"item", std::to_string(item.number)},
-                         {"kind", item.kind},
-                         {"template", item.of.name},
-                         {"role", item.role_name},
-                         {"verdict", verdict.word},
-                         {"comment", verdict.comment}});
+    control_event::write("access reviewed", item.grant, me.name,
+                         {{"review", std::to_string(id)},
+                          {"item", std::to_string(item.number)},
+                          {"kind", item.kind},
+                          {"template", item.of.name},
+                          {"role", item.role_name},
+                          {"verdict", verdict.word},
+                          {"comment", verdict.comment}});
     if (item.kind == of_break_glass)
         break_glass::review(*item.grant,
                             {.word = confirmed ? "justified" : "not_justified", .comment = verdict.comment}, origin);
@@ -267,11 +267,11 @@ std::int64_t remind() {
         "pg_catalog.clock_timestamp() - interval '23 hours 50 minutes') RETURNING r.id, v.open, "
         "jit_access.utc(r.due_at)");
     for (const auto& row : overdue)
-        control_event::note("review overdue", std::nullopt, task::actor,
-                            {{"of", "access review"},
-                             {"review", std::to_string(row.get<std::int64_t>(0))},
-                             {"open", std::to_string(row.get<std::int64_t>(1))},
-                             {"due", row.get<std::string>(2)}});
+        control_event::write("review overdue", std::nullopt, task::actor,
+                             {{"of", "access review"},
+                              {"review", std::to_string(row.get<std::int64_t>(0))},
+                              {"open", std::to_string(row.get<std::int64_t>(1))},
+                              {"due", row.get<std::string>(2)}});
     return static_cast<std::int64_t>(overdue.size());
 }
 

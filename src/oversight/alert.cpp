@@ -138,7 +138,7 @@ void raise(const alert_rule::Rule& rule, Finding finding, std::optional<core::St
     if (raised.count > 1) detail.emplace_back("count", std::to_string(raised.count));
     for (std::size_t i = 0, k = 0; i < finding.detail.size(); ++i)
         if (finding.detail[i].second) detail.emplace_back(finding.detail[i].first, values[k++]);
-    control_event::note("alert raised", finding.grant, actor, detail);
+    control_event::write("alert raised", finding.grant, actor, detail);
 }
 
 std::optional<core::State> state_of(const std::optional<std::int64_t>& grant) {
@@ -202,7 +202,7 @@ struct Due {
 
 std::vector<Due> due() {
     std::vector<Due> found;
-    task::try_to("look for grants to suspend", [&] {
+    task::run_or_log("look for grants to suspend", [&] {
         for (const auto& row : pg::query("SELECT id, grant_id, rule FROM jit_access.alert WHERE suspends ORDER BY id"))
             found.push_back({row.get<std::int64_t>(0), row.get<std::int64_t>(1), row.get<std::string>(2)});
     });
@@ -239,7 +239,7 @@ bool settle() {
     bool all = true;
     for (const auto& alert : due()) {
         bool done = false;
-        task::try_to("suspend grant " + std::to_string(alert.grant), [&] { done = suspend(alert); });
+        task::run_or_log("suspend grant " + std::to_string(alert.grant), [&] { done = suspend(alert); });
         all &= done;
     }
     return all;
@@ -254,7 +254,7 @@ void acknowledge(std::int64_t id, const std::optional<std::string>& comment, con
         "UPDATE jit_access.alert SET state = 'acknowledged', acknowledged_at = pg_catalog.clock_timestamp(), "
         "acknowledged_by = $2, acknowledge_comment = $3 WHERE id = $1",
         {id, me.name, *comment});
-    control_event::note("alert acknowledged", known.grant, me.name, detail_of(id, known, comment));
+    control_event::write("alert acknowledged", known.grant, me.name, detail_of(id, known, comment));
 }
 
 void close(std::int64_t id, const std::optional<std::string>& comment, const principal::Origin& origin) {
@@ -266,7 +266,7 @@ void close(std::int64_t id, const std::optional<std::string>& comment, const pri
         "UPDATE jit_access.alert SET state = 'closed', closed_at = pg_catalog.clock_timestamp(), closed_by = $2, "
         "close_comment = $3 WHERE id = $1",
         {id, me.name, *comment});
-    control_event::note("alert closed", known.grant, me.name, detail_of(id, known, comment));
+    control_event::write("alert closed", known.grant, me.name, detail_of(id, known, comment));
 }
 
 }  // namespace jit::alert

@@ -121,7 +121,7 @@ void set(const std::optional<std::string>& name, const Change& change, const pri
         {*name, after.enabled, after.severity, pg::nullable(after.threshold),
          pg::nullable_duration(after.within != 0 ? std::optional(after.within) : std::nullopt), after.suspends,
          me.name});
-    control_event::note("alert rule changed", std::nullopt, me.name, detail);
+    control_event::write("alert rule changed", std::nullopt, me.name, detail);
 }
 
 }  // namespace jit::alert_rule

@@ -97,11 +97,11 @@ std::int64_t ask(const BreakGlassArguments& draft, const principal::Origin& orig
     Request made = write_request(me, of, duration, *draft.reason);
     open_review(me, made);
     pg::execute("UPDATE jit_access.request SET reasons = $2 WHERE id = $1", {made.id, ruling.reasons()});
-    control_event::note("break-glass", made.id, me.name,
-                        {{"template", of.name},
-                         {"duration", core::format_duration(duration)},
-                         {"reason", draft.reason},
-                         {"digest", made.digest}});
+    control_event::write("break-glass", made.id, me.name,
+                         {{"template", of.name},
+                          {"duration", core::format_duration(duration)},
+                          {"reason", draft.reason},
+                          {"digest", made.digest}});
     provision::activate(made, of, ruling, me.name);
     tell(me, made, of);
     return made.id;
@@ -170,7 +170,7 @@ std::string review(std::int64_t id, const Assessment& verdict, const principal::
         "UPDATE jit_access.review SET reviewer = $2, reviewer_name = $3, verdict = $4, comment = $5, reviewed_at = "
         "pg_catalog.clock_timestamp() WHERE request_id = $1",
         {id, me.role, me.name, *verdict.word, *verdict.comment});
-    control_event::note("reviewed", id, me.name, {{"verdict", verdict.word}, {"comment", verdict.comment}});
+    control_event::write("reviewed", id, me.name, {{"verdict", verdict.word}, {"comment", verdict.comment}});
     if (verdict.word == not_justified)
         alert::raise({.rule = "break_glass_not_justified",
                       .about = {about.requester, about.requester_name},

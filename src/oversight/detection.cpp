@@ -160,9 +160,9 @@ bool follow() {
     if (started < not_before) return false;
     bool more = false;
     bool in_the_way = false;
-    const auto fault = pg::in_transaction_of_own([&] {
+    const auto fault = pg::in_own_transaction([&] {
         // What a crash takes away, it takes away whole: it is read again.
-        pg::commit_lazily();
+        pg::commit_asynchronously();
         if (!is_behind()) return;
         const auto position = take_position();
         if (!position) return;
@@ -178,7 +178,7 @@ bool follow() {
     });
     waited = in_the_way ? waited + 1 : 0;
     if (in_the_way) {
-        task::try_to("end sessions that keep alerts locked", [] { blocking_session::end_holders_of_alerts(); });
+        task::run_or_log("end sessions that keep alerts locked", [] { blocking_session::end_holders_of_alerts(); });
         not_before = pg::boot_clock() + 1'000'000;
         return false;
     }
@@ -199,11 +199,11 @@ void look_at_lag(std::int64_t oldest) {
         return;
     }
     if (lags) return;
-    task::try_to("look how far the record lags", [&] {
+    task::run_or_log("look how far the record lags", [&] {
         const auto rule = alert_rule::find("record_lag");
         if (!rule.enabled || seconds < rule.threshold.value_or(1)) return;
         lags = true;
-        control_event::note("record lagged", std::nullopt, task::actor, {{"seconds", std::to_string(seconds)}});
+        control_event::write("record lagged", std::nullopt, task::actor, {{"seconds", std::to_string(seconds)}});
     });
 }
 

@@ -58,7 +58,7 @@ std::optional<std::string> Args::text(int i) const {
     return std::string(bytes.data, bytes.size);
 }
 
-std::optional<std::string> Args::document(int i) const {
+std::optional<std::string> Args::jsonb(int i) const {
     if (null(i)) return std::nullopt;
     return call([&] { return DatumGetCString(DirectFunctionCall1(jsonb_out, datum(i))); });
 }
@@ -187,7 +187,7 @@ Datum text_result(std::string_view text) {
     return call([&] { return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size()))); });
 }
 
-Datum document_result(const std::string& text) {
+Datum jsonb_result(const std::string& text) {
     return call([&] { return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.c_str())); });
 }
 

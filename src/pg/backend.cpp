@@ -61,11 +61,11 @@ std::uint32_t leader_number() noexcept {
 
 std::uint32_t session_limit() noexcept { return static_cast<std::uint32_t>(MaxBackends + NUM_AUXILIARY_PROCS); }
 std::int64_t session_start() noexcept { return MyStartTimestamp; }
-std::uint32_t local_transaction() noexcept { return local_transaction_number(); }
+std::uint32_t local_transaction_id() noexcept { return local_transaction_number(); }
 
 std::string_view application_name() noexcept { return ::application_name != nullptr ? ::application_name : ""; }
 
-std::string_view application_at_start() noexcept {
+std::string_view initial_application_name() noexcept {
     return MyProcPort != nullptr && MyProcPort->application_name != nullptr ? MyProcPort->application_name : "";
 }
 
@@ -94,13 +94,13 @@ std::string database_name() {
 bool in_control_database() { return database_name() == settings::database; }
 
 std::string cluster_name() { return ::cluster_name != nullptr ? ::cluster_name : ""; }
-bool speaks_unicode() noexcept { return GetDatabaseEncoding() == PG_UTF8; }
+bool is_database_utf8() noexcept { return GetDatabaseEncoding() == PG_UTF8; }
 
 std::string data_directory() { return DataDir; }
 
 bool in_transaction() noexcept { return IsTransactionState(); }
 bool has_written() noexcept { return TransactionIdIsValid(GetTopTransactionIdIfAny()); }
-std::uint32_t subtransaction() noexcept { return GetCurrentSubTransactionId(); }
+std::uint32_t subtransaction_id() noexcept { return GetCurrentSubTransactionId(); }
 
 namespace {
 
@@ -114,14 +114,14 @@ MemoryContext child_of(MemoryContext parent, std::string_view name) noexcept {
 
 // By the memory their rows are kept in: the server's own look at its portals leaves a scan open, which it then warns
 // of.
-bool keeps_cursors() noexcept {
+bool has_held_cursors() noexcept {
     MemoryContext const portals = child_of(TopMemoryContext, "TopPortalContext");
     return portals != nullptr && child_of(portals, "PortalHoldContext") != nullptr;
 }
 
 bool is_standby() noexcept { return RecoveryInProgress(); }
-std::uint64_t who() noexcept { return std::uint64_t{GetUserId()} << 32 | GetOuterUserId(); }
-bool is_somebody_asking() noexcept { return MyBackendType == B_BACKEND && !InSecurityRestrictedOperation(); }
+std::uint64_t packed_user_ids() noexcept { return std::uint64_t{GetUserId()} << 32 | GetOuterUserId(); }
+bool is_client_statement() noexcept { return MyBackendType == B_BACKEND && !InSecurityRestrictedOperation(); }
 RoleId outer_user() noexcept { return {GetOuterUserId()}; }
 
 void nap(int milliseconds) {
@@ -133,15 +133,15 @@ void nap(int milliseconds) {
     });
 }
 
-void accept_changes() {
+void accept_invalidations() {
     call([] { AcceptInvalidationMessages(); });
 }
 
-void empty_caches() {
+void invalidate_system_caches() {
     call([] { InvalidateSystemCaches(); });
 }
 
-void give_back_memory() noexcept {
+void trim_memory() noexcept {
 #ifdef __GLIBC__
     (void)malloc_trim(0);
 #endif
@@ -157,7 +157,7 @@ bool is_backend(std::int32_t pid, std::uint32_t number) noexcept {
     return BackendPidGetProc(pid) == &ProcGlobal->allProcs[number];
 }
 
-bool end_session(std::int32_t pid) noexcept { return pid > 0 && kill(pid, SIGTERM) == 0; }
+bool terminate_session(std::int32_t pid) noexcept { return pid > 0 && kill(pid, SIGTERM) == 0; }
 
 void cancel_statement(std::int32_t pid) noexcept {
     if (pid > 0) (void)kill(pid, SIGINT);
@@ -166,17 +166,17 @@ void cancel_statement(std::int32_t pid) noexcept {
 bool is_running_command() noexcept { return debug_query_string != nullptr; }
 std::string_view command_text() noexcept { return debug_query_string != nullptr ? debug_query_string : ""; }
 std::int64_t command_start() noexcept { return GetCurrentStatementStartTimestamp(); }
-void show_command(const char* text) noexcept { pgstat_report_activity(STATE_RUNNING, text); }
+void report_command(const char* text) noexcept { pgstat_report_activity(STATE_RUNNING, text); }
 bool is_between_commands() noexcept { return ActivePortal == nullptr; }
 
 // The server's own way to have an idle session look at something: it takes in invalidations in an empty transaction.
-void wake_between_commands() noexcept { HandleCatchupInterrupt(); }
-void wake_between_commands(std::int32_t pid) noexcept {
+void request_idle_commit() noexcept { HandleCatchupInterrupt(); }
+void request_idle_commit(std::int32_t pid) noexcept {
     constexpr int find_by_pid = -1;
     if (pid > 0) (void)SendProcSignal(pid, PROCSIG_CATCHUP_INTERRUPT, find_by_pid);
 }
 
-void discard_leavings() {
+void discard_session_state() {
     call([] {
         PortalHashTableDeleteAll();
         (void)set_config_option("role", "none", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
@@ -256,14 +256,14 @@ void random_bytes(void* to, std::size_t size) {
     call([] { ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bytes"))); });
 }
 
-std::size_t clip(const char* text, std::size_t size, std::size_t limit) noexcept {
+std::size_t clip_at_character(const char* text, std::size_t size, std::size_t limit) noexcept {
     if (size <= limit) return size;
     return static_cast<std::size_t>(pg_mbcliplen(text, static_cast<int>(size), static_cast<int>(limit)));
 }
 
 std::string excerpt(std::string_view text) {
     constexpr std::size_t enough = 100;
-    const auto size = clip(text.data(), text.size(), enough);
+    const auto size = clip_at_character(text.data(), text.size(), enough);
     return std::string(text.substr(0, size)) + (size < text.size() ? "..." : "");
 }
 

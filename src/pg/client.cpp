@@ -63,7 +63,7 @@ const core::Client& client() noexcept {
     return known;
 }
 
-void watch_authentication(void (*let_in)(const core::Client&) noexcept) noexcept {
+void install_authentication_hook(void (*let_in)(const core::Client&) noexcept) noexcept {
     when_let_in = let_in;
     next_authentication = ClientAuthentication_hook;
     ClientAuthentication_hook = authenticate;

@@ -60,7 +60,7 @@ bool plan_holds(PlanState* state, void* call) {
 
 // A job of pg_cron comes as a login of its owner, who may have been made to schedule it. What a client says of itself
 // as it connects, nothing that the session runs can change.
-bool is_from_cron() noexcept { return application_at_start() == "pg_cron"; }
+bool is_from_cron() noexcept { return initial_application_name() == "pg_cron"; }
 
 // The statement that the client has sent. Cursors and EXECUTE have portals with names; and under the name of a
 // statement that the client has prepared by the protocol, PREPARE can have put another.
@@ -153,7 +153,7 @@ bool is_value(const Node* argument) noexcept {
 
 }  // namespace
 
-std::uint32_t called_alone(const PlannedStmt* plan) noexcept {
+std::uint32_t sole_function_called(const PlannedStmt* plan) noexcept {
     const Plan* top = plan->planTree;
     if (plan->commandType != CMD_SELECT || plan->subplans != NIL || top == nullptr || !IsA(top, Result) ||
         top->lefttree != nullptr || list_length(top->targetlist) != 1)
@@ -168,7 +168,7 @@ std::uint32_t called_alone(const PlannedStmt* plan) noexcept {
     return call->funcid;
 }
 
-bool is_function(std::uint32_t function, const char* name) {
+bool is_extension_function(std::uint32_t function, const char* name) {
     if (function < FirstNormalObjectId) return false;
     return call([=] {
         const char* found = get_func_name(function);

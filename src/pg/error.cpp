@@ -33,13 +33,13 @@ const char* ServerError::what() const noexcept { return data_->message != nullpt
 
 std::string ServerError::sqlstate() const { return unpack_sql_state(data_->sqlerrcode); }
 
-bool is_ours(const ErrorData& error) noexcept {
+bool is_extension_error(const ErrorData& error) noexcept {
     return error.message_id != nullptr && std::string_view(error.message_id) == own_format;
 }
 
-bool is_relayed(const ErrorData& error) noexcept { return error.message_id == nullptr; }
+bool is_relayed_by_parallel_worker(const ErrorData& error) noexcept { return error.message_id == nullptr; }
 
-Raised caught() noexcept {
+PendingError take_current_exception() noexcept {
     try {
         throw;
     } catch (const ServerError& error) {
@@ -58,7 +58,7 @@ Raised caught() noexcept {
     }
 }
 
-void raise(const Raised& raised) {
+void raise_error(const PendingError& raised) {
     if (raised.server != nullptr) ReThrowError(raised.server);
     ereport(ERROR, (errcode(raised.sqlstate), errmsg_internal(own_format, raised.message, ""),
                     raised.detail != nullptr ? errdetail_internal("%s", raised.detail) : 0,

@@ -6,11 +6,11 @@ extern "C" {
 
 namespace jit::pg {
 
-MadeRelations relations_of_command(FunctionCallInfo info) {
+CreatedRelations relations_created_by_command(FunctionCallInfo info) {
     call([&] {
         if (!CALLED_AS_EVENT_TRIGGER(info)) elog(ERROR, "not called by the event trigger manager");
     });
-    MadeRelations made;
+    CreatedRelations made;
     // Nothing to do, which is the rule, is found out without the list of the command's objects.
     if (!query_row("SELECT 1 FROM jit_access.template WHERE dropped_at IS NULL AND schemas <> '{}' LIMIT 1"))
         return made;

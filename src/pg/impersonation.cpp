@@ -66,7 +66,7 @@ void count_down() {
 Fault fault_of(const ServerError& error) {
     const ErrorData& data = *error.data();
     Fault fault{error.sqlstate(), error.what(), data.context != nullptr ? data.context : "",
-                data.message_id != nullptr ? data.message_id : "", is_ours(data)};
+                data.message_id != nullptr ? data.message_id : "", is_extension_error(data)};
     if (fault.ours && data.detail != nullptr) fault.message += std::string(": ") + data.detail;
     return fault;
 }
@@ -91,7 +91,7 @@ std::optional<Fault> attempt(const std::function<void()>& body) {
     try {
         body();
     } catch (const ServerError& error) {
-        if (error.data()->sqlerrcode == ERRCODE_QUERY_CANCELED && !Countdown::is_over()) {
+        if (error.data()->sqlerrcode == ERRCODE_QUERY_CANCELED && !CancelTimer::is_over()) {
             stretch.undo();
             error.data()->output_to_client = whereToSendOutput == DestRemote;  // it was raised in silence
             throw;
@@ -120,10 +120,10 @@ Impersonate::Impersonate(RoleId user, Restricted restricted) noexcept {
 
 Impersonate::~Impersonate() { SetUserIdAndSecContext(user_, context_); }
 
-Silence::Silence() noexcept : destination_(whereToSendOutput) { whereToSendOutput = DestNone; }
-Silence::~Silence() { whereToSendOutput = static_cast<CommandDest>(destination_); }
+MessageSuppression::MessageSuppression() noexcept : destination_(whereToSendOutput) { whereToSendOutput = DestNone; }
+MessageSuppression::~MessageSuppression() { whereToSendOutput = static_cast<CommandDest>(destination_); }
 
-Countdown::Countdown(std::int64_t microseconds) {
+CancelTimer::CancelTimer(std::int64_t microseconds) {
     constexpr int again_ms = 100;
     call([=] {
         if (countdown == MAX_TIMEOUTS) countdown = RegisterTimeout(USER_TIMEOUT, count_down);
@@ -133,12 +133,12 @@ Countdown::Countdown(std::int64_t microseconds) {
 }
 
 // What came too late to cancel anything is not to cancel what follows.
-Countdown::~Countdown() {
+CancelTimer::~CancelTimer() {
     disable_timeout(countdown, false);
     if (countdown_over != 0) QueryCancelPending = 0;
 }
 
-bool Countdown::is_over() noexcept { return countdown_over != 0; }
+bool CancelTimer::is_over() noexcept { return countdown_over != 0; }
 
 namespace {
 
@@ -150,9 +150,9 @@ void set_locally(const char* name, const char* value) {
 
 void set_search_path(const std::string& path) { set_locally("search_path", path.c_str()); }
 
-void wait_briefly() { set_locally("lock_timeout", "20ms"); }
+void set_short_lock_timeout() { set_locally("lock_timeout", "20ms"); }
 
-void run_alone() {
+void disable_parallel_query() {
     set_locally("max_parallel_workers_per_gather", "0");
     set_locally("max_parallel_maintenance_workers", "0");
 }
@@ -162,7 +162,7 @@ std::string search_path() {
     return path;
 }
 
-std::uint64_t run_for_nothing(const std::string& sql) {
+std::uint64_t run_and_discard(const std::string& sql) {
     std::uint64_t rows = 0;
     const int rc = call([&] {
         SPI_connect();

@@ -22,20 +22,20 @@ void on_exit(int, Datum told) { reinterpret_cast<void (*)() noexcept>(told)(); }
 
 }  // namespace
 
-void when_memberships_change(void (*told)() noexcept) {
+void on_membership_change(void (*told)() noexcept) {
     memberships_told = told;
     // The same two caches by which the server drops its own conclusions about memberships (utils/adt/acl.c).
     CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_role_change, 0);
     CacheRegisterSyscacheCallback(AUTHOID, on_role_change, 0);
 }
 
-void when_relations_change(void (*told)(std::uint32_t) noexcept) {
+void on_relation_change(void (*told)(std::uint32_t) noexcept) {
     relations_told = told;
     CacheRegisterRelcacheCallback(on_relation_change, 0);
     CacheRegisterSyscacheCallback(NAMESPACEOID, on_schema_change, 0);
 }
 
-void when_session_ends(void (*told)() noexcept) {
+void on_session_end(void (*told)() noexcept) {
     call([told] { before_shmem_exit(on_exit, reinterpret_cast<Datum>(told)); });
 }
 

@@ -26,16 +26,16 @@ LWLock* factor_lock() noexcept {
 
 void request_locks() { RequestNamedLWLockTranche(tranche, 2); }
 
-bool lock_or_wait_for_sync() {
+bool acquire_sync_lock_or_wait() {
     return call([] { return LWLockAcquireOrWait(sync_lock(), LW_EXCLUSIVE); });
 }
 
-void unlock_sync() noexcept { LWLockRelease(sync_lock()); }
+void release_sync_lock() noexcept { LWLockRelease(sync_lock()); }
 
-FactorLock::FactorLock() {
+SecondFactorLock::SecondFactorLock() {
     call([] { LWLockAcquire(factor_lock(), LW_EXCLUSIVE); });
 }
 
-FactorLock::~FactorLock() { LWLockRelease(factor_lock()); }
+SecondFactorLock::~SecondFactorLock() { LWLockRelease(factor_lock()); }
 
 }  // namespace jit::pg

@@ -12,7 +12,7 @@ extern "C" {
 
 namespace jit::pg {
 
-void assume_check(const std::string& table, const std::string& name, const std::string& condition) {
+void add_valid_check(const std::string& table, const std::string& name, const std::string& condition) {
     const auto text = "ALTER TABLE " + table + " ADD CONSTRAINT " + name + " CHECK (" + condition + ") NOT VALID";
     const char* sql = text.c_str();
     call([&] {

@@ -135,7 +135,7 @@ bool may_hold_secrets(std::string_view statement) noexcept {
     return is_all_hidden(statement) || holds_uri_with_password(statement);
 }
 
-std::string_view without_secrets(std::string_view statement) {
+std::string_view redact_secrets(std::string_view statement) {
     const bool all = is_all_hidden(statement);
     if (!all && !holds_uri_with_password(statement)) return statement;
     static std::string result;

@@ -39,15 +39,15 @@ const char* look_up(std::uint32_t relation) {
 
 }  // namespace
 
-PlainNames::PlainNames() noexcept : before_(quote_all_identifiers) { quote_all_identifiers = false; }
-PlainNames::~PlainNames() { quote_all_identifiers = before_; }
+MinimalQuoting::MinimalQuoting() noexcept : before_(quote_all_identifiers) { quote_all_identifiers = false; }
+MinimalQuoting::~MinimalQuoting() { quote_all_identifiers = before_; }
 
 std::string_view relation_name(std::uint32_t relation) {
     auto& set = cache[relation % sets];
     for (const auto& entry : set)
         if (entry.relation == relation) return {entry.text.data(), entry.size};
 
-    const PlainNames plain;
+    const MinimalQuoting plain;
     const char* name = call([&] { return look_up(relation); });
     Entry& entry = set[victim++ % ways];
     entry.relation = relation;

@@ -40,7 +40,7 @@ bool is_superuser(RoleId role) {
     return call([&] { return superuser_arg(role.oid); });
 }
 
-bool inherits(RoleId role) {
+bool has_inherit_attribute(RoleId role) {
     return call([&] {
         HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role.oid));
         if (!HeapTupleIsValid(tuple)) return false;
@@ -58,7 +58,7 @@ bool has_admin_option(RoleId member, RoleId on) {
     return call([&] { return is_admin_of_role(member.oid, on.oid); });
 }
 
-bool uses_privileges_of(RoleId member, RoleId of) {
+bool has_inherited_privileges_of(RoleId member, RoleId of) {
     return call([&] {
         // has_privs_of_role() says yes for every superuser; the membership test does not.
         if (superuser_arg(member.oid)) return is_member_of_role_nosuper(member.oid, of.oid);
@@ -102,7 +102,7 @@ std::vector<RoleId> memberships(RoleId member) {
 }
 
 std::vector<RoleId> inherited_memberships(RoleId member) {
-    const bool inherits_all = inherits(member);
+    const bool inherits_all = has_inherit_attribute(member);
     return from_cache(AUTHMEMMEMROLE, member, [inherits_all](const Membership& row) {
         return is_inherited(row, inherits_all) ? row.roleid : InvalidOid;
     });

@@ -221,7 +221,7 @@ std::optional<Row> query_latest(const char* sql, std::initializer_list<Argument>
     return first(answer(sql, args, As::of_now));
 }
 
-std::vector<Row> survey(const char* sql) {
+std::vector<Row> query_replanned(const char* sql) {
     const Connection connection;
     run_once(sql);
     return taken();

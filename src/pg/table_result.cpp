@@ -76,7 +76,7 @@ TableResult::TableResult(FunctionCallInfo info) : result_(reinterpret_cast<Retur
     call([&] { InitMaterializedSRF(info, 0); });
 }
 
-void TableResult::put(std::span<const Value> row) {
+void TableResult::add_row(std::span<const Value> row) {
     call([&] {
         const Filled filled = fill(row, result_->setDesc);
         tuplestore_putvalues(result_->setResult, result_->setDesc, filled.datums, filled.nulls);

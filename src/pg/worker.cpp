@@ -57,7 +57,7 @@ constexpr Pin pins[] = {
 };
 
 constexpr const char* worker_name = "jit_access worker";
-constexpr const char* reclaimer_name = "jit_access reclaimer";
+constexpr const char* cleanup_name = "jit_access cleanup";
 constexpr const char* job_name = "jit_access job";
 
 BackgroundWorker process(const char* main, const char* name) noexcept {
@@ -82,13 +82,13 @@ void settle_in(const char* name) {
 }
 
 // How a reclaimer is told what to do; fits in bgw_extra.
-struct ReclaimOrder {
+struct CleanupParameters {
     Oid database;
     Oid role;
     Oid new_owner;
     bool takes_code;
 };
-static_assert(sizeof(ReclaimOrder) <= BGW_EXTRALEN, "the order travels in the worker's extra data");
+static_assert(sizeof(CleanupParameters) <= BGW_EXTRALEN, "the order travels in the worker's extra data");
 
 // The name of the job travels in the same way.
 BackgroundWorker process_for(const char* main, const std::string& job) noexcept {
@@ -108,27 +108,27 @@ void register_worker(const char* main) {
     RegisterBackgroundWorker(&worker);
 }
 
-void become_worker(const char* database) {
+void connect_worker(const char* database) {
     take_signals();
     BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
     settle_in(worker_name);
 }
 
-bool start_reclaimer(const char* main, std::uint32_t database, RoleId role, NewOwner new_owner) {
-    auto worker = process(main, reclaimer_name);
+bool start_cleanup(const char* main, std::uint32_t database, RoleId role, NewOwner new_owner) {
+    auto worker = process(main, cleanup_name);
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
     worker.bgw_restart_time = BGW_NEVER_RESTART;
-    const ReclaimOrder order{database, role.oid, new_owner.role.oid, new_owner.takes_code};
+    const CleanupParameters order{database, role.oid, new_owner.role.oid, new_owner.takes_code};
     memcpy(worker.bgw_extra, &order, sizeof order);
     return call([&] { return RegisterDynamicBackgroundWorker(&worker, nullptr); });
 }
 
-Reclaim become_reclaimer() {
+CleanupTask connect_for_cleanup() {
     take_signals();
-    ReclaimOrder order{};
+    CleanupParameters order{};
     memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof order);
     BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
-    settle_in(reclaimer_name);
+    settle_in(cleanup_name);
     return {{order.role}, {{order.new_owner}, order.takes_code}};
 }
 
@@ -147,7 +147,7 @@ bool run_job(const char* main, const std::string& job) {
     });
 }
 
-std::string become_job(const char* database) {
+std::string connect_job(const char* database) {
     take_signals();
     BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
     settle_in(job_name);
@@ -156,7 +156,7 @@ std::string become_job(const char* database) {
     return MyBgworkerEntry->bgw_extra;
 }
 
-static_assert(max_order == BGW_EXTRALEN, "the order travels in the worker's extra data");
+static_assert(max_start_parameters == BGW_EXTRALEN, "the order travels in the worker's extra data");
 
 Process start_process(const char* main, std::span<const std::byte> order) {
     auto worker = process(main, main);
@@ -173,19 +173,19 @@ Process start_process(const char* main, std::span<const std::byte> order) {
     });
 }
 
-bool has_ended(Process process) {
+bool has_exited(Process process) {
     pid_t pid = 0;
     const auto status = GetBackgroundWorkerPid(process, &pid);
     return status == BGWH_STOPPED || status == BGWH_POSTMASTER_DIED;
 }
 
-void end_process(Process process) { TerminateBackgroundWorker(process); }
+void terminate_process(Process process) { TerminateBackgroundWorker(process); }
 
-void read_order(std::span<std::byte> order) noexcept {
+void read_start_parameters(std::span<std::byte> order) noexcept {
     memcpy(order.data(), MyBgworkerEntry->bgw_extra, std::min<std::size_t>(order.size(), BGW_EXTRALEN));
 }
 
-void become_process(const char* login, const char* name) {
+void connect_process(const char* login, const char* name) {
     take_signals();
     BackgroundWorkerInitializeConnection(settings::database, login, BGWORKER_BYPASS_ALLOWCONN);
     settle_in(name);

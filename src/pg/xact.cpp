@@ -58,7 +58,7 @@ void register_transaction_callbacks(const TransactionCallbacks& given) {
     RegisterSubXactCallback(on_subtransaction, nullptr);
 }
 
-std::optional<std::string> in_transaction_of_own(const std::function<void()>& body) {
+std::optional<std::string> in_own_transaction(const std::function<void()>& body) {
     MemoryContext const outside = CurrentMemoryContext;
     try {
         call([] {
@@ -106,8 +106,10 @@ std::optional<std::string> in_subtransaction(const std::function<void()>& body) 
     }
 }
 
-std::uint64_t last_commit() noexcept { return XactLastCommitEnd <= GetFlushRecPtr(nullptr) ? XactLastCommitEnd : 0; }
-std::uint64_t recovered_to() noexcept { return GetRedoRecPtr(); }
+std::uint64_t last_commit_lsn() noexcept {
+    return XactLastCommitEnd <= GetFlushRecPtr(nullptr) ? XactLastCommitEnd : 0;
+}
+std::uint64_t last_redo_lsn() noexcept { return GetRedoRecPtr(); }
 
 namespace {
 
@@ -121,6 +123,6 @@ void commit_by(const char* how) {
 }  // namespace
 
 void commit_locally() { commit_by("local"); }
-void commit_lazily() { commit_by("off"); }
+void commit_asynchronously() { commit_by("off"); }
 
 }  // namespace jit::pg

@@ -70,15 +70,15 @@ void create(const RuleArguments& draft, const principal::Origin& origin) {
         "$9::pg_catalog.cidr[], $10, $11, pg_catalog.clock_timestamp())",
         {name, *draft.effect, ids, draft.templates, pg::nullable(role), pg::nullable(draft.role),
          pg::nullable_duration(longest), pg::nullable(draft.max_risk), draft.networks, draft.windows, me.name});
-    control_event::note("rule created", std::nullopt, me.name,
-                        {{"rule", name},
-                         {"effect", draft.effect},
-                         {"templates", core::join(draft.templates)},
-                         {"role", draft.role},
-                         {"max_duration", longest ? std::optional(core::format_duration(*longest)) : std::nullopt},
-                         {"max_risk", draft.max_risk},
-                         {"networks", core::join(draft.networks)},
-                         {"windows", core::join(draft.windows)}});
+    control_event::write("rule created", std::nullopt, me.name,
+                         {{"rule", name},
+                          {"effect", draft.effect},
+                          {"templates", core::join(draft.templates)},
+                          {"role", draft.role},
+                          {"max_duration", longest ? std::optional(core::format_duration(*longest)) : std::nullopt},
+                          {"max_risk", draft.max_risk},
+                          {"networks", core::join(draft.networks)},
+                          {"windows", core::join(draft.windows)}});
 }
 
 void drop(const std::optional<std::string>& name, const principal::Origin& origin) {
@@ -88,7 +88,7 @@ void drop(const std::optional<std::string>& name, const principal::Origin& origi
     principal::require_own_statement(me, origin, "rule \"" + gone + "\" is dropped");
     if (pg::execute("DELETE FROM jit_access.rule WHERE name = $1", {gone}) == 0)
         throw invalid("rule name", "There is no rule \"" + gone + "\".", "Look at jit_access.rules.");
-    control_event::note("rule dropped", std::nullopt, me.name, {{"rule", gone}});
+    control_event::write("rule dropped", std::nullopt, me.name, {{"rule", gone}});
 }
 
 }  // namespace jit::rule

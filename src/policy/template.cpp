@@ -234,7 +234,7 @@ std::string create(const TemplateArguments& draft, const principal::Origin& orig
     const auto id = row.value().get<std::int64_t>(0);
     pg::execute("INSERT INTO jit_access.template_cap_lock (template_id) VALUES ($1)", {id});
     set_parts(id, draft);
-    control_event::note(
+    control_event::write(
         "template created", std::nullopt, me.name,
         {{"template", name}, {"role", made.role_name}, {"privileges", core::join(made.privileges, "; ")}});
     return made.role_name;
@@ -277,10 +277,10 @@ std::int32_t alter(const TemplateArguments& draft, const principal::Origin& orig
         setting_names() + ") = ROW(" + with_settings(changed, values) + ") WHERE id = $1 RETURNING version";
     const auto row = pg::query_row(sql.c_str(), values);
     const auto version = row.value().get<std::int32_t>(0);
-    control_event::note("template changed", std::nullopt, me.name,
-                        {{"template", changed.name},
-                         {"version", std::to_string(version)},
-                         {"privileges", core::join(changed.privileges, "; ")}});
+    control_event::write("template changed", std::nullopt, me.name,
+                         {{"template", changed.name},
+                          {"version", std::to_string(version)},
+                          {"privileges", core::join(changed.privileges, "; ")}});
     return version;
 }
 
@@ -296,11 +296,11 @@ void remove_participants(const Template& of, const char* part, std::optional<Rol
     for (const auto& row : gone) names.push_back(row.get<std::string>(0));
     std::sort(names.begin(), names.end());
     pg::execute("UPDATE jit_access.template SET version = version + 1 WHERE id = $1", {of.id});
-    control_event::note("template changed", std::nullopt, by,
-                        {{"template", of.name},
-                         {"version", std::to_string(changed.version + 1)},
-                         {"withdrawn", core::join(names)},
-                         {"part", part}});
+    control_event::write("template changed", std::nullopt, by,
+                         {{"template", of.name},
+                          {"version", std::to_string(changed.version + 1)},
+                          {"withdrawn", core::join(names)},
+                          {"part", part}});
 }
 
 void drop(const std::optional<std::string>& name) {
@@ -314,13 +314,13 @@ void drop(const std::optional<std::string>& name) {
         "close_reason = 'template dropped' WHERE template_id = $1 AND state IN ('pending', 'scheduled') RETURNING id",
         {gone.id, me.name});
     for (const auto& row : open)
-        control_event::note("lapsed", row.get<std::int64_t>(0), me.name, {{"reason", "template dropped"}});
+        control_event::write("lapsed", row.get<std::int64_t>(0), me.name, {{"reason", "template dropped"}});
     pg::execute("UPDATE jit_access.template SET dropped_at = pg_catalog.clock_timestamp() WHERE id = $1", {gone.id});
     if (pg::role_name(gone.role) == gone.role_name) {
         revoke_privileges(gone);
         if (gone.role_made) pg::command("DROP ROLE " + pg::quote(gone.role_name));
     }
-    control_event::note("template dropped", std::nullopt, me.name, {{"template", gone.name}});
+    control_event::write("template dropped", std::nullopt, me.name, {{"template", gone.name}});
 }
 
 }  // namespace jit::templates

@@ -119,7 +119,7 @@ std::uint64_t seal_of(const Template& of, std::vector<pg::RoleId> roles) {
 }
 
 std::atomic<std::uint64_t>& seal_slot(const Template& of) {
-    return shared_state->closure_seals[static_cast<std::uint64_t>(of.id) % shared_state->closure_seals.size()];
+    return shared_state->checked_closures[static_cast<std::uint64_t>(of.id) % shared_state->checked_closures.size()];
 }
 
 // The template's own role (`own`), which nobody can log in as, or the others of the closure.

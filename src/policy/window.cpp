@@ -122,16 +122,16 @@ void create(const WindowArguments& draft, const principal::Origin& origin) {
             {name, *draft.kind, *draft.time_zone, pg::Duration{starts}, pg::Duration{lasts}, texts(draft.weekdays),
              pg::nullable(draft.first_day), pg::nullable(draft.last_day), texts(draft.days), me.name})
             .value();
-    control_event::note("window created", std::nullopt, me.name,
-                        {{"window", name},
-                         {"kind", draft.kind},
-                         {"time_zone", draft.time_zone},
-                         {"starts", row.get<std::string>(0)},
-                         {"lasts", core::format_duration(lasts)},
-                         {"weekdays", row.get<std::string>(1)},
-                         {"first_day", row.maybe<std::string>(2)},
-                         {"last_day", row.maybe<std::string>(3)},
-                         {"days", row.get<std::string>(4)}});
+    control_event::write("window created", std::nullopt, me.name,
+                         {{"window", name},
+                          {"kind", draft.kind},
+                          {"time_zone", draft.time_zone},
+                          {"starts", row.get<std::string>(0)},
+                          {"lasts", core::format_duration(lasts)},
+                          {"weekdays", row.get<std::string>(1)},
+                          {"first_day", row.maybe<std::string>(2)},
+                          {"last_day", row.maybe<std::string>(3)},
+                          {"days", row.get<std::string>(4)}});
 }
 
 void replace(const WindowArguments& draft, const principal::Origin& origin) {
@@ -150,7 +150,7 @@ void drop(const std::optional<std::string>& name, const principal::Origin& origi
     refuse_used(gone);
     principal::require_own_statement(me, origin, "window \"" + gone + "\" is dropped");
     pg::execute("DELETE FROM jit_access.time_window WHERE name = $1", {gone});
-    control_event::note("window dropped", std::nullopt, me.name, {{"window", gone}});
+    control_event::write("window dropped", std::nullopt, me.name, {{"window", gone}});
 }
 
 void check_names(const pg::TextArray& names) {

@@ -96,7 +96,7 @@ std::optional<std::vector<std::byte>> read_key() { return key_file::read(checkpo
 std::vector<std::byte> key_or_new() {
     if (const auto key = read_key()) return *key;
     const auto name = checkpoint_key_file();
-    const auto fault = key_file::make(name);
+    const auto fault = key_file::create(name);
     if (const auto key = read_key(); !fault && key) return *key;
     throw Failure(Code::journal_failed, "there is no key for checkpoints",
                   "\"" + name + "\" holds no key, and none could be made: " + fault.value_or("File exists") + ".",

@@ -300,7 +300,8 @@ std::uint64_t position_reached() {
 
 // Another server may have closed its use meanwhile, as interrupted (see close_interrupted).
 bool is_closed_already(const AuditRecord& outcome) {
-    return outcome.of_position && static_cast<std::uint64_t>(*outcome.of_position) < shared_state->journal_before &&
+    return outcome.of_position &&
+           static_cast<std::uint64_t>(*outcome.of_position) < shared_state->journal_head_at_start &&
            pg::query_row("SELECT 1 FROM jit_access.record WHERE node = $1::uuid AND of_position = $2",
                          {journal::node(), *outcome.of_position});
 }
@@ -358,7 +359,7 @@ Batch take_over() {
 
 std::uint64_t lost_bytes() {
     const auto read = position_reached();
-    return read - std::min(read, shared_state->journal_before);
+    return read - std::min(read, shared_state->journal_head_at_start);
 }
 
 void close_interrupted() {
@@ -366,7 +367,7 @@ void close_interrupted() {
         "SELECT u.node::text, u.position FROM jit_access.record u WHERE u.kind = 'use' AND u.outcome IS NULL AND "
         "(u.node <> $1::uuid OR u.position < $2) AND NOT EXISTS (SELECT FROM jit_access.record o WHERE o.node = u.node "
         "AND o.of_position = u.position) ORDER BY u.seq",
-        {journal::node(), static_cast<std::int64_t>(shared_state->journal_before)});
+        {journal::node(), static_cast<std::int64_t>(shared_state->journal_head_at_start)});
     if (left.empty()) return;
     chain::Appender record;
     metrics::Counter counter;

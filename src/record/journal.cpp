@@ -236,9 +236,9 @@ void open() noexcept {
         }
         // The mapping stays; the control block is in shared memory, which is new.
         the_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &shared_state->ring);
-        shared_state->journal_before = the_ring.recover(header->tail.load()).head;
-        shared_state->wal_before = header->wal.load();
-        shared_state->journal_is_whole.store(is_of_this_boot(*header));
+        shared_state->journal_head_at_start = the_ring.recover(header->tail.load()).head;
+        shared_state->last_decision_lsn = header->wal.load();
+        shared_state->journal_accepts_writes.store(is_of_this_boot(*header));
         the_fault.clear();
     } catch (const CannotOpen& error) {
         header = nullptr;
@@ -278,17 +278,17 @@ void make_durable() {
     // A sync that begins from here on covers it.
     auto& syncs = shared_state->syncs;
     std::atomic_thread_fence(std::memory_order_seq_cst);  // the record is to be seen before the number is read
-    const auto before = syncs.begun.load();
-    while (syncs.done.load() <= before && header->sync_error.load() == 0) {
-        if (!pg::lock_or_wait_for_sync()) continue;  // somebody has synced meanwhile
-        if (syncs.done.load() <= before && header->sync_error.load() == 0) {
-            const auto number = syncs.begun.fetch_add(1) + 1;
+    const auto before = syncs.started.load();
+    while (syncs.completed.load() <= before && header->sync_error.load() == 0) {
+        if (!pg::acquire_sync_lock_or_wait()) continue;  // somebody has synced meanwhile
+        if (syncs.completed.load() <= before && header->sync_error.load() == 0) {
+            const auto number = syncs.started.fetch_add(1) + 1;
             if (write_out() == 0)
-                syncs.done.store(number);
+                syncs.completed.store(number);
             else
                 header->sync_error.store(errno);
         }
-        pg::unlock_sync();
+        pg::release_sync_lock();
     }
     if (const int error = header->sync_error.load(); error != 0)
         throw core::Failure(core::Code::journal_failed, "the journal of uses cannot be made durable",
@@ -314,13 +314,13 @@ void forget_later_commits(std::uint64_t position) noexcept {
 
 void begin_after(std::uint64_t bytes) noexcept {
     if (bytes != 0) {
-        const auto position = shared_state->journal_before + bytes;
+        const auto position = shared_state->journal_head_at_start + bytes;
         header->tail.store(position, std::memory_order_release);
-        shared_state->journal_before = the_ring.recover(position).head;
+        shared_state->journal_head_at_start = the_ring.recover(position).head;
     }
     note_boot(*header);
-    shared_state->journal_was_looked_at = true;
-    shared_state->journal_is_whole.store(true, std::memory_order_release);
+    shared_state->journal_was_checked = true;
+    shared_state->journal_accepts_writes.store(true, std::memory_order_release);
 }
 
 }  // namespace jit::journal

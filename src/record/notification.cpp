@@ -23,8 +23,8 @@ Next first_repeated(Next from, Next end) {
 
 // Who sends holds a lock that all who send wait for, until its commit is done: it does not wait for the disk.
 std::optional<std::string> send_together(Next from, Next to) {
-    return pg::in_transaction_of_own([&] {
-        pg::commit_lazily();
+    return pg::in_own_transaction([&] {
+        pg::commit_asynchronously();
         for (; from != to; ++from) pg::query("SELECT pg_catalog.pg_notify($1, $2)", {std::string(channel), *from});
     });
 }

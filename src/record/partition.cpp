@@ -88,7 +88,7 @@ void close(const Partition& open) {
     const auto next = date_its_end() + 1;
     pg::command("ALTER TABLE jit_access.record DETACH PARTITION " + open.table);
     // No row is read for that: the index has just said which number is the last one.
-    pg::assume_check(
+    pg::add_valid_check(
         open.table, "numbers",
         "seq < '" + text(next) + "'::bigint" + (open.from ? " AND seq >= '" + text(*open.from) + "'::bigint" : ""));
     pg::command("ALTER TABLE jit_access.record ATTACH PARTITION " + open.table + bounds(open.from, next));

@@ -40,15 +40,15 @@ bool is_set_up() {
 // Until the process that conducts takes it over.
 void claim_desk() {
     auto& desk = shared_state->drill;
-    auto holder = desk.pid.load();
-    if (!pg::process_exists(holder) && desk.pid.compare_exchange_strong(holder, pg::backend_pid())) return;
+    auto holder = desk.conductor_pid.load();
+    if (!pg::process_exists(holder) && desk.conductor_pid.compare_exchange_strong(holder, pg::backend_pid())) return;
     throw Failure(Code::wrong_state, "a drill is running", "There is one at a time, and it takes a few seconds.",
                   "Look at jit_access.drills.");
 }
 
 void give_back_desk() noexcept {
     auto mine = pg::backend_pid();
-    shared_state->drill.pid.compare_exchange_strong(mine, 0);
+    shared_state->drill.conductor_pid.compare_exchange_strong(mine, 0);
 }
 
 pg::Process start_conductor(const Plan& plan) {
@@ -59,7 +59,7 @@ pg::Process start_conductor(const Plan& plan) {
     return process;
 }
 
-static_assert(sizeof(Plan) <= pg::max_order && sizeof(Cue) <= pg::max_order);
+static_assert(sizeof(Plan) <= pg::max_start_parameters && sizeof(Cue) <= pg::max_start_parameters);
 
 struct Started {
     std::int64_t id = 0;
@@ -72,7 +72,7 @@ Started start(const principal::Person& by, std::int64_t patience) {
     claim_desk();
     try {
         plan.id = pg::query_row("SELECT pg_catalog.nextval('jit_access.drill_id_seq')").value().get<std::int64_t>(0);
-        shared_state->drill.id.store(plan.id);
+        shared_state->drill.drill_id.store(plan.id);
         return {plan.id, start_conductor(plan)};
     } catch (...) {
         give_back_desk();
@@ -82,7 +82,7 @@ Started start(const principal::Person& by, std::int64_t patience) {
 
 void wait_for_end(const Started& drill) {
     constexpr int step_ms = 20;
-    while (!pg::has_ended(drill.conductor)) pg::nap(step_ms);
+    while (!pg::has_exited(drill.conductor)) pg::nap(step_ms);
     give_back_desk();  // it has not come so far as to take it over
 }
 

@@ -38,7 +38,7 @@ struct Try {
 
 Try attempt(const std::function<void()>& body) {
     Try made;
-    made.fault = pg::in_transaction_of_own([&] {
+    made.fault = pg::in_own_transaction([&] {
         try {
             body();
         } catch (const pg::ServerError& error) {
@@ -58,21 +58,21 @@ Try look_at_canary() {
     });
 }
 
-void say(DrillPoint point, DrillWord word, std::int64_t took, std::int64_t number, const std::string& why) noexcept {
-    auto& answer = shared_state->drill.answers.at(static_cast<std::size_t>(point));
+void say(DrillCheck point, DrillOutcome word, std::int64_t took, std::int64_t number, const std::string& why) noexcept {
+    auto& answer = shared_state->drill.results.at(static_cast<std::size_t>(point));
     std::array<char, 256> text{};
-    std::copy_n(why.begin(), pg::clip(why.data(), why.size(), text.size() - 1), text.begin());
-    answer.why.store(text);
-    answer.took.store(took);
+    std::copy_n(why.begin(), pg::clip_at_character(why.data(), why.size(), text.size() - 1), text.begin());
+    answer.reason.store(text);
+    answer.duration.store(took);
     answer.number.store(number);
-    answer.word.store(word, std::memory_order_release);
+    answer.outcome.store(word, std::memory_order_release);
 }
 
-void say_good(DrillPoint point, std::int64_t took, std::int64_t number = 0) noexcept {
-    say(point, DrillWord::as_expected, took, number, {});
+void say_good(DrillCheck point, std::int64_t took, std::int64_t number = 0) noexcept {
+    say(point, DrillOutcome::passed, took, number, {});
 }
 
-void say_failed(DrillPoint point, const std::string& why) noexcept { say(point, DrillWord::failed, 0, 0, why); }
+void say_failed(DrillCheck point, const std::string& why) noexcept { say(point, DrillOutcome::failed, 0, 0, why); }
 
 // A cancel that comes in between concerns nothing that runs.
 void pause(int milliseconds) {
@@ -83,17 +83,18 @@ void pause(int milliseconds) {
 }
 
 bool is_on(const Cue& cue) noexcept {
-    return shared_state->drill.id.load() == cue.drill && pg::process_exists(shared_state->drill.pid.load());
+    return shared_state->drill.drill_id.load() == cue.drill &&
+           pg::process_exists(shared_state->drill.conductor_pid.load());
 }
 
 bool is_closed_before() {
     const auto before = look_at_canary();
     if (before.sqlstate == no_privilege) {
-        say_good(DrillPoint::closed, before.done - before.began);
+        say_good(DrillCheck::denied_before, before.done - before.began);
         return true;
     }
-    say_failed(DrillPoint::closed, before.fault ? "It is refused for another reason: " + *before.fault
-                                                : "The canary can be read without a grant.");
+    say_failed(DrillCheck::denied_before, before.fault ? "It is refused for another reason: " + *before.fault
+                                                       : "The canary can be read without a grant.");
     return false;
 }
 
@@ -106,18 +107,18 @@ bool ask() {
                  .get<std::int64_t>(0);
     });
     if (asked.fault)
-        say_failed(DrillPoint::asked, *asked.fault);
+        say_failed(DrillCheck::requested, *asked.fault);
     else
-        say_good(DrillPoint::asked, asked.done - asked.began, id);
+        say_good(DrillCheck::requested, asked.done - asked.began, id);
     return !asked.fault;
 }
 
 bool use() {
     const auto used = look_at_canary();
     if (used.fault)
-        say_failed(DrillPoint::used, *used.fault);
+        say_failed(DrillCheck::used, *used.fault);
     else
-        say_good(DrillPoint::used, used.done - used.began);
+        say_good(DrillCheck::used, used.done - used.began);
     return !used.fault;
 }
 
@@ -150,9 +151,9 @@ void meet_deadline(const Cue& cue, std::int64_t deadline) {
         auto tried = look_at_canary();
         // The memberships may be gone already.
         if (tried.sqlstate == no_privilege && tried.done >= deadline) tried = do_nothing();
-        if (const auto fault = judge(tried, deadline, refused)) return say_failed(DrillPoint::refused, *fault);
-        if (refused) return say_good(DrillPoint::refused, tried.done - deadline);
-        if (tried.done > deadline + cue.patience) return say_failed(DrillPoint::refused, "Nothing was refused.");
+        if (const auto fault = judge(tried, deadline, refused)) return say_failed(DrillCheck::denied_after, *fault);
+        if (refused) return say_good(DrillCheck::denied_after, tried.done - deadline);
+        if (tried.done > deadline + cue.patience) return say_failed(DrillCheck::denied_after, "Nothing was refused.");
         pause(step_ms);
     }
 }
@@ -160,29 +161,29 @@ void meet_deadline(const Cue& cue, std::int64_t deadline) {
 void play_requester(const Cue& cue) {
     constexpr int step_ms = 2;
     if (!is_closed_before() || !ask()) return;
-    while (is_on(cue) && shared_state->drill.deadline.load() == 0) pause(step_ms);
-    const auto deadline = shared_state->drill.deadline.load();
+    while (is_on(cue) && shared_state->drill.grant_deadline.load() == 0) pause(step_ms);
+    const auto deadline = shared_state->drill.grant_deadline.load();
     if (deadline != 0 && use()) meet_deadline(cue, deadline);
 }
 
 void play_approver(const Cue& cue) {
-    const auto point = cue.part == Part::approver_1 ? DrillPoint::approved_once : DrillPoint::approved_twice;
+    const auto point = cue.part == Part::approver_1 ? DrillCheck::first_approval : DrillCheck::second_approval;
     const auto approved =
         attempt([&] { pg::query_row("SELECT pg_catalog.jit_approve($1, comment => 'drill')", {cue.request}); });
     if (approved.fault) return say_failed(point, *approved.fault);
     say_good(point, approved.done - approved.began);
 }
 
-void leave_stage() noexcept { shared_state->drill.actors.fetch_sub(1); }
+void leave_stage() noexcept { shared_state->drill.actor_count.fetch_sub(1); }
 
 }  // namespace
 
 void act() {
     Cue cue;
-    pg::read_order(std::as_writable_bytes(std::span(&cue, 1)));
-    pg::become_process(logins.at(static_cast<std::size_t>(cue.part)), "jit_access drill");
-    pg::when_session_ends(leave_stage);
-    shared_state->drill.actors.fetch_add(
+    pg::read_start_parameters(std::as_writable_bytes(std::span(&cue, 1)));
+    pg::connect_process(logins.at(static_cast<std::size_t>(cue.part)), "jit_access drill");
+    pg::on_session_end(leave_stage);
+    shared_state->drill.actor_count.fetch_add(
         1);  // before it is asked which drill is on: who conducts the next one waits for it
     if (!is_on(cue)) return;
     service_identity::become_actor();

@@ -20,23 +20,24 @@ namespace {
 
 void leave_desk() noexcept {
     auto mine = pg::backend_pid();
-    shared_state->drill.pid.compare_exchange_strong(mine, 0);
+    shared_state->drill.conductor_pid.compare_exchange_strong(mine, 0);
 }
 
 // From whoever has started it and waits; nobody else can have it meanwhile.
 bool take_desk(const Plan& plan) {
     auto& desk = shared_state->drill;
-    auto starter = desk.pid.load();
-    if (desk.id.load() != plan.id || starter == 0 || !desk.pid.compare_exchange_strong(starter, pg::backend_pid()))
+    auto starter = desk.conductor_pid.load();
+    if (desk.drill_id.load() != plan.id || starter == 0 ||
+        !desk.conductor_pid.compare_exchange_strong(starter, pg::backend_pid()))
         return false;
-    pg::when_session_ends(leave_desk);
-    desk.deadline.store(0);
+    pg::on_session_end(leave_desk);
+    desk.grant_deadline.store(0);
     return true;
 }
 
 void open_book(const Plan& plan) {
     constexpr std::int64_t max_kept = 1000;
-    task::try_to("begin a drill", [&] {
+    task::run_or_log("begin a drill", [&] {
         pg::execute(
             "UPDATE jit_access.drill SET ok = false, finished_at = pg_catalog.clock_timestamp() WHERE ok IS NULL");
         pg::execute("DELETE FROM jit_access.drill WHERE id <= $1", {plan.id - max_kept});
@@ -62,14 +63,14 @@ Outcome take(const NamedStep& step, Scene& scene) {
 }
 
 void note(const Scene& scene, std::int32_t number, const NamedStep& step, const Outcome& outcome) {
-    task::try_to("keep a step of the drill", [&] {
+    task::run_or_log("keep a step of the drill", [&] {
         pg::execute(
             "INSERT INTO jit_access.drill_step (drill_id, step, name, ok, latency_ms, detail) VALUES ($1, $2, $3, $4, "
             "round($5::numeric / 1000, 3), $6)",
             {scene.plan.id, number, std::string(step.name), !outcome.why, outcome.took, pg::nullable(outcome.why)});
         if (!outcome.why) return;
-        control_event::note("drill failed", scene.grant == 0 ? std::nullopt : std::optional(scene.grant), task::actor,
-                            {{"drill", std::to_string(scene.plan.id)}, {"step", step.name}, {"why", outcome.why}});
+        control_event::write("drill failed", scene.grant == 0 ? std::nullopt : std::optional(scene.grant), task::actor,
+                             {{"drill", std::to_string(scene.plan.id)}, {"step", step.name}, {"why", outcome.why}});
     });
     if (outcome.why)
         pg::log_line("drill " + std::to_string(scene.plan.id) + " has failed at \"" + step.name +
@@ -77,7 +78,7 @@ void note(const Scene& scene, std::int32_t number, const NamedStep& step, const 
 }
 
 void close_book(const Scene& scene, bool ok) {
-    task::try_to("end a drill", [&] {
+    task::run_or_log("end a drill", [&] {
         pg::execute(
             "UPDATE jit_access.drill SET finished_at = pg_catalog.clock_timestamp(), ok = $2, grant_id = nullif($3, 0) "
             "WHERE id = $1",
@@ -89,8 +90,8 @@ void close_book(const Scene& scene, bool ok) {
 
 void conduct() {
     Scene scene;
-    pg::read_order(std::as_writable_bytes(std::span(&scene.plan, 1)));
-    pg::become_process(nullptr, "jit_access drill conductor");
+    pg::read_start_parameters(std::as_writable_bytes(std::span(&scene.plan, 1)));
+    pg::connect_process(nullptr, "jit_access drill conductor");
     if (!take_desk(scene.plan)) return;
     open_book(scene.plan);
     bool ok = true;
@@ -103,7 +104,7 @@ void conduct() {
     }
     close_book(scene, ok);
     // What it has asked for and nobody has approved lapses by itself, what it has been given ends.
-    for (const auto actor : scene.actors) pg::end_process(actor);
+    for (const auto actor : scene.actors) pg::terminate_process(actor);
 }
 
 }  // namespace jit::drill

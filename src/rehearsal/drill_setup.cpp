@@ -93,7 +93,7 @@ void set_up(const principal::Origin& origin) {
     const auto me = principal::caller();
     principal::require_admin(me);
     principal::require_own_statement(me, origin, "the drill is set up");
-    if (pg::process_exists(shared_state->drill.pid.load()))
+    if (pg::process_exists(shared_state->drill.conductor_pid.load()))
         throw Failure(Code::wrong_state, "a drill is running", "What it stands on is left alone meanwhile.",
                       "Try again in a moment.");
     for (const auto* login : logins) make_login(login);

@@ -24,7 +24,7 @@ constexpr int step_ms = 5;
 [[noreturn]] void miss(const std::string& why) { throw core::Failure(core::Code::wrong_state, why); }
 
 void look(const std::function<void()>& body) {
-    if (const auto fault = pg::in_transaction_of_own(body)) miss(*fault);
+    if (const auto fault = pg::in_own_transaction(body)) miss(*fault);
 }
 
 std::string patience_of(const Scene& scene) { return core::format_duration(scene.plan.patience); }
@@ -37,18 +37,18 @@ pg::Process start_actor(Scene& scene, Part part) {
     return actor;
 }
 
-const DrillAnswer& answer_at(DrillPoint point) noexcept {
-    return shared_state->drill.answers.at(static_cast<std::size_t>(point));
+const DrillResult& answer_at(DrillCheck point) noexcept {
+    return shared_state->drill.results.at(static_cast<std::size_t>(point));
 }
 
-std::int64_t wait_for(DrillPoint point, pg::Process actor, std::int64_t until, const std::string& patience) {
+std::int64_t wait_for(DrillCheck point, pg::Process actor, std::int64_t until, const std::string& patience) {
     const auto& answer = answer_at(point);
     for (;;) {
-        const bool ended = pg::has_ended(actor);  // before its word is looked at, which it may have said as its last
-        switch (answer.word.load(std::memory_order_acquire)) {
-            case DrillWord::as_expected: return answer.took.load();
-            case DrillWord::failed: miss(answer.why.load().data());
-            case DrillWord::none: break;
+        const bool ended = pg::has_exited(actor);  // before its word is looked at, which it may have said as its last
+        switch (answer.outcome.load(std::memory_order_acquire)) {
+            case DrillOutcome::passed: return answer.duration.load();
+            case DrillOutcome::failed: miss(answer.reason.load().data());
+            case DrillOutcome::pending: break;
         }
         if (ended) miss("Its process has ended without an answer; the server log says why.");
         if (pg::wall_clock() > until) miss("There was no answer within " + patience + ".");
@@ -56,7 +56,7 @@ std::int64_t wait_for(DrillPoint point, pg::Process actor, std::int64_t until, c
     }
 }
 
-std::int64_t wait_for(const Scene& scene, DrillPoint point, pg::Process actor) {
+std::int64_t wait_for(const Scene& scene, DrillCheck point, pg::Process actor) {
     return wait_for(point, actor, pg::wall_clock() + scene.plan.patience, patience_of(scene));
 }
 
@@ -88,12 +88,12 @@ void expect_state(const Scene& scene, const char* state, const char* why) {
 // One that was broken off may have left actors, who would answer in this one's place, and a grant. Both go in a moment.
 void wait_for_earlier_ones(const Scene& scene) {
     const auto until = pg::wall_clock() + scene.plan.patience;
-    while (shared_state->drill.actors.load() > 0) {
+    while (shared_state->drill.actor_count.load() > 0) {
         if (pg::wall_clock() > until)
             miss("A process of an earlier drill is still there; in pg_stat_activity it is a jit_drill_actor_main.");
         pg::nap(step_ms);
     }
-    for (auto& answer : shared_state->drill.answers) answer.word.store(DrillWord::none);
+    for (auto& answer : shared_state->drill.results) answer.outcome.store(DrillOutcome::pending);
     for (;;) {
         std::optional<std::int64_t> left;
         look([&] {
@@ -113,37 +113,38 @@ void wait_for_earlier_ones(const Scene& scene) {
 std::int64_t is_closed(Scene& scene) {
     wait_for_earlier_ones(scene);
     scene.requester = start_actor(scene, Part::requester);
-    return wait_for(scene, DrillPoint::closed, scene.requester);
+    return wait_for(scene, DrillCheck::denied_before, scene.requester);
 }
 
 std::int64_t is_asked(Scene& scene) {
-    const auto took = wait_for(scene, DrillPoint::asked, scene.requester);
-    scene.grant = answer_at(DrillPoint::asked).number.load();
+    const auto took = wait_for(scene, DrillCheck::requested, scene.requester);
+    scene.grant = answer_at(DrillCheck::requested).number.load();
     expect_state(scene, "pending", "nobody has approved it yet.");
     return took;
 }
 
 std::int64_t is_approved_once(Scene& scene) {
-    const auto took = wait_for(scene, DrillPoint::approved_once, start_actor(scene, Part::approver_1));
+    const auto took = wait_for(scene, DrillCheck::first_approval, start_actor(scene, Part::approver_1));
     expect_state(scene, "pending", "one of two has approved it.");
     return took;
 }
 
 std::int64_t is_approved_twice(Scene& scene) {
-    const auto took = wait_for(scene, DrillPoint::approved_twice, start_actor(scene, Part::approver_2));
+    const auto took = wait_for(scene, DrillCheck::second_approval, start_actor(scene, Part::approver_2));
     const auto found = look_at_grant(scene);
     if (found.ends_at == 0) miss("It is " + found.state + ": two of two have approved it.");
     scene.deadline = found.ends_at;
-    shared_state->drill.deadline.store(found.ends_at);
+    shared_state->drill.grant_deadline.store(found.ends_at);
     return took;
 }
 
-std::int64_t is_used(Scene& scene) { return wait_for(scene, DrillPoint::used, scene.requester); }
+std::int64_t is_used(Scene& scene) { return wait_for(scene, DrillCheck::used, scene.requester); }
 
 // What the requester finds; he waits as long.
 std::int64_t is_refused(Scene& scene) {
     const auto patience = 2 * scene.plan.patience;
-    return wait_for(DrillPoint::refused, scene.requester, scene.deadline + patience, core::format_duration(patience));
+    return wait_for(DrillCheck::denied_after, scene.requester, scene.deadline + patience,
+                    core::format_duration(patience));
 }
 
 std::int64_t is_cleaned_up(Scene& scene) {

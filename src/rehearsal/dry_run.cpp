@@ -223,11 +223,11 @@ Reading read(const std::string& statement, const Stage& stage, const Plan& plan,
     pg::in_rolled_back_subtransaction([&] {
         reading.fault = pg::attempt([&] {
             pg::set_search_path(path);
-            if (!plan.is_patient) pg::wait_briefly();
+            if (!plan.is_patient) pg::set_short_lock_timeout();
             const pg::Impersonate pretend(stage.user, pg::Restricted::yes);
             const sandbox::Scope scope(sandbox::Mode::judge, plan.allows_code, found);
-            const pg::Silence silence;
-            const pg::Countdown countdown(plan.timeout);
+            const pg::MessageSuppression silence;
+            const pg::CancelTimer countdown(plan.timeout);
             reading.answer = required_privileges::of(statement, reader);
         });
     });
@@ -284,7 +284,7 @@ public:
     Recorded(const std::string& statement, const Plan& plan) : text_(describe(statement, plan)) {
         session::close_uses_at_end();
         recorder::begin(enforcement::without_grant(),
-                        {.key = this, .tag = "DRY RUN", .text = pg::without_secrets(text_)}, pg::both_clocks());
+                        {.key = this, .tag = "DRY RUN", .text = pg::redact_secrets(text_)}, pg::both_clocks());
         recorder::enter(this);
     }
     ~Recorded() {
@@ -324,14 +324,14 @@ Outcome execute(const std::string& statement, const Stage& stage, const Plan& pl
     sandbox::Found found;
     const auto fault = pg::attempt([&] {
         required_privileges::require_one(statement);
-        pg::run_alone();
+        pg::disable_parallel_query();
         pg::set_search_path(path);
         {
             const pg::Impersonate pretend(stage.user, pg::Restricted::no);
             const sandbox::Scope scope(sandbox::Mode::run, plan.allows_code, found);
-            const pg::Silence silence;
-            const pg::Countdown countdown(plan.timeout);
-            outcome.rows = static_cast<std::int64_t>(pg::run_for_nothing(statement));
+            const pg::MessageSuppression silence;
+            const pg::CancelTimer countdown(plan.timeout);
+            outcome.rows = static_cast<std::int64_t>(pg::run_and_discard(statement));
         }
         path = pg::search_path();
         pg::set_search_path(own_path);

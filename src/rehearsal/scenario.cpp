@@ -119,11 +119,11 @@ void keep(const Kept& kept, const std::vector<Result>& results, const std::strin
         {kept.name, actor, ok, kept.expected, outcomes, missing, messages});
     const bool was_ok = !before || before->get<bool>(0);
     if (!ok && was_ok)
-        control_event::note("scenario failed", std::nullopt, actor,
-                            {{"scenario", kept.name},
-                             {"template", kept.asked.template_name},
-                             {"person", kept.asked.person},
-                             {"reason", first_fault(results)}});
+        control_event::write("scenario failed", std::nullopt, actor,
+                             {{"scenario", kept.name},
+                              {"template", kept.asked.template_name},
+                              {"person", kept.asked.person},
+                              {"reason", first_fault(results)}});
 }
 
 std::vector<Result> run_one(const Kept& kept, const std::string& actor) {
@@ -169,13 +169,13 @@ void set(const ScenarioArguments& draft, const principal::Origin& origin) {
         "excluded.search_path, set_by = excluded.set_by, set_at = excluded.set_at",
         {name, pg::nullable(draft.description), *draft.asked.template_name, pg::nullable(draft.asked.person), mode,
          *draft.asked.statements, expected, pg::nullable(draft.asked.search_path), me.name});
-    control_event::note("scenario set", std::nullopt, me.name,
-                        {{"scenario", name},
-                         {"template", draft.asked.template_name},
-                         {"person", draft.asked.person},
-                         {"mode", mode},
-                         {"statements", core::join(*draft.asked.statements, "; ")},
-                         {"expected", core::join(expected, ", ")}});
+    control_event::write("scenario set", std::nullopt, me.name,
+                         {{"scenario", name},
+                          {"template", draft.asked.template_name},
+                          {"person", draft.asked.person},
+                          {"mode", mode},
+                          {"statements", core::join(*draft.asked.statements, "; ")},
+                          {"expected", core::join(expected, ", ")}});
 }
 
 void drop(const std::optional<std::string>& name, const principal::Origin& origin) {
@@ -183,7 +183,7 @@ void drop(const std::optional<std::string>& name, const principal::Origin& origi
     principal::require_admin(me);
     if (pg::execute("DELETE FROM jit_access.scenario WHERE name = $1", {checked_name(name)}) == 0) throw unknown(*name);
     principal::require_own_statement(me, origin, "scenario \"" + *name + "\" is dropped");
-    control_event::note("scenario dropped", std::nullopt, me.name, {{"scenario", *name}});
+    control_event::write("scenario dropped", std::nullopt, me.name, {{"scenario", *name}});
 }
 
 std::vector<Result> run(const std::optional<std::string>& name, const principal::Origin& origin) {
@@ -209,7 +209,7 @@ std::vector<Result> run(const std::optional<std::string>& name, const principal:
 }
 
 std::string run_by_clock(const principal::Origin& origin) {
-    const bool by_clock = !pg::is_somebody_asking();
+    const bool by_clock = !pg::is_client_statement();
     if (!by_clock) principal::require_admin(principal::caller());
     std::map<std::string, bool> green;
     for (const auto& kept : named(std::nullopt)) {

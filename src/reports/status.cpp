@@ -42,14 +42,14 @@ std::array<pg::Value, 15> status() {
             journal ? number(journal::ring().head()) : pg::Value(),
             number(counters.journal_waits.load()),
             number(counters.journal_refusals.load()),
-            number(shared_state->syncs.done.load()),
+            number(shared_state->syncs.completed.load()),
             number(counters.late_refusals.load()),
             number(counters.sessions_ended.load())};
 }
 
 bool confirmed(std::int64_t id) noexcept {
     const Slot* slot = find_slot(static_cast<std::uint64_t>(id));
-    return slot != nullptr && still_lives(*slot, pg::both_clocks());
+    return slot != nullptr && is_live(*slot, pg::both_clocks());
 }
 
 }  // namespace jit::status

@@ -22,7 +22,7 @@ void undo(const Action& action) noexcept {
 // A transaction may commit long after it asked for more time.
 void check_in_time(const Action& action) {
     const Slot* slot = find_slot(action.id);
-    if (slot == nullptr || still_lives(*slot, pg::both_clocks())) return;
+    if (slot == nullptr || is_live(*slot, pg::both_clocks())) return;
     throw core::Failure(core::Code::wrong_state, "cannot extend request " + std::to_string(action.id),
                         "Its deadline has passed before the transaction was committed.", "Ask again with jit_request.");
 }
@@ -31,17 +31,17 @@ void apply(const Action& action) noexcept {
     Slot* slot = action.id != 0 ? find_slot(action.id) : nullptr;
     if (slot == nullptr) return;
     if (action.kind == Kind::finish) finish_slot(*slot);
-    if (action.kind == Kind::move_deadline && still_lives(*slot, pg::both_clocks())) set_end(*slot, action.ends);
+    if (action.kind == Kind::move_deadline && is_live(*slot, pg::both_clocks())) set_deadline(*slot, action.ends);
 }
 
 }  // namespace
 
-void make_live(Slot& slot) { queue.push_back({Kind::make_live, pg::subtransaction(), &slot}); }
-void finish(std::uint64_t id) { queue.push_back({Kind::finish, pg::subtransaction(), nullptr, id}); }
+void make_live(Slot& slot) { queue.push_back({Kind::make_live, pg::subtransaction_id(), &slot}); }
+void finish(std::uint64_t id) { queue.push_back({Kind::finish, pg::subtransaction_id(), nullptr, id}); }
 void move_deadline(std::uint64_t id, pg::Moment ends) {
-    queue.push_back({Kind::move_deadline, pg::subtransaction(), nullptr, id, ends});
+    queue.push_back({Kind::move_deadline, pg::subtransaction_id(), nullptr, id, ends});
 }
-void wake() { queue.push_back({Kind::wake, pg::subtransaction()}); }
+void request_wakeup() { queue.push_back({Kind::wake, pg::subtransaction_id()}); }
 
 void change_closures() { closures_change = true; }
 bool closures_changed() noexcept { return closures_change; }

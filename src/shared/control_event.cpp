@@ -5,7 +5,7 @@
 
 namespace jit::control_event {
 
-void note(const char* kind, std::optional<std::int64_t> id, const std::string& actor, const Detail& detail) {
+void write(const char* kind, std::optional<std::int64_t> id, const std::string& actor, const Detail& detail) {
     pg::TextArray keys;
     pg::TextArray values;
     for (const auto& [key, value] : detail) {
@@ -17,7 +17,7 @@ void note(const char* kind, std::optional<std::int64_t> id, const std::string& a
         "INSERT INTO jit_access.event (at, kind, request_id, actor, detail) "
         "VALUES (pg_catalog.clock_timestamp(), $1, $2, $3, pg_catalog.jsonb_object($4, $5))",
         {std::string(kind), pg::nullable(id), actor, keys, values});
-    commit_actions::wake();
+    commit_actions::request_wakeup();
 }
 
 }  // namespace jit::control_event

@@ -32,7 +32,7 @@ std::optional<std::vector<std::byte>> read(const std::string& name) {
     return key;
 }
 
-std::optional<std::string> make(const std::string& name) {
+std::optional<std::string> create(const std::string& name) {
     std::vector<std::byte> key(size_made);
     pg::random_bytes(key.data(), key.size());
     const auto whole = core::to_hex(key) + "\n";
@@ -51,7 +51,7 @@ std::optional<std::string> make(const std::string& name) {
     return std::string(std::strerror(error));
 }
 
-std::optional<std::string> fault_in(const std::string& name) {
+std::optional<std::string> find_problem(const std::string& name) {
     struct stat info {};
     const auto quoted = "\"" + name + "\"";
     if (::stat(name.c_str(), &info) != 0) return quoted + " cannot be read: " + std::strerror(errno) + ".";

@@ -28,14 +28,14 @@ struct Mark {
 Mark mine;
 std::uint64_t my_client = 0;  // hash of its address; 0: not computed yet
 
-Factors& factors() noexcept { return shared_state->factors; }
+SecondFactors& factors() noexcept { return shared_state->second_factors; }
 
-constexpr std::uint32_t place_of(std::uint32_t login) noexcept { return login * 2654435761U % max_factors; }
+constexpr std::uint32_t place_of(std::uint32_t login) noexcept { return login * 2654435761U % max_factor_logins; }
 
 // Entries are never taken away, so whoever is not found before the first free one is not there.
-Factor* find(std::uint32_t login) noexcept {
-    for (std::uint32_t i = 0; i < max_factors; ++i) {
-        Factor& factor = factors().logins[(place_of(login) + i) % max_factors];
+LoginFactor* find(std::uint32_t login) noexcept {
+    for (std::uint32_t i = 0; i < max_factor_logins; ++i) {
+        LoginFactor& factor = factors().logins[(place_of(login) + i) % max_factor_logins];
         const auto of = factor.login.load(std::memory_order_acquire);
         if (of == login) return &factor;
         if (of == 0) return nullptr;
@@ -44,9 +44,9 @@ Factor* find(std::uint32_t login) noexcept {
 }
 
 // Under the lock. Null: all are taken.
-Factor* find_or_add(std::uint32_t login) noexcept {
-    for (std::uint32_t i = 0; i < max_factors; ++i) {
-        Factor& factor = factors().logins[(place_of(login) + i) % max_factors];
+LoginFactor* find_or_add(std::uint32_t login) noexcept {
+    for (std::uint32_t i = 0; i < max_factor_logins; ++i) {
+        LoginFactor& factor = factors().logins[(place_of(login) + i) % max_factor_logins];
         const auto of = factor.login.load();
         if (of == 0) factor.login.store(login, std::memory_order_release);
         if (of == 0 || of == login) return &factor;
@@ -55,13 +55,13 @@ Factor* find_or_add(std::uint32_t login) noexcept {
 }
 
 bool is_spent(std::uint32_t login, const core::Digest& digest) noexcept {
-    const auto& spent = factors().spent;
+    const auto& spent = factors().recovery_codes;
     return std::any_of(spent.begin(), spent.end(),
-                       [&](const SpentCode& code) { return code.login == login && code.digest == digest; });
+                       [&](const UsedRecoveryCode& code) { return code.login == login && code.digest == digest; });
 }
 
-SpentCode* free_place() noexcept {
-    for (auto& code : factors().spent)
+UsedRecoveryCode* free_place() noexcept {
+    for (auto& code : factors().recovery_codes)
         if (code.login == 0) return &code;
     return nullptr;
 }
@@ -75,23 +75,25 @@ CodeResult answer(core::Admission admission) noexcept {
     return CodeResult::wrong;
 }
 
-void note_use(Factor& factor) noexcept {
-    factor.unwritten = pg::wall_clock();
-    factors().any_unwritten.store(true);
+void note_use(LoginFactor& factor) noexcept {
+    factor.unsaved_use = pg::wall_clock();
+    factors().has_unsaved.store(true);
 }
 
 bool holds(const Mark& mark, std::int64_t boot) noexcept {
     if (mark.login == 0 || boot >= mark.until) return false;
-    const Factor* factor = find(mark.login);
-    return factor != nullptr && factor->epoch.load() == mark.epoch;
+    const LoginFactor* factor = find(mark.login);
+    return factor != nullptr && factor->reset_count.load() == mark.epoch;
 }
 
-bool has_made(const Factor& factor, SecretId secret) noexcept { return secret != 0 && factor.new_secret == secret; }
+bool has_made(const LoginFactor& factor, SecretId secret) noexcept {
+    return secret != 0 && factor.new_secret == secret;
+}
 
 // What the primary had accepted, a standby that is promoted does not know.
 void notice_promotion() noexcept {
     if (!factors().was_primary.load() && !factors().was_primary.exchange(true))
-        factors().floor.store(step_now() + core::code_skew);
+        factors().step_floor.store(current_step() + core::code_skew);
 }
 
 std::uint64_t client() {
@@ -105,26 +107,26 @@ std::uint64_t client() {
 
 }  // namespace
 
-std::uint64_t step_now() noexcept {
+std::uint64_t current_step() noexcept {
     constexpr std::int64_t unix_to_server = 946'684'800;  // seconds from 1970 to 2000
     return core::step_at(pg::wall_clock() / 1'000'000 + unix_to_server);
 }
 
-void start() noexcept {
-    factors().was_primary.store(!shared_state->follows_primary);
-    factors().floor.store(step_now() + core::code_skew);
+void initialize() noexcept {
+    factors().was_primary.store(!shared_state->started_as_standby);
+    factors().step_floor.store(current_step() + core::code_skew);
 }
 
-std::uint64_t floor(RoleId login, SecretId secret) {
+std::uint64_t step_floor(RoleId login, SecretId secret) {
     notice_promotion();
-    const pg::FactorLock lock;
-    const Factor* factor = find(login.oid);
-    return factor != nullptr && has_made(*factor, secret) ? 0 : factors().floor.load();
+    const pg::SecondFactorLock lock;
+    const LoginFactor* factor = find(login.oid);
+    return factor != nullptr && has_made(*factor, secret) ? 0 : factors().step_floor.load();
 }
 
-bool is_new(RoleId login, SecretId secret) {
-    const pg::FactorLock lock;
-    Factor* factor = find_or_add(login.oid);
+bool register_secret(RoleId login, SecretId secret) {
+    const pg::SecondFactorLock lock;
+    LoginFactor* factor = find_or_add(login.oid);
     if (factor != nullptr) factor->new_secret = secret;
     return factor != nullptr;
 }
@@ -132,10 +134,10 @@ bool is_new(RoleId login, SecretId secret) {
 CodeResult try_code(RoleId login, SecretId secret, std::optional<std::uint64_t> step, std::uint64_t last_step) {
     notice_promotion();
     const auto boot = pg::boot_clock();
-    const pg::FactorLock lock;
-    Factor* factor = find_or_add(login.oid);
+    const pg::SecondFactorLock lock;
+    LoginFactor* factor = find_or_add(login.oid);
     if (factor == nullptr) return CodeResult::no_room;
-    const auto lowest = has_made(*factor, secret) ? 0 : factors().floor.load();
+    const auto lowest = has_made(*factor, secret) ? 0 : factors().step_floor.load();
     factor->history.last_step = std::max(factor->history.last_step, last_step);
     const auto admission = core::admit_code(factor->history, step, lowest, boot);
     if (admission == core::Admission::accepted) note_use(*factor);
@@ -148,9 +150,9 @@ namespace {
 class Trial {
 public:
     Trial(RoleId login, const core::Digest& digest) {
-        const pg::FactorLock lock;
-        Factor* factor = find_or_add(login.oid);
-        SpentCode* place = free_place();
+        const pg::SecondFactorLock lock;
+        LoginFactor* factor = find_or_add(login.oid);
+        UsedRecoveryCode* place = free_place();
         if (factor == nullptr || place == nullptr) return;
         has_room_ = true;
         if (is_spent(login.oid, digest)) return;
@@ -159,7 +161,7 @@ public:
     }
     ~Trial() {
         if (place_ == nullptr) return;
-        const pg::FactorLock lock;
+        const pg::SecondFactorLock lock;
         place_->login = 0;
     }
     Trial(const Trial&) = delete;
@@ -171,19 +173,19 @@ public:
     void accept() noexcept { std::exchange(place_, nullptr)->tried_by = 0; }
 
 private:
-    SpentCode* place_ = nullptr;
+    UsedRecoveryCode* place_ = nullptr;
     bool has_room_ = false;
 };
 
 }  // namespace
 
-CodeResult try_recovery(RoleId login, const core::Digest& digest, const std::function<bool()>& use) {
+CodeResult try_recovery_code(RoleId login, const core::Digest& digest, const std::function<bool()>& use) {
     Trial trial(login, digest);
     if (!trial.has_room()) return CodeResult::no_room;
     const bool is_right = trial.has_begun() && use();
     const auto boot = pg::boot_clock();
-    const pg::FactorLock lock;
-    Factor* factor = find(login.oid);
+    const pg::SecondFactorLock lock;
+    LoginFactor* factor = find(login.oid);
     const auto admission = core::admit_recovery(factor->history, is_right, boot);
     if (admission == core::Admission::accepted) {
         trial.accept();
@@ -192,37 +194,37 @@ CodeResult try_recovery(RoleId login, const core::Digest& digest, const std::fun
     return answer(admission);
 }
 
-void mark(RoleId login, std::int64_t until) {
+void mark_session(RoleId login, std::int64_t until) {
     const auto here = client();
-    Factor* factor = find(login.oid);
+    LoginFactor* factor = find(login.oid);
     if (factor == nullptr) return;
     factor->fresh_until.store(0);
-    factor->client.store(here);
+    factor->client_hash.store(here);
     factor->fresh_until.store(until);
-    mine = {login.oid, factor->epoch.load(), until};
+    mine = {login.oid, factor->reset_count.load(), until};
 }
 
-void forget_mark() noexcept { mine = {}; }
+void clear_session_mark() noexcept { mine = {}; }
 
-bool is_fresh(RoleId login) noexcept { return mine.login == login.oid && holds(mine, pg::boot_clock()); }
+bool has_stepped_up(RoleId login) noexcept { return mine.login == login.oid && holds(mine, pg::boot_clock()); }
 
-bool is_fresh_here() noexcept {
+bool has_stepped_up_from_here() noexcept {
     const auto login = pg::session_user();
-    if (is_fresh(login)) return true;
-    const Factor* factor = find(login.oid);
+    if (has_stepped_up(login)) return true;
+    const LoginFactor* factor = find(login.oid);
     if (factor == nullptr || pg::boot_clock() >= factor->fresh_until.load()) return false;
     try {
-        return factor->client.load() == client();
+        return factor->client_hash.load() == client();
     } catch (...) {
         return false;
     }
 }
 
 void reset(RoleId login) {
-    const pg::FactorLock lock;
-    Factor* factor = find(login.oid);
+    const pg::SecondFactorLock lock;
+    LoginFactor* factor = find(login.oid);
     if (factor == nullptr) return;
-    factor->epoch.fetch_add(1);
+    factor->reset_count.fetch_add(1);
     factor->fresh_until.store(0);
     factor->history.failures = 0;
     factor->history.locked_until = 0;
@@ -230,8 +232,8 @@ void reset(RoleId login) {
 
 std::optional<std::int64_t> locked_until(RoleId login) {
     const auto boot = pg::boot_clock();
-    const pg::FactorLock lock;
-    const Factor* factor = find(login.oid);
+    const pg::SecondFactorLock lock;
+    const LoginFactor* factor = find(login.oid);
     if (factor == nullptr || factor->history.locked_until <= boot) return std::nullopt;
     return pg::wall_clock() + (factor->history.locked_until - boot);
 }
@@ -246,18 +248,18 @@ struct Used {
 
 std::vector<Used> take_unwritten() {
     std::vector<Used> found;
-    found.reserve(max_factors);
-    const pg::FactorLock lock;
+    found.reserve(max_factor_logins);
+    const pg::SecondFactorLock lock;
     for (auto& factor : factors().logins)
-        if (const auto at = std::exchange(factor.unwritten, 0); at != 0)
+        if (const auto at = std::exchange(factor.unsaved_use, 0); at != 0)
             found.push_back({factor.login.load(), factor.history.last_step, at});
     return found;
 }
 
 void put_back(const Used& used) {
-    const pg::FactorLock lock;
-    if (Factor* factor = find(used.login)) factor->unwritten = std::max(factor->unwritten, used.at);
-    factors().any_unwritten.store(true);
+    const pg::SecondFactorLock lock;
+    if (LoginFactor* factor = find(used.login)) factor->unsaved_use = std::max(factor->unsaved_use, used.at);
+    factors().has_unsaved.store(true);
 }
 
 // False: somebody holds the row just now.
@@ -271,7 +273,7 @@ bool write(const Used& used) {
     return true;
 }
 
-bool write(const SpentCode& code) {
+bool write(const UsedRecoveryCode& code) {
     const auto digest = core::to_hex(code.digest);
     const auto row = pg::query_row(
         "SELECT 1 FROM jit_access.recovery_code WHERE login = $1 AND digest = pg_catalog.decode($2, 'hex') "
@@ -288,11 +290,11 @@ bool write(const SpentCode& code) {
     return true;
 }
 
-std::vector<SpentCode> all_spent() {
-    std::vector<SpentCode> found;
-    found.reserve(factors().spent.size());
-    const pg::FactorLock lock;
-    for (auto& code : factors().spent) {
+std::vector<UsedRecoveryCode> all_spent() {
+    std::vector<UsedRecoveryCode> found;
+    found.reserve(factors().recovery_codes.size());
+    const pg::SecondFactorLock lock;
+    for (auto& code : factors().recovery_codes) {
         if (code.login == 0) continue;
         if (code.tried_by == 0)
             found.push_back(code);
@@ -302,9 +304,9 @@ std::vector<SpentCode> all_spent() {
     return found;
 }
 
-void free_spent(const SpentCode& written) {
-    const pg::FactorLock lock;
-    for (auto& code : factors().spent)
+void free_spent(const UsedRecoveryCode& written) {
+    const pg::SecondFactorLock lock;
+    for (auto& code : factors().recovery_codes)
         if (code.login == written.login && code.digest == written.digest) code.login = 0;
 }
 
@@ -312,26 +314,26 @@ void free_spent(const SpentCode& written) {
 
 // Who has a row locked, by a transaction that he leaves open, holds up nobody else: it is tried again. A recovery code
 // is free to be looked for in the table once it is marked there.
-void write_down() {
+void save_to_tables() {
     notice_promotion();
-    if (!factors().any_unwritten.exchange(false)) return;
+    if (!factors().has_unsaved.exchange(false)) return;
     for (const auto& used : take_unwritten()) {
         bool done = false;
-        const auto fault = task::alone([&] { done = write(used); });
+        const auto fault = task::run_in_transaction([&] { done = write(used); });
         if (fault || !done) put_back(used);
     }
     for (const auto& code : all_spent()) {
         bool done = false;
-        const auto fault = task::alone([&] { done = write(code); });
+        const auto fault = task::run_in_transaction([&] { done = write(code); });
         if (!fault && done)
             free_spent(code);
         else
-            factors().any_unwritten.store(true);
+            factors().has_unsaved.store(true);
     }
 }
 
 // Their OIDs may come back.
-void forget_dropped() {
+void delete_dropped_logins() {
     pg::execute(
         "DELETE FROM jit_access.second_factor WHERE login IN (SELECT login FROM jit_access.second_factor f WHERE NOT "
         "EXISTS (SELECT FROM pg_catalog.pg_authid a WHERE a.oid = f.login) FOR UPDATE SKIP LOCKED)");

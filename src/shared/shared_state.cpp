@@ -33,7 +33,7 @@ Slot* find_slot(std::uint64_t id) noexcept {
     return nullptr;
 }
 
-void set_end(Slot& slot, pg::Moment end) noexcept {
+void set_deadline(Slot& slot, pg::Moment end) noexcept {
     slot.ends_wall.store(end.wall);
     slot.ends_boot.store(end.boot);
 }
@@ -42,11 +42,11 @@ void fill_slot(Slot& slot, const GrantTerms& terms) noexcept {
     slot.id.store(terms.id);
     slot.role.store(terms.role);
     slot.requester.store(terms.requester);
-    set_end(slot, terms.ends);
+    set_deadline(slot, terms.ends);
     slot.at_deadline.store(terms.at_deadline);
     slot.grace.store(terms.grace);
     slot.allows_code.store(terms.allows_code);
-    slot.allows_schema.store(terms.allows_schema);
+    slot.allows_schema_change.store(terms.allows_schema_change);
     slot.steps_up.store(terms.steps_up);
     slot.conditions.store(terms.conditions);
 }
@@ -76,8 +76,8 @@ void free_slot(Slot& slot) noexcept {
 
 void finish_slot(Slot& slot) noexcept {
     const auto now = pg::both_clocks();
-    if (still_lives(slot, now)) {
-        set_end(slot, now);
+    if (is_live(slot, now)) {
+        set_deadline(slot, now);
         slot.grace.store(0);
     }
     // Only what lives can end: the worker may have cleaned up already.
@@ -89,7 +89,7 @@ void retire_slot(std::uint64_t id) noexcept {
     if (Slot* slot = find_slot(id)) slot->state.store(SlotState::retired, std::memory_order_release);
 }
 
-std::int64_t patience(const Slot& slot) noexcept {
+std::int64_t termination_delay(const Slot& slot) noexcept {
     constexpr std::int64_t to_leave = 100'000;
     switch (slot.at_deadline.load()) {
         case core::AtDeadline::grace: return slot.grace.load();

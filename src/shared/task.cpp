@@ -19,12 +19,12 @@ void log_fault(const std::string& what, const std::string& why) {
 
 }  // namespace
 
-std::uint64_t faults() noexcept { return faults_so_far; }
+std::uint64_t failure_count() noexcept { return faults_so_far; }
 
 const std::string actor = "jit_access";
 
-std::optional<std::string> alone(const std::function<void()>& body) {
-    return pg::in_transaction_of_own([&] {
+std::optional<std::string> run_in_transaction(const std::function<void()>& body) {
+    return pg::in_own_transaction([&] {
         if (!pg::is_standby()) pg::commit_locally();
         body();
     });
@@ -33,16 +33,16 @@ std::optional<std::string> alone(const std::function<void()>& body) {
 namespace {
 
 std::optional<std::string> lazily(const std::function<void()>& body) {
-    return pg::in_transaction_of_own([&] {
-        pg::commit_lazily();
+    return pg::in_own_transaction([&] {
+        pg::commit_asynchronously();
         body();
     });
 }
 
 }  // namespace
 
-std::map<std::int64_t, std::string> for_each(const std::vector<std::int64_t>& ids,
-                                             const std::function<void(std::int64_t)>& body) {
+std::map<std::int64_t, std::string> run_for_each(const std::vector<std::int64_t>& ids,
+                                                 const std::function<void(std::int64_t)>& body) {
     constexpr std::size_t together = 50;
     std::map<std::int64_t, std::string> failed;
     for (auto from = ids.begin(); from != ids.end();) {
@@ -55,8 +55,8 @@ std::map<std::int64_t, std::string> for_each(const std::vector<std::int64_t>& id
     return failed;
 }
 
-void try_to(const std::string& what, const std::function<void()>& body) {
-    if (const auto fault = alone(body)) log_fault(what, *fault);
+void run_or_log(const std::string& what, const std::function<void()>& body) {
+    if (const auto fault = run_in_transaction(body)) log_fault(what, *fault);
 }
 
 namespace {
@@ -64,7 +64,7 @@ namespace {
 template <class Look>
 std::vector<std::int64_t> ids_by(Look&& look) {
     std::vector<std::int64_t> found;
-    const auto fault = alone([&] {
+    const auto fault = run_in_transaction([&] {
         for (const auto& row : look()) found.push_back(row.template get<std::int64_t>(0));
     });
     if (!fault) return found;
@@ -74,12 +74,12 @@ std::vector<std::int64_t> ids_by(Look&& look) {
 
 }  // namespace
 
-std::vector<std::int64_t> ids(const char* sql, std::initializer_list<pg::Argument> args) {
+std::vector<std::int64_t> query_ids(const char* sql, std::initializer_list<pg::Argument> args) {
     return ids_by([&] { return pg::query(sql, args); });
 }
 
-std::vector<std::int64_t> survey_ids(const char* sql) {
-    return ids_by([&] { return pg::survey(sql); });
+std::vector<std::int64_t> query_ids_replanned(const char* sql) {
+    return ids_by([&] { return pg::query_replanned(sql); });
 }
 
 }  // namespace jit::task

@@ -66,7 +66,7 @@ std::uint32_t own_part(Oid relation, std::uint32_t privileges) {
     for (const auto& [privilege, bits] : asked_for)
         if ((privileges & privilege) != 0) asked |= bits;
     const auto given =
-        standing_privileges::privileges({.relation = relation, .privileges = asked, .columns_will_do = false})
+        standing_privileges::privileges({.relation = relation, .privileges = asked, .column_privileges_suffice = false})
             .privileges;
     std::uint32_t own = 0;
     for (const auto& [privilege, bits] : asked_for)
@@ -156,7 +156,7 @@ void add(Oid relation, std::uint32_t privileges) { objects.add(relation, privile
 void add(const RangeVar* name, std::uint32_t privileges) {
     if (name == nullptr) return;
     const Oid relation = pg::call([=] { return find(name); });
-    const pg::PlainNames plain;
+    const pg::MinimalQuoting plain;
     if (OidIsValid(relation))
         add(relation, privileges);
     else
@@ -195,13 +195,13 @@ const char* schema_for(const RangeVar* name) {
 }
 
 void add_new(const RangeVar* name) {
-    const pg::PlainNames plain;
+    const pg::MinimalQuoting plain;
     objects.add(pg::call([=] { return quote_qualified_identifier(schema_for(name), name->relname); }),
                 core::privilege_create);
 }
 
 void add_function(Oid function) {
-    const pg::PlainNames plain;
+    const pg::MinimalQuoting plain;
     objects.add(pg::call([=] { return format_procedure_qualified(function); }), core::privilege_execute);
 }
 
@@ -466,7 +466,7 @@ recorder::Statement described(const PlannedStmt* plan, std::string_view text, co
     });
     add_sequences(plan);
     recorder::Statement statement{
-        .tag = tag, .text = pg::without_secrets(text), .objects = objects.all(), .object_count = objects.count};
+        .tag = tag, .text = pg::redact_secrets(text), .objects = objects.all(), .object_count = objects.count};
     // Not what columns decide, which are not compared, nor a text that held a secret: it came back as another.
     if (!by_column && statement.text.data() == text.data())
         statement.encoded = statement_cache::keep(plan, statement, changes);
@@ -493,7 +493,7 @@ recorder::Statement command(const PlannedStmt* command, const char* source, Para
     add_of(command->utilityStmt);
     return {.key = command,
             .tag = GetCommandTagName(CreateCommandTag(command->utilityStmt)),
-            .text = pg::without_secrets(slice(source, command->stmt_location, command->stmt_len)),
+            .text = pg::redact_secrets(slice(source, command->stmt_location, command->stmt_len)),
             .parameters = bound(parameters, source),
             .objects = objects.all(),
             .object_count = objects.count,

@@ -152,7 +152,7 @@ void check_dropped_roles(const DropRoleStmt* drop) {
 }
 
 // The tables of pg_cron are guarded like our own.
-bool is_ours(const char* schema) noexcept {
+bool is_extension_error(const char* schema) noexcept {
     return schema == nullptr || std::string_view(schema) == "jit_access" || std::string_view(schema) == "cron";
 }
 
@@ -163,7 +163,7 @@ bool concerns_strangers_only(const GrantStmt* grant) {
     if (!tables && !names) return false;
     const ListCell* cell = nullptr;
     foreach (cell, grant->objects)
-        if (is_ours(names ? strVal(lfirst(cell)) : lfirst_node(RangeVar, cell)->schemaname)) return false;
+        if (is_extension_error(names ? strVal(lfirst(cell)) : lfirst_node(RangeVar, cell)->schemaname)) return false;
     return true;
 }
 

@@ -237,7 +237,7 @@ bool is_temporary(Oid object_class, Oid object) {
 bool would_stop_template(Oid object_class, Oid object, const enforcement::EffectiveGrants& grants) {
     if (object_class != LargeObjectRelationId && object_class != RelationRelationId && object_class != TypeRelationId)
         return false;
-    const auto keeps_schema = [](const Slot* slot) { return !slot->allows_schema.load(); };
+    const auto keeps_schema = [](const Slot* slot) { return !slot->allows_schema_change.load(); };
     const auto* end = grants.slots.begin() + grants.count;
     if (std::none_of(grants.slots.begin(), end, keeps_schema)) return false;
     return pg::call([&] { return !is_temporary(object_class, object); });

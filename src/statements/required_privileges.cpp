@@ -55,7 +55,8 @@ std::string lacking_columns(const pg::CheckedRelation& checked, pg::AclBits priv
                              : privilege == ACL_INSERT ? checked.inserted
                              : privilege == ACL_UPDATE ? checked.updated
                                                        : nullptr;
-    if (!checked.columns_will_do || bms_is_empty(asked) || !pg::has_column_privileges(checked.relation)) return {};
+    if (!checked.column_privileges_suffice || bms_is_empty(asked) || !pg::has_column_privileges(checked.relation))
+        return {};
     std::string list;
     for (int member = bms_next_member(asked, -1); member >= 0; member = bms_next_member(asked, member)) {
         auto one = checked;
@@ -194,13 +195,13 @@ void add_missing(const Seen& seen, Missing& missing) {
         const auto* sequence = static_cast<const Sequence*>(lfirst(cell));
         const auto given =
             standing_privileges::privileges(
-                {.relation = sequence->relation, .privileges = sequence->any_of, .columns_will_do = false})
+                {.relation = sequence->relation, .privileges = sequence->any_of, .column_privileges_suffice = false})
                 .privileges;
         if ((given & sequence->any_of) != 0) continue;
         add(missing, std::string((sequence->any_of & ACL_USAGE) != 0 ? "USAGE" : "UPDATE") + " ON SEQUENCE " +
                          std::string(pg::relation_name(sequence->relation)));
     }
-    const pg::PlainNames plain;
+    const pg::MinimalQuoting plain;
     foreach (cell, seen.functions) {
         const Oid function = lfirst_oid(cell);
         if (!pg::call([=] { return pg::may(ProcedureRelationId, function, me, ACL_EXECUTE); }))

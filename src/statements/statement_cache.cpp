@@ -82,7 +82,7 @@ const recorder::Statement* find(const PlannedStmt* plan, std::string_view text, 
     const Known& known = place_of(text);
     Asked asked;
     const bool same = known.changes == standing_privileges::changes() && known.statement.tag.data() == tag &&
-                      known.who == pg::who() && known.session_user == pg::session_user().oid &&
+                      known.who == pg::packed_user_ids() && known.session_user == pg::session_user().oid &&
                       known.statement.text == text && take_apart(plan, asked) && asked == known.asked;
     return same ? &known.statement : nullptr;
 }
@@ -97,7 +97,7 @@ recorder::Encoded* keep(const PlannedStmt* plan, const recorder::Statement& stat
         return nullptr;
     known.asked = asked;
     text.copy(known.text.data(), text.size());
-    known.who = pg::who();
+    known.who = pg::packed_user_ids();
     known.session_user = pg::session_user().oid;
     known.statement = statement;
     known.statement.encoded = &known.encoded;

@@ -91,7 +91,7 @@ void keep_for_reports(const chain::Verification& verdict) {
         "what) VALUES (pg_catalog.clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8)",
         {task::actor, verdict.sound, verdict.records, verdict.first, verdict.last, verdict.checkpoints, head,
          pg::nullable(what)});
-    control_event::note(
+    control_event::write(
         "record verified", std::nullopt, task::actor,
         {{"sound", verdict.sound ? "true" : "false"}, {"last", std::to_string(verdict.last)}, {"head", head}});
 }
@@ -103,7 +103,7 @@ void keep_finding(const std::string& what) {
         "pg_catalog.clock_timestamp(), $1 FROM jit_access.chain ON CONFLICT (chain) DO UPDATE SET at = excluded.at, "
         "finding = excluded.finding",
         {what});
-    control_event::note("chain broken", std::nullopt, task::actor, {{"what", what}});
+    control_event::write("chain broken", std::nullopt, task::actor, {{"what", what}});
     pg::log_line("the record is not sound: " + what);
 }
 
@@ -143,11 +143,11 @@ std::int64_t remind_of_break_glass() {
              "v.reviewed_at IS NULL AND v.due_at < pg_catalog.clock_timestamp() ORDER BY v.request_id")) {
         const auto id = row.get<std::int64_t>(0);
         if (!take_reminder("break-glass", id)) continue;
-        control_event::note("review overdue", id, task::actor,
-                            {{"of", "break-glass"},
-                             {"responder", row.get<std::string>(1)},
-                             {"template", row.get<std::string>(2)},
-                             {"due", row.get<std::string>(3)}});
+        control_event::write("review overdue", id, task::actor,
+                             {{"of", "break-glass"},
+                              {"responder", row.get<std::string>(1)},
+                              {"template", row.get<std::string>(2)},
+                              {"due", row.get<std::string>(3)}});
         ++reminded;
     }
     return reminded;

@@ -82,7 +82,7 @@ void start_due() {
     static std::map<std::string, std::int64_t> tried;  // boot clock: one that dies at its start is not started at once
     std::optional<std::string> due;
     const auto now = pg::boot_clock();
-    task::try_to("look for jobs that are due", [&] {
+    task::run_or_log("look for jobs that are due", [&] {
         for (const auto& row : pg::query(due_jobs)) {
             const auto& job = row.get<std::string>(0);
             const auto last = tried.find(job);
@@ -143,14 +143,15 @@ void note_end(const std::string& job, const std::optional<std::string>& result,
 
 void work(const std::string& job) {
     bool mine = false;
-    task::try_to("begin job \"" + job + "\"", [&] { mine = exists(job) && claim(job); });
+    task::run_or_log("begin job \"" + job + "\"", [&] { mine = exists(job) && claim(job); });
     if (!mine) return;
     std::optional<std::string> result;
     // The name has been found in the table, which takes small letters and underscores alone.
     const std::string call = "SELECT jit_access.job_" + job + "()";
-    const auto fault = task::alone([&] { result = pg::query_row(call.c_str()).value().maybe<std::string>(0); });
+    const auto fault =
+        task::run_in_transaction([&] { result = pg::query_row(call.c_str()).value().maybe<std::string>(0); });
     if (fault) pg::log_line("job \"" + job + "\" has failed: " + *fault);
-    task::try_to("note the end of job \"" + job + "\"", [&] { note_end(job, result, fault); });
+    task::run_or_log("note the end of job \"" + job + "\"", [&] { note_end(job, result, fault); });
 }
 
 // ---- pg_cron --------------------------------------------------------------------------------------------------------
@@ -247,8 +248,8 @@ std::vector<CronJob> make(const std::optional<std::string>& job, const std::opti
             "UPDATE jit_access.job SET schedule = $2, scheduled_at = pg_catalog.clock_timestamp(), scheduled_by = $3 "
             "WHERE name = $1",
             {entry.name, entry.schedule, me.name});
-        control_event::note("job scheduled", std::nullopt, me.name,
-                            {{"job", entry.name}, {"schedule", entry.schedule}});
+        control_event::write("job scheduled", std::nullopt, me.name,
+                             {{"job", entry.name}, {"schedule", entry.schedule}});
     }
     return entries;
 }
@@ -270,7 +271,7 @@ std::int32_t remove(const std::optional<std::string>& job, const principal::Orig
         if (found == 0 && !row.get<bool>(1)) continue;
         removed += found;
         pg::execute("UPDATE jit_access.job SET scheduled_at = NULL, scheduled_by = NULL WHERE name = $1", {name});
-        control_event::note("job unscheduled", std::nullopt, me.name, {{"job", name}});
+        control_event::write("job unscheduled", std::nullopt, me.name, {{"job", name}});
     }
     return removed;
 }

@@ -37,15 +37,15 @@ constexpr std::int64_t gather_us = 50'000;
 // Nothing: it could not be told.
 std::optional<bool> is_installed() {
     bool exists = false;
-    const auto fault = pg::in_transaction_of_own([&] { exists = pg::extension_exists(); });
+    const auto fault = pg::in_own_transaction([&] { exists = pg::extension_exists(); });
     if (fault) return std::nullopt;
     return exists;
 }
 
 // While a backup is restored its tables are not yet what they will be; on a standby grants are live all along.
 bool is_look_due() noexcept {
-    return journal::available() && !shared_state->journal_was_looked_at &&
-           (!pg::is_standby() || shared_state->follows_primary);
+    return journal::available() && !shared_state->journal_was_checked &&
+           (!pg::is_standby() || shared_state->started_as_standby);
 }
 
 // Something that is done until it succeeds, and has a second between two attempts, however often others wake the
@@ -57,7 +57,7 @@ public:
     [[nodiscard]] bool are_due() const noexcept { return pg::boot_clock() >= not_before_; }
     // True: it is done.
     [[nodiscard]] bool make(const std::function<void()>& body) {
-        const auto fault = task::alone(body);
+        const auto fault = task::run_in_transaction(body);
         if (!fault) return true;
         pg::log_line(std::string("could not ") + what_ + ", will be retried: " + *fault);
         not_before_ = pg::boot_clock() + 1'000'000;
@@ -103,7 +103,7 @@ void look_for_lost_tail() {
     const auto look = [&] {
         missing = ingest::lost_bytes();
         if (missing != 0 && !pg::is_standby())
-            control_event::note("journal lost", std::nullopt, task::actor, {{"bytes", std::to_string(missing)}});
+            control_event::write("journal lost", std::nullopt, task::actor, {{"bytes", std::to_string(missing)}});
     };
     if (!attempts.make(look)) return;
     if (missing != 0)
@@ -115,7 +115,7 @@ void look_for_lost_tail() {
 // Outcomes of theirs that are not taken over yet would come twice. What is written since does not matter: under load it
 // has no end.
 bool last_run_is_read() noexcept {
-    return journal::available() && !is_look_due() && journal::ring().tail() >= shared_state->journal_before;
+    return journal::available() && !is_look_due() && journal::ring().tail() >= shared_state->journal_head_at_start;
 }
 
 void close_last_run() {
@@ -155,7 +155,7 @@ void look_at_clock() {
     const auto jump = offset - journal::clock_mark().offset;
     if ((jump > -tolerance && jump < tolerance) || !attempts.are_due()) return;
     const auto note = [&] {
-        control_event::note("clock jumped", std::nullopt, task::actor, {{"by", core::format_duration(jump)}});
+        control_event::write("clock jumped", std::nullopt, task::actor, {{"by", core::format_duration(jump)}});
     };
     if (attempts.make(note)) journal::clock_mark().offset = offset;
 }
@@ -172,22 +172,22 @@ bool is_nap_over() {
 void once_a_nap() {
     not_summed_up = slice;
     drift::sweep();
-    task::try_to("forget second factors of dropped logins", second_factor_state::forget_dropped);
-    task::try_to("date the record by a checkpoint", [] { chain::checkpoint_if_due(); });
-    task::try_to("begin a new partition of the record", [] { partition::close_if_due(); });
-    task::try_to("drop old records", [] {
+    task::run_or_log("forget second factors of dropped logins", second_factor_state::delete_dropped_logins);
+    task::run_or_log("date the record by a checkpoint", [] { chain::checkpoint_if_due(); });
+    task::run_or_log("begin a new partition of the record", [] { partition::close_if_due(); });
+    task::run_or_log("drop old records", [] {
         if (!schedule::is_left_to_cron("retention")) partition::drop_if_due();
     });
     schedule::start_due();
     // A full journal or a crowd of grants takes megabytes, once in a while.
-    pg::give_back_memory();
+    pg::trim_memory();
 }
 
 // What has come to the record since is summed up when there is nothing else to do, so that nobody reads all of it to
 // learn what was used. True when there is more of it.
 bool sum_up_usage() {
     bool more = false;
-    task::try_to("sum up what was used", [&] {
+    task::run_or_log("sum up what was used", [&] {
         more = pg::query_row("SELECT jit_access.sum_up_usage($1)", {slice}).value().get<std::int64_t>(0) > 0;
     });
     not_summed_up = more ? slice : 0;
@@ -215,13 +215,13 @@ void sleep(std::optional<pg::Instant> next_in_tables) {
     const auto wait = time_to_sleep(next_in_tables);
     if (wait > gather_us) {
         // Ask the writers to wake us, then look once more: what came in between is not missed.
-        shared_state->worker_sleeps.store(1);
+        shared_state->worker_is_waiting.store(1);
         if (!journal::available() || journal::ring().head() == journal::ring().tail()) {
             pg::worker_wait(wait);
-            shared_state->worker_sleeps.store(0);
+            shared_state->worker_is_waiting.store(0);
             return;
         }
-        shared_state->worker_sleeps.store(0);
+        shared_state->worker_is_waiting.store(0);
     }
     pg::worker_wait(std::min(wait, gather_us));
 }
@@ -243,13 +243,13 @@ void run() {
         if (installed == true) {
             look_for_lost_tail();
             if (pg::is_standby()) {
-                if (shared_state->follows_primary) confirm::follow_primary();
+                if (shared_state->started_as_standby) confirm::follow_primary();
             } else {
                 if (!confirmed) first_steps();
                 confirmed = true;
                 look_at_clock();
                 drift::sweep_if_requested();
-                second_factor_state::write_down();
+                second_factor_state::save_to_tables();
                 next = expire::process_due();
                 if (is_nap_over()) once_a_nap();
                 close_last_run();

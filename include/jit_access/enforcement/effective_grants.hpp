@@ -21,13 +21,14 @@
 
 namespace jit::enforcement {
 
-// The user (and the role chosen by SET ROLE) last found to hold no grant, as pg::who() packs them; 0 = look again.
+// The user (and the role chosen by SET ROLE) last found to hold no grant, as pg::packed_user_ids() packs them; 0 = look
+// again.
 extern std::atomic<std::uint64_t> plain;
 // Whose session it was when that was found, and everything else that is known here: a superuser's may become another's.
 extern std::uint32_t whose;
 
 [[nodiscard]] inline bool holds_no_grant() noexcept {
-    return pg::who() == plain.load(std::memory_order_relaxed) && pg::session_user().oid == whose;
+    return pg::packed_user_ids() == plain.load(std::memory_order_relaxed) && pg::session_user().oid == whose;
 }
 
 inline std::uint64_t numbers_given = 0;

@@ -22,7 +22,7 @@ struct CheckedRelation {
     const Bitmapset* selected = nullptr;  // columns, as the server counts them
     const Bitmapset* inserted = nullptr;
     const Bitmapset* updated = nullptr;
-    bool columns_will_do = true;  // privileges on the columns in question, where there is none on the whole
+    bool column_privileges_suffice = true;  // privileges on the columns in question, where there is none on the whole
 };
 
 // What the access list gives to any of these roles or to everybody, the owner's and the predefined roles' included.

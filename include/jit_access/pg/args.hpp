@@ -21,7 +21,7 @@ public:
     [[nodiscard]] std::optional<std::int64_t> time(int i) const;
     [[nodiscard]] std::optional<core::IntervalParts> interval(int i) const;
     // A jsonb, as text.
-    [[nodiscard]] std::optional<std::string> document(int i) const;
+    [[nodiscard]] std::optional<std::string> jsonb(int i) const;
     // One dimension, no NULLs; `name` is for the message.
     [[nodiscard]] std::optional<TextArray> texts(int i, const char* name) const;
     // Of integers or dates; NULL is none.
@@ -45,7 +45,7 @@ private:
 };
 
 [[nodiscard]] Datum text_result(std::string_view text);
-[[nodiscard]] Datum document_result(const std::string& text);  // jsonb
+[[nodiscard]] Datum jsonb_result(const std::string& text);  // jsonb
 [[nodiscard]] Datum texts_result(const TextArray& texts);
 // The label of an enum value of type jit_access.state.
 [[nodiscard]] Datum state_result(std::string_view label);

@@ -9,6 +9,6 @@ namespace jit::pg {
 [[nodiscard]] const core::Client& client() noexcept;
 
 // The method is known only while a client is being let in. Then `let_in` is called, when the database is not known yet.
-void watch_authentication(void (*let_in)(const core::Client&) noexcept) noexcept;
+void install_authentication_hook(void (*let_in)(const core::Client&) noexcept) noexcept;
 
 }  // namespace jit::pg

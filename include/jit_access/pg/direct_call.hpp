@@ -23,8 +23,8 @@ namespace jit::pg {
 
 // The function that a statement calls and that is all of it, with nothing but constants and what is bound; 0 if it is
 // anything else.
-[[nodiscard]] std::uint32_t called_alone(const PlannedStmt* plan) noexcept;
+[[nodiscard]] std::uint32_t sole_function_called(const PlannedStmt* plan) noexcept;
 // Whether it is this one of the extension.
-[[nodiscard]] bool is_function(std::uint32_t function, const char* name);
+[[nodiscard]] bool is_extension_function(std::uint32_t function, const char* name);
 
 }  // namespace jit::pg

@@ -39,8 +39,8 @@ inline constexpr std::string_view internal_error = "XX000";  // among others "tu
 
 // Whether it was a core::Failure of this extension, which no function can feign. What a parallel worker tells its
 // leader has lost the mark: it may have been one.
-[[nodiscard]] bool is_ours(const ErrorData& error) noexcept;
-[[nodiscard]] bool is_relayed(const ErrorData& error) noexcept;
+[[nodiscard]] bool is_extension_error(const ErrorData& error) noexcept;
+[[nodiscard]] bool is_relayed_by_parallel_worker(const ErrorData& error) noexcept;
 
 // Server log only; cannot fail.
 void log_line(const char* message) noexcept;

@@ -6,12 +6,12 @@
 
 namespace jit::pg {
 
-struct MadeRelations {
+struct CreatedRelations {
     TextArray names;  // as regclass prints them
     std::vector<std::uint32_t> schemas;
 };
 
 // Tables, views and the like that the command made or moved; throws when it is not called by an event trigger.
-[[nodiscard]] MadeRelations relations_of_command(FunctionCallInfo info);
+[[nodiscard]] CreatedRelations relations_created_by_command(FunctionCallInfo info);
 
 }  // namespace jit::pg

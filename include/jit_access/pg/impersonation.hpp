@@ -23,7 +23,7 @@ struct Fault {
 };
 
 // Runs the body in a subtransaction: an error rolls that back alone. Somebody's wish to cancel goes on; that of a
-// Countdown does not.
+// CancelTimer does not.
 [[nodiscard]] std::optional<Fault> attempt(const std::function<void()>& body);
 
 // The current user, while this is alive; neither SET ROLE nor SET SESSION AUTHORIZATION leads out. Where nothing is to
@@ -42,24 +42,24 @@ private:
 };
 
 // No message reaches the client while this is alive.
-class Silence {
+class MessageSuppression {
 public:
-    Silence() noexcept;
-    ~Silence();
-    Silence(const Silence&) = delete;
-    Silence& operator=(const Silence&) = delete;
+    MessageSuppression() noexcept;
+    ~MessageSuppression();
+    MessageSuppression(const MessageSuppression&) = delete;
+    MessageSuppression& operator=(const MessageSuppression&) = delete;
 
 private:
     int destination_;
 };
 
 // Cancels what runs after a time, again and again until it is gone.
-class Countdown {
+class CancelTimer {
 public:
-    explicit Countdown(std::int64_t microseconds);
-    ~Countdown();
-    Countdown(const Countdown&) = delete;
-    Countdown& operator=(const Countdown&) = delete;
+    explicit CancelTimer(std::int64_t microseconds);
+    ~CancelTimer();
+    CancelTimer(const CancelTimer&) = delete;
+    CancelTimer& operator=(const CancelTimer&) = delete;
 
     [[nodiscard]] static bool is_over() noexcept;
 };
@@ -69,13 +69,13 @@ void set_search_path(const std::string& path);
 [[nodiscard]] std::string search_path();
 
 // For locks, until the (sub)transaction ends.
-void wait_briefly();
+void set_short_lock_timeout();
 
 // No parallel worker takes part, until the (sub)transaction ends.
-void run_alone();
+void disable_parallel_query();
 
 // Runs one command and throws away what it returns; the number of rows it has processed. Throws `guarded` for what only
 // a client can send.
-std::uint64_t run_for_nothing(const std::string& sql);
+std::uint64_t run_and_discard(const std::string& sql);
 
 }  // namespace jit::pg

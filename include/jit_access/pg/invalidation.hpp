@@ -5,9 +5,9 @@
 
 namespace jit::pg {
 
-void when_memberships_change(void (*told)() noexcept);
-void when_relations_change(void (*told)(std::uint32_t relation) noexcept);  // 0 = any
+void on_membership_change(void (*told)() noexcept);
+void on_relation_change(void (*told)(std::uint32_t relation) noexcept);  // 0 = any
 // Once per process, when it first matters.
-void when_session_ends(void (*told)() noexcept);
+void on_session_end(void (*told)() noexcept);
 
 }  // namespace jit::pg

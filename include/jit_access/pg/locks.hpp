@@ -8,16 +8,16 @@ namespace jit::pg {
 void request_locks();
 
 // True: locked. False: somebody else had it and has let go; whether there is still something to do is to be looked at.
-[[nodiscard]] bool lock_or_wait_for_sync();
-void unlock_sync() noexcept;
+[[nodiscard]] bool acquire_sync_lock_or_wait();
+void release_sync_lock() noexcept;
 
 // Held for a moment, in which nothing may throw.
-class FactorLock {
+class SecondFactorLock {
 public:
-    FactorLock();
-    ~FactorLock();
-    FactorLock(const FactorLock&) = delete;
-    FactorLock& operator=(const FactorLock&) = delete;
+    SecondFactorLock();
+    ~SecondFactorLock();
+    SecondFactorLock(const SecondFactorLock&) = delete;
+    SecondFactorLock& operator=(const SecondFactorLock&) = delete;
 };
 
 }  // namespace jit::pg

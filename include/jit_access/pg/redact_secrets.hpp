@@ -15,6 +15,6 @@ inline constexpr const char* hidden_command = "(hidden: it holds a code of the s
 // The text of a statement as it may be recorded. In one that speaks of a password or calls what takes a code every
 // literal is replaced, in any other those that hold a connection URI with a password; a statement without secrets comes
 // back as it is, untouched. Valid until the next call.
-[[nodiscard]] std::string_view without_secrets(std::string_view statement);
+[[nodiscard]] std::string_view redact_secrets(std::string_view statement);
 
 }  // namespace jit::pg

@@ -8,12 +8,12 @@ namespace jit::pg {
 
 // While it lives, names are quoted where needed alone, whatever the session has set quote_all_identifiers to: on the
 // record a thing has one name.
-class PlainNames {
+class MinimalQuoting {
 public:
-    PlainNames() noexcept;
-    ~PlainNames();
-    PlainNames(const PlainNames&) = delete;
-    PlainNames& operator=(const PlainNames&) = delete;
+    MinimalQuoting() noexcept;
+    ~MinimalQuoting();
+    MinimalQuoting(const MinimalQuoting&) = delete;
+    MinimalQuoting& operator=(const MinimalQuoting&) = delete;
 
 private:
     bool before_;

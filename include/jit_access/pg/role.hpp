@@ -13,13 +13,13 @@ namespace jit::pg {
 [[nodiscard]] std::optional<std::string> role_name(RoleId role);
 
 [[nodiscard]] bool is_superuser(RoleId role);
-[[nodiscard]] bool inherits(RoleId role);  // the role's own INHERIT attribute
+[[nodiscard]] bool has_inherit_attribute(RoleId role);  // the role's own INHERIT attribute
 // Being a superuser makes nobody a member here.
 [[nodiscard]] bool is_member(RoleId member, RoleId of);
 // Superusers have it on everything, here as in the server.
 [[nodiscard]] bool has_admin_option(RoleId member, RoleId on);
 // Whether `member` holds the privileges of `of` without SET ROLE; superusers are not special.
-[[nodiscard]] bool uses_privileges_of(RoleId member, RoleId of);
+[[nodiscard]] bool has_inherited_privileges_of(RoleId member, RoleId of);
 // Whether a membership itself says if it is inherited and if it allows SET ROLE (PostgreSQL 16 and later).
 [[nodiscard]] bool memberships_carry_options() noexcept;
 // The roles this one is a direct member of, and its own direct members.

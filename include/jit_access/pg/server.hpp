@@ -74,7 +74,7 @@ std::invoke_result_t<F> call(F&& body) {
 }
 
 // An error on its way out of C++: plain memory, so that nothing is alive when ereport() leaves the frame.
-struct Raised {
+struct PendingError {
     ErrorData* server = nullptr;
     int sqlstate = 0;
     const char* message = nullptr;
@@ -83,19 +83,19 @@ struct Raised {
 };
 
 // Must be called from a catch block.
-Raised caught() noexcept;
-[[noreturn]] void raise(const Raised& raised);
+PendingError take_current_exception() noexcept;
+[[noreturn]] void raise_error(const PendingError& raised);
 
 // The one way from a server callback into C++: exceptions become ERRORs after the handler, when no C++ object is alive.
 template <class F>
 std::invoke_result_t<F> guarded(F&& body) {
-    Raised raised;
+    PendingError raised;
     try {
         return body();
     } catch (...) {
-        raised = caught();
+        raised = take_current_exception();
     }
-    raise(raised);
+    raise_error(raised);
 }
 
 }  // namespace jit::pg

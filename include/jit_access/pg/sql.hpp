@@ -93,7 +93,7 @@ std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> ar
 std::optional<Row> query_latest(const char* sql, std::initializer_list<Argument> args = {});
 // For a look at everything there is. It is planned each time: the plan that is best for a few rows, kept until there
 // are many, would take ages.
-std::vector<Row> survey(const char* sql);
+std::vector<Row> query_replanned(const char* sql);
 // Number of rows processed.
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args = {});
 // A command that takes no parameters and is planned each time; build it with quote().

@@ -14,7 +14,7 @@ class TableResult {
 public:
     explicit TableResult(FunctionCallInfo info);
     // One value per column. Columns of type uuid, jsonb, bigint[] take their text; interval takes microseconds.
-    void put(std::span<const Value> row);
+    void add_row(std::span<const Value> row);
 
 private:
     ReturnSetInfo* result_;

@@ -30,9 +30,10 @@ struct Batch {
 // In a transaction: how much further the tables have read than the journal reached at the start.
 [[nodiscard]] std::uint64_t lost_bytes();
 
-// In a transaction of the worker, once after a start, when what was written before it (SharedState::journal_before) is
-// taken over: statements that were running when the server went down, or that another one had: a primary that this
-// standby has followed, a journal that was moved. Should one of these come back with an outcome, that stands by itself.
+// In a transaction of the worker, once after a start, when what was written before it
+// (SharedState::journal_head_at_start) is taken over: statements that were running when the server went down, or that
+// another one had: a primary that this standby has followed, a journal that was moved. Should one of these come back
+// with an outcome, that stands by itself.
 void close_interrupted();
 
 }  // namespace jit::ingest

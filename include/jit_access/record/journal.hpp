@@ -46,14 +46,14 @@ void make_durable();
 void mark_read(std::uint64_t position) noexcept;
 
 // A commit that changed requests or grants, by its place in the WAL: tables that end before it are older than what this
-// server has done (SharedState::wal_before). Once that has been seen to, the later ones are forgotten.
+// server has done (SharedState::last_decision_lsn). Once that has been seen to, the later ones are forgotten.
 void note_commit(std::uint64_t position) noexcept;
 void forget_later_commits(std::uint64_t position) noexcept;
 
 // A power failure may leave the file behind what the tables have read of it: what is written there is taken for read.
 // So after a boot nobody writes before the worker has compared the two; on the same boot the file is what it was.
 [[nodiscard]] inline bool has_begun() noexcept {
-    return shared_state->journal_is_whole.load(std::memory_order_acquire);
+    return shared_state->journal_accepts_writes.load(std::memory_order_acquire);
 }
 // The worker's, once after a start: the tables have read so many bytes more, and the journal goes on behind that.
 void begin_after(std::uint64_t bytes) noexcept;

@@ -21,7 +21,7 @@ namespace jit::commit_actions {
 void make_live(Slot& slot);
 void finish(std::uint64_t id);
 void move_deadline(std::uint64_t id, pg::Moment ends);
-void wake();  // wakes the worker
+void request_wakeup();  // wakes the worker
 
 // A command may widen the closure of a template: cached closures are dropped at commit. A rollback to a savepoint does
 // not take this back, because dropping a cache once more is harmless.

@@ -12,6 +12,6 @@ namespace jit::control_event {
 using Detail = std::vector<std::pair<const char*, std::optional<std::string>>>;
 
 // `kind` is a past participle: requested, approved, activated, ... Absent details are left out.
-void note(const char* kind, std::optional<std::int64_t> id, const std::string& actor, const Detail& detail = {});
+void write(const char* kind, std::optional<std::int64_t> id, const std::string& actor, const Detail& detail = {});
 
 }  // namespace jit::control_event

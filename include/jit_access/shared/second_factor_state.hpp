@@ -21,13 +21,13 @@ using SecretId = std::uint64_t;
 
 // Codes of every step up to this one may have been accepted before this server could know: it has started since, or was
 // a standby.
-[[nodiscard]] std::uint64_t floor(pg::RoleId login, SecretId secret);
+[[nodiscard]] std::uint64_t step_floor(pg::RoleId login, SecretId secret);
 // Of one that is made now, no code was. False: there is no room.
-[[nodiscard]] bool is_new(pg::RoleId login, SecretId secret);
+[[nodiscard]] bool register_secret(pg::RoleId login, SecretId secret);
 // Called where shared memory is made.
-void start() noexcept;
+void initialize() noexcept;
 
-[[nodiscard]] std::uint64_t step_now() noexcept;
+[[nodiscard]] std::uint64_t current_step() noexcept;
 
 enum class CodeResult : std::uint8_t { accepted, wrong, locked, no_room };
 
@@ -36,17 +36,18 @@ enum class CodeResult : std::uint8_t { accepted, wrong, locked, no_room };
                                   std::uint64_t last_step);
 // The same with a recovery code. `use` marks it as used in the table, and answers whether it was there unused: while
 // nobody else can try it, because that may be old as soon as somebody else's use has been written down.
-[[nodiscard]] CodeResult try_recovery(pg::RoleId login, const core::Digest& digest, const std::function<bool()>& use);
+[[nodiscard]] CodeResult try_recovery_code(pg::RoleId login, const core::Digest& digest,
+                                           const std::function<bool()>& use);
 
 // This session has stepped up, until then by the boot clock.
-void mark(pg::RoleId login, std::int64_t until);
+void mark_session(pg::RoleId login, std::int64_t until);
 // A new client has the session.
-void forget_mark() noexcept;
+void clear_session_mark() noexcept;
 // Whether this session has. For requests and decisions.
-[[nodiscard]] bool is_fresh(pg::RoleId login) noexcept;
+[[nodiscard]] bool has_stepped_up(pg::RoleId login) noexcept;
 // Whether the login has, in this session or another one from the same address: a grant is used in databases where there
 // is nothing to call, and in many sessions. Neither locks nor allocates.
-[[nodiscard]] bool is_fresh_here() noexcept;
+[[nodiscard]] bool has_stepped_up_from_here() noexcept;
 
 // An administrator has reset it: nobody has stepped up, no wrong code was counted.
 void reset(pg::RoleId login);
@@ -54,8 +55,8 @@ void reset(pg::RoleId login);
 [[nodiscard]] std::optional<std::int64_t> locked_until(pg::RoleId login);
 
 // The worker's: brings the tables up to date.
-void write_down();
+void save_to_tables();
 // And takes away those of logins that were dropped.
-void forget_dropped();
+void delete_dropped_logins();
 
 }  // namespace jit::second_factor_state

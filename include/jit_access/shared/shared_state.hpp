@@ -1,12 +1,13 @@
-// The board: which grants live, until when, in shared memory. It is the enforcement; the catalogs only follow.
+// The shared memory of the extension: which grants are live and until when, which sessions use them, and what the
+// worker and the backends tell each other. It is the enforcement; tables and catalogs follow it. README.md of this room
+// explains the states of a slot, the order of publication and what a crash does.
 //
-// A slot is written by whoever provisions or ends the grant (one process at a time, serialised by the request's row
-// lock) and read by every backend without a lock. `state` is stored last when a slot becomes live and first when it
-// ceases to be, and a reader compares the id it cached, so a reused slot is never mistaken. Slots of ended grants keep
-// their role OIDs until reuse: a session that kept such a role after it was dropped is recognised by them.
+// Contract: the memory is created zeroed by the postmaster (src/hooks.cpp) and again after a crash. Every field names
+// its writers and readers. Unless a lock is named, a field is atomic and read without a lock. "Counter" means relaxed
+// order, because no other data depends on the value. Nothing here throws except reserve_slot().
 //
-// Shared memory is made anew after a crash: every grant is then unconfirmed, which is refused, until the worker has
-// read the table again.
+// Units: wall times are microseconds since 2000-01-01 UTC, boot times microseconds since boot (pg/clock.hpp), other
+// durations microseconds.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +28,8 @@ struct Latch;
 
 namespace jit {
 
-// Plain data in shared memory, stored and loaded word by word. A reader who may meet a writer has to find out
-// otherwise.
+// A plain structure that is stored and loaded word by word, because it is too large for one atomic. A reader may see a
+// mixture of two values; it detects that by another field, such as the id of the slot.
 template <class T>
 class Shared {
 public:
@@ -51,132 +52,176 @@ private:
     std::array<std::atomic<std::uint64_t>, std::tuple_size_v<Words>> words_;
 };
 
+// free -> reserved -> live -> over -> retired -> reserved; reserved -> free on abort.
 enum class SlotState : std::uint32_t { free, reserved, live, over, retired };
 
+// One grant. Written by the process that reserved the slot, then by whichever process holds the lock on the row of the
+// request, except that any process may move `state` from live to over. Read by every backend before a statement.
 struct alignas(64) Slot {
+    // Stored last (release) when the slot becomes live, first when it stops being live. Readers load it with acquire.
     std::atomic<SlotState> state;
+    // The request's id; 0 while the slot is free. A reader that cached the id detects reuse of the slot by it.
     std::atomic<std::uint64_t> id;
-    std::atomic<std::uint32_t> role;  // jit_grant_<id>
-    std::atomic<std::uint32_t> requester;
-    std::atomic<std::int64_t> ends_wall;  // deadline, wall clock
-    std::atomic<std::int64_t> ends_boot;  // the same on the boot clock; whichever comes first
-    std::atomic<core::AtDeadline> at_deadline;
-    std::atomic<bool> allows_code;
-    std::atomic<bool> allows_schema;  // what is made under it belongs to it
-    std::atomic<bool> steps_up;       // demands a second factor at its first use in a session
-    std::atomic<std::int64_t> grace;  // microseconds that running work has beyond the deadline
-    // While the slot is filled for another grant these may be of both; then its id is another one as well.
+    std::atomic<std::uint32_t> role;       // OID of jit_grant_<id>; kept until reuse, see README.md
+    std::atomic<std::uint32_t> requester;  // OID
+    // The deadline on both clocks; whichever comes first ends the grant. An extension stores them one after the other:
+    // a reader in between sees the earlier deadline on one of them.
+    std::atomic<std::int64_t> ends_wall;
+    std::atomic<std::int64_t> ends_boot;
+    std::atomic<core::AtDeadline> at_deadline;  // what happens to sessions that use the grant when it is over
+    std::atomic<bool> allows_code;              // the template allows functions and the like to be created
+    std::atomic<bool> allows_schema_change;     // objects created under the grant belong to its role
+    std::atomic<bool> steps_up;                 // first use in a session needs a second factor
+    std::atomic<std::int64_t> grace;            // how long running statements may go on after the deadline
+    // May be a mixture of two grants while the slot is being filled; then the id differs from the reader's.
     Shared<core::Conditions> conditions;
 };
 
-// One per backend. A session is bound by every grant it has run a statement under.
+// One backend, indexed by pg::backend_number(). Written by that backend only. Read by the worker and by a backend that
+// ends a grant, to find the sessions that use it; `client` by the parallel workers of the session.
 struct alignas(64) SessionSlot {
-    std::atomic<std::int32_t> pid;  // 0 = free
-    std::atomic<std::int64_t> start;
-    std::atomic<std::uint32_t> used_count;
-    std::atomic<std::uint64_t> used[core::max_session_grants];
-    std::atomic<bool> relies;              // its open transaction does
-    std::atomic<bool> keeps_cursors;       // that may be from a grant
-    std::atomic<std::int32_t> client_pid;  // whose client this is; left behind when it is gone
+    std::atomic<std::int32_t> pid;    // 0 = not in use; stored last. May outlive a killed process, so readers verify it
+    std::atomic<std::int64_t> start;  // start of the session, wall time
+    // Grants that the session has used and not yet left. `grant_count` is stored (release) after the entry.
+    std::atomic<std::uint32_t> grant_count;
+    std::atomic<std::uint64_t> grants[core::max_session_grants];
+    std::atomic<bool> transaction_uses_grant;  // a statement of the open transaction ran under a grant
+    std::atomic<bool> has_held_cursors;        // WITH HOLD cursors exist that may show data read under a grant
+    // Stored after `client` when authentication succeeds. Never reset: a parallel worker accepts `client` only if this
+    // is the pid of its leader.
+    std::atomic<std::int32_t> client_pid;
     Shared<core::Client> client;
 };
 
+// Counters since the start of the server, shown by jit_access.health. Written by every backend, except that the worker
+// writes `worker_loops`.
 struct Counters {
-    std::atomic<std::uint64_t> late_refusals;
-    std::atomic<std::uint64_t> journal_waits;
-    std::atomic<std::uint64_t> journal_refusals;
-    std::atomic<std::uint64_t> sessions_ended;
-    std::atomic<std::uint64_t> worker_loops;
+    std::atomic<std::uint64_t> late_refusals;     // statements refused because their grant was over
+    std::atomic<std::uint64_t> journal_waits;     // statements that waited for room in the journal
+    std::atomic<std::uint64_t> journal_refusals;  // statements refused because they could not be recorded
+    std::atomic<std::uint64_t> sessions_ended;    // sessions terminated because their grant was over
+    std::atomic<std::uint64_t> worker_loops;      // rounds of the worker; shows that it is alive
 };
 
-// Writing the journal to disk, by number: one that has begun after a record was put there covers it.
-struct Syncs {
-    std::atomic<std::uint64_t> begun;
-    std::atomic<std::uint64_t> done;
+// Group commit of the journal, as XLogFlush() does for the WAL (access/transam/xlog.c). Syncs are numbered. A record is
+// durable when a sync with a number greater than `started` at the time of its insertion has completed. Both are
+// written under the sync lock (pg/locks.hpp) and read by every backend that waits, sequentially consistent.
+struct SyncProgress {
+    std::atomic<std::uint64_t> started;
+    std::atomic<std::uint64_t> completed;
 };
 
-// What is known of one login's codes since the start. Kept outside of transactions, so that nothing undoes an attempt.
-struct alignas(64) Factor {
-    std::atomic<std::uint32_t> login;  // 0 = free; never freed
-    std::atomic<std::uint32_t> epoch;  // counts resets: who stepped up before one has not
-    // Where the login has stepped up last, by a hash of the client's address, and until when by the boot clock.
-    std::atomic<std::uint64_t> client;
+// Accepted and failed codes of one login, in an open-addressing hash table. Kept outside of transactions, so that a
+// rollback gives back neither an attempt nor a code.
+struct alignas(64) LoginFactor {
+    // OID of the login; 0 = free. Set once under the second-factor lock (release), never freed: a search ends at the
+    // first free entry, without the lock.
+    std::atomic<std::uint32_t> login;
+    // Counts resets by an administrator; written under the lock. A session that stepped up before a reset has an older
+    // value. Read without the lock.
+    std::atomic<std::uint32_t> reset_count;
+    // Where the login stepped up last: hash of the client's address, and until when, boot time. Written by the session
+    // that steps up without the lock; `fresh_until` is 0 while `client_hash` changes. Read by all sessions of the
+    // login.
+    std::atomic<std::uint64_t> client_hash;
     std::atomic<std::int64_t> fresh_until;
-    core::CodeHistory history;  // under the lock, as what follows
-    std::uint64_t new_secret;   // that was made since the start
-    std::int64_t unwritten;     // when it was used last, by the wall clock, until the table has it; 0: it has
+    // The remaining fields are read and written under the second-factor lock.
+    core::CodeHistory history;
+    std::uint64_t new_secret;  // secret enrolled since the start: no code of it can have been accepted before
+    std::int64_t unsaved_use;  // wall time of the last use that the table does not have yet; 0 = none
 };
-static_assert(sizeof(Factor) == 64, "there are many of them");
+static_assert(sizeof(LoginFactor) == 64, "the table holds thousands of entries");
 
-// A recovery code that somebody is trying, or that was accepted and the worker has not written down.
-struct SpentCode {
-    std::uint32_t login;    // 0 = free
-    std::int32_t tried_by;  // process; 0 = accepted
+// A recovery code that is being tried, or was accepted and is not yet marked in the table. Under the second-factor
+// lock.
+struct UsedRecoveryCode {
+    std::uint32_t login;    // OID; 0 = free
+    std::int32_t tried_by;  // pid of the session that tries it; 0 = accepted
     std::array<std::byte, 32> digest;
 };
 
-inline constexpr std::uint32_t max_factors = 4096;
+inline constexpr std::uint32_t max_factor_logins = 4096;
 
-struct Factors {
-    std::atomic<std::uint64_t> floor;  // codes up to this step may have been accepted by a run before
-    std::atomic<bool> was_primary;
-    std::atomic<bool> any_unwritten;
-    std::array<Factor, max_factors> logins;
-    std::array<SpentCode, 256> spent;
+// State of second factors, see second_factor_state.hpp.
+struct SecondFactors {
+    // Codes of steps up to this one may have been accepted before the server could know. Written at the start and by
+    // the first process that notices a promotion; read under the second-factor lock.
+    std::atomic<std::uint64_t> step_floor;
+    std::atomic<bool> was_primary;  // whether `step_floor` covers the time as a standby; written by the same processes
+    std::atomic<bool> has_unsaved;  // set under the second-factor lock by sessions, cleared by the worker
+    std::array<LoginFactor, max_factor_logins> logins;
+    std::array<UsedRecoveryCode, 256> recovery_codes;
 };
 
-// Sweeps for drift that were asked for, and made, by number.
-struct Sweeps {
-    std::atomic<std::uint64_t> wanted;
-    std::atomic<std::uint64_t> done;
-    std::atomic<std::uint64_t> found;  // differences, since the start
+// Sweeps for drift that a session requests and the worker makes. A session waits until `completed` reaches its number.
+struct SweepProgress {
+    std::atomic<std::uint64_t> requested;    // incremented by sessions
+    std::atomic<std::uint64_t> completed;    // written by the worker after the sweep
+    std::atomic<std::uint64_t> differences;  // found since the start; counter, written by the worker
 };
 
-// What the processes of a drill tell each other, see drill.hpp.
-enum class DrillPoint : std::uint32_t { closed, asked, approved_once, approved_twice, used, refused };
-enum class DrillWord : std::uint32_t { none, as_expected, failed };
+// What the actors of a drill report, see rehearsal/drill.hpp.
+enum class DrillCheck : std::uint32_t { denied_before, requested, first_approval, second_approval, used, denied_after };
+enum class DrillOutcome : std::uint32_t { pending, passed, failed };
 
-struct DrillAnswer {
-    std::atomic<DrillWord> word;  // stored last
-    std::atomic<std::int64_t> took;
-    std::atomic<std::int64_t> number;
-    Shared<std::array<char, 256>> why;
+// Written by one actor, read by the conductor, which resets `outcome` before the drill.
+struct DrillResult {
+    std::atomic<DrillOutcome> outcome;  // stored last (release)
+    std::atomic<std::int64_t> duration;
+    std::atomic<std::int64_t> number;  // id of the request, of the check `requested`
+    Shared<std::array<char, 256>> reason;
 };
 
-struct DrillDesk {
-    std::atomic<std::int32_t> pid;  // who conducts; 0 = nobody
-    std::atomic<std::int64_t> id;
-    std::atomic<std::int32_t> actors;    // how many are there, of whichever drill
-    std::atomic<std::int64_t> deadline;  // of the grant, by the wall clock, once it is active
-    std::array<DrillAnswer, 6> answers;  // by DrillPoint
+// The drill that runs, if any. One at a time in a cluster.
+struct DrillControl {
+    std::atomic<std::int32_t> conductor_pid;   // 0 = none; claimed by compare-and-swap
+    std::atomic<std::int64_t> drill_id;        // written by the process that claimed it; actors stop when it changes
+    std::atomic<std::int32_t> actor_count;     // actors that run, of any drill; written by the actors
+    std::atomic<std::int64_t> grant_deadline;  // wall time; 0 until active. Written by the conductor, read by actors
+    std::array<DrillResult, 6> results;        // by DrillCheck
 };
 
-// What different processes write stays on lines of its own.
+// Fields that different processes write often have cache lines of their own.
 // NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 struct SharedState {
-    Factors factors;  // see second_factor_state.hpp
-    core::RingControl ring;
+    SecondFactors second_factors;
+    core::RingControl ring;  // the journal's positions, see core/ring.hpp
     Counters counters;
-    alignas(64) Syncs syncs;
-    Sweeps sweeps;
-    std::atomic<std::int32_t> worker_pid;
-    std::atomic<Latch*> worker_latch;
-    alignas(64) std::atomic<std::uint32_t> worker_sleeps;  // set by the worker before it waits for the journal
-    std::atomic<std::uint32_t> slots_in_use;               // high-water mark
-    std::atomic<std::uint32_t> slot_cursor;  // where the next search begins: slots are reused oldest first
-    bool follows_primary;                    // it was started as a standby; a restored backup in recovery was not
-    std::uint64_t wal_before;                // where the last decision before the start stands in the WAL
-    std::uint64_t journal_before;            // where the journal of those ended who are gone since the start
-    std::atomic<bool> journal_is_whole;      // as far as can be told, see journal.hpp; until then nobody writes to it
-    bool journal_was_looked_at;              // by the worker, since the start
-    bool tables_are_old;                     // they do not reach so far: a backup was restored; set by the worker
-    // Templates whose closure was found good, and what may have changed that since: see template_closure.cpp.
-    std::atomic<std::uint64_t> closure_epoch;
-    std::array<std::atomic<std::uint64_t>, 1024> closure_seals;
-    DrillDesk drill;
-    std::uint32_t slot_count;
-    std::uint32_t session_count;
+    alignas(64) SyncProgress syncs;
+    SweepProgress sweeps;
+    std::atomic<std::int32_t> worker_pid;  // written by the worker when it starts; 0 = never started
+    std::atomic<Latch*> worker_latch;      // in the server's shared memory; set by the worker, used by every process
+    // Nonzero while the worker waits for new records. The first backend that exchanges it for 0 wakes the worker. Both
+    // sides store before they load, sequentially consistent, so no wake-up is lost.
+    alignas(64) std::atomic<std::uint32_t> worker_is_waiting;
+    std::atomic<std::uint32_t> slots_in_use;  // high-water mark: slots from here on were never reserved
+    std::atomic<std::uint32_t> slot_cursor;   // where the next search for a slot begins, so the oldest is reused first
 
+    // Written by the postmaster before any child exists: whether the server was started as a standby (standby.signal).
+    // A restored backup that recovers was not.
+    bool started_as_standby;
+    // WAL position of the last commit that changed requests or grants, from the journal's header. Written by the
+    // postmaster, read by the worker.
+    std::uint64_t last_decision_lsn;
+    // Journal position where this run of the server began to write. What lies before it was written by processes that
+    // are gone. Written by the postmaster; by the worker where the file lost its tail, before backends may write.
+    std::uint64_t journal_head_at_start;
+    // Whether backends may write to the journal: set by the postmaster if the machine has not booted since the file was
+    // verified, else by the worker (release) after it has compared file and tables. Read with acquire.
+    std::atomic<bool> journal_accepts_writes;
+    bool journal_was_checked;  // the worker has compared file and tables since the start; used by the worker only
+    // The tables end before `last_decision_lsn`, so a backup was restored. Used by the worker only.
+    bool tables_are_stale;
+
+    // Cache of templates whose closure is allowed, see policy/template_closure.hpp: a hash per template id modulo size.
+    // `closure_epoch` is part of each hash; incrementing it drops the cache. Read and written by every backend.
+    std::atomic<std::uint64_t> closure_epoch;
+    std::array<std::atomic<std::uint64_t>, 1024> checked_closures;
+    DrillControl drill;
+    std::uint32_t slot_count;     // jit_access.max_grants; constant
+    std::uint32_t session_count;  // pg::session_limit(); constant
+
+    // The arrays follow the structure: slots, then sessions.
     [[nodiscard]] std::span<Slot> slots() noexcept { return {reinterpret_cast<Slot*>(this + 1), slot_count}; }
     [[nodiscard]] std::span<Slot> used_slots() noexcept {
         return slots().first(slots_in_use.load(std::memory_order_acquire));
@@ -191,12 +236,12 @@ struct SharedState {
 };
 
 static_assert(std::atomic<SlotState>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
-              "the board is read without a lock");
+              "backends read shared memory without a lock");
 
-// The board of this server; null where the library was not preloaded.
+// Null where the library was not preloaded.
 extern SharedState* shared_state;
 
-// What a slot says about a grant.
+// The content of a slot as a value.
 struct GrantTerms {
     std::uint64_t id = 0;
     std::uint32_t role = 0;
@@ -205,39 +250,44 @@ struct GrantTerms {
     core::AtDeadline at_deadline = core::AtDeadline::terminate;
     std::int64_t grace = 0;
     bool allows_code = false;
-    bool allows_schema = false;
+    bool allows_schema_change = false;
     bool steps_up = false;
     core::Conditions conditions;
 };
 
+// The slot of a grant that is reserved, live or over; null if there is none.
 [[nodiscard]] Slot* find_slot(std::uint64_t id) noexcept;
 // Takes a slot for a grant whose transaction has not committed. Throws limit_exceeded when all are taken.
 Slot* reserve_slot(const GrantTerms& terms);
-void fill_slot(Slot& slot, const GrantTerms& terms) noexcept;  // one that is not live
-void set_end(Slot& slot, pg::Moment end) noexcept;
+// Stores the terms. The slot must not be live.
+void fill_slot(Slot& slot, const GrantTerms& terms) noexcept;
+void set_deadline(Slot& slot, pg::Moment end) noexcept;
+// Makes a filled slot live.
 void publish_slot(Slot& slot) noexcept;
-void free_slot(Slot& slot) noexcept;  // the transaction did not commit
-// The grant is over: refuse from here on. Before its deadline there is no grace.
+// Gives back a reserved slot after an abort.
+void free_slot(Slot& slot) noexcept;
+// Marks a live grant as over: every backend refuses it from here on. A grant that ends before its deadline has no grace
+// period, because it was revoked.
 void finish_slot(Slot& slot) noexcept;
-// After the clean-up the slot may be reused, oldest first; its role OIDs stay readable until then.
+// Makes the slot reusable after the clean-up. Its role OID stays readable until reuse.
 void retire_slot(std::uint64_t id) noexcept;
 
-// Microseconds, by the clock on which they are fewer.
+// Microseconds to the deadline, on the clock that has fewer; negative afterwards.
 [[nodiscard]] inline std::int64_t time_left(const Slot& slot, pg::Moment at) noexcept {
     return std::min(slot.ends_wall.load(std::memory_order_relaxed) - at.wall,
                     slot.ends_boot.load(std::memory_order_relaxed) - at.boot);
 }
-// Over by either clock, and at the very moment of the deadline. With so many microseconds added to it, which may be as
-// far away as numbers go.
-[[nodiscard]] inline bool is_past(const Slot& slot, pg::Moment at, std::int64_t added = 0) noexcept {
+// Whether the deadline, postponed by `added` microseconds, has been reached on either clock. The moment of the deadline
+// itself counts as past. `added` is subtracted from the time, because a deadline may be close to the largest integer.
+[[nodiscard]] inline bool is_past_deadline(const Slot& slot, pg::Moment at, std::int64_t added = 0) noexcept {
     return at.wall - added >= slot.ends_wall.load(std::memory_order_relaxed) ||
            at.boot - added >= slot.ends_boot.load(std::memory_order_relaxed);
 }
-[[nodiscard]] inline bool still_lives(const Slot& slot, pg::Moment at) noexcept {
-    return slot.state.load(std::memory_order_acquire) == SlotState::live && !is_past(slot, at);
+[[nodiscard]] inline bool is_live(const Slot& slot, pg::Moment at) noexcept {
+    return slot.state.load(std::memory_order_acquire) == SlotState::live && !is_past_deadline(slot, at);
 }
-// How long others wait, after the end, before they end a session that relies on the grant and has not come out of it.
-[[nodiscard]] std::int64_t patience(const Slot& slot) noexcept;
+// Microseconds after the end of the grant until other processes terminate a session that still uses it.
+[[nodiscard]] std::int64_t termination_delay(const Slot& slot) noexcept;
 
 void wake_worker() noexcept;
 
