@@ -24,7 +24,7 @@ SELECT is(ARRAY(SELECT name FROM jit_access.alert_rules ORDER BY name),
     '{break_glass,break_glass_not_justified,chain_broken,clock_jump,drift,drill_failed,failed_second_factor,new_network,record_lag,refusal_burst,repeated_denials,repeated_requests,review_overdue,scenario_failed,self_approval,trap_approval,unusual_hours,unusual_rows,unusual_template}',
     'auditors see the rules');
 SELECT is(ARRAY(SELECT name FROM jit_access.alert_rules WHERE may_suspend ORDER BY name), '{new_network,refusal_burst,unusual_hours,unusual_rows,unusual_template}',
-    'only what the holder of a grant has done himself may have it suspended');
+    'a rule may suspend only for actions of the holder');
 SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE suspends OR NOT enabled OR fault IS NOT NULL), 0, 'none does, all are on, none has failed');
 
 -- Refused changes.
@@ -84,7 +84,7 @@ SELECT jit_deny(:third, 'no') AS state \gset
 \connect - :owner
 CALL tap.wait_for_alerts();
 CALL tap.start();
-SELECT is((SELECT count(*)::int FROM jit_access.alerts WHERE rule = 'repeated_denials'), 0, 'nor later what was meanwhile');
+SELECT is((SELECT count(*)::int FROM jit_access.alerts WHERE rule = 'repeated_denials'), 0, 'nor, once enabled, what happened meanwhile');
 \connect - bob
 SELECT jit_deny(:fourth, 'no') AS state \gset
 \connect - :owner
@@ -93,7 +93,7 @@ CALL tap.wait_for_alerts();
 CALL tap.start();
 SELECT results_eq($$SELECT rule, severity, person, grant_id, count, state, detail, (SELECT array_agg(kind || ' ' || grant_id ORDER BY seq) FROM jit_access.audit_log WHERE seq = ANY (evidence)) FROM jit_access.alerts WHERE rule = 'repeated_denials'$$,
     format($$VALUES ('repeated_denials', 'low', 'alice', NULL::bigint, 1::bigint, 'open', '{"by": "bob", "seen": "2 within 2d", "what": "no", "template": "both"}'::jsonb, '{denied %s,denied %s}'::text[])$$, :third, :fourth),
-    'on, it does: with what the requester has had, who said no, and the records');
+    'an enabled rule does: with the holder''s denials, the approvers, and the records');
 
 -- Alerts about a person's own requests, under each of their logins. Names are shown as a terminal may show them.
 \connect - ada
@@ -116,7 +116,7 @@ SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'alert ra
 GRANT jit_auditor TO gina_2;
 \connect - gina_2
 CALL tap.start();
-SELECT tap.refused(format($$SELECT jit_close_alert(%s, 'nothing')$$, :alert), format('JA006 cannot close alert %s: It is about you.', :alert), 'not closed by whom it is about');
+SELECT tap.refused(format($$SELECT jit_close_alert(%s, 'nothing')$$, :alert), format('JA006 cannot close alert %s: It is about you.', :alert), 'not closed by its subject');
 \connect - :owner
 REVOKE jit_auditor FROM gina_2;
 \connect - olga
@@ -135,7 +135,7 @@ SELECT jit_approve(:own);
 CALL tap.wait_for_alerts();
 CALL tap.start();
 SELECT results_eq($$SELECT state, count, cardinality(evidence) FROM jit_access.alerts WHERE rule = 'self_approval' AND person LIKE 'Gina%' ORDER BY id$$,
-    $$VALUES ('closed', 4::bigint, 4), ('open', 1, 1)$$, 'closed, what comes later is another one');
+    $$VALUES ('closed', 4::bigint, 4), ('open', 1, 1)$$, 'after an alert is closed, the next finding opens a new one');
 \set mallory `printf 'mal\nlory\342\200\256'`
 \connect - :mallory
 SELECT jit_request('both', '1h') AS own \gset
@@ -143,7 +143,7 @@ SELECT jit_approve(:own);
 \connect - :owner
 CALL tap.wait_for_alerts();
 CALL tap.start();
-SELECT is((SELECT array_agg(person || '|' || (detail ->> 'login')) FROM jit_access.alerts WHERE person ~ '^mal'), '{mal?lory?|mal?lory?}', 'no name forges what a terminal shows');
+SELECT is((SELECT array_agg(person || '|' || (detail ->> 'login')) FROM jit_access.alerts WHERE person ~ '^mal'), '{mal?lory?|mal?lory?}', 'no name can forge what a terminal shows');
 SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'alert raised' AND detail::text ~ 'mal.n|\u202E'), 0, 'nor on the record or in the server log');
 
 -- One alert cannot hide among many, and alerts do not cause alerts.
@@ -166,14 +166,14 @@ CALL tap.wait_for_record();
 CALL tap.wait_for_alerts();
 SELECT results_eq($$SELECT count(grant_id)::int, (count(*) - count(grant_id))::int, sum(count)::int FROM jit_access.alerts WHERE rule = 'drift' AND person = 'carol'$$,
     'VALUES (20, 1, 40)', 'twenty of one rule about one person, and one for all others');
-SELECT is((SELECT count(*)::int FROM jit_access.alerts a WHERE EXISTS (SELECT FROM jit_access.record r WHERE r.seq = ANY (a.evidence) AND r.kind LIKE 'alert %')), 0, 'no alert by what was told of alerts');
+SELECT is((SELECT count(*)::int FROM jit_access.alerts a WHERE EXISTS (SELECT FROM jit_access.record r WHERE r.seq = ANY (a.evidence) AND r.kind LIKE 'alert %')), 0, 'records about alerts raise no alert');
 SELECT is((SELECT bool_and(cardinality(evidence) BETWEEN 1 AND 20) FROM jit_access.alerts), true, 'each has its evidence, so much and no more');
-SELECT is(jit_access.detect(), (SELECT max(seq) FROM jit_access.record), 'who evaluates by hand finds all read');
+SELECT is(jit_access.detect(), (SELECT max(seq) FROM jit_access.record), 'a manual evaluation reads the record to its end');
 SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE fault IS NOT NULL), 0, 'no rule has failed');
 
 -- A baseline is forgotten when it is older than the rule's interval.
 UPDATE jit_access.detection_position SET at = at + interval '8 days';
-SELECT alike(jit_access.job_history_rules(), 'forgot % sightings and 0 habits that are older than what the rules look at', 'the job says what it has done');
+SELECT alike(jit_access.job_history_rules(), 'forgot % sightings and 0 habits that are older than what the rules look at', 'the job reports its result');
 SELECT is((SELECT count(*)::int FROM jit_access.occurrence), 0, 'sightings are forgotten');
 UPDATE jit_access.detection_position SET at = at - interval '8 days';
 SELECT is((SELECT count(*)::int FROM jit_audit_verify() v WHERE v.sound), 1, 'the record is sound');

@@ -74,7 +74,7 @@ CALL tap.wait_for_cleanup();
 CALL tap.start();
 SELECT isnt(tap.error($$UPDATE jit_access.template_catalog SET approvals_needed = 1$$), 'no error', 'templates are not changed through their catalog');
 SELECT is((SELECT count(*) FROM jit_access.audit_log), 0::bigint, 'the record is not read');
-SELECT is((SELECT count(*) FROM jit_access.grant_history) + (SELECT count(*) FROM jit_access.decisions), 0::bigint, 'nor is what else auditors see');
+SELECT is((SELECT count(*) FROM jit_access.grant_history) + (SELECT count(*) FROM jit_access.decisions), 0::bigint, 'nor do the other views of auditors');
 DELETE FROM jit_access.record;
 UPDATE jit_access.request SET state = 'denied';
 \connect - :owner

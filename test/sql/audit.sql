@@ -62,7 +62,7 @@ SELECT is((SELECT count(DISTINCT (login, role, database, pid, session_start, gra
 SELECT results_eq(
     $$SELECT DISTINCT login COLLATE "default", role COLLATE "default", database COLLATE "default", pid, grant_id, grants FROM uses$$,
     format($$VALUES ('alice', 'alice', %L, %s, %s::bigint, '{%s}'::bigint[])$$, current_database(), :pid, :id, :id),
-    'who, where, under which grant');
+    'login, client, grant');
 SELECT ok(bool_and(client_addr IS NULL), 'from where: a Unix socket has no address') FROM uses;
 SELECT ok(bool_and(outcome IS NOT NULL AND duration >= '0' AND sqlstate ~ '^.{5}$'), 'every use has its end') FROM uses;
 SELECT ok(bool_and(at >= session_start), 'and its time') FROM uses;
@@ -99,11 +99,11 @@ SELECT results_eq(
     $$VALUES (5::bigint, '{app.orders}'::text[], 'completed')$$, 'the query of the cursor, with all rows that were fetched');
 SELECT is(ARRAY(SELECT format('%s %s %s', depth, tag, array_to_string(objects, ',')) FROM uses
                 WHERE seq BETWEEN (SELECT seq FROM uses WHERE tag = 'PREPARE') AND (SELECT seq FROM uses WHERE tag = 'COPY' ORDER BY seq LIMIT 1) ORDER BY seq),
-          '{"0 PREPARE ","0 EXECUTE ","1 SELECT app.orders","0 COPY app.orders"}', 'EXECUTE, and what was prepared');
+          '{"0 PREPARE ","0 EXECUTE ","1 SELECT app.orders","0 COPY app.orders"}', 'EXECUTE, and the prepared statement');
 SELECT is(ARRAY(SELECT format('%s %s %s %s', statement, objects, privileges, outcome) FROM uses WHERE tag = 'TRUNCATE TABLE'), '{"TRUNCATE app.log {app.log} {TRUNCATE} completed"}', 'a utility command');
 SELECT is((SELECT rows FROM uses WHERE statement = 'COPY app.orders TO STDOUT'), 5::bigint, 'the rows that COPY carried out');
 SELECT is(ARRAY(SELECT format('%s %s', array_to_string(objects, ','), outcome) FROM uses WHERE depth > 0 AND seq > (SELECT seq FROM uses WHERE tag = 'DO') ORDER BY seq LIMIT 2),
-          '{"app.orders completed","app.customers failed"}', 'what a block did, and the error that it caught');
+          '{"app.orders completed","app.customers failed"}', 'the statements of a block, and the error that it caught');
 SELECT is(ARRAY(SELECT tag FROM uses WHERE tag = 'EXPLAIN'), '{EXPLAIN}', 'EXPLAIN alone runs nothing');
 SELECT is(ARRAY(SELECT statement FROM uses WHERE statement IN ('SELECT id FROM app.orders', 'SELECT status FROM app.orders WHERE id = 1') AND depth = 0 ORDER BY seq),
           ARRAY['SELECT id FROM app.orders', 'SELECT status FROM app.orders WHERE id = 1'], 'of several statements on a line each stands by itself');
@@ -153,7 +153,7 @@ CALL tap.start();
 SELECT is(ARRAY(SELECT format('%s as %s: %s', login, role, statement) FROM jit_access.audit_log WHERE application = 'by role' AND kind = 'use'
                 AND tag = 'SELECT' ORDER BY seq),
           ARRAY[format('alice as %s: SELECT count(*) AS orders FROM app.orders', :'grant_role')],
-          'only what ran under the role is a use, with the login and the role');
+          'only statements under the role are uses, with the login and the role');
 
 -- A member of the grant's role that takes the template's role uses the grant like any other member.
 \connect - alice
@@ -174,7 +174,7 @@ SELECT is(ARRAY(SELECT kind || ' by ' || login FROM jit_access.audit_log WHERE g
           'the life of the grant');
 SELECT results_eq(format($$SELECT detail->>'template', detail->>'reason', detail->>'ticket', detail->>'duration' FROM jit_access.audit_log
                            WHERE grant_id = %s AND kind = 'requested'$$, :id),
-                  $$VALUES ('work', 'invoices', 'OPS-9', '1h')$$, 'what was asked for');
+                  $$VALUES ('work', 'invoices', 'OPS-9', '1h')$$, 'the record of the request');
 SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'template created' AND detail->>'template' = 'work'), 1, 'the template');
 SELECT is((SELECT count(*) FROM jit_access.audit_log), (SELECT count(DISTINCT seq) FROM jit_access.audit_log), 'one row each');
 \connect - :owner

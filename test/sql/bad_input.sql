@@ -147,7 +147,7 @@ SELECT tap.refused(call, error, call) FROM (VALUES
     (28, $$SELECT jit_drop_template(NULL)$$, 'JA001 invalid template name: It is NULL.'),
     (29, $$SELECT jit_drop_template('missing')$$, 'JA002 template "missing" does not exist: Names are matched exactly.')) v (n, call, error) ORDER BY n;
 SELECT jit_create_template('all_null', '{USAGE ON SCHEMA app}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL) AS got \gset
-SELECT is(:'got'::text, 'jit_template_all_null', 'NULL for what may be left out is as if it were left out');
+SELECT is(:'got'::text, 'jit_template_all_null', 'NULL for an optional argument is the same as leaving it out');
 SELECT lives_ok($$SELECT jit_drop_template('all_null')$$, 'which makes a template like any other');
 DELETE FROM jit_access.template WHERE name = 'all_null';
 

@@ -26,7 +26,7 @@ FROM (VALUES ($$break_glass_duration => '3 hours'$$, 'JA001 invalid break_glass_
              ($$break_glass_per_day => -1$$, 'JA001 invalid cap: It is -1.'),
              ($$responders => '{nobody}'$$, 'JA001 invalid responders: There is no role "nobody".')) r (arguments, error);
 SELECT results_eq($$SELECT name, responders, break_glass_duration, break_glass_per_day FROM jit_access.template_catalog WHERE name IN ('other', 'lent') ORDER BY 1$$,
-    $$VALUES ('lent', '{}'::text[], NULL::interval, 0), ('other', '{rita,rita_2}', '30 minutes', 1)$$, 'nobody is a responder by default');
+    $$VALUES ('lent', '{}'::text[], NULL::interval, 0), ('other', '{rita,rita_2}', '30 minutes', 1)$$, 'there are no responders by default');
 
 \connect - ada
 SELECT jit_create_window('long-ago', 'UTC', days => '{2001-01-01}');
@@ -47,7 +47,7 @@ SELECT jit_approve(:lent) AS got \gset
 SELECT tap.state() AS before, max(id) AS last FROM jit_access.request \gset
 \connect - dave
 CALL tap.start();
-SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA004 "dave" may not break the glass for template "prod": %', 'a role that comes with a grant makes nobody a responder');
+SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA004 "dave" may not break the glass for template "prod": %', 'a role that comes with a grant does not make a responder');
 SELECT alike(tap.error($$SELECT jit_break_glass('open', '10 minutes', 'why')$$), 'JA004 "dave" may not break the glass for template "open": %', 'nor a group that every login is in');
 \connect - alice
 CALL tap.start();
@@ -91,7 +91,7 @@ SELECT is(:'undone_2'::bigint > :'undone'::bigint, true, 'it was done twice, and
 SELECT jit_drop_rule('nothing-long') \g /dev/null
 \connect - :owner
 CALL tap.start();
-SELECT is(tap.state(), :'before', 'neither what was refused nor what was rolled back leaves anything');
+SELECT is(tap.state(), :'before', 'refused and rolled back attempts leave nothing');
 
 -- At once, and with an alert.
 \connect - rita
@@ -104,7 +104,7 @@ SELECT jit_extend(:id, '1 minute');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :id), 'its holder cannot extend it');
 SELECT tap.refused($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita" gets no other one before.', :id), 'no other one before the review');
 SELECT tap.refused($$SELECT jit_break_glass('other', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita" gets no other one before.', :id), 'for no template');
-SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id), format('JA006 nobody reviews his own break-glass: Break-glass %s is yours.', :id), 'nobody reviews his own');
+SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id), format('JA006 nobody reviews his own break-glass: Break-glass %s is yours.', :id), 'a responder cannot review their own');
 \connect - rita_2
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_break_glass('other', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita_2" gets no other one before.', :id), 'nor by another login of hers');
@@ -120,12 +120,12 @@ SELECT jit_extend(:id, '30 minutes') AS until \gset
 SELECT jit_extend(:id, '1 second');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :id), 'an approver extends it, up to the break_glass_duration');
 SELECT results_eq('SELECT id, responder, template, reason, state, open, overdue, verdict, reviewer FROM jit_access.reviews',
-    format($$VALUES (%s::bigint, 'rita', 'prod', 'orders are stuck', 'active'::jit_access.state, true, false, NULL::text, NULL::text)$$, :id), 'the approvers see what is to be reviewed');
+    format($$VALUES (%s::bigint, 'rita', 'prod', 'orders are stuck', 'active'::jit_access.state, true, false, NULL::text, NULL::text)$$, :id), 'the approvers see the open review');
 SELECT jit_revoke(:id, 'enough') AS got \gset
 SELECT is(:'got'::text, 'revoked', 'and end it, as ever');
 \connect - dave
 CALL tap.start();
-SELECT is_empty('SELECT * FROM jit_access.reviews', 'who is not concerned sees none');
+SELECT is_empty('SELECT * FROM jit_access.reviews', 'other users see none');
 SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id)), format('JA004 "dave" may not review break-glass %s: %%', :id), 'nor reviews any');
 SELECT tap.refused(format('SELECT %s(1, ''x'')', name), '42501', name || ' is not for everybody') FROM unnest('{jit_acknowledge_alert, jit_close_alert}'::text[]) name;
 \connect - alice
@@ -134,7 +134,7 @@ SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id)
 SELECT jit_request('prod', '1h') AS plain \gset
 \connect - boss
 CALL tap.start();
-SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id)), format('JA004 "boss" may not review break-glass %s: %%', :id), 'nor a superuser who is no approver');
+SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id)), format('JA004 "boss" may not review break-glass %s: %%', :id), 'nor a superuser who is not an approver');
 \connect - ada
 CALL tap.start();
 SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id)), format('JA004 "ada" may not review break-glass %s: %%', :id), 'nor an administrator');
@@ -146,7 +146,7 @@ SELECT jit_revoke(:lent) AS got \gset
 CALL tap.wait_for_cleanup();
 \connect - rita
 CALL tap.start();
-SELECT results_eq('SELECT id, open, overdue FROM jit_access.reviews', format('VALUES (%s::bigint, true, true)', :id), 'overdue it stays open, and who broke the glass sees it');
+SELECT results_eq('SELECT id, open, overdue FROM jit_access.reviews', format('VALUES (%s::bigint, true, true)', :id), 'the overdue review stays open, and the responder sees it');
 SELECT alike(tap.error($$SELECT jit_break_glass('other', '10 minutes', 'why')$$), 'JA022 %', 'overdue it stands in the way');
 \connect - ada
 CALL tap.start();
@@ -155,7 +155,7 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, 'cannot drop template "prod"', 'nor does 
 SELECT jit_set_person('Rita R.', '{}');
 \connect - rita
 CALL tap.start();
-SELECT alike(tap.error($$SELECT jit_break_glass('other', '10 minutes', 'why')$$), 'JA022 %', 'nor does it help not to be who she was');
+SELECT alike(tap.error($$SELECT jit_break_glass('other', '10 minutes', 'why')$$), 'JA022 %', 'nor does another login of the person help');
 \connect - rita_2
 CALL tap.start();
 SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id)), 'JA018 %', 'a login that an administrator has declared another person is one');
@@ -171,7 +171,7 @@ FROM (VALUES (1, $$ID, 'maybe', 'x'$$, 'JA001 invalid verdict: "maybe" is none.'
 SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'x')$$, :plain),
     format('JA005 request %s has nothing to review: It was asked for and decided, not taken by breaking the glass.', :plain), 'a request has no review');
 SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'x')$$, :id)), format('JA018 break-glass %s is reviewed only by a statement that "carol" has sent: %%', :id),
-    'nothing that an approver runs reviews in his name');
+    'code that an approver runs does not review in their name');
 BEGIN;
 SELECT jit_review(:id, 'not_justified', 'rolled back') AS got \gset
 ROLLBACK;
@@ -225,19 +225,19 @@ SELECT id AS first FROM jit_access.alerts WHERE grant_id = :id AND rule = 'break
 SELECT tap.refused(format('SELECT jit_close_alert(%s)', replace(arguments, 'ID', :'first')), error, replace(arguments, 'ID', ''))
 FROM (VALUES (1, 'ID, NULL', 'JA001 invalid comment: It is NULL.'), (2, $$NULL, 'x'$$, 'JA001 invalid alert id: The id is NULL.'),
              (3, $$999999, 'x'$$, 'JA001 alert 999999 does not exist')) r (n, arguments, error) ORDER BY n;
-SELECT alike(tap.error(format($$SELECT jit_close_alert(%s, 'x')$$, :first)), 'JA018 %', 'nothing that an auditor runs closes it in his name');
+SELECT alike(tap.error(format($$SELECT jit_close_alert(%s, 'x')$$, :first)), 'JA018 %', 'code that an auditor runs does not close it in their name');
 SELECT jit_acknowledge_alert(:first, 'looking into it');
 SELECT alike(tap.error(format($$SELECT jit_acknowledge_alert(%s, 'x')$$, :first)), 'JA005 cannot acknowledge alert %: It is acknowledged.', 'once');
 \connect - :owner
 GRANT jit_auditor TO rita_2;
 \connect - rita_2
 CALL tap.start();
-SELECT tap.refused(format($$SELECT jit_close_alert(%s, 'nothing to see')$$, :first), format('JA006 cannot close alert %s: It is about you.', :first), 'not by whom it is about, by none of her logins');
+SELECT tap.refused(format($$SELECT jit_close_alert(%s, 'nothing to see')$$, :first), format('JA006 cannot close alert %s: It is about you.', :first), 'not by its subject, with any of their logins');
 \connect - ada
 SELECT jit_set_person('Rita R.', '{}');
 \connect - rita_2
 CALL tap.start();
-SELECT alike(tap.error(format($$SELECT jit_close_alert(%s, 'nothing to see')$$, (SELECT id FROM jit_access.alerts WHERE grant_id = :next))), 'JA006 %', 'nor when nobody says any more who she is');
+SELECT alike(tap.error(format($$SELECT jit_close_alert(%s, 'nothing to see')$$, (SELECT id FROM jit_access.alerts WHERE grant_id = :next))), 'JA006 %', 'nor after the person was forgotten');
 \connect - ada
 SELECT jit_set_person('Rita R.', '{rita, rita_2}');
 \connect - :owner
@@ -247,7 +247,7 @@ CALL tap.start();
 SELECT jit_close_alert(:first, 'talked to her');
 SELECT alike(tap.error(format($$SELECT jit_close_alert(%s, 'x')$$, :first)), 'JA005 cannot close alert %: It is closed.', 'closed once');
 SELECT results_eq(format('SELECT state, acknowledged_by, acknowledge_comment, closed_by, close_comment FROM jit_access.alerts WHERE id = %s', :first),
-    $$VALUES ('closed', 'olga', 'looking into it', 'ada', 'talked to her')$$, 'with who and why');
+    $$VALUES ('closed', 'olga', 'looking into it', 'ada', 'talked to her')$$, 'with both comments and their authors');
 SELECT is((SELECT array_agg(state) FROM jit_access.alerts WHERE rule LIKE 'break_glass%'), '{open,open,closed}', 'open ones come first');
 CALL tap.wait_for_record();
 SELECT results_eq(format($$SELECT kind, login, detail ->> 'comment' FROM jit_access.audit_log WHERE detail ->> 'alert' = '%s' AND kind <> 'alert raised' ORDER BY seq$$, :first),

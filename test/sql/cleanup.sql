@@ -25,7 +25,7 @@ FROM (VALUES (1, 'nobody', 'There is no role "nobody".'), (2, '', 'There is no r
              (10, 'a_superuser', '"a_superuser" is a superuser.'), (11, 'other_keeper' || repeat('x', 60), 'There is no role "other_keeper' || repeat('x', 60) || '".'))
      v (n, name, why) ORDER BY n;
 SELECT pg_temp.refused('object_owner => ''keeper'', mode => ''set_role'', allow_schema_change => true',
-    'JA004 you cannot give objects to "keeper": You are not a member of that role.', 'an administrator names roles of his own');
+    'JA004 you cannot give objects to "keeper": You are not a member of that role.', 'an administrator names roles of their own');
 \connect - :owner
 CALL tap.start();
 SELECT is(tap.state(), :'before', 'nothing has changed');
@@ -45,7 +45,7 @@ SELECT results_eq('SELECT name, object_owner, allow_code FROM jit_access.templat
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_alter_template('keeps', object_owner => 'keeper')$$, 'JA004 you cannot give objects to "keeper": You are not a member of that role.', 'nor later');
 SELECT jit_alter_template('keeps', object_owner => 'other_keeper') AS got \gset
-SELECT ok(:got > 1, 'his own he can');
+SELECT ok(:got > 1, 'a role of one''s own is accepted');
 \connect - :owner
 CALL tap.start();
 SELECT jit_drop_template('keeps') \g /dev/null
@@ -96,7 +96,7 @@ SET ROLE :grant_role;
 CALL tap.make();
 RESET ROLE;
 CALL tap.start();
-SELECT set_eq('SELECT DISTINCT owner FROM tap.owners() WHERE object !~ ''pg_temp''', ARRAY[:'grant_role', 'dave'], 'while the grant lives, what is made belongs to its role');
+SELECT set_eq('SELECT DISTINCT owner FROM tap.owners() WHERE object !~ ''pg_temp''', ARRAY[:'grant_role', 'dave'], 'while the grant lives, the objects belong to its role');
 SELECT jit_revoke(:id) AS state \gset
 \connect - :owner
 CALL tap.start();
@@ -105,7 +105,7 @@ SELECT set_eq('SELECT * FROM tap.owners()', $$SELECT object, 'keeper' FROM tap.h
 DROP SCHEMA more CASCADE;
 SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE lomowner = 'keeper'::regrole \g /dev/null
 DROP OWNED BY keeper;
-SELECT is(tap.standing(), :'standing', 'what stood before stands as before');
+SELECT is(tap.standing(), :'standing', 'standing privileges are as before');
 
 -- By the deadline: to the template's role.
 \connect - dave

@@ -46,7 +46,7 @@ SELECT results_eq($$SELECT template_name, outcome, reasons[1] FROM jit_eligibili
              ('method', 'denied', 'template "method" is not given to who asks from here: The client has been let in by an authentication method that is not among its methods.'),
              ('network', 'denied', 'template "network" is not given to who asks from here: A Unix socket is not among its networks.'),
              ('tls', 'denied', 'template "tls" is not given to who asks from here: The connection does not use TLS.'),
-             ('trust', 'needs approval', 'it has 0 approvals that count and needs 1 more')$$, 'she is told what does not hold');
+             ('trust', 'needs approval', 'it has 0 approvals that count and needs 1 more')$$, 'the user is told the condition that does not hold');
 SELECT tap.refused($$SELECT jit_request('tls', '1h')$$, 'JA023 template "tls" is not given to who asks from here: The connection does not use TLS.', 'and is refused');
 SELECT alike(tap.error($$SELECT jit_break_glass('tls', '5 minutes', 'fire')$$), 'JA023 %', 'breaking the glass is no way around it');
 SELECT jit_request('anywhere', '1h') AS anywhere, jit_request('local', '1h') AS local, jit_request('trust', '1h') AS trust, jit_request('elsewhere', '1h') AS elsewhere,
@@ -129,7 +129,7 @@ UPDATE jit_access.template SET networks = '{10.0.0.0/8}' WHERE name = 'by-hand';
 \connect - alice
 CALL tap.start();
 SELECT jit_activate(:by_hand);
-SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "by-hand" is not given to who asks from here', 'as he does so');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "by-hand" is not given to who asks from here', 'checked again at that moment');
 SELECT is((SELECT state::text FROM jit_access.my_requests WHERE id = :by_hand), 'scheduled', 'and the approval is still there');
 
 -- The conditions of a request hold for a break-glass as well.

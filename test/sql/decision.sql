@@ -23,7 +23,7 @@ SELECT tap.state() AS before \gset
 \connect - alice
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_approve(%s)', :id),
-    format('JA006 nobody decides about his own request: Request %s is yours.', :id), 'nobody approves his own request');
+    format('JA006 nobody decides about his own request: Request %s is yours.', :id), 'a requester does not approve their own request');
 SELECT tap.refused(format('SELECT jit_deny(%s, ''no'')', :id),
     format('JA006 nobody decides about his own request: Request %s is yours.', :id), 'nor denies it');
 SELECT tap.refused(format('SELECT jit_approve(%s)', :two),
@@ -31,11 +31,11 @@ SELECT tap.refused(format('SELECT jit_approve(%s)', :two),
 \connect - bob
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_approve(%s)', :bobs),
-    format('JA006 nobody decides about his own request: Request %s is yours.', :bobs), 'an approver who asks is a requester');
+    format('JA006 nobody decides about his own request: Request %s is yours.', :bobs), 'an approver''s own request is a request like any other');
 \connect - dave
 CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_approve(%s)', :id)),
-    format('JA004 "dave" may not decide about request %s: %%', :id), 'who is not an approver does not decide');
+    format('JA004 "dave" may not decide about request %s: %%', :id), 'a user who is not an approver does not decide');
 SELECT alike(tap.error(format('SELECT jit_deny(%s, ''no'')', :id)),
     format('JA004 "dave" may not decide about request %s: %%', :id), 'neither way');
 \connect - ada
@@ -73,7 +73,7 @@ CREATE TABLE mine.bait AS SELECT 1 AS id;
 CREATE INDEX ON mine.bait (mine.approves(id));
 CALL tap.start();
 SELECT alike(tap.error('SELECT mine.approves()'), format('JA004 "dave" may not decide about request %s: %%', :id),
-    'a function of an approver decides for nobody else');
+    'a function of an approver does not decide for another session user');
 \connect - bob
 CALL tap.start();
 SELECT alike(tap.error(statement), 'JA004 nobody is asking: %', 'an approver decides nothing by ' || statement)
@@ -125,7 +125,7 @@ SELECT results_eq(
              FROM jit_access.grant_history WHERE id = %s$$, :id),
     $$VALUES ('alice', 'debug_read', 'active', 'look at order 2', '{bob}'::text[], NULL::text, interval '30 minutes',
               interval '30 minutes')$$,
-    'the history says who decided and the shortened time');
+    'the history names the approver and the shortened time');
 SELECT results_eq(
     format('SELECT approver, verdict, comment, duration, requester, template FROM jit_access.decisions WHERE id = %s', :id),
     $$VALUES ('bob', 'approve', 'as agreed', interval '30 minutes', 'alice', 'debug_read')$$, 'so does the decision');
@@ -136,9 +136,9 @@ SELECT count(*) AS seen FROM app.orders \gset
 SELECT state, mode, grant_role = 'jit_grant_' || :'id' AS named, ends_at - starts_at AS time, time_left > '0' AS left
 FROM jit_access.my_grants WHERE id = :id \gset
 CALL tap.start();
-SELECT is(:seen, 3, 'the requester reads what he was given');
+SELECT is(:seen, 3, 'the requester can read the granted table');
 SELECT results_eq(format('SELECT %L::text, %L::text, %L::boolean, %L::interval, %L::boolean', :'state', :'mode', :'named', :'time', :'left'),
-                  $$VALUES ('active', 'inherit', true, interval '30 minutes', true)$$, 'and sees his grant');
+                  $$VALUES ('active', 'inherit', true, interval '30 minutes', true)$$, 'and sees the grant');
 
 -- Denials.
 \connect - carol
@@ -151,7 +151,7 @@ SELECT tap.refused(format('SELECT jit_approve(%s)', :bad_idea),
 SELECT tap.refused(format('SELECT jit_deny(%s, ''again'')', :bad_idea),
     format('JA005 request %s cannot be decided any more: It is denied.', :bad_idea), 'so does denying again');
 SELECT tap.refused(format('SELECT jit_approve(%s)', :withdrawn),
-    format('JA005 request %s cannot be decided any more: It is cancelled.', :withdrawn), 'what was withdrawn is not approved');
+    format('JA005 request %s cannot be decided any more: It is cancelled.', :withdrawn), 'a cancelled request is not approved');
 SELECT tap.refused(format('SELECT jit_revoke(%s)', :bad_idea),
     format('JA005 cannot revoke request %s: It is denied.', :bad_idea), 'nor revoked');
 \connect - alice
@@ -169,12 +169,12 @@ SELECT is(:'got'::text, 'pending', 'the first of two approvals');
 SELECT jit_approve(:two);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('"bob" has decided about request %s already', :two), 'one person counts once');
 SELECT tap.refused(format('SELECT jit_deny(%s, ''changed my mind'')', :two),
-    format('JA005 "bob" has decided about request %s already: One person counts once.', :two), 'whatever he says');
+    format('JA005 "bob" has decided about request %s already: One person counts once.', :two), 'a second decision of one person is refused');
 SELECT is((SELECT approvals FROM jit_access.pending_requests WHERE id = :two), 1::bigint, 'approvers see that one is there');
 \connect - carol
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_approve(%s, NULL, ''1h'')', :two),
-    format('JA009 an approval cannot widen request %s: 20m was asked for.', :two), 'what one approver has shortened the next does not widen');
+    format('JA009 an approval cannot widen request %s: 20m was asked for.', :two), 'the next approver does not widen what one approver shortened');
 SELECT jit_approve(:two) AS got \gset
 SELECT is(:'got'::text, 'active', 'the second of two approvals');
 \connect - olga

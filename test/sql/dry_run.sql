@@ -92,17 +92,17 @@ SELECT is((SELECT array_agg(outcome ORDER BY number) FROM jit_dry_run('debug_rea
 -- Code of other users does not run where a statement is only checked.
 SELECT is(tap.tried(NULL, 'debug_read', statement), 'refused | JA016 | function spy is not called in a dry run: Nothing is run where a statement is only checked.', 'a trap: ' || statement)
 FROM unnest(ARRAY['SELECT ''(x)''::app.trapped', 'SELECT ''{x}''::app.trap[]']) AS statement;
-SELECT is(tap.tried(NULL, 'debug_read', 'SELECT 1 FROM app.orders WHERE app.spy() > 0'), 'allowed', 'nor what the planner would evaluate');
+SELECT is(tap.tried(NULL, 'debug_read', 'SELECT 1 FROM app.orders WHERE app.spy() > 0'), 'allowed', 'nor does a function that the planner would evaluate');
 
 -- As a person, and without a template.
-SELECT is(tap.tried('alice', 'debug_read', 'SELECT * FROM hr.mine, app.orders'), 'allowed', 'with what she has herself, where the mode is inherit');
+SELECT is(tap.tried('alice', 'debug_read', 'SELECT * FROM hr.mine, app.orders'), 'allowed', 'with the person''s own privileges, in mode inherit');
 SELECT is(tap.tried('dave', 'debug_read', 'SELECT * FROM hr.mine, app.orders'), 'denied | USAGE ON SCHEMA hr; SELECT ON hr.mine | 42501', 'another has not');
 SELECT is(tap.tried('alice', 'fix', 'SELECT * FROM hr.mine, app.orders'), 'denied | USAGE ON SCHEMA hr; SELECT ON hr.mine | 42501', 'and not where it is set_role');
 SELECT is((SELECT array_agg(outcome || array_to_string(missing, ';') ORDER BY number) FROM jit_dry_run(NULL, '{SELECT * FROM hr.salaries,DELETE FROM hr.salaries}',
     privileges => '{USAGE ON SCHEMA hr,SELECT ON hr.salaries}')), '{allowed,"deniedDELETE ON hr.salaries"}', 'a template that is not there');
 SELECT is((SELECT outcome FROM jit_dry_run('writer', '{DELETE FROM app.orders}', privileges => '{USAGE ON SCHEMA app,SELECT ON app.orders}')), 'denied', 'a template with other privileges');
 SELECT tap.refused($$SELECT * FROM jit_dry_run(NULL, '{SELECT 1}', privileges => '{"CREATE ON SCHEMA app"}')$$,
-    'JA008 template "(new)" reaches more than a template may give: It holds CREATE on "app", which makes objects that outlive a grant.', 'what no template may give');
+    'JA008 template "(new)" reaches more than a template may give: It holds CREATE on "app", which makes objects that outlive a grant.', 'privileges that no template may give');
 SELECT is((SELECT outcome FROM jit_dry_run(NULL, '{CREATE TABLE app.t ()}', privileges => '{"USAGE, CREATE ON SCHEMA app"}', allow_schema_change => true)), 'allowed', 'unless it is declared');
 SELECT is(tap.everything(), :'before', 'nothing is left of all this');
 
@@ -124,7 +124,7 @@ SELECT tap.refused('SELECT * FROM jit_dry_run(' || arguments || ')', error, 'bad
 -- Permissions
 \connect - alice
 CALL tap.start();
-SELECT is(tap.tried(NULL, 'debug_read', 'SELECT * FROM hr.mine'), 'allowed', 'who may ask for it tries it for herself');
+SELECT is(tap.tried(NULL, 'debug_read', 'SELECT * FROM hr.mine'), 'allowed', 'a requester of the template may try it for themself');
 SELECT is(tap.tried('alice', 'debug_read', 'DELETE FROM app.orders'), 'denied | DELETE ON app.orders | 42501', 'by her name as well');
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', person => 'bob')$$,
     'JA004 you may try this template for yourself alone: "alice" is none of its approvers, no auditor and no administrator.', 'not for another');
@@ -134,11 +134,11 @@ SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', 'exec
     'JA004 only an administrator of jit_access may do this: "alice" is neither a superuser nor a member of jit_admin.', 'nor does she execute');
 \connect - bob
 CALL tap.start();
-SELECT is(tap.tried('alice', 'debug_read', 'SELECT * FROM app.orders'), 'allowed', 'an approver tries it for who asks');
+SELECT is(tap.tried('alice', 'debug_read', 'SELECT * FROM app.orders'), 'allowed', 'an approver tries it for the requester');
 \connect - dave
 CALL tap.start();
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}')$$,
-    'JA004 you may not make this dry run: "dave" may neither ask for the template nor approve it, and is no auditor.', 'who has nothing to do with it does not');
+    'JA004 you may not make this dry run: "dave" may neither ask for the template nor approve it, and is no auditor.', 'a user without any part in the template may not');
 \connect - olga
 CALL tap.start();
 SELECT is(tap.tried('alice', 'debug_read', 'SELECT * FROM app.orders'), 'allowed', 'an auditor does');
@@ -147,9 +147,9 @@ SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', 'exec
 \connect - ada
 CALL tap.start();
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', 'execute', 'alice')$$,
-    'JA004 only a superuser executes a dry run as another person: It would use the privileges that "alice" has without a grant.', 'an administrator executes as nobody');
+    'JA004 only a superuser executes a dry run as another person: It would use the privileges that "alice" has without a grant.', 'an administrator does not execute as another person');
 SELECT alike(tap.error($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', 'execute')$$),
-    'JA018 a dry run is executed only by a statement that "ada" has sent: %', 'and by a statement of his own');
+    'JA018 a dry run is executed only by a statement that "ada" has sent: %', 'and only by a statement of their own');
 
 -- execute
 SELECT number || ' ' || concat_ws(' | ', outcome, nullif(array_to_string(missing, '; '), ''), rows, nullif(array_to_string(sequences, ','), ''), sqlstate, message) AS line
@@ -179,7 +179,7 @@ FROM jit_dry_run('fix', ARRAY[
     'DROP TABLE app.repair'], 'execute');
 \connect - :owner
 CALL tap.start();
-SELECT is(tap.everything(), :'before', 'what was executed has left nothing');
+SELECT is(tap.everything(), :'before', 'the executed statements have left nothing');
 SELECT is((SELECT last_value FROM app.log_id_seq) > 1, true, 'but the gaps of the sequences it named');
 
 -- Effects that would survive a rollback, and what a grant does not allow.

@@ -45,7 +45,7 @@ CALL tap.start();
 CALL tap.wait_for_cleanup();
 SELECT is_empty(format($$SELECT 1 FROM pg_roles WHERE rolname = 'jit_grant_%s'$$, :a), 'its role is gone');
 SELECT results_eq(format('SELECT state::text, closed_by, close_reason, cleanup::text FROM jit_access.grant_history WHERE id = %s', :a),
-                  $$VALUES ('revoked', 'bob', 'enough seen', 'done')$$, 'the history says who and why');
+                  $$VALUES ('revoked', 'bob', 'enough seen', 'done')$$, 'the history names the user and the reason');
 
 -- Overlapping grants are not disturbed.
 \connect - alice
@@ -83,7 +83,7 @@ SELECT jit_approve(:short) AS state, jit_approve(:long) AS state_too, jit_approv
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_revoke(%s)', :long),
     format('JA004 "alice" may not revoke grant %s: Only its holder, the approvers of its template and administrators may.', :long),
-    'nobody ends what somebody else holds');
+    'a user cannot end a grant of another holder');
 SELECT is(jit_revoke(:alices, 'done early'), 'revoked', 'the holder gives back');
 \connect - :owner
 CALL tap.start();
@@ -96,9 +96,9 @@ SELECT is((SELECT state FROM jit_access.request WHERE id = :long), 'active', 'an
 \connect - dave
 CALL tap.start();
 SELECT lives_ok('SELECT * FROM app.orders', 'the standing privilege of its holder is not touched');
-SELECT tap.refused('SELECT * FROM app.customers', '42501', 'what came with the grant is gone');
+SELECT tap.refused('SELECT * FROM app.customers', '42501', 'the privileges of the grant are gone');
 SELECT tap.refused(format('SELECT jit_revoke(%s)', :short), format('JA005 cannot revoke request %s: It is ended.', :short),
-                   'what has ended is not revoked');
+                   'an ended grant cannot be revoked');
 SELECT is(jit_revoke(:long), 'revoked', 'given back without a reason');
 \connect - :owner
 CALL tap.start();
@@ -125,7 +125,7 @@ CREATE ROLE app_writer ROLE alice;
 SELECT jit_revoke(:id) AS state \gset
 CALL tap.wait_for_cleanup();
 CALL tap.start();
-SELECT ok(pg_has_role('alice', 'app_writer', 'MEMBER'), 'what was granted in between stays');
+SELECT ok(pg_has_role('alice', 'app_writer', 'MEMBER'), 'a membership granted meanwhile stays');
 
 -- A membership granted on to the role of a grant is removed with it, whoever the grantor is.
 \connect - alice

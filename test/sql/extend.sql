@@ -11,7 +11,7 @@ SELECT jit_request('debug_read', '1h') AS id \gset
 SELECT jit_request('strict', '1h') AS strict \gset
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_extend(%s, ''10 minutes'')', :id),
-    format('JA005 cannot extend request %s: It is pending.', :id), 'what is not granted is not extended');
+    format('JA005 cannot extend request %s: It is pending.', :id), 'a pending request cannot be extended');
 \connect - bob
 SELECT jit_request('debug_read', '1h') AS bobs \gset
 SELECT jit_approve(:id) AS state \gset
@@ -26,7 +26,7 @@ SELECT ends_at AS ends, tap.state() AS before FROM jit_access.request WHERE id =
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_extend(%s, ''10 minutes'')', :id),
     format('JA004 "dave" may not extend request %s: Only its holder and the approvers of template "debug_read" may.', :id),
-    'nobody else extends');
+    'other users cannot extend');
 \connect - :owner
 CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_extend(%s, ''10 minutes'')', :id)), 'JA004 %', 'not even a superuser');
@@ -44,7 +44,7 @@ SELECT tap.refused(format('SELECT jit_extend(%s, ''1 minute'')', :strict),
 SELECT is(tap.state(), :'before', 'none of this has moved the deadline');
 
 SELECT jit_extend(:id, '30 minutes', 'one more import') AS got \gset
-SELECT is(:'got'::timestamptz, :'ends'::timestamptz + '30 minutes', 'the holder adds to his own deadline');
+SELECT is(:'got'::timestamptz, :'ends'::timestamptz + '30 minutes', 'the holder extends their own deadline');
 SELECT is((SELECT ends_at FROM jit_access.my_grants WHERE id = :id), :'ends'::timestamptz + '30 minutes', 'which is the new deadline');
 SELECT tap.refused(format('SELECT jit_extend(%s, ''11 minutes'')', :id),
     format('JA009 cannot extend request %s: The holder himself may add 40m in all, and has added 30m.', :id), 'in all, not each time');
@@ -63,7 +63,7 @@ SELECT is(:'got'::timestamptz, :'ends'::timestamptz + '2h', 'which can be reache
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_extend(%s, ''41 minutes'')', :bobs),
     format('JA009 cannot extend request %s: The holder himself may add 40m in all, and has added 0s.', :bobs),
-    'an approver who holds a grant is its holder');
+    'an approver who holds a grant counts as its holder');
 
 -- A rollback undoes an extension.
 BEGIN;
@@ -86,7 +86,7 @@ SELECT is((SELECT state FROM jit_access.request WHERE id = :short), 'active', 'i
 SELECT jit_revoke(:short) AS state \gset
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_extend(%s, ''1 minute'')', :short),
-    format('JA005 cannot extend request %s: It is revoked.', :short), 'what has ended is not extended');
+    format('JA005 cannot extend request %s: It is revoked.', :short), 'an ended grant cannot be extended');
 
 -- A day is 24 hours, even across a change of the clocks in New York.
 \connect - :owner

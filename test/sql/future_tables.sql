@@ -58,10 +58,10 @@ SELECT is(has_column_privilege('jit_template_id_only', 'app.plain', 'secret', 'S
 SELECT is(has_table_privilege('jit_template_debug_read', 'other.stays', 'SELECT'), false, 'other schemas are not covered');
 SELECT is(has_table_privilege('jit_template_odd', '"Odd ""one""".later', 'SELECT')
           AND has_table_privilege('jit_template_odd', 'app.plain', 'SELECT'), true, 'a list of schemas, with odd names');
-SELECT is((SELECT count(*)::int FROM pg_default_acl), 0, 'nobody''s default privileges are touched');
-SELECT is((SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = 'app.plain'::regclass), 'dave', 'the owner is who made it');
+SELECT is((SELECT count(*)::int FROM pg_default_acl), 0, 'default privileges of users are not touched');
+SELECT is((SELECT pg_get_userbyid(relowner)::text FROM pg_class WHERE oid = 'app.plain'::regclass), 'dave', 'the owner is the creator');
 SELECT is((SELECT pg_get_userbyid(grantor)::text FROM pg_class, aclexplode(relacl) WHERE oid = 'app.plain'::regclass
-           AND grantee = 'jit_template_debug_read'::regrole), 'dave', 'and who gave the privilege');
+           AND grantee = 'jit_template_debug_read'::regrole), 'dave', 'and so is the grantor');
 
 -- A live grant reads them at once.
 \connect - alice

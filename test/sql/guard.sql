@@ -132,7 +132,7 @@ SELECT tap.refused(statement, format('JA016 %s is not allowed to a session that 
     (4, 'CREATE VIEW app.backdoor AS SELECT * FROM app.orders', 'CREATE VIEW', 'Views give what their owner can see.'),
     (5, 'CREATE TRIGGER t AFTER INSERT ON app.made EXECUTE FUNCTION suppress_redundant_updates_trigger()', 'CREATE TRIGGER', 'Triggers run in other people''s statements.'))
     v (n, statement, tag, why) ORDER BY n;
-SELECT lives_ok('ALTER TABLE app.made ADD COLUMN more text', 'what the template is for is allowed');
+SELECT lives_ok('ALTER TABLE app.made ADD COLUMN more text', 'commands that the template is for are allowed');
 RESET ROLE;
 \connect - alice
 SELECT jit_revoke(:fix) AS state \gset

@@ -177,7 +177,7 @@ SELECT set_eq($$SELECT DISTINCT node, tag FROM tap.guarded WHERE tap.error(state
     $$VALUES ('AlterDefaultPrivilegesStmt', 'ALTER DEFAULT PRIVILEGES'), ('AlterOwnerStmt', 'ALTER SCHEMA'), ('AlterOwnerStmt', 'ALTER DATABASE'),
              ('AlterOwnerStmt', 'ALTER LARGE OBJECT'), ('AlterTableStmt', 'ALTER TABLE'), ('AlterTableStmt', 'ALTER SEQUENCE'),
              ('ReassignOwnedStmt', 'REASSIGN OWNED'), ('DropOwnedStmt', 'DROP OWNED'), ('CreateSchemaStmt', 'CREATE SCHEMA'), ('CreatedbStmt', 'CREATE DATABASE')$$,
-    'before it, only what asks for membership is refused');
+    'before SET ROLE, only commands that check a membership are refused');
 SELECT is_empty($$SELECT statement FROM tap.guarded WHERE node = 'AlterTableStmt' AND statement !~ 'OWNER TO' AND tap.error(statement) LIKE 'JA016%'$$,
     'of ALTER TABLE, the change of owner');
 SET ROLE :grant_role;
@@ -201,7 +201,7 @@ CALL tap.start();
 SET ROLE :grant_role;
 SELECT tap.refused(statement, format('JA016 %s is not allowed to a session that uses a grant: %s', tag, why), node || ' with allow_code: ' || statement)
 FROM tap.guarded WHERE NOT is_code ORDER BY n;
-SELECT is_empty($$SELECT statement FROM tap.guarded WHERE is_code AND tap.error(statement) LIKE 'JA%'$$, 'allow_code allows what makes code');
+SELECT is_empty($$SELECT statement FROM tap.guarded WHERE is_code AND tap.error(statement) LIKE 'JA%'$$, 'allow_code allows commands that create code');
 
 -- Every refusal is on the record, and nothing else.
 \connect - :owner

@@ -36,10 +36,10 @@ SELECT results_eq($$SELECT privilege, kind, object, times, needed, people, last_
     ('SELECT', 'table', 'app.orders', 3, 3, '{alice}', true),
     ('UPDATE', 'table', 'app.orders', 1, 1, '{alice}', true),
     ('USAGE', 'schema', 'odd', 1, 1, '{alice}', true),
-    ('SELECT', 'columns', 'odd."Mixed Case"', 1, 1, '{alice}', true)$$, 'what was used');
+    ('SELECT', 'columns', 'odd."Mixed Case"', 1, 1, '{alice}', true)$$, 'the used privileges');
 SELECT is((SELECT array_agg(privilege || ' ' || object ORDER BY object, privilege) FROM jit_access.privilege_usage WHERE template = 'wide' AND on_record AND times IS NULL),
-    '{"DELETE app.customers","INSERT app.customers","UPDATE app.customers","DELETE app.log","INSERT app.log","SELECT app.log","UPDATE app.log","DELETE app.orders","INSERT app.orders"}', 'and what never');
-SELECT is((SELECT array_agg(object) FROM jit_access.privilege_usage WHERE template = 'wide' AND NOT on_record), '{app.next_status(text)}', 'and what the record does not tell');
+    '{"DELETE app.customers","INSERT app.customers","UPDATE app.customers","DELETE app.log","INSERT app.log","SELECT app.log","UPDATE app.log","DELETE app.orders","INSERT app.orders"}', 'and the unused ones');
+SELECT is((SELECT array_agg(object) FROM jit_access.privilege_usage WHERE template = 'wide' AND NOT on_record), '{app.next_status(text)}', 'and those that the record cannot show');
 SELECT jit_access.sum_up_usage(1000000) AS n \gset
 SELECT is(jit_access.sum_up_usage(), 0::bigint, 'the record is summed up');
 SELECT is((SELECT times FROM jit_access.privilege_usage WHERE template = 'wide' AND object = 'app.orders' AND privilege = 'SELECT'), 3::bigint, 'which changes no answer');
@@ -54,12 +54,12 @@ SELECT statement AS proposal, privileges, array_to_string(unused, '; ') AS unuse
 SELECT verdict || ' | ' || concat_ws(' | ', statement, login, times, nullif(array_to_string(missing, '; '), ''), message) FROM jit_prove_proposal('wide') ORDER BY statement COLLATE "C";
 SELECT is((SELECT array_agg(DISTINCT verdict) FROM jit_prove_proposal('wide')), '{passes}', 'everything that was done passes');
 SELECT is((SELECT array_agg(statement || ': ' || array_to_string(missing, '; ')) FROM jit_prove_proposal('wide', '{"USAGE ON SCHEMA app, odd", SELECT ON app.orders, "SELECT (id) ON odd.\"Mixed Case\"", USAGE ON SEQUENCE app.numbers}') WHERE verdict = 'fails'),
-    '{"UPDATE app.orders SET status = ''seen'' WHERE id = 1: UPDATE ON app.orders"}', 'what is narrower than that fails');
+    '{"UPDATE app.orders SET status = ''seen'' WHERE id = 1: UPDATE ON app.orders"}', 'a template that is narrower than the uses fails');
 SELECT is((SELECT statement FROM jit_propose_template('wide', now() + interval '2 days')), NULL, 'since a moment');
 
 -- Standing privileges
 SELECT results_eq($$SELECT login, privilege, object, via, by_ownership, last_known_use IS NOT NULL FROM jit_access.standing_privileges WHERE template = 'wide' ORDER BY login$$,
-    $$VALUES ('alice', 'SELECT', 'app.customers', '{alice}'::text[], false, true), ('dave', 'SELECT', 'app.customers', '{reporters}', false, false)$$, 'who holds it without a grant, and who has used it so');
+    $$VALUES ('alice', 'SELECT', 'app.customers', '{alice}'::text[], false, true), ('dave', 'SELECT', 'app.customers', '{reporters}', false, false)$$, 'the standing privileges, and their uses');
 
 -- The proposal is a statement that an administrator can send.
 \connect - :owner

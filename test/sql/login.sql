@@ -20,13 +20,13 @@ SELECT jit_approve(:id) AS got, jit_approve(:plain) AS got_2 \gset
 CALL tap.start();
 SELECT jit_credentials(:id);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :id), 'not for the approver');
-SELECT results_eq(format('SELECT rolcanlogin, rolinherit FROM pg_roles WHERE rolname = ''jit_login_%s''', :id), 'VALUES (false, true)', 'nobody logs in yet');
+SELECT results_eq(format('SELECT rolcanlogin, rolinherit FROM pg_roles WHERE rolname = ''jit_login_%s''', :id), 'VALUES (false, true)', 'the login cannot log in yet');
 \connect - alice
 CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_credentials(%s)', :id)), 'JA018 %', 'the requester asks by a statement of her own');
 SELECT jit_credentials(:plain);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :plain), 'nor for another mode');
-SELECT is(pg_has_role(format('jit_grant_%s', :id), 'MEMBER'), false, 'the requester himself has nothing of it');
+SELECT is(pg_has_role(format('jit_grant_%s', :id), 'MEMBER'), false, 'the requester''s own login has nothing of it');
 BEGIN;
 SELECT login, length(password) AS length FROM jit_credentials(:id) \gset
 ROLLBACK;
@@ -47,7 +47,7 @@ SELECT jit_request('open', '1h') AS open \gset
 \connect - dave
 CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_approve(%s)', :open)), format('JA004 "dave" may not decide about request %s: %%', :open),
-    'a group of all logins but temporary ones makes nobody an approver');
+    'a group of all other logins still counts as a group of everybody');
 \connect - :owner
 CALL tap.start();
 SELECT results_eq(format('SELECT rolcanlogin, rolconnlimit, rolvaliduntil, rolpassword ~ ''^SCRAM-SHA-256\$'' FROM pg_authid WHERE rolname = %L', :'login'),
@@ -70,7 +70,7 @@ FROM (VALUES (1, 'ALTER ROLE CURRENT_USER PASSWORD ''mine'''), (2, 'ALTER USER S
              (4, 'ALTER ROLE CURRENT_USER SET work_mem = ''1GB''')) v (n, statement) ORDER BY n;
 SELECT is(tap.error('SELECT lo_create(0)'), 'JA016 this is not allowed to a session that uses a grant: It would belong to the grant, whose template cannot change the schema.',
     'it makes no large object, which would be left to the template');
-SELECT is(tap.error('CREATE TEMP TABLE scratch (id serial, line text)'), 'no error', 'what is temporary it may make');
+SELECT is(tap.error('CREATE TEMP TABLE scratch (id serial, line text)'), 'no error', 'it may create temporary tables');
 SELECT jit_extend(:id, '10 minutes');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'a temporary login asks for nothing', 'it neither asks nor extends');
 \connect - alice
@@ -80,7 +80,7 @@ CALL tap.start();
 SELECT is((SELECT rolvaliduntil FROM pg_authid WHERE rolname = :'login'), :'longer'::timestamptz, 'it is valid to the new deadline');
 CALL tap.wait_for_record();
 SELECT results_eq(format('SELECT login, outcome FROM jit_access.audit_log WHERE kind = ''use'' AND grant_id = %s AND objects @> ''{app.orders}''', :id),
-                  format('VALUES (%L, ''completed'')', :'login'), 'what it does is on the record');
+                  format('VALUES (%L, ''completed'')', :'login'), 'its statements are on the record');
 SELECT jit_revoke(:id) AS got \gset
 CALL tap.wait_for_cleanup();
 SELECT is((SELECT count(*)::int FROM pg_roles WHERE rolname = :'login'), 0, 'the login goes with the grant');
@@ -111,13 +111,13 @@ SELECT jit_access.job_drift() \g /dev/null
 CALL tap.wait_for_record();
 CALL tap.start();
 SELECT results_eq(format('SELECT detail ->> ''role'', detail ->> ''member'' FROM jit_access.audit_log WHERE kind = ''drift'' AND grant_id = %s ORDER BY 1', :id),
-                  format($$VALUES (%1$L, 'dave'), ('jit_template_plain', %1$L)$$, :'login'), 'what is granted by hand to the login, or of it, is taken away');
-SELECT is_empty(format('SELECT FROM pg_roles WHERE rolname = %L', :'alike'), 'a name that is only like its name is nobody''s');
+                  format($$VALUES (%1$L, 'dave'), ('jit_template_plain', %1$L)$$, :'login'), 'memberships granted by hand to the login, or in it, are removed');
+SELECT is_empty(format('SELECT FROM pg_roles WHERE rolname = %L', :'alike'), 'a role with a similar name is not kept');
 DROP ROLE :login;
 SELECT jit_access.job_drift() \g /dev/null
 CALL tap.wait_until(format('SELECT state = ''revoked'' AND cleanup = ''done'' FROM jit_access.request WHERE id = %s', :id));
 CREATE ROLE jit_login_999999 LOGIN;
 CALL tap.wait_until('SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = ''jit_login_999999'')');
-SELECT pass('a login that was dropped ends its grant, and one that nobody knows is removed');
+SELECT pass('a dropped login ends its grant, and an unclaimed login is removed');
 DROP ROLE everybody;
 \i test/sql/include/clean.sql

@@ -81,7 +81,7 @@ SET row_security = off;
 SELECT jit_request('debug_read', '1h');
 RESET search_path;
 CALL tap.start();
-SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'JA004', 'an operator of one''s own makes nobody a requester');
+SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'JA004', 'an operator of the caller does not make a requester');
 \connect - alice
 SET DateStyle = 'SQL, DMY';
 SET IntervalStyle = 'iso_8601';
@@ -94,7 +94,7 @@ SET TimeZone = 'America/St_Johns';
 SELECT jit_approve(:id) AS state \gset
 \connect - :owner
 CALL tap.start();
-SELECT is((SELECT ends_at - activated_at FROM jit_access.request WHERE id = :id), interval '90 minutes', 'settings do not change what is granted');
+SELECT is((SELECT ends_at - activated_at FROM jit_access.request WHERE id = :id), interval '90 minutes', 'settings of the caller do not change the duration');
 DROP SCHEMA trap CASCADE;
 REVOKE CREATE ON SCHEMA public FROM dave;
 \i test/sql/include/clean.sql

@@ -33,14 +33,14 @@ SELECT jit_request('two', '1h') AS id, jit_request('apart', '1h') AS apart, jit_
 \connect - alice_2
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_approve(%s)', :id),
-    format('JA006 nobody decides about his own request: "alice_2" and "alice" are the same person.', :id), 'nor by another login of his');
+    format('JA006 nobody decides about his own request: "alice_2" and "alice" are the same person.', :id), 'nor by another login of the requester');
 SELECT is((SELECT count(*)::int FROM jit_access.my_requests), 0, 'each login has its own requests');
 \connect - dave
 CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_approve(%s)', :id)), format('JA004 "dave" may not decide about request %s: %%', :id),
-    'a group that every login is in makes nobody an approver');
-SELECT is((SELECT count(*)::int FROM jit_access.pending_requests), 0, 'nor shows him what is pending');
-SELECT is(jit_access.request_digest(:id), NULL, 'nor lets him check what he guesses of it');
+    'a group with every login in it does not make an approver');
+SELECT is((SELECT count(*)::int FROM jit_access.pending_requests), 0, 'nor does it show pending requests');
+SELECT is(jit_access.request_digest(:id), NULL, 'nor their digest');
 \connect - bob
 CALL tap.start();
 SELECT jit_approve(:id) AS got \gset
@@ -85,7 +85,7 @@ REVOKE security FROM bob;
 \connect - carol
 CALL tap.start();
 SELECT jit_approve(:gone) AS got \gset
-SELECT is(:'got'::text, 'pending', 'the approval of who has left does not count');
+SELECT is(:'got'::text, 'pending', 'the approval of a former approver does not count');
 \connect - :owner
 GRANT leads, security TO bob;
 DROP ROLE erin;
@@ -109,13 +109,13 @@ SELECT jit_revoke(:lead) AS got \gset
 CALL tap.start();
 SELECT digest AS seen FROM jit_access.pending_requests WHERE id = :third \gset
 SELECT jit_approve(:third, digest => repeat('0', 64));
-SELECT is(:'LAST_ERROR_MESSAGE'::text, format('request %s is not what you have seen', :third), 'approve what was seen, or nothing');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('request %s is not what you have seen', :third), 'an approval with another digest is refused');
 SELECT is((SELECT stale FROM jit_access.pending_requests WHERE id = :third), false, 'it is not stale');
 SELECT jit_approve(:third, digest => :'seen') AS got \gset
-SELECT is(:'got'::text, 'pending', 'what was seen');
+SELECT is(:'got'::text, 'pending', 'one with the shown digest is accepted');
 \connect - olga
 CALL tap.start();
-SELECT is((SELECT digest FROM jit_access.decisions WHERE id = :third), :'seen', 'the decision says what it was about');
+SELECT is((SELECT digest FROM jit_access.decisions WHERE id = :third), :'seen', 'the decision keeps the digest');
 -- This includes the privileges of a role that the template's role is a member of.
 \connect - :owner
 CREATE ROLE behind;
@@ -149,11 +149,11 @@ CALL tap.start();
 SELECT jit_approve(:handed) AS got, jit_approve(:unused) AS got_2 \gset
 SELECT is(:'got'::text, 'scheduled', 'an approval that is to be used');
 SELECT jit_activate(:handed);
-SELECT is(:'LAST_ERROR_MESSAGE'::text, format('"bob" may not activate request %s', :handed), 'by who asked for it');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('"bob" may not activate request %s', :handed), 'only by the requester');
 \connect - alice
 CALL tap.start();
-SELECT is((SELECT activate_yourself AND lapses_at > clock_timestamp() FROM jit_access.my_requests WHERE id = :handed), true, 'he sees until when');
-SELECT alike(tap.error(format('SELECT jit_activate(%s)', :handed)), 'JA018 %', 'by a statement of his own');
+SELECT is((SELECT activate_yourself AND lapses_at > clock_timestamp() FROM jit_access.my_requests WHERE id = :handed), true, 'the requester sees the time limit');
+SELECT alike(tap.error(format('SELECT jit_activate(%s)', :handed)), 'JA018 %', 'only by a statement of the requester''s own');
 SELECT jit_activate(:handed) AS got \gset
 SELECT is(:'got'::text, 'active', 'it becomes active');
 SELECT tap.refused(format('SELECT jit_activate(%s)', :handed), format('JA005 cannot activate request %s: It is active.', :handed), 'once');
@@ -162,7 +162,7 @@ UPDATE jit_access.request SET use_by = clock_timestamp() WHERE id = :unused;
 SELECT jit_alter_template('two', description => 'wakes the worker again') AS version \gset
 CALL tap.wait_until(format('SELECT state = ''lapsed'' FROM jit_access.request WHERE id = %s', :unused));
 CALL tap.start();
-SELECT is((SELECT close_reason FROM jit_access.request WHERE id = :unused), 'the approval was not used in time', 'what is not used lapses');
+SELECT is((SELECT close_reason FROM jit_access.request WHERE id = :unused), 'the approval was not used in time', 'an unused approval lapses');
 
 -- Rules.
 SELECT jit_create_template('ruled', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{developers}', approvers => '{bob}',
@@ -183,7 +183,7 @@ FROM (VALUES ($$NULL, 'allow'$$, 'JA001 invalid rule name: It is NULL.'),
 SELECT alike(tap.error($$SELECT jit_create_rule('trap', 'allow')$$), 'JA018 %', 'a rule is made by a statement of the administrator');
 \connect - alice
 CALL tap.start();
-SELECT is((SELECT array_agg(template_name ORDER BY template_name) FROM jit_eligibility()), '{apart,handed,reaches,ruled,two}', 'what alice may ask for');
+SELECT is((SELECT array_agg(template_name ORDER BY template_name) FROM jit_eligibility()), '{apart,handed,reaches,ruled,two}', 'the templates that alice may request');
 SELECT results_eq($$SELECT outcome, approvals_needed, approvers, reasons FROM jit_eligibility('ruled', '1h')$$,
     $$VALUES ('allowed', 0, '{bob}'::text[], '{"rule \"short-reads\" allows it without an approval"}'::text[])$$, 'a rule allows it');
 SELECT results_eq($$SELECT outcome, approvals_needed, approvers, reasons FROM jit_eligibility('ruled', '2h')$$,
@@ -191,14 +191,14 @@ SELECT results_eq($$SELECT outcome, approvals_needed, approvers, reasons FROM ji
 SELECT results_eq($$SELECT outcome, reasons FROM jit_eligibility('ruled', '5h')$$,
     $$VALUES ('denied', '{"rule \"nothing-long\" forbids it: Whatever else is allowed, a rule that forbids wins."}'::text[])$$, 'a rule forbids it');
 SELECT results_eq($$SELECT outcome, approvers FROM jit_eligibility('two', '1h')$$, $$VALUES ('needs approval', '{bob,bob_2,carol}'::text[])$$,
-    'who could approve: not she herself, nor everybody');
+    'the possible approvers: neither the requester nor a group of everybody');
 SELECT results_eq($$SELECT outcome, reasons FROM jit_eligibility('lead', '9h')$$,
     $$VALUES ('denied', '{"\"alice\" may not ask for template \"lead\": Neither this login nor a role it belongs to is among the template''s requesters.",
     "the duration is over the maximum of template \"lead\": 9h was asked for; the maximum is 8h."}'::text[])$$, 'every objection is told');
 SELECT tap.refused($$SELECT jit_request('ruled', '5h')$$,
-    'JA004 rule "nothing-long" forbids it: Whatever else is allowed, a rule that forbids wins.', 'what a rule forbids is not even asked for');
+    'JA004 rule "nothing-long" forbids it: Whatever else is allowed, a rule that forbids wins.', 'a request that a rule denies cannot be made');
 SELECT alike(tap.error($$SELECT jit_request('ruled')$$), 'JA018 template "ruled" is given by a rule only by a statement that "alice" has sent: %',
-    'what a rule gives is given to who has asked himself');
+    'a rule allows only a request of the requester''s own');
 SELECT jit_request('ruled') AS ruled \gset
 SELECT is((SELECT state FROM jit_access.my_requests WHERE id = :ruled), 'active', 'a rule gives it at once');
 SELECT count(*) AS seen FROM app.orders \gset

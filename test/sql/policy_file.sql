@@ -25,7 +25,7 @@ SELECT is(jsonb_pretty(:'policy'::jsonb -> 'templates' -> 0), jsonb_pretty('{"na
     "login_connections": 1, "windows": [], "reason_required": false, "ticket_required": false, "allow_schema_change": false, "allow_code": false,
     "at_deadline": "terminate", "networks": [], "tls_required": false, "client_cert_required": false, "auth_methods": [], "databases": []}'::jsonb),
     'a template, with every setting');
-SELECT is_empty(format('SELECT * FROM jit_import_policy(%L)', :'policy'), 'what is written makes no difference');
+SELECT is_empty(format('SELECT * FROM jit_import_policy(%L)', :'policy'), 'an exported policy imports without a difference');
 SELECT * FROM jit_import_policy(:'policy', dry_run => false) \g /dev/null
 SELECT results_eq('SELECT version FROM jit_access.template_catalog ORDER BY name', 'VALUES (1), (1)', 'nor when it is read');
 
@@ -47,14 +47,14 @@ SELECT alike(tap.error(format('SELECT * FROM jit_import_policy(%L, false)', :'ch
 SELECT count(*) AS differences FROM jit_import_policy(:'changed', false) \gset
 SELECT is(:differences, 8, 'read');
 SELECT results_eq($$SELECT max_duration, cool_down, person_at_once, approvers, version FROM jit_access.template_catalog WHERE name = 'debug_read'$$,
-    $$VALUES (interval '2 hours', NULL::interval, 2, '{leads}'::text[], 2)$$, 'the template is what the document says: what was left out has its default');
+    $$VALUES (interval '2 hours', NULL::interval, 2, '{leads}'::text[], 2)$$, 'the template is as in the document: omitted settings have their defaults');
 SELECT results_eq('SELECT person, login FROM jit_access.people ORDER BY 1', $$VALUES ('Bob', 'bob'), ('Carol', 'carol')$$, 'so are people');
 SELECT results_eq('SELECT name, effect FROM jit_access.rules ORDER BY 1', $$VALUES ('never', 'deny'), ('short', 'allow')$$, 'and rules');
 SELECT results_eq('SELECT name, kind, starts, lasts FROM jit_access.windows ORDER BY 1',
     $$VALUES ('holidays', 'closed', '00:00'::time, interval '24 hours'), ('nights', 'open', '22:00', '7 hours')$$, 'and windows, in use or not');
 SELECT results_eq('SELECT kind, name FROM jit_import_policy(''{}'') WHERE action = ''not in the policy''', $$VALUES ('person', 'Bob'), ('person', 'Carol'),
     ('window', 'holidays'), ('window', 'nights'), ('template', 'debug_read'), ('template', 'fresh'), ('template', 'hotfix'), ('rule', 'never'), ('rule', 'short')$$,
-    'what stands and is not in the document');
+    'objects that are not in the document are reported');
 SELECT results_eq(format('SELECT action FROM jit_import_policy(%L)', :'changed'), $$VALUES ('not in the policy')$$, 'read again it makes no difference');
 CALL tap.wait_for_record();
 SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'template changed' AND login = 'ada' AND detail ->> 'template' = 'debug_read'), 1, 'it is on the record, as if done by hand');

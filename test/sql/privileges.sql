@@ -35,7 +35,7 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('dav
     'jit_review_csv(numeric)',
     'jit_review_item(numeric,integer,text,text)',
     'jit_revoke(numeric,text)',
-    'jit_step_up(text)'], 'what everybody may call');
+    'jit_step_up(text)'], 'functions that every role may call');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olga', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
     ARRAY['jit_access.confirmed(bigint)', 'jit_access.cron_state(text)', 'jit_access.hours(text[],timestamp with time zone)', 'jit_access.job_state(text)',
@@ -45,19 +45,19 @@ SELECT is(ARRAY(SELECT f.name FROM functions f WHERE has_function_privilege('olg
           'jit_propose_template(text,timestamp with time zone)', 'jit_prove_proposal(text,text[],timestamp with time zone)',
           'jit_report(text,timestamp with time zone,timestamp with time zone)', 'jit_report_csv(text,timestamp with time zone,timestamp with time zone,text)',
           'jit_report_html(text,timestamp with time zone,timestamp with time zone)', 'jit_report_verify()', 'jit_run_scenarios(text)', 'jit_scenarios_tap(text)'],
-    'what auditors may call besides');
+    'functions that auditors may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('dave', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
     '{jit_access.confirmed,jit_access.cron_state,jit_access.hours,jit_access.job_history_rules,jit_access.job_state,jit_access.journal,jit_access.locked_until,jit_access.measure,jit_access.run_job,jit_access.schema_of,jit_access.status,jit_access.usage_between,jit_acknowledge_alert,jit_alter_template,jit_audit_checkpoint,jit_audit_export,jit_audit_verify,jit_close_alert,jit_create_rule,jit_create_template,jit_create_window,jit_drill,jit_drop_rule,jit_drop_scenario,jit_drop_template,jit_drop_window,jit_export_policy,jit_import_policy,jit_propose_template,jit_prove_proposal,jit_report,jit_report_csv,jit_report_html,jit_report_verify,jit_reset_totp,jit_run_scenarios,jit_scenarios_tap,jit_schedule,jit_set_alert_rule,jit_set_person,jit_set_scenario,jit_set_up_drill,jit_start_review,jit_unschedule}',
-    'what administrators may call besides');
+    'functions that administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.check_framework,jit_access.check_installation,jit_access.check_report,jit_access.collect_evidence,jit_access.count_kinds,jit_access.count_uses,jit_access.cover_new_objects,jit_access.csv_cell,jit_access.detect,jit_access.is_off_record,jit_access.job_drift,jit_access.job_drill,jit_access.job_retention,jit_access.job_review_reminders,jit_access.job_scenarios,jit_access.job_verify,jit_access.note_report,jit_access.person_of_login,jit_access.remind_reviews,jit_access.require_auditor,jit_access.sum_up_usage,jit_access.uses_by_day,jit_access.utc}', 'what nobody may call but the server''s owner');
+    '{jit_access.check_framework,jit_access.check_installation,jit_access.check_report,jit_access.collect_evidence,jit_access.count_kinds,jit_access.count_uses,jit_access.cover_new_objects,jit_access.csv_cell,jit_access.detect,jit_access.is_off_record,jit_access.job_drift,jit_access.job_drill,jit_access.job_retention,jit_access.job_review_reminders,jit_access.job_scenarios,jit_access.job_verify,jit_access.note_report,jit_access.person_of_login,jit_access.remind_reviews,jit_access.require_auditor,jit_access.sum_up_usage,jit_access.uses_by_day,jit_access.utc}', 'functions that only the server''s owner may call');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE f.prosecdef AND NOT coalesce(f.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)), '{}',
-    'what runs with its owner''s privileges has a search_path of its own');
+    'functions that run with their owner''s privileges have a search_path of their own');
 
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
-    '{access_review_items,access_reviews,my_grants,my_requests,pending_requests,reviews}', 'what everybody may read');
+    '{access_review_items,access_reviews,my_grants,my_requests,pending_requests,reviews}', 'views that every role may read');
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege(who, r.oid, 'SELECT')
                 AND NOT has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
     '{active_grants,alert_rules,alerts,audit_log,decisions,drills,grant_history,grant_usage,health,jobs,metrics,people,privilege_usage,rules,scenario_results,scenarios,second_factors,standing_privileges,template_catalog,template_privileges,verifications,windows}', 'what ' || who || ' may read besides')
@@ -132,7 +132,7 @@ GRANT EXECUTE ON FUNCTION jit_drop_template(text) TO dave;
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_drop_template('debug_read')$$,
     'JA004 only an administrator of jit_access may do this: "dave" is neither a superuser nor a member of jit_admin.',
-    'the right to call a function makes nobody an administrator');
+    'EXECUTE on a function does not make an administrator');
 \connect - :owner
 REVOKE EXECUTE ON FUNCTION jit_drop_template(text) FROM dave;
 \i test/sql/include/clean.sql

@@ -45,7 +45,7 @@ FROM (VALUES (1, $$NULL, '{reviewers}', now() + interval '1 day'$$, 'JA001 inval
              (7, $$'all', '{reviewers}', now() - interval '1 day'$$, 'JA001 invalid due: It is not within the next 366 days.'),
              (8, $$'all', '{reviewers}', 'infinity'$$, 'JA001 invalid due: It is not within the next 366 days.'),
              (9, $$'all', '{reviewers}', now() + interval '1 day', '{missing}'$$, 'JA002 template "missing" does not exist: Names are matched exactly.')) r (n, arguments, error) ORDER BY n;
-SELECT alike(tap.error($$SELECT jit_start_review('all', '{reviewers}', now() + interval '1 day')$$), 'JA018 %', 'nothing that an administrator runs starts one in his name');
+SELECT alike(tap.error($$SELECT jit_start_review('all', '{reviewers}', now() + interval '1 day')$$), 'JA018 %', 'code that an administrator runs does not start one in their name');
 SELECT jit_start_review('break-glass', '{reviewers}', now() + interval '1 day', '{reader}');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'there is nothing to review', 'an empty one is none');
 SELECT jit_start_review('all', '{reviewers}', now() + interval '1 day', '{prod, reader}') AS review \gset
@@ -60,17 +60,17 @@ SELECT results_eq(format('SELECT item, kind, template, role, grant_id FROM jit_a
         (10, 'requester', 'reader', 'developers', NULL), (11, 'requester', 'reader', 'rita_2', NULL), (12, 'approver', 'reader', 'bob', NULL),
         (13, 'approver', 'reader', 'leads', NULL)$$, :glass), 'everything that stands is an item');
 SELECT results_eq(format('SELECT items, open, confirmed, withdrawn, overdue, reviewers FROM jit_access.access_reviews WHERE id = %s', :review),
-    $$VALUES (13::bigint, 13::bigint, 0::bigint, 0::bigint, false, '{reviewers}'::text[])$$, 'which nobody has looked at');
+    $$VALUES (13::bigint, 13::bigint, 0::bigint, 0::bigint, false, '{reviewers}'::text[])$$, 'with every item open');
 
 -- The evidence, and its readers.
 SELECT jit_access.review_evidence(:review, 10) AS e \gset
-SELECT is((:'e'::jsonb) - '{last_grant, last_use}'::text[], '{"live": 0, "grants": 1, "grants_90_days": 1, "members": ["alice"], "member_count": 1}', 'what a group of requesters has used');
+SELECT is((:'e'::jsonb) - '{last_grant, last_use}'::text[], '{"live": 0, "grants": 1, "grants_90_days": 1, "members": ["alice"], "member_count": 1}', 'the uses of a group of requesters');
 SELECT is((SELECT extract(epoch FROM now() - (:'e'::jsonb ->> 'last_use')::timestamptz) < 3600), true, 'and when');
-SELECT is(jit_access.review_evidence(:review, 9), '{"live": 0, "grants": 0, "grants_90_days": 0, "members": ["=cmd|'' /C calc''!A0"], "member_count": 1}', 'what one has who never did');
-SELECT is(jit_access.review_evidence(:review, 13) - 'last_decision', '{"decisions": 1, "decisions_90_days": 1, "members": ["bob", "carol"], "member_count": 2}', 'what a group of approvers has decided');
+SELECT is(jit_access.review_evidence(:review, 9), '{"live": 0, "grants": 0, "grants_90_days": 0, "members": ["=cmd|'' /C calc''!A0"], "member_count": 1}', 'a requester without any use');
+SELECT is(jit_access.review_evidence(:review, 13) - 'last_decision', '{"decisions": 1, "decisions_90_days": 1, "members": ["bob", "carol"], "member_count": 2}', 'the decisions of a group of approvers');
 SELECT is(jit_access.review_evidence(:review, 12) ->> 'decisions_90_days', '1', 'and one of them');
-SELECT is((jit_access.review_evidence(:review, 8) - '{last_grant, last_use, privileges}'::text[]) ->> 'grants', '1', 'what a template was used for');
-SELECT is(jit_access.review_evidence(:review, 7) - '{from, to, last_use}'::text[], '{"state": "revoked", "reason": "the shop is down", "statements": 1}', 'what a break-glass was used for');
+SELECT is((jit_access.review_evidence(:review, 8) - '{last_grant, last_use, privileges}'::text[]) ->> 'grants', '1', 'the uses of a template');
+SELECT is(jit_access.review_evidence(:review, 7) - '{from, to, last_use}'::text[], '{"state": "revoked", "reason": "the shop is down", "statements": 1}', 'the uses of a break-glass');
 \connect - rex
 CALL tap.start();
 SELECT is((SELECT count(*)::int FROM jit_access.access_review_items), 13, 'reviewers see theirs');
@@ -86,7 +86,7 @@ SELECT alike(tap.error(format('SELECT jit_review_csv(%s)', :review)), 'JA004 "al
 SELECT tap.state() AS before \gset
 \connect - alice
 CALL tap.start();
-SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'confirm', 'mine')$$, :review)), 'JA004 "alice" does not review in access review %', 'who is no reviewer');
+SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'confirm', 'mine')$$, :review)), 'JA004 "alice" does not review in access review %', 'a user who is not a reviewer');
 SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 1, 'confirm', 'mine')$$, :open)), 'JA004 "alice" does not review in access review %', 'nor by a group that every login is in');
 \connect - boss
 CALL tap.start();
@@ -96,13 +96,13 @@ CALL tap.start();
 SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'withdraw', 'mine')$$, :review)), 'JA004 "dave" does not review in access review %', 'nor by a role that comes with a grant');
 \connect - rex
 CALL tap.start();
-SELECT tap.refused(format($$SELECT jit_review_item(%s, 4, 'confirm', 'me')$$, :review), 'JA006 nobody reviews his own access: Item 4 concerns "rex".', 'nobody about himself');
+SELECT tap.refused(format($$SELECT jit_review_item(%s, 4, 'confirm', 'me')$$, :review), 'JA006 nobody reviews his own access: Item 4 concerns "rex".', 'a reviewer''s own access');
 \connect - rita
 CALL tap.start();
 SELECT tap.refused(format($$SELECT jit_review_item(%s, 6, 'confirm', 'me')$$, :review), 'JA006 nobody reviews his own access: Item 6 concerns "rita".', 'not as a responder');
 SELECT tap.refused(format($$SELECT jit_review_item(%s, 1, 'confirm', 'mine')$$, :review), 'JA006 nobody reviews his own access: Item 1 concerns "rita".', 'nor the template');
 SELECT tap.refused(format($$SELECT jit_review_item(%s, 11, 'withdraw', 'me')$$, :review), 'JA006 nobody reviews his own access: Item 11 concerns "rita_2".', 'nor another login of hers');
-SELECT tap.refused(format($$SELECT jit_review_item(%s, 13, 'withdraw', 'no')$$, :review), 'JA006 nobody reviews his own access: Item 13 concerns "rita_2".', 'nor takes away who decides about her');
+SELECT tap.refused(format($$SELECT jit_review_item(%s, 13, 'withdraw', 'no')$$, :review), 'JA006 nobody reviews his own access: Item 13 concerns "rita_2".', 'nor may a reviewer withdraw the approvers of their own requests');
 SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'confirm', 'why')$$, :review)), 'JA018 %', 'nothing that a reviewer runs decides in her name');
 SELECT tap.refused(format('SELECT jit_review_item(%s)', arguments), error, arguments)
 FROM (VALUES (1, :'review' || $$, 10, 'maybe', 'x'$$, 'JA001 invalid verdict: "maybe" is none.'),
@@ -126,10 +126,10 @@ SELECT is(:'first' || ' ' || :'second', 'confirm withdraw', 'one is confirmed, o
 SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'confirm', 'or yes')$$, :review)), 'JA005 item 10 of access review % has been reviewed: "rita" did it.', 'once');
 \connect - alice
 CALL tap.start();
-SELECT alike(tap.error($$SELECT jit_request('reader', '1h')$$), 'JA004 "alice" may not ask for template "reader"%', 'who was withdrawn does not ask any more');
+SELECT alike(tap.error($$SELECT jit_request('reader', '1h')$$), 'JA004 "alice" may not ask for template "reader"%', 'a withdrawn requester cannot ask any more');
 \connect - bob
 CALL tap.start();
-SELECT alike(tap.error(format('SELECT jit_approve(%s)', :pending)), 'JA005 request % is out of date: Template "reader" has changed since it was asked for.', 'nor has what he had asked for');
+SELECT alike(tap.error(format('SELECT jit_approve(%s)', :pending)), 'JA005 request % is out of date: Template "reader" has changed since it was asked for.', 'and their pending requests are out of date');
 \connect - rex
 CALL tap.start();
 SELECT jit_review_item(:review, 3, 'withdraw', 'has left') \g /dev/null
@@ -139,7 +139,7 @@ SELECT jit_review_item(:review, 8, 'withdraw', 'nobody needs it') \g /dev/null
 \connect - ada
 CALL tap.start();
 SELECT results_eq($$SELECT name, requesters, approvers, responders FROM jit_access.template_catalog WHERE name <> 'lent' ORDER BY 1$$,
-    $$VALUES ('prod', '{alice}'::text[], '{rex}'::text[], '{rita}'::text[]), ('reader', '{}', '{bob,leads}', '{}')$$, 'exactly that is gone; a template that is withdrawn can be asked for by nobody');
+    $$VALUES ('prod', '{alice}'::text[], '{rex}'::text[], '{rita}'::text[]), ('reader', '{}', '{bob,leads}', '{}')$$, 'only that is gone; a withdrawn template has no requesters');
 SELECT results_eq(format('SELECT verdict, reviewer, comment FROM jit_access.reviews WHERE id = %s', :glass), $$VALUES ('not_justified', 'rex', 'the shop was not down')$$, 'the break-glass is reviewed');
 SELECT results_eq(format('SELECT items, open, confirmed, withdrawn FROM jit_access.access_reviews WHERE id = %s', :review),
     $$VALUES (13::bigint, 7::bigint, 1::bigint, 5::bigint)$$, 'how far it is');
@@ -149,14 +149,14 @@ SELECT results_eq(format($$SELECT login, detail ->> 'item', detail ->> 'kind', d
     $$VALUES ('rita', '12', 'approver', 'bob', 'confirm'), ('rita', '10', 'requester', 'developers', 'withdraw'), ('rex', '3', 'approver', 'carol', 'withdraw'),
         ('rex', '5', 'responder', 'dave', 'withdraw'), ('rex', '7', 'break-glass', 'dave', 'withdraw'), ('rex', '8', 'template', NULL, 'withdraw')$$, 'all of it is on the record');
 SELECT is((SELECT string_agg(detail ->> 'withdrawn', '; ' ORDER BY seq) FROM jit_access.audit_log WHERE kind = 'template changed' AND detail ? 'withdrawn'),
-    'developers; carol; dave; =cmd|'' /C calc''!A0, rita_2', 'with what was taken off the templates');
+    'developers; carol; dave; =cmd|'' /C calc''!A0, rita_2', 'with the withdrawn roles');
 
 -- The review as a file.
 SELECT jit_review_csv(:review) AS csv \gset
 SELECT is((SELECT count(*)::int FROM regexp_matches(:'csv', E'\r\n', 'g')), 14, 'a line for each item, ended as RFC 4180 says');
 SELECT is(split_part(:'csv', ',', 1) || ' ' || (:'csv' ~ ('(?n)^' || :'review' || ',12,approver,reader,bob,,bob,,,,,1,')), 'review true', 'with its evidence');
 SELECT is(:'csv' ~ '(^|,|\n)"?[ ]*[=+@-]', false, 'no cell is a formula');
-SELECT is(position(',"''=1+1, still on the team",' IN :'csv') > 0 AND position(',''=cmd|'' /C calc''!A0,' IN :'csv') > 0, true, 'what was to be one is told');
+SELECT is(position(',"''=1+1, still on the team",' IN :'csv') > 0 AND position(',''=cmd|'' /C calc''!A0,' IN :'csv') > 0, true, 'text that looks like a formula is escaped');
 SELECT alike(tap.error('SELECT jit_review_csv(999999)'), 'JA001 access review 999999 does not exist', 'there is none');
 
 -- A reminder of an overdue review is recorded once a day.
@@ -179,7 +179,7 @@ SELECT jit_review_item(:review, item, 'confirm', 'fine') FROM unnest('{1, 6, 11}
 \connect - :owner
 CALL tap.start();
 SELECT results_eq(format('SELECT open, confirmed, withdrawn, overdue FROM jit_access.access_reviews WHERE id = %s', :review),
-    $$VALUES (0::bigint, 8::bigint, 5::bigint, false)$$, 'what is done is not overdue');
+    $$VALUES (0::bigint, 8::bigint, 5::bigint, false)$$, 'a finished review is not overdue');
 
 \connect - ada
 SELECT jit_set_person('Rita R.', '{}');

@@ -517,7 +517,7 @@ SELECT results_eq(format($$SELECT DISTINCT login COLLATE "default", grant_id, pi
                            FROM jit_access.audit_log WHERE application = 'functions in a parallel worker'$$),
                   format($$VALUES ('alice', %s::bigint, %s, true)$$, :work, :pid), 'a parallel worker is part of its session');
 SELECT is(ARRAY(SELECT DISTINCT login || ' as ' || role FROM jit_access.audit_log WHERE application = 'set role, privileges by role' AND tag = 'SELECT'),
-          ARRAY['dave as ' || :'grant_role'], 'who, as whom');
+          ARRAY['dave as ' || :'grant_role'], 'login and role');
 SELECT is((SELECT count(*) FROM jit_access.audit_log WHERE application IN (SELECT item FROM expected) AND kind = 'use' AND outcome IS NULL), 0::bigint,
           'every use has its outcome');
 \connect - :owner

@@ -22,8 +22,8 @@ SELECT tap.refused('SELECT * FROM jit_report(''soc2'')', '42501', 'not a request
 SELECT tap.refused('SELECT jit_report_html(''soc2'')', '42501', 'nor the page');
 SELECT tap.refused('SELECT jit_report_csv(''audit_log'')', '42501', 'nor as a file');
 SELECT tap.refused('SELECT jit_report_verify()', '42501', 'nor a verification to be kept');
-SELECT tap.refused('SELECT * FROM jit_access.verifications', '42501', 'nor what was kept');
-SELECT tap.refused('SELECT * FROM jit_access.uses_by_day(now(), now())', '42501', 'nor what is behind it');
+SELECT tap.refused('SELECT * FROM jit_access.verifications', '42501', 'nor the stored verifications');
+SELECT tap.refused('SELECT * FROM jit_access.uses_by_day(now(), now())', '42501', 'nor the functions behind the views');
 SELECT tap.refused('SELECT * FROM jit_access.collect_evidence(now(), now(), 0, 0)', '42501', 'nor the counts');
 SELECT tap.refused('SELECT jit_access.note_report(''page'', ''soc2'', now(), now())', '42501', 'nor to say that one was made');
 \connect - bob
@@ -60,7 +60,7 @@ SELECT results_eq($$SELECT DISTINCT control FROM jit_report('gdpr') ORDER BY 1$$
 SELECT results_eq($$SELECT DISTINCT control FROM jit_report('iso27001') ORDER BY 1$$,
     $$VALUES ('A.5.15'), ('A.5.16'), ('A.5.17'), ('A.5.18'), ('A.8.15'), ('A.8.2')$$, 'of ISO 27001');
 SELECT is((SELECT count(*) FROM (SELECT framework FROM unnest('{soc2,hipaa,gdpr,iso27001}'::text[]) framework, jit_report(framework) r
-           WHERE r.not_covered = '' OR r.evidence = '') x), 0::bigint, 'each says what it is, and what it does not cover');
+           WHERE r.not_covered = '' OR r.evidence = '') x), 0::bigint, 'each row of evidence says what it counts and what it does not cover');
 SELECT results_eq($$SELECT count, exceptions FROM jit_report('soc2') WHERE evidence = 'grants that became active' AND control = 'CC6.2'$$,
     $$SELECT count(*), 0::bigint FROM jit_access.grant_history WHERE activated_at IS NOT NULL$$, 'grants, as the view has them');
 SELECT results_eq($$SELECT count FROM jit_report('hipaa') WHERE evidence LIKE 'statements under a grant%' AND control = '164.312(b)'$$,
@@ -76,7 +76,7 @@ SELECT alike(html, '%&#x003C;script&#x003E;alert(&#x0022;x&#x0022;)&#x003C;/scri
 SELECT alike(html, '%&#x003C;b onclick=x&#x003E;&#x0022;&#x0027;&#x0026;amp;%', 'so is the name') FROM page;
 SELECT alike(html, '%K&#x00F6;ln %&#x05E9;&#x05DC;%', 'letters are references') FROM page;
 SELECT alike(html, '%content="default-src &#x0027;none&#x0027;; style-src &#x0027;sha256-%', 'the browser is told to load nothing') FROM page;
-SELECT alike(html, '%No verification of the whole record has been kept.%', 'what was not verified is not claimed') FROM page;
+SELECT alike(html, '%No verification of the whole record has been kept.%', 'no claim about unverified records') FROM page;
 SELECT is(substring(html FROM 'id="figure-grants" data-value="([0-9]+)"')::bigint, (SELECT count(*) FROM jit_access.grant_history WHERE activated_at IS NOT NULL), 'its grants') FROM page;
 SELECT is(substring(html FROM 'id="figure-statements" data-value="([0-9]+)"')::bigint, (SELECT sum(statements)::bigint FROM jit_access.grant_usage), 'its statements') FROM page;
 SELECT is(substring(html FROM 'id="figure-rows" data-value="([0-9]+)"')::bigint, (SELECT sum(rows)::bigint FROM jit_access.grant_usage), 'its rows') FROM page;
@@ -84,7 +84,7 @@ SELECT is((SELECT count(*) FROM regexp_matches(jit_report_html('gdpr', '2001-01-
 
 -- What the page says about the record.
 SELECT is(sound, true, 'verified') FROM jit_report_verify();
-SELECT alike(jit_report_html('soc2'), '%, was verified on % by olga: sound, and its head is still the same.%were not verified again for this page%', 'an earlier verification, and what it is worth');
+SELECT alike(jit_report_html('soc2'), '%, was verified on % by olga: sound, and its head is still the same.%were not verified again for this page%', 'an earlier verification, and its worth');
 \connect - :owner
 UPDATE jit_access.whole_verification SET head = repeat('0', 64);
 \connect - olga
@@ -123,7 +123,7 @@ CREATE TEMPORARY TABLE csv AS SELECT jit_report_csv('grant_history') AS file;
 SELECT is(split_part(file, E'\r\n', 1), 'id,requester,template,template_version,state,reason,ticket,scope,duration,requested_at,approved_by,denied_by,rule,break_glass,reasons,activated_at,ends_at,closed_at,closed_by,close_reason,cleanup', 'its head') FROM csv;
 SELECT is(array_length(string_to_array(file, E'\r\n'), 1), 1 + (SELECT count(*)::integer FROM jit_access.grant_history), 'a line each, between CR and LF') FROM csv;
 SELECT alike(file, '%,"''=HYPERLINK(""http://x"",""y"")",%', 'a formula is none') FROM csv;
-SELECT alike(file, '%,"''-1+2, ""quoted"", and more",%', 'nor what begins with a minus') FROM csv;
+SELECT alike(file, '%,"''-1+2, ""quoted"", and more",%', 'nor a text with a leading minus') FROM csv;
 SELECT alike(jit_report_csv('decisions'), '%,''@SUM(A1),%', 'nor a comment');
 SELECT is((SELECT count(*) FROM unnest('{audit_log,grant_history,decisions,grant_usage,alerts,reviews}'::text[]) v WHERE jit_report_csv(v) LIKE '%,%'), 6::bigint, 'every view');
 SELECT alike(jit_report_csv('report', framework => 'gdpr'), 'control,title,evidence,count,exceptions,exception,not_covered' || E'\r\n' || '"Art. 5(1)(f), 5(2)",%', 'and the report');
@@ -131,8 +131,8 @@ SELECT alike(jit_report_csv('report', framework => 'gdpr'), 'control,title,evide
 -- On the record.
 CALL tap.wait_until($$SELECT events_waiting = 0 FROM jit_access.health$$);
 SELECT results_eq($$SELECT DISTINCT login, detail ->> 'what', detail ->> 'framework' FROM jit_access.audit_log WHERE kind = 'report made' AND detail ->> 'what' IN ('page', 'csv reports', 'csv decisions', 'csv report') ORDER BY 2, 3$$,
-    $$VALUES ('olga', 'csv decisions', NULL), ('olga', 'csv report', 'gdpr'), ('olga', 'page', 'gdpr'), ('olga', 'page', 'soc2')$$, 'who has made which');
-SELECT results_eq($$SELECT login, detail ->> 'sound' FROM jit_access.audit_log WHERE kind = 'record verified'$$, $$VALUES ('olga', 'true')$$, 'and who has verified it');
+    $$VALUES ('olga', 'csv decisions', NULL), ('olga', 'csv report', 'gdpr'), ('olga', 'page', 'gdpr'), ('olga', 'page', 'soc2')$$, 'the makers of the reports');
+SELECT results_eq($$SELECT login, detail ->> 'sound' FROM jit_access.audit_log WHERE kind = 'record verified'$$, $$VALUES ('olga', 'true')$$, 'and the verifier');
 \connect - :owner
 DROP OWNED BY eve;
 DROP ROLE eve;

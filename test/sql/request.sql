@@ -10,7 +10,7 @@ SELECT jit_create_template('debug_default', '{USAGE ON SCHEMA app}', requesters 
     ticket_required => true, time_to_decide => '10 minutes') AS got \gset
 SELECT is(:'got'::text, 'jit_template_debug_default', 'a template with a default duration that demands a reason and a ticket');
 SELECT jit_create_template('nobody', '{USAGE ON SCHEMA app}') AS got \gset
-SELECT is(:'got'::text, 'jit_template_nobody', 'a template for nobody');
+SELECT is(:'got'::text, 'jit_template_nobody', 'a template without requesters');
 
 \connect - alice
 CALL tap.start();
@@ -23,7 +23,7 @@ SELECT results_eq(
     format($$SELECT template, state::text, duration, reason, ticket, scope, approvals, approvals_needed, lapses_at - requested_at
              FROM jit_access.my_requests WHERE id = %s$$, :id),
     $$VALUES ('debug_read', 'pending', interval '2h', NULL::text, NULL::text, NULL::text[], 0::bigint, 1, interval '24 hours')$$,
-    'the requester sees what he asked for');
+    'the requester sees the request');
 SELECT is_empty('SELECT * FROM jit_access.my_grants', 'nothing is granted by asking');
 SELECT tap.refused('SELECT * FROM app.orders', '42501', 'and nothing can be read');
 
@@ -43,7 +43,7 @@ SELECT tap.refused($$SELECT jit_request('debug_read', '4h 1s')$$,
                    'the maximum is a maximum');
 SELECT tap.refused($$SELECT jit_request('nobody', '1h')$$,
                    'JA004 "alice" may not ask for template "nobody": Neither this login nor a role it belongs to is among the template''s requesters.',
-                   'without requesters nobody may ask');
+                   'without requesters the template cannot be requested');
 SELECT tap.refused($$SELECT jit_request('Debug_Read', '1h')$$,
                    'JA002 template "Debug_Read" does not exist: Names are matched exactly.', 'names are matched exactly');
 
@@ -71,10 +71,10 @@ SELECT is(jit_cancel(:second), 'cancelled', 'without a reason as well');
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_request('debug_read', '1h')$$,
                    'JA004 "dave" may not ask for template "debug_read": Neither this login nor a role it belongs to is among the template''s requesters.',
-                   'who is not a requester may not ask');
+                   'a user who is not a requester may not ask');
 SELECT tap.refused(format('SELECT jit_cancel(%s)', :later),
                    format('JA004 only the requester can cancel request %s: It was asked for by somebody else.', :later),
-                   'nobody withdraws for somebody else');
+                   'a user cannot cancel the request of another');
 \connect - bob
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_cancel(%s)', :later),
@@ -96,7 +96,7 @@ SET ROLE dave;
 SELECT jit_request('debug_read', '1h') AS as_dave \gset
 RESET ROLE;
 CALL tap.start();
-SELECT is(count(*)::int, 1, 'SET ROLE does not change who asks') FROM jit_access.my_requests WHERE id = :as_dave;
+SELECT is(count(*)::int, 1, 'SET ROLE does not change the requester') FROM jit_access.my_requests WHERE id = :as_dave;
 
 -- A cap on open requests keeps one login from flooding the approvers' view.
 \o /dev/null
@@ -122,5 +122,5 @@ SELECT jit_request('debug_read', '1h') AS undecided \gset
 CALL tap.start();
 CALL tap.wait_until(format('SELECT state = ''lapsed'' FROM jit_access.request WHERE id = %s', :undecided));
 SELECT results_eq(format('SELECT close_reason, closed_by FROM jit_access.grant_history WHERE id = %s', :undecided),
-                  $$VALUES ('nobody decided in time', 'jit_access')$$, 'a request that nobody decided lapses');
+                  $$VALUES ('nobody decided in time', 'jit_access')$$, 'an undecided request lapses');
 \i test/sql/include/clean.sql

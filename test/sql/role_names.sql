@@ -97,9 +97,9 @@ CREATE ROLE carol LOGIN;
 \connect - bob
 CALL tap.start();
 SELECT jit_approve(:id);
-SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot activate request %s', :id), 'who asked and was renamed');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot activate request %s', :id), 'a renamed requester');
 SELECT jit_approve(:carols);
-SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot activate request %s', :carols), 'who asked, was dropped and made anew');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot activate request %s', :carols), 'a requester who was dropped and created again');
 SELECT is(jit_deny(:carols, 'nobody there'), 'denied', 'it can be denied');
 \connect - :owner
 ALTER ROLE alice_2 RENAME TO alice;

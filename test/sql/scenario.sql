@@ -19,7 +19,7 @@ SELECT jit_set_scenario('hotfix', 'hotfix_admin', ARRAY['CREATE TABLE app.repair
 CALL tap.start();
 SELECT results_eq($$SELECT name, template, person, mode, expected, ok FROM jit_access.scenarios ORDER BY name$$,
     $$VALUES ('debug-read', 'debug_read', 'alice', 'check', '{allowed,denied,denied}'::text[], NULL::boolean),
-             ('hotfix', 'hotfix_admin', NULL, 'execute', '{allowed,allowed,allowed,denied}', NULL), ('migration', 'migration_writer', 'alice', 'check', '{allowed,allowed,denied}', NULL)$$, 'what is kept');
+             ('hotfix', 'hotfix_admin', NULL, 'execute', '{allowed,allowed,allowed,denied}', NULL), ('migration', 'migration_writer', 'alice', 'check', '{allowed,allowed,denied}', NULL)$$, 'the stored scenarios');
 SELECT scenario || ' ' || number || ' ' || concat_ws(' | ', ok, expected, outcome, nullif(array_to_string(missing, '; '), ''), message) FROM jit_run_scenarios();
 SELECT ok(bool_and(ok), 'all are green') FROM jit_access.scenario_results;
 

@@ -64,9 +64,9 @@ SELECT tap.refused('SELECT * FROM app.orders', '42501', 'a table that was not as
 SELECT tap.refused('SELECT name FROM app.customers', '42501', 'a column that the template does not give');
 SELECT lives_ok('SELECT id FROM app.customers', 'a column that it gives');
 SELECT lives_ok('SELECT * FROM app."Odd.name"', 'a table with an odd name');
-SELECT tap.refused('SELECT * FROM other.orders', '42501', 'what the template''s role has by membership');
+SELECT tap.refused('SELECT * FROM other.orders', '42501', 'privileges that the template''s role has by membership');
 SELECT ok(NOT pg_has_role('alice', 'jit_template_debug_read', 'MEMBER'), 'the template''s role is not reached at all');
-SELECT ok(NOT pg_has_role('alice', 'app_reader', 'MEMBER'), 'nor what it is a member of');
+SELECT ok(NOT pg_has_role('alice', 'app_reader', 'MEMBER'), 'nor the membership itself');
 
 -- Two scopes add up, and end one by one.
 SELECT jit_request('debug_read', '1h', scope => '{app.orders}') AS second \gset

@@ -22,7 +22,7 @@ SELECT tap.refused($$SELECT jit_create_template('wrong', '{SELECT ON app.orders}
 \connect - olga
 CALL tap.start();
 SELECT results_eq($$SELECT name, second_factor FROM jit_access.template_catalog ORDER BY name$$,
-    $$VALUES ('plain', '{}'::text[]), ('twice', '{request,approval}'), ('wakes', '{activation}')$$, 'auditors see what templates demand');
+    $$VALUES ('plain', '{}'::text[]), ('twice', '{request,approval}'), ('wakes', '{activation}')$$, 'auditors see where templates demand it');
 
 -- ---- before enrolment
 \connect - alice
@@ -94,7 +94,7 @@ DISCARD ALL;
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_request('twice', '1h')$$,
     'JA019 a second factor is required: The template demands it at request, and this session of "alice" has not stepped up, or too long ago.',
-    'who gets the session from a pooler has not stepped up');
+    'a new client of a pooled session has not stepped up');
 
 -- ---- approving
 \connect - bob
@@ -139,15 +139,15 @@ SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'JA020', 'a guess of one''s own is wrong
 CALL tap.start();
 SELECT is(count(*), 0::bigint, 'carol is not locked out') FROM jit_access.second_factors WHERE locked_until IS NOT NULL;
 SELECT results_eq('SELECT login, enrolled_at < confirmed_at, confirmed_at < clock_timestamp() FROM jit_access.second_factors ORDER BY login',
-    $$VALUES ('alice', true, true), ('bob', true, true)$$, 'auditors see who has one');
+    $$VALUES ('alice', true, true), ('bob', true, true)$$, 'auditors see which logins have one');
 CALL tap.wait_until($$SELECT count(*) = 2 FROM jit_access.second_factors WHERE last_used IS NOT NULL$$);
 CALL tap.wait_until($$SELECT recovery_codes = 8 FROM jit_access.second_factors WHERE login = 'alice'$$);
 SELECT is(recovery_codes, 8::bigint, 'and how many recovery codes are left, those of transactions that were rolled back counted') FROM jit_access.second_factors WHERE login = 'alice';
 SELECT tap.refused('SELECT * FROM jit_access.second_factor', '42501', 'but no secrets');
 \connect - carol
 CALL tap.start();
-SELECT tap.refused('SELECT * FROM jit_access.second_factors', '42501', 'nobody else sees who has one');
-SELECT tap.refused('SELECT jit_access.locked_until(10)', '42501', 'nor who is locked out');
+SELECT tap.refused('SELECT * FROM jit_access.second_factors', '42501', 'other users do not see which logins have one');
+SELECT tap.refused('SELECT jit_access.locked_until(10)', '42501', 'nor which logins are locked out');
 SELECT tap.refused('SELECT jit_reset_totp(''bob'')', '42501', 'nor resets one');
 
 -- ---- wrong codes
@@ -201,10 +201,10 @@ SELECT jit_request('wakes', '1h') AS id, jit_request('wakes', '1h', starts_at =>
 SELECT jit_approve(:id) AS state, jit_approve(:later_id) AS later_state \gset
 CALL tap.start();
 SELECT is(:'state' || ' ' || :'later_state', 'scheduled scheduled', 'approved, it waits for the holder');
-SELECT tap.refused(format('SELECT jit_activate(%s)', :id), format('JA004 "bob" may not activate request %s: Only who asked for it may.', :id), 'who is nobody else');
+SELECT tap.refused(format('SELECT jit_activate(%s)', :id), format('JA004 "bob" may not activate request %s: Only who asked for it may.', :id), 'only the requester');
 \connect - dave
 CALL tap.start();
-SELECT results_eq('SELECT id, state::text, activate_yourself FROM jit_access.my_requests WHERE state = ''scheduled''', format($$VALUES (%s::bigint, 'scheduled', true), (%s, 'scheduled', true)$$, :id, :later_id), 'who sees it');
+SELECT results_eq('SELECT id, state::text, activate_yourself FROM jit_access.my_requests WHERE state = ''scheduled''', format($$VALUES (%s::bigint, 'scheduled', true), (%s, 'scheduled', true)$$, :id, :later_id), 'the requester sees it');
 SELECT tap.refused(format('SELECT jit_activate(%s)', :id),
     'JA019 a second factor is required: The template demands it at activation, and this session of "dave" has not stepped up, or too long ago.', 'and needs the second factor');
 SELECT tap.refused(format('SELECT jit_activate(%s)', :later_id), format('JA005 cannot activate request %s: Its start lies ahead.', :later_id), 'not before its start');
@@ -224,15 +224,15 @@ SELECT is(count(*), 0::bigint, 'no code and no secret is on the record') FROM ji
 WHERE seq > :seq AND (concat(statement, parameters, detail - 'digest') ~ '(^|[^0-9])[0-9]{6}([^0-9]|$)' OR audit_log::text ~ '[a-z2-7]{4}-[a-z2-7]{4}-[a-z2-7]{4}-[a-z2-7]{4}''' OR audit_log::text LIKE '%secret=%');
 SELECT results_eq(format($$SELECT DISTINCT kind, login, statement, outcome FROM jit_access.audit_log WHERE seq > %s AND statement LIKE '%%jit_step_up%%' AND kind = 'use' AND grant_id IS NULL ORDER BY login, statement$$, :seq),
     $$VALUES ('use', 'alice', 'SELECT jit_step_up(''***'') > clock_timestamp() AS is_ahead ', 'completed'), ('use', 'bob', 'SELECT jit_step_up(''***'') AS until ', 'completed'), ('use', 'dave', 'SELECT jit_step_up(''***'') AS until ', 'completed')$$,
-    'who has stepped up is, also where it was rolled back');
+    'step-ups are recorded, even in a rolled back transaction');
 SELECT is(count(*), 3::bigint, 'alice three times') FROM jit_access.audit_log WHERE seq > :seq AND kind = 'use' AND login = 'alice' AND statement LIKE '%jit_step_up%';
 SELECT results_eq(format($$SELECT DISTINCT login, sqlstate, detail->>'reason' FROM jit_access.audit_log WHERE seq > %s AND kind = 'refusal' AND sqlstate = 'JA020' ORDER BY 1, 3$$, :seq),
     $$VALUES ('alice', 'JA020', 'the code of "alice" is not accepted'), ('carol', 'JA020', 'the code of "carol" is not accepted'),
-             ('dave', 'JA020', 'no code of "dave" is accepted for a while'), ('dave', 'JA020', 'the code of "dave" is not accepted')$$, 'and who was wrong');
+             ('dave', 'JA020', 'no code of "dave" is accepted for a while'), ('dave', 'JA020', 'the code of "dave" is not accepted')$$, 'and so are wrong codes');
 SELECT results_eq(format($$SELECT kind, login FROM jit_access.audit_log WHERE seq > %s AND kind LIKE 'second factor %%' ORDER BY seq$$, :seq),
     $$VALUES ('second factor enrolled', 'alice'), ('second factor confirmed', 'alice'), ('second factor enrolled', 'bob'), ('second factor confirmed', 'bob'),
              ('second factor enrolled', 'dave'), ('second factor confirmed', 'dave'), ('second factor reset', 'ada'), ('second factor enrolled', 'dave'),
-             ('second factor confirmed', 'dave')$$, 'and who has enrolled, and reset');
+             ('second factor confirmed', 'dave')$$, 'and enrolments and resets');
 SELECT jit_reset_totp(login) FROM jit_access.second_factors \g /dev/null
 DROP SCHEMA trap CASCADE;
 DROP ROLE mallory;

@@ -60,7 +60,7 @@ SELECT jit_revoke(:id) AS state \gset
 \connect - :owner
 CALL tap.start();
 CALL tap.wait_for_cleanup();
-SELECT is((SELECT count(*)::int FROM app.orders WHERE status = 'migrated'), 3, 'what it wrote stays');
+SELECT is((SELECT count(*)::int FROM app.orders WHERE status = 'migrated'), 3, 'the written rows stay');
 
 -- hotfix_admin
 \connect - alice
@@ -87,8 +87,8 @@ RESET ROLE;
 \connect - :owner
 CALL tap.start();
 SELECT is(ARRAY(SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class WHERE relname LIKE 'repair%'), ARRAY[:'grant_role']::text[],
-          'what is made belongs to the role of the grant');
-SELECT is((SELECT count(*)::int FROM app.repair), 3, 'and holds what was put there');
+          'created objects belong to the role of the grant');
+SELECT is((SELECT count(*)::int FROM app.repair), 3, 'and keep their rows');
 SELECT ok(has_table_privilege('jit_template_debug_read', 'app.repair', 'SELECT'), 'templates that cover the schema cover it');
 \connect - bob
 SELECT jit_revoke(:id, 'fixed') AS state \gset
@@ -98,12 +98,12 @@ CALL tap.wait_for_cleanup();
 SELECT is((SELECT count(*)::int FROM pg_roles WHERE rolname = :'grant_role'), 0, 'at the end the role is gone');
 SELECT is(ARRAY(SELECT format('%s %s', relname, pg_get_userbyid(relowner)) FROM pg_class WHERE relname LIKE 'repair%' AND relkind IN ('r', 'S') ORDER BY relname COLLATE "C"),
           '{"repair jit_template_hotfix_admin","repair_id_seq jit_template_hotfix_admin","repair_log jit_template_hotfix_admin","repair_numbers jit_template_hotfix_admin"}',
-          'what it made belongs to the role of the template');
+          'created objects belong to the role of the template');
 SELECT is((SELECT pg_get_userbyid(typowner)::text FROM pg_type WHERE typname = 'severity'), 'jit_template_hotfix_admin', 'types, too');
 SELECT is((SELECT count(*)::int FROM app.repair), 3, 'and nothing is lost');
 \connect - alice
 CALL tap.start();
-SELECT tap.refused('SELECT * FROM app.repair', '42501', 'who made it has it no more');
+SELECT tap.refused('SELECT * FROM app.repair', '42501', 'their creator has no access any more');
 SELECT jit_request('hotfix_admin', '30 minutes', 'once more') AS id \gset
 SELECT 'jit_grant_' || :'id' AS grant_role \gset
 \connect - bob
@@ -126,8 +126,8 @@ SELECT jit_revoke(:id) AS state \gset
 CALL tap.wait_for_cleanup();
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_drop_template('hotfix_admin')$$,
-    'JA008 role "jit_template_hotfix_admin" owns objects: Taking its privileges away would drop them.', 'nor one whose role owns what was made');
+    'JA008 role "jit_template_hotfix_admin" owns objects: Taking its privileges away would drop them.', 'nor one whose role owns created objects');
 REASSIGN OWNED BY jit_template_hotfix_admin TO :"owner";
-SELECT lives_ok($$SELECT jit_drop_template('hotfix_admin')$$, 'once it is given to somebody, it is');
+SELECT lives_ok($$SELECT jit_drop_template('hotfix_admin')$$, 'after they are given away, it can be dropped');
 \i test/sql/include/clean.sql
 DROP SCHEMA hr CASCADE;

@@ -26,7 +26,7 @@ SELECT results_eq('SELECT id, mode::text, grant_role FROM jit_access.my_grants',
 SET ROLE :grant_role;
 SELECT current_user AS is_now, session_user AS is_always, count(*) AS orders FROM app.orders \gset
 UPDATE app.orders SET status = 'fixed' WHERE id = 1 RETURNING status \gset
-SELECT tap.refused('DELETE FROM app.orders', '42501', 'what the template does not give is refused under the role');
+SELECT tap.refused('DELETE FROM app.orders', '42501', 'privileges that the template does not give are refused under the role');
 SELECT tap.refused('SELECT * FROM app.customers', '42501', 'whatever the table');
 RESET ROLE;
 SELECT tap.refused('SELECT count(*) FROM app.orders', '42501', 'after RESET ROLE it is over');
@@ -48,10 +48,10 @@ SELECT tap.error('CREATE TABLE anybodys.made (id int)') AS made, tap.error('CREA
        tap.error('CREATE TEMP TABLE scratch (id serial, line text)') AS scratch \gset
 RESET ROLE;
 CALL tap.start();
-SELECT is(tap.error('CREATE TABLE anybodys.mine (id int); DROP TABLE anybodys.mine'), 'no error', 'as herself she makes what everybody may make');
+SELECT is(tap.error('CREATE TABLE anybodys.mine (id int); DROP TABLE anybodys.mine'), 'no error', 'with the own role the user creates what every user may create');
 SELECT alike(error, 'JA016 %: It would belong to the grant, whose template cannot change the schema.', what)
 FROM (VALUES (1, 'a table would be the grant''s', :'made'), (2, 'a type would be the grant''s', :'typed'), (3, 'a large object would be the grant''s', :'large')) v (n, what, error) ORDER BY n;
-SELECT is(:'scratch'::text, 'no error', 'what is temporary goes with the session');
+SELECT is(:'scratch'::text, 'no error', 'temporary tables go with the session');
 \connect - :owner
 DROP SCHEMA anybodys CASCADE;
 

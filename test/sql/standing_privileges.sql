@@ -87,16 +87,16 @@ SELECT results_eq(
              ('SELECT o.id FROM app.orders o JOIN app.log l USING (id)', '{app.orders,app.log}', '{SELECT,SELECT}', '{SELECT,""}', true),
              ('SELECT 1', '{}', '{}', '{}', NULL),
              ('SELECT id AS first FROM app.orders WHERE id = 1', '{app.orders}', '{SELECT}', '{""}', true)$$,
-    'by a grant to him, to a role of his, of single columns, of the owner of a view, and what is his no more');
+    'by a grant to the user, to a role of the user, of single columns, of the owner of a view; and revoked ones');
 SELECT results_eq(
     $$SELECT tag COLLATE "default", objects[1], privileges[1], standing_privileges[1], needed_grant FROM jit_access.audit_log
       WHERE kind = 'use' AND depth = 0 AND application = 'own or not' AND (tag IN ('COPY', 'EXPLAIN', 'LOCK TABLE') OR statement ~ 'left_out|turns') ORDER BY seq$$,
     $$VALUES ('SELECT', 'app.left_out', 'SELECT', '', true), ('SELECT', 'app.turns', 'USAGE', 'USAGE', false), ('COPY', 'app.orders', 'SELECT', 'SELECT', false),
              ('COPY', 'app.customers', 'SELECT', '', true), ('EXPLAIN', 'app.customers', 'SELECT', '', true), ('LOCK TABLE', 'app.customers', 'LOCK', '', true)$$,
-    'of the owner, what is left to him; of a command, what is there for the whole relation');
+    'the owner''s remaining privileges; for a command, those on the whole relation');
 SELECT results_eq(
     $$SELECT left(statement, 13) COLLATE "default", needed_grant FROM jit_access.audit_log WHERE application = 'own or not' AND statement ~ 'app.o64' AND depth = 0 ORDER BY seq$$,
-    $$VALUES ('SELECT ''many''', false), ('SELECT ''more''', NULL), ('SELECT ''most''', true)$$, 'of more than is listed only what needed the grant is known');
+    $$VALUES ('SELECT ''many''', false), ('SELECT ''more''', NULL), ('SELECT ''most''', true)$$, 'beyond the recorded objects, only whether the statement needed the grant is known');
 
 -- Under the role of the grant, the standing privileges are those of the session user.
 \connect - :owner

@@ -33,7 +33,7 @@ SELECT results_eq(
     $$VALUES ('plain', 1, NULL::text, 'jit_template_plain', 'inherit', '{USAGE ON SCHEMA app,SELECT ON app.orders}'::text[],
               '{}'::text[], '{}'::text[], 1, NULL::interval, interval '8 hours', NULL::interval, interval '24 hours', false, false,
               false, 'ada')$$,
-    'nobody may ask, nobody may approve, eight hours at most: the default policy');
+    'the default policy: no requesters, no approvers, at most eight hours');
 SELECT jit_create_template(
     name => 'full', privileges => '{USAGE ON SCHEMA app}', requesters => '{alice, developers, alice}',
     approvers => '{leads, carol}', max_duration => '2 days', default_duration => '1h', mode => 'set_role',
@@ -89,7 +89,7 @@ SELECT results_eq(
     $$SELECT version, description, privileges, requesters, approvers, max_duration, time_to_decide
       FROM jit_access.template_catalog WHERE name = 'plain'$$,
     $$VALUES (2, 'one table', '{USAGE ON SCHEMA app,SELECT ON app.orders}'::text[], '{alice}'::text[], '{}'::text[],
-              interval '6h', interval '24 hours')$$, 'what is not named stays as it is');
+              interval '6h', interval '24 hours')$$, 'omitted settings stay as they are');
 SELECT jit_alter_template('plain', privileges => '{USAGE ON SCHEMA app, SELECT ON app.customers}') AS got \gset
 SELECT is(:got, 3, 'other privileges');
 SELECT results_eq(
@@ -127,7 +127,7 @@ SELECT lives_ok($$SELECT jit_drop_template('adopting')$$, 'the template is withd
 SELECT results_eq(
     $$SELECT has_table_privilege('app_reader', 'app.orders', 'SELECT'), has_table_privilege('app_reader', 'app.customers', 'SELECT'),
              has_schema_privilege('app_reader', 'app', 'USAGE')$$,
-    $$VALUES (false, true, true)$$, 'the role stays, with what it had before');
+    $$VALUES (false, true, true)$$, 'the adopted role stays, with its former privileges');
 
 -- Dropping.
 SELECT jit_alter_template('plain', requesters => '{alice}') AS got \gset
@@ -159,7 +159,7 @@ GRANT pg_read_all_data TO jit_template_left_over;
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_create_template('left_over', '{USAGE ON SCHEMA app}')$$,
                    'JA007 role "jit_template_left_over" exists already: It is left from something else, so its privileges are not known.',
-                   'a role that somebody else made is not taken for the template''s');
+                   'an existing role of that name is not taken for the template''s');
 \connect - :owner
 DROP ROLE jit_template_left_over;
 

@@ -122,7 +122,7 @@ SELECT tap.refuses_item('EXECUTE ON FUNCTION app.next_status(integer)',
     'The server says: function app.next_status(integer) does not exist.', 'a missing function');
 SELECT tap.refuses_item('missing', 'The server says: role "missing" does not exist.', 'a missing role');
 SELECT tap.refuses_item('SELECT ON orders', 'The server says: relation "orders" does not exist.',
-                        'a name without its schema, which the search_path of nobody completes');
+                        'an unqualified name is not completed by a search_path');
 SELECT tap.refuses_item('EXECUTE ON app.orders', 'The server says: invalid privilege type EXECUTE for relation.',
                         'a privilege of another kind of object');
 SELECT alike(tap.error($$SELECT jit_create_template('refused', '{SET ON PARAMETER work_mem}')$$), 'JA008 %', 'parameters');
@@ -159,9 +159,9 @@ SELECT jit_request('standing', '1h') AS after \gset
 \connect - bob
 CALL tap.start();
 SELECT jit_approve(:id);
-SELECT is(:'LAST_ERROR_MESSAGE'::text, format('request %s is out of date', :id), 'what was added by hand is not what was asked for');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('request %s is out of date', :id), 'a privilege added by hand makes the request out of date');
 SELECT jit_approve(:after);
-SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "standing" reaches more than a template may give', 'what was added by hand stops the activation');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "standing" reaches more than a template may give', 'a privilege added by hand stops the activation');
 \connect - :owner
 REVOKE pg_write_all_data FROM jit_template_standing;
 \connect - bob

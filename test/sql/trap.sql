@@ -147,12 +147,12 @@ SELECT format('DO $$%s$$', :'command_block') AS statement \gset
 \set way 'a text that a function of the server runs'
 SELECT format('SELECT query_to_xml(%L, true, true, %L)', :'approves', '') AS statement \gset
 \i test/sql/include/trap.sql
-\set way 'what was prepared'
+\set way 'a prepared statement'
 SELECT format('PREPARE own AS %s', :'approves') AS prepares \gset
 :prepares;
 \set statement 'EXECUTE own'
 \i test/sql/include/trap.sql
-\set way 'what somebody has prepared in the session'
+\set way 'a prepared statement of the session'
 SELECT trap.prepares() AS prepared \gset
 \set statement 'EXECUTE made'
 \i test/sql/include/trap.sql
@@ -164,7 +164,7 @@ SELECT format('DECLARE own CURSOR FOR %s', :'approves') AS declares \gset
 \set after 'ROLLBACK;'
 \i test/sql/include/trap.sql
 \set after ''
-\set way 'a cursor that somebody has opened'
+\set way 'an open cursor'
 BEGIN;
 SELECT trap.opens() AS opened \gset
 \set statement 'FETCH FROM opened'
@@ -186,20 +186,20 @@ SELECT format('INSERT INTO tap.elsewhere SELECT 1 WHERE jit_approve(%s) IS NOT N
 \set way 'a row changed in WITH'
 SELECT format('WITH w AS (INSERT INTO tap.elsewhere VALUES (1)) %s', :'approves') AS statement \gset
 \i test/sql/include/trap.sql
-\set way 'somebody''s list'
+\set way 'a table of the attacker'
 \set statement 'SELECT jit_approve(id) FROM trap.list'
 \i test/sql/include/trap.sql
-\set way 'somebody''s list, in a subselect'
+\set way 'a table of the attacker, in a subselect'
 SELECT format('%s WHERE EXISTS (SELECT FROM trap.list)', :'approves') AS statement \gset
 \i test/sql/include/trap.sql
-\set way 'somebody''s function beside it'
+\set way 'a function of the attacker beside it'
 SELECT format('%s, trap.harmless()', :'approves') AS statement \gset
 \i test/sql/include/trap.sql
 \set way 'an error that is caught'
 \set answer 00000
 \set statement 'SELECT trap.hides() AS hidden'
 \i test/sql/include/trap.sql
-\set way 'what the server runs for the owner of a table'
+\set way 'a function that the server runs for the owner of a table'
 \set answer JA004
 \set statement 'REFRESH MATERIALIZED VIEW trap.kept'
 \i test/sql/include/trap.sql
@@ -214,16 +214,16 @@ CALL tap.start();
 \connect - :owner
 DROP EVENT TRIGGER trap;
 CALL tap.start();
-SELECT is(tap.state(), :'before', 'nobody has approved anything');
+SELECT is(tap.state(), :'before', 'no request is approved');
 CALL tap.wait_for_record();
 SELECT results_eq(format($$SELECT sqlstate || ' ' || regexp_replace(statement, ';?\n?$', ''), count(*) FROM jit_access.audit_log
                            WHERE seq > %s AND kind = 'refusal' AND login = 'bob' GROUP BY 1 HAVING count(*) > 1$$, :seq),
                   $$SELECT 'x', 1::bigint WHERE false$$, 'no attempt is on the record twice');
-SELECT is(count(*), 40::bigint, 'each attempt is on the record, with the login and the statement of who was to be the approver')
+SELECT is(count(*), 40::bigint, 'each attempt is on the record, with the login and the statement of the approver who was to be used')
 FROM jit_access.audit_log WHERE seq > :seq AND kind = 'refusal' AND login = 'bob' AND sqlstate IN ('JA018', 'JA004');
 SELECT is(detail->>'reason', format('request %s is approved only by a statement that "bob" has sent', :id), 'the one that was caught as well')
 FROM jit_access.audit_log WHERE seq > :seq AND statement LIKE 'SELECT trap.hides()%';
-SELECT is(detail->>'reason', format('request %s is approved only by a statement that "bob" has sent', :id), 'the record says what about')
+SELECT is(detail->>'reason', format('request %s is approved only by a statement that "bob" has sent', :id), 'the record has the reason')
 FROM jit_access.audit_log WHERE seq > :seq AND statement LIKE 'SELECT state FROM trap.view%';
 
 -- The same for every other function that gives access. Code may request access or take it away.

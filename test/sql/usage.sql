@@ -32,7 +32,7 @@ CREATE TABLE pg_temp.range AS SELECT from_at::timestamptz, to_at::timestamptz FR
     ('2020-02-29 10:10+00', '2020-02-29 12:00+00'), ('2020-02-29 09:59:59.999999+00', '2020-02-29 11:00:00.000001+00'), ('2020-02-29 10:02+00', '2020-02-29 10:02:00.000001+00'),
     ('2020-04-01 00:00+00', '2020-04-02 00:00+00')) x (from_at, to_at);
 
-SELECT cmp_ok(count(*), '>', 20::bigint, 'uses whose outcome is late') FROM jit_access.record o WHERE o.seq > :before AND o.kind = 'outcome';
+SELECT cmp_ok(count(*), '>', 20::bigint, 'uses with a late outcome') FROM jit_access.record o WHERE o.seq > :before AND o.kind = 'outcome';
 SELECT cmp_ok(count(*), '>', 20::bigint, 'and some that have none') FROM jit_access.audit_log a WHERE a.seq > :before AND a.kind = 'use' AND a.outcome IS NULL;
 SELECT is(pg_temp.counted(from_at, to_at), pg_temp.seen(from_at, to_at), 'nothing is counted yet: ' || from_at || ' to ' || to_at) FROM (SELECT * FROM pg_temp.range ORDER BY from_at, to_at) r;
 SELECT is(jit_access.sum_up_usage(300), 780::bigint, 'some of it');

@@ -21,10 +21,10 @@ SELECT results_eq(
                     approvals_needed FROM jit_access.pending_requests WHERE id = %s$$, :a1),
     $$VALUES ('alice', 'one', '{USAGE ON SCHEMA app,SELECT ON app.orders}'::text[], '{app.orders}'::text[], 'inherit', interval '1h',
               NULL::timestamptz, 'first reason', 'T-1', interval '24 hours', 0::bigint, 1)$$,
-    'what would be given, to whom, why and for how long');
+    'the privileges, the requester, the reason and the duration');
 SELECT results_eq('SELECT id FROM jit_access.pending_requests', format('VALUES (%s::bigint), (%s), (%s)', :a1, :a3, :d1),
-                  'what he may decide: not his own, not those of other templates');
-SELECT results_eq('SELECT id FROM jit_access.my_requests', format('VALUES (%s::bigint)', :b1), 'his own request is among his own');
+                  'the requests that the approver may decide: not their own, not those of other templates');
+SELECT results_eq('SELECT id FROM jit_access.my_requests', format('VALUES (%s::bigint)', :b1), 'the approver''s own request is in my_requests');
 \connect - carol
 CALL tap.start();
 SELECT results_eq('SELECT id FROM jit_access.pending_requests', format('VALUES (%s::bigint)', :a2), 'the other approver sees the other template');
@@ -34,7 +34,7 @@ SELECT is_empty('SELECT * FROM jit_access.pending_requests', 'a superuser is not
 \connect - dave
 CALL tap.start();
 SELECT is_empty('SELECT * FROM jit_access.pending_requests', 'neither is an ordinary login');
-SELECT results_eq('SELECT id FROM jit_access.my_requests', format('VALUES (%s::bigint)', :d1), 'who sees his own requests only');
+SELECT results_eq('SELECT id FROM jit_access.my_requests', format('VALUES (%s::bigint)', :d1), 'a requester sees their own requests only');
 -- A view selects its rows before a function of the reader sees them.
 \connect - dave
 CREATE TEMPORARY TABLE leak (id bigint);
@@ -83,15 +83,15 @@ SELECT results_eq(
     format('SELECT id, requester, template, state::text, approved_by, denied_by FROM jit_access.grant_history WHERE id BETWEEN %s AND %s ORDER BY id', :a1, :b1),
     format($$VALUES (%s::bigint, 'alice', 'one', 'active', '{bob}'::text[], NULL::text), (%s, 'alice', 'two', 'pending', NULL, NULL),
                     (%s, 'alice', 'one', 'denied', NULL, 'bob'), (%s, 'dave', 'one', 'active', '{bob}', NULL), (%s, 'bob', 'one', 'pending', NULL, NULL)$$,
-           :a1, :a2, :a3, :d1, :b1), 'everybody''s requests and what became of them');
+           :a1, :a2, :a3, :d1, :b1), 'all requests and their states');
 SELECT results_eq(
     format('SELECT id, approver, verdict, comment FROM jit_access.decisions WHERE id BETWEEN %s AND %s ORDER BY id', :a1, :b1),
     format($$VALUES (%s::bigint, 'bob', 'approve', NULL::text), (%s, 'bob', 'deny', 'too long'), (%s, 'bob', 'approve', NULL)$$, :a1, :a3, :d1),
     'every decision');
 SELECT results_eq('SELECT id, grant_role, confirmed, cleanup::text FROM jit_access.active_grants ORDER BY id',
-    format($$VALUES (%s::bigint, 'jit_grant_%s', true, 'none'), (%s, 'jit_grant_%s', true, 'none')$$, :a1, :a1, :d1, :d1), 'what is live');
+    format($$VALUES (%s::bigint, 'jit_grant_%s', true, 'none'), (%s, 'jit_grant_%s', true, 'none')$$, :a1, :a1, :d1, :d1), 'the live grants');
 SELECT results_eq('SELECT name, description, requesters, approvers FROM jit_access.template_catalog ORDER BY name',
-    $$VALUES ('one', 'first', '{alice,bob,dave}'::text[], '{bob}'::text[]), ('two', NULL, '{alice}', '{carol}')$$, 'what can be asked for');
+    $$VALUES ('one', 'first', '{alice,bob,dave}'::text[], '{bob}'::text[]), ('two', NULL, '{alice}', '{carol}')$$, 'the templates');
 SELECT results_eq('SELECT worker_pid IS NOT NULL, live_grants, cleanups_due, cleanups_failing, journal_refusals FROM jit_access.health',
     'VALUES (true, 2::bigint, 0::bigint, 0::bigint, 0::bigint)', 'whether all is well');
 SELECT tap.refused($$SELECT jit_create_template('x', '{USAGE ON SCHEMA app}')$$, '42501', 'an auditor makes no template');

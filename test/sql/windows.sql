@@ -92,14 +92,14 @@ CALL tap.start();
 SELECT results_eq($$SELECT name, kind, time_zone, starts, lasts, weekdays, first_day, last_day, days FROM jit_access.windows WHERE name IN ('holidays', 'on-call') ORDER BY 1$$,
     $$VALUES ('holidays', 'closed', 'Europe/Berlin', '00:00'::time, '24:00:00'::interval, '{}'::int[], NULL::date, NULL::date, '{2026-04-03, 2026-12-25}'::date[]),
              ('on-call', 'open', 'Europe/Berlin', '09:00', '168:00:00', '{1}', '2026-03-23', '2026-03-30', '{}')$$, 'the windows, for auditors');
-SELECT is(tap.error($$SELECT jit_create_window('mine', 'UTC')$$), '42501', 'who make none');
+SELECT is(tap.error($$SELECT jit_create_window('mine', 'UTC')$$), '42501', 'other users create none');
 CALL tap.wait_for_record();
 SELECT results_eq($$SELECT detail FROM jit_access.audit_log WHERE kind = 'window created' AND detail ->> 'window' = 'on-call'$$,
     $$VALUES ('{"kind": "open", "lasts": "7d", "starts": "09:00:00", "window": "on-call", "weekdays": "1", "days": "", "last_day": "2026-03-30", "first_day": "2026-03-23", "time_zone": "Europe/Berlin"}'::jsonb)$$,
     'it is on the record');
 \connect - alice
 CALL tap.start();
-SELECT is(tap.error($$SELECT * FROM jit_access.windows$$), '42501', 'nobody else sees them');
+SELECT is(tap.error($$SELECT * FROM jit_access.windows$$), '42501', 'other users do not see them');
 SELECT is(tap.error($$SELECT jit_access.hours('{berlin}')$$), '42501', 'or asks about them');
 
 -- Requests and grants. Open from an hour ago for three hours; from two hours on for one; yesterday, for the last time.
@@ -123,7 +123,7 @@ SELECT jit_create_template('by-hand', '{USAGE ON SCHEMA app, SELECT ON app.order
 \connect - alice
 CALL tap.start();
 SELECT alike(tap.error($$SELECT jit_request('never', '1h')$$),
-    'JA009 the windows of template "never" are closed: They do not open within 90 days after %.', 'what does not open is not asked for');
+    'JA009 the windows of template "never" are closed: They do not open within 90 days after %.', 'a template whose windows never open cannot be requested');
 SELECT alike(tap.error(format($$SELECT jit_request('open', '1h', starts_at => %L)$$, clock_timestamp() + interval '4 hours')),
     'JA009 the windows of template "open" are closed at that time: It would start at %; they open at %.', 'nor is a start when it is closed');
 SELECT results_eq($$SELECT template_name, outcome, reasons[1] LIKE 'the windows of template "never" are closed: They do not open %',
@@ -175,8 +175,8 @@ UPDATE jit_access.time_window SET last_day = '2026-01-01' WHERE name = 'now';
 UPDATE jit_access.request SET starts_at = clock_timestamp() WHERE id IN (:closed, :soon);
 SELECT jit_alter_template('never', description => 'wakes the worker') AS version \gset
 CALL tap.wait_until(format('SELECT bool_and(state = ''lapsed'') FROM jit_access.request WHERE id IN (%s, %s)', :closed, :soon));
-SELECT alike((SELECT close_reason FROM jit_access.request WHERE id = :closed), 'could not be activated: the windows of template "closed" are closed%', 'what is to start while they are closed does not');
-SELECT is((SELECT state::text || ends_at FROM jit_access.request WHERE id = :open), 'active' || :'ends', 'what is active stays, with its deadline');
+SELECT alike((SELECT close_reason FROM jit_access.request WHERE id = :closed), 'could not be activated: the windows of template "closed" are closed%', 'a scheduled grant does not start while they are closed');
+SELECT is((SELECT state::text || ends_at FROM jit_access.request WHERE id = :open), 'active' || :'ends', 'an active grant keeps its deadline');
 \connect - bob
 SELECT jit_extend(:open, '1 minute');
 CALL tap.start();
@@ -247,7 +247,7 @@ SELECT alike(tap.error($$SELECT jit_drop_window('berlin')$$), 'JA018 %', 'by a s
 SELECT jit_drop_window('berlin');
 SELECT jit_alter_template('never', windows => '{}') AS version \gset
 SELECT jit_drop_window('gone');
-SELECT is((SELECT count(*)::int FROM jit_access.windows WHERE name IN ('berlin', 'gone')), 0, 'what nobody names goes');
+SELECT is((SELECT count(*)::int FROM jit_access.windows WHERE name IN ('berlin', 'gone')), 0, 'an unused window can be dropped');
 -- A window that was deleted from the table by hand counts as closed.
 \connect - :owner
 DELETE FROM jit_access.time_window WHERE name = 'later';

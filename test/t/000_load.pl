@@ -37,11 +37,11 @@ sub refused
 
 $node->safe_psql('postgres', 'CREATE ROLE mallory LOGIN CREATEROLE');
 refused('CREATE SCHEMA jit_access AUTHORIZATION mallory', qr/schema "jit_access" already exists/, 'DROP SCHEMA jit_access',
-	'a schema that somebody has prepared is not used');
-refused("CREATE ROLE $_->[0]", qr/role "jit_\w+" exists and is not empty/, "DROP ROLE $_->[1]", "a role that somebody has prepared is not used: $_->[0]")
+	'a prepared schema is not used');
+refused("CREATE ROLE $_->[0]", qr/role "jit_\w+" exists and is not empty/, "DROP ROLE $_->[1]", "a prepared role is not used: $_->[0]")
   for ([ 'jit_admin ROLE mallory', 'jit_admin' ], [ 'jit_auditor LOGIN', 'jit_auditor' ], [ 'jit_marker CREATEROLE', 'jit_marker' ]);
 refused(q{CREATE FUNCTION public.jit_approve(integer) RETURNS text LANGUAGE sql AS 'SELECT 1::text'}, qr/function \S*jit_approve\(integer\) is in the way/,
-	'DROP FUNCTION public.jit_approve(integer)', 'a function that somebody has prepared would capture calls');
+	'DROP FUNCTION public.jit_approve(integer)', 'a prepared function would capture calls');
 
 # ---- default privileges of who installs
 my @kinds = qw(TABLES SEQUENCES FUNCTIONS TYPES SCHEMAS);
@@ -49,11 +49,11 @@ $node->safe_psql('postgres', join '', map { "ALTER DEFAULT PRIVILEGES GRANT ALL 
 is($node->psql('postgres', 'CREATE EXTENSION jit_access'), 0, 'CREATE EXTENSION succeeds with the library preloaded');
 is( $node->safe_psql('postgres', q{SELECT count(*) FROM pg_shdepend WHERE refobjid = 'mallory'::regrole AND deptype = 'a' AND dbid <> 0
 		AND classid <> 'pg_default_acl'::regclass}),
-	'0', 'default privileges of who installs give nobody anything of the extension');
+	'0', 'default privileges of the installing user do not apply to the extension\'s objects');
 my $made = q{SELECT string_agg(name, ' ' ORDER BY name) FROM (SELECT oid::regclass::text, relacl FROM pg_class WHERE relnamespace = 'jit_access'::regnamespace
 	UNION ALL SELECT nspname, nspacl FROM pg_namespace WHERE nspname = 'jit_access') o (name, acl), aclexplode(acl) a WHERE a.grantee = 0};
 is($node->safe_psql('postgres', $made), 'jit_access jit_access.access_review_items jit_access.access_reviews jit_access.my_grants jit_access.my_requests jit_access.pending_requests jit_access.reviews', 'nor everybody more than is meant for them');
-is($node->safe_psql('postgres', q{SELECT has_schema_privilege('mallory', 'jit_access', 'CREATE')}), 'f', 'nobody makes objects in its schema');
+is($node->safe_psql('postgres', q{SELECT has_schema_privilege('mallory', 'jit_access', 'CREATE')}), 'f', 'other users cannot create objects in its schema');
 $node->safe_psql('postgres', join '', map { "ALTER DEFAULT PRIVILEGES REVOKE ALL ON $_ FROM mallory, PUBLIC;" } qw(TABLES SEQUENCES SCHEMAS));
 
 # ---- other libraries that hook into the same places, before and after

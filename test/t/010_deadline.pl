@@ -118,7 +118,7 @@ sqlstate_ok($s->{queued}->finish, 'JA010', 'refused after a lock wait across the
 # ---- changes written under the grant cannot be committed after it
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders WHERE id = 1000'), '0', 'and nothing of it is there');
 
-rows_ok($bystander->query('SELECT 1'), '1', 'nobody else noticed');
+rows_ok($bystander->query('SELECT 1'), '1', 'a session without a grant is not affected');
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $id"), 'active',
 	'the worker has done nothing of this');
 
@@ -192,7 +192,7 @@ is(log_rows($node, "kind = 'refusal' AND grant_id = $id AND sqlstate = 'JA010' A
 	'1', 'a refusal is in the record');
 is(log_rows($node, "kind = 'use' AND grant_id IN ($id, $bobs) AND outcome IS NULL"), '0', 'every use has its outcome');
 is(log_rows($node, "kind = 'use' AND grant_id = $id AND outcome = 'interrupted' AND statement LIKE 'SELECT pg_sleep%'"),
-	'1', 'what was ended is in the record as interrupted');
+	'1', 'the terminated statements are on the record as interrupted');
 record_is_sound($node, 'deadline');
 
 $locker->quit;

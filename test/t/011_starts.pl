@@ -160,10 +160,10 @@ my ($alices, $used) = under_grant($node, 'alice', sub {
 	return \%used;
 });
 wait_for_deadline($node, $_) for $alices, $used->{bobs};
-closed_ok($used->{ $_->{name} }, "what used the grant is ended at the deadline: $_->{name}") for @ways;
-closed_ok($used->{$_}, "what used the grant is ended at the deadline: through a $_ of the requester") for sort keys %borrows;
+closed_ok($used->{ $_->{name} }, "a session that used the grant is ended at the deadline: $_->{name}") for @ways;
+closed_ok($used->{$_}, "a session that used the grant is ended at the deadline: through a $_ of the requester") for sort keys %borrows;
 
-closed_ok($block{under}, 'what used the grant is ended at the deadline: by an expression of a block that has been running since before');
+closed_ok($block{under}, 'a session that used the grant is ended at the deadline: by an expression of a block that has been running since before');
 
 # ---- after the deadline, in all sessions at once
 sqlstate_ok($_->{session}->query($_->{late}), 'no error', "$_->{late} is not refused") for grep { $_->{late} } @ways;

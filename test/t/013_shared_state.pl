@@ -110,8 +110,8 @@ works($bob{writes}, "BEGIN; SET ROLE jit_grant_$bobs; INSERT INTO app.orders VAL
 works($bob{reads}, "BEGIN; SET ROLE jit_grant_$bobs; $read; RESET ROLE");
 my $deadlines = place_of_deadlines($bobs, 'bob');
 shmwrite($segment, pack('q<', wall_clock()), $deadlines, 8) or die "cannot write: $!";
-sqlstate_ok($bob{writes}->query('COMMIT'), 'JA010', 'COMMIT of what was written under the grant fails after the deadline');
-sqlstate_ok($bob{reads}->query('COMMIT'), 'no error', 'COMMIT of what was only read does not');
+sqlstate_ok($bob{writes}->query('COMMIT'), 'JA010', 'COMMIT of changes under the grant fails after the deadline');
+sqlstate_ok($bob{reads}->query('COMMIT'), 'no error', 'COMMIT after reading does not');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders WHERE id = 3000'), '0', 'nothing was written');
 continue_worker($node);
 closed_ok($bob{$_}, "then the session is ended: $_") for sort keys %bob;
@@ -133,7 +133,7 @@ for my $name (sort keys %clock)
 		continue_worker($node);
 		wait_for_cleanup($node, $grant);
 	}
-	closed_ok($runs, "what runs is stopped when the $name clock comes to the deadline");
+	closed_ok($runs, "a running statement is stopped when the $name clock reaches the deadline");
 	continue_worker($node);
 	ok(wait_for_cleanup($node, $grant), 'the grant is cleaned up');
 }

@@ -107,7 +107,7 @@ rows_ok($s->{role}->query('SELECT current_user, session_user'), 'bob,bob', 'with
 ok(wait_for('back', sub { !$s->{back}->query('SELECT 1')->{sqlstate} }), 'a session that had taken it off goes on');
 sqlstate_ok($s->{back}->query('FETCH ALL FROM h'), '34000', 'without the cursor');
 $locker->query('SELECT pg_advisory_unlock(1)');
-sqlstate_ok($s->{own}->finish, 'no error', 'what ran without the grant was left alone');
+sqlstate_ok($s->{own}->finish, 'no error', 'a statement without the grant was left alone');
 $locker->query('SELECT pg_advisory_lock(2)');
 
 # ---- cancel after a revoke
@@ -162,11 +162,11 @@ wait_for_deadline($node, $id);
 closed_ok($s->{idle}, 'grace: a session that runs nothing is ended');
 sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA010', 'grace: nothing starts after the deadline');
 $locker->query('SELECT pg_advisory_unlock(2)');
-rows_ok($s->{running}->finish, '100', 'grace: what ran goes on to its end');
+rows_ok($s->{running}->finish, '100', 'grace: a running statement goes on to its end');
 sqlstate_ok($s->{loop}->finish, 'JA010', 'grace: but nothing starts in it');
 continue_worker($node);
 ok($node->poll_query_until('postgres', "SELECT cleanup = 'due' AND cleanup_next IS NOT NULL FROM jit_access.request WHERE id = $id"),
-	'grace: the role stays for what is open');
+	'grace: the role stays for open cursors');
 sqlstate_ok($s->{writer}->query('SELECT 1'), 'JA010', 'grace: an open transaction starts nothing more');
 sqlstate_ok($s->{writer}->query('ROLLBACK'), 'no error', 'grace: it can be left');
 ok(wait_for_cleanup($node, $id), 'grace: cleaned up as soon as nothing runs');
@@ -179,7 +179,7 @@ closed_ok($s->{$_}, "grace: then the session is ended: $_") for qw(writer runnin
 	return $writer;
 });
 wait_for_deadline($node, $id);
-sqlstate_ok($s->query('COMMIT'), 'no error', 'grace: what was done before the deadline may be committed');
+sqlstate_ok($s->query('COMMIT'), 'no error', 'grace: changes made before the deadline may be committed');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders WHERE id = 3001'), '1', 'grace: and is there');
 
 # A revoke knows no grace.
@@ -189,7 +189,7 @@ $running->send("$read, generate_series(1, 1000000000)");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM jit_access.audit_log WHERE grant_id = $id AND kind = 'use'")
   or die 'it does not run';
 $node->safe_psql('postgres', "SELECT jit_revoke($id)", extra_params => [ '-U', 'dave' ]);
-closed_ok($running, 'grace: who is revoked has none');
+closed_ok($running, 'grace: a revoked holder has none');
 
 # The interval ends without the worker.
 $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', grace_period => '1s')});
@@ -201,7 +201,7 @@ $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', grace_period 
 	stop_worker($node);
 	return $session;
 });
-closed_ok($running, 'grace: at its end what runs is ended, by its own backend');
+closed_ok($running, 'grace: at its end a running statement is stopped, by its own backend');
 continue_worker($node);
 ok(wait_for_cleanup($node, $id), 'grace: and cleaned up');
 

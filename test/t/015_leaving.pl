@@ -27,7 +27,7 @@ my ($id, $s) = under_grant($node, 'alice', sub {
 my $bystander = connect_as($node, 'carol');
 closed_ok($s, 'a session with a temporary table is ended in its block');
 ok(wait_for_cleanup($node, $id), 'and the grant is cleaned up');
-rows_ok($bystander->query('SELECT 1'), '1', 'nobody else is concerned');
+rows_ok($bystander->query('SELECT 1'), '1', 'another session is not affected');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname = 'mine'"), '0', 'the table is gone');
 
 # ---- a held cursor is read without a statement after its commit, so it must be closed at the end of the grant
@@ -66,9 +66,9 @@ $locker->query('SELECT pg_advisory_lock(1)');
 });
 wait_for_deadline($node, $id);
 closed_ok($s->{$_}, "a held cursor: a session is ended that does not come out of its transaction: $_") for qw(block unsynced fetch);
-sqlstate_ok($s->{own}->finish, '57014', 'a held cursor: what runs meanwhile is cancelled');
+sqlstate_ok($s->{own}->finish, '57014', 'a held cursor: the running statement is cancelled');
 my $result = $s->{pipelined}->finish;
-sqlstate_ok($result, '57014', 'a held cursor: so is what came with the next read of it in one message');
+sqlstate_ok($result, '57014', 'a held cursor: so is a statement in one message with the next read of it');
 rows_ok($result, '', 'a held cursor: which shows nothing');
 sqlstate_ok($s->{failed}->query('ROLLBACK'), 'no error', 'a held cursor: a transaction that has failed can be left');
 for my $session (qw(own pipelined failed))
@@ -87,7 +87,7 @@ $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE loc
   or die 'it does not wait';
 $node->safe_psql('postgres', "SELECT jit_revoke($id)", extra_params => [ '-U', 'dave' ]);
 closed_ok($r{block}, 'a held cursor, revoked: a session is ended that does not come out of its transaction');
-sqlstate_ok($r{own}->finish, '57014', 'a held cursor, revoked: what runs meanwhile is cancelled');
+sqlstate_ok($r{own}->finish, '57014', 'a held cursor, revoked: the running statement is cancelled');
 for my $session (qw(own idle))
 {
 	ok(wait_for($session, sub { !$r{$session}->query('SELECT 1')->{sqlstate} }), "a held cursor, revoked: $session goes on");
@@ -107,7 +107,7 @@ for my $call ('jit_revoke(%s)', q{jit_extend(%s, '1s')})
 	rows_ok($holder->query('SELECT 1'), '1', "$call left open: who end nobody's session");
 	rows_ok(connect_as($node, 'dave')->query("SET statement_timeout = '60s'; SELECT jit_revoke($id)"),
 		'revoked', "$call left open: an approver ends the grant");
-	closed_ok($holder, "$call left open: and the session in his way");
+	closed_ok($holder, "$call left open: and the session that blocks it");
 	ok(wait_for_cleanup($node, $id), "$call left open: cleaned up");
 }
 
@@ -133,7 +133,7 @@ $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', at_deadline =
 });
 wait_for_deadline($node, $id);
 sqlstate_ok($s->{approver}->query('COMMIT'), 'JA005', 'an extension cannot be committed after the deadline');
-closed_ok($s->{running}, 'what runs has its grace from the deadline that was');
+closed_ok($s->{running}, 'a running statement has its grace from the old deadline');
 ok(wait_for_cleanup($node, $id), 'the grant is cleaned up');
 is($node->safe_psql('postgres', "SELECT ends_at <= closed_at FROM jit_access.request WHERE id = $id"), 't', 'and was not extended');
 
@@ -145,7 +145,7 @@ $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', grace_period 
 	die $result->{message} if $result->{sqlstate};
 	return $session;
 });
-closed_ok($s, 'who could read on from a held cursor has no grace');
+closed_ok($s, 'a session that could read on from a held cursor has no grace');
 ok(wait_for_cleanup($node, $id), 'so the grant is cleaned up');
 
 # ---- a requester that leaves its transaction open does not keep the template from being changed
@@ -154,7 +154,7 @@ rows_ok($asks->query(q{BEGIN; SELECT count(jit_request('reader', '1h'))}), '1', 
 my $administrator = connect_as($node, 'frank');
 rows_ok($administrator->query(q{SET statement_timeout = '60s'; SELECT jit_alter_template('reader', approvers => '{erin}') > 1}),
 	't', 'an administrator changes the template');
-closed_ok($asks, 'the session in his way is ended');
+closed_ok($asks, 'the session that blocks it is ended');
 
 unlike(slurp_file($node->logfile), qr/WARNING|signal 11/, 'the server has seen nothing unusual');
 

@@ -52,7 +52,7 @@ for my $how (sort keys %stops)
 	is($node->safe_psql('postgres', "SELECT ends_at FROM jit_access.request WHERE id = $id"), $ends, "$how: with the deadline it had");
 	rows_ok(connect_as($node, 'alice')->query($read), 't', "$how: and can be used");
 	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM jit_access.audit_log WHERE kind = 'use' AND outcome = 'interrupted' AND statement LIKE 'SELECT pg_sleep%/* $how */'"),
-		"$how: what ran is in the record as interrupted");
+		"$how: running statements are on the record as interrupted");
 }
 ok(wait_for_drained($node), 'the record is complete');
 record_is_sound($node, 'restart');
@@ -82,11 +82,11 @@ for my $how ('fast', 'immediate', 'kill -9')
 # ---- no confirmation: the worker cannot read its tables
 $node->append_conf('postgresql.conf', "jit_access.database = 'nowhere'");
 $node->restart;
-sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA011', 'a grant that nobody has confirmed is refused');
+sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA011', 'an unconfirmed grant is refused');
 sqlstate_ok(connect_as($node, 'alice')->query('SELECT 1'), 'JA011', 'whatever the statement is');
 my $alice = connect_as($node, 'alice');
 sqlstate_ok($alice->query('BEGIN; ROLLBACK'), 'no error', 'the way out is open');
-rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'nobody else is affected');
+rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'a session without a grant is not affected');
 
 $node->append_conf('postgresql.conf', "jit_access.database = 'postgres'");
 $node->restart;

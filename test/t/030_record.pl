@@ -49,7 +49,7 @@ $node->safe_psql('postgres', "SET application_name = 'names'; SET quote_all_iden
 	  . 'SELECT count(*) FROM public.pgbench_tellers; SHOW quote_all_identifiers', extra_params => [ '-U', 'alice' ]);
 ok(wait_for_drained($node), 'the record is complete');
 is($node->safe_psql('postgres', "SELECT string_agg(objects::text, ' ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'names' AND objects <> '{}'"),
-	'{public.pgbench_branches} {public.pgbench_tellers}', 'nobody writes names on the record in his own way');
+	'{public.pgbench_branches} {public.pgbench_tellers}', 'a user\'s settings do not change the names on the record');
 
 # The queries that pgbench sends by itself before it starts.
 my $own = q{(statement LIKE 'select o.n, p.partstrat%' OR statement LIKE 'select count(*) from pgbench_branches%')};
@@ -63,7 +63,7 @@ for my $protocol (qw(simple extended prepared))
 	is( log_rows($node, "application = 'select $protocol' AND NOT $own AND outcome = 'completed' AND rows = 1 AND sqlstate = '00000' "
 			  . "AND objects = '{public.pgbench_accounts}' AND privileges = '{SELECT}' AND login = 'alice' AND role = 'alice' "
 			  . "AND grant_id = $id AND grants = '{$id}' AND database = 'postgres' AND statement LIKE 'SELECT abalance FROM pgbench_accounts WHERE aid = %'"),
-		$done, "$protocol: each with who, what and how it ended");
+		$done, "$protocol: each with login, statement and outcome");
 
 	my $history = $node->safe_psql('postgres', 'SELECT count(*) FROM pgbench_history');
 	$done = bench("tpcb $protocol", '-M', $protocol);

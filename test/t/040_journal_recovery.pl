@@ -118,7 +118,7 @@ round('kill -9 of a backend again', \&backend);
 	my $written = sub { $node->safe_psql('postgres', 'SELECT journal_written_bytes FROM jit_access.health') };
 	$waits->('after a loss');
 	my $before = $written->();
-	sqlstate_ok(connect_as($node, 'dave')->query('SELECT jit_approve(4711)'), 'JA003', 'somebody is refused');
+	sqlstate_ok(connect_as($node, 'dave')->query('SELECT jit_approve(4711)'), 'JA003', 'a refused decision is reported as such');
 	is($node->safe_psql('postgres', 'SELECT journal_refusals > 0 FROM jit_access.health'), 't', 'which is counted');
 	is($written->(), $before, 'and not written where it would be taken for read');
 	$node->stop('immediate');
@@ -136,9 +136,9 @@ round('kill -9 of a backend again', \&backend);
 	ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grants of before are confirmed');
 	ok(wait_for_drained($node), 'the journal is read');
 	is(log_rows($node, "kind = 'journal lost'"), '1', 'the loss is on the record, once');
-	is(log_rows($node, "application = 'lost' AND statement LIKE 'INSERT%' AND outcome = 'completed'"), '20', 'what was read before is still there');
-	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM jit_access.audit_log WHERE application = 'lost' AND outcome IS NULL}), 'what was running has its outcome');
-	is(log_rows($node, "application = 'waits' AND tag = 'SELECT' AND outcome = 'completed'"), '1', 'what waited is on the record, once');
+	is(log_rows($node, "application = 'lost' AND statement LIKE 'INSERT%' AND outcome = 'completed'"), '20', 'records read before are still there');
+	ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM jit_access.audit_log WHERE application = 'lost' AND outcome IS NULL}), 'uses that were running have an outcome');
+	is(log_rows($node, "application = 'waits' AND tag = 'SELECT' AND outcome = 'completed'"), '1', 'the waiting use is on the record, once');
 	$node->safe_psql('postgres', "SELECT jit_revoke($new)");
 	record_is_sound($node, 'a journal that fell back');
 }
@@ -152,7 +152,7 @@ round('kill -9 of a backend again', \&backend);
 SELECT h.journal_bytes, j.position, j.next_position FROM jit_access.health h, jit_access.journal() j WHERE statement = 'INSERT INTO app.ledger VALUES (2, -3)'
 SQL
 	is( $node->safe_psql('postgres', "SELECT count(*) FILTER (WHERE kind = 'gap'), min(statement) FROM jit_access.journal($begin + 32)"), '0|INSERT INTO app.ledger VALUES (3, -3)',
-		'who reads the journal from the middle of a record on goes on with the next one, and misses nothing');
+		'a reader that starts in the middle of a record goes on with the next one, and misses nothing');
 	my $since = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
 	$node->stop('immediate');
 	open my $journal, '+<:raw', $node->data_dir . '/jit_access/journal' or die $!;
@@ -185,8 +185,8 @@ while ($written < 10000)
 	++$written;
 }
 sqlstate_ok($result, 'JA012', 'a full journal refuses');
-is($node->safe_psql('postgres', 'SELECT count(*) FROM app.ledger WHERE token = -1'), $written, 'what was refused has not run');
-rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'nobody else is affected');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM app.ledger WHERE token = -1'), $written, 'a refused statement has not run');
+rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'a session without a grant is not affected');
 is($node->safe_psql('postgres', 'SELECT journal_refusals > 0 FROM jit_access.health'), 't', 'and it is seen');
 continue_worker($node);
 ok(wait_for_drained($node), 'the worker reads on');

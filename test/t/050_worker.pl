@@ -86,11 +86,11 @@ ok($node->poll_query_until('postgres', "SELECT cleanup_attempts > 1 FROM jit_acc
 like($node->safe_psql('postgres', "SELECT cleanup_error FROM jit_access.active_grants WHERE id = $poisoned"), qr/kept/, 'and says why');
 is($node->safe_psql('postgres', 'SELECT cleanups_due || \' \' || cleanups_failing FROM jit_access.health'), '1 1', 'health tells');
 is($node->safe_psql('postgres', "SELECT has_table_privilege('alice', 'app.orders', 'SELECT')"), 'f', 'the requester has lost the privileges');
-is($node->safe_psql('postgres', "SELECT has_table_privilege('jit_grant_$poisoned', 'app.orders', 'SELECT')"), 'f', 'and so has what was left behind');
+is($node->safe_psql('postgres', "SELECT has_table_privilege('jit_grant_$poisoned', 'app.orders', 'SELECT')"), 'f', 'and so have the leftovers');
 revoke($other);
 ok(wait_for_cleanup($node, $other), 'another grant is cleaned up meanwhile');
 $node->safe_psql('postgres', 'DROP VIEW app.kept');
-ok(wait_for_cleanup($node, $poisoned), 'and this one once somebody has looked at what it left');
+ok(wait_for_cleanup($node, $poisoned), 'and this one after a DBA has resolved its leftovers');
 
 # ---- the catalogs are locked by an open transaction
 my $locked = grant_to($node, 'alice', '1 hour');
@@ -109,9 +109,9 @@ ok(wait_for_cleanup($node, $locked), 'the clean-up follows when it can');
 my $shared = grant_to($node, 'alice', '1 hour');
 $open->query("BEGIN; REVOKE jit_grant_$shared FROM alice");
 revoke($shared);
-ok($node->poll_query_until('postgres', "SELECT cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = $shared"), 'the clean-up waits for whoever revokes as well');
+ok($node->poll_query_until('postgres', "SELECT cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = $shared"), 'the clean-up waits for another REVOKE as well');
 $open->query('COMMIT');
-ok(wait_for_cleanup($node, $shared), 'what is gone already is no failure');
+ok(wait_for_cleanup($node, $shared), 'an object that is gone already is no failure');
 
 # ---- access lists that change all the time: "tuple concurrently updated"
 $node->safe_psql('postgres', 'CREATE SEQUENCE public.turns; CREATE ROLE zed');
@@ -141,11 +141,11 @@ $open->query('BEGIN; GRANT SELECT ON app.orders TO zed');
 my $waiting = $node->safe_psql('postgres', q{SELECT jit_request('reader', '1h', scope => '{app.orders}')}, extra_params => [ '-U', 'alice' ]);
 my $hurried = connect_as($node, 'dave');
 $hurried->query(q{SET statement_timeout = '1s'});
-sqlstate_ok($hurried->query("SELECT jit_approve($waiting)"), '57014', 'who waits for such a change can give up');
+sqlstate_ok($hurried->query("SELECT jit_approve($waiting)"), '57014', 'a wait for such a change can be cancelled');
 $open->query('ROLLBACK');
 $node->safe_psql('postgres', 'DROP OWNED BY zed');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class, aclexplode(relacl) a WHERE relname = 'orders' AND NOT EXISTS (SELECT FROM pg_authid WHERE oid = a.grantee)}),
-	'0', 'and its access list names nobody who is gone');
+	'0', 'and its access list holds no dropped role');
 
 # ---- a table created under the grant is being read
 my $read = grant_to($node, 'alice', '1 hour');

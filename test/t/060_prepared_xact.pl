@@ -45,10 +45,10 @@ $alice->query('ROLLBACK');
 # Prepared before the grant, by the same login: it holds only what the login has itself, and may be committed at any time.
 my $bob = connect_as($node, 'bob');
 $node->safe_psql('postgres', 'CREATE TABLE app.bobs (id int); ALTER TABLE app.bobs OWNER TO bob; GRANT USAGE ON SCHEMA app TO bob');
-sqlstate_ok($bob->query(q{BEGIN; INSERT INTO app.bobs VALUES (1); PREPARE TRANSACTION 'own'}), 'no error', 'without a grant anybody prepares');
+sqlstate_ok($bob->query(q{BEGIN; INSERT INTO app.bobs VALUES (1); PREPARE TRANSACTION 'own'}), 'no error', 'without a grant a transaction may be prepared');
 my $bobs = grant_to($node, 'bob', '1 hour');
 $bob->query("SET ROLE jit_grant_$bobs; SELECT count(*) FROM app.orders; RESET ROLE");
-sqlstate_ok($bob->query(q{COMMIT PREPARED 'own'}), 'no error', 'and commits what he prepared himself');
+sqlstate_ok($bob->query(q{COMMIT PREPARED 'own'}), 'no error', 'and its owner commits it');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_prepared_xacts"), '0', 'no prepared transaction is left');
 
 # ---- a prepared transaction of a superuser that has locked the role of a grant

@@ -36,7 +36,7 @@ isnt($standby->safe_psql('postgres', 'SELECT journal_node FROM jit_access.health
 # ---- the worker follows the replayed tables
 ok($standby->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grant is confirmed there');
 rows_ok(connect_as($standby, 'alice')->query($read), 't', 'and used');
-sqlstate_ok(connect_as($standby, 'bob')->query($read), '42501', 'by nobody else');
+sqlstate_ok(connect_as($standby, 'bob')->query($read), '42501', 'by its holder only');
 
 # ---- a deadline passes while replay is paused, and the worker is stopped
 my ($short, $sessions) = under_grant($primary, 'bob', sub {
@@ -72,7 +72,7 @@ rows_ok($bob->query($read), 't', 'and used');
 $primary->safe_psql('postgres', "UPDATE jit_access.request SET ends_at = NULL WHERE id = $unreadable; SELECT jit_revoke($revoked)");
 $primary->wait_for_catchup($standby, 'replay');
 closed_ok($bob, 'a revocation ends its session there');
-ok($standby->poll_query_until('postgres', "SELECT NOT jit_access.confirmed($unreadable)"), 'and a grant whose deadline cannot be read is not live there');
+ok($standby->poll_query_until('postgres', "SELECT NOT jit_access.confirmed($unreadable)"), 'and a grant with an unreadable deadline is not live there');
 $primary->safe_psql('postgres', "UPDATE jit_access.request SET ends_at = activated_at + duration WHERE id = $unreadable; SELECT jit_revoke($unreadable)");
 ok(wait_for_cleanup($primary, $unreadable), 'it is cleaned up when its row is mended');
 $primary->wait_for_catchup($standby, 'replay');
@@ -98,9 +98,9 @@ is($standby->safe_psql('postgres', "SELECT ends_at = '$ends' AND jit_access.conf
 	't', 'with the deadline it had');
 ok(wait_for_drained($standby), 'the record is complete');
 cmp_ok(log_rows($standby, "kind = 'use' AND login = 'alice' AND statement = '$read' AND outcome = 'completed'"), '>=', 4,
-	'with what was used while it was a standby');
+	'with the uses on the former standby');
 ok( $standby->poll_query_until('postgres', q{SELECT array_agg(outcome) = '{interrupted}' FROM jit_access.audit_log WHERE application = 'runs on the primary' AND tag = 'SELECT'}),
-	'what was running on the primary was interrupted');
+	'statements that were running on the primary were interrupted');
 $standby->restart;
 ok($standby->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the promoted server confirms the grant after a restart: it is its own now');
 my $new = grant_to($standby, 'bob', '1 hour');

@@ -87,7 +87,7 @@ $alice->bind('', ''); $alice->execute('', 0);
 $alice->sync;
 sqlstate_ok($alice->finish, '22012', 'a statement in a pipeline fails');
 is(in_record("statement LIKE '%/* fails */%'"), 'SELECT failed 0', 'it is in the record as failed');
-is(log_rows($node, "statement LIKE '%/* skipped */%'"), '0', 'what was skipped is not');
+is(log_rows($node, "statement LIKE '%/* skipped */%'"), '0', 'a skipped statement is not');
 
 # ---- function calls outside any statement
 my $call = $alice->call_function($nextval, 'app.numbers');
@@ -108,9 +108,9 @@ my $approves = sub { my ($portal, $statement, $sql) = @_;
 rows_ok($approves->('', '', "SELECT jit_approve($asked{unnamed})"), 'active', 'an approval by the extended protocol');
 rows_ok($approves->('', 's', "SELECT jit_approve($asked{prepared})"), 'active', 'prepared by the protocol');
 sqlstate_ok($approves->('', 's'), 'JA005', 'and executed again');
-sqlstate_ok($approves->('p', '', "SELECT jit_approve($asked{named})"), 'JA018', 'a portal with a name could be a cursor that somebody has opened');
+sqlstate_ok($approves->('p', '', "SELECT jit_approve($asked{named})"), 'JA018', 'a named portal could be a cursor of other code');
 $dave->query("DO \$\$ BEGIN DEALLOCATE s; EXECUTE 'PREPARE s AS SELECT jit_approve($asked{trap})'; END \$\$");
-sqlstate_ok($approves->('', 's'), 'JA018', 'what somebody has put in the place of a prepared statement');
+sqlstate_ok($approves->('', 's'), 'JA018', 'a prepared statement that other code has replaced');
 sqlstate_ok($dave->query("COPY (SELECT jit_approve($asked{trap})) TO STDOUT"), 'JA018', 'COPY of a query approves nothing');
 my $approve = $node->safe_psql('postgres', q{SELECT 'jit_approve(numeric, text, interval, text)'::regprocedure::oid});
 sqlstate_ok($dave->call_function($approve, $asked{trap}, 'go', '1h', undef), 'JA018', 'nor does a function call of the protocol');

@@ -155,7 +155,7 @@ for my $user (qw(bob alice bob alice))
 }
 wait_for_drained($node);
 is($node->safe_psql('postgres', q{SELECT string_agg(login || ' as ' || role, ', ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'becomes' AND statement = 'SELECT status FROM app.orders WHERE id = 1'}),
-	'alice as team, alice as team', 'what the one does without a grant is not what the other does with it');
+	'alice as team, alice as team', 'a standing privilege of one user is not taken for one of the other');
 }
 record_is_sound($node, 'in the end');
 

@@ -41,7 +41,7 @@ while ($page =~ /^<!-- as (?:the )?(\w+)(?:, ([\w, ]+))? -->\n```sql\n(.*?)^```\
 {
 	push @blocks, { who => $1, how => $2 // '', sql => $3, answer => $4 };
 }
-is(scalar @blocks, scalar(() = $page =~ /^```sql$/mg), 'every block of statements says who sends it');
+is(scalar @blocks, scalar(() = $page =~ /^```sql$/mg), 'every block of statements names its session');
 is(scalar(grep { defined $_->{answer} } @blocks),
 	scalar(() = $page =~ /^```text$/mg), 'every answer follows the statements it answers');
 

@@ -76,14 +76,14 @@ sub is_suspended
 sub has_lapsed
 {
 	my ($node, $name, $id) = @_;
-	ok($node->poll_query_until('postgres', "SELECT state <> 'scheduled' FROM jit_access.request WHERE id = $id"), "$name: the worker has looked at what is scheduled");
+	ok($node->poll_query_until('postgres', "SELECT state <> 'scheduled' FROM jit_access.request WHERE id = $id"), "$name: the worker has checked the scheduled grant");
 	is(state_of($node, $id), 'lapsed', "$name: it will not start there");
 }
 
 sub has_ended
 {
 	my ($node, $name, $id) = @_;
-	ok(wait_for_cleanup($node, $id), "$name: what has ended meanwhile is cleaned up");
+	ok(wait_for_cleanup($node, $id), "$name: a grant that has ended meanwhile is cleaned up");
 	is(state_of($node, $id), 'ended', "$name: and has ended");
 	sqlstate_ok(connect_as($node, 'bob')->query($read), '42501', "$name: its holder has nothing");
 }
@@ -94,7 +94,7 @@ my $elsewhere = 'another server granted it, and this is a copy';
 {
 	my $copy = copy_of_source('beside', conf => "jit_access.database = 'nowhere'");
 	$copy->start;
-	sqlstate_ok(connect_as($copy, 'alice')->query($read), 'JA011', 'beside: refused before anybody has looked');
+	sqlstate_ok(connect_as($copy, 'alice')->query($read), 'JA011', 'beside: refused before confirmation');
 	my $bob = connect_as($copy, 'bob');
 	$bob->query("SET ROLE jit_grant_$short");
 	like($bob->query($read)->{sqlstate} // 'no error', qr/^JA01[01]|42501$/, 'beside: so is a grant whose end has passed');
@@ -146,7 +146,7 @@ my $elsewhere = 'another server granted it, and this is a copy';
 	$place->backup('before');
 	$place->restart;
 	ok($place->poll_query_until('postgres', "SELECT jit_access.confirmed($kept)"), 'place: a restart confirms');
-	is(state_of($place, $later), 'scheduled', 'place: also what is to start later');
+	is(state_of($place, $later), 'scheduled', 'place: also a scheduled grant');
 	my $node = $place->safe_psql('postgres', 'SELECT journal_node FROM jit_access.health');
 	rows_ok(connect_as($place, 'alice')->query($read), 't', 'place: a use after the backup');
 	ok(wait_for_drained($place), 'place: is in the record');
@@ -164,7 +164,7 @@ my $elsewhere = 'another server granted it, and this is a copy';
 	ok(wait_for_cleanup($place, $kept), 'place: it is revoked again');
 	my $new = grant_to($place, 'alice', '4 hours');
 	$place->restart;
-	ok($place->poll_query_until('postgres', "SELECT jit_access.confirmed($new)"), 'place: what it grants from then on is confirmed');
+	ok($place->poll_query_until('postgres', "SELECT jit_access.confirmed($new)"), 'place: its new grants are confirmed');
 	rows_ok(connect_as($place, 'alice')->query($read), 't', 'place: and used');
 	ok(wait_for_drained($place), 'place: the record is complete');
 	is(log_rows($place, "kind = 'use' AND grant_id = $new AND outcome = 'completed'"), '1', 'place: from there on');

@@ -39,7 +39,7 @@ my ($short) = under_grant($node, 'bob', sub {
 # ---- without the library
 wait_for_deadline($node, $short);
 rows_ok(as_bob("jit_grant_$short"), 't', 'without: a deadline that has passed ends nothing');
-rows_ok(connect_as($node, 'alice')->query("$read /* without */"), 't', 'without: a grant gives what it gave');
+rows_ok(connect_as($node, 'alice')->query("$read /* without */"), 't', 'without: the membership still gives the privileges');
 my $dave = connect_as($node, 'dave');
 for my $load ('', 'LOAD')
 {
@@ -65,12 +65,12 @@ sqlstate_ok(as_bob("jit_grant_$short"), 'JA011', 'unconfirmed: so is a grant pas
 
 # ---- and its worker
 restart_with('jit_access', 'postgres');
-ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($held)"), 'back: what is still live is confirmed');
+ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($held)"), 'back: a live grant is confirmed');
 rows_ok(connect_as($node, 'alice')->query($read), 't', 'back: and used');
-ok(wait_for_cleanup($node, $short), 'back: what has ended meanwhile is cleaned up');
+ok(wait_for_cleanup($node, $short), 'back: a grant that has ended meanwhile is cleaned up');
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $short"), 'ended', 'back: and has ended');
 sqlstate_ok(as_bob('none'), '42501', 'back: its holder has nothing');
-ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_auth_members WHERE member = 'carol'::regrole}), 'back: what was made by hand is taken away');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_auth_members WHERE member = 'carol'::regrole}), 'back: a membership granted by hand is removed');
 ok($node->poll_query_until('postgres', q{SELECT to_regrole('jit_grant_999999') IS NULL}), 'back: a role that was made by hand as well');
 sqlstate_ok(connect_as($node, 'carol')->query($read), '42501', 'back: carol has nothing');
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_auth_members WHERE member = 'frank'::regrole}), 'back: the role of a template that was handed out is taken away');
@@ -80,7 +80,7 @@ is(log_rows($node, "kind = 'drift' AND grant_id = $held AND detail->>'member' = 
 is(log_rows($node, q{kind = 'drift' AND detail->>'role' = 'jit_grant_999999' AND detail->>'what' LIKE '%removed'}), '1', 'back: both');
 cmp_ok(log_rows($node, q{kind = 'refusal' AND sqlstate = 'JA011' AND login = 'alice'}), '>=', 1, 'back: as are the refusals');
 is(log_rows($node, q{kind = 'drift' AND detail->>'role' = 'jit_template_reader' AND detail->>'member' = 'frank'}), '1', 'back: the role of a template, too');
-is(log_rows($node, q{statement LIKE '%/* without */'}), '0', 'back: what ran without the library is not');
+is(log_rows($node, q{statement LIKE '%/* without */'}), '0', 'back: statements without the library are not on the record');
 record_is_sound($node, 'back');
 $node->safe_psql('postgres', "SELECT jit_revoke($held)");
 ok(wait_for_cleanup($node, $held), 'back: a privilege that was passed on does not keep the role of the grant');

@@ -38,7 +38,7 @@ sub nothing_is_left
 	ok(wait_for_cleanup($node, $id), "$name: the grant is cleaned up");
 	unlike(memberships(), qr/jit_(grant|gate)_$id\b/, "$name: no membership is left");
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_auth_members m WHERE NOT EXISTS (SELECT FROM pg_authid WHERE oid = m.member) '
-			. 'OR NOT EXISTS (SELECT FROM pg_authid WHERE oid = m.roleid)'), '0', "$name: none of nobody either");
+			. 'OR NOT EXISTS (SELECT FROM pg_authid WHERE oid = m.roleid)'), '0', "$name: no membership without its roles either");
 }
 
 # ---- refused while grants are live
@@ -145,10 +145,10 @@ my $asked = request_as($node, 'alice', 'reader', '1 hour');
 my $later = connect_as($node, 'alice')->query(q{SELECT jit_request('reader', '1h', starts_at => clock_timestamp() + interval '2 seconds')})->{rows}[0][0];
 approve_as($node, 'dave', $later);
 $node->safe_psql('postgres', 'DROP ROLE alice; CREATE ROLE alice LOGIN');
-sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($asked)"), 'JA005', 'dropped requester: nobody is granted what he asked for');
+sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($asked)"), 'JA005', 'dropped requester: the request is not approved');
 ok($node->poll_query_until('postgres', "SELECT state <> 'scheduled' FROM jit_access.request WHERE id = $later"), 'dropped requester: the start has come');
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $later"), 'lapsed', 'dropped requester: nothing has started');
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_auth_members WHERE member = 'alice'::regrole"), '0', 'dropped requester: his namesake has nothing');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_auth_members WHERE member = 'alice'::regrole"), '0', 'dropped requester: a new role with the name has nothing');
 
 # ---- a database in which a grant left something
 for my $case ([ 'keeper', '' ], [ $superuser, ' WITH (FORCE)' ])

@@ -94,7 +94,7 @@ sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA010', 'refused in a new
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders WHERE id = 1000'), '0', 'and nothing was committed');
 is($node->safe_psql('postgres', "SELECT ends_at > clock_timestamp() + interval '30 min' AND state = 'active' FROM jit_access.request WHERE id = $id"),
 	't', 'although by the wall clock it had an hour to go');
-sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_extend($id, '10min')"), 'JA005', 'what has ended cannot be extended');
+sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_extend($id, '10min')"), 'JA005', 'an ended grant cannot be extended');
 continue_worker($node);
 ok(wait_for_cleanup($node, $id), 'it is cleaned up');
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $id"), 'ended', 'and has ended');

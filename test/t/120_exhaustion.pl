@@ -60,7 +60,7 @@ reconfigure(max_worker_processes => 1);    # the server's own launcher of logica
 like(slurp_file($node->logfile), qr/too many background workers/, 'no worker could be registered');
 my $bob = connect_as($node, 'bob');
 $bob->query("SET ROLE jit_grant_$hour");
-sqlstate_ok($bob->query($read), 'JA011', 'a grant that nobody has confirmed is refused');
+sqlstate_ok($bob->query($read), 'JA011', 'an unconfirmed grant is refused');
 my ($id, $s) = sessions_under_grant();
 refused_at_deadline($id, $s, 'without a worker');
 is($node->safe_psql('postgres', 'SELECT worker_pid IS NULL AND grants_over = 0 FROM jit_access.health'), 't', 'health says that there is no worker');
@@ -130,7 +130,7 @@ for my $lock ('LOCK TABLE pg_auth_members IN EXCLUSIVE MODE', 'LOCK TABLE pg_aut
 	}
 	$open->query('ROLLBACK') unless $lock =~ /^GRANT/;
 	ok(wait_for_cleanup($node, $id), "$lock: the clean-up follows");
-	closed_ok($open, "$lock: who has left it open is gone") if $lock =~ /^GRANT/ && $node->pg_version >= 16;
+	closed_ok($open, "$lock: the session that left it open is gone") if $lock =~ /^GRANT/ && $node->pg_version >= 16;
 }
 
 # ---- a row that cannot be read
@@ -143,7 +143,7 @@ ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($other)"), '
 sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA011', 'which gives nothing');
 $node->safe_psql('postgres', "UPDATE jit_access.request SET grant_role = NULL, state = 'revoked', cleanup = 'due' WHERE id = $unreadable");
 ok($node->poll_query_until('postgres', "SELECT cleanup_attempts > 1 AND cleanup_error IS NOT NULL AND cleanup_next IS NOT NULL FROM jit_access.active_grants WHERE id = $unreadable"),
-	'a clean-up whose row names no role is tried again and again');
+	'a clean-up with a damaged row is retried');
 $node->safe_psql('postgres', "SELECT jit_revoke($other)");
 ok(wait_for_cleanup($node, $other), 'another grant is cleaned up meanwhile');
 $node->safe_psql('postgres', "UPDATE jit_access.request SET grant_role = $role WHERE id = $unreadable");
@@ -162,7 +162,7 @@ sqlstate_ok($owner->query("SELECT $_($worker)"), '42501', "the owner with pg_sig
 $inside->query("SELECT pg_terminate_backend($worker)");
 $dave->query("SELECT jit_revoke($id)");
 ok(wait_for('the clean-up', sub { $inside->query("SELECT cleanup FROM jit_access.request WHERE id = $id")->{rows}[0][0] eq 'done' }),
-	'the worker comes back into a database that lets nobody in, and cleans up');
+	'the worker comes back into a database without connections, and cleans up');
 $node->safe_psql('other', 'ALTER DATABASE postgres ALLOW_CONNECTIONS true; ALTER DATABASE postgres CONNECTION LIMIT -1');
 
 # ---- transaction ids are used up

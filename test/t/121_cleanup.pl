@@ -42,7 +42,7 @@ my ($id, $session) = under_grant($node, 'bob', sub {
 		die "$statement: $result->{message}" if $result->{sqlstate};
 	}
 	sqlstate_ok($other->query("GRANT ALL ON made_$id.t TO bob"), 'JA016', 'the guards hold where the extension is not created');
-	sqlstate_ok($other->query("ALTER TABLE made_$id.t ADD COLUMN one integer DEFAULT hers.one()"), 'JA016', 'and what is made is looked at');
+	sqlstate_ok($other->query("ALTER TABLE made_$id.t ADD COLUMN one integer DEFAULT hers.one()"), 'JA016', 'and created objects are checked');
 	my $here = connect_as($node, 'bob');
 	$here->query("SET ROLE jit_grant_$id; CREATE TABLE app.made_$id (id int)");
 	return $other;
@@ -73,7 +73,7 @@ sub coder
 
 $id = coder('CREATE SCHEMA code', 'CREATE TABLE code.t (id int)', q{CREATE FUNCTION code.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'},
 	'CREATE TRIGGER t BEFORE INSERT ON code.t FOR EACH ROW EXECUTE FUNCTION code.f()', 'CREATE VIEW code.v WITH (security_invoker) AS SELECT * FROM code.t');
-ok(wait_for_cleanup($node, $id), 'code that runs as whoever uses it');
+ok(wait_for_cleanup($node, $id), 'code that runs with the privileges of its caller');
 like(owned('other', 'keeper'), qr/^function code.f\(\) keeper\nschema code keeper\n.*table code.t keeper\n.*view code.v keeper$/s, 'goes the same way');
 
 $id = coder('CREATE SCHEMA bad', q{CREATE FUNCTION bad.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'});
@@ -84,8 +84,8 @@ is(owned('other', "jit_grant_$id"), "function bad.f() jit_grant_$id\nschema bad 
 is( $node->safe_psql('postgres', "SELECT count(*) FROM pg_auth_members WHERE (member = 'jit_grant_$id'::regrole OR roleid = 'jit_grant_$id'::regrole) AND roleid <> 'jit_marker'::regrole"),
 	'0', 'without a membership');
 $node->safe_psql('other', 'DROP FUNCTION bad.f()');
-ok(wait_for_cleanup($node, $id), 'and goes when somebody has looked at it');
-is($node->safe_psql('other', "SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'bad'"), 'keeper', 'what is left is handed over');
+ok(wait_for_cleanup($node, $id), 'and is dropped after a DBA has resolved it');
+is($node->safe_psql('other', "SELECT nspowner::regrole FROM pg_namespace WHERE nspname = 'bad'"), 'keeper', 'the rest is reassigned');
 
 # ---- a database that is dropped with the leftovers in it
 $id = coder('CREATE SCHEMA gone', q{CREATE FUNCTION gone.f() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'});

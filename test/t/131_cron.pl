@@ -62,10 +62,10 @@ SQL
 	{
 		sqlstate_ok($session{$who}->query($_), 'JA016', "$libraries: $who under a grant: $_") for @calls;
 		sqlstate_ok($session{$who}->call_function($fast, '* * * * *', 'SELECT 1'), 'JA016', "$libraries: $who under a grant: the fast path");
-		sqlstate_ok($session{$who}->query('SELECT count(*) FROM cron.job'), 'no error', "$libraries: $who may look");
+		sqlstate_ok($session{$who}->query('SELECT count(*) FROM cron.job'), 'no error', "$libraries: $who may read");
 	}
 	is($node->safe_psql('postgres', $jobs), $before, "$libraries: no job has come, gone or changed");
-	like($session{alice}->query($calls[0])->{message}, qr/^pg_cron's functions are not allowed/, "$libraries: the error says what it is about");
+	like($session{alice}->query($calls[0])->{message}, qr/^pg_cron's functions are not allowed/, "$libraries: the error names pg_cron");
 
 	wait_for_drained($node);
 	is( $node->safe_psql('postgres', "SELECT string_agg(DISTINCT statement, ' ' ORDER BY statement) || ' ' || count(*) FROM jit_access.audit_log "
@@ -99,8 +99,8 @@ SQL
 	$node->safe_psql('postgres', 'GRANT INSERT ON cron.job TO adopted');
 	# By another user than alice, whose sessions end with the live grant.
 	my $next = request_as($node, 'bob', 'adopted', '1 hour');
-	sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($next)"), 'JA008', "$libraries: what was given later is seen at the next approval");
-	ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $good"), "$libraries: and what is live is suspended");
+	sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($next)"), 'JA008', "$libraries: a privilege given later is found at the next approval");
+	ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $good"), "$libraries: and the live grant is suspended");
 	$node->stop('fast');
 }
 
@@ -128,7 +128,7 @@ for my $how (sort keys %runs)
 	wait_for_drained($node);
 	is(log_rows($node, "kind = 'refusal' AND login = 'dave' AND sqlstate IN ('JA004', 'JA018') AND statement LIKE '%jit_approve($asked{$how})%'"), '2', "$how: the attempts are on the record");
 	$node->safe_psql('postgres', 'SELECT cron.unschedule(jobid) FROM cron.job');
-	is(approve_as($node, 'dave', $asked{$how}), 'active', "$how: by himself he can");
+	is(approve_as($node, 'dave', $asked{$how}), 'active', "$how: a statement of the approver's own does");
 	$node->stop('fast');
 }
 done_testing();

@@ -121,7 +121,7 @@ sub refused
 	sqlstate_ok($result, 'JA013', "$what: a use is refused");
 	local $! = $error;
 	like($result->{detail} // '', qr/^could not .+: \Q$!\E$/, "$what: and says what is wrong");
-	rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', "$what: nobody else notices");
+	rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', "$what: a session without a grant is not affected");
 	end_grant($id, "$what, granted now");
 }
 
@@ -138,7 +138,7 @@ sub recorded
 	is($node->safe_psql('postgres', "SELECT count(*) || ' ' || count(DISTINCT statement) FROM jit_access.audit_log WHERE kind = 'use' AND outcome = 'completed' AND statement LIKE '%/* use %'"),
 		"$uses $uses", "$what, gone: every use is in the record, once");
 	is(log_rows($node, "kind = 'use' AND outcome = 'interrupted' AND statement LIKE '%/* crash %'"), $crashes, "$what, gone: and what a crash cut short");
-	is(log_rows($node, "statement LIKE '%/* refused */'"), '0', "$what, gone: what was refused without a journal is not");
+	is(log_rows($node, "statement LIKE '%/* refused */'"), '0', "$what, gone: a statement refused without a journal is not on the record");
 	record_is_sound($node, "$what, gone");
 }
 
@@ -167,7 +167,7 @@ for my $start_up (@start_ups)
 		refused($what, $error);
 		$mend->();
 		recorded($what);
-		is(scalar(() = glob "$journal.aside.*"), $aside, "$what: nothing but a copy is set aside");
+		is(scalar(() = glob "$journal.aside.*"), $aside, "$what: only a copy is set aside");
 	}
 }
 
@@ -188,11 +188,11 @@ $node->append_conf('postgresql.conf', 'jit_access.audit_durability = fsync');
 my @calls = start(0, 0);
 my $id = grant_to($node, 'alice', '1 hour');
 my $syncs = sub { return $node->safe_psql('postgres', 'SELECT journal_syncs FROM jit_access.health') };
-is($syncs->(), '0', 'nothing is synced for who holds no grant');
+is($syncs->(), '0', 'nothing is synced for a session without a grant');
 use_grant('a use is recorded durably');
 is($syncs->(), '1', 'with one sync');
 connect_as($node, 'carol')->query('SELECT 1');
-is($syncs->(), '1', 'somebody without a grant waits for none');
+is($syncs->(), '1', 'a session without a grant waits for none');
 $node->append_conf('postgresql.conf', 'jit_access.audit_durability = process');
 $node->reload;
 use_grant('a use is recorded');
@@ -209,8 +209,8 @@ sqlstate_ok($lost, 'JA013', 'a use that is not durable does not run');
 	local $! = EIO;
 	like($lost->{detail}, qr/^It could not be written to disk: \Q$!\E\.$/, 'and says why');
 }
-sqlstate_ok(connect_as($node, 'alice')->query('SELECT 1 FROM app.orders /* not durable */'), 'JA013', 'nor does any later one: what the disk has is not known');
-rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'nobody else notices');
+sqlstate_ok(connect_as($node, 'alice')->query('SELECT 1 FROM app.orders /* not durable */'), 'JA013', 'nor does any later one: the state of the disk is unknown');
+rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'a session without a grant is not affected');
 kill_backend();
 ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'also when shared memory was made anew');
 sqlstate_ok(connect_as($node, 'alice')->query('SELECT 1 FROM app.orders /* not durable */'), 'JA013', 'no use is durable before the server is restarted');

@@ -142,7 +142,7 @@ sqlstate_ok(connect_as($node, $_)->query('TABLE jit_access.checkpoint'), '42501'
 
 # ---- checkpoints on demand
 {
-	ok(wait_for_drained($node), 'what alice has tried is on the record as well');
+	ok(wait_for_drained($node), 'the attempt of alice is on the record as well');
 	$erin->query('SELECT jit_audit_checkpoint()');
 	rows_ok($erin->query('SELECT jit_audit_checkpoint()'), 'NULL', 'without a new record there is no new checkpoint');
 	happens('on demand');
@@ -155,7 +155,7 @@ sqlstate_ok(connect_as($node, $_)->query('TABLE jit_access.checkpoint'), '42501'
 		$node->safe_psql('postgres', q{SELECT format('%s %s %s %s %s', (SELECT id FROM jit_access.chain), seq, extract(epoch FROM at - '2000-01-01 UTC') * 1000000, encode(head, 'hex'), encode(mac, 'hex'))
 			FROM jit_access.checkpoint ORDER BY seq DESC LIMIT 1}) =~ s/\.0+ / /r, 'the same');
 	like(slurp_file($node->logfile), qr/LOG:  jit_access: checkpoint \Q$line\E$/m, 'and in the server log');
-	is(sprintf('%o', (stat "$directory/$_")[2] & 07777), '600', "nobody else reads $_") for qw(key anchors);
+	is(sprintf('%o', (stat "$directory/$_")[2] & 07777), '600', "only the server's user reads $_") for qw(key anchors);
 	like(slurp_file("$directory/key"), qr/^[0-9a-f]{64}\n$/, 'the key is random');
 
 	# The lines of the log are anchors as well.
@@ -166,7 +166,7 @@ sqlstate_ok(connect_as($node, $_)->query('TABLE jit_access.checkpoint'), '42501'
 	my $transaction = connect_as($node, 'erin');
 	happens('rolled back');
 	$transaction->query('BEGIN; SELECT jit_audit_checkpoint(); ROLLBACK');
-	is(same_verdict($erin, 'rolled back'), 'sound', 'an anchor whose transaction was rolled back is true all the same');
+	is(same_verdict($erin, 'rolled back'), 'sound', 'an anchor of a rolled back transaction is valid all the same');
 	$transaction->query('BEGIN; SELECT jit_audit_checkpoint()');
 	happens('held open');
 	$transaction->query('COMMIT');
@@ -217,7 +217,7 @@ for my $kind (sort keys %keys)
 	$result = connect_as($node, 'erin')->query('SELECT jit_audit_checkpoint()');
 	sqlstate_ok($result, 'JA013', "key is $kind: no checkpoint");
 	like($result->{detail}, qr/^"\Q$other\E" holds no key, and none could be made: File exists\.$/, "key is $kind: says why");
-	is($result->{hint}, 'Put at least 32 hexadecimal digits into the file, readable for the server alone.', "key is $kind: and what to do");
+	is($result->{hint}, 'Put at least 32 hexadecimal digits into the file, readable for the server alone.', "key is $kind: and the hint says what to do");
 	like(notices(), qr/the MACs of the checkpoints are not checked\nHINT:  "\Q$other\E" holds no key/, "key is $kind: verification notices");
 	like(verdict_by_program($erin, undef, key => $other), qr/^error: jit-verify: "\Q$other\E" holds no key/, "key is $kind: the program does not take it");
 }

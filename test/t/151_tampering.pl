@@ -174,7 +174,7 @@ is( found_after('one is taken out', sub {
 	}),
 	rewritten($anchored, 'jit_access.checkpoint', "$directory/anchors"), 'one is taken out, the others numbered anew: found');
 is(found_after('rewritten behind the anchor', "UPDATE jit_access.record SET statement = 'SELECT nothing' WHERE seq = $anchored + 2", sub { rehash_from($anchored + 2) }),
-	'sound', 'only what no checkpoint covers yet can be rewritten');
+	'sound', 'only records that no checkpoint covers yet can be rewritten');
 
 # ---- the checkpoints
 is(found_after("checkpoint: $_", "UPDATE jit_access.checkpoint SET $_ WHERE seq = $anchored"), $not_by_key, "checkpoint: $_ is found")
@@ -230,7 +230,7 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 	like(same_verdict($dba, 'goes on'), qr{^broken at \d+: \Q$directory/anchors knows another chain, $chain\E: [^\n]*\n$}, 'made anew: found for ever');
 	rename "$directory/anchors", "$directory/anchors.before" or die $!;
 	is(verdict_of($dba) =~ /^(sound): /, 1, 'made anew: until the anchors are put aside');
-	unlike(verdict_by_program($dba, undef, anchors => "$directory/anchors.before"), qr/^sound/m, 'made anew: whoever has kept them knows');
+	unlike(verdict_by_program($dba, undef, anchors => "$directory/anchors.before"), qr/^sound/m, 'made anew: kept anchors show it');
 }
 
 $node->stop('fast');

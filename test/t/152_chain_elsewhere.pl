@@ -69,14 +69,14 @@ $node->backup('backup');
 	is(verdict_of(auditor($standby)), verdict_of(auditor($node)), 'standby: the verdict of the primary');
 	is(verdict_of(auditor($standby), '3, 9'), verdict_of(auditor($node), '3, 9'), 'standby: also of a part');
 	sqlstate_ok(auditor($standby)->query('SELECT jit_audit_checkpoint()'), 'JA017', 'standby: makes no checkpoints');
-	sqlstate_ok(connect_as($standby, 'carol')->query('SELECT jit_audit_verify()'), '42501', 'standby: nobody else verifies');
+	sqlstate_ok(connect_as($standby, 'carol')->query('SELECT jit_audit_verify()'), '42501', 'standby: other users do not verify');
 
 	# Replay is behind the anchors of the primary.
 	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 	my $replayed = last_record($standby);
 	happens($node, 5);
 	my $anchored = auditor($node)->query('SELECT jit_audit_checkpoint()')->{rows}[0][0];
-	like(found($standby, 'behind'), qr/^broken at @{[ $replayed + 1 ]}: missing: .* knows it up to $anchored$/m, 'behind: what it does not have yet is missing');
+	like(found($standby, 'behind'), qr/^broken at @{[ $replayed + 1 ]}: missing: .* knows it up to $anchored$/m, 'behind: records that it does not have yet are missing');
 	$standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 	$node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
 	is(found($standby, 'caught up'), 'sound', 'caught up: sound');

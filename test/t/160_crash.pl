@@ -237,11 +237,11 @@ is($found{missing}, 0, 'every statement that a client saw succeed or fail is in 
   or diag($node->safe_psql('postgres', "SELECT k.*, r.uses $both WHERE k.completed + k.failed > coalesce(r.uses, 0) LIMIT 10"));
 is($found{duplicate}, 0, 'once') or diag($node->safe_psql('postgres', "SELECT k.sent, r.* $both WHERE r.uses > k.sent LIMIT 10"));
 is($found{unsent}, 0, 'every statement in the record was sent') or diag($node->safe_psql('postgres', "SELECT r.* $both WHERE k.sent IS NULL LIMIT 10"));
-is($found{wrong_outcome}, 0, 'what the client saw end is in the record as it ended')
+is($found{wrong_outcome}, 0, 'an outcome on the record is the one the client saw')
   or diag($node->safe_psql('postgres', "SELECT k.*, r.* $both WHERE k.completed > r.completed OR k.failed > r.failed LIMIT 10"));
 is($found{without_outcome}, 0, 'no use is without an outcome or has two') or diag($node->safe_psql('postgres', "SELECT u.* $open LIMIT 10"));
 is($found{without_use}, 0, 'no outcome is without its use');
-is($found{lost}, 0, 'what was committed is there');
+is($found{lost}, 0, 'committed rows are there');
 is( $node->safe_psql('postgres', q{SELECT string_agg(DISTINCT what, ' ') FROM crash.heard WHERE what NOT IN ('sent', 'completed', 'committed', '22012', 'JA011') AND what NOT LIKE '57P0_'}),
 	'', 'the clients met nothing else');
 $node->poll_query_until('postgres', 'SELECT seq >= (SELECT max(seq) FROM jit_access.record) FROM jit_access.usage_position') or die 'not summed up';
@@ -250,7 +250,7 @@ is($node->safe_psql('postgres', q{SELECT concat_ws(' ', sum(statements), sum(fai
 record_is_sound($node, 'record');
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $id"), 'active', 'the grant has lived through it');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM jit_access.record WHERE kind IN ('drift', 'suspended', 'journal lost', 'clock jumped')}), '0', 'and nothing was mistaken');
-is(log_rows($node, q{kind = 'refusal' AND sqlstate <> 'JA011'}), '0', 'nothing was refused but what was not confirmed yet');
+is(log_rows($node, q{kind = 'refusal' AND sqlstate <> 'JA011'}), '0', 'only unconfirmed grants were refused');
 my $erin = connect_as($node, 'erin');
 $erin->query('SELECT jit_audit_checkpoint()');    # or the worker might make one between two verdicts
 is($found{chain} = same_verdict($erin, 'chain'), 'sound', 'the chain is sound, with its checkpoints and anchors');

@@ -149,7 +149,7 @@ is(ask('SELECT record_partitions FROM jit_access.health'), '2', 'health counts t
 # ---- the new partition is protected like the first
 is(ask(q{SELECT string_agg(DISTINCT concat_ws(' ', c.relowner::regrole, c.relrowsecurity, c.relforcerowsecurity), ',') FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid
 	WHERE inhparent = 'jit_access.record'::regclass}), 'dba t t', 'the new one belongs to the owner of the record and has row security');
-is(ask("SELECT count(*) FROM pg_class c, aclexplode(relacl) a WHERE c.oid = 'jit_access.record_$next'::regclass AND a.grantee <> c.relowner"), '0', 'nobody has a privilege on the new one');
+is(ask("SELECT count(*) FROM pg_class c, aclexplode(relacl) a WHERE c.oid = 'jit_access.record_$next'::regclass AND a.grantee <> c.relowner"), '0', 'no role has a privilege on the new one');
 is(ask("SELECT string_agg(i.relname, ' ') FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE indrelid = 'jit_access.record_$next'::regclass AND NOT i.relispartition"), '',
 	'every index of the new one is one of the record');
 is(ask("SELECT count(*) FROM pg_index WHERE indrelid = 'jit_access.record_$next'::regclass"), ask("SELECT count(*) FROM pg_index WHERE indrelid = 'jit_access.record'::regclass"), 'and it has them all');
@@ -170,7 +170,7 @@ for my $partition ('record_1', "record_$next")
 	sqlstate_ok($session->query($row), '42501', "pg_write_all_data puts no row into $partition");
 	is_deeply($session->query("DELETE FROM jit_access.$partition")->{tags}, ['DELETE 0'], "pg_write_all_data deletes no row of $partition");
 }
-is(ask("SELECT count(*) > 0 FROM jit_access.record_1"), 't', 'what is closed is still there');
+is(ask("SELECT count(*) > 0 FROM jit_access.record_1"), 't', 'the closed partition is still there');
 for my $who (qw(erin ada))
 {
 	rows_ok(connect_as($node, $who)->query('SELECT count(*) FROM jit_access.audit_log'), ask("SELECT count(*) FROM jit_access.record WHERE kind <> 'outcome'"), "$who reads all of them through the view");
@@ -188,7 +188,7 @@ for my $who (qw(erin ada))
 	is(scalar partitions(), 2, 'a reader: nothing else waits for it');
 	is(ask("SELECT count(*) FROM jit_access.checkpoint"), scalar(() = slurp_file("$files/anchors") =~ /\n/g), 'a reader: nothing is anchored in vain');
 	$reader->query('COMMIT');
-	wait_for_partitions(3, 'a reader: when he is done, the partition is closed');
+	wait_for_partitions(3, 'a reader: after it, the partition is closed');
 	is(same_verdict($dba, 'a reader'), 'sound', 'a reader: sound');
 }
 
@@ -266,7 +266,7 @@ my $head = ask("SELECT encode(hash, 'hex') FROM jit_access.record WHERE seq = $s
 	$offset = -s $node->logfile;
 	set_conf('jit_access.record_retention', '50');
 	ok(wait_for('a log line', sub { slurp_file($node->logfile, $offset) =~ /could not drop old records: canceling statement due to lock timeout/ }), 'retention: a reader puts it off');
-	is(first_record(), '1', 'retention: nothing is dropped under him');
+	is(first_record(), '1', 'retention: nothing is dropped under a reader');
 	ask("UPDATE jit_access.job SET scheduled_at = clock_timestamp() WHERE name = 'retention'");
 	like($dba->query("SELECT jit_access.run_job('retention')")->{detail}, qr/^canceling statement due to lock timeout/, 'retention: nor by its job');
 	happens();
@@ -280,13 +280,13 @@ ask("UPDATE jit_access.job SET scheduled_at = NULL WHERE name = 'retention'");
 is(first_record(), $second, 'retention: the record begins with the next');
 is(scalar partitions(), 3, 'retention: and no other');
 counts_agree('retention');
-is(ask('SELECT count(*) FROM jit_access.use_count c WHERE NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.part)'), '0', 'retention: what was counted of it is gone');
+is(ask('SELECT count(*) FROM jit_access.use_count c WHERE NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.part)'), '0', 'retention: its counts are gone');
 is(ask("SELECT concat_ws(' ', login, outcome, detail->>'first', detail->>'last', detail->>'head') FROM jit_access.audit_log WHERE kind = 'records dropped'"),
 	"jit_access completed 1 @{[ $second - 1 ]} $head", 'retention: the record says which, and where the chain stood');
 is(ask("SELECT to_regclass('jit_access.record_1') IS NULL"), 't', 'retention: the table is gone');
 is(ask("SELECT encode(head, 'hex') FROM jit_access.checkpoint WHERE seq = $second - 1"), $head, 'retention: its checkpoint stays');
 like(slurp_file("$files/anchors"), qr/^\Q$old_anchors\E/, 'retention: and so do the anchors of before');
-is(same_verdict($dba, 'dropped'), 'sound', 'dropped: sound, from the checkpoint of what was dropped on');
+is(same_verdict($dba, 'dropped'), 'sound', 'dropped: sound, from the checkpoint of the dropped records on');
 rows_ok($dba->query('SELECT first_seq, records = last_seq - first_seq + 1 FROM jit_audit_verify()'), "$second,t", 'dropped: the verdict says where the record begins');
 for my $range ('1, 5', "1, $second", "$second, $second", "$second, " . ($second + 1), '2', '2, ' . ($second + 2), $second - 1, $second + 1, 'NULL, ' . last_record(), last_record())
 {

@@ -189,14 +189,14 @@ for my $round (1 .. 2)
 	my @sessions = map { connect_as($node, 'carol') } 1 .. 20;
 	$_->send("BEGIN; SELECT jit_step_up('000000')") for @sessions;
 	my @messages = map { $_->finish->{message} } @sessions;
-	is(scalar(grep { $_ eq 'the code of "carol" is not accepted' } @messages), 5, 'twenty who guess at once get five guesses');
+	is(scalar(grep { $_ eq 'the code of "carol" is not accepted' } @messages), 5, 'twenty concurrent guesses are five guesses');
 	is(scalar(grep { $_ eq 'no code of "carol" is accepted for a while' } @messages), 15, 'the others none');
 	$_->query('ROLLBACK') for @sessions;
 	my $result = step_up($sessions[0], next_code('carol'));
 	is($result->{message}, 'no code of "carol" is accepted for a while', 'rolling back changes nothing, a right code neither');
 	is(step_up($sessions[1], $recovery{carol}[0])->{message}, 'no code of "carol" is accepted for a while', 'nor does a recovery code');
 	stepped_up_ok(step_up($alice, next_code('alice')), 'others are not locked out');
-	is($node->safe_psql('postgres', "SELECT login FROM jit_access.second_factors WHERE locked_until > clock_timestamp()"), 'carol', 'it is seen who is');
+	is($node->safe_psql('postgres', "SELECT login FROM jit_access.second_factors WHERE locked_until > clock_timestamp()"), 'carol', 'the view names the locked login');
 	$_->quit for @sessions;
 }
 
@@ -205,7 +205,7 @@ my $secret_code = next_code('alice');
 $alice->send("SELECT jit_step_up('$secret_code'), pg_sleep(1000)");
 ok($node->poll_query_until('postgres', "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = " . $alice->pid), 'a session that holds a code runs');
 is($node->safe_psql('postgres', 'SELECT query FROM pg_stat_activity WHERE pid = ' . $alice->pid),
-	'(hidden: it holds a code of the second factor)', 'what it runs is hidden from others');
+	'(hidden: it holds a code of the second factor)', 'the running statement is hidden from other users');
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $alice->pid . ')');
 sqlstate_ok($alice->finish, '57014', 'cancelled');
 for my $wrong ("SELECT jit_step_up('$secret_code')", "SELECT jit_step_up('$secret_code'", "SELECT jit_step_up($secret_code)",
@@ -243,14 +243,14 @@ for my $session ([ 'a query', $first, $read ], [ 'one that needs nothing', $firs
 	my $result = $session->[1]->query($session->[2]);
 	sqlstate_ok($result, 'JA019', "refused: $session->[0]");
 }
-like($there->query('SELECT 1')->{hint}, qr/in database "postgres"/, 'who is elsewhere is told where to go');
+like($there->query('SELECT 1')->{hint}, qr/in database "postgres"/, 'a session in another database is told where to step up');
 stepped_up_ok(step_up($first, next_code('alice')), 'the session steps up all the same');
 rows_ok($first->query($read), 't', 'and uses it');
 rows_ok($second->query($read), 't', 'so does another session of the login, from the same address');
 rows_ok($there->query('SELECT 1'), '1', 'and one in another database');
 $node->safe_psql('postgres', "SELECT jit_reset_totp('alice')");
-sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA019', 'after a reset nobody has stepped up');
-rows_ok($first->query($read), 't', 'what a session uses it goes on to use');
+sqlstate_ok(connect_as($node, 'alice')->query($read), 'JA019', 'after a reset no session has stepped up');
+rows_ok($first->query($read), 't', 'a session that has used the grant goes on');
 enroll_and_confirm($first, 'alice');
 $node->append_conf('postgresql.conf', 'jit_access.second_factor_lifetime = 1s');
 $node->reload;
@@ -262,11 +262,11 @@ $node->reload;
 
 my $changes = use_of('bob', 'changes');
 my $bob = connect_as($node, 'bob');
-rows_ok($bob->query('SELECT 1'), '1', 'with set_role, what uses nothing of the grant is free');
+rows_ok($bob->query('SELECT 1'), '1', 'with set_role, a statement without the grant is free');
 $bob->query("SET ROLE jit_grant_$changes");
-sqlstate_ok($bob->query($read), 'JA019', 'and what does is not');
+sqlstate_ok($bob->query($read), 'JA019', 'and one with the grant is not');
 my $oid = $node->safe_psql('postgres', "SELECT 'jit_step_up'::regproc::oid");
-sqlstate_ok($bob->call_function($oid, $recovery{bob}[0]), 'JA018', 'nobody steps up by a function call of the protocol');
+sqlstate_ok($bob->call_function($oid, $recovery{bob}[0]), 'JA018', 'a function call of the protocol does not step up');
 stepped_up_ok(step_up($bob, $recovery{bob}[0]), 'stepped up under the role');
 rows_ok($bob->query($read), 't', 'and used');
 rows_ok($bob->query("SELECT jit_step_up('$recovery{bob}[1]') IS NOT NULL"), 't', 'once more, under the grant');
@@ -277,7 +277,7 @@ stepped_up_ok(call($bob, 'SELECT count(*) FROM app.orders WHERE id < $1', 50), '
 	my $id = request_as($node, 'carol', 'activates', '1h');
 	is(approve_as($node, 'dave', $id), 'scheduled', 'approved, it waits for its holder');
 	set_clock($offset + 700);
-	ok($node->poll_query_until('postgres', "SELECT state = 'lapsed' FROM jit_access.request WHERE id = $id"), 'and lapses when he does not come');
+	ok($node->poll_query_until('postgres', "SELECT state = 'lapsed' FROM jit_access.request WHERE id = $id"), 'and lapses without activation');
 }
 
 # ---- restarts
@@ -348,9 +348,9 @@ $secret{bob} = $new;
 # ---- permissions to reset
 my $ada = connect_as($node, 'ada');
 enroll_and_confirm($ada, 'ada');
-sqlstate_ok($ada->query("SELECT jit_reset_totp('bob')"), 'JA019', 'an administrator who has one needs it');
+sqlstate_ok($ada->query("SELECT jit_reset_totp('bob')"), 'JA019', 'an administrator with a second factor needs it');
 stepped_up_ok(step_up($ada, next_code('ada')), 'stepped up');
-ok(!$ada->query("SELECT jit_reset_totp('carol')")->{sqlstate}, 'with it he resets');
+ok(!$ada->query("SELECT jit_reset_totp('carol')")->{sqlstate}, 'and resets with it');
 
 # ---- a login that is dropped
 $node->safe_psql('postgres', 'CREATE ROLE frank LOGIN');
@@ -372,14 +372,14 @@ sub key_is
 	return $result->{sqlstate} // 'enrolled';
 }
 chmod 0640, $key_file;
-is(key_is('can be read by others', qr/can be read or written by others\.$/), 'JA021', 'and nobody enrols');
+is(key_is('can be read by others', qr/can be read or written by others\.$/), 'JA021', 'and enrolment fails');
 chmod 0600, $key_file;
 unlink $key_file;
 is(key_is('is gone', qr/cannot be read: No such file or directory\.$/), 'JA021', 'and no other one is made');
 ok(!-e $key_file, 'there is none');
 append_to_file($key_file, 'ab' x 31);
 chmod 0600, $key_file;
-is(key_is('is short', qr/does not hold 64 hexadecimal digits\.$/), 'JA021', 'and nobody enrols');
+is(key_is('is short', qr/does not hold 64 hexadecimal digits\.$/), 'JA021', 'and enrolment fails');
 unlink $key_file;
 append_to_file($key_file, 'ab' x 32);
 chmod 0600, $key_file;
@@ -388,7 +388,7 @@ unlink $key_file;
 $node->append_conf('postgresql.conf', "jit_access.second_factor_key_file = '/etc/passwd'");
 $node->reload;
 ok(wait_for('the setting counts', sub { connect_as($node, 'carol')->query('SELECT * FROM jit_enroll_totp()')->{sqlstate} }), 'a file of another user');
-is(key_is('is another user\'s', qr/belongs to another user of the system than the server runs as\.$/), 'JA021', 'and nobody enrols');
+is(key_is('is another user\'s', qr/belongs to another user of the system than the server runs as\.$/), 'JA021', 'and enrolment fails');
 append_to_file("$directory/key", $key);
 chmod 0600, "$directory/key";
 $node->append_conf('postgresql.conf', "jit_access.second_factor_key_file = '$directory/key'");
@@ -407,7 +407,7 @@ with_clock(sub { $standby->start });
 $node->wait_for_catchup($standby);
 ok($standby->poll_query_until('postgres', "SELECT confirmed FROM jit_access.active_grants WHERE id = $id"), 'the grant is confirmed on a standby');
 sqlstate_ok(connect_as($standby, 'alice')->query($read), 'JA019', 'where it demands the second factor');
-sqlstate_ok(step_up(connect_as($standby, 'bob'), next_code('bob')), 'JA017', 'and nobody steps up');
+sqlstate_ok(step_up(connect_as($standby, 'bob'), next_code('bob')), 'JA017', 'and a step-up fails');
 $standby->stop;
 
 # ---- the record

@@ -154,7 +154,7 @@ for my $case (
 	is(run_as($who, 'v4', $sql), $answer, "$what: used from its network");
 	is(run_as($who, 'socket', $sql), 'JA023', "$what: refused from elsewhere");
 }
-is(run_as('harry', 'socket', "SET ROLE jit_grant_$id{inherited}"), '42501', 'nobody else comes to it');
+is(run_as('harry', 'socket', "SET ROLE jit_grant_$id{inherited}"), '42501', 'other users do not reach it');
 
 # A login with a grant of its own reads the view of another one: the conditions of both must hold.
 my $both = 'SELECT (SELECT count(*) FROM app.orders) + (SELECT count(*) FROM lent.orders)';
@@ -226,7 +226,7 @@ ok(wait_for_drained($node), 'the record is complete');
 is(log_rows($node, "kind = 'refusal' AND sqlstate = 'JA023' AND grant_id = $id{certificate} AND client_addr = '127.0.0.1'"), '3',
 	'refusals are on the record, with the address');
 cmp_ok(log_rows($node, "kind = 'refusal' AND sqlstate = 'JA023' AND grant_id = $id{inherited} AND login = 'harry'"), '>=', '2',
-	'also by who does not hold the grant himself');
+	'also for a user who does not hold the grant');
 is(log_rows($node, "kind = 'use' AND grant_id = $id{certificate} AND login <> 'alice'"), '0', 'and nothing else was used');
 record_is_sound($node, 'end');
 

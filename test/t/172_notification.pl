@@ -49,7 +49,7 @@ is(heard($listener, 1), states($id, 'active'), 'approved');
 as('dave', "SELECT jit_extend($id, '1 minute')");
 as('dave', "SELECT jit_revoke($id)");
 is(heard($listener, 1), states($id, 'revoked'), 'revoked; to be extended is no change of state');
-is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $id"), 'revoked', 'what it says is there to be seen');
+is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $id"), 'revoked', 'the announced state is visible');
 
 $id = request_as($node, 'alice', 'reader', '1h');
 as('dave', "SELECT jit_deny($id, 'no')");
@@ -68,7 +68,7 @@ is(heard($listener, 2), states($id, qw(pending lapsed)), 'lapsed');
 
 as('alice', q{BEGIN; SELECT jit_request('reader', '1h'); ROLLBACK});
 my $last = request_as($node, 'alice', 'reader', '1h');
-is(heard($listener, 1), states($last, 'pending'), 'nothing of what was rolled back');
+is(heard($listener, 1), states($last, 'pending'), 'nothing of a rolled back change');
 
 # Equal notifications in one batch are sent each time.
 $node->safe_psql('postgres', "INSERT INTO jit_access.event (at, kind, request_id, actor) SELECT clock_timestamp(), kind, $last, 'test' "
@@ -87,7 +87,7 @@ my @lines = slurp_file($node->logfile) =~ /LOG:  jit_access: alert (\{.*\})$/mg;
 is(scalar @lines, 2, 'each is in the server log, once; what was rolled back is not');
 my $line = decode_json($lines[0]);
 is(join('|', map { $line->{$_} } qw(rule severity grant login template reason duration)),
-	"break_glass|high|$glass|carol|glass|the shop is \"down\"|10m", 'with who, what and why');
+	"break_glass|high|$glass|carol|glass|the shop is \"down\"|10m", 'with responder, grant and reason');
 
 # ---- obstacles -------------------------------------------------------------------------------------------------------
 
@@ -100,7 +100,7 @@ $node->poll_query_until('postgres', q{SELECT current_setting('synchronous_standb
 my $waits = connect_as($node, 'bob');
 my $pid = $waits->pid;
 $waits->send('CREATE TEMPORARY TABLE written (id int); NOTIFY elsewhere');
-ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}), 'somebody notifies and waits for a standby');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'SyncRep'}), 'another session notifies and waits for a standby');
 is(failures(), 0, 'so far everything was sent');
 my $local = 'SET synchronous_commit = local';
 my ($lost) = as('alice', "$local; SELECT jit_request('reader', '1h')") =~ /(\d+)$/;

@@ -119,7 +119,7 @@ SQL
 none(<<'SQL', 'one decision a person');
 SELECT request_id FROM jit_access.decision WHERE approver_name IN ('bob', 'bob_2') GROUP BY 1 HAVING count(*) > 1
 SQL
-none(<<'SQL', 'what was denied, cancelled or lapsed never was active, and a denial decides');
+none(<<'SQL', 'a denied, cancelled or lapsed request was never active, and a denial decides');
 SELECT id FROM jit_access.request r WHERE state IN ('denied', 'cancelled', 'lapsed') AND activated_at IS NOT NULL
 	OR (state = 'denied') <> EXISTS (SELECT FROM jit_access.decision d WHERE d.request_id = r.id AND verdict = 'deny')
 SQL
@@ -127,7 +127,7 @@ none(<<'SQL', 'each became active once, and ended once');
 SELECT grant_id, kind FROM jit_access.audit_log WHERE kind IN ('activated', 'scheduled', 'denied', 'cancelled', 'lapsed', 'ended', 'revoked')
 GROUP BY grant_id, kind HAVING count(*) > 1
 SQL
-none(<<'SQL', 'the record says what the table says');
+none(<<'SQL', 'the record agrees with the table');
 SELECT r.id FROM jit_access.request r WHERE (r.activated_at IS NOT NULL)
 	<> EXISTS (SELECT FROM jit_access.audit_log l WHERE l.grant_id = r.id AND l.kind = 'activated')
 SQL
@@ -137,7 +137,7 @@ JOIN jit_access.template t ON t.id = a.template_id AND t.id = b.template_id AND 
 WHERE tstzrange(a.activated_at, coalesce(a.closed_at, 'infinity')) && tstzrange(b.activated_at, coalesce(b.closed_at, 'infinity'))
 	AND a.activated_at IS NOT NULL AND b.activated_at IS NOT NULL
 SQL
-none(<<'SQL', 'no extension beyond the total, nor of the holder beyond his share');
+none(<<'SQL', 'no extension beyond the total, nor beyond the holder\'s share');
 SELECT r.id FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
 WHERE r.ends_at - r.activated_at > coalesce(t.total_duration, t.max_duration) OR r.extended > coalesce(t.holder_extension, '0')
 SQL

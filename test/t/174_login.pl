@@ -80,7 +80,7 @@ $node->stop('immediate');
 $node->start;
 ok($node->poll_query_until('postgres', "SELECT confirmed FROM jit_access.active_grants WHERE id = $id"), 'confirmed after a restart');
 is(by_password($login, $password, 'SELECT count(*) FROM app.orders'), '100', 'and used');
-is(log_rows($node, "kind = 'use' AND login = '$login' AND grant_id <> $id"), '0', 'what it does is of its grant');
+is(log_rows($node, "kind = 'use' AND login = '$login' AND grant_id <> $id"), '0', 'its uses are uses of its grant');
 $node->safe_psql('postgres', "SELECT jit_revoke($id)");
 ok(wait_for_cleanup($node, $id), 'revoked');
 is($node->safe_psql('postgres', "SELECT to_regrole('$login') IS NULL"), 't', 'and gone');

@@ -28,8 +28,8 @@ sub hold
 }
 
 my $bob = hold();
-ok($node->poll_query_until('postgres', "SELECT state = 'active' FROM jit_access.request WHERE id = $id"), 'what is to start starts');
-closed_ok($bob, 'who was in the way was ended');
+ok($node->poll_query_until('postgres', "SELECT state = 'active' FROM jit_access.request WHERE id = $id"), 'the scheduled grant starts');
+closed_ok($bob, 'the blocking session was ended');
 
 # The lock of another template is not touched.
 $node->safe_psql('postgres', <<'SQL');
@@ -40,9 +40,9 @@ $alice->query('BEGIN');
 $alice->query(q{SELECT jit_request('other', '1h')});
 $bob = hold();
 like(connect_as($node, 'carol')->query(q{SELECT jit_break_glass('capped', '10 minutes', 'fire')})->{rows}[0][0], qr/^\d+$/, 'the glass is broken');
-closed_ok($bob, 'past who was in the way');
-is($alice->query('COMMIT')->{tags}[0], 'COMMIT', 'who has the turn of another template goes on');
-is($node->safe_psql('postgres', q{SELECT count(*) FROM jit_access.request WHERE requester_name = 'bob'}), '0', 'who has asked for nothing');
+closed_ok($bob, 'and the blocking session is ended');
+is($alice->query('COMMIT')->{tags}[0], 'COMMIT', 'a session that holds the caps of another template goes on');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM jit_access.request WHERE requester_name = 'bob'}), '0', 'the ended session has requested nothing');
 
 # From 16 on, one transaction at a time changes the memberships of a role: an approver who leaves it open delays neither
 # other approvers, whatever the template, nor the clean-up.

@@ -81,17 +81,17 @@ is(alerts_of('repeated_requests'), 'alice - low open 1 ' . join(',', ('requested
 as('dave', "SELECT jit_deny($_, 'no')") for @ids[ 0 .. 2 ];
 is(alerts_of('repeated_denials'), '', 'repeated_denials: three are none');
 as('dave', "SELECT jit_deny($ids[3], 'no')");
-is(alerts_of('repeated_denials'), 'alice - medium open 1 denied,denied,denied,denied', 'repeated_denials: the fourth, about who has asked');
+is(alerts_of('repeated_denials'), 'alice - medium open 1 denied,denied,denied,denied', 'repeated_denials: the fourth, about the requester');
 as('alice', "SELECT jit_cancel($_)") for @ids[ 4 .. 5 ];
 
 my $own = request_as($node, 'dave', 'mine', '1h');
-sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($own)"), 'JA006', 'dave approves his own');
+sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($own)"), 'JA006', 'dave approves a request of dave');
 is(alerts_of('self_approval'), 'dave - high open 1 refusal JA006', 'self_approval: one is enough');
 
 my $trap = request_as($node, 'carol', 'mine', '1h');
 $node->safe_psql('postgres', "CREATE SCHEMA trap AUTHORIZATION carol");
 as('carol', "CREATE FUNCTION trap.set(id bigint) RETURNS text LANGUAGE plpgsql AS \$\$ BEGIN RETURN jit_approve(id); EXCEPTION WHEN OTHERS THEN RETURN 'nothing'; END \$\$; GRANT USAGE ON SCHEMA trap TO dave");
-is(as('dave', "SELECT trap.set($trap)"), 'nothing', 'dave runs what carol has written');
+is(as('dave', "SELECT trap.set($trap)"), 'nothing', 'dave runs a trap of carol');
 is(alerts_of('trap_approval'), 'dave - high open 1 refusal JA018', 'trap_approval: also where the code hides the error');
 is(as('dave', 'SELECT count(*) FROM jit_access.my_grants'), '0', 'nothing was given');
 
@@ -115,7 +115,7 @@ is($node->safe_psql('postgres', "SELECT state FROM jit_access.active_grants WHER
 set_rule('refusal_burst', 'suspends => true, threshold => 3');
 $again->query("DO \$\$ BEGIN FOR i IN 1 .. 5 LOOP BEGIN GRANT SELECT ON app.orders TO carol; EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END \$\$");
 wait_for_watched();
-is($node->safe_psql('postgres', "SELECT state FROM jit_access.active_grants WHERE id = $id"), 'active', 'what code does inside of a statement suspends nothing');
+is($node->safe_psql('postgres', "SELECT state FROM jit_access.active_grants WHERE id = $id"), 'active', 'refusals inside a statement suspend nothing');
 my $holds = connect_as($node, 'alice');
 $holds->query('BEGIN');
 $holds->query("SELECT jit_revoke($id)");    # keeps the row to herself
@@ -124,7 +124,7 @@ ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_acce
 like(connect_as($node, 'alice')->query('SELECT count(*) FROM app.orders')->{sqlstate}, qr/^(JA010|JA011)$/, 'and refused at once');
 closed_ok($again, 'the session that used it is ended');
 is($node->safe_psql('postgres', "SELECT login || ' ' || (detail ->> 'reason') FROM jit_access.audit_log WHERE kind = 'suspended' AND grant_id = $id") =~ s/alert \d+/alert N/r,
-	'jit_access alert N: refusal_burst', 'the record says by what');
+	'jit_access alert N: refusal_burst', 'the record names the alert');
 is(as('dave', "SELECT jit_resume($id)"), 'active', 'an approver resumes it');
 $node->safe_psql('postgres', "SELECT jit_revoke($id)");
 wait_for_cleanup($node, $id);
@@ -146,17 +146,17 @@ is(alerts_of('break_glass_not_justified'), "alice $glass high open 1 reviewed", 
 # ---- rules with a baseline -------------------------------------------------------------------------------------------
 learn('bob', 'template', 30, 'something');
 my $odd = request_as($node, 'bob', 'changer', '1h');
-is(alerts_of('unusual_template'), "bob $odd medium open 1 requested", 'unusual_template: what neither he nor his like have asked for');
+is(alerts_of('unusual_template'), "bob $odd medium open 1 requested", 'unusual_template: a template that neither the person nor similar people have requested');
 as('bob', "SELECT jit_cancel($odd)");
-is(alerts_of('unusual_hours'), '', 'unusual_hours: nobody is known well enough');
+is(alerts_of('unusual_hours'), '', 'unusual_hours: too little history');
 my $hour = $node->safe_psql('postgres', "SELECT to_char((now() + interval '10 hours') AT TIME ZONE 'UTC', 'HH24')");
 learn('bob', 'hour', 100, $hour);
 $odd = request_as($node, 'bob', 'changer', '1h');
-is(alerts_of('unusual_hours'), "bob $odd medium open 1 requested", 'unusual_hours: ten hours from when he asks');
+is(alerts_of('unusual_hours'), "bob $odd medium open 1 requested", 'unusual_hours: ten hours away from the usual hours');
 as('dave', "SELECT jit_approve($odd)");
 learn('bob', 'network', 30, '10.1.2.0/24');
 as('bob', "SET ROLE jit_grant_$odd; SELECT count(*) FROM app.orders");
-like(alerts_of('new_network'), qr/^bob $odd medium open 1 use$/, 'new_network: from a socket, who comes over the net');
+like(alerts_of('new_network'), qr/^bob $odd medium open 1 use$/, 'new_network: from a socket, for a user of the network');
 as('bob', "SET ROLE jit_grant_$odd; SELECT count(*) FROM app.orders");
 like(alerts_of('new_network'), qr/^bob $odd medium open 1 use$/, 'new_network: which is not new any more');
 $node->safe_psql('postgres', "SELECT jit_revoke($odd)");
@@ -180,7 +180,7 @@ wait_for_cleanup($node, $kept);
 my $large = request_as($node, 'carol', 'large', '1h');
 approve_as($node, 'dave', $large);
 as('carol', 'SELECT id FROM app.many LIMIT 8000');
-is(unusual(), $unusual, 'unusual_rows: eight times what is much is not');
+is(unusual(), $unusual, 'unusual_rows: eight times the usual rows is not');
 as('carol', 'SELECT id FROM app.many LIMIT 8000');
 # A use is counted with its end or after it, as the record was read.
 like(unusual(), qr/^\Q$unusual\E \| carol $large high open 1 (use|outcome)$/, 'unusual_rows: sixteen times is, added up over statements and sessions');
@@ -188,7 +188,7 @@ like(unusual(), qr/^\Q$unusual\E \| carol $large high open 1 (use|outcome)$/, 'u
 # ---- drift, the clock, the record ------------------------------------------------------------------------------------
 $node->safe_psql('postgres', "GRANT jit_grant_$large TO bob");
 $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM jit_access.audit_log WHERE kind = 'drift'") or die 'no drift';
-is(alerts_of('drift'), "bob $large high open 1 drift", 'drift: about whom it was given to');
+is(alerts_of('drift'), "bob $large high open 1 drift", 'drift: about the new member');
 $node->safe_psql('postgres', "SELECT jit_revoke($large)");
 set_clock(-30);
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM jit_access.audit_log WHERE kind = 'clock jumped'") or die 'no jump';
@@ -241,7 +241,7 @@ sub keep_locked
 }
 my $keeps = keep_locked($node->safe_psql('postgres', "SELECT id FROM jit_access.alert WHERE rule = 'self_approval'"));
 connect_as($node, 'dave')->query("SELECT jit_approve($denied)");
-is(alerts_of('self_approval'), 'dave - high open 3 refusal JA006,refusal JA006,refusal JA006', 'what is found of an alert that is locked is not lost');
+is(alerts_of('self_approval'), 'dave - high open 3 refusal JA006,refusal JA006,refusal JA006', 'a finding about a locked alert is not lost');
 closed_ok($keeps, 'the session that kept it locked is ended');
 is($node->safe_psql('postgres', "SELECT count(*) FROM jit_access.alert_rule WHERE fault LIKE '%lock%'"), '0', 'no rule has failed for it');
 
@@ -261,7 +261,7 @@ my $before = $node->safe_psql('postgres', 'SELECT string_agg(a::text, chr(10) OR
 $node->stop('immediate');
 with_clock(sub { $node->start });
 ok($node->poll_query_until('postgres', 'SELECT worker_pid IS NOT NULL FROM jit_access.health') && wait_for_watched(), 'after another crash');
-is($node->safe_psql('postgres', 'SELECT string_agg(a::text, chr(10) ORDER BY id) FROM jit_access.alert a'), $before, 'every alert is what it was');
+is($node->safe_psql('postgres', 'SELECT string_agg(a::text, chr(10) ORDER BY id) FROM jit_access.alert a'), $before, 'every alert is unchanged');
 is($node->safe_psql('postgres', "SELECT count(*) FROM jit_access.alert a WHERE NOT EXISTS (SELECT FROM jit_access.record r WHERE r.kind = 'alert raised' AND r.detail ->> 'alert' = a.id::text)"),
 	'0', 'each is on the record');
 my %logged = map { decode_json($_)->{alert} => 1 } slurp_file($node->logfile) =~ /LOG:  jit_access: alert (\{.*\})$/mg;

@@ -61,7 +61,7 @@ for my $how ('cancel', 'terminate')
 	my ($out, $err) = ('', '');
 	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') . ' user=ada', '-c', $slow ], '>', \$out, '2>', \$err);
 	ok(is_sleeping(), "$how: it runs");
-	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'jit\\_rehearsal%'"), '0', "$how: nobody else sees its roles");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'jit\\_rehearsal%'"), '0', "$how: other sessions do not see its roles");
 	$node->safe_psql('postgres', "SELECT pg_${how}_backend(pid) FROM pg_stat_activity WHERE usename = 'ada'");
 	$psql->finish;
 	like($err, $how eq 'cancel' ? qr/canceling statement due to user request/ : qr/terminat|closed/, "$how: it ends, as a whole");
@@ -80,7 +80,7 @@ like($err, qr/afterwards/, 'afterwards everything is heard again');
 # In a transaction that has nothing else.
 ($result, $out, $err) = $node->psql('postgres', "BEGIN; INSERT INTO app.log (note) VALUES ('mine'); SELECT outcome FROM jit_dry_run('reader', '{DELETE FROM app.log}', 'execute'); "
 	. 'SELECT count(*) FROM app.log; ROLLBACK');
-is($out, "allowed\n1", 'what stood before in the transaction stands after it');
+is($out, "allowed\n1", 'changes made before in the transaction stand after it');
 
 # From 16 on, a dry run blocks changes of the template role's members. So it does not wait for locks.
 $node->safe_psql('postgres', 'CREATE TABLE app.hers (id integer); ALTER TABLE app.hers OWNER TO alice; GRANT USAGE ON SCHEMA app TO alice');
@@ -109,7 +109,7 @@ $psql->finish;
 
 wait_for_drained($node);
 is($node->safe_psql('postgres', "SELECT string_agg(DISTINCT coalesce(outcome, 'open'), ',') FROM jit_access.audit_log WHERE tag = 'DRY RUN' AND statement LIKE '%slowly%'"),
-	'failed,interrupted', 'what was stopped has an end on the record');
+	'failed,interrupted', 'a stopped statement has an end on the record');
 is($node->safe_psql('postgres', "SELECT count(*) FROM jit_access.audit_log WHERE kind = 'drift'"), '0', 'no drift was seen');
 record_is_sound($node, 'afterwards');
 

@@ -40,7 +40,7 @@ for my $who (qw(erin ada))
 	rows_ok(connect_as($node, $who)->query('SELECT count(*) > 40 FROM jit_access.metrics'), 't', "$who sees them as well");
 }
 sqlstate_ok(connect_as($node, $_)->query('SELECT * FROM jit_access.metrics'), '42501', "$_ does not") for qw(alice dave);
-sqlstate_ok(connect_as($node, 'old_exporter')->query('SELECT count(*) FROM jit_access.metrics'), '42501', 'who may read all data reads none of it');
+sqlstate_ok(connect_as($node, 'old_exporter')->query('SELECT count(*) FROM jit_access.metrics'), '42501', 'pg_read_all_data reads none of it');
 ask('GRANT SELECT ON jit_access.metrics TO carol; GRANT EXECUTE ON FUNCTION jit_access.measure() TO carol');
 rows_ok(connect_as($node, 'carol')->query('SELECT count(*) FROM jit_access.metrics'), '0', 'nor does it help to be given the privilege');
 ask('REVOKE SELECT ON jit_access.metrics FROM carol; REVOKE EXECUTE ON FUNCTION jit_access.measure() FROM carol');
@@ -63,7 +63,7 @@ wait_for_drained($node);
 $node->stop('immediate');
 $node->start;
 $node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM jit_access.audit_log WHERE outcome = 'interrupted'}) or die 'not interrupted';
-is(value_of('statements_total', 'interrupted'), 1, 'and what a crash has interrupted');
+is(value_of('statements_total', 'interrupted'), 1, 'and the uses that a crash has interrupted');
 $node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)") or die 'not confirmed';
 $alice = connect_as($node, 'alice');
 # Any user can raise an error with any SQLSTATE.
@@ -72,9 +72,9 @@ my $before = ask($refusals);
 connect_as($node, $_)->query("DO \$\$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = 'JA016'; END \$\$") for qw(carol alice);
 wait_for_drained($node);
 is(ask($refusals), $before, 'to raise an error with a code of ours makes no refusal');
-is(value_of('requests', 'active'), 1, 'what is active');
-is(value_of('requests', 'pending'), 1, 'what is pending');
-is(value_of('grants_live'), 1, 'what the board has');
+is(value_of('requests', 'active'), 1, 'active requests');
+is(value_of('requests', 'pending'), 1, 'pending requests');
+is(value_of('grants_live'), 1, 'live grants');
 is(value_of('worker_up'), 1, 'the worker runs');
 is(value_of('decision_seconds_count'), 1, 'a decision was made');
 is(value_of('decision_seconds_bucket', '86400'), 1, 'in less than a day');
@@ -89,7 +89,7 @@ is(value_of('cleanup_seconds_count'), 1, 'now it was');
 is(value_of('cleanup_seconds_bucket', '3600'), 1, 'within the hour');
 is(ask(q{SELECT string_agg(label || ' ' || value, ', ' ORDER BY label) FROM jit_access.metrics WHERE name = 'events_total'}),
 	ask(q{SELECT string_agg(kind || ' ' || count, ', ' ORDER BY kind) FROM (SELECT kind, count(*) FROM jit_access.record WHERE kind <> 'outcome' GROUP BY kind) x}),
-	'the counters are what is on the record');
+	'the counters agree with the record');
 
 # A crash loses no count and doubles none.
 stop_worker($node);
@@ -154,7 +154,7 @@ SKIP:
 	my $dashboard = slurp_file("$contrib/grafana/jit_access.json");
 	my @used = do { my %seen; grep { !$seen{$_}++ } map { /\b(jit_access_\w+)/g } $dashboard =~ /"expr": "((?:[^"\\]|\\.)*)"/g };
 	cmp_ok(scalar @used, '>', 25, 'the dashboard shows something');
-	is(join(' ', grep { !$exported{$_} } @used), '', 'the dashboard uses only what the exporter has');
+	is(join(' ', grep { !$exported{$_} } @used), '', 'the dashboard uses only metrics that the exporter has');
 	is(ask('SELECT $JSON$' . $dashboard . '$JSON$::json ->> \'uid\''), 'jit-access', 'it is a JSON document');
 }
 $node->stop('fast');

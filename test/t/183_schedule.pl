@@ -43,14 +43,14 @@ my $run = sub { my ($job) = @_; my $answer = $ada->query("SELECT jit_access.run_
 
 like($run->('verify'), qr/^sound: \d+ records up to \d+, all of them$/, 'the record is verified, at first all of it');
 is(ask('SELECT v.sound AND v.last_seq = h.record_verified_to AND v.first_seq = 1 FROM jit_access.verifications v, jit_access.health h'), 't', 'which reports can rely on');
-like($run->('verify'), qr/^sound: \d+ records? up to \d+$/, 'then what is new');
+like($run->('verify'), qr/^sound: \d+ records? up to \d+$/, 'then the new records');
 is(ask('SELECT count(*) FROM jit_access.verifications'), '1', 'which says nothing of the whole');
 is($run->('retention'), 'dropped 0 partitions', 'nothing is old');
 is($run->('drift'), 'found 0 differences', 'nothing is strange');
 is($run->('review_reminders'), 'reminded of 0 reviews', 'nothing is overdue');
-is($run->('bad'), 'JA005 job "bad" has failed: it rains', 'what a job fails with is told');
+is($run->('bad'), 'JA005 job "bad" has failed: it rains', 'the error of a failed job is reported');
 is($run->('nothing'), 'JA001 there is no job "nothing": Neither this name nor a function for it is there.', 'a job that is not there');
-is($run->('gone'), 'JA001 there is no job "gone": Neither this name nor a function for it is there.', 'a job whose function is not there');
+is($run->('gone'), 'JA001 there is no job "gone": Neither this name nor a function for it is there.', 'a job without a function');
 sqlstate_ok($ada->query('SELECT jit_access.run_job(NULL)'), 'JA001', 'no job');
 rows_ok($erin->query("SELECT jobs_failing, job_results ->> 'bad', job_results ->> 'drift' FROM jit_access.health"), '{bad},it rains,found 0 differences', 'health has the last results');
 rows_ok($erin->query("SELECT name, failures, error, cron FROM jit_access.jobs WHERE error IS NOT NULL"), 'bad,1,it rains,NULL', 'and the view of jobs');
@@ -66,7 +66,7 @@ sqlstate_ok($ada->query('SELECT jit_access.job_verify()'), '42501', 'nor calls t
 sqlstate_ok(connect_as($node, 'alice')->query('SELECT * FROM jit_access.jobs'), '42501', 'a requester does not see the jobs');
 
 ask("GRANT EXECUTE ON FUNCTION jit_access.run_job(text) TO carol");
-sqlstate_ok(connect_as($node, 'carol')->query("SELECT jit_access.run_job('verify')"), 'JA004', 'nor does the privilege alone let anybody run one');
+sqlstate_ok(connect_as($node, 'carol')->query("SELECT jit_access.run_job('verify')"), 'JA004', 'nor is EXECUTE enough to run one');
 ask("REVOKE EXECUTE ON FUNCTION jit_access.run_job(text) FROM carol");
 
 # A schema of that name is not pg_cron.
@@ -88,7 +88,7 @@ is($run->('slow'), 'it is running', 'it is not run twice at once');
 my $id = grant_to($node, 'alice', '1 second');
 ok(wait_for_cleanup($node, $id), 'a grant ends and is cleaned up meanwhile');
 ask('INSERT INTO app.go VALUES (now())');
-rows_ok($runs->finish, 'went', 'it says what it did');
+rows_ok($runs->finish, 'went', 'it returns its result');
 ask('TRUNCATE app.go');
 $runs->send("SELECT jit_access.run_job('slow')");
 becomes("running FROM jit_access.jobs WHERE name = 'slow'", 'once more');
@@ -104,7 +104,7 @@ ask("UPDATE jit_access.job SET $long_ago WHERE name = 'slow'");
 becomes("runs = 2 AND error IS NULL FROM jit_access.jobs WHERE name = 'slow'", 'the worker runs an essential job that is due');
 ask("UPDATE jit_access.job SET runs = 0, $long_ago WHERE name IN ('verify', 'review_reminders', 'bad', 'drift', 'gone')");
 becomes("count(*) = 2 FROM jit_access.job WHERE name IN ('verify', 'review_reminders') AND runs = 1", 'one after the other');
-is(ask("SELECT string_agg(name || runs, ' ' ORDER BY name) FROM jit_access.job WHERE name IN ('bad', 'drift', 'gone')"), 'bad0 drift0 gone0', 'what is not essential waits for pg_cron');
+is(ask("SELECT string_agg(name || runs, ' ' ORDER BY name) FROM jit_access.job WHERE name IN ('bad', 'drift', 'gone')"), 'bad0 drift0 gone0', 'jobs that are not essential wait for pg_cron');
 is(ask("SELECT jobs_overdue FROM jit_access.health"), '{}', 'nothing is overdue');
 
 # A job that cannot start does not keep others from starting.
@@ -121,19 +121,19 @@ $keeper->quit;
 ask("INSERT INTO jit_access.template_person (template_id, part, role, role_name) SELECT id, 'requester', 'carol'::regrole, 'carol' FROM jit_access.template WHERE name = 'reader'");
 ask('CREATE ROLE jit_grant_4711');
 like($run->('drift'), qr/^found \d+ differences?$/, 'a sweep answers');
-is(ask("SELECT to_regrole('jit_grant_4711') IS NULL"), 't', 'and has removed what nobody claims');
+is(ask("SELECT to_regrole('jit_grant_4711') IS NULL"), 't', 'and has removed the unclaimed role');
 stop_worker($node);
 $runs->send("SELECT jit_access.run_job('drift')");
 becomes("running FROM jit_access.job_state('drift')", 'a sweep waits for the worker');
 continue_worker($node);
-rows_ok($runs->finish, 'found 0 differences', 'until he answers');
+rows_ok($runs->finish, 'found 0 differences', 'until the job has finished');
 
 # The record is tampered with.
 wait_for_drained($node);
 $run->('verify');
 my $old = ask('SELECT max(seq) - 3 FROM jit_access.record');
 ask("CREATE TABLE app.kept AS SELECT * FROM jit_access.record WHERE seq = $old; UPDATE jit_access.record SET login = 'nobody' WHERE seq = $old");
-like($run->('verify'), qr/^sound: \d+ records? up to/, 'what was verified before is not looked at each day');
+like($run->('verify'), qr/^sound: \d+ records? up to/, 'records verified before are not verified each day');
 ask("UPDATE jit_access.verification SET full_at = full_at - interval '8 days'");
 like($run->('verify'), qr/^NOT SOUND: record $old: /, 'but once a week');
 is(ask('SELECT sound FROM jit_access.verifications ORDER BY id DESC LIMIT 1'), 'f', 'and then no report calls it sound');
@@ -180,7 +180,7 @@ for my $how ($has_cron ? sort keys %ways : ())
 	my $ada = connect_as($node, 'ada');
 	my $available = ask("SELECT count(*) FROM jit_access.jobs WHERE available");
 
-	is(scalar @{ $ada->query('SELECT * FROM jit_schedule()')->{rows} }, $available, "$how: an administrator schedules what there is");
+	is(scalar @{ $ada->query('SELECT * FROM jit_schedule()')->{rows} }, $available, "$how: an administrator schedules all jobs");
 	my $jobs = q{SELECT string_agg(concat_ws('|', jobname, schedule, command, database, username, active), ',' ORDER BY jobname) FROM cron.job};
 	my $made = ask($jobs);
 	like($made, qr/jit_access: verify\|20 2 \* \* \*\|SELECT jit_access.run_job\('verify'\)\|postgres\|$owner\|t/, "$how: a job runs one call, as the owner of the extension");
@@ -222,8 +222,8 @@ for my $how (sort keys %nodes)
 	is(ask(q{SELECT cron FROM jit_access.jobs WHERE name = 'verify'}), 'changed', "$how: another command is seen");
 	my $runs = ask(q{SELECT runs FROM jit_access.job WHERE name = 'verify'});
 	ask(q{UPDATE jit_access.job SET started_at = now() - interval '3 days', scheduled_at = now() - interval '3 days' WHERE name IN ('verify', 'bad')});
-	is(ask(q{SELECT 'bad' = ANY (jobs_overdue) FROM jit_access.health}), 't', "$how: what does not run is overdue");
-	becomes("runs > $runs FROM jit_access.job WHERE name = 'verify'", "$how: the worker runs what is essential");
+	is(ask(q{SELECT 'bad' = ANY (jobs_overdue) FROM jit_access.health}), 't', "$how: a job that does not run is overdue");
+	becomes("runs > $runs FROM jit_access.job WHERE name = 'verify'", "$how: the worker runs the essential job");
 
 	my $ada = connect_as($node, 'ada');
 	my $count = ask(q{SELECT count(*) FROM cron.job WHERE jobname LIKE 'jit\_access: %'});

@@ -39,9 +39,9 @@ for my $who ($alice, $erin)
 }
 sqlstate_ok($ada->query('DO $$ BEGIN PERFORM jit_set_up_drill(); END $$'), 'JA018', 'by a statement of their own');
 $node->safe_psql('postgres', 'CREATE ROLE jit_drill_approver_2 LOGIN');
-sqlstate_ok($ada->query('SELECT jit_set_up_drill()'), 'JA007', 'not with a role that somebody prepared');
+sqlstate_ok($ada->query('SELECT jit_set_up_drill()'), 'JA007', 'not with a prepared role');
 $node->safe_psql('postgres', 'DROP ROLE jit_drill_approver_2; CREATE SCHEMA jit_drill AUTHORIZATION alice');
-sqlstate_ok($ada->query('SELECT jit_set_up_drill()'), 'JA007', 'nor with a schema that is somebody\'s');
+sqlstate_ok($ada->query('SELECT jit_set_up_drill()'), 'JA007', 'nor with a schema of another user');
 $node->safe_psql('postgres', 'DROP SCHEMA jit_drill');
 sqlstate_ok($ada->query('SELECT jit_set_up_drill()'), 'no error', 'ada sets it up');
 sqlstate_ok($ada->query('SELECT jit_set_up_drill()'), 'no error', 'twice is no harm');
@@ -82,11 +82,11 @@ is(log_rows($node, "grant_id = $grant AND kind = 'use' AND objects @> '{jit_dril
 is(log_rows($node, "grant_id = $grant AND kind = 'refusal' AND sqlstate = 'JA010'"), '1', 'and been refused after it');
 is($node->safe_psql('postgres', 'SELECT bool_and(latency_ms >= 0) AND count(*) = 9 FROM jit_access.drill_step'), 't', 'each step has its latency');
 is($erin->query('SELECT started_by, ok, count(*), bool_and(step_ok) FROM jit_access.drills GROUP BY id, 1, 2')->{rows}[0][2], '9', 'auditors look at it');
-is($node->safe_psql('postgres', 'SELECT last_drill_ok, last_drill > now() - interval \'1 hour\' FROM jit_access.health'), 't|t', 'so does who watches the health');
+is($node->safe_psql('postgres', 'SELECT last_drill_ok, last_drill > now() - interval \'1 hour\' FROM jit_access.health'), 't|t', 'so does a reader of jit_access.health');
 like($node->safe_psql('postgres', 'SELECT jit_access.job_drill()'), qr/^drill \d+: all 9 steps are good$/, 'as a job');
 $ada->query('BEGIN ISOLATION LEVEL REPEATABLE READ');
 $ada->query('SELECT 1');
-rows_ok(drill(), $good, 'also for who looks through an older snapshot');
+rows_ok(drill(), $good, 'also from an older snapshot');
 $ada->query('COMMIT');
 sqlstate_ok(drill("'2 minutes'"), 'JA001', 'a step takes a minute at most');
 sqlstate_ok(drill("'-1 second'"), 'JA001', 'and more than nothing');
@@ -98,24 +98,24 @@ my $waits = connect_as($node, 'ada');
 $waits->send('SELECT bool_and(ok) FROM jit_drill()');
 ok($node->poll_query_until('postgres', $running), 'one runs');
 sqlstate_ok(drill(), 'JA005', 'the second says so');
-sqlstate_ok($ada->query('SELECT jit_set_up_drill()'), 'JA005', 'what it stands on stays as it is');
+sqlstate_ok($ada->query('SELECT jit_set_up_drill()'), 'JA005', 'its setup cannot be changed meanwhile');
 rows_ok($waits->finish, 't', 'the first goes on');
 $waits->send('SELECT bool_and(ok) FROM jit_drill()');
 ok($node->poll_query_until('postgres', $running), 'one runs again');
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $waits->pid . ')');
-sqlstate_ok($waits->finish, '57014', 'who waits may leave');
-ok($node->poll_query_until('postgres', 'SELECT bool_and(ok IS TRUE) FROM jit_access.drill'), 'it comes to its end without him');
+sqlstate_ok($waits->finish, '57014', 'the waiting session can be cancelled');
+ok($node->poll_query_until('postgres', 'SELECT bool_and(ok IS TRUE) FROM jit_access.drill'), 'the drill finishes without it');
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'jit_drill%'}), 'and none of its processes stays');
 
 # ---- for the canary alone -------------------------------------------------------------------------------------------
 
 $ada->query(q{SELECT jit_alter_template('jit_drill', requesters => '{jit_drill_requester, alice}')});
 my $other = request_as($node, 'alice', 'jit_drill', '1s');
-rows_ok(drill(), $good, 'a drill beside somebody else\'s request for the canary');
-is($node->safe_psql('postgres', "SELECT decisions FROM jit_access.request WHERE id = $other"), '0', 'its approvals are for what it has asked for alone');
+rows_ok(drill(), $good, 'a drill beside another request for the canary');
+is($node->safe_psql('postgres', "SELECT decisions FROM jit_access.request WHERE id = $other"), '0', 'its approvals are for its own request only');
 set_up_again();
 sqlstate_ok($alice->query(q{SELECT jit_request('jit_drill', '1s')}), 'JA004', 'the template is as it was');
-sqlstate_ok($alice->query('SELECT * FROM jit_drill.canary'), '42501', 'nobody reads the canary');
+sqlstate_ok($alice->query('SELECT * FROM jit_drill.canary'), '42501', 'other users do not read the canary');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM jsonb_array_elements(jit_export_policy() -> 'templates') t WHERE t ->> 'name' = 'jit_drill'}), '0', 'it is no part of the policy');
 
 # ---- without CONNECT for PUBLIC ---------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ $node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_act
 $waits->finish;
 fails_at('a requester of an earlier one', 'closed before', qr/process of an earlier drill is still there/, q{'1 second'});
 kill CONT => $pid or die $!;
-rows_ok(drill(), $good, 'when he is gone there is another');
+rows_ok(drill(), $good, 'after the conductor is gone, another drill can run');
 record_is_sound($node, 'drill');
 
 $node->stop('fast');
