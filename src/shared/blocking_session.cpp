@@ -11,15 +11,16 @@ constexpr const char* row_lock = R"sql(
     l.locktype = 'relation' AND l.database = a.datid AND l.mode = 'RowShareLock'
     AND l.relation = )sql";
 
-// Idle, or at work for so long that something else keeps it.
+// Idle in a transaction, or in one for so long that something else delays it. SyncRep: it has committed already and
+// waits for a standby.
 constexpr const char* is_stuck = R"sql(
     (a.state LIKE 'idle in transaction%'
      OR NOT u.rolsuper
         AND a.xact_start < pg_catalog.clock_timestamp() - interval '5 seconds'
         AND a.wait_event IS DISTINCT FROM 'SyncRep'))sql";
 
-// The conditions may use the session `a` of pg_stat_activity, its login `u` of pg_roles, and $1; that on the lock also
-// `l` of pg_locks.
+// Terminates every session that holds a lock and satisfies a condition. Both conditions may refer to the session `a` of
+// pg_stat_activity, its login `u` of pg_roles and $1; the one on the lock also to `l` of pg_locks.
 std::uint64_t end_sessions(const std::string& lock, const std::string& session,
                            std::initializer_list<pg::Argument> args) {
     const std::string sql = R"sql(
@@ -34,7 +35,7 @@ std::uint64_t end_sessions(const std::string& lock, const std::string& session,
 }  // namespace
 
 std::uint64_t end_holders_of_caps(std::int64_t template_id) {
-    // The transaction that has locked or changed the row stands in the row.
+    // xmax of the row names the transaction that has locked or changed it (access/htup_details.h).
     return end_sessions(R"sql(
         l.locktype = 'transactionid'
         AND l.transactionid = (SELECT t.xmax FROM jit_access.template_cap_lock t WHERE t.template_id = $1))sql",

@@ -12,6 +12,7 @@ namespace jit::commit_actions {
 
 namespace {
 
+// Of the current transaction, in the order of the calls.
 std::vector<Action> queue;
 bool closures_change = false;
 
@@ -19,8 +20,8 @@ void undo(const Action& action) noexcept {
     if (action.kind == Kind::make_live) free_slot(*action.slot);
 }
 
-// A transaction may commit long after it asked for more time.
-void check_in_time(const Action& action) {
+// A transaction may commit long after it extended a grant. A grant that is over by then must not come back.
+void check_still_live(const Action& action) {
     const Slot* slot = find_slot(action.id);
     if (slot == nullptr || is_live(*slot, pg::both_clocks())) return;
     throw core::Failure(core::Code::wrong_state, "cannot extend request " + std::to_string(action.id),
@@ -52,8 +53,8 @@ std::span<const Action> queued() noexcept { return queue; }
 void before_commit() {
     for (const auto& action : queue) {
         if (action.kind == Kind::make_live) publish_slot(*action.slot);
-        // Before the worker can see the new deadline.
-        if (action.kind == Kind::move_deadline) check_in_time(action);
+        // Before the commit, because afterwards the worker would see the new deadline in the tables.
+        if (action.kind == Kind::move_deadline) check_still_live(action);
     }
 }
 
@@ -72,6 +73,7 @@ void subtransaction_committed(std::uint32_t mine, std::uint32_t parent) noexcept
         if (action.subtransaction == mine) action.subtransaction = parent;
 }
 
+// Subtransactions that started later inside the aborted one have larger ids and are gone with it.
 void subtransaction_aborted(std::uint32_t mine) noexcept {
     std::erase_if(queue, [mine](const Action& action) {
         if (action.subtransaction < mine) return false;

@@ -19,54 +19,56 @@ using pg::RoleId;
 
 namespace {
 
-// Of this session.
-struct Mark {
-    std::uint32_t login = 0;
-    std::uint32_t epoch = 0;
-    std::int64_t until = 0;  // boot clock
+// How far this session has stepped up.
+struct SessionMark {
+    std::uint32_t login = 0;        // 0 = it has not
+    std::uint32_t reset_count = 0;  // of the login, at that time
+    std::int64_t until = 0;         // boot time
 };
-Mark mine;
-std::uint64_t my_client = 0;  // hash of its address; 0: not computed yet
+SessionMark session_mark;
+std::uint64_t cached_client_hash = 0;  // 0 = not computed yet
 
 SecondFactors& factors() noexcept { return shared_state->second_factors; }
 
-constexpr std::uint32_t place_of(std::uint32_t login) noexcept { return login * 2654435761U % max_factor_logins; }
+// Multiplicative hashing (Knuth, The Art of Computer Programming, volume 3, 6.4).
+constexpr std::uint32_t first_place(std::uint32_t login) noexcept { return login * 2654435761U % max_factor_logins; }
 
-// Entries are never taken away, so whoever is not found before the first free one is not there.
+// Linear probing. Entries are never removed, so a search without the lock may stop at the first free one.
 LoginFactor* find(std::uint32_t login) noexcept {
     for (std::uint32_t i = 0; i < max_factor_logins; ++i) {
-        LoginFactor& factor = factors().logins[(place_of(login) + i) % max_factor_logins];
-        const auto of = factor.login.load(std::memory_order_acquire);
-        if (of == login) return &factor;
-        if (of == 0) return nullptr;
+        LoginFactor& factor = factors().logins[(first_place(login) + i) % max_factor_logins];
+        const auto owner = factor.login.load(std::memory_order_acquire);
+        if (owner == login) return &factor;
+        if (owner == 0) return nullptr;
     }
     return nullptr;
 }
 
-// Under the lock. Null: all are taken.
+// Under the lock. Null if all entries are taken.
 LoginFactor* find_or_add(std::uint32_t login) noexcept {
     for (std::uint32_t i = 0; i < max_factor_logins; ++i) {
-        LoginFactor& factor = factors().logins[(place_of(login) + i) % max_factor_logins];
-        const auto of = factor.login.load();
-        if (of == 0) factor.login.store(login, std::memory_order_release);
-        if (of == 0 || of == login) return &factor;
+        LoginFactor& factor = factors().logins[(first_place(login) + i) % max_factor_logins];
+        const auto owner = factor.login.load();
+        if (owner == 0) factor.login.store(login, std::memory_order_release);
+        if (owner == 0 || owner == login) return &factor;
     }
     return nullptr;
 }
 
-bool is_spent(std::uint32_t login, const core::Digest& digest) noexcept {
-    const auto& spent = factors().recovery_codes;
-    return std::any_of(spent.begin(), spent.end(),
+// Under the lock: whether the code is being tried or was accepted.
+bool is_taken(std::uint32_t login, const core::Digest& digest) noexcept {
+    const auto& codes = factors().recovery_codes;
+    return std::any_of(codes.begin(), codes.end(),
                        [&](const UsedRecoveryCode& code) { return code.login == login && code.digest == digest; });
 }
 
-UsedRecoveryCode* free_place() noexcept {
+UsedRecoveryCode* find_free_code() noexcept {
     for (auto& code : factors().recovery_codes)
         if (code.login == 0) return &code;
     return nullptr;
 }
 
-CodeResult answer(core::Admission admission) noexcept {
+CodeResult result_of(core::Admission admission) noexcept {
     switch (admission) {
         case core::Admission::accepted: return CodeResult::accepted;
         case core::Admission::wrong: return CodeResult::wrong;
@@ -75,34 +77,34 @@ CodeResult answer(core::Admission admission) noexcept {
     return CodeResult::wrong;
 }
 
-void note_use(LoginFactor& factor) noexcept {
+void mark_unsaved(LoginFactor& factor) noexcept {
     factor.unsaved_use = pg::wall_clock();
     factors().has_unsaved.store(true);
 }
 
-bool holds(const Mark& mark, std::int64_t boot) noexcept {
+bool is_valid(const SessionMark& mark, std::int64_t boot) noexcept {
     if (mark.login == 0 || boot >= mark.until) return false;
     const LoginFactor* factor = find(mark.login);
-    return factor != nullptr && factor->reset_count.load() == mark.epoch;
+    return factor != nullptr && factor->reset_count.load() == mark.reset_count;
 }
 
-bool has_made(const LoginFactor& factor, SecretId secret) noexcept {
+bool is_new_secret(const LoginFactor& factor, SecretId secret) noexcept {
     return secret != 0 && factor.new_secret == secret;
 }
 
-// What the primary had accepted, a standby that is promoted does not know.
-void notice_promotion() noexcept {
+// A standby does not know which codes the primary accepted. The first process that sees it promoted raises the floor.
+void raise_floor_after_promotion() noexcept {
     if (!factors().was_primary.load() && !factors().was_primary.exchange(true))
         factors().step_floor.store(current_step() + core::code_skew);
 }
 
-std::uint64_t client() {
-    if (my_client != 0) return my_client;
+std::uint64_t client_hash() {
+    if (cached_client_hash != 0) return cached_client_hash;
     const auto address = pg::client_address();
     const auto digest = pg::ServerHasher().hash({std::as_bytes(std::span(address))});
-    std::memcpy(&my_client, digest.data(), sizeof my_client);
-    my_client |= 1;
-    return my_client;
+    std::memcpy(&cached_client_hash, digest.data(), sizeof cached_client_hash);
+    cached_client_hash |= 1;  // never 0
+    return cached_client_hash;
 }
 
 }  // namespace
@@ -113,15 +115,16 @@ std::uint64_t current_step() noexcept {
 }
 
 void initialize() noexcept {
+    // A promotion is noticed by was_primary, see raise_floor_after_promotion().
     factors().was_primary.store(!shared_state->started_as_standby);
     factors().step_floor.store(current_step() + core::code_skew);
 }
 
 std::uint64_t step_floor(RoleId login, SecretId secret) {
-    notice_promotion();
+    raise_floor_after_promotion();
     const pg::SecondFactorLock lock;
     const LoginFactor* factor = find(login.oid);
-    return factor != nullptr && has_made(*factor, secret) ? 0 : factors().step_floor.load();
+    return factor != nullptr && is_new_secret(*factor, secret) ? 0 : factors().step_floor.load();
 }
 
 bool register_secret(RoleId login, SecretId secret) {
@@ -132,81 +135,84 @@ bool register_secret(RoleId login, SecretId secret) {
 }
 
 CodeResult try_code(RoleId login, SecretId secret, std::optional<std::uint64_t> step, std::uint64_t last_step) {
-    notice_promotion();
+    raise_floor_after_promotion();
     const auto boot = pg::boot_clock();
     const pg::SecondFactorLock lock;
     LoginFactor* factor = find_or_add(login.oid);
     if (factor == nullptr) return CodeResult::no_room;
-    const auto lowest = has_made(*factor, secret) ? 0 : factors().step_floor.load();
+    const auto lowest = is_new_secret(*factor, secret) ? 0 : factors().step_floor.load();
     factor->history.last_step = std::max(factor->history.last_step, last_step);
     const auto admission = core::admit_code(factor->history, step, lowest, boot);
-    if (admission == core::Admission::accepted) note_use(*factor);
-    return answer(admission);
+    if (admission == core::Admission::accepted) mark_unsaved(*factor);
+    return result_of(admission);
 }
 
 namespace {
 
-// A recovery code that this session is trying; let go of unless it is accepted.
-class Trial {
+// Reserves a recovery code for this session. Unless it is accepted, the destructor releases it, also after an ERROR.
+class CodeReservation {
 public:
-    Trial(RoleId login, const core::Digest& digest) {
+    CodeReservation(RoleId login, const core::Digest& digest) {
         const pg::SecondFactorLock lock;
         LoginFactor* factor = find_or_add(login.oid);
-        UsedRecoveryCode* place = free_place();
-        if (factor == nullptr || place == nullptr) return;
+        UsedRecoveryCode* code = find_free_code();
+        if (factor == nullptr || code == nullptr) return;
         has_room_ = true;
-        if (is_spent(login.oid, digest)) return;
-        *place = {login.oid, pg::backend_pid(), digest};
-        place_ = place;
+        if (is_taken(login.oid, digest)) return;
+        *code = {login.oid, pg::backend_pid(), digest};
+        code_ = code;
     }
-    ~Trial() {
-        if (place_ == nullptr) return;
+    ~CodeReservation() {
+        if (code_ == nullptr) return;
         const pg::SecondFactorLock lock;
-        place_->login = 0;
+        code_->login = 0;
     }
-    Trial(const Trial&) = delete;
-    Trial& operator=(const Trial&) = delete;
+    CodeReservation(const CodeReservation&) = delete;
+    CodeReservation& operator=(const CodeReservation&) = delete;
 
     [[nodiscard]] bool has_room() const noexcept { return has_room_; }
-    [[nodiscard]] bool has_begun() const noexcept { return place_ != nullptr; }
+    [[nodiscard]] bool is_reserved() const noexcept { return code_ != nullptr; }
     // Under the lock.
-    void accept() noexcept { std::exchange(place_, nullptr)->tried_by = 0; }
+    void accept() noexcept { std::exchange(code_, nullptr)->tried_by = 0; }
 
 private:
-    UsedRecoveryCode* place_ = nullptr;
+    UsedRecoveryCode* code_ = nullptr;
     bool has_room_ = false;
 };
 
 }  // namespace
 
-CodeResult try_recovery_code(RoleId login, const core::Digest& digest, const std::function<bool()>& use) {
-    Trial trial(login, digest);
-    if (!trial.has_room()) return CodeResult::no_room;
-    const bool is_right = trial.has_begun() && use();
+CodeResult try_recovery_code(RoleId login, const core::Digest& digest, const std::function<bool()>& mark_used) {
+    CodeReservation reservation(login, digest);
+    if (!reservation.has_room()) return CodeResult::no_room;
+    const bool is_right = reservation.is_reserved() && mark_used();
     const auto boot = pg::boot_clock();
     const pg::SecondFactorLock lock;
     LoginFactor* factor = find(login.oid);
     const auto admission = core::admit_recovery(factor->history, is_right, boot);
     if (admission == core::Admission::accepted) {
-        trial.accept();
-        note_use(*factor);
+        reservation.accept();
+        mark_unsaved(*factor);
     }
-    return answer(admission);
+    return result_of(admission);
 }
 
 void mark_session(RoleId login, std::int64_t until) {
-    const auto here = client();
+    const auto here = client_hash();
     LoginFactor* factor = find(login.oid);
     if (factor == nullptr) return;
+    // A reader must never combine the old address with the new time.
     factor->fresh_until.store(0);
     factor->client_hash.store(here);
     factor->fresh_until.store(until);
-    mine = {login.oid, factor->reset_count.load(), until};
+    session_mark = {login.oid, factor->reset_count.load(), until};
 }
 
-void clear_session_mark() noexcept { mine = {}; }
+void clear_session_mark() noexcept { session_mark = {}; }
 
-bool has_stepped_up(RoleId login) noexcept { return mine.login == login.oid && holds(mine, pg::boot_clock()); }
+bool has_stepped_up(RoleId login) noexcept {
+    return session_mark.login == login.oid && is_valid(session_mark, pg::boot_clock());
+}
 
 bool has_stepped_up_from_here() noexcept {
     const auto login = pg::session_user();
@@ -214,7 +220,7 @@ bool has_stepped_up_from_here() noexcept {
     const LoginFactor* factor = find(login.oid);
     if (factor == nullptr || pg::boot_clock() >= factor->fresh_until.load()) return false;
     try {
-        return factor->client_hash.load() == client();
+        return factor->client_hash.load() == client_hash();
     } catch (...) {
         return false;
     }
@@ -240,103 +246,118 @@ std::optional<std::int64_t> locked_until(RoleId login) {
 
 namespace {
 
-struct Used {
+struct AcceptedCode {
     std::uint32_t login;
     std::uint64_t step;
-    std::int64_t at;
+    std::int64_t at;  // wall time
 };
 
-std::vector<Used> take_unwritten() {
-    std::vector<Used> found;
-    found.reserve(max_factor_logins);
+// Memory is allocated before the lock is taken: nothing may throw under it.
+std::vector<AcceptedCode> take_unsaved() {
+    std::vector<AcceptedCode> codes;
+    codes.reserve(max_factor_logins);
     const pg::SecondFactorLock lock;
     for (auto& factor : factors().logins)
         if (const auto at = std::exchange(factor.unsaved_use, 0); at != 0)
-            found.push_back({factor.login.load(), factor.history.last_step, at});
-    return found;
+            codes.push_back({factor.login.load(), factor.history.last_step, at});
+    return codes;
 }
 
-void put_back(const Used& used) {
+void put_back(const AcceptedCode& code) {
     const pg::SecondFactorLock lock;
-    if (LoginFactor* factor = find(used.login)) factor->unsaved_use = std::max(factor->unsaved_use, used.at);
+    if (LoginFactor* factor = find(code.login)) factor->unsaved_use = std::max(factor->unsaved_use, code.at);
     factors().has_unsaved.store(true);
 }
 
-// False: somebody holds the row just now.
-bool write(const Used& used) {
-    const auto row = pg::query_row("SELECT 1 FROM jit_access.second_factor WHERE login = $1 FOR UPDATE SKIP LOCKED",
-                                   {RoleId{used.login}});
-    if (!row) return !pg::query_row("SELECT 1 FROM jit_access.second_factor WHERE login = $1", {RoleId{used.login}});
-    pg::execute(
-        "UPDATE jit_access.second_factor SET last_step = greatest(last_step, $2), last_used = $3 WHERE login = $1",
-        {RoleId{used.login}, static_cast<std::int64_t>(used.step), pg::Instant{used.at}});
+// Returns false if another session has the row locked. A row that no longer exists needs no write.
+bool save(const AcceptedCode& code) {
+    const RoleId login{code.login};
+    const auto row =
+        pg::query_row("SELECT 1 FROM jit_access.second_factor WHERE login = $1 FOR UPDATE SKIP LOCKED", {login});
+    if (!row) return !pg::query_row("SELECT 1 FROM jit_access.second_factor WHERE login = $1", {login});
+    pg::execute(R"sql(
+        UPDATE jit_access.second_factor
+        SET last_step = greatest(last_step, $2), last_used = $3
+        WHERE login = $1)sql",
+                {login, static_cast<std::int64_t>(code.step), pg::Instant{code.at}});
     return true;
 }
 
-bool write(const UsedRecoveryCode& code) {
+// The same for a recovery code.
+bool save(const UsedRecoveryCode& code) {
+    const RoleId login{code.login};
     const auto digest = core::to_hex(code.digest);
-    const auto row = pg::query_row(
-        "SELECT 1 FROM jit_access.recovery_code WHERE login = $1 AND digest = pg_catalog.decode($2, 'hex') "
-        "FOR UPDATE SKIP LOCKED",
-        {RoleId{code.login}, digest});
+    const auto row = pg::query_row(R"sql(
+        SELECT 1
+        FROM jit_access.recovery_code
+        WHERE login = $1 AND digest = pg_catalog.decode($2, 'hex')
+        FOR UPDATE SKIP LOCKED)sql",
+                                   {login, digest});
     if (!row)
-        return !pg::query_row(
-            "SELECT 1 FROM jit_access.recovery_code WHERE login = $1 AND digest = pg_catalog.decode($2, 'hex')",
-            {RoleId{code.login}, digest});
-    pg::execute(
-        "UPDATE jit_access.recovery_code SET used_at = coalesce(used_at, pg_catalog.clock_timestamp()) WHERE login = "
-        "$1 AND digest = pg_catalog.decode($2, 'hex')",
-        {RoleId{code.login}, digest});
+        return !pg::query_row(R"sql(
+        SELECT 1
+        FROM jit_access.recovery_code
+        WHERE login = $1 AND digest = pg_catalog.decode($2, 'hex'))sql",
+                              {login, digest});
+    pg::execute(R"sql(
+        UPDATE jit_access.recovery_code
+        SET used_at = coalesce(used_at, pg_catalog.clock_timestamp())
+        WHERE login = $1 AND digest = pg_catalog.decode($2, 'hex'))sql",
+                {login, digest});
     return true;
 }
 
-std::vector<UsedRecoveryCode> all_spent() {
-    std::vector<UsedRecoveryCode> found;
-    found.reserve(factors().recovery_codes.size());
+// The accepted codes. Those that a process was trying when it died are released on the way.
+std::vector<UsedRecoveryCode> accepted_recovery_codes() {
+    std::vector<UsedRecoveryCode> accepted;
+    accepted.reserve(factors().recovery_codes.size());
     const pg::SecondFactorLock lock;
     for (auto& code : factors().recovery_codes) {
         if (code.login == 0) continue;
         if (code.tried_by == 0)
-            found.push_back(code);
+            accepted.push_back(code);
         else if (!pg::process_exists(code.tried_by))
             code.login = 0;
     }
-    return found;
+    return accepted;
 }
 
-void free_spent(const UsedRecoveryCode& written) {
+void release(const UsedRecoveryCode& saved) {
     const pg::SecondFactorLock lock;
     for (auto& code : factors().recovery_codes)
-        if (code.login == written.login && code.digest == written.digest) code.login = 0;
+        if (code.login == saved.login && code.digest == saved.digest) code.login = 0;
 }
 
 }  // namespace
 
-// Who has a row locked, by a transaction that he leaves open, holds up nobody else: it is tried again. A recovery code
-// is free to be looked for in the table once it is marked there.
+// Rows are skipped while another session has them locked, so that a transaction left open delays no other login; they
+// are tried again at the next call. A recovery code leaves shared memory only after the table has it as used.
 void save_to_tables() {
-    notice_promotion();
+    raise_floor_after_promotion();
+    // Cleared first: a use that comes in between sets it again.
     if (!factors().has_unsaved.exchange(false)) return;
-    for (const auto& used : take_unwritten()) {
+    for (const auto& code : take_unsaved()) {
         bool done = false;
-        const auto fault = task::run_in_transaction([&] { done = write(used); });
-        if (fault || !done) put_back(used);
+        const auto fault = task::run_in_transaction([&] { done = save(code); });
+        if (fault || !done) put_back(code);
     }
-    for (const auto& code : all_spent()) {
+    for (const auto& code : accepted_recovery_codes()) {
         bool done = false;
-        const auto fault = task::run_in_transaction([&] { done = write(code); });
+        const auto fault = task::run_in_transaction([&] { done = save(code); });
         if (!fault && done)
-            free_spent(code);
+            release(code);
         else
             factors().has_unsaved.store(true);
     }
 }
 
-// Their OIDs may come back.
 void delete_dropped_logins() {
-    pg::execute(
-        "DELETE FROM jit_access.second_factor WHERE login IN (SELECT login FROM jit_access.second_factor f WHERE NOT "
-        "EXISTS (SELECT FROM pg_catalog.pg_authid a WHERE a.oid = f.login) FOR UPDATE SKIP LOCKED)");
+    pg::execute(R"sql(
+        DELETE FROM jit_access.second_factor
+        WHERE login IN (SELECT login
+                        FROM jit_access.second_factor f
+                        WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_authid a WHERE a.oid = f.login)
+                        FOR UPDATE SKIP LOCKED))sql");
 }
 
 }  // namespace jit::second_factor_state

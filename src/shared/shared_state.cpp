@@ -10,15 +10,16 @@ SharedState* shared_state = nullptr;
 
 namespace {
 
-bool take(Slot& slot) noexcept {
+// False if the slot is in use, or another process has just taken it.
+bool try_take(Slot& slot) noexcept {
     for (auto expected : {SlotState::free, SlotState::retired})
         if (slot.state.compare_exchange_strong(expected, SlotState::reserved)) return true;
     return false;
 }
 
-void raise_to(std::atomic<std::uint32_t>& mark, std::uint32_t value) noexcept {
-    auto seen = mark.load();
-    while (seen < value && !mark.compare_exchange_weak(seen, value)) {
+void raise_to(std::atomic<std::uint32_t>& high_water_mark, std::uint32_t value) noexcept {
+    auto current = high_water_mark.load();
+    while (current < value && !high_water_mark.compare_exchange_weak(current, value)) {
     }
 }
 
@@ -53,10 +54,11 @@ void fill_slot(Slot& slot, const GrantTerms& terms) noexcept {
 
 Slot* reserve_slot(const GrantTerms& terms) {
     const auto slots = shared_state->slots();
-    for (std::uint32_t tried = 0; tried < shared_state->slot_count; ++tried) {
+    // The cursor goes round all slots, so a retired slot is reused as late as possible.
+    for (std::uint32_t attempt = 0; attempt < shared_state->slot_count; ++attempt) {
         const auto index = shared_state->slot_cursor.fetch_add(1) % shared_state->slot_count;
         Slot& slot = slots[index];
-        if (!take(slot)) continue;
+        if (!try_take(slot)) continue;
         fill_slot(slot, terms);
         raise_to(shared_state->slots_in_use, index + 1);
         return &slot;
@@ -76,11 +78,12 @@ void free_slot(Slot& slot) noexcept {
 
 void finish_slot(Slot& slot) noexcept {
     const auto now = pg::both_clocks();
+    // Before its deadline. Sessions compare the deadline, so it is moved to now; the grace period does not apply.
     if (is_live(slot, now)) {
         set_deadline(slot, now);
         slot.grace.store(0);
     }
-    // Only what lives can end: the worker may have cleaned up already.
+    // Not a plain store: the worker may have retired the slot already, and another grant may have reserved it.
     auto expected = SlotState::live;
     slot.state.compare_exchange_strong(expected, SlotState::over);
 }
@@ -90,10 +93,11 @@ void retire_slot(std::uint64_t id) noexcept {
 }
 
 std::int64_t termination_delay(const Slot& slot) noexcept {
-    constexpr std::int64_t to_leave = 100'000;
+    // Long enough for a session to cancel its statement and leave the grant by itself, see enforcement/session.cpp.
+    constexpr std::int64_t time_to_leave = 100'000;
     switch (slot.at_deadline.load()) {
         case core::AtDeadline::grace: return slot.grace.load();
-        case core::AtDeadline::cancel: return to_leave;
+        case core::AtDeadline::cancel: return time_to_leave;
         case core::AtDeadline::terminate: return 0;
     }
     return 0;

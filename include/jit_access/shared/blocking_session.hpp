@@ -1,9 +1,9 @@
-// Sessions that keep a lock which others need: they are terminated.
+// Terminates sessions that keep a lock which others need.
 //
 // Some rows are changed by one transaction at a time: a request, a template, the memberships of a role. A session that
 // leaves its transaction open must not delay an emergency, a change of policy, or the end of a grant. Each function
-// here names the lock and the sessions that may be terminated for it, and returns how many were told to end. The
-// caller waits for the lock again afterwards.
+// here names the lock and the sessions that may be terminated for it, and returns how many were signalled.
+// The caller waits for the lock again afterwards.
 //
 // All of them need a transaction and throw what the server throws.
 #pragma once
@@ -15,13 +15,14 @@
 
 namespace jit::blocking_session {
 
-// Tries for `patience` milliseconds. If that fails, calls `end` and returns nothing; the caller then waits.
+// Calls `attempt` for `patience` milliseconds until it returns a true value, and returns that. Otherwise calls `end`
+// and returns a false value; the caller then waits without a limit of its own.
 inline constexpr int default_patience = 100;
 template <class Try, class End>
 [[nodiscard]] auto wait_or_end(Try attempt, End end, int patience = default_patience) -> decltype(attempt()) {
     constexpr int step_ms = 10;
     for (int waited = 0; waited < patience; waited += step_ms) {
-        if (auto got = attempt()) return got;
+        if (auto result = attempt()) return result;
         pg::nap(step_ms);
     }
     end();

@@ -3,8 +3,9 @@
 // Catalog changes roll back; shared memory does not. A transaction therefore queues what it wants done to a slot. The
 // queue is applied at commit and dropped at abort, also for a subtransaction alone.
 //
-// A new grant's slot becomes live just before the commit, when nobody can see its membership yet: a session that sees
-// the membership always finds the slot. The end of a grant is applied right after the commit.
+// A new grant's slot becomes live just before the commit, when no session can see its membership yet: a session that
+// sees the membership always finds the slot. The end of a grant is applied right after the commit, because a commit
+// that fails must not end a grant that goes on.
 //
 // src/transaction.cpp calls the second half of this interface from the server's transaction callbacks.
 #pragma once
@@ -18,10 +19,10 @@ namespace jit::commit_actions {
 
 // ---- queue an action in the current (sub)transaction ---------------------------------------------------------------
 
-void make_live(Slot& slot);
+void make_live(Slot& slot);  // of a reserved slot; an abort frees it
 void finish(std::uint64_t id);
 void move_deadline(std::uint64_t id, pg::Moment ends);
-void request_wakeup();  // wakes the worker
+void request_wakeup();  // of the worker
 
 // A command may widen the closure of a template: cached closures are dropped at commit. A rollback to a savepoint does
 // not take this back, because dropping a cache once more is harmless.
@@ -34,22 +35,22 @@ enum class Kind : std::uint8_t { make_live, finish, move_deadline, wake };
 
 struct Action {
     Kind kind;
-    std::uint32_t subtransaction;
-    Slot* slot = nullptr;
-    std::uint64_t id = 0;
-    pg::Moment ends{};
+    std::uint32_t subtransaction;  // in which the action was queued; the parent's after its commit
+    Slot* slot = nullptr;          // of make_live
+    std::uint64_t id = 0;          // of finish and move_deadline
+    pg::Moment ends{};             // of move_deadline
 };
 
 [[nodiscard]] std::span<const Action> queued() noexcept;
 
-// Publishes new slots. Throws wrong_state when the deadline that an extension wants to move has passed meanwhile.
+// Publishes new slots. Throws wrong_state, which aborts, if a deadline that is to be moved has passed meanwhile.
 void before_commit();
 void after_commit() noexcept;
 void after_abort() noexcept;
 void subtransaction_committed(std::uint32_t mine, std::uint32_t parent) noexcept;
 void subtransaction_aborted(std::uint32_t mine) noexcept;
 
-// Answers closures_changed() and resets it.
+// Returns closures_changed() and resets it.
 [[nodiscard]] bool take_closures_changed() noexcept;
 
 }  // namespace jit::commit_actions

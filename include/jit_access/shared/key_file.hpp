@@ -1,4 +1,5 @@
-// Keys in files outside of the database, in hexadecimal: of the checkpoints (chain.hpp), of the second factors.
+// Keys kept in files outside of the database, in hexadecimal: of checkpoints (record/chain.hpp) and of second factors
+// (identity/second_factor.hpp). A key in a table could be read by a superuser's query and would be in every dump.
 #pragma once
 
 #include <cstddef>
@@ -8,13 +9,14 @@
 
 namespace jit::key_file {
 
-// At least 16 bytes; nothing where there is no such key.
+// The key, at least 16 bytes; nullopt if the file is missing, unreadable or holds something else.
 [[nodiscard]] std::optional<std::vector<std::byte>> read(const std::string& name);
-// Makes the file, once, where there is none: 32 random bytes, for the server's user alone. Nobody ever sees half of it.
-// Answers why it could not be made; nothing where it is there now, whoever made it.
+// Creates the file with 32 random bytes, readable by the server's user only, unless it exists. Safe against concurrent
+// calls and crashes: the file appears complete or not at all. Returns the reason of a failure; nullopt if the file
+// exists now, even if another process created it.
 [[nodiscard]] std::optional<std::string> create(const std::string& name);
-// Why a file is no good for a key that nobody else may know (missing, another's, readable for others, too short), as a
-// sentence; nothing if it is.
+// Checks whether the file is safe to hold a secret key: a regular file, owned by the server's user, not accessible by
+// others, long enough. Returns the first problem as a sentence; nullopt if there is none.
 [[nodiscard]] std::optional<std::string> find_problem(const std::string& name);
 
 }  // namespace jit::key_file

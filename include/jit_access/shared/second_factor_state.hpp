@@ -1,9 +1,13 @@
-// Who has stepped up, and how often who was wrong: in shared memory, outside of any transaction, and in this session.
+// State of second factors in shared memory, and of this session: which codes were accepted, how often a login failed,
+// and until when a session or a client has stepped up.
 //
-// A code that was accepted is accepted nowhere again, a wrong one stays counted, whatever becomes of the transaction
-// that brought it. What the table has of it is written by the worker, afterwards. Shared memory begins empty: of
-// secrets that are older, no code of the time before counts then, which is at most a minute. That is also why a start
-// gives nobody guesses.
+// The state is outside of any transaction. An accepted code is never accepted again and a failed one stays counted,
+// whatever becomes of the transaction that brought it. The worker writes the tables afterwards. Shared memory starts
+// empty, so after a start no code of an earlier time step is accepted (step_floor()); this lasts at most a minute, and
+// it means that a restart gives no further guesses.
+//
+// Functions that take the second-factor lock (pg/locks.hpp) hold it for a moment, never while SQL runs. They throw
+// server errors. Rules about codes are in core/totp.hpp. Times are microseconds.
 #pragma once
 
 #include <cstdint>
@@ -16,47 +20,53 @@
 
 namespace jit::second_factor_state {
 
-// A secret, as it is told from others: by random bytes of its seal. 0: none.
+// Identifies a secret by random bytes of its sealed form; 0 = none.
 using SecretId = std::uint64_t;
 
-// Codes of every step up to this one may have been accepted before this server could know: it has started since, or was
-// a standby.
-[[nodiscard]] std::uint64_t step_floor(pg::RoleId login, SecretId secret);
-// Of one that is made now, no code was. False: there is no room.
-[[nodiscard]] bool register_secret(pg::RoleId login, SecretId secret);
-// Called where shared memory is made.
+// Initializes the shared memory. Called by the postmaster when it creates it.
 void initialize() noexcept;
 
+// Codes of time steps up to this one are refused: before this server was started, or promoted, another run may have
+// accepted them. 0 for a secret enrolled since then.
+[[nodiscard]] std::uint64_t step_floor(pg::RoleId login, SecretId secret);
+// Remembers that the secret is new: no code of it can have been accepted. False if there is no room for the login.
+[[nodiscard]] bool register_secret(pg::RoleId login, SecretId secret);
+
+// The current time step of RFC 6238.
 [[nodiscard]] std::uint64_t current_step() noexcept;
 
 enum class CodeResult : std::uint8_t { accepted, wrong, locked, no_room };
 
-// One attempt of a login. `step`: that the code is of, if any; `last_step`: the last one that the table knows.
+// Counts one attempt of a login. `step` is the time step to which the code belongs, if any; `last_step` the last one
+// that the table knows to be accepted.
 [[nodiscard]] CodeResult try_code(pg::RoleId login, SecretId secret, std::optional<std::uint64_t> step,
                                   std::uint64_t last_step);
-// The same with a recovery code. `use` marks it as used in the table, and answers whether it was there unused: while
-// nobody else can try it, because that may be old as soon as somebody else's use has been written down.
+// The same with a recovery code. `mark_used` marks it as used in the table, and returns whether it was there and
+// unused. Meanwhile no other session can try the same code: its snapshot may be older than a use that has just been
+// written to the table and removed from shared memory.
 [[nodiscard]] CodeResult try_recovery_code(pg::RoleId login, const core::Digest& digest,
-                                           const std::function<bool()>& use);
+                                           const std::function<bool()>& mark_used);
 
-// This session has stepped up, until then by the boot clock.
+// This session has stepped up until `until`, boot time. So has the client's address, for the other sessions of the
+// login.
 void mark_session(pg::RoleId login, std::int64_t until);
-// A new client has the session.
+// Forgets it in this session, because a pooler may give the session to another client (DISCARD ALL).
 void clear_session_mark() noexcept;
-// Whether this session has. For requests and decisions.
+// Whether this session has stepped up. Requests and decisions ask this.
 [[nodiscard]] bool has_stepped_up(pg::RoleId login) noexcept;
-// Whether the login has, in this session or another one from the same address: a grant is used in databases where there
-// is nothing to call, and in many sessions. Neither locks nor allocates.
+// Whether the session user has stepped up in this session or in another one from the same address. The first use of a
+// grant asks this: a client uses a grant in many sessions, and in databases without the extension. Takes no lock and
+// allocates nothing, except for the first call in a session.
 [[nodiscard]] bool has_stepped_up_from_here() noexcept;
 
-// An administrator has reset it: nobody has stepped up, no wrong code was counted.
+// After a reset by an administrator: no session of the login has stepped up, no failed code is counted.
 void reset(pg::RoleId login);
-// By the wall clock, while no code is accepted.
+// Wall time until which no code is accepted; nullopt if the login is not locked.
 [[nodiscard]] std::optional<std::int64_t> locked_until(pg::RoleId login);
 
-// The worker's: brings the tables up to date.
+// For the worker: writes accepted codes to the tables. Failures are retried at the next call.
 void save_to_tables();
-// And takes away those of logins that were dropped.
+// For the worker, in a transaction: deletes rows of dropped logins, because an OID may be reused.
 void delete_dropped_logins();
 
 }  // namespace jit::second_factor_state

@@ -1,4 +1,8 @@
-// How the worker goes about its chores: each in a transaction of its own, a fault is logged and holds up nothing else.
+// How the worker and its jobs do their work: each task in a transaction of its own, so that one that fails is logged
+// and delays no other.
+//
+// Only for background processes, which have no transaction open between tasks. Except for run_in_transaction() and
+// run_for_each(), which return failures, the functions log a failure and go on; none of them throws.
 #pragma once
 
 #include <cstdint>
@@ -13,26 +17,28 @@
 
 namespace jit::task {
 
-// Who did it, on the record.
+// The actor of changes that the worker makes, in the record.
 extern const std::string actor;
 
-// Runs the body in a transaction that waits for no standby: access ends when it ends. The fault, if any, comes back.
+// Runs the body in a transaction. Its commit does not wait for a synchronous standby, because access must end at its
+// deadline even if the standby is away. Returns the message of the error that rolled it back; nullopt if it committed.
 [[nodiscard]] std::optional<std::string> run_in_transaction(const std::function<void()>& body);
 
-// The same, with the fault in the server log: "could not <what>: <why>".
+// The same, but logs the error: "could not <what>: <message>".
 void run_or_log(const std::string& what, const std::function<void()>& body);
 
-// Does one thing for many requests: many in one transaction, and where that fails each in one of its own, so that one
-// that fails holds up no other. What a crash loses of it is found due again. Answers which have failed, and why.
+// Runs the body for many requests, in groups that share a transaction. If a group fails, each of its requests is
+// repeated in a transaction of its own. Commits are asynchronous: the body must be found due again after a crash that
+// loses them. Returns the failed requests with the messages of their errors.
 [[nodiscard]] std::map<std::int64_t, std::string> run_for_each(const std::vector<std::int64_t>& ids,
                                                                const std::function<void(std::int64_t)>& body);
 
-// How many of what is tried and asked for here has failed in this process.
+// Number of failures that were logged by this process. A caller compares two values to see whether its work was done.
 [[nodiscard]] std::uint64_t failure_count() noexcept;
 
-// The ids a query answers with; none when it fails, which is logged.
+// The ids in the first column of a query's result, in a transaction of its own. Empty if the query fails.
 [[nodiscard]] std::vector<std::int64_t> query_ids(const char* sql, std::initializer_list<pg::Argument> args = {});
-// The same of one over everything there is (see pg::query_replanned).
+// The same for a query that is planned each time (see pg::query_replanned).
 [[nodiscard]] std::vector<std::int64_t> query_ids_replanned(const char* sql);
 
 }  // namespace jit::task
