@@ -1,8 +1,9 @@
 #include "jit_access/pg/args.hpp"
-#include "jit_access/pg/backend.hpp"
 
 #include <charconv>
 #include <cstring>
+
+#include "jit_access/pg/backend.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -25,6 +26,7 @@ namespace {
 using core::Code;
 using core::Failure;
 
+// Memory of the server.
 struct Bytes {
     const char* data;
     std::size_t size;
@@ -42,66 +44,67 @@ struct Shape {
 
 Shape shape_of(ArrayType* array) { return {ARR_NDIM(array), array_contains_nulls(array)}; }
 
-void check(const Shape& shape, const char* name) {
-    const std::string what = std::string("invalid ") + name;
+void check_shape(const Shape& shape, const char* name) {
+    const std::string message = std::string("invalid ") + name;
     if (shape.dimensions > 1)
-        throw Failure(Code::invalid_argument, what, "The array has more than one dimension.", "Give a plain list.");
+        throw Failure(Code::invalid_argument, message, "The array has more than one dimension.", "Give a plain list.");
     if (shape.has_null)
-        throw Failure(Code::invalid_argument, what, "The array holds a NULL.", "Leave the element out.");
+        throw Failure(Code::invalid_argument, message, "The array holds a NULL.", "Leave the element out.");
 }
 
 }  // namespace
 
 std::optional<std::string> Args::text(int i) const {
-    if (null(i)) return std::nullopt;
+    if (is_null(i)) return std::nullopt;
     const Bytes bytes = call([&] { return text_bytes(datum(i)); });
     return std::string(bytes.data, bytes.size);
 }
 
 std::optional<std::string> Args::jsonb(int i) const {
-    if (null(i)) return std::nullopt;
+    if (is_null(i)) return std::nullopt;
     return call([&] { return DatumGetCString(DirectFunctionCall1(jsonb_out, datum(i))); });
 }
 
 std::optional<bool> Args::boolean(int i) const {
-    if (null(i)) return std::nullopt;
+    if (is_null(i)) return std::nullopt;
     return DatumGetBool(datum(i));
 }
 
 std::optional<std::int32_t> Args::integer(int i) const {
-    if (null(i)) return std::nullopt;
+    if (is_null(i)) return std::nullopt;
     return DatumGetInt32(datum(i));
 }
 
 std::optional<std::int64_t> Args::bigint(int i) const {
-    if (null(i)) return std::nullopt;
+    if (is_null(i)) return std::nullopt;
     return DatumGetInt64(datum(i));
 }
 
 std::optional<Instant> Args::instant(int i) const {
-    if (null(i)) return std::nullopt;
+    if (is_null(i)) return std::nullopt;
     return Instant{DatumGetTimestampTz(datum(i))};
 }
 
 std::optional<core::IntervalParts> Args::interval(int i) const {
-    if (null(i)) return std::nullopt;
+    if (is_null(i)) return std::nullopt;
     const Interval* value = DatumGetIntervalP(datum(i));
     return core::IntervalParts{value->month, value->day, value->time};
 }
 
 std::optional<std::int64_t> Args::time(int i) const {
-    if (null(i)) return std::nullopt;
+    if (is_null(i)) return std::nullopt;
     return DatumGetTimeADT(datum(i));
 }
 
 std::optional<TextArray> Args::texts(int i, const char* name) const {
-    if (null(i)) return std::nullopt;
+    if (is_null(i)) return std::nullopt;
     struct Items {
         Bytes* items;
         int count;
         Shape shape;
     };
-    const Items found = call([&] {
+    // The elements are collected as plain memory, because an ERROR would skip the destructors of strings.
+    const Items array_items = call([&] {
         ArrayType* array = DatumGetArrayTypeP(datum(i));
         Items result{nullptr, 0, shape_of(array)};
         Datum* elements = nullptr;
@@ -112,31 +115,32 @@ std::optional<TextArray> Args::texts(int i, const char* name) const {
             if (!nulls[k]) result.items[k] = text_bytes(elements[k]);
         return result;
     });
-    check(found.shape, name);
+    check_shape(array_items.shape, name);
     TextArray items;
-    items.reserve(static_cast<std::size_t>(found.count));
-    for (int k = 0; k < found.count; ++k) items.emplace_back(found.items[k].data, found.items[k].size);
+    items.reserve(static_cast<std::size_t>(array_items.count));
+    for (int k = 0; k < array_items.count; ++k)
+        items.emplace_back(array_items.items[k].data, array_items.items[k].size);
     return items;
 }
 
 std::vector<std::int32_t> Args::integers(int i, const char* name) const {
-    if (null(i)) return {};
+    if (is_null(i)) return {};
     struct Items {
         const std::int32_t* items;
         std::size_t count;
         Shape shape;
     };
-    const Items found = call([&] {
+    const Items array_items = call([&] {
         ArrayType* array = DatumGetArrayTypeP(datum(i));
         const auto count = static_cast<std::size_t>(ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)));
         return Items{reinterpret_cast<const std::int32_t*>(ARR_DATA_PTR(array)), count, shape_of(array)};
     });
-    check(found.shape, name);
-    return {found.items, found.items + found.count};
+    check_shape(array_items.shape, name);
+    return {array_items.items, array_items.items + array_items.count};
 }
 
 std::optional<int> Args::find(const char* name) const {
-    const int found = call([&] {
+    const int position = call([&] {
         HeapTuple function = SearchSysCache1(PROCOID, ObjectIdGetDatum(info_->flinfo->fn_oid));
         if (!HeapTupleIsValid(function)) elog(ERROR, "cache lookup failed for function %u", info_->flinfo->fn_oid);
         Oid* types = nullptr;
@@ -148,32 +152,34 @@ std::optional<int> Args::find(const char* name) const {
             if (std::strcmp(names[i], name) == 0) return i;
         return -1;
     });
-    if (found < 0) return std::nullopt;
-    return found;
+    if (position < 0) return std::nullopt;
+    return position;
 }
 
-void Args::read(const char* name, std::optional<std::string>& into) const {
-    if (const auto i = find(name)) into = text(*i);
+void Args::read(const char* name, std::optional<std::string>& value) const {
+    if (const auto i = find(name)) value = text(*i);
 }
-void Args::read(const char* name, std::optional<bool>& into) const {
-    if (const auto i = find(name)) into = boolean(*i);
+void Args::read(const char* name, std::optional<bool>& value) const {
+    if (const auto i = find(name)) value = boolean(*i);
 }
-void Args::read(const char* name, std::optional<std::int32_t>& into) const {
-    if (const auto i = find(name)) into = integer(*i);
+void Args::read(const char* name, std::optional<std::int32_t>& value) const {
+    if (const auto i = find(name)) value = integer(*i);
 }
-void Args::read(const char* name, std::optional<core::IntervalParts>& into) const {
-    if (const auto i = find(name)) into = interval(*i);
+void Args::read(const char* name, std::optional<core::IntervalParts>& value) const {
+    if (const auto i = find(name)) value = interval(*i);
 }
-void Args::read(const char* name, std::optional<TextArray>& into) const {
-    if (const auto i = find(name)) into = texts(*i, name);
+void Args::read(const char* name, std::optional<TextArray>& value) const {
+    if (const auto i = find(name)) value = texts(*i, name);
 }
 
-std::int64_t Args::id(int i, const char* of) const {
-    const auto refuse = [of](const std::string& detail) -> Failure {
-        return {Code::invalid_argument, std::string("invalid ") + of + " id", detail,
-                std::string_view(of) == "request" ? "Use the number that jit_request returned." : ""};
+// The digits are parsed here: a cast to bigint would round fractions, and its errors would not be those of the
+// extension.
+std::int64_t Args::id(int i, const char* kind) const {
+    const auto refuse = [kind](const std::string& detail) -> Failure {
+        return {Code::invalid_argument, std::string("invalid ") + kind + " id", detail,
+                std::string_view(kind) == "request" ? "Use the number that jit_request returned." : ""};
     };
-    if (null(i)) throw refuse("The id is NULL.");
+    if (is_null(i)) throw refuse("The id is NULL.");
     const char* digits = call([&] { return DatumGetCString(DirectFunctionCall1(numeric_out, datum(i))); });
     const std::string_view text(digits);
     std::int64_t id = 0;

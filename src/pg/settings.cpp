@@ -30,7 +30,7 @@ namespace {
 const config_enum_entry durabilities[] = {
     {"process", durability_process, false}, {"fsync", durability_fsync, false}, {nullptr, 0, false}};
 
-// As date_trunc() knows them.
+// Names are arguments of date_trunc().
 constexpr config_enum_entry periods[] = {
     {"month", 0, false}, {"week", 1, false}, {"day", 2, false}, {nullptr, 0, false}};
 
@@ -38,58 +38,67 @@ constexpr config_enum_entry periods[] = {
 
 const char* record_period() noexcept { return periods[record_partition].name; }
 
+// Descriptions follow PostgreSQL's: a short one in one sentence, then details.
 void define() {
-    DefineCustomEnumVariable("jit_access.audit_durability", "What a use has to survive before its statement runs.",
-                             "process: a crash of any process; fsync: one of the machine as well.", &audit_durability,
-                             durability_process, durabilities, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable("jit_access.database", "Database that holds the extension, its tables and its worker.",
-                               nullptr, &database, "postgres", PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomEnumVariable(
+        "jit_access.audit_durability", "Selects the failures that the record of a use survives.",
+        "With process, a crash of any server process; with fsync, also a crash of the machine. The "
+        "record of the intent reaches this level before the statement runs.",
+        &audit_durability, durability_process, durabilities, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("jit_access.database", "Sets the control database.",
+                               "It holds the extension with its tables, and the worker connects to it.", &database,
+                               "postgres", PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("jit_access.journal_directory", "Sets the directory of the journal.",
+                               "An empty string means jit_access in the data directory. With replication, use an "
+                               "absolute path outside of the data directory.",
+                               &journal_directory, "", PGC_POSTMASTER, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
     DefineCustomStringVariable(
-        "jit_access.journal_directory", "Directory of the journal of uses.",
-        "Empty means jit_access inside the data directory. With replication, name an absolute path outside it.",
-        &journal_directory, "", PGC_POSTMASTER, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable("jit_access.anchor_file", "File to which the checkpoints of the record are appended.",
-                               "Empty means anchors in the directory of the journal. Better on another machine's disk.",
-                               &anchor_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+        "jit_access.anchor_file", "Sets the file to which the checkpoints of the record are appended.",
+        "An empty string means anchors in the directory of the journal. Prefer a disk of another "
+        "machine.",
+        &anchor_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("jit_access.checkpoint_key_file",
-                               "File with the key of the checkpoints, in hexadecimal.",
-                               "Empty means key in the directory of the journal, made when there is none.",
+                               "Sets the file that holds the key of the checkpoints, in hexadecimal.",
+                               "An empty string means key in the directory of the journal. The file is created if it "
+                               "does not exist.",
                                &checkpoint_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jit_access.checkpoint_interval", "How often the record is dated by a checkpoint.",
-                            "Also on demand, by jit_audit_checkpoint().", &checkpoint_interval, 3600, 1, 86400,
+    DefineCustomIntVariable("jit_access.checkpoint_interval", "Sets the time between checkpoints of the record.",
+                            "jit_audit_checkpoint() makes one on demand.", &checkpoint_interval, 3600, 1, 86400,
                             PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jit_access.journal_size", "Size of the journal.",
-                            "It has to hold the uses of the longest time the worker may be away.", &journal_size, 64, 1,
-                            16384, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.journal_size", "Sets the size of the journal.",
+                            "It must hold the uses of the longest time for which the worker may be away.",
+                            &journal_size, 64, 1, 16384, PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("jit_access.journal_wait",
-                            "How long a statement under a grant waits for room in the journal.",
-                            "Then it fails; it never runs unrecorded.", &journal_wait, 5000, 0, 600000, PGC_SIGHUP,
-                            GUC_UNIT_MS, nullptr, nullptr, nullptr);
-    DefineCustomBoolVariable("jit_access.log_parameters",
-                             "Puts on the record what clients bind to the parameters of their statements.",
-                             "They may hold what should not be kept: personal data, passwords.", &log_parameters, false,
-                             PGC_SUSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jit_access.max_grants", "How many grants can be live at a time in the whole cluster.",
-                            nullptr, &max_grants, 10000, 1, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
-    DefineCustomEnumVariable("jit_access.record_partition", "How long the record fills one partition.",
-                             "Records are dropped by the partition, see jit_access.record_retention.",
+                            "Sets the maximum time that a statement under a grant waits for room in the journal.",
+                            "The statement then fails; it never runs unrecorded.", &journal_wait, 5000, 0, 600000,
+                            PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("jit_access.log_parameters", "Records the values of the parameters of statements.",
+                             "They may contain data that must not be kept, such as personal data or passwords.",
+                             &log_parameters, false, PGC_SUSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.max_grants", "Sets the maximum number of live grants in the cluster.", nullptr,
+                            &max_grants, 10000, 1, 1000000, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomEnumVariable("jit_access.record_partition",
+                             "Sets the period after which a new partition of the record begins.",
+                             "Old records are dropped by the partition, see jit_access.record_retention.",
                              &record_partition, 0, periods, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jit_access.record_retention", "How many days records are kept; 0 means for ever.",
-                            "A partition is dropped when its last record is older.", &record_retention, 0, 0, 36500,
-                            PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
-    DefineCustomStringVariable(
-        "jit_access.second_factor_key_file", "File with the key that seals second factors, in hexadecimal.",
-        "Empty means second_factor_key in the directory of the journal, made when the first one is "
-        "enrolled.",
-        &second_factor_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jit_access.second_factor_lifetime", "How long a session has stepped up after jit_step_up.",
-                            "For requests, decisions and the first use of grants within that time.",
-                            &second_factor_lifetime, 300, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jit_access.statement_limit", "How many bytes of a statement the record keeps.",
-                            "The length of the whole statement is always kept.", &statement_limit, 8192, 64, 65536,
+    DefineCustomIntVariable("jit_access.record_retention", "Sets the number of days for which records are kept.",
+                            "Zero keeps them without a limit. A partition is dropped when its last record is older.",
+                            &record_retention, 0, 0, 36500, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("jit_access.second_factor_key_file",
+                               "Sets the file that holds the key of the second factors, in hexadecimal.",
+                               "An empty string means second_factor_key in the directory of the journal. The file is "
+                               "created when the first second factor is enrolled.",
+                               &second_factor_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.second_factor_lifetime",
+                            "Sets the time for which a session has stepped up after jit_step_up().",
+                            "It holds for requests, decisions and the first use of grants.", &second_factor_lifetime,
+                            300, 1, 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("jit_access.statement_limit", "Sets the number of bytes of a statement that are recorded.",
+                            "The length of the whole statement is always recorded.", &statement_limit, 8192, 64, 65536,
                             PGC_SUSET, GUC_UNIT_BYTE, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("jit_access.worker_naptime", "How long the worker sleeps at most.",
-                            "Deadlines and new records wake it; this bounds how late it notices anything else.",
+    DefineCustomIntVariable("jit_access.worker_naptime", "Sets the maximum time that the worker sleeps.",
+                            "Deadlines and new records wake it. Other changes, such as drift, are noticed after this "
+                            "time.",
                             &worker_naptime, 10, 1, 3600, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("jit_access");
 }

@@ -1,4 +1,8 @@
-// Access lists of relations, read as the server reads them, for a set of roles.
+// Access lists of relations and columns, evaluated for a set of roles.
+//
+// The server's own checks (catalog/aclchk.c) evaluate one role and follow its memberships. Here the caller chooses the
+// roles, for example to leave out those that come from a grant. Memberships are not followed. All functions need a
+// transaction and throw server errors.
 #pragma once
 
 #include <cstdint>
@@ -10,26 +14,27 @@ struct Bitmapset;
 
 namespace jit::pg {
 
-// Privileges as the server's AclMode has them, and beside them who owns what.
+// The server's AclMode, and `ownership` in a bit that AclMode does not use.
 using AclBits = std::uint64_t;
 inline constexpr AclBits ownership = AclBits{1} << 63;
 
-// A relation of a plan that is checked for privileges.
+// A relation of a plan whose privileges the server checks. The bitmaps belong to the plan.
 struct CheckedRelation {
     std::uint32_t relation = 0;
-    AclBits privileges = 0;               // asked for
-    RoleId owner{};                       // checked instead of the current user, if any
-    const Bitmapset* selected = nullptr;  // columns, as the server counts them
+    AclBits privileges = 0;               // required
+    RoleId owner{};                       // the user whose privileges count (a view's owner); 0 = the current user
+    const Bitmapset* selected = nullptr;  // columns, offset by FirstLowInvalidHeapAttributeNumber
     const Bitmapset* inserted = nullptr;
     const Bitmapset* updated = nullptr;
-    bool column_privileges_suffice = true;  // privileges on the columns in question, where there is none on the whole
+    bool column_privileges_suffice = true;  // privileges on the used columns replace one on the table
 };
 
-// What the access list gives to any of these roles or to everybody, the owner's and the predefined roles' included.
+// The privileges on the relation that any of the roles, or PUBLIC, has, including those of owners and of the predefined
+// roles pg_read_all_data and pg_write_all_data.
 [[nodiscard]] AclBits privileges_on_relation(std::uint32_t relation, std::span<const RoleId> roles);
-// Whether single columns have access lists of their own.
+// Whether any column has an access list of its own.
 [[nodiscard]] bool has_column_privileges(std::uint32_t relation);
-// Which of the `missing` privileges these give for all the columns that are asked for.
+// Those of the `missing` privileges that the roles have on every column that the statement uses.
 [[nodiscard]] AclBits privileges_on_columns(const CheckedRelation& checked, AclBits missing,
                                             std::span<const RoleId> roles);
 

@@ -1,4 +1,7 @@
-// Arguments of an SQL function as C++ values; NULL is nothing. Only the entry uses it.
+// Arguments and results of an SQL function as C++ values. NULL is nullopt. Used by the room `api` only.
+//
+// `i` counts from 0. The caller guarantees that the argument has the type the name of the method says. Methods throw
+// invalid_argument for values that the extension rejects, and server errors.
 #pragma once
 
 #include "jit_access/core/duration.hpp"
@@ -14,30 +17,29 @@ public:
 
     [[nodiscard]] std::optional<std::string> text(int i) const;
     [[nodiscard]] std::optional<bool> boolean(int i) const;
-    [[nodiscard]] std::optional<std::int32_t> integer(int i) const;
+    [[nodiscard]] std::optional<std::int32_t> integer(int i) const;  // or a date: days since 2000-01-01
     [[nodiscard]] std::optional<std::int64_t> bigint(int i) const;
     [[nodiscard]] std::optional<Instant> instant(int i) const;
-    // Of day, in microseconds. A date is read by integer(), as days since 2000-01-01.
-    [[nodiscard]] std::optional<std::int64_t> time(int i) const;
+    [[nodiscard]] std::optional<std::int64_t> time(int i) const;  // microseconds since midnight
     [[nodiscard]] std::optional<core::IntervalParts> interval(int i) const;
-    // A jsonb, as text.
-    [[nodiscard]] std::optional<std::string> jsonb(int i) const;
-    // One dimension, no NULLs; `name` is for the message.
+    [[nodiscard]] std::optional<std::string> jsonb(int i) const;  // as text
+    // An array of one dimension without NULLs. `name` appears in the message of an error.
     [[nodiscard]] std::optional<TextArray> texts(int i, const char* name) const;
-    // Of integers or dates; NULL is none.
+    // The same of integers or dates; NULL gives an empty vector.
     [[nodiscard]] std::vector<std::int32_t> integers(int i, const char* name) const;
-    // A numeric that has to be the id of a request, or of something else.
-    [[nodiscard]] std::int64_t id(int i, const char* of = "request") const;
+    // A numeric that must be a valid id. `kind` names the object in the message. The SQL functions take numeric so that
+    // integer and bigint arguments resolve to one function.
+    [[nodiscard]] std::int64_t id(int i, const char* kind = "request") const;
 
-    // By the name of the parameter; nothing when the function has none of that name.
-    void read(const char* name, std::optional<std::string>& into) const;
-    void read(const char* name, std::optional<bool>& into) const;
-    void read(const char* name, std::optional<std::int32_t>& into) const;
-    void read(const char* name, std::optional<core::IntervalParts>& into) const;
-    void read(const char* name, std::optional<TextArray>& into) const;
+    // Reads the parameter of this name. Leaves `value` unchanged if the function has no such parameter.
+    void read(const char* name, std::optional<std::string>& value) const;
+    void read(const char* name, std::optional<bool>& value) const;
+    void read(const char* name, std::optional<std::int32_t>& value) const;
+    void read(const char* name, std::optional<core::IntervalParts>& value) const;
+    void read(const char* name, std::optional<TextArray>& value) const;
 
 private:
-    [[nodiscard]] bool null(int i) const noexcept { return info_->args[i].isnull; }
+    [[nodiscard]] bool is_null(int i) const noexcept { return info_->args[i].isnull; }
     [[nodiscard]] Datum datum(int i) const noexcept { return info_->args[i].value; }
     [[nodiscard]] std::optional<int> find(const char* name) const;
 
@@ -45,9 +47,9 @@ private:
 };
 
 [[nodiscard]] Datum text_result(std::string_view text);
-[[nodiscard]] Datum jsonb_result(const std::string& text);  // jsonb
+[[nodiscard]] Datum jsonb_result(const std::string& text);
 [[nodiscard]] Datum texts_result(const TextArray& texts);
-// The label of an enum value of type jit_access.state.
+// The value of the enum jit_access.state with this label.
 [[nodiscard]] Datum state_result(std::string_view label);
 
 }  // namespace jit::pg

@@ -1,14 +1,15 @@
-// The client of this session: where it is and how it was let in. None of it changes while the session lasts.
+// The client of this session: where it connects from and how it was authenticated. Constant while the session lasts.
 #pragma once
 
 #include "jit_access/core/conditions.hpp"
 
 namespace jit::pg {
 
-// In a process that no client is connected to, a parallel worker too, nothing is known but the database.
+// In a process without a client, which includes parallel workers, only the database is set.
 [[nodiscard]] const core::Client& client() noexcept;
 
-// The method is known only while a client is being let in. Then `let_in` is called, when the database is not known yet.
-void install_authentication_hook(void (*let_in)(const core::Client&) noexcept) noexcept;
+// Installs the hook that keeps the authentication method, which the server forgets after authentication. The hook calls
+// `authenticated` for each client that is let in; the database is not known yet at that time. Called by _PG_init.
+void install_authentication_hook(void (*authenticated)(const core::Client&) noexcept) noexcept;
 
 }  // namespace jit::pg

@@ -1,4 +1,5 @@
-// The two clocks of a deadline. Never now() of SQL, never a snapshot.
+// The two clocks of a deadline. Deadlines are never compared with SQL's now() or with a snapshot, because both stand
+// still during a transaction.
 #pragma once
 
 #include <cstdint>
@@ -6,9 +7,9 @@
 
 namespace jit::pg {
 
-// Wall time in microseconds since 2000-01-01 UTC, as timestamptz counts. It can be set.
+// Microseconds since 2000-01-01 UTC, as timestamptz counts. The system clock can be set.
 [[nodiscard]] std::int64_t wall_clock() noexcept;
-// Microseconds since the machine started, sleep included (CLOCK_BOOTTIME). It cannot be set.
+// Microseconds since the machine booted, including suspend (CLOCK_BOOTTIME). It cannot be set.
 [[nodiscard]] std::int64_t boot_clock() noexcept;
 
 struct Moment {
@@ -16,13 +17,14 @@ struct Moment {
     std::int64_t boot = 0;
     bool operator==(const Moment&) const = default;
 };
-// In this order a wall time that the boot clock has carried on lags behind, and does not go back when it is read anew.
+// Reads the wall clock first. A wall time that is extrapolated by the boot clock then never runs ahead of a wall time
+// that is read later.
 [[nodiscard]] inline Moment both_clocks() noexcept {
     const auto wall = wall_clock();
     return {wall, boot_clock()};
 }
 
-// Names this boot of this machine; boot times of another boot mean nothing.
+// Identifies this boot of this machine; boot times of different boots cannot be compared. Empty if the system has none.
 [[nodiscard]] std::string boot_id();
 
 }  // namespace jit::pg

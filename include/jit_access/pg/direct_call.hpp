@@ -1,5 +1,8 @@
-// Whether a function was called by the very statement that the client has sent, or by something that runs inside it:
-// the server knows who has logged in, not who wrote the call.
+// Whether a function was called by the statement that the client has sent, or by something that runs inside it.
+//
+// The server knows the session user but not the author of a call: a view, function, trigger or scheduled job of another
+// user could approve or request in the name of the session user. Functions that give access therefore accept direct
+// calls only (docs/adr/013-own-statement.md).
 #pragma once
 
 #include <cstdint>
@@ -12,19 +15,20 @@ struct PlannedStmt;
 
 namespace jit::pg {
 
-// Why this call is not the client's own, as a sentence; nothing if it is. What is not understood is not his own:
+// Returns the reason, as a sentence, why this call is not direct; nullopt if it is. A call is direct if all of these
+// hold, and any construct that is not recognized counts as indirect:
 //
-// - It is a SELECT sent by itself, by the simple or the extended protocol: the unnamed portal runs it.
-// - The call stands in its plan, as a function call and where the client's text has it. What comes out of the catalogs
-//   (views, policies, defaults, …) has lost its place in a text.
-// - It depends on no relation and no function but the server's and the extension's. A function whose body was put in
-//   the place of its call is a dependency, too.
+// - The statement is a SELECT that the client has sent by itself, by the simple or the extended protocol, so the
+//   unnamed portal runs it.
+// - The call is a function call in the plan of that statement and has a location in its text. Expressions from the
+//   catalogs (views, policies, defaults) have lost theirs.
+// - The plan depends on no relation and no function except those of the server and of the extension. Functions that
+//   were inlined count as dependencies, too.
 [[nodiscard]] std::optional<std::string> objection_to_call(FunctionCallInfo info);
 
-// The function that a statement calls and that is all of it, with nothing but constants and what is bound; 0 if it is
-// anything else.
+// OID of the function if the statement is nothing but one call of it with constants and parameters; 0 otherwise.
 [[nodiscard]] std::uint32_t sole_function_called(const PlannedStmt* plan) noexcept;
-// Whether it is this one of the extension.
+// Whether the function is the one of this name that belongs to the extension. May throw.
 [[nodiscard]] bool is_extension_function(std::uint32_t function, const char* name);
 
 }  // namespace jit::pg

@@ -9,8 +9,8 @@ struct ErrorData;
 
 namespace jit::pg {
 
-// A server ERROR on its way through C++ frames. It is raised again, unchanged, at the entry; it is never swallowed
-// outside a subtransaction (see Subtransaction in xact.hpp).
+// A server ERROR on its way through C++ frames; thrown by pg::call(). It is raised again, unchanged, by pg::guarded().
+// Only functions that roll back a (sub)transaction may swallow it (see README.md).
 class ServerError final : public std::exception {
 public:
     explicit ServerError(ErrorData* data) noexcept : data_(data) {}
@@ -19,10 +19,10 @@ public:
     [[nodiscard]] std::string sqlstate() const;
 
 private:
-    ErrorData* data_;  // lives in the memory context of whoever called
+    ErrorData* data_;  // in the memory context that was current at the pg::call()
 };
 
-// SQLSTATEs of the server that decide what the extension does next.
+// SQLSTATEs of the server on which the extension acts.
 namespace sqlstate {
 inline constexpr std::string_view insufficient_privilege = "42501";
 inline constexpr std::string_view query_canceled = "57014";
@@ -37,15 +37,16 @@ inline constexpr std::string_view internal_error = "XX000";  // among others "tu
 }
 }  // namespace sqlstate
 
-// Whether it was a core::Failure of this extension, which no function can feign. What a parallel worker tells its
-// leader has lost the mark: it may have been one.
+// Whether the error was a core::Failure of this extension. No user-defined function can forge it.
 [[nodiscard]] bool is_extension_error(const ErrorData& error) noexcept;
+// Whether a parallel worker has sent the error to this process. Its origin is lost on the way: it may have been an
+// error of the extension.
 [[nodiscard]] bool is_relayed_by_parallel_worker(const ErrorData& error) noexcept;
 
-// Server log only; cannot fail.
+// To the server log only, at level LOG.
 void log_line(const char* message) noexcept;
 void log_line(const std::string& message) noexcept;
-// To the client, as a NOTICE.
+// To the client, as a NOTICE. Throws server errors.
 void notice(const std::string& message, const std::string& hint = {});
 
 }  // namespace jit::pg

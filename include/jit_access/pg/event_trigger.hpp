@@ -1,4 +1,4 @@
-// What the command that fired an event trigger has made.
+// Objects created by the command that fired an event trigger.
 #pragma once
 
 #include "jit_access/pg/server.hpp"
@@ -7,11 +7,13 @@
 namespace jit::pg {
 
 struct CreatedRelations {
-    TextArray names;  // as regclass prints them
-    std::vector<std::uint32_t> schemas;
+    TextArray names;                     // as regclass prints them
+    std::vector<std::uint32_t> schemas;  // OIDs, in the order of `names`
 };
 
-// Tables, views and the like that the command made or moved; throws when it is not called by an event trigger.
+// Tables, views, materialized views and foreign tables that the command created or moved, except temporary ones. Empty,
+// without looking at them, if no template covers ALL TABLES IN SCHEMA. Throws an error unless called by an event
+// trigger.
 [[nodiscard]] CreatedRelations relations_created_by_command(FunctionCallInfo info);
 
 }  // namespace jit::pg

@@ -1,4 +1,6 @@
-// Acting as somebody else for a moment, in a stretch of a transaction that leaves nothing.
+// Running statements as another user in a part of a transaction that leaves no trace, for dry runs.
+//
+// All of this needs a transaction. The classes are scopes: the constructor sets something, the destructor restores it.
 #pragma once
 
 #include <cstdint>
@@ -10,24 +12,24 @@
 
 namespace jit::pg {
 
-// Runs the body in a subtransaction that is rolled back, however the body ends. Its exception goes on.
+// Runs the body in a subtransaction that is rolled back in any case. An exception of the body is passed on.
 void in_rolled_back_subtransaction(const std::function<void()>& body);
 
-// An error that a subtransaction has ended with.
+// The error that rolled back a subtransaction.
 struct Fault {
     std::string sqlstate;
     std::string message;
-    std::string context{};  // lines about what ran, the innermost first
-    std::string format{};   // of the message, before it was filled in and translated
+    std::string context{};  // CONTEXT lines, innermost first
+    std::string format{};   // format string of the message: not translated, without data
     bool ours = false;      // raised by the extension
 };
 
-// Runs the body in a subtransaction: an error rolls that back alone. Somebody's wish to cancel goes on; that of a
-// CancelTimer does not.
+// Runs the body in a subtransaction and returns the error that rolled it back; nullopt if it was released. A cancel
+// request of a user is passed on as an exception; one of a CancelTimer is returned like any error.
 [[nodiscard]] std::optional<Fault> attempt(const std::function<void()>& body);
 
-// The current user, while this is alive; neither SET ROLE nor SET SESSION AUTHORIZATION leads out. Where nothing is to
-// run, it is a security-restricted operation as well.
+// Sets the current user. SET ROLE and SET SESSION AUTHORIZATION are refused meanwhile. With Restricted::yes the scope
+// is a security-restricted operation as well, in which the session's state cannot be changed.
 enum class Restricted : bool { no, yes };
 class Impersonate {
 public:
@@ -41,7 +43,7 @@ private:
     int context_ = 0;
 };
 
-// No message reaches the client while this is alive.
+// Suppresses all messages to the client.
 class MessageSuppression {
 public:
     MessageSuppression() noexcept;
@@ -53,7 +55,7 @@ private:
     int destination_;
 };
 
-// Cancels what runs after a time, again and again until it is gone.
+// Cancels the running statement when the time is over, and again at intervals, because a function may catch the error.
 class CancelTimer {
 public:
     explicit CancelTimer(std::int64_t microseconds);
@@ -64,18 +66,14 @@ public:
     [[nodiscard]] static bool is_over() noexcept;
 };
 
-// Until the (sub)transaction ends or it is set again.
+// The following settings hold until the end of the (sub)transaction.
 void set_search_path(const std::string& path);
 [[nodiscard]] std::string search_path();
-
-// For locks, until the (sub)transaction ends.
 void set_short_lock_timeout();
-
-// No parallel worker takes part, until the (sub)transaction ends.
 void disable_parallel_query();
 
-// Runs one command and throws away what it returns; the number of rows it has processed. Throws `guarded` for what only
-// a client can send.
+// Runs one command, discards its rows and returns their number. Throws `guarded` for commands that only a client can
+// send.
 std::uint64_t run_and_discard(const std::string& sql);
 
 }  // namespace jit::pg

@@ -1,17 +1,18 @@
-// Locks in shared memory: of whoever writes to disk what many wait for, as the server's own for the WAL; and of what is
-// known of second factors.
+// The two lightweight locks of the extension: the sync lock, for the process that writes the journal to disk while
+// others wait, and the second-factor lock (shared/second_factor_state.hpp). No process holds both.
 #pragma once
 
 namespace jit::pg {
 
-// While the library is preloaded; and where its shared memory is requested.
+// Called by shmem_request_hook.
 void request_locks();
 
-// True: locked. False: somebody else had it and has let go; whether there is still something to do is to be looked at.
+// As LWLockAcquireOrWait(). True: this process holds the lock. False: another process held it and has released it;
+// recheck whether there is still something to do.
 [[nodiscard]] bool acquire_sync_lock_or_wait();
 void release_sync_lock() noexcept;
 
-// Held for a moment, in which nothing may throw.
+// Holds the second-factor lock. Nothing may throw and no SQL may run meanwhile: interrupts are held off.
 class SecondFactorLock {
 public:
     SecondFactorLock();

@@ -1,4 +1,5 @@
-// Codes by time as liboath computes them: HMAC-SHA-1, six digits, 30 seconds, what every authenticator knows.
+// One-time codes as liboath computes them: HOTP (RFC 4226) with the time steps of TOTP (RFC 6238), HMAC-SHA-1, six
+// digits, 30 seconds. These are the parameters that every authenticator supports. Throws std::runtime_error.
 #pragma once
 
 #include <cstdint>
@@ -9,13 +10,12 @@
 
 namespace jit::pg {
 
-// Of RFC 4226: a counter for which RFC 6238 takes the number of the step. Throws std::runtime_error.
 [[nodiscard]] core::Code6 one_time_code(std::span<const std::byte> secret, std::uint64_t step);
 
-// In base 32, without padding.
+// Base 32 (RFC 4648) without padding.
 [[nodiscard]] std::string base32(std::span<const std::byte> secret);
 
-// What authenticators read from a QR code. Issuer and account are shown to the person.
+// The otpauth:// URI that authenticators read from a QR code. They display issuer and account.
 [[nodiscard]] std::string otpauth_uri(const std::string& issuer, const std::string& account,
                                       std::span<const std::byte> secret);
 

@@ -1,4 +1,4 @@
-// A text as a QR code that a telephone reads off a terminal.
+// QR codes for a terminal, by libqrencode.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +7,12 @@
 namespace jit::pg {
 
 enum class Drawing : std::uint8_t {
-    half_blocks,  // Unicode, two rows in a line
-    ascii         // for databases in other encodings: two characters a module
+    half_blocks,  // Unicode block elements, two rows of modules in a line
+    ascii         // two characters a module, for databases that are not in UTF-8
 };
 
-// With the quiet zone around it. Light modules are drawn, for terminals with a dark background; cameras read both.
-// Throws std::runtime_error.
+// Draws the text as a QR code (ISO/IEC 18004) with its quiet zone. Light modules are drawn, for terminals with a dark
+// background; readers accept both polarities. Throws std::runtime_error.
 [[nodiscard]] std::string qr_code(const std::string& text, Drawing drawing);
 
 }  // namespace jit::pg

@@ -1,4 +1,4 @@
-// Secrets stay out of the record.
+// Removes passwords and one-time codes from the text of statements before they are recorded.
 #pragma once
 
 #include <string>
@@ -6,15 +6,16 @@
 
 namespace jit::pg {
 
-// Calls a function that takes a code of the second factor.
+// Whether the statement may call a function that takes a code of the second factor.
 [[nodiscard]] bool may_hold_code(std::string_view statement) noexcept;
-// Instead of a command that may hold one, where nothing may fail.
+// Replaces the whole text of a statement that may hold a code where scanning it is not possible, because nothing may
+// fail.
 inline constexpr const char* hidden_command = "(hidden: it holds a code of the second factor)";
 [[nodiscard]] bool may_hold_secrets(std::string_view statement) noexcept;
 
-// The text of a statement as it may be recorded. In one that speaks of a password or calls what takes a code every
-// literal is replaced, in any other those that hold a connection URI with a password; a statement without secrets comes
-// back as it is, untouched. Valid until the next call.
+// Returns the text of a statement with its secrets masked. In a statement that mentions a password, or calls a function
+// that takes a code, every literal is masked; in any other, literals that hold a connection URI with a password. A
+// statement without secrets is returned unchanged. The result is valid until the next call. May throw server errors.
 [[nodiscard]] std::string_view redact_secrets(std::string_view statement);
 
 }  // namespace jit::pg

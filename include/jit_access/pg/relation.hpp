@@ -1,4 +1,5 @@
-// Names of relations for the record, cached so that a repeated statement looks nothing up and allocates nothing.
+// Names of relations for the record, in a cache per process, so that a repeated statement reads no catalog and
+// allocates nothing.
 #pragma once
 
 #include <cstdint>
@@ -6,8 +7,8 @@
 
 namespace jit::pg {
 
-// While it lives, names are quoted where needed alone, whatever the session has set quote_all_identifiers to: on the
-// record a thing has one name.
+// While it exists, identifiers are quoted only where needed, whatever quote_all_identifiers says: an object has one
+// name on the record.
 class MinimalQuoting {
 public:
     MinimalQuoting() noexcept;
@@ -19,10 +20,11 @@ private:
     bool before_;
 };
 
-// Schema-qualified and quoted where needed; valid until the next call for another relation may evict it, so copy or use
-// at once within one statement of at most 64 relations. Needs a transaction on a miss.
+// The schema-qualified, quoted name. A later call may evict it from the cache, so copy it or use it at once. Needs a
+// transaction if the name is not in the cache, and may then throw server errors.
 [[nodiscard]] std::string_view relation_name(std::uint32_t relation);
 
-void forget_relation_names(std::uint32_t relation) noexcept;  // 0 = all
+// Removes a relation, or all of them (0), from the cache. For invalidation callbacks.
+void forget_relation_names(std::uint32_t relation) noexcept;
 
 }  // namespace jit::pg

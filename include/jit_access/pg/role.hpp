@@ -1,4 +1,7 @@
-// People and roles. Identity is the session user: what the client authenticated as, not what SET ROLE says.
+// Roles and their memberships, as the catalogs have them.
+//
+// Identity is the session user: the role that the client authenticated as, whatever SET ROLE says. Functions that are
+// not noexcept need a transaction and throw server errors.
 #pragma once
 
 #include "jit_access/pg/sql.hpp"
@@ -8,29 +11,31 @@ namespace jit::pg {
 [[nodiscard]] RoleId session_user() noexcept;
 [[nodiscard]] RoleId current_user() noexcept;
 
-// Exact bytes: no truncation at 63, no OID spelled as a number, no current_user.
+// The name must match exactly: it is not truncated to 63 bytes, and numbers and current_user have no special meaning.
 [[nodiscard]] std::optional<RoleId> find_role(std::string_view name);
 [[nodiscard]] std::optional<std::string> role_name(RoleId role);
 
 [[nodiscard]] bool is_superuser(RoleId role);
-[[nodiscard]] bool has_inherit_attribute(RoleId role);  // the role's own INHERIT attribute
-// Being a superuser makes nobody a member here.
+[[nodiscard]] bool has_inherit_attribute(RoleId role);
+// Whether `member` is a direct or indirect member of `of`. Superusers are not members of every role here.
 [[nodiscard]] bool is_member(RoleId member, RoleId of);
-// Superusers have it on everything, here as in the server.
+// Superusers have the admin option on every role, as in the server.
 [[nodiscard]] bool has_admin_option(RoleId member, RoleId on);
-// Whether `member` holds the privileges of `of` without SET ROLE; superusers are not special.
+// Whether `member` has the privileges of `of` without SET ROLE. A superuser has those of roles it is a member of.
 [[nodiscard]] bool has_inherited_privileges_of(RoleId member, RoleId of);
-// Whether a membership itself says if it is inherited and if it allows SET ROLE (PostgreSQL 16 and later).
+// Whether each membership has INHERIT and SET options (PostgreSQL 16 and later).
 [[nodiscard]] bool memberships_carry_options() noexcept;
-// The roles this one is a direct member of, and its own direct members.
+// The roles of which `member` is a direct member.
 [[nodiscard]] std::vector<RoleId> memberships(RoleId member);
-// Those of them whose privileges it has without SET ROLE.
+// Those of them whose privileges `member` has without SET ROLE.
 [[nodiscard]] std::vector<RoleId> inherited_memberships(RoleId member);
+// The direct members.
 [[nodiscard]] std::vector<RoleId> members(RoleId of);
-// From 16 on who gives or takes a membership keeps everybody else from doing so with the same role, until he commits.
-// False: somebody else does, and has not come to an end in so many milliseconds, or in lock_timeout where that is less.
+// Takes the lock that GRANT and REVOKE of memberships take from PostgreSQL 16 on; only one transaction at a time can
+// change the members of a role. Waits for `patience` milliseconds, or lock_timeout if that is shorter. False if another
+// transaction still holds the lock. Always true, without a lock, before 16.
 [[nodiscard]] bool lock_memberships_in(RoleId role, int patience);
-// Every role reachable from one, itself first, whether inherited or not.
+// Every role reachable through memberships, inherited or not; `from` is the first.
 [[nodiscard]] std::vector<RoleId> closure(RoleId from);
 
 }  // namespace jit::pg

@@ -1,5 +1,6 @@
-// A secret sealed with a key: AES-256-GCM by OpenSSL. What it is bound to is not in it, but has to be named again to
-// open it.
+// Authenticated encryption of secrets: AES-256-GCM (NIST SP 800-38D) by OpenSSL. A sealed secret is bound to a context,
+// for example the login, which is not stored in it and must be given again to open it: a sealed secret that is copied
+// to another row cannot be opened.
 #pragma once
 
 #include <array>
@@ -13,14 +14,15 @@ namespace jit::pg {
 using SealKey = std::array<std::byte, 32>;
 using Nonce = std::array<std::byte, 12>;
 
-// The nonce (never twice with one key: a random one), what was sealed, the tag. Throws std::runtime_error.
+// Returns nonce, ciphertext and tag. The nonce must never be used twice with one key; use a random one. Throws
+// std::runtime_error.
 [[nodiscard]] std::vector<std::byte> seal(const SealKey& key, const Nonce& nonce, std::span<const std::byte> bound_to,
                                           std::span<const std::byte> secret);
-// Nothing: another key, bound to something else, or changed.
+// nullopt if the key or the context is another one, or the sealed secret was changed.
 [[nodiscard]] std::optional<std::vector<std::byte>> open_sealed(const SealKey& key, std::span<const std::byte> bound_to,
                                                                 std::span<const std::byte> sealed);
 
-// Overwrites, whatever the compiler thinks of it.
+// Overwrites the memory. The compiler cannot remove it as a dead store.
 void wipe(std::span<std::byte> secret) noexcept;
 
 }  // namespace jit::pg

@@ -1,6 +1,8 @@
-// The door: the one header through which server headers are seen. Only src/pg/, the entry, the hooks and the settings
-// include it. Standard headers come first, because PostgreSQL redefines names they use; what it leaves behind is
-// undone.
+// The door between C++ and the server: the only header that includes postgres.h, and the two functions through which
+// errors pass. README.md has a wrong and a right example. Only `pg`, `statements`, `api` and the top include it.
+//
+// Standard headers come first, because PostgreSQL defines macros with the names of standard functions. The macros are
+// undefined afterwards.
 #pragma once
 
 #include <exception>
@@ -37,8 +39,9 @@ extern "C" {
 
 namespace jit::pg {
 
-// Runs server code that may raise an ERROR and turns the ERROR into a ServerError, which keeps every field. The
-// callable must own nothing that needs a destructor: an ERROR jumps over its frame.
+// Runs server code that may raise an ERROR and throws it as a ServerError, which keeps every field. The body and its
+// result must own nothing that needs a destructor, because an ERROR jumps over its frame. The error data are copied to
+// the memory context of the caller.
 template <class F>
 std::invoke_result_t<F> call(F&& body) {
     using Result = std::invoke_result_t<F>;
@@ -73,7 +76,7 @@ std::invoke_result_t<F> call(F&& body) {
     }
 }
 
-// An error on its way out of C++: plain memory, so that nothing is alive when ereport() leaves the frame.
+// An error on its way out of C++, in plain memory: no C++ object is alive when ereport() leaves the frame.
 struct PendingError {
     ErrorData* server = nullptr;
     int sqlstate = 0;
@@ -82,11 +85,12 @@ struct PendingError {
     const char* hint = nullptr;
 };
 
-// Must be called from a catch block.
+// Describes the exception that is being handled. Must be called from a catch block.
 PendingError take_current_exception() noexcept;
 [[noreturn]] void raise_error(const PendingError& raised);
 
-// The one way from a server callback into C++: exceptions become ERRORs after the handler, when no C++ object is alive.
+// Runs C++ code for a server callback or an SQL function. An exception becomes an ERROR, which is raised after the
+// handler: ending a handler frees the exception, and a longjmp out of it would leak it.
 template <class F>
 std::invoke_result_t<F> guarded(F&& body) {
     PendingError raised;

@@ -1,8 +1,11 @@
-// SQL through SPI with typed arguments and typed answers.
+// SQL through SPI with typed arguments and typed results.
 //
-// Every name in the text is schema-qualified; callers run as the extension's owner with a pinned search_path (SECURITY
-// DEFINER functions, the worker). Plans are kept, so what varies belongs into an argument. Server errors come as
+// Contract: every name in the text is schema-qualified; callers run as the extension's owner with a pinned search_path
+// (SECURITY DEFINER functions, the worker). Plans are kept for the life of the process, keyed by the text and the types
+// of the arguments, so the text must not vary: pass what varies as an argument. Needs a transaction. Throws
 // ServerError.
+//
+// Results are copied out of SPI's memory, so they outlive the call.
 #pragma once
 
 #include <concepts>
@@ -29,27 +32,28 @@ struct Instant {
     bool operator<(const Instant& other) const noexcept { return us < other.us; }
 };
 
-// interval: a fixed number of microseconds; what is written has neither months nor days.
+// interval, as a fixed number of microseconds. An argument has neither months nor days; in a result a month counts as
+// 30 days.
 struct Duration {
     std::int64_t us = 0;
     bool operator==(const Duration&) const = default;
 };
 
 using TextArray = std::vector<std::string>;
-// std::monostate is NULL in an answer; a NULL argument has a type and is made by nullable().
+// std::monostate is NULL in a result. A NULL argument needs a type: use nullable().
 using Value =
     std::variant<std::monostate, bool, std::int32_t, std::int64_t, RoleId, Instant, std::string, TextArray, Duration>;
 
-// An argument: a value, or NULL of the type a value would have.
+// A value, or NULL of the type that the value would have.
 struct Argument {
     Value value;
     std::size_t type = 0;  // index in Value
     bool null = false;
 
     template <class T>
-    requires(std::constructible_from<Value, T>) Argument(T of)  // NOLINT: arguments are written as plain values
-        : value(std::move(of)), type(value.index()) {}
-    Argument(Value of, bool is_null) : value(std::move(of)), type(value.index()), null(is_null) {}
+    requires(std::constructible_from<Value, T>) Argument(T plain)  // NOLINT: arguments are written as plain values
+        : value(std::move(plain)), type(value.index()) {}
+    Argument(Value typed, bool is_null) : value(std::move(typed)), type(value.index()), null(is_null) {}
 };
 
 template <class T>
@@ -57,7 +61,7 @@ Argument nullable(const std::optional<T>& value) {
     return value ? Argument(Value(*value), false) : Argument(Value(T{}), true);
 }
 
-// The same for an interval that is kept as microseconds.
+// The same for an interval that the caller keeps as microseconds.
 inline Argument nullable_duration(const std::optional<std::int64_t>& us) {
     return us ? Argument(Value(Duration{*us}), false) : Argument(Value(Duration{}), true);
 }
@@ -67,7 +71,7 @@ public:
     explicit Row(std::vector<Value> cells) : cells_(std::move(cells)) {}
 
     [[nodiscard]] bool is_null(std::size_t column) const { return cells_.at(column).index() == 0; }
-    // The type must be the column's: a mismatch is a programming error and throws.
+    // T must be the type of the column; otherwise std::bad_variant_access is thrown.
     template <class T>
     [[nodiscard]] const T& get(std::size_t column) const {
         return std::get<T>(cells_.at(column));
@@ -82,24 +86,25 @@ private:
     std::vector<Value> cells_;
 };
 
-// Answers of SELECT and RETURNING. Integers of 2 and 4 bytes come as int32, arrays of text as TextArray, other types
-// as their text.
+// Rows of SELECT or RETURNING. smallint and integer are returned as int32, oid as RoleId, arrays of text as TextArray,
+// types that Value lacks as text.
 std::vector<Row> query(const char* sql, std::initializer_list<Argument> args = {});
 std::vector<Row> query(const char* sql, const std::vector<Argument>& args);
 // The first row, if any.
 std::optional<Row> query_row(const char* sql, const std::vector<Argument>& args);
 std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args = {});
-// The same for a query alone, by what is committed now, and by this transaction: not by its older snapshot.
+// The same with the latest snapshot: a transaction at a higher isolation level also sees what has been committed since
+// its own snapshot. For queries only.
 std::optional<Row> query_latest(const char* sql, std::initializer_list<Argument> args = {});
-// For a look at everything there is. It is planned each time: the plan that is best for a few rows, kept until there
-// are many, would take ages.
+// For queries over whole tables. They are planned each time, because a plan that was chosen for few rows and is kept
+// would be far too slow for many.
 std::vector<Row> query_replanned(const char* sql);
-// Number of rows processed.
+// Runs a statement and returns the number of rows processed.
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args = {});
-// A command that takes no parameters and is planned each time; build it with quote().
+// Runs a command that takes no parameters, such as CREATE ROLE. Its plan is not kept; quote identifiers with quote().
 void command(const std::string& sql);
-// GRANT, REVOKE or DROP OWNED on objects. No lock makes two who change the same access list wait for each other: the
-// second gets "tuple concurrently updated" (XX000) when the first commits. It is tried again for two seconds.
+// Runs GRANT, REVOKE or DROP OWNED on objects. No lock serializes two changes of one access list: when the first
+// commits, the second fails with "tuple concurrently updated" (XX000). It is retried for two seconds.
 void change_access_lists(const std::string& sql);
 
 [[nodiscard]] std::string quote(std::string_view identifier);

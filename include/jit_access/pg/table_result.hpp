@@ -1,4 +1,4 @@
-// The rows of a set-returning function, written one after the other. Only the entry makes one.
+// Results of a set-returning function, and of one that returns a row. Used by the room `api` only.
 #pragma once
 
 #include <span>
@@ -10,17 +10,17 @@ struct ReturnSetInfo;
 
 namespace jit::pg {
 
+// Writes rows into the function's tuplestore (materialize mode).
 class TableResult {
 public:
     explicit TableResult(FunctionCallInfo info);
-    // One value per column. Columns of type uuid, jsonb, bigint[] take their text; interval takes microseconds.
+    // One value a column. Columns of type uuid, jsonb and bigint[] take text; interval takes microseconds.
     void add_row(std::span<const Value> row);
 
 private:
     ReturnSetInfo* result_;
 };
 
-// The same for a function that returns one row.
 [[nodiscard]] Datum row_result(FunctionCallInfo info, std::span<const Value> row);
 
 }  // namespace jit::pg

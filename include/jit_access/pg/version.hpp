@@ -1,4 +1,4 @@
-// What differs between PostgreSQL 15 and 18, in one place. Nothing outside pg/ asks for a version.
+// Differences between PostgreSQL 15 and 18. No file outside pg/ tests PG_VERSION_NUM; test/arch/zones checks it.
 #pragma once
 
 #include "jit_access/pg/acl.hpp"
@@ -21,7 +21,7 @@ extern "C" {
 #error "jit_access supports PostgreSQL 15 to 18"
 #endif
 
-// PG 18 dropped execute_once; the macros give hook signatures and calls that fit the server.
+// PostgreSQL 18 removed the parameter execute_once of ExecutorRun and its hook.
 #if PG_VERSION_NUM >= 180000
 #define JIT_RUN_PARAMETERS QueryDesc *query, ScanDirection direction, uint64 count
 #define JIT_RUN_ARGUMENTS query, direction, count
@@ -32,17 +32,17 @@ extern "C" {
 
 namespace jit::pg {
 
-// A membership can say whether it is inherited and whether it allows SET ROLE (16 and later).
+// Whether each membership has INHERIT and SET options.
 inline constexpr bool memberships_have_options = PG_VERSION_NUM >= 160000;
 
-// What VACUUM and the like ask for: from 17 on a privilege that can be given.
+// What VACUUM, ANALYZE and the like require: from 17 on also a grantable privilege.
 #if PG_VERSION_NUM >= 170000
 inline constexpr AclBits to_maintain = ownership | ACL_MAINTAIN;
 #else
 inline constexpr AclBits to_maintain = ownership;
 #endif
 
-// Whether the member has the privileges without SET ROLE; before 16 that is an attribute of the member.
+// Whether the member has the privileges without SET ROLE. Before 16 that is an attribute of the member.
 inline bool is_inherited(const FormData_pg_auth_members& membership, bool member_inherits) noexcept {
 #if PG_VERSION_NUM >= 160000
     (void)member_inherits;
@@ -53,7 +53,7 @@ inline bool is_inherited(const FormData_pg_auth_members& membership, bool member
 #endif
 }
 
-// Whether a role has a privilege on something that is no relation.
+// Whether a role has a privilege on an object that is not a relation: a function, schema or database before 16.
 #if PG_VERSION_NUM >= 160000
 inline bool may(Oid object_class, Oid object, Oid role, AclMode privilege) {
     return object_aclcheck(object_class, object, role, privilege) == ACLCHECK_OK;
@@ -84,7 +84,7 @@ inline std::uint32_t local_transaction_number() noexcept {
 #endif
 }
 
-// Puts a row that has been written into the indexes of its table.
+// Inserts the index entries of a row that has been inserted into its table.
 inline void insert_into_indexes(ResultRelInfo* target, TupleTableSlot* slot, EState* executor) {
 #if PG_VERSION_NUM >= 160000
     list_free(ExecInsertIndexTuples(target, slot, executor, false, false, nullptr, NIL, false));
@@ -93,8 +93,7 @@ inline void insert_into_indexes(ResultRelInfo* target, TupleTableSlot* slot, ESt
 #endif
 }
 
-// Calls visit(CheckedRelation) for each relation of a plan, or of a query without what is nested in it, that is checked
-// for privileges.
+// Relations whose privileges the executor checks: from 16 on a list of their own, before that the range table.
 #if PG_VERSION_NUM >= 160000
 inline const List* checked_relations(const PlannedStmt* plan) noexcept { return plan->permInfos; }
 inline const List* checked_relations(const Query* query) noexcept { return query->rteperminfos; }
@@ -103,23 +102,25 @@ inline const List* checked_relations(const PlannedStmt* plan) noexcept { return 
 inline const List* checked_relations(const Query* query) noexcept { return query->rtable; }
 #endif
 
+// Calls visit(CheckedRelation) for each relation of a plan, or of a query without its subqueries, whose privileges are
+// checked.
 template <class Statement, class Visit>
 void for_each_checked_relation(const Statement* statement, Visit&& visit) {
     const ListCell* cell = nullptr;
     foreach (cell, checked_relations(statement)) {
 #if PG_VERSION_NUM >= 160000
-        const auto* one = lfirst_node(RTEPermissionInfo, cell);
+        const auto* checked = lfirst_node(RTEPermissionInfo, cell);
 #else
-        const auto* one = lfirst_node(RangeTblEntry, cell);
-        if (one->rtekind != RTE_RELATION) continue;
+        const auto* checked = lfirst_node(RangeTblEntry, cell);
+        if (checked->rtekind != RTE_RELATION) continue;
 #endif
-        if (one->requiredPerms != 0)
-            visit(CheckedRelation{one->relid,
-                                  one->requiredPerms,
-                                  {one->checkAsUser},
-                                  one->selectedCols,
-                                  one->insertedCols,
-                                  one->updatedCols});
+        if (checked->requiredPerms != 0)
+            visit(CheckedRelation{checked->relid,
+                                  checked->requiredPerms,
+                                  {checked->checkAsUser},
+                                  checked->selectedCols,
+                                  checked->insertedCols,
+                                  checked->updatedCols});
     }
 }
 

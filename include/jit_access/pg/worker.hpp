@@ -1,4 +1,9 @@
-// The background worker as the server sees it.
+// Background processes as the server starts them (postmaster/bgworker.c): the worker, and processes that it or a
+// session starts for one task.
+//
+// `main` is the name of an exported function of the library, in which the process begins. That function first calls the
+// matching connect_ function, which unblocks signals, connects to a database and pins the settings on which the SQL of
+// the extension relies, because a database owner can set them. An error in it ends the process.
 #pragma once
 
 #include <cstddef>
@@ -13,47 +18,46 @@ struct Latch;
 
 namespace jit::pg {
 
-// From _PG_init: one worker, started when the server is consistent (also on a standby), restarted when it dies. `main`
-// is the name of an exported function.
+// From _PG_init: one worker, started when the server is consistent (also on a standby), restarted after a second when
+// it dies.
 void register_worker(const char* main);
+void connect_worker(const char* database);
 
-// Who gets what a temporary role leaves, and whether code is part of it.
+// The role that gets the objects left by a temporary role, and whether it also gets functions and the like.
 struct NewOwner {
     RoleId role;
     bool takes_code = false;
 };
-// What a reclaimer was started for.
 struct CleanupTask {
     RoleId role;
     NewOwner new_owner;
 };
-// Starts a process in another database, in which the role has left something. False when no process is to be had.
+// Starts a process in another database in which a temporary role has left objects. False if no process can be started.
 bool start_cleanup(const char* main, std::uint32_t database, RoleId role, NewOwner new_owner);
-// In that process: connects and answers what it was started for.
+// Connects to that database and returns the task.
 [[nodiscard]] CleanupTask connect_for_cleanup();
 
-// Starts a process in the control database that does one job, by its name; false when none is to be had. The other one
-// waits until it is gone.
+// Starts a process for a job, by the name of the job; run_job() waits until it has exited. False if no process can be
+// started.
 bool start_job(const char* main, const std::string& job);
 bool run_job(const char* main, const std::string& job);
-// In that process: connects and answers which job.
+// Connects to the control database and returns the name of the job.
 [[nodiscard]] std::string connect_job(const char* database);
 
-// A process that is started for one thing and runs `main`; the order says what for. Null when none is to be had.
+// A process that is controlled by the process that started it.
 using Process = BackgroundWorkerHandle*;
-inline constexpr std::size_t max_start_parameters = 128;
-[[nodiscard]] Process start_process(const char* main, std::span<const std::byte> order);
+inline constexpr std::size_t max_start_parameters = 128;  // bytes
+// `parameters` are plain data for the new process. Null if no process can be started.
+[[nodiscard]] Process start_process(const char* main, std::span<const std::byte> parameters);
 [[nodiscard]] bool has_exited(Process process);
 void terminate_process(Process process);
-// In that process: its order; and connected to the control database, as a login or, without one, as the server itself.
-void read_start_parameters(std::span<std::byte> order) noexcept;
+// In that process: copies the parameters.
+void read_start_parameters(std::span<std::byte> parameters) noexcept;
+// Connects to the control database as a login, or as the bootstrap superuser if `login` is null.
 void connect_process(const char* login, const char* name);
 
-// In the worker: signals, the control database, settings a database owner might have set.
-void connect_worker(const char* database);
 [[nodiscard]] Latch* my_latch() noexcept;
-// Waits for the latch or the time; takes interrupts (DROP DATABASE elsewhere), reloads the configuration, exits on
-// SIGTERM.
+// Waits for the latch or the time, at most a minute. Accepts interrupts, reloads the configuration, exits on SIGTERM.
 void worker_wait(std::int64_t microseconds);
 [[nodiscard]] bool extension_exists();
 

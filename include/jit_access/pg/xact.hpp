@@ -1,4 +1,4 @@
-// Transactions: running one of our own, and being told how one ends.
+// Transactions and subtransactions of the extension, and callbacks at the end of any transaction.
 #pragma once
 
 #include <cstdint>
@@ -9,31 +9,32 @@
 namespace jit::pg {
 
 struct TransactionCallbacks {
-    void (*pre_commit)();   // may throw, which aborts
+    void (*pre_commit)();   // may throw, which aborts the transaction
     void (*pre_prepare)();  // may throw
     void (*committed)() noexcept;
     void (*aborted)() noexcept;
+    // Ids of the subtransaction and its parent.
     void (*subtransaction_committed)(std::uint32_t mine, std::uint32_t parent) noexcept;
     void (*subtransaction_aborted)(std::uint32_t mine) noexcept;
 };
-// Once, when the library is loaded.
+// Called once, by _PG_init.
 void register_transaction_callbacks(const TransactionCallbacks& callbacks);
 
-// Runs the body in a transaction of its own with a fresh snapshot. Only for a process that has none open (the worker).
-// An error rolls back, and its message is the answer; nothing means committed.
+// Runs the body in a transaction with a snapshot. Only for a process that has no transaction open, such as the worker.
+// Returns the message of the error that rolled it back; nullopt if it committed.
 [[nodiscard]] std::optional<std::string> in_own_transaction(const std::function<void()>& body);
 
-// Runs the body in a subtransaction: an error rolls that back alone, and its message is the answer.
+// Runs the body in a subtransaction. Returns the message of the error that rolled it back; nullopt if it was released.
 [[nodiscard]] std::optional<std::string> in_subtransaction(const std::function<void()>& body);
 
-// Where the last commit of this process stands in the WAL, and where the WAL ended when this server came up (or its
-// last checkpoint since). 0: it is not on disk yet.
+// WAL position of the last commit of this process; 0 if that is not flushed yet.
 [[nodiscard]] std::uint64_t last_commit_lsn() noexcept;
+// WAL position of the last checkpoint's REDO record: at the start of the server, where its data ended.
 [[nodiscard]] std::uint64_t last_redo_lsn() noexcept;
 
-// The commit of this transaction does not wait for a standby; or not even for the disk: a crash may lose it, and only
-// it.
+// The commit of the current transaction does not wait for a standby.
 void commit_locally();
+// It does not wait for the disk either: a crash may lose the commit, but nothing else.
 void commit_asynchronously();
 
 }  // namespace jit::pg
