@@ -63,19 +63,6 @@ CREATE INDEX request_live ON jit_access.request (template_id, requester) WHERE s
 CREATE INDEX request_by_requester ON jit_access.request (requester, activated_at);
 CREATE INDEX request_by_template ON jit_access.request (template_id, activated_at);
 
-CREATE TABLE jit_access.decision (
-    request_id    bigint NOT NULL REFERENCES jit_access.request,
-    approver      oid NOT NULL,
-    approver_name text NOT NULL,
-    verdict       text NOT NULL CHECK (verdict IN ('approve', 'deny')),
-    comment       text,
-    duration      interval,
-    digest        text,
-    decided_at    timestamptz NOT NULL,
-    PRIMARY KEY (request_id, approver)
-);
-COMMENT ON TABLE jit_access.decision IS 'who said what about a request; one decision a person';
-
 CREATE FUNCTION pg_catalog.jit_request(
     template text,
     duration interval DEFAULT NULL,

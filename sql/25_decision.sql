@@ -1,3 +1,16 @@
+CREATE TABLE jit_access.decision (
+    request_id    bigint NOT NULL REFERENCES jit_access.request,
+    approver      oid NOT NULL,
+    approver_name text NOT NULL,
+    verdict       text NOT NULL CHECK (verdict IN ('approve', 'deny')),
+    comment       text,
+    duration      interval,
+    digest        text,
+    decided_at    timestamptz NOT NULL,
+    PRIMARY KEY (request_id, approver)
+);
+COMMENT ON TABLE jit_access.decision IS 'who said what about a request; one decision a person';
+
 CREATE FUNCTION pg_catalog.jit_approve(id numeric, comment text DEFAULT NULL, duration interval DEFAULT NULL, digest text DEFAULT NULL)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_approve';

@@ -44,14 +44,6 @@ CREATE TABLE jit_access.verification (
 );
 COMMENT ON TABLE jit_access.verification IS 'up to where the job verify has found the record sound, with the hash of that row; finding: what it found last';
 
-CREATE TABLE jit_access.reminder (
-    about text NOT NULL,
-    id    bigint NOT NULL,
-    at    timestamptz NOT NULL,
-    PRIMARY KEY (about, id)
-);
-COMMENT ON TABLE jit_access.reminder IS 'when somebody was reminded of something last';
-
 CREATE FUNCTION jit_access.job_retention() RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_job_retention';
 COMMENT ON FUNCTION jit_access.job_retention() IS 'drops the oldest partition of the record, where it is due; see jit_access.run_job. Errors: JA005.';

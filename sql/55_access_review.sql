@@ -35,6 +35,14 @@ CREATE TABLE jit_access.access_review_item (
 );
 COMMENT ON TABLE jit_access.access_review_item IS 'what is to be looked at, what was found, and by what evidence: as it was when the review began, or when the item was decided';
 
+CREATE TABLE jit_access.reminder (
+    about text NOT NULL,
+    id    bigint NOT NULL,
+    at    timestamptz NOT NULL,
+    PRIMARY KEY (about, id)
+);
+COMMENT ON TABLE jit_access.reminder IS 'when somebody was reminded of something last';
+
 CREATE FUNCTION pg_catalog.jit_start_review(scope text, reviewers text[], due timestamptz, templates text[] DEFAULT NULL)
 RETURNS bigint LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_start_review';
