@@ -80,7 +80,7 @@ COMMENT ON FUNCTION pg_catalog.jit_audit_checkpoint() IS
 CREATE FUNCTION pg_catalog.jit_audit_verify(
     from_seq bigint DEFAULT NULL, to_seq bigint DEFAULT NULL,
     OUT sound boolean, OUT records bigint, OUT first_seq bigint, OUT last_seq bigint, OUT checkpoints bigint, OUT head text,
-    OUT broken_at bigint, OUT what text)
+    OUT broken_at bigint, OUT finding text)
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_audit_verify';
 COMMENT ON FUNCTION pg_catalog.jit_audit_verify(bigint, bigint) IS

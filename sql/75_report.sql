@@ -9,7 +9,7 @@ CREATE TABLE jit_access.whole_verification (
     last_seq    bigint NOT NULL,
     checkpoints bigint NOT NULL,
     head        text NOT NULL,
-    what        text
+    finding     text
 );
 COMMENT ON TABLE jit_access.whole_verification IS 'what jit_report_verify() has found, with the head of the record as it was then';
 
@@ -176,22 +176,22 @@ CREATE FUNCTION pg_catalog.jit_report_html(framework text, from_at timestamptz D
 COMMENT ON FUNCTION pg_catalog.jit_report_html(text, timestamptz, timestamptz) IS
     'the same as a page for a browser or for paper, with a timeline, people, templates, alerts and how far the record is verified; it needs nothing else. Is on the record. Auditors and administrators. Errors: JA001, JA004, JA017.';
 
-CREATE FUNCTION pg_catalog.jit_report_verify(OUT sound boolean, OUT records bigint, OUT last_seq bigint, OUT head text, OUT what text)
+CREATE FUNCTION pg_catalog.jit_report_verify(OUT sound boolean, OUT records bigint, OUT last_seq bigint, OUT head text, OUT finding text)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     verdict record;
 BEGIN
     PERFORM jit_access.check_report(NULL, NULL);
     SELECT * INTO verdict FROM pg_catalog.jit_audit_verify() LIMIT 1;
-    INSERT INTO jit_access.whole_verification (at, by, sound, records, first_seq, last_seq, checkpoints, head, what)
-    VALUES (clock_timestamp(), session_user, verdict.sound, verdict.records, verdict.first_seq, verdict.last_seq, verdict.checkpoints, verdict.head, verdict.what);
+    INSERT INTO jit_access.whole_verification (at, by, sound, records, first_seq, last_seq, checkpoints, head, finding)
+    VALUES (clock_timestamp(), session_user, verdict.sound, verdict.records, verdict.first_seq, verdict.last_seq, verdict.checkpoints, verdict.head, verdict.finding);
     INSERT INTO jit_access.event (at, kind, actor, detail) VALUES (clock_timestamp(), 'record verified', session_user,
         jsonb_build_object('sound', verdict.sound::text, 'last', verdict.last_seq::text, 'head', verdict.head));
     sound := verdict.sound;
     records := verdict.records;
     last_seq := verdict.last_seq;
     head := verdict.head;
-    what := verdict.what;
+    finding := verdict.finding;
 END
 $$;
 COMMENT ON FUNCTION pg_catalog.jit_report_verify() IS
@@ -244,7 +244,7 @@ COMMENT ON FUNCTION pg_catalog.jit_report_csv(text, timestamptz, timestamptz, te
     'a view of the auditors, or a report, as CSV (RFC 4180) that is safe in a spreadsheet: rows of a range of time, by default the last 90 days. Is on the record. Auditors and administrators. Errors: JA001, JA004, JA009, JA017.';
 
 CREATE VIEW jit_access.verifications AS
-SELECT v.id, v.at, v.by, v.sound, v.records, v.first_seq, v.last_seq, v.checkpoints, v.head, v.what
+SELECT v.id, v.at, v.by, v.sound, v.records, v.first_seq, v.last_seq, v.checkpoints, v.head, v.finding
 FROM jit_access.whole_verification v WHERE (SELECT jit_access.may_audit())
 OFFSET 0;
 COMMENT ON VIEW jit_access.verifications IS 'whole verifications of the record that were kept for reports';

@@ -88,7 +88,7 @@ void keep_for_reports(const chain::Verification& verdict) {
     if (!verdict.findings.empty()) what = verdict.findings.front().what;
     pg::execute(
         "INSERT INTO jit_access.whole_verification (at, by, sound, records, first_seq, last_seq, checkpoints, head, "
-        "what) VALUES (pg_catalog.clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8)",
+        "finding) VALUES (pg_catalog.clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8)",
         {task::actor, verdict.sound, verdict.records, verdict.first, verdict.last, verdict.checkpoints, head,
          pg::nullable(what)});
     control_event::write(

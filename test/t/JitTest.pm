@@ -203,10 +203,10 @@ sub verdict_of
 {
 	my ($session, $range) = @_;
 	my $result = $session->query(sprintf <<'SQL', $range // '');
-SELECT coalesce(string_agg(format(E'broken at %%s: %%s\n', broken_at, what), '' ORDER BY n) FILTER (WHERE NOT sound), '')
+SELECT coalesce(string_agg(format(E'broken at %%s: %%s\n', broken_at, finding), '' ORDER BY n) FILTER (WHERE NOT sound), '')
 	|| format(E'%%s: %%s records up to %%s, %%s checkpoints, head %%s\n', CASE WHEN bool_and(sound) THEN 'sound' ELSE 'not sound' END,
 		min(records), min(last_seq), min(checkpoints), min(head))
-FROM pg_catalog.jit_audit_verify(%s) WITH ORDINALITY v (sound, records, first_seq, last_seq, checkpoints, head, broken_at, what, n)
+FROM pg_catalog.jit_audit_verify(%s) WITH ORDINALITY v (sound, records, first_seq, last_seq, checkpoints, head, broken_at, finding, n)
 SQL
 	return $result->{rows}[0][0] unless $result->{sqlstate};
 	$session->query('ROLLBACK TO SAVEPOINT tampered') if $result->{status} eq 'E';
