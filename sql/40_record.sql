@@ -99,7 +99,7 @@ CREATE TABLE jit_access.journal_position (
 COMMENT ON TABLE jit_access.journal_position IS 'how far the journal of each node is in the record; moves in the transaction that writes the rows';
 
 CREATE FUNCTION jit_access.journal(
-    from_position bigint DEFAULT NULL, most integer DEFAULT 100000,
+    from_position bigint DEFAULT NULL, max_rows integer DEFAULT 100000,
     OUT node uuid, OUT "position" bigint, OUT next_position bigint, OUT kind text, OUT at timestamptz, OUT grant_id bigint, OUT grants bigint[],
     OUT login text, OUT role text, OUT database text, OUT client_addr text, OUT application text, OUT pid integer,
     OUT session_start timestamptz, OUT depth integer, OUT tag text, OUT statement text, OUT statement_bytes integer,

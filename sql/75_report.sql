@@ -208,7 +208,7 @@ CREATE FUNCTION pg_catalog.jit_report_csv(view text, from_at timestamptz DEFAULT
     SET DateStyle = ISO SET IntervalStyle = postgres SET TimeZone = UTC SET bytea_output = hex SET extra_float_digits = 1 AS $$
 DECLARE
     times constant jsonb := '{"audit_log": "at", "grant_history": "requested_at", "decisions": "decided_at", "grant_usage": "first_use", "alerts": "last_seen", "reviews": "activated_at"}';
-    most constant integer := 500000;
+    max_rows constant integer := 500000;
     source text;
     cells text;
     head text;
@@ -232,10 +232,10 @@ BEGIN
     END IF;
     PERFORM jit_access.note_report('csv ' || $1, $4, $2, $3);
     EXECUTE format('SELECT count(*), string_agg(line, E''\r\n'') FROM (SELECT concat_ws('','', %s) AS line FROM %s v %s LIMIT %s) x', cells, source,
-                   CASE WHEN $1 = 'report' THEN '' ELSE format('WHERE v.%1$I >= $1 AND v.%1$I < $2 ORDER BY 1', times ->> $1) END, most + 1)
+                   CASE WHEN $1 = 'report' THEN '' ELSE format('WHERE v.%1$I >= $1 AND v.%1$I < $2 ORDER BY 1', times ->> $1) END, max_rows + 1)
     INTO count, lines USING $2, $3, $4;
-    IF count > most THEN
-        RAISE EXCEPTION 'too many rows for one file' USING ERRCODE = 'JA009', DETAIL = format('There are more than %s in this range of time.', most), HINT = 'Ask for a shorter one.';
+    IF count > max_rows THEN
+        RAISE EXCEPTION 'too many rows for one file' USING ERRCODE = 'JA009', DETAIL = format('There are more than %s in this range of time.', max_rows), HINT = 'Ask for a shorter one.';
     END IF;
     RETURN head || coalesce(E'\r\n' || lines, '');
 END

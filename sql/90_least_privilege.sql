@@ -46,7 +46,7 @@ $$;
 REVOKE ALL ON FUNCTION jit_access.usage_between(bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.usage_between(bigint, bigint) IS 'uses of privileges that a stretch of the record holds';
 
-CREATE FUNCTION jit_access.sum_up_usage(most bigint DEFAULT 50000) RETURNS bigint
+CREATE FUNCTION jit_access.sum_up_usage(max_rows bigint DEFAULT 50000) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     reached bigint;
@@ -58,13 +58,13 @@ BEGIN
         RETURN 0;
     END IF;
     INSERT INTO jit_access.usage AS u
-    SELECT * FROM jit_access.usage_between(reached, least(head, reached + most))
+    SELECT * FROM jit_access.usage_between(reached, least(head, reached + max_rows))
     ON CONFLICT (template_id, object, privilege, login, day) DO UPDATE
     SET times = u.times + excluded.times, needed = u.needed + excluded.needed,
         last_used = greatest(u.last_used, excluded.last_used), last_own = greatest(u.last_own, excluded.last_own);
-    PERFORM jit_access.count_uses(reached, least(head, reached + most));
-    UPDATE jit_access.usage_position SET seq = least(head, reached + most);
-    RETURN greatest(head - reached - most, 0);
+    PERFORM jit_access.count_uses(reached, least(head, reached + max_rows));
+    UPDATE jit_access.usage_position SET seq = least(head, reached + max_rows);
+    RETURN greatest(head - reached - max_rows, 0);
 END
 $$;
 REVOKE ALL ON FUNCTION jit_access.sum_up_usage(bigint) FROM PUBLIC;
