@@ -15,7 +15,7 @@ COMMENT ON FUNCTION jit_access.may_monitor() IS
 
 -- A function, because a view would have whoever reads it call everything that is in it; in plpgsql, because that keeps the
 -- plan for the next time.
-CREATE FUNCTION jit_access.measure(OUT name text, OUT label text, OUT value double precision) RETURNS SETOF record
+CREATE FUNCTION jit_access.read_metrics(OUT name text, OUT label text, OUT value double precision) RETURNS SETOF record
 LANGUAGE plpgsql SECURITY DEFINER ROWS 100 SET search_path = pg_catalog, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
@@ -57,10 +57,10 @@ BEGIN
     UNION ALL SELECT c.name, c.label, c.value FROM jit_access.counter c;
 END
 $$;
-REVOKE ALL ON FUNCTION jit_access.measure() FROM PUBLIC;
-COMMENT ON FUNCTION jit_access.measure() IS 'the rows of jit_access.metrics';
+REVOKE ALL ON FUNCTION jit_access.read_metrics() FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.read_metrics() IS 'the rows of jit_access.metrics';
 
 CREATE VIEW jit_access.metrics AS
-SELECT m.name, m.label, m.value FROM jit_access.measure() m ORDER BY m.name, m.label;
+SELECT m.name, m.label, m.value FROM jit_access.read_metrics() m ORDER BY m.name, m.label;
 COMMENT ON VIEW jit_access.metrics IS
     'numbers for monitoring, without a scan of the record and without people: for members of jit_monitor, auditors and administrators';

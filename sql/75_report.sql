@@ -128,14 +128,14 @@ $$;
 REVOKE ALL ON FUNCTION jit_access.collect_evidence(timestamptz, timestamptz, bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.collect_evidence(timestamptz, timestamptz, bigint, bigint) IS 'the counts and exceptions of a range of time; statements are counted by who asks';
 
-CREATE FUNCTION jit_access.note_report(what text, framework text, from_at timestamptz, to_at timestamptz) RETURNS void
+CREATE FUNCTION jit_access.record_report(output text, framework text, from_at timestamptz, to_at timestamptz) RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     INSERT INTO jit_access.event (at, kind, actor, detail) VALUES (clock_timestamp(), 'report made', session_user,
-        jsonb_strip_nulls(jsonb_build_object('what', what, 'framework', framework, 'from', to_char($3 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+        jsonb_strip_nulls(jsonb_build_object('what', output, 'framework', framework, 'from', to_char($3 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
                                              'to', to_char($4 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))))
 $$;
-REVOKE ALL ON FUNCTION jit_access.note_report(text, text, timestamptz, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION jit_access.note_report(text, text, timestamptz, timestamptz) IS 'puts on the record that a report was made';
+REVOKE ALL ON FUNCTION jit_access.record_report(text, text, timestamptz, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.record_report(text, text, timestamptz, timestamptz) IS 'puts on the record that a report was made';
 
 CREATE FUNCTION jit_access.check_framework(framework text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -159,7 +159,7 @@ DECLARE
 BEGIN
     SELECT c.from_at, c.to_at INTO $2, $3 FROM jit_access.check_report($2, $3) c;
     PERFORM jit_access.check_framework($1);
-    PERFORM jit_access.note_report('rows', $1, $2, $3);
+    PERFORM jit_access.record_report('rows', $1, $2, $3);
     SELECT coalesce(sum(u.statements), 0)::bigint AS statements, coalesce(sum(u.open), 0)::bigint AS open INTO total FROM jit_access.uses_by_day($2, $3) u;
     RETURN QUERY
     SELECT c.control, c.title, e.counts, x.count, x.exceptions, e.excepts, c.not_covered
@@ -230,7 +230,7 @@ BEGIN
         SELECT string_agg(jit_access.csv_cell(attname), ',' ORDER BY attnum), string_agg(format('jit_access.csv_cell(v.%I::text)', attname), ', ' ORDER BY attnum)
         INTO head, cells FROM pg_attribute WHERE attrelid = source::regclass AND attnum > 0 AND NOT attisdropped;
     END IF;
-    PERFORM jit_access.note_report('csv ' || $1, $4, $2, $3);
+    PERFORM jit_access.record_report('csv ' || $1, $4, $2, $3);
     EXECUTE format('SELECT count(*), string_agg(line, E''\r\n'') FROM (SELECT concat_ws('','', %s) AS line FROM %s v %s LIMIT %s) x', cells, source,
                    CASE WHEN $1 = 'report' THEN '' ELSE format('WHERE v.%1$I >= $1 AND v.%1$I < $2 ORDER BY 1', times ->> $1) END, max_rows + 1)
     INTO count, lines USING $2, $3, $4;

@@ -40,7 +40,7 @@ REVOKE ALL ON FUNCTION pg_catalog.jit_audit_checkpoint(), pg_catalog.jit_audit_v
 GRANT EXECUTE ON FUNCTION pg_catalog.jit_audit_checkpoint(), pg_catalog.jit_audit_verify(bigint, bigint), pg_catalog.jit_audit_export(bigint, bigint), pg_catalog.jit_export_policy() TO jit_auditor, jit_admin;
 GRANT EXECUTE ON FUNCTION jit_access.hours(text[], timestamptz), jit_access.status(), jit_access.confirmed(bigint), jit_access.journal(bigint, integer), jit_access.locked_until(oid) TO jit_auditor, jit_admin;
 GRANT SELECT ON jit_access.metrics TO jit_monitor, jit_auditor, jit_admin;
-GRANT EXECUTE ON FUNCTION jit_access.measure() TO jit_monitor, jit_auditor, jit_admin;
+GRANT EXECUTE ON FUNCTION jit_access.read_metrics() TO jit_monitor, jit_auditor, jit_admin;
 GRANT EXECUTE ON FUNCTION jit_access.cron_state(text), jit_access.job_state(text) TO jit_auditor, jit_admin;
 GRANT EXECUTE ON FUNCTION jit_access.run_job(text) TO jit_admin;
 REVOKE ALL ON FUNCTION pg_catalog.jit_acknowledge_alert(numeric, text), pg_catalog.jit_close_alert(numeric, text) FROM PUBLIC;

@@ -300,7 +300,7 @@ std::string make(const std::optional<std::string>& framework, const std::optiona
     const auto range = range_of(from, to);
     const auto of =
         pg::query_row("SELECT jit_access.check_framework($1)", {pg::nullable(framework)})->get<std::string>(0);
-    pg::query("SELECT jit_access.note_report('page', $1, $2, $3)", {of, range.from, range.to});
+    pg::query("SELECT jit_access.record_report('page', $1, $2, $3)", {of, range.from, range.to});
 
     Page page;
     page.framework = title_of(of);

@@ -25,7 +25,7 @@ SELECT tap.refused('SELECT jit_report_verify()', '42501', 'nor a verification to
 SELECT tap.refused('SELECT * FROM jit_access.verifications', '42501', 'nor the stored verifications');
 SELECT tap.refused('SELECT * FROM jit_access.uses_by_day(now(), now())', '42501', 'nor the functions behind the views');
 SELECT tap.refused('SELECT * FROM jit_access.collect_evidence(now(), now(), 0, 0)', '42501', 'nor the counts');
-SELECT tap.refused('SELECT jit_access.note_report(''page'', ''soc2'', now(), now())', '42501', 'nor to say that one was made');
+SELECT tap.refused('SELECT jit_access.record_report(''page'', ''soc2'', now(), now())', '42501', 'nor to say that one was made');
 \connect - bob
 CALL tap.start();
 SELECT tap.refused('SELECT jit_report_html(''soc2'')', '42501', 'nor an approver');

@@ -41,9 +41,9 @@ for my $who (qw(erin ada))
 }
 sqlstate_ok(connect_as($node, $_)->query('SELECT * FROM jit_access.metrics'), '42501', "$_ does not") for qw(alice dave);
 sqlstate_ok(connect_as($node, 'old_exporter')->query('SELECT count(*) FROM jit_access.metrics'), '42501', 'pg_read_all_data reads none of it');
-ask('GRANT SELECT ON jit_access.metrics TO carol; GRANT EXECUTE ON FUNCTION jit_access.measure() TO carol');
+ask('GRANT SELECT ON jit_access.metrics TO carol; GRANT EXECUTE ON FUNCTION jit_access.read_metrics() TO carol');
 rows_ok(connect_as($node, 'carol')->query('SELECT count(*) FROM jit_access.metrics'), '0', 'nor does it help to be given the privilege');
-ask('REVOKE SELECT ON jit_access.metrics FROM carol; REVOKE EXECUTE ON FUNCTION jit_access.measure() FROM carol');
+ask('REVOKE SELECT ON jit_access.metrics FROM carol; REVOKE EXECUTE ON FUNCTION jit_access.read_metrics() FROM carol');
 $exporter->quit;
 
 # ---- the counted events
