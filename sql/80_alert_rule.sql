@@ -77,14 +77,14 @@ COMMENT ON TABLE jit_access.occurrence IS 'what rules with a threshold have coun
 CREATE TABLE jit_access.baseline (
     person_id text NOT NULL,
     kind      text NOT NULL CHECK (kind IN ('hour', 'template', 'network')),
-    what      text NOT NULL,
+    value     text NOT NULL,
     days      integer NOT NULL,
     first_at  timestamptz NOT NULL,
     last_at   timestamptz NOT NULL,
-    PRIMARY KEY (person_id, kind, what)
+    PRIMARY KEY (person_id, kind, value)
 );
-CREATE INDEX baseline_of_others ON jit_access.baseline (kind, what);
-COMMENT ON TABLE jit_access.baseline IS 'on how many days a person has asked at an hour (UTC), for a template, or come from a network; an empty what is all of them';
+CREATE INDEX baseline_by_value ON jit_access.baseline (kind, value);
+COMMENT ON TABLE jit_access.baseline IS 'on how many days a person has asked at an hour (UTC), for a template, or come from a network; an empty value is all of them';
 
 -- Without references, as in jit_access.alert.
 CREATE TABLE jit_access.grant_volume (

@@ -10,12 +10,12 @@ CREATE TABLE jit_access.usage (
     times       bigint NOT NULL,
     needed      bigint NOT NULL,
     last_used   timestamptz NOT NULL,
-    last_own    timestamptz,
+    last_standing_use    timestamptz,
     PRIMARY KEY (template_id, object, privilege, login, day)
 );
 COMMENT ON TABLE jit_access.usage IS 'uses of privileges by day (UTC), summed up from the record; outlives its partitions';
 COMMENT ON COLUMN jit_access.usage.needed IS 'how often the user would not have had it without a grant';
-COMMENT ON COLUMN jit_access.usage.last_own IS 'when he used it last and needed no grant for it';
+COMMENT ON COLUMN jit_access.usage.last_standing_use IS 'when he used it last and needed no grant for it';
 
 CREATE TABLE jit_access.usage_position (seq bigint NOT NULL);
 INSERT INTO jit_access.usage_position VALUES (0);
@@ -24,7 +24,7 @@ COMMENT ON TABLE jit_access.usage_position IS 'up to which row the record is sum
 -- What was refused for want of a privilege is no use of it.
 CREATE FUNCTION jit_access.usage_between(after_seq bigint, to_seq bigint)
 RETURNS TABLE (day date, template_id bigint, login text, object text, privilege text, times bigint, needed bigint,
-               last_used timestamptz, last_own timestamptz)
+               last_used timestamptz, last_standing_use timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 BEGIN
     -- Planned anew each time: how long the stretch is decides. To compile it takes ten times as long as to run it.
@@ -61,7 +61,7 @@ BEGIN
     SELECT * FROM jit_access.usage_between(reached, least(head, reached + max_rows))
     ON CONFLICT (template_id, object, privilege, login, day) DO UPDATE
     SET times = u.times + excluded.times, needed = u.needed + excluded.needed,
-        last_used = greatest(u.last_used, excluded.last_used), last_own = greatest(u.last_own, excluded.last_own);
+        last_used = greatest(u.last_used, excluded.last_used), last_standing_use = greatest(u.last_standing_use, excluded.last_standing_use);
     PERFORM jit_access.count_uses(reached, least(head, reached + max_rows));
     UPDATE jit_access.usage_position SET seq = least(head, reached + max_rows);
     RETURN greatest(head - reached - max_rows, 0);
@@ -169,7 +169,7 @@ BEGIN
                 SELECT FROM used u WHERE jit_access.schema_of(u.object) = h.object
                 AND (h.privilege = 'USAGE' OR u.privilege = 'CREATE') AND (u.needed > 0 OR u.privilege = 'CREATE'))
             END AS is_used,
-            EXISTS (SELECT FROM used u WHERE u.object = h.object AND u.privilege = h.privilege AND u.needed = 0) AS is_own
+            EXISTS (SELECT FROM used u WHERE u.object = h.object AND u.privilege = h.privilege AND u.needed = 0) AS is_standing
         FROM jit_access.template_privileges h WHERE h.template = found.name),
     items AS (
         SELECT 1 AS n, format('%s ON SCHEMA %s', string_agg(h.privilege, ', ' ORDER BY h.privilege DESC), h.object) AS item
@@ -192,7 +192,7 @@ BEGIN
                 SELECT 1, 'kept, because the record does not say whether it was used: ' || item FROM items WHERE n = 5
                 UNION ALL
                 SELECT 2, format('%s ON %s was used by people alone who have it without a grant', h.privilege, h.object)
-                FROM held h WHERE h.is_own AND NOT h.is_used
+                FROM held h WHERE h.is_standing AND NOT h.is_used
                 UNION ALL
                 SELECT 3, 'tables made later are not covered: ' || item FROM unnest(found.privileges) item WHERE item ~* '\yon\s+all\s+tables\s+in\s+schema\y'
                 UNION ALL
@@ -279,7 +279,7 @@ held AS (
     JOIN reach r ON r.role = g.role OR g.role IS NULL)
 SELECT h.template, a.rolname::text COLLATE "default" AS login, h.privilege, h.object, pg_catalog.array_agg(DISTINCT h.via ORDER BY h.via) AS via,
        pg_catalog.bool_or(h.by_ownership) AS by_ownership,
-       (SELECT max(u.last_own) FROM jit_access.usage u
+       (SELECT max(u.last_standing_use) FROM jit_access.usage u
         WHERE u.object = h.object AND u.login = a.rolname::text COLLATE "default"
           AND u.privilege = h.privilege) AS last_known_use
 FROM held h JOIN pg_catalog.pg_authid a ON a.oid = h.login

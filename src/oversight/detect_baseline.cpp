@@ -50,7 +50,7 @@ private:
         const auto [place, is_new] = people_.try_emplace(person);
         if (!is_new) return place->second;
         for (const auto& row : pg::query(
-                 "SELECT what, days, first_at, last_at FROM jit_access.baseline WHERE person_id = $1 AND kind = $2",
+                 "SELECT value, days, first_at, last_at FROM jit_access.baseline WHERE person_id = $1 AND kind = $2",
                  {person, std::string(kind_)}))
             place->second[row.get<std::string>(0)] = {row.get<std::int32_t>(1), row.get<pg::Instant>(2).us,
                                                       row.get<pg::Instant>(3).us, false};
@@ -68,9 +68,9 @@ private:
 
     void write(const core::PersonId& person, const std::string& what, const Baseline& baseline) {
         pg::execute(
-            "INSERT INTO jit_access.baseline (person_id, kind, what, days, first_at, last_at) VALUES ($1, $2, $3, $4, "
+            "INSERT INTO jit_access.baseline (person_id, kind, value, days, first_at, last_at) VALUES ($1, $2, $3, $4, "
             "$5, "
-            "$6) ON CONFLICT (person_id, kind, what) DO UPDATE SET days = excluded.days, last_at = excluded.last_at",
+            "$6) ON CONFLICT (person_id, kind, value) DO UPDATE SET days = excluded.days, last_at = excluded.last_at",
             {person, std::string(kind_), what, baseline.days, pg::Instant{baseline.first}, pg::Instant{baseline.last}});
     }
 
@@ -125,13 +125,13 @@ namespace {
 // what both do.
 bool is_of_his_kind(const core::PersonId& person, const std::string& what) {
     return pg::query_row(
-               "WITH mine AS (SELECT what FROM jit_access.baseline WHERE person_id = $1 AND kind = 'template' AND what "
+               "WITH mine AS (SELECT value FROM jit_access.baseline WHERE person_id = $1 AND kind = 'template' AND value "
                "<> "
-               "''), other AS (SELECT o.person_id, count(m.what) AS shared, count(*) - 1 AS theirs FROM "
+               "''), other AS (SELECT o.person_id, count(m.value) AS shared, count(*) - 1 AS theirs FROM "
                "jit_access.baseline "
-               "h JOIN jit_access.baseline o ON o.person_id = h.person_id AND o.kind = 'template' AND o.what <> '' "
+               "h JOIN jit_access.baseline o ON o.person_id = h.person_id AND o.kind = 'template' AND o.value <> '' "
                "LEFT "
-               "JOIN mine m ON m.what = o.what WHERE h.kind = 'template' AND h.what = $2 AND h.person_id <> $1 GROUP "
+               "JOIN mine m ON m.value = o.value WHERE h.kind = 'template' AND h.value = $2 AND h.person_id <> $1 GROUP "
                "BY "
                "o.person_id) SELECT EXISTS (SELECT FROM other WHERE shared > 0 AND 2 * shared >= theirs + (SELECT "
                "count(*) FROM mine) - shared)",
@@ -144,7 +144,7 @@ bool is_of_his_kind(const core::PersonId& person, const std::string& what) {
 bool is_shared(const core::PersonId& person, const std::string& network) {
     constexpr std::int64_t several = 2;
     return pg::query_row(
-               "SELECT count(*) >= $3 FROM jit_access.baseline WHERE kind = 'network' AND what = $2 AND person_id <> "
+               "SELECT count(*) >= $3 FROM jit_access.baseline WHERE kind = 'network' AND value = $2 AND person_id <> "
                "$1",
                {person, network, several})
         .value()
