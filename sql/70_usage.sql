@@ -2,18 +2,18 @@
 
 -- What a partition of the record adds to an hour of a grant; goes with the partition.
 CREATE TABLE jit_access.use_count (
-    part       oid NOT NULL,
+    partition_oid oid NOT NULL,
     hour       timestamptz NOT NULL,
     grant_id   bigint NOT NULL,
     statements bigint NOT NULL,
     failed     bigint NOT NULL,
     open       bigint NOT NULL,
     rows       bigint NOT NULL,
-    PRIMARY KEY (hour, grant_id, part)
+    PRIMARY KEY (hour, grant_id, partition_oid)
 );
 COMMENT ON TABLE jit_access.use_count IS
     'what grants were used for by hour (UTC), as far as the record is summed up (jit_access.usage_position)';
-COMMENT ON COLUMN jit_access.use_count.part IS 'the partition of the record that holds these uses';
+COMMENT ON COLUMN jit_access.use_count.partition_oid IS 'the partition of the record that holds these uses';
 COMMENT ON COLUMN jit_access.use_count.open IS 'whose outcome is not known yet';
 
 -- A use that had not ended when it was taken over has its outcome in another row, as in audit_log: that one corrects what
@@ -24,8 +24,8 @@ BEGIN
     -- Planned anew each time, as in usage_between.
     EXECUTE $query$
         INSERT INTO jit_access.use_count AS c
-        SELECT x.part, x.hour, x.grant_id, sum(x.statements), sum(x.failed), sum(x.open), sum(x.rows) FROM (
-            SELECT u.tableoid AS part, date_bin('1 hour', u.at, '2000-01-01 00:00+00') AS hour, u.grant_id, count(*) AS statements,
+        SELECT x.partition_oid, x.hour, x.grant_id, sum(x.statements), sum(x.failed), sum(x.open), sum(x.rows) FROM (
+            SELECT u.tableoid AS partition_oid, date_bin('1 hour', u.at, '2000-01-01 00:00+00') AS hour, u.grant_id, count(*) AS statements,
                    count(*) FILTER (WHERE u.outcome = 'failed') AS failed, count(*) FILTER (WHERE u.outcome IS NULL) AS open,
                    coalesce(sum(u.rows) FILTER (WHERE u.depth = 0), 0) AS rows
             FROM jit_access.record u WHERE u.seq > $1 AND u.seq <= $2 AND u.kind = 'use' AND u.grant_id IS NOT NULL GROUP BY 1, 2, 3
@@ -36,7 +36,7 @@ BEGIN
             WHERE o.seq > $1 AND o.seq <= $2 AND o.of_position IS NOT NULL AND u.kind = 'use' AND u.outcome IS NULL AND u.grant_id IS NOT NULL
             GROUP BY 1, 2, 3) x
         GROUP BY 1, 2, 3
-        ON CONFLICT (hour, grant_id, part) DO UPDATE
+        ON CONFLICT (hour, grant_id, partition_oid) DO UPDATE
         SET statements = c.statements + excluded.statements, failed = c.failed + excluded.failed, open = c.open + excluded.open,
             rows = c.rows + excluded.rows $query$ USING after_seq, to_seq;
 END
@@ -65,7 +65,7 @@ BEGIN
             SELECT u.seq, u.node, u.position, u.at, u.grant_id, u.outcome, CASE u.depth WHEN 0 THEN u.rows END, u.depth
             FROM jit_access.record u WHERE u.kind = 'use' AND u.grant_id IS NOT NULL AND u.seq <= $3 AND u.at >= $5 AND u.at < $2)
         SELECT (c.hour AT TIME ZONE 'UTC')::date, c.grant_id, sum(c.statements)::bigint, sum(c.failed)::bigint, sum(c.open)::bigint, sum(c.rows)::bigint
-        FROM jit_access.use_count c JOIN pg_inherits i ON i.inhrelid = c.part AND i.inhparent = 'jit_access.record'::regclass
+        FROM jit_access.use_count c JOIN pg_inherits i ON i.inhrelid = c.partition_oid AND i.inhparent = 'jit_access.record'::regclass
         WHERE c.hour >= $4 AND c.hour < $5 GROUP BY 1, 2
         UNION ALL
         SELECT (u.at AT TIME ZONE 'UTC')::date, u.grant_id, count(*), count(*) FILTER (WHERE u.outcome = 'failed'),

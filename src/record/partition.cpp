@@ -124,7 +124,7 @@ void drop_if_due() {
     if (!due.value().get<bool>(0)) return;
     lock(oldest);
     chain::note_dropped(oldest.from.value_or(1), last);
-    pg::execute("DELETE FROM jit_access.use_count WHERE part = $1::text::pg_catalog.regclass", {oldest.table});
+    pg::execute("DELETE FROM jit_access.use_count WHERE partition_oid = $1::text::pg_catalog.regclass", {oldest.table});
     pg::command("ALTER EXTENSION jit_access DROP TABLE " + oldest.table);
     pg::command("DROP TABLE " + oldest.table);
 }

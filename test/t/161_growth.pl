@@ -280,7 +280,7 @@ ask("UPDATE jit_access.job SET scheduled_at = NULL WHERE name = 'retention'");
 is(first_record(), $second, 'retention: the record begins with the next');
 is(scalar partitions(), 3, 'retention: and no other');
 counts_agree('retention');
-is(ask('SELECT count(*) FROM jit_access.use_count c WHERE NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.part)'), '0', 'retention: its counts are gone');
+is(ask('SELECT count(*) FROM jit_access.use_count c WHERE NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.partition_oid)'), '0', 'retention: its counts are gone');
 is(ask("SELECT concat_ws(' ', login, outcome, detail->>'first', detail->>'last', detail->>'head') FROM jit_access.audit_log WHERE kind = 'records dropped'"),
 	"jit_access completed 1 @{[ $second - 1 ]} $head", 'retention: the record says which, and where the chain stood');
 is(ask("SELECT to_regclass('jit_access.record_1') IS NULL"), 't', 'retention: the table is gone');
