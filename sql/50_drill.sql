@@ -25,12 +25,12 @@ COMMENT ON FUNCTION pg_catalog.jit_set_up_drill() IS
     'makes what a drill needs: three logins that no client can be, the table jit_drill.canary, the template jit_drill; again to mend it. Administrators. Errors: JA004, JA005, JA007, JA008, JA015, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drill(
-    patience interval DEFAULT '10 seconds',
+    step_timeout interval DEFAULT '10 seconds',
     OUT step integer, OUT name text, OUT ok boolean, OUT latency_ms numeric, OUT detail text)
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_drill';
 COMMENT ON FUNCTION pg_catalog.jit_drill(interval) IS
-    'takes the canary template through its whole life on this server: request, two approvals, use, refusal at the deadline, clean-up, record, verification; one row a step, up to the first that fails. patience: how long a step may take, at most a minute. Administrators. Errors: JA001, JA004, JA005, JA009.';
+    'takes the canary template through its whole life on this server: request, two approvals, use, refusal at the deadline, clean-up, record, verification; one row a step, up to the first that fails. step_timeout: how long a step may take, at most a minute. Administrators. Errors: JA001, JA004, JA005, JA009.';
 
 CREATE FUNCTION jit_access.job_drill() RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_job_drill';

@@ -31,7 +31,7 @@ CREATE VIEW jit_access.my_requests WITH (security_barrier) AS
 SELECT r.id, t.name AS template, r.state, r.duration, r.reason, r.ticket, r.scope, r.starts_at, r.requested_at,
        CASE r.state WHEN 'pending' THEN r.lapses_at WHEN 'scheduled' THEN r.use_by END AS lapses_at,
        (SELECT count(*) FROM jit_access.decision d WHERE d.request_id = r.id AND d.verdict = 'approve') AS approvals,
-       t.approvals_needed, r.rule, r.break_glass, r.state = 'scheduled' AND r.use_by IS NOT NULL AS activate_yourself, r.activated_at, r.ends_at, r.closed_at, r.close_reason
+       t.approvals_needed, r.rule, r.break_glass, r.state = 'scheduled' AND r.use_by IS NOT NULL AS needs_activation, r.activated_at, r.ends_at, r.closed_at, r.close_reason
 FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
 WHERE r.requester = (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
 ORDER BY r.id;

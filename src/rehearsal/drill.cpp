@@ -25,9 +25,9 @@ constexpr std::int64_t max_patience = 60 * core::us_per_second;
 
 std::int64_t checked_patience(const std::optional<core::IntervalParts>& patience) {
     if (!patience) return usual_patience;
-    const auto given = templates::checked_duration(*patience, "patience");
+    const auto given = templates::checked_duration(*patience, "step_timeout");
     if (given > max_patience)
-        throw invalid("patience", "It is " + core::format_duration(given) + ".", "Give a step at most a minute.");
+        throw invalid("step_timeout", "It is " + core::format_duration(given) + ".", "Give a step at most a minute.");
     return given;
 }
 

@@ -152,7 +152,7 @@ SELECT jit_activate(:handed);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('"bob" may not activate request %s', :handed), 'only by the requester');
 \connect - alice
 CALL tap.start();
-SELECT is((SELECT activate_yourself AND lapses_at > clock_timestamp() FROM jit_access.my_requests WHERE id = :handed), true, 'the requester sees the time limit');
+SELECT is((SELECT needs_activation AND lapses_at > clock_timestamp() FROM jit_access.my_requests WHERE id = :handed), true, 'the requester sees the time limit');
 SELECT alike(tap.error(format('SELECT jit_activate(%s)', :handed)), 'JA018 %', 'only by a statement of the requester''s own');
 SELECT jit_activate(:handed) AS got \gset
 SELECT is(:'got'::text, 'active', 'it becomes active');

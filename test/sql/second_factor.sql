@@ -204,7 +204,7 @@ SELECT is(:'state' || ' ' || :'later_state', 'scheduled scheduled', 'approved, i
 SELECT tap.refused(format('SELECT jit_activate(%s)', :id), format('JA004 "bob" may not activate request %s: Only who asked for it may.', :id), 'only the requester');
 \connect - dave
 CALL tap.start();
-SELECT results_eq('SELECT id, state::text, activate_yourself FROM jit_access.my_requests WHERE state = ''scheduled''', format($$VALUES (%s::bigint, 'scheduled', true), (%s, 'scheduled', true)$$, :id, :later_id), 'the requester sees it');
+SELECT results_eq('SELECT id, state::text, needs_activation FROM jit_access.my_requests WHERE state = ''scheduled''', format($$VALUES (%s::bigint, 'scheduled', true), (%s, 'scheduled', true)$$, :id, :later_id), 'the requester sees it');
 SELECT tap.refused(format('SELECT jit_activate(%s)', :id),
     'JA019 a second factor is required: The template demands it at activation, and this session of "dave" has not stepped up, or too long ago.', 'and needs the second factor');
 SELECT tap.refused(format('SELECT jit_activate(%s)', :later_id), format('JA005 cannot activate request %s: Its start lies ahead.', :later_id), 'not before its start');
