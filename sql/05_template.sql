@@ -5,7 +5,7 @@ CREATE TABLE jit_access.template (
     description         text,
     role                oid NOT NULL,
     role_name           text NOT NULL,
-    role_made           boolean NOT NULL,
+    role_created           boolean NOT NULL,
     mode                jit_access.mode NOT NULL,
     allow_schema_change boolean NOT NULL,
     privileges          text[] NOT NULL,

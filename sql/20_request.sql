@@ -8,9 +8,9 @@ CREATE TABLE jit_access.request (
     ticket           text,
     scope            text[],
     duration         interval NOT NULL,
-    asked            interval NOT NULL,
+    requested_duration interval NOT NULL,
     starts_at        timestamptz,
-    starts_asked     timestamptz,
+    requested_start     timestamptz,
     digest           text,
     rule             text,
     break_glass      boolean NOT NULL DEFAULT false,
@@ -40,9 +40,9 @@ CREATE TABLE jit_access.request (
     cleanup_error    text
 );
 COMMENT ON TABLE jit_access.request IS 'requests and the grants that came of them: one row, one id, for life';
-COMMENT ON COLUMN jit_access.request.duration IS 'as an approver may have shortened it; asked is what the requester wanted';
+COMMENT ON COLUMN jit_access.request.duration IS 'as an approver may have shortened it; requested_duration is what the requester asked for';
 COMMENT ON COLUMN jit_access.request.starts_at IS 'as asked for, or when the template''s windows open';
-COMMENT ON COLUMN jit_access.request.starts_asked IS 'what the requester wanted';
+COMMENT ON COLUMN jit_access.request.requested_start IS 'what the requester wanted';
 COMMENT ON COLUMN jit_access.request.digest IS 'of everything an approver is shown; one for another digest does not count';
 COMMENT ON COLUMN jit_access.request.rule IS 'that allowed it without an approval';
 COMMENT ON COLUMN jit_access.request.break_glass IS 'taken by a responder without an approval; its review is in jit_access.review';

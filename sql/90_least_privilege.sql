@@ -196,7 +196,7 @@ BEGIN
                 UNION ALL
                 SELECT 3, 'tables made later are not covered: ' || item FROM unnest(found.privileges) item WHERE item ~* '\yon\s+all\s+tables\s+in\s+schema\y'
                 UNION ALL
-                SELECT 4, 'its role was adopted: what it holds otherwise stays' WHERE NOT found.role_made
+                SELECT 4, 'its role was adopted: what it holds otherwise stays' WHERE NOT found.role_created
                 UNION ALL
                 SELECT 5, 'nothing of it was used: jit_drop_template is narrower' WHERE NOT EXISTS (SELECT FROM used)) v (n, note) ORDER BY n, note)
     INTO privileges, unused, notes;

@@ -122,7 +122,7 @@ bool remove_standing_members() {
         for (const auto& row :
              pg::query_replanned("SELECT t.role_name, m.rolname::text FROM jit_access.template t JOIN "
                                  "pg_catalog.pg_auth_members x ON x.roleid = t.role "
-                                 "JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE t.role_made AND "
+                                 "JOIN pg_catalog.pg_authid m ON m.oid = x.member WHERE t.role_created AND "
                                  "t.dropped_at IS NULL AND NOT EXISTS "
                                  "(SELECT FROM jit_access.request r WHERE r.grant_role = x.member)")) {
             found = true;

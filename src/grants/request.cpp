@@ -89,9 +89,9 @@ void check_scope(const std::optional<pg::TextArray>& scope, const Template& of) 
 }
 
 constexpr const char* row_columns =
-    "SELECT id, template_id, template_version, requester, requester_name, scope, duration, asked, reason, ticket, "
+    "SELECT id, template_id, template_version, requester, requester_name, scope, duration, requested_duration, reason, ticket, "
     "starts_at, state::text, lapses_at, activated_at, ends_at, extended, rule, digest, use_by, "
-    "starts_asked, break_glass FROM jit_access.request ";
+    "requested_start, break_glass FROM jit_access.request ";
 
 Request from_row(const pg::Row& row) {
     return {.id = row.get<std::int64_t>(0),
@@ -108,7 +108,7 @@ Request from_row(const pg::Row& row) {
             .digest = row.maybe<std::string>(17),
             .use_by = row.maybe<pg::Instant>(18),
             .starts_at = row.maybe<pg::Instant>(10),
-            .starts_asked = row.maybe<pg::Instant>(19),
+            .requested_start = row.maybe<pg::Instant>(19),
             .state = core::state_from(row.get<std::string>(11)).value(),
             .lapses_at = row.get<pg::Instant>(12),
             .activated_at = row.maybe<pg::Instant>(13),
@@ -171,7 +171,7 @@ std::int64_t create(const RequestArguments& draft, const principal::Origin& orig
 
     const auto row = pg::query_row(
         "INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, reason, ticket, "
-        "scope, duration, asked, starts_at, starts_asked, state, requested_at, lapses_at, rule) VALUES ($1, $2, $3, "
+        "scope, duration, requested_duration, starts_at, requested_start, state, requested_at, lapses_at, rule) VALUES ($1, $2, $3, "
         "$4, "
         "$5, $6, $7, $8, $8, $9, $9, 'pending', $10, $11, $12) RETURNING id",
         {of.id, of.version, me.role, me.name, pg::nullable(draft.reason), pg::nullable(draft.ticket),

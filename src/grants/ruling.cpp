@@ -129,7 +129,7 @@ core::PolicyFacts case_of(const Person& who, const Template& of, const Wish& wis
 std::string privileges_behind(const Template& of) {
     pg::TextArray roles;
     for (const auto role : pg::closure(of.role))
-        if (!of.role_made || role != of.role) roles.push_back(std::to_string(role.oid));
+        if (!of.role_created || role != of.role) roles.push_back(std::to_string(role.oid));
     if (roles.empty()) return {};
     return pg::query_row(
                "WITH d AS MATERIALIZED (SELECT DISTINCT refobjid AS role, dbid, classid, objid, deptype FROM "
@@ -257,7 +257,7 @@ std::string digest(const Request& request, const Template& of) {
                                  .add(privileges_behind(of))
                                  .add(request.scope.value_or(pg::TextArray{}))
                                  .add(request.asked)
-                                 .add(request.starts_asked ? request.starts_asked->us : 0)
+                                 .add(request.requested_start ? request.requested_start->us : 0)
                                  .add(request.reason)
                                  .add(request.ticket)
                                  .text();

@@ -168,7 +168,7 @@ void check_kept(const Template& is, const Template& wanted, const templates::Tem
     if (draft.mode.value_or("inherit") != (is.login ? "login" : is.set_role ? "set_role" : "inherit")) refuse("mode");
     if (wanted.allow_schema_change != is.allow_schema_change) refuse("allow_schema_change");
     if (wanted.allow_code != is.allow_code) refuse("allow_code");
-    if ((is.role_made ? std::optional<std::string>() : is.role_name) != draft.role) refuse("role");
+    if ((is.role_created ? std::optional<std::string>() : is.role_name) != draft.role) refuse("role");
 }
 
 Template wanted_from(const templates::TemplateArguments& draft, const principal::Person& me) {
@@ -409,7 +409,7 @@ std::string export_policy() {
     principal::require_auditor(principal::caller());
     const std::string templates =
         "SELECT coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_strip_nulls(pg_catalog.to_jsonb(x)) ORDER BY name), "
-        "'[]') FROM (SELECT name, description, mode, CASE WHEN NOT role_made THEN role_name END AS role, "
+        "'[]') FROM (SELECT name, description, mode, CASE WHEN NOT role_created THEN role_name END AS role, "
         "allow_schema_change, allow_code, privileges, at_deadline, object_owner_name AS object_owner, " +
         templates::participant_columns() + templates::setting_names() +
         " FROM jit_access.template t WHERE dropped_at IS NULL AND name <> 'jit_drill') x";

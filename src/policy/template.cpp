@@ -223,7 +223,7 @@ std::string create(const TemplateArguments& draft, const principal::Origin& orig
                                      me.name,
                                      made.database_oids};
     const std::string sql =
-        "INSERT INTO jit_access.template (name, description, role, role_name, role_made, mode, allow_schema_change, "
+        "INSERT INTO jit_access.template (name, description, role, role_name, role_created, mode, allow_schema_change, "
         "allow_code, privileges, schemas, at_deadline, object_owner, object_owner_name, created_by, database_oids, "
         "created_at, " +
         setting_names() +
@@ -250,7 +250,7 @@ std::int32_t alter(const TemplateArguments& draft, const principal::Origin& orig
 
     std::optional<pg::TextArray> schemas;
     if (draft.privileges) {
-        if (!changed.role_made && !pg::is_superuser(me.role))
+        if (!changed.role_created && !pg::is_superuser(me.role))
             throw Failure(Code::not_permitted, "only a superuser can give privileges to a role that is adopted",
                           "Its members would have them at once, without a request.", "Ask a superuser.");
         refuse_live(changed, "change the privileges of");
@@ -318,7 +318,7 @@ void drop(const std::optional<std::string>& name) {
     pg::execute("UPDATE jit_access.template SET dropped_at = pg_catalog.clock_timestamp() WHERE id = $1", {gone.id});
     if (pg::role_name(gone.role) == gone.role_name) {
         revoke_privileges(gone);
-        if (gone.role_made) pg::command("DROP ROLE " + pg::quote(gone.role_name));
+        if (gone.role_created) pg::command("DROP ROLE " + pg::quote(gone.role_name));
     }
     control_event::write("template dropped", std::nullopt, me.name, {{"template", gone.name}});
 }

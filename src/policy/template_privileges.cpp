@@ -79,7 +79,7 @@ std::vector<std::uint32_t> grant_privileges(const pg::TextArray& items, const st
 }
 
 void revoke_privileges(const Template& from) {
-    if (from.role_made)
+    if (from.role_created)
         take_everything(from);
     else
         take_items(from);

@@ -168,7 +168,7 @@ void apply_settings(const TemplateArguments& draft, Template& to, const Person& 
 }
 
 constexpr const char* fixed_columns =
-    "id, name, version, role, role_name, role_made, mode = 'set_role', mode = 'login', allow_schema_change, "
+    "id, name, version, role, role_name, role_created, mode = 'set_role', mode = 'login', allow_schema_change, "
     "allow_code, privileges, "
     "at_deadline::text, object_owner, object_owner_name, database_oids::text[]";
 constexpr std::size_t fixed_count = 15;
@@ -183,7 +183,7 @@ Template from_row(const pg::Row& row) {
                    .version = row.get<std::int32_t>(2),
                    .role = row.get<RoleId>(3),
                    .role_name = row.get<std::string>(4),
-                   .role_made = row.get<bool>(5),
+                   .role_created = row.get<bool>(5),
                    .set_role = row.get<bool>(6),
                    .login = row.get<bool>(7),
                    .allow_schema_change = row.get<bool>(8),

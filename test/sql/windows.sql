@@ -195,7 +195,7 @@ SELECT is(:'got'::text, 'active', 'it has opened meanwhile');
 \connect - alice
 SELECT jit_request('closed', '30 minutes', starts_at => clock_timestamp() + interval '1 hour') AS missed \gset
 \connect - :owner
-UPDATE jit_access.request SET starts_at = clock_timestamp() - interval '1 minute', starts_asked = clock_timestamp() - interval '1 minute' WHERE id = :missed;
+UPDATE jit_access.request SET starts_at = clock_timestamp() - interval '1 minute', requested_start = clock_timestamp() - interval '1 minute' WHERE id = :missed;
 UPDATE jit_access.request SET digest = jit_access.request_digest(id) WHERE id = :missed;
 UPDATE jit_access.time_window SET starts = :'in_two_hours', lasts = '1 hour' WHERE name = 'later';
 \connect - bob
@@ -204,7 +204,7 @@ SELECT jit_approve(:missed) AS got \gset
 SELECT is(:'got'::text, 'scheduled', 'a start that has been missed is put off as well');
 \connect - :owner
 CALL tap.start();
-SELECT is((SELECT digest = jit_access.request_digest(id) AND starts_at > clock_timestamp() AND starts_asked < clock_timestamp() FROM jit_access.request WHERE id = :missed), true,
+SELECT is((SELECT digest = jit_access.request_digest(id) AND starts_at > clock_timestamp() AND requested_start < clock_timestamp() FROM jit_access.request WHERE id = :missed), true,
     'which is no other request');
 UPDATE jit_access.time_window SET starts = :'hour_ago', lasts = '3 hours' WHERE name = 'later';
 UPDATE jit_access.request SET starts_at = clock_timestamp() WHERE id = :missed;

@@ -21,7 +21,7 @@ struct Request {
     std::optional<std::string> digest;  // of what was asked for, see policy.hpp
     std::optional<pg::Instant> use_by;  // its requester makes it active himself, until then
     std::optional<pg::Instant> starts_at;
-    std::optional<pg::Instant> starts_asked;  // before it was put off until the template's windows open
+    std::optional<pg::Instant> requested_start;  // before it was put off until the template's windows open
     core::State state = core::State::pending;
     pg::Instant lapses_at;
     std::optional<pg::Instant> activated_at;

@@ -21,7 +21,7 @@ struct Template {
     std::int32_t version = 0;
     pg::RoleId role;
     std::string role_name;
-    bool role_made = true;  // by jit_create_template; an adopted role is left standing
+    bool role_created = true;  // by jit_create_template; an adopted role is left standing
     bool set_role = false;
     bool login = false;  // neither: the grant has a login of its own
     bool allow_schema_change = false;
