@@ -11,11 +11,11 @@ CREATE TABLE jit_access.alert_rule (
     changed_at  timestamptz,
     changed_by  text,
     failed_at   timestamptz,
-    fault       text
+    error       text
 );
 COMMENT ON TABLE jit_access.alert_rule IS 'what is looked for in the record, and from when on it is an alert; jit_set_alert_rule changes it';
 COMMENT ON COLUMN jit_access.alert_rule.threshold IS 'what it counts is in the description; NULL: nothing, one is enough';
-COMMENT ON COLUMN jit_access.alert_rule.fault IS 'of the last time that it has failed, and missed what it was to look at';
+COMMENT ON COLUMN jit_access.alert_rule.error IS 'of the last time that it has failed, and missed what it was to look at';
 COMMENT ON COLUMN jit_access.alert_rule.may_suspend IS 'its evidence is what the holder himself has sent, so that nobody else can have his grant suspended';
 INSERT INTO jit_access.alert_rule (name, severity, threshold, within, may_suspend, description) VALUES
     ('repeated_requests', 'low', 6, '2 hours', false, 'a person asks for one template threshold times within the time'),
@@ -51,7 +51,7 @@ COMMENT ON FUNCTION pg_catalog.jit_set_alert_rule IS
 
 CREATE VIEW jit_access.alert_rules AS
 SELECT r.name, r.severity, r.threshold, r.within, r.enabled, r.suspends, r.may_suspend, r.description, r.changed_at, r.changed_by,
-       r.failed_at, r.fault
+       r.failed_at, r.error
 FROM jit_access.alert_rule r WHERE (SELECT jit_access.may_audit())
 OFFSET 0;
 COMMENT ON VIEW jit_access.alert_rules IS 'what is looked for in the record, and from when on it is an alert';

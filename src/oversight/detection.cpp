@@ -54,7 +54,7 @@ void note_fault(const alert_rule::Rule& rule, const std::string& fault) {
     pg::log_line("alert rule " + rule.name + " has failed, its alerts are missing: " + fault);
     (void)pg::in_subtransaction([&] {
         pg::execute(
-            "UPDATE jit_access.alert_rule SET failed_at = pg_catalog.clock_timestamp(), fault = $2 WHERE name = $1",
+            "UPDATE jit_access.alert_rule SET failed_at = pg_catalog.clock_timestamp(), error = $2 WHERE name = $1",
             {rule.name, core::plain(fault)});
     });
 }

@@ -25,7 +25,7 @@ SELECT is(ARRAY(SELECT name FROM jit_access.alert_rules ORDER BY name),
     'auditors see the rules');
 SELECT is(ARRAY(SELECT name FROM jit_access.alert_rules WHERE may_suspend ORDER BY name), '{new_network,refusal_burst,unusual_hours,unusual_rows,unusual_template}',
     'a rule may suspend only for actions of the holder');
-SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE suspends OR NOT enabled OR fault IS NOT NULL), 0, 'none does, all are on, none has failed');
+SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE suspends OR NOT enabled OR error IS NOT NULL), 0, 'none does, all are on, none has failed');
 
 -- Refused changes.
 \connect - ada
@@ -155,8 +155,8 @@ COMMIT;
 CALL tap.wait_for_record();
 CALL tap.wait_for_alerts();
 SELECT is((SELECT array_agg(count::int) FROM jit_access.alerts WHERE rule = 'drift' AND person = 'carol'), '{2,2,2,2,2}', 'one for each person and grant');
-INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, duration, asked, state, requested_at, lapses_at)
-SELECT template_id, template_version, requester, requester_name, duration, asked, 'cancelled', requested_at, lapses_at FROM jit_access.request, generate_series(1, 30) WHERE id = :own;
+INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, duration, requested_duration, state, requested_at, lapses_at)
+SELECT template_id, template_version, requester, requester_name, duration, requested_duration, 'cancelled', requested_at, lapses_at FROM jit_access.request, generate_series(1, 30) WHERE id = :own;
 BEGIN;
 SELECT jit_set_alert_rule('drift', within => '2 hours');
 INSERT INTO jit_access.event (at, kind, request_id, actor, detail)
@@ -169,7 +169,7 @@ SELECT results_eq($$SELECT count(grant_id)::int, (count(*) - count(grant_id))::i
 SELECT is((SELECT count(*)::int FROM jit_access.alerts a WHERE EXISTS (SELECT FROM jit_access.record r WHERE r.seq = ANY (a.evidence) AND r.kind LIKE 'alert %')), 0, 'records about alerts raise no alert');
 SELECT is((SELECT bool_and(cardinality(evidence) BETWEEN 1 AND 20) FROM jit_access.alerts), true, 'each has its evidence, so much and no more');
 SELECT is(jit_access.detect(), (SELECT max(seq) FROM jit_access.record), 'a manual evaluation reads the record to its end');
-SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE fault IS NOT NULL), 0, 'no rule has failed');
+SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE error IS NOT NULL), 0, 'no rule has failed');
 
 -- A baseline is forgotten when it is older than the rule's interval.
 UPDATE jit_access.detection_position SET at = at + interval '8 days';

@@ -225,7 +225,7 @@ as('bob', "SET ROLE jit_grant_$id; SELECT count(*) FROM app.orders");
 my $denied = request_as($node, 'dave', 'mine', '1h');
 sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($denied)"), 'JA006', 'dave tries again');
 is(alerts_of('self_approval'), 'dave - high open 2 refusal JA006,refusal JA006', 'the others go on');
-like($node->safe_psql('postgres', "SELECT string_agg(name || ' ' || fault, ',') FROM jit_access.alert_rules WHERE fault IS NOT NULL"), qr/^unusual_rows relation .* does not exist$/, 'the view says which has failed, and why');
+like($node->safe_psql('postgres', "SELECT string_agg(name || ' ' || error, ',') FROM jit_access.alert_rules WHERE error IS NOT NULL"), qr/^unusual_rows relation .* does not exist$/, 'the view says which has failed, and why');
 is(scalar(() = slurp_file($node->logfile) =~ /alert rule unusual_rows has failed/g), 1, 'said once');
 $node->safe_psql('postgres', "ALTER TABLE jit_access.gone RENAME TO template_volume");
 
@@ -243,7 +243,7 @@ my $keeps = keep_locked($node->safe_psql('postgres', "SELECT id FROM jit_access.
 connect_as($node, 'dave')->query("SELECT jit_approve($denied)");
 is(alerts_of('self_approval'), 'dave - high open 3 refusal JA006,refusal JA006,refusal JA006', 'a finding about a locked alert is not lost');
 closed_ok($keeps, 'the session that kept it locked is ended');
-is($node->safe_psql('postgres', "SELECT count(*) FROM jit_access.alert_rule WHERE fault LIKE '%lock%'"), '0', 'no rule has failed for it');
+is($node->safe_psql('postgres', "SELECT count(*) FROM jit_access.alert_rule WHERE error LIKE '%lock%'"), '0', 'no rule has failed for it');
 
 my $suspended = grant_to($node, 'alice', '1h');
 stop_worker($node);
