@@ -1,57 +1,72 @@
+-- Templates: tables, functions to define them, and the event trigger that covers tables created later.
+--
+-- Roles and databases are stored by OID together with the name they were given by. The OID decides; the name is for
+-- display and shows what an administrator meant after a rename.
 CREATE TABLE jit_access.template (
-    id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name                text NOT NULL,
-    version             integer NOT NULL DEFAULT 1,
-    description         text,
-    role                oid NOT NULL,
-    role_name           text NOT NULL,
-    role_created           boolean NOT NULL,
-    mode                jit_access.mode NOT NULL,
-    allow_schema_change boolean NOT NULL,
-    privileges          text[] NOT NULL,
-    schemas             oid[] NOT NULL,
-    approvals_needed    integer NOT NULL CHECK (approvals_needed >= 1),
-    distinct_groups     boolean NOT NULL,
-    default_duration    interval,
-    max_duration        interval NOT NULL,
-    total_duration      interval,
-    holder_extension    interval,
-    time_to_decide      interval NOT NULL,
-    time_to_use         interval,
-    cool_down           interval,
-    person_at_once      integer NOT NULL,
-    person_per_day      integer NOT NULL,
-    template_at_once    integer NOT NULL,
-    template_per_day    integer NOT NULL,
-    login_connections   integer NOT NULL,
-    risk                text NOT NULL CHECK (risk IN ('low', 'medium', 'high')),
-    reason_required     boolean NOT NULL,
-    ticket_required     boolean NOT NULL,
-    at_deadline         jit_access.at_deadline NOT NULL,
-    windows             text[] NOT NULL,
-    networks            text[] NOT NULL,
-    tls_required        boolean NOT NULL,
+    id                   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name                 text NOT NULL,
+    version              integer NOT NULL DEFAULT 1,
+    description          text,
+    role                 oid NOT NULL,
+    role_name            text NOT NULL,
+    role_created         boolean NOT NULL,
+    mode                 jit_access.mode NOT NULL,
+    allow_schema_change  boolean NOT NULL,
+    privileges           text[] NOT NULL,
+    schemas              oid[] NOT NULL,
+    approvals_needed     integer NOT NULL CHECK (approvals_needed >= 1),
+    distinct_groups      boolean NOT NULL,
+    default_duration     interval,
+    max_duration         interval NOT NULL,
+    total_duration       interval,
+    holder_extension     interval,
+    time_to_decide       interval NOT NULL,
+    time_to_use          interval,
+    cool_down            interval,
+    person_at_once       integer NOT NULL,
+    person_per_day       integer NOT NULL,
+    template_at_once     integer NOT NULL,
+    template_per_day     integer NOT NULL,
+    login_connections    integer NOT NULL,
+    risk                 text NOT NULL CHECK (risk IN ('low', 'medium', 'high')),
+    reason_required      boolean NOT NULL,
+    ticket_required      boolean NOT NULL,
+    at_deadline          jit_access.at_deadline NOT NULL,
+    windows              text[] NOT NULL,
+    networks             text[] NOT NULL,
+    tls_required         boolean NOT NULL,
     client_cert_required boolean NOT NULL,
-    auth_methods        text[] NOT NULL,
-    databases           text[] NOT NULL,
-    database_oids       oid[] NOT NULL,
-    grace_period        interval CHECK ((grace_period IS NOT NULL) = (at_deadline = 'grace')),
+    auth_methods         text[] NOT NULL,
+    databases            text[] NOT NULL,
+    database_oids        oid[] NOT NULL,
+    grace_period         interval CHECK ((grace_period IS NOT NULL) = (at_deadline = 'grace')),
     break_glass_duration interval,
-    break_glass_per_day integer NOT NULL,
-    object_owner        oid,
-    object_owner_name   text,
-    allow_code          boolean NOT NULL,
-    second_factor       text[] NOT NULL,
-    created_at          timestamptz NOT NULL,
-    created_by          text NOT NULL,
-    dropped_at          timestamptz
+    break_glass_per_day  integer NOT NULL,
+    object_owner         oid,
+    object_owner_name    text,
+    allow_code           boolean NOT NULL,
+    second_factor        text[] NOT NULL,
+    created_at           timestamptz NOT NULL,
+    created_by           text NOT NULL,
+    dropped_at           timestamptz
 );
 CREATE UNIQUE INDEX template_name_key ON jit_access.template (name) WHERE dropped_at IS NULL;
-COMMENT ON TABLE jit_access.template IS 'what may be asked for: a role that holds the privileges, and the policy around it';
-COMMENT ON COLUMN jit_access.template.schemas IS 'schemas named by ALL TABLES IN SCHEMA: tables created there later are covered';
-COMMENT ON COLUMN jit_access.template.second_factor IS 'where a second factor is demanded: request, approval, activation, first_use';
-COMMENT ON COLUMN jit_access.template.database_oids IS 'of databases, as they were named: another one of the same name does not count';
-COMMENT ON COLUMN jit_access.template.version IS 'counts changes; a request made under an older version cannot be approved';
+COMMENT ON TABLE jit_access.template IS
+    'templates: a role that holds the privileges, and the policy for requests; dropped ones stay for the history';
+COMMENT ON COLUMN jit_access.template.version IS
+    'incremented by every change; a request made under an older version cannot be approved';
+COMMENT ON COLUMN jit_access.template.role_created IS
+    'jit_create_template created the role; false = the role existed and was adopted';
+COMMENT ON COLUMN jit_access.template.schemas IS
+    'schemas named by ALL TABLES IN SCHEMA: tables created there later are covered as well';
+COMMENT ON COLUMN jit_access.template.person_at_once IS
+    'cap on live grants of one person; 0 = no cap, as for the next three columns';
+COMMENT ON COLUMN jit_access.template.second_factor IS
+    'where a second factor is required: request, approval, activation, first_use';
+COMMENT ON COLUMN jit_access.template.database_oids IS
+    'OIDs of databases when the template was defined: a new database with the same name does not match';
+COMMENT ON COLUMN jit_access.template.object_owner IS
+    'role that receives objects created under a grant; NULL = the template''s role';
 
 CREATE TABLE jit_access.template_person (
     template_id bigint NOT NULL REFERENCES jit_access.template,
@@ -61,13 +76,15 @@ CREATE TABLE jit_access.template_person (
     PRIMARY KEY (template_id, part, role)
 );
 COMMENT ON TABLE jit_access.template_person IS
-    'roles whose members may ask for a template, approve, or break the glass; pinned by OID, nobody by default';
+    'roles whose members may request a template, approve requests for it, or break the glass; none by default';
 
+-- Counting the grants of a template against its caps is only right if no other session makes one at the same time.
 CREATE TABLE jit_access.template_cap_lock (
     template_id bigint PRIMARY KEY REFERENCES jit_access.template ON DELETE CASCADE,
     changes     bigint NOT NULL DEFAULT 0
 );
-COMMENT ON TABLE jit_access.template_cap_lock IS 'who makes a grant of a template with caps waits here for who does it just now';
+COMMENT ON TABLE jit_access.template_cap_lock IS
+    'one row per template, locked while a grant of a template with caps is made, which serialises these transactions';
 
 CREATE FUNCTION pg_catalog.jit_create_template(
     name text,
@@ -112,7 +129,9 @@ CREATE FUNCTION pg_catalog.jit_create_template(
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_template';
 COMMENT ON FUNCTION pg_catalog.jit_create_template IS
-    'defines what may be asked for; returns the role that holds the privileges. privileges: what stands between GRANT and TO, one per item. Durations are at least one second, without months. Errors: JA001, JA004, JA007, JA008, JA018.';
+    'defines a template; returns the role that holds its privileges. privileges: one item for each text between GRANT '
+    'and TO. Durations are at least one second, without months. Caps: 0 = no cap. For administrators. Errors: JA001, '
+    'JA004, JA007, JA008, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_alter_template(
     name text,
@@ -153,19 +172,23 @@ CREATE FUNCTION pg_catalog.jit_alter_template(
 RETURNS integer LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_alter_template';
 COMMENT ON FUNCTION pg_catalog.jit_alter_template IS
-    'changes a template; NULL leaves as it is, a time that may be absent goes away by zero; returns the new version. Requests made under the old version cannot be approved any more. Privileges cannot change while grants of the template are live. Errors: JA001, JA002, JA004, JA008, JA015, JA018.';
+    'changes a template; returns its new version. NULL keeps a setting, a zero interval removes an optional duration. '
+    'Requests made under the old version can no longer be approved. Privileges cannot change while grants of the '
+    'template are live. For administrators. Errors: JA001, JA002, JA004, JA008, JA015, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_template(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_drop_template';
 COMMENT ON FUNCTION pg_catalog.jit_drop_template IS
-    'withdraws a template: open requests lapse, its role is dropped when jit_create_template made it; the history stays. Not while a break-glass of it waits for its review. Errors: JA001, JA002, JA004, JA008, JA015, JA022.';
+    'drops a template: open requests lapse, and its role is dropped if jit_create_template created it; the history '
+    'stays. Refused while grants of it are live or a break-glass of it is not reviewed. For administrators. Errors: '
+    'JA001, JA002, JA004, JA008, JA015, JA022.';
 
--- Tables created later in a schema that a template covers.
 CREATE FUNCTION jit_access.cover_new_objects() RETURNS event_trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_cover_new_objects';
 REVOKE ALL ON FUNCTION jit_access.cover_new_objects() FROM PUBLIC;
-COMMENT ON FUNCTION jit_access.cover_new_objects() IS 'gives templates with ALL TABLES IN SCHEMA their privileges on tables created later';
+COMMENT ON FUNCTION jit_access.cover_new_objects() IS
+    'grants the privileges of templates with ALL TABLES IN SCHEMA on tables created later';
 CREATE EVENT TRIGGER jit_access_cover_new_objects ON ddl_command_end
     WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE VIEW', 'CREATE MATERIALIZED VIEW',
                  'CREATE FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA', 'CREATE SCHEMA', 'ALTER TABLE', 'ALTER VIEW',

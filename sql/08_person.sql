@@ -1,12 +1,15 @@
+-- Persons: which logins belong to the same person. Separation of duties and caps count persons, not logins.
 CREATE TABLE jit_access.person (
     login      oid PRIMARY KEY,
     login_name text NOT NULL,
     name       text NOT NULL
 );
 CREATE INDEX person_by_name ON jit_access.person (name);
-COMMENT ON TABLE jit_access.person IS 'logins that belong to one person, who counts once whichever he uses; a login that is not here is a person of its own';
+COMMENT ON TABLE jit_access.person IS
+    'logins declared to belong to one person, who counts once by any of them; an undeclared login is a person of its own';
 
 CREATE FUNCTION pg_catalog.jit_set_person(name text, logins text[])
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_set_person';
 COMMENT ON FUNCTION pg_catalog.jit_set_person IS
-    'declares which logins are one person, in place of those declared before; an empty list forgets him. Administrators. Errors: JA001, JA004, JA018.';
+    'declares the logins of one person, replacing those declared before; an empty list removes the person. For '
+    'administrators. Errors: JA001, JA004, JA018.';

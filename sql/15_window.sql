@@ -1,3 +1,4 @@
+-- Windows: recurring times in which templates may be used and rules apply.
 CREATE TABLE jit_access.time_window (
     name       text PRIMARY KEY,
     kind       text NOT NULL CHECK (kind IN ('open', 'closed')),
@@ -12,9 +13,9 @@ CREATE TABLE jit_access.time_window (
     created_at timestamptz NOT NULL
 );
 COMMENT ON TABLE jit_access.time_window IS
-    'recurring times: local ones, in a time zone, on the days that weekdays, first_day to last_day and days all allow';
-COMMENT ON COLUMN jit_access.time_window.weekdays IS '1 (Monday) to 7; none: every day';
-COMMENT ON COLUMN jit_access.time_window.days IS 'none: any day';
+    'recurring local times in a time zone, beginning on the days that weekdays, first_day to last_day, and days all allow';
+COMMENT ON COLUMN jit_access.time_window.weekdays IS '1 (Monday) to 7; empty = every day';
+COMMENT ON COLUMN jit_access.time_window.days IS 'single days; empty = no restriction';
 
 CREATE FUNCTION pg_catalog.jit_create_window(
     name text,
@@ -26,14 +27,17 @@ CREATE FUNCTION pg_catalog.jit_create_window(
     first_day date DEFAULT NULL,
     last_day date DEFAULT NULL,
     days date[] DEFAULT '{}')
-RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_create_window';
+RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'jit_create_window';
 COMMENT ON FUNCTION pg_catalog.jit_create_window IS
-    'defines recurring times for templates and rules: every day, or on these weekdays (1 = Monday), from first_day to last_day, on these days, it begins at the local time starts and lasts 1 minute to 7 days. kind: open, or closed (holidays), which wins. Administrators. Errors: JA001, JA004, JA018.';
+    'creates a recurring window for templates and rules. It begins at the local time starts and lasts 1 minute to 7 '
+    'days, on the days that weekdays (1 = Monday), first_day to last_day, and days all allow. kind: open, or closed '
+    '(holidays), which takes precedence. For administrators. Errors: JA001, JA004, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_window(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_drop_window';
 COMMENT ON FUNCTION pg_catalog.jit_drop_window IS
-    'takes a window away that no template and no rule names. Administrators. Errors: JA001, JA004, JA005, JA018.';
+    'drops a window; refused while a template or rule names it. For administrators. Errors: JA001, JA004, JA005, JA018.';
 
 CREATE FUNCTION jit_access.hours(
     windows text[], at timestamptz DEFAULT NULL,
@@ -41,4 +45,5 @@ CREATE FUNCTION jit_access.hours(
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_hours';
 REVOKE ALL ON FUNCTION jit_access.hours(text[], timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.hours(text[], timestamptz) IS
-    'what windows together say about a moment (NULL: now): whether a template with them can be used, until when without a gap, or when it opens within 90 days. Administrators and auditors. Errors: JA001.';
+    'evaluates a set of windows at a time (NULL = now): whether a template with them can be used, until when without a '
+    'gap, or when it opens within the next 90 days. For administrators and auditors. Errors: JA001.';

@@ -1,4 +1,7 @@
--- Without a reference to the request: the worker would wait for its row, which the holder can keep locked.
+-- Alerts: findings of the alert rules that an auditor or administrator has to handle.
+--
+-- grant_id is no foreign key: inserting one would lock the row of the request, which the holder can keep locked, and the
+-- worker would wait for it.
 CREATE TABLE jit_access.alert (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule                text NOT NULL,
@@ -20,22 +23,27 @@ CREATE TABLE jit_access.alert (
     closed_by           text,
     close_comment       text
 );
-CREATE UNIQUE INDEX alert_open ON jit_access.alert (rule, person_id, grant_id) NULLS NOT DISTINCT WHERE state <> 'closed';
-COMMENT ON TABLE jit_access.alert IS 'what somebody has to look at: one row of a kind while it is not closed, however often it is seen';
+CREATE UNIQUE INDEX alert_open ON jit_access.alert (rule, person_id, grant_id) NULLS NOT DISTINCT
+    WHERE state <> 'closed';
 CREATE INDEX alert_by_grant ON jit_access.alert (grant_id);
 CREATE INDEX alert_suspends ON jit_access.alert (id) WHERE suspends;
-COMMENT ON COLUMN jit_access.alert.evidence IS 'the newest records that raised it, in order';
-COMMENT ON COLUMN jit_access.alert.suspends IS 'its grant is still to be suspended';
-COMMENT ON COLUMN jit_access.alert.person_id IS 'whom it is about, who does not close it himself: a declared person, or a login that is one of its own';
+COMMENT ON TABLE jit_access.alert IS
+    'alerts: one row per rule, person and grant until it is closed; further occurrences increment its count';
+COMMENT ON COLUMN jit_access.alert.person_id IS
+    'identity of the person the alert is about, who may not close it: a declared person, or a login of its own';
+COMMENT ON COLUMN jit_access.alert.evidence IS 'seq of the newest records that raised the alert, in order; at most 20';
+COMMENT ON COLUMN jit_access.alert.suspends IS 'the grant is still to be suspended because of this alert';
 
 CREATE FUNCTION pg_catalog.jit_acknowledge_alert(id numeric, comment text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_acknowledge_alert';
 COMMENT ON FUNCTION pg_catalog.jit_acknowledge_alert IS
-    'says that somebody looks into an alert, and what he has to say about it. Auditors and administrators, not whom it is about. Errors: JA001, JA004, JA005, JA006, JA018.';
+    'marks an open alert as acknowledged, with a comment. For auditors and administrators other than the person it is '
+    'about. Errors: JA001, JA004, JA005, JA006, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_close_alert(id numeric, comment text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_close_alert';
 COMMENT ON FUNCTION pg_catalog.jit_close_alert IS
-    'closes an alert, and says why; what is alike is a new one from then on. Auditors and administrators, not whom it is about. Errors: JA001, JA004, JA005, JA006, JA018.';
+    'closes an alert, with a comment; a later occurrence raises a new alert. For auditors and administrators other than '
+    'the person it is about. Errors: JA001, JA004, JA005, JA006, JA018.';

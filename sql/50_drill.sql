@@ -1,3 +1,4 @@
+-- Drills: the canary template goes through the life of a grant on the running server.
 CREATE TABLE jit_access.drill (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     started_at  timestamptz NOT NULL,
@@ -6,7 +7,7 @@ CREATE TABLE jit_access.drill (
     ok          boolean,
     grant_id    bigint
 );
-COMMENT ON TABLE jit_access.drill IS 'drills of the canary template, the last thousand; ok is NULL while one runs';
+COMMENT ON TABLE jit_access.drill IS 'the last thousand drills; ok is NULL while one runs';
 
 CREATE TABLE jit_access.drill_step (
     drill_id   bigint NOT NULL REFERENCES jit_access.drill ON DELETE CASCADE,
@@ -17,12 +18,13 @@ CREATE TABLE jit_access.drill_step (
     detail     text,
     PRIMARY KEY (drill_id, step)
 );
-COMMENT ON TABLE jit_access.drill_step IS 'the steps of each drill, up to the first one that failed';
+COMMENT ON TABLE jit_access.drill_step IS 'steps of each drill, up to the first one that failed';
 
 CREATE FUNCTION pg_catalog.jit_set_up_drill() RETURNS void
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_set_up_drill';
 COMMENT ON FUNCTION pg_catalog.jit_set_up_drill() IS
-    'makes what a drill needs: three logins that no client can be, the table jit_drill.canary, the template jit_drill; again to mend it. Administrators. Errors: JA004, JA005, JA007, JA008, JA015, JA018.';
+    'creates or repairs what a drill needs: three logins that no client can use, the table jit_drill.canary and the '
+    'template jit_drill. For administrators. Errors: JA004, JA005, JA007, JA008, JA015, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drill(
     step_timeout interval DEFAULT '10 seconds',
@@ -30,9 +32,12 @@ CREATE FUNCTION pg_catalog.jit_drill(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_drill';
 COMMENT ON FUNCTION pg_catalog.jit_drill(interval) IS
-    'takes the canary template through its whole life on this server: request, two approvals, use, refusal at the deadline, clean-up, record, verification; one row a step, up to the first that fails. step_timeout: how long a step may take, at most a minute. Administrators. Errors: JA001, JA004, JA005, JA009.';
+    'runs a drill: request, two approvals, use, refusal at the deadline, cleanup, record, verification; returns one row '
+    'for each step up to the first that fails. step_timeout: longest time for a step, at most one minute. For '
+    'administrators. Errors: JA001, JA004, JA005, JA009.';
 
 CREATE FUNCTION jit_access.job_drill() RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_job_drill';
 REVOKE ALL ON FUNCTION jit_access.job_drill() FROM PUBLIC;
-COMMENT ON FUNCTION jit_access.job_drill() IS 'a drill as a scheduled job: what came of it, in a line. Administrators. Errors: JA004, JA005, JA009.';
+COMMENT ON FUNCTION jit_access.job_drill() IS
+    'job: runs a drill and returns its result in one line. For administrators. Errors: JA004, JA005, JA009.';

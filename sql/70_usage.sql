@@ -1,51 +1,71 @@
--- What grants were used for, counted by hour as the record grows, so that a report for a quarter does not read the quarter.
+-- Uses of grants, counted by hour while the record grows, so that a report over a quarter need not read a quarter of the
+-- record.
 
--- What a partition of the record adds to an hour of a grant; goes with the partition.
+-- Counts are kept per partition of the record, so that they can be removed together with the partition.
 CREATE TABLE jit_access.use_count (
     partition_oid oid NOT NULL,
-    hour       timestamptz NOT NULL,
-    grant_id   bigint NOT NULL,
-    statements bigint NOT NULL,
-    failed     bigint NOT NULL,
-    open       bigint NOT NULL,
-    rows       bigint NOT NULL,
+    hour          timestamptz NOT NULL,
+    grant_id      bigint NOT NULL,
+    statements    bigint NOT NULL,
+    failed        bigint NOT NULL,
+    open          bigint NOT NULL,
+    rows          bigint NOT NULL,
     PRIMARY KEY (hour, grant_id, partition_oid)
 );
 COMMENT ON TABLE jit_access.use_count IS
-    'what grants were used for by hour (UTC), as far as the record is summed up (jit_access.usage_position)';
-COMMENT ON COLUMN jit_access.use_count.partition_oid IS 'the partition of the record that holds these uses';
-COMMENT ON COLUMN jit_access.use_count.open IS 'whose outcome is not known yet';
+    'uses of each grant by hour (UTC), for the rows of the record up to jit_access.usage_position';
+COMMENT ON COLUMN jit_access.use_count.partition_oid IS 'partition of the record that holds the uses';
+COMMENT ON COLUMN jit_access.use_count.open IS 'statements whose outcome is not recorded yet';
+COMMENT ON COLUMN jit_access.use_count.rows IS 'rows returned or changed by statements the client sent';
 
--- A use that had not ended when it was taken over has its outcome in another row, as in audit_log: that one corrects what
--- the use has added, whichever stretch it was in.
+-- A use that was still running when it was recorded has its outcome in a later row, as in the view audit_log. That row
+-- corrects the counts of the use, even if the use was counted by an earlier call.
 CREATE FUNCTION jit_access.count_uses(after_seq bigint, to_seq bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 BEGIN
-    -- Planned anew each time, as in usage_between.
+    -- EXECUTE plans the query for the size of this range, as in usage_between.
     EXECUTE $query$
         INSERT INTO jit_access.use_count AS c
-        SELECT x.partition_oid, x.hour, x.grant_id, sum(x.statements), sum(x.failed), sum(x.open), sum(x.rows) FROM (
-            SELECT u.tableoid AS partition_oid, date_bin('1 hour', u.at, '2000-01-01 00:00+00') AS hour, u.grant_id, count(*) AS statements,
-                   count(*) FILTER (WHERE u.outcome = 'failed') AS failed, count(*) FILTER (WHERE u.outcome IS NULL) AS open,
+        SELECT x.partition_oid, x.hour, x.grant_id, sum(x.statements), sum(x.failed), sum(x.open), sum(x.rows)
+        FROM (
+            SELECT u.tableoid AS partition_oid,
+                   date_bin('1 hour', u.at, '2000-01-01 00:00+00') AS hour,
+                   u.grant_id,
+                   count(*) AS statements,
+                   count(*) FILTER (WHERE u.outcome = 'failed') AS failed,
+                   count(*) FILTER (WHERE u.outcome IS NULL) AS open,
                    coalesce(sum(u.rows) FILTER (WHERE u.depth = 0), 0) AS rows
-            FROM jit_access.record u WHERE u.seq > $1 AND u.seq <= $2 AND u.kind = 'use' AND u.grant_id IS NOT NULL GROUP BY 1, 2, 3
+            FROM jit_access.record u
+            WHERE u.seq > $1 AND u.seq <= $2 AND u.kind = 'use' AND u.grant_id IS NOT NULL
+            GROUP BY 1, 2, 3
             UNION ALL
-            SELECT u.tableoid, date_bin('1 hour', u.at, '2000-01-01 00:00+00'), u.grant_id, 0, count(*) FILTER (WHERE o.outcome = 'failed'), -count(*),
+            SELECT u.tableoid,
+                   date_bin('1 hour', u.at, '2000-01-01 00:00+00'),
+                   u.grant_id,
+                   0,
+                   count(*) FILTER (WHERE o.outcome = 'failed'),
+                   -count(*),
                    coalesce(sum(o.rows) FILTER (WHERE u.depth = 0), 0)
-            FROM jit_access.record o JOIN jit_access.record u ON u.node = o.node AND u.position = o.of_position AND u.seq < o.seq
-            WHERE o.seq > $1 AND o.seq <= $2 AND o.of_position IS NOT NULL AND u.kind = 'use' AND u.outcome IS NULL AND u.grant_id IS NOT NULL
+            FROM jit_access.record o
+            JOIN jit_access.record u ON u.node = o.node AND u.position = o.of_position AND u.seq < o.seq
+            WHERE o.seq > $1 AND o.seq <= $2 AND o.of_position IS NOT NULL
+              AND u.kind = 'use' AND u.outcome IS NULL AND u.grant_id IS NOT NULL
             GROUP BY 1, 2, 3) x
         GROUP BY 1, 2, 3
         ON CONFLICT (hour, grant_id, partition_oid) DO UPDATE
-        SET statements = c.statements + excluded.statements, failed = c.failed + excluded.failed, open = c.open + excluded.open,
-            rows = c.rows + excluded.rows $query$ USING after_seq, to_seq;
+        SET statements = c.statements + excluded.statements,
+            failed = c.failed + excluded.failed,
+            open = c.open + excluded.open,
+            rows = c.rows + excluded.rows
+        $query$ USING after_seq, to_seq;
 END
 $$;
 REVOKE ALL ON FUNCTION jit_access.count_uses(bigint, bigint) FROM PUBLIC;
-COMMENT ON FUNCTION jit_access.count_uses(bigint, bigint) IS 'counts a stretch of the record in jit_access.use_count';
+COMMENT ON FUNCTION jit_access.count_uses(bigint, bigint) IS
+    'adds the rows of the record with after_seq < seq <= to_seq to jit_access.use_count';
 
--- Whole hours as they were counted; parts of an hour, and what has come since, from the record. Of a partition that is gone
--- nothing is said, as in the views.
+-- Whole hours come from the counts. Partial hours at both ends of the range, and rows that are not counted yet, come from
+-- the record. Counts of a dropped partition are ignored, as its rows are missing from the views.
 CREATE FUNCTION jit_access.uses_by_day(from_at timestamptz, to_at timestamptz)
 RETURNS TABLE (day date, grant_id bigint, statements bigint, failed bigint, open bigint, rows bigint)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
@@ -56,34 +76,54 @@ DECLARE
 BEGIN
     RETURN QUERY EXECUTE $query$
         WITH uses AS MATERIALIZED (
-            SELECT u.seq, u.node, u.position, u.at, u.grant_id, u.outcome, CASE u.depth WHEN 0 THEN u.rows END AS rows, u.depth
-            FROM jit_access.record u WHERE u.kind = 'use' AND u.grant_id IS NOT NULL AND u.seq > $3 AND u.at >= $1 AND u.at < $2
+            -- rows that are not counted yet
+            SELECT u.seq, u.node, u.position, u.at, u.grant_id, u.outcome,
+                   CASE u.depth WHEN 0 THEN u.rows END AS rows, u.depth
+            FROM jit_access.record u
+            WHERE u.kind = 'use' AND u.grant_id IS NOT NULL AND u.seq > $3 AND u.at >= $1 AND u.at < $2
             UNION ALL
-            SELECT u.seq, u.node, u.position, u.at, u.grant_id, u.outcome, CASE u.depth WHEN 0 THEN u.rows END, u.depth
-            FROM jit_access.record u WHERE u.kind = 'use' AND u.grant_id IS NOT NULL AND u.seq <= $3 AND u.at >= $1 AND u.at < least($4, $2)
+            -- counted rows before the first whole hour
+            SELECT u.seq, u.node, u.position, u.at, u.grant_id, u.outcome,
+                   CASE u.depth WHEN 0 THEN u.rows END, u.depth
+            FROM jit_access.record u
+            WHERE u.kind = 'use' AND u.grant_id IS NOT NULL AND u.seq <= $3 AND u.at >= $1 AND u.at < least($4, $2)
             UNION ALL
-            SELECT u.seq, u.node, u.position, u.at, u.grant_id, u.outcome, CASE u.depth WHEN 0 THEN u.rows END, u.depth
-            FROM jit_access.record u WHERE u.kind = 'use' AND u.grant_id IS NOT NULL AND u.seq <= $3 AND u.at >= $5 AND u.at < $2)
-        SELECT (c.hour AT TIME ZONE 'UTC')::date, c.grant_id, sum(c.statements)::bigint, sum(c.failed)::bigint, sum(c.open)::bigint, sum(c.rows)::bigint
-        FROM jit_access.use_count c JOIN pg_inherits i ON i.inhrelid = c.partition_oid AND i.inhparent = 'jit_access.record'::regclass
-        WHERE c.hour >= $4 AND c.hour < $5 GROUP BY 1, 2
+            -- counted rows after the last whole hour
+            SELECT u.seq, u.node, u.position, u.at, u.grant_id, u.outcome,
+                   CASE u.depth WHEN 0 THEN u.rows END, u.depth
+            FROM jit_access.record u
+            WHERE u.kind = 'use' AND u.grant_id IS NOT NULL AND u.seq <= $3 AND u.at >= $5 AND u.at < $2)
+        SELECT (c.hour AT TIME ZONE 'UTC')::date, c.grant_id, sum(c.statements)::bigint, sum(c.failed)::bigint,
+               sum(c.open)::bigint, sum(c.rows)::bigint
+        FROM jit_access.use_count c
+        JOIN pg_inherits i ON i.inhrelid = c.partition_oid AND i.inhparent = 'jit_access.record'::regclass
+        WHERE c.hour >= $4 AND c.hour < $5
+        GROUP BY 1, 2
         UNION ALL
         SELECT (u.at AT TIME ZONE 'UTC')::date, u.grant_id, count(*), count(*) FILTER (WHERE u.outcome = 'failed'),
                count(*) FILTER (WHERE u.outcome IS NULL), coalesce(sum(u.rows), 0)::bigint
-        FROM uses u GROUP BY 1, 2
+        FROM uses u
+        GROUP BY 1, 2
         UNION ALL
+        -- counted outcomes of the uses above
         SELECT (u.at AT TIME ZONE 'UTC')::date, u.grant_id, 0, count(*) FILTER (WHERE o.outcome = 'failed'), -count(*),
                coalesce(sum(o.rows) FILTER (WHERE u.depth = 0), 0)::bigint
-        FROM uses u JOIN jit_access.record o ON o.node = u.node AND o.of_position = u.position AND o.seq > u.seq
-        WHERE u.outcome IS NULL AND o.seq <= $3 GROUP BY 1, 2
+        FROM uses u
+        JOIN jit_access.record o ON o.node = u.node AND o.of_position = u.position AND o.seq > u.seq
+        WHERE u.outcome IS NULL AND o.seq <= $3
+        GROUP BY 1, 2
         UNION ALL
+        -- outcomes that are not counted yet, of all uses in the range
         SELECT (u.at AT TIME ZONE 'UTC')::date, u.grant_id, 0, count(*) FILTER (WHERE o.outcome = 'failed'), -count(*),
                coalesce(sum(o.rows) FILTER (WHERE u.depth = 0), 0)::bigint
-        FROM jit_access.record o JOIN jit_access.record u ON u.node = o.node AND u.position = o.of_position AND u.seq < o.seq
-        WHERE o.seq > $3 AND o.of_position IS NOT NULL AND u.kind = 'use' AND u.outcome IS NULL AND u.at >= $1 AND u.at < $2
-          AND u.grant_id IS NOT NULL
-        GROUP BY 1, 2 $query$ USING from_at, to_at, counted, first_hour, last_hour;
+        FROM jit_access.record o
+        JOIN jit_access.record u ON u.node = o.node AND u.position = o.of_position AND u.seq < o.seq
+        WHERE o.seq > $3 AND o.of_position IS NOT NULL
+          AND u.kind = 'use' AND u.outcome IS NULL AND u.at >= $1 AND u.at < $2 AND u.grant_id IS NOT NULL
+        GROUP BY 1, 2
+        $query$ USING from_at, to_at, counted, first_hour, last_hour;
 END
 $$;
 REVOKE ALL ON FUNCTION jit_access.uses_by_day(timestamptz, timestamptz) FROM PUBLIC;
-COMMENT ON FUNCTION jit_access.uses_by_day(timestamptz, timestamptz) IS 'what grants were used for, by day (UTC) and grant; rows of one day and grant are to be added';
+COMMENT ON FUNCTION jit_access.uses_by_day(timestamptz, timestamptz) IS
+    'returns uses by day (UTC) and grant; several rows of one day and grant are to be added up';

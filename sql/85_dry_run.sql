@@ -1,4 +1,4 @@
--- Dry runs: what would come of statements, and those that are kept.
+-- Dry runs of statements under a template, and scenarios: dry runs that are stored with their expected outcomes.
 CREATE FUNCTION pg_catalog.jit_dry_run(
     template text,
     statements text[],
@@ -14,7 +14,10 @@ CREATE FUNCTION pg_catalog.jit_dry_run(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_dry_run';
 COMMENT ON FUNCTION pg_catalog.jit_dry_run IS
-    'what would come of statements under a template, or under privileges that no template gives yet, for nobody in particular or for a person; leaves nothing but the gaps of the sequences it names. mode: check runs nothing, execute runs and rolls back (administrators, on the record). Errors: JA001, JA002, JA004, JA008, JA012, JA013, JA018.';
+    'returns the outcome that statements would have under a template, or under privileges that no template gives yet, for a '
+    'person or without one. mode: check runs nothing; execute runs the statements and rolls back, so that only sequences '
+    'stay advanced (for administrators, on the record). statement_timeout: for each statement. Errors: JA001, JA002, JA004, '
+    'JA008, JA012, JA013, JA018.';
 
 CREATE TABLE jit_access.scenario (
     name        text PRIMARY KEY,
@@ -28,7 +31,8 @@ CREATE TABLE jit_access.scenario (
     set_by      text NOT NULL,
     set_at      timestamptz NOT NULL
 );
-COMMENT ON TABLE jit_access.scenario IS 'dry runs that are kept, with the outcome each statement should have';
+COMMENT ON TABLE jit_access.scenario IS 'scenarios: stored dry runs, with the expected outcome of each statement';
+
 CREATE TABLE jit_access.scenario_result (
     id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     scenario text NOT NULL,
@@ -41,7 +45,7 @@ CREATE TABLE jit_access.scenario_result (
     messages text[] NOT NULL
 );
 CREATE INDEX scenario_result_by_name ON jit_access.scenario_result (scenario, id);
-COMMENT ON TABLE jit_access.scenario_result IS 'what came of each run of a scenario';
+COMMENT ON TABLE jit_access.scenario_result IS 'result of each run of a scenario; one array element for each statement';
 
 CREATE FUNCTION pg_catalog.jit_set_scenario(
     name text,
@@ -55,12 +59,14 @@ CREATE FUNCTION pg_catalog.jit_set_scenario(
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_set_scenario';
 COMMENT ON FUNCTION pg_catalog.jit_set_scenario IS
-    'keeps a dry run, in the place of one of this name, with the outcome that each statement should have (NULL: all are allowed). Errors: JA001, JA002, JA004, JA018.';
+    'creates or replaces a scenario. expected: the outcome of each statement; NULL = all are allowed. For administrators. '
+    'Errors: JA001, JA002, JA004, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_scenario(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_drop_scenario';
-COMMENT ON FUNCTION pg_catalog.jit_drop_scenario IS 'forgets a scenario; its results stay. Errors: JA001, JA004, JA018.';
+COMMENT ON FUNCTION pg_catalog.jit_drop_scenario IS
+    'drops a scenario; its results stay. For administrators. Errors: JA001, JA004, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_run_scenarios(
     name text DEFAULT NULL,
@@ -69,18 +75,21 @@ CREATE FUNCTION pg_catalog.jit_run_scenarios(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_run_scenarios';
 COMMENT ON FUNCTION pg_catalog.jit_run_scenarios IS
-    'runs one scenario or all of them and keeps the results; what was green and is red is the event scenario failed. Auditors those that check, administrators all. Errors: JA001, JA004, JA012, JA013, JA018.';
+    'runs one scenario or all of them and stores the results; a scenario that fails after it passed, or in its first run, '
+    'is the event scenario failed. For administrators, and for auditors if the mode is check. Errors: JA001, JA004, '
+    'JA012, JA013, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_scenarios_tap(name text DEFAULT NULL, OUT number integer, OUT line text)
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_scenarios_tap';
 COMMENT ON FUNCTION pg_catalog.jit_scenarios_tap IS
-    'the same as lines of TAP, for prove, pg_prove and the like. Errors: JA001, JA004, JA012, JA013, JA018.';
+    'runs scenarios as jit_run_scenarios does and returns the results as lines of TAP, for prove and pg_prove. Errors: '
+    'JA001, JA004, JA012, JA013, JA018.';
 
 CREATE FUNCTION jit_access.job_scenarios() RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_job_scenarios';
 COMMENT ON FUNCTION jit_access.job_scenarios() IS
-    'runs all scenarios, by the clock or by an administrator, and says what came of it. Errors: JA004, JA012, JA013, JA018.';
+    'job: runs all scenarios and returns the result in one line. Errors: JA004, JA012, JA013, JA018.';
 
 REVOKE ALL ON FUNCTION pg_catalog.jit_set_scenario, pg_catalog.jit_drop_scenario, pg_catalog.jit_run_scenarios,
                        pg_catalog.jit_scenarios_tap, jit_access.job_scenarios() FROM PUBLIC;
@@ -89,12 +98,19 @@ CREATE VIEW jit_access.scenarios AS
 SELECT s.name, s.description, s.template, s.person, s.mode, s.statements, s.expected, s.search_path, s.set_by, s.set_at,
        r.at AS last_run, r.ok
 FROM jit_access.scenario s
-LEFT JOIN LATERAL (SELECT x.at, x.ok FROM jit_access.scenario_result x WHERE x.scenario = s.name ORDER BY x.id DESC LIMIT 1) r ON true
+LEFT JOIN LATERAL (
+    SELECT x.at, x.ok
+    FROM jit_access.scenario_result x
+    WHERE x.scenario = s.name
+    ORDER BY x.id DESC
+    LIMIT 1) r ON true
 WHERE (SELECT jit_access.may_audit());
-COMMENT ON VIEW jit_access.scenarios IS 'the dry runs that are kept, and whether the last run of each was as expected';
+COMMENT ON VIEW jit_access.scenarios IS 'scenarios, and whether the last run of each had the expected outcomes';
 
 CREATE VIEW jit_access.scenario_results AS
 SELECT r.id, r.scenario, r.at, r.run_by, r.ok, r.expected, r.outcomes, r.missing, r.messages
-FROM jit_access.scenario_result r WHERE (SELECT jit_access.may_audit())
+FROM jit_access.scenario_result r
+WHERE (SELECT jit_access.may_audit())
 ORDER BY r.id DESC;
-COMMENT ON VIEW jit_access.scenario_results IS 'what came of each run of a scenario, the newest first; one element a statement';
+COMMENT ON VIEW jit_access.scenario_results IS
+    'results of scenarios, newest first; one array element for each statement';
