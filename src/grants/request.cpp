@@ -89,7 +89,8 @@ void check_scope(const std::optional<pg::TextArray>& scope, const Template& of) 
 }
 
 constexpr const char* row_columns =
-    "SELECT id, template_id, template_version, requester, requester_name, scope, duration, requested_duration, reason, ticket, "
+    "SELECT id, template_id, template_version, requester, requester_name, scope, duration, requested_duration, reason, "
+    "ticket, "
     "starts_at, state::text, lapses_at, activated_at, ends_at, extended, rule, digest, use_by, "
     "requested_start, break_glass FROM jit_access.request ";
 
@@ -171,7 +172,8 @@ std::int64_t create(const RequestArguments& draft, const principal::Origin& orig
 
     const auto row = pg::query_row(
         "INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, reason, ticket, "
-        "scope, duration, requested_duration, starts_at, requested_start, state, requested_at, lapses_at, rule) VALUES ($1, $2, $3, "
+        "scope, duration, requested_duration, starts_at, requested_start, state, requested_at, lapses_at, rule) VALUES "
+        "($1, $2, $3, "
         "$4, "
         "$5, $6, $7, $8, $8, $9, $9, 'pending', $10, $11, $12) RETURNING id",
         {of.id, of.version, me.role, me.name, pg::nullable(draft.reason), pg::nullable(draft.ticket),

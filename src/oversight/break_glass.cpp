@@ -42,7 +42,8 @@ std::int64_t wanted_duration(const BreakGlassArguments& draft, const Template& o
 Request write_request(const Person& me, const Template& of, std::int64_t duration, const std::string& reason) {
     const auto row = pg::query_row(
         "INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, reason, duration, "
-        "requested_duration, state, requested_at, lapses_at, break_glass) VALUES ($1, $2, $3, $4, $5, $6, $6, 'pending', $7, $7, "
+        "requested_duration, state, requested_at, lapses_at, break_glass) VALUES ($1, $2, $3, $4, $5, $6, $6, "
+        "'pending', $7, $7, "
         "true) RETURNING id",
         {of.id, of.version, me.role, me.name, reason, pg::Duration{duration}, pg::Instant{pg::wall_clock()}});
     Request made = request::lock(row.value().get<std::int64_t>(0));

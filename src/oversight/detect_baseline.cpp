@@ -125,13 +125,15 @@ namespace {
 // what both do.
 bool is_of_his_kind(const core::PersonId& person, const std::string& what) {
     return pg::query_row(
-               "WITH mine AS (SELECT value FROM jit_access.baseline WHERE person_id = $1 AND kind = 'template' AND value "
+               "WITH mine AS (SELECT value FROM jit_access.baseline WHERE person_id = $1 AND kind = 'template' AND "
+               "value "
                "<> "
                "''), other AS (SELECT o.person_id, count(m.value) AS shared, count(*) - 1 AS theirs FROM "
                "jit_access.baseline "
                "h JOIN jit_access.baseline o ON o.person_id = h.person_id AND o.kind = 'template' AND o.value <> '' "
                "LEFT "
-               "JOIN mine m ON m.value = o.value WHERE h.kind = 'template' AND h.value = $2 AND h.person_id <> $1 GROUP "
+               "JOIN mine m ON m.value = o.value WHERE h.kind = 'template' AND h.value = $2 AND h.person_id <> $1 "
+               "GROUP "
                "BY "
                "o.person_id) SELECT EXISTS (SELECT FROM other WHERE shared > 0 AND 2 * shared >= theirs + (SELECT "
                "count(*) FROM mine) - shared)",

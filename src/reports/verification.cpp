@@ -27,7 +27,8 @@ std::string numbers(std::int64_t from, std::int64_t to) {
 // head that it has found.
 std::int64_t earlier(Page::Verification& to) {
     const auto row = pg::query_row(
-        "SELECT v.last_seq, v.at, v.by, v.sound, v.head, coalesce(v.finding, ''), pg_catalog.encode(r.hash, 'hex') IS NOT "
+        "SELECT v.last_seq, v.at, v.by, v.sound, v.head, coalesce(v.finding, ''), pg_catalog.encode(r.hash, 'hex') IS "
+        "NOT "
         "DISTINCT FROM "
         "v.head, v.records FROM jit_access.whole_verification v LEFT JOIN jit_access.record r ON r.seq = v.last_seq "
         "ORDER BY "
