@@ -173,7 +173,7 @@ SELECT is((SELECT count(*)::int FROM jit_access.alert_rules WHERE error IS NOT N
 
 -- A baseline is forgotten when it is older than the rule's interval.
 UPDATE jit_access.detection_position SET at = at + interval '8 days';
-SELECT alike(jit_access.job_history_rules(), 'forgot % sightings and 0 habits that are older than what the rules look at', 'the job reports its result');
+SELECT alike(jit_access.job_history_rules(), 'deleted % occurrences and 0 baselines that are older than the rules look back', 'the job reports its result');
 SELECT is((SELECT count(*)::int FROM jit_access.occurrence), 0, 'sightings are forgotten');
 UPDATE jit_access.detection_position SET at = at - interval '8 days';
 SELECT is((SELECT count(*)::int FROM jit_audit_verify() v WHERE v.sound), 1, 'the record is sound');
