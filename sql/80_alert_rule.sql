@@ -60,7 +60,7 @@ INSERT INTO jit_access.alert_rule (name, severity, threshold, within, may_suspen
     ('clock_jump', 'high', 1, '1 day', false,
      'the wall clock was set, threshold times within the time'),
     ('scenario_failed', 'high', NULL, NULL, false,
-     'a scenario did not have its expected outcome'),
+     'a scenario does not have its expected outcome, although it had it in its last run or was never run'),
     ('drill_failed', 'high', NULL, NULL, false,
      'a drill failed'),
     ('review_overdue', 'medium', NULL, NULL, false,

@@ -16,7 +16,7 @@ extern "C" {
 PG_FUNCTION_INFO_V1(jit_break_glass);
 Datum jit_break_glass(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
-        return Int64GetDatum(break_glass::ask(
+        return Int64GetDatum(break_glass::create(
             {.template_name = args.text(0), .duration = args.interval(1), .reason = args.text(2)}, origin_of(fcinfo)));
     });
 }
@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(jit_review);
 Datum jit_review(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         return pg::text_result(
-            break_glass::review(args.id(0), {.word = args.text(1), .comment = args.text(2)}, origin_of(fcinfo)));
+            break_glass::review(args.id(0), {.verdict = args.text(1), .comment = args.text(2)}, origin_of(fcinfo)));
     });
 }
 
@@ -44,7 +44,7 @@ PG_FUNCTION_INFO_V1(jit_review_item);
 Datum jit_review_item(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         return pg::text_result(access_review::review(args.id(0, "access review"), args.integer(1),
-                                                     {.word = args.text(2), .comment = args.text(3)},
+                                                     {.verdict = args.text(2), .comment = args.text(3)},
                                                      origin_of(fcinfo)));
     });
 }
@@ -65,7 +65,7 @@ Datum jit_may_review(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(jit_remind_reviews);
 Datum jit_remind_reviews(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args&) { return Int64GetDatum(access_review::remind()); });
+    return answer(fcinfo, [](const Args&) { return Int64GetDatum(access_review::remind_overdue()); });
 }
 
 PG_FUNCTION_INFO_V1(jit_acknowledge_alert);
@@ -101,7 +101,7 @@ Datum jit_set_alert_rule(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(jit_detect);
 Datum jit_detect(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
-        const auto reached = detection::read_up_to(args.bigint(0));
+        const auto reached = detection::evaluate_up_to(args.bigint(0));
         fcinfo->isnull = !reached;
         return Int64GetDatum(reached.value_or(0));
     });

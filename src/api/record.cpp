@@ -111,7 +111,7 @@ Datum jit_may_monitor(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(jit_report_html);
 Datum jit_report_html(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [](const Args& args) {
-        return pg::text_result(report::make(args.text(0), args.instant(1), args.instant(2)));
+        return pg::text_result(report::render_page(args.text(0), args.instant(1), args.instant(2)));
     });
 }
 
@@ -134,7 +134,7 @@ Datum jit_confirmed(PG_FUNCTION_ARGS) {
     return pg::guarded([&] {
         require_loaded();
         const auto id = Args(fcinfo).bigint(0);
-        return BoolGetDatum(id && status::confirmed(*id));
+        return BoolGetDatum(id && status::is_confirmed(*id));
     });
 }
 

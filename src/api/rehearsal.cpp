@@ -14,18 +14,18 @@ namespace jit::api {
 namespace {
 
 // jit_dry_run and jit_set_scenario; what one of them has no parameter for is not given.
-dry_run::DryRunArguments asked_of(const Args& args) {
-    dry_run::DryRunArguments asked;
-    args.read("template", asked.template_name);
-    args.read("statements", asked.statements);
-    args.read("mode", asked.mode);
-    args.read("person", asked.person);
-    args.read("privileges", asked.privileges);
-    args.read("search_path", asked.search_path);
-    args.read("statement_timeout", asked.timeout);
-    args.read("allow_schema_change", asked.allow_schema_change);
-    args.read("allow_code", asked.allow_code);
-    return asked;
+dry_run::DryRunArguments dry_run_arguments(const Args& args) {
+    dry_run::DryRunArguments arguments;
+    args.read("template", arguments.template_name);
+    args.read("statements", arguments.statements);
+    args.read("mode", arguments.mode);
+    args.read("person", arguments.person);
+    args.read("privileges", arguments.privileges);
+    args.read("search_path", arguments.search_path);
+    args.read("statement_timeout", arguments.timeout);
+    args.read("allow_schema_change", arguments.allow_schema_change);
+    args.read("allow_code", arguments.allow_code);
+    return arguments;
 }
 
 }  // namespace
@@ -38,7 +38,7 @@ Datum jit_dry_run(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         pg::TableResult table(fcinfo);
         std::int32_t number = 0;
-        for (const auto& one : dry_run::run(asked_of(args), origin_of(fcinfo))) {
+        for (const auto& one : dry_run::run(dry_run_arguments(args), origin_of(fcinfo))) {
             const std::array row{pg::Value(++number),    pg::Value(one.statement), pg::Value(one.outcome),
                                  pg::Value(one.missing), or_null(one.rows),        pg::Value(one.sequences),
                                  or_null(one.sqlstate),  or_null(one.message)};
@@ -54,7 +54,7 @@ Datum jit_set_scenario(PG_FUNCTION_ARGS) {
         scenario::set({.name = args.text(0),
                        .description = args.text(7),
                        .expected = args.texts(3, "expected"),
-                       .asked = asked_of(args)},
+                       .dry_run = dry_run_arguments(args)},
                       origin_of(fcinfo));
         return Datum{0};
     });
@@ -73,9 +73,10 @@ Datum jit_run_scenarios(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         pg::TableResult table(fcinfo);
         for (const auto& one : scenario::run(args.text(0), origin_of(fcinfo))) {
-            const std::array row{pg::Value(one.scenario),    pg::Value(one.number),      pg::Value(one.got.statement),
-                                 pg::Value(one.expected),    pg::Value(one.got.outcome), pg::Value(one.ok),
-                                 pg::Value(one.got.missing), or_null(one.got.message)};
+            const std::array row{pg::Value(one.scenario),          pg::Value(one.number),
+                                 pg::Value(one.outcome.statement), pg::Value(one.expected),
+                                 pg::Value(one.outcome.outcome),   pg::Value(one.ok),
+                                 pg::Value(one.outcome.missing),   or_null(one.outcome.message)};
             table.add_row(row);
         }
         return Datum{0};
@@ -97,7 +98,7 @@ Datum jit_scenarios_tap(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(jit_job_scenarios);
 Datum jit_job_scenarios(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [&](const Args&) { return pg::text_result(scenario::run_by_clock(origin_of(fcinfo))); });
+    return answer(fcinfo, [&](const Args&) { return pg::text_result(scenario::run_all(origin_of(fcinfo))); });
 }
 
 PG_FUNCTION_INFO_V1(jit_set_up_drill);
@@ -123,7 +124,7 @@ Datum jit_drill(PG_FUNCTION_ARGS) {
 
 PG_FUNCTION_INFO_V1(jit_job_drill);
 Datum jit_job_drill(PG_FUNCTION_ARGS) {
-    return answer(fcinfo, [](const Args&) { return pg::text_result(drill::as_job()); });
+    return answer(fcinfo, [](const Args&) { return pg::text_result(drill::run_as_job()); });
 }
 
 }  // extern "C"

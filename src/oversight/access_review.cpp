@@ -24,11 +24,11 @@ using principal::Person;
 
 namespace {
 
-constexpr std::int64_t furthest_due = 366 * core::us_per_day;
-constexpr const char* of_template = "template";
-constexpr const char* of_break_glass = "break-glass";
+constexpr std::int64_t max_due = 366 * core::us_per_day;
+constexpr const char* template_item = "template";
+constexpr const char* break_glass_item = "break-glass";
 
-std::string named(std::int64_t id) { return "access review " + std::to_string(id); }
+std::string name_of(std::int64_t id) { return "access review " + std::to_string(id); }
 
 const std::string& checked_scope(const std::optional<std::string>& scope) {
     constexpr std::array<std::string_view, 4> scopes{"all", "eligibility", "templates", "break-glass"};
@@ -51,49 +51,58 @@ std::vector<Person> checked_reviewers(const std::optional<pg::TextArray>& names)
 pg::Instant checked_due(const std::optional<pg::Instant>& due) {
     if (!due) throw invalid("due", "It is NULL.", "Say until when it is to be done.");
     const auto now = pg::wall_clock();
-    // Also catches infinity, which is the largest number.
-    if (due->us <= now || due->us > now + furthest_due)
+    // Also refuses infinity, which is the largest value of a timestamp.
+    if (due->us <= now || due->us > now + max_due)
         throw invalid("due", "It is not within the next 366 days.", "Say until when it is to be done.");
     return *due;
 }
 
-// Of a dropped template nothing stands. That of the drill is nobody's access.
-std::int64_t write_items(std::int64_t id, const std::string& scope, const std::optional<pg::TextArray>& templates) {
+// Dropped templates give no access, and the template of the drill none to people, so they have no items.
+std::int64_t insert_items(std::int64_t id, const std::string& scope, const std::optional<pg::TextArray>& templates) {
     const auto items = pg::execute(
-        "INSERT INTO jit_access.access_review_item (review_id, item, kind, template_id, role, role_name, request_id) "
-        "SELECT $1, row_number() OVER (ORDER BY t.name, k.place, k.role_name, k.request_id), k.kind, k.template_id, "
-        "k.role, k.role_name, k.request_id FROM (SELECT part AS kind, CASE part WHEN 'requester' THEN 2 WHEN "
-        "'approver' "
-        "THEN 3 ELSE 4 END AS place, template_id, role, role_name, NULL::bigint AS request_id FROM "
-        "jit_access.template_person WHERE $2 IN ('all', 'eligibility') UNION ALL SELECT 'template', 1, id, NULL, NULL, "
-        "NULL FROM jit_access.template WHERE $2 IN ('all', 'templates') UNION ALL SELECT 'break-glass', 5, "
-        "r.template_id, r.requester, r.requester_name, r.id FROM jit_access.review v JOIN jit_access.request r ON r.id "
-        "= "
-        "v.request_id WHERE v.reviewed_at IS NULL AND $2 IN ('all', 'break-glass')) k JOIN jit_access.template t ON "
-        "t.id "
-        "= k.template_id WHERE t.dropped_at IS NULL AND t.name <> $3 AND ($4 IS NULL OR t.name = ANY ($4))",
+        R"sql(
+        INSERT INTO jit_access.access_review_item (review_id, item, kind, template_id, role, role_name, request_id)
+        SELECT $1, row_number() OVER (ORDER BY t.name, k.place, k.role_name, k.request_id), k.kind, k.template_id,
+               k.role, k.role_name, k.request_id
+        FROM (SELECT part AS kind, CASE part WHEN 'requester' THEN 2 WHEN 'approver' THEN 3 ELSE 4 END AS place,
+                     template_id, role, role_name, NULL::bigint AS request_id
+              FROM jit_access.template_person
+              WHERE $2 IN ('all', 'eligibility')
+              UNION ALL
+              SELECT 'template', 1, id, NULL, NULL, NULL
+              FROM jit_access.template
+              WHERE $2 IN ('all', 'templates')
+              UNION ALL
+              SELECT 'break-glass', 5, r.template_id, r.requester, r.requester_name, r.id
+              FROM jit_access.review v
+              JOIN jit_access.request r ON r.id = v.request_id
+              WHERE v.reviewed_at IS NULL AND $2 IN ('all', 'break-glass')) k
+        JOIN jit_access.template t ON t.id = k.template_id
+        WHERE t.dropped_at IS NULL AND t.name <> $3 AND ($4 IS NULL OR t.name = ANY ($4)))sql",
         {id, scope, std::string(core::drill_template), pg::nullable(templates)});
-    pg::execute(
-        "UPDATE jit_access.access_review_item SET evidence = jit_access.review_evidence(review_id, item) WHERE "
-        "review_id = $1",
-        {id});
+    pg::execute(R"sql(
+        UPDATE jit_access.access_review_item
+        SET evidence = jit_access.review_evidence(review_id, item)
+        WHERE review_id = $1)sql",
+                {id});
     return static_cast<std::int64_t>(items);
 }
 
 }  // namespace
 
-std::int64_t start(const ReviewArguments& draft, const principal::Origin& origin) {
-    const auto me = principal::caller();
-    principal::require_admin(me);
-    const auto& scope = checked_scope(draft.scope);
-    const auto reviewers = checked_reviewers(draft.reviewers);
-    const auto due = checked_due(draft.due);
-    for (const auto& name : draft.templates.value_or(pg::TextArray{})) (void)templates::read(name);
-    principal::require_own_statement(me, origin, "an access review is started");
-    const auto id = pg::query_row(
-                        "INSERT INTO jit_access.access_review (scope, started_at, started_by, due_at) VALUES ($1, "
-                        "pg_catalog.clock_timestamp(), $2, $3) RETURNING id",
-                        {scope, me.name, due})
+std::int64_t start(const ReviewArguments& arguments, const principal::Origin& origin) {
+    const auto caller = principal::caller();
+    principal::require_admin(caller);
+    const auto& scope = checked_scope(arguments.scope);
+    const auto reviewers = checked_reviewers(arguments.reviewers);
+    const auto due = checked_due(arguments.due);
+    for (const auto& name : arguments.templates.value_or(pg::TextArray{})) (void)templates::read(name);
+    principal::require_own_statement(caller, origin, "an access review is started");
+    const auto id = pg::query_row(R"sql(
+        INSERT INTO jit_access.access_review (scope, started_at, started_by, due_at)
+        VALUES ($1, pg_catalog.clock_timestamp(), $2, $3)
+        RETURNING id)sql",
+                                  {scope, caller.name, due})
                         .value()
                         .get<std::int64_t>(0);
     pg::TextArray names;
@@ -102,11 +111,11 @@ std::int64_t start(const ReviewArguments& draft, const principal::Origin& origin
                     {id, reviewer.role, reviewer.name});
         names.push_back(reviewer.name);
     }
-    const auto items = write_items(id, scope, draft.templates);
+    const auto items = insert_items(id, scope, arguments.templates);
     if (items == 0)
         throw Failure(Code::wrong_state, "there is nothing to review", "Nothing of this scope stands.",
                       "Say another scope, or other templates.");
-    control_event::write("access review started", std::nullopt, me.name,
+    control_event::write("access review started", std::nullopt, caller.name,
                          {{"review", std::to_string(id)},
                           {"scope", scope},
                           {"reviewers", core::join(names)},
@@ -127,7 +136,7 @@ struct Item {
     std::int64_t review = 0;
     std::int32_t number = 0;
     std::string kind;
-    templates::Template of;
+    templates::Template tmpl;
     std::optional<pg::RoleId> role;
     std::optional<std::string> role_name;
     std::optional<std::int64_t> grant;
@@ -136,136 +145,149 @@ struct Item {
 
 Item lock(std::int64_t id, std::optional<std::int32_t> number) {
     if (!number) throw invalid("item", "It is NULL.", "Look at jit_access.access_review_items.");
-    const auto row = pg::query_row(
-        "SELECT kind, template_id, role, role_name, request_id, reviewer_name FROM jit_access.access_review_item WHERE "
-        "review_id = $1 AND item = $2 FOR UPDATE",
-        {id, *number});
+    const auto row = pg::query_row(R"sql(
+        SELECT kind, template_id, role, role_name, request_id, reviewer_name
+        FROM jit_access.access_review_item
+        WHERE review_id = $1 AND item = $2
+        FOR UPDATE)sql",
+                                   {id, *number});
     if (!row)
-        throw Failure(Code::invalid_argument, named(id) + " has no item " + std::to_string(*number), {},
+        throw Failure(Code::invalid_argument, name_of(id) + " has no item " + std::to_string(*number), {},
                       "Look at jit_access.access_review_items.");
     return {.review = id,
             .number = *number,
             .kind = row->get<std::string>(0),
-            .of = templates::read(row->get<std::int64_t>(1)),
+            .tmpl = templates::read(row->get<std::int64_t>(1)),
             .role = row->maybe<pg::RoleId>(2),
             .role_name = row->maybe<std::string>(3),
             .grant = row->maybe<std::int64_t>(4),
             .reviewer = row->maybe<std::string>(5)};
 }
 
-void require_reviewer(const Person& me, std::int64_t id) {
-    if (may_review(me, id)) return;
-    throw Failure(Code::not_permitted, "\"" + me.name + "\" does not review in " + named(id),
+void require_reviewer(const Person& caller, std::int64_t id) {
+    if (may_review(caller, id)) return;
+    throw Failure(Code::not_permitted, "\"" + caller.name + "\" does not review in " + name_of(id),
                   "Neither this login nor a role it belongs to is among its reviewers; being a superuser does not "
                   "count, nor a group that every login is in, nor one that comes with a grant.",
                   "An administrator can start another one with jit_start_review.");
 }
 
-// Who may have the template neither looks at it nor chooses, by taking the others away, who decides about him.
-bool concerns(const Person& login, const Item& item, const ItemDecision& verdict) {
-    if (item.kind == of_template || (item.kind == "approver" && verdict.word == "withdraw"))
-        if (principal::may_request(login, item.of.id) || principal::may_break_glass(login, item.of.id)) return true;
+// Requesters and responders may not review their own template. They may not withdraw its approvers either, which would
+// let them choose who decides about them.
+bool concerns(const Person& login, const Item& item, const ItemDecision& decision) {
+    if (item.kind == template_item || (item.kind == "approver" && decision.verdict == "withdraw"))
+        if (principal::may_request(login, item.tmpl.id) || principal::may_break_glass(login, item.tmpl.id)) return true;
     return item.role && (login.role == *item.role || principal::is_member_without_grant(login.role, *item.role));
 }
 
-// By none of his logins.
-void refuse_own(const Person& me, const Item& item, const ItemDecision& verdict) {
-    for (const auto& oid : principal::logins_of(principal::person_of(me))) {
+// All logins of the reviewer are compared, not only the one of the session.
+void require_not_concerned(const Person& caller, const Item& item, const ItemDecision& decision) {
+    for (const auto& oid : principal::logins_of(principal::person_of(caller))) {
         const pg::RoleId role{static_cast<std::uint32_t>(std::stoul(oid))};
         const Person login{role, pg::role_name(role).value_or("")};
-        if (concerns(login, item, verdict))
-            throw Failure(Code::own_request, "nobody reviews his own access",
+        if (concerns(login, item, decision))
+            throw Failure(Code::own_request, "users cannot review their own access",
                           "Item " + std::to_string(item.number) + " concerns \"" + login.name + "\".",
                           "Another reviewer has to look at it.");
     }
 }
 
-void check_verdict(const ItemDecision& verdict) {
-    if (verdict.word != "confirm" && verdict.word != "withdraw")
-        throw invalid("verdict", verdict.word ? "\"" + pg::excerpt(*verdict.word) + "\" is none." : "It is NULL.",
+void check_decision(const ItemDecision& decision) {
+    if (decision.verdict != "confirm" && decision.verdict != "withdraw")
+        throw invalid("verdict",
+                      decision.verdict ? "\"" + pg::excerpt(*decision.verdict) + "\" is none." : "It is NULL.",
                       "Say confirm or withdraw.");
-    request::check_text(verdict.comment, "comment");
-    if (!verdict.comment) throw invalid("comment", "It is NULL.", "Say what you have looked at.");
+    request::check_text(decision.comment, "comment");
+    if (!decision.comment) throw invalid("comment", "It is NULL.", "Say what you have looked at.");
 }
 
-// Only ever takes away. A template that nobody may ask for is as good as disabled; its approvers stay, who revoke and
-// review.
-void withdraw(const Item& item, const Person& me) {
-    if (item.kind == of_template) {
-        templates::remove_participants(item.of, "requester", std::nullopt, me.name);
-        templates::remove_participants(item.of, "responder", std::nullopt, me.name);
+// A template is withdrawn by removing its requesters and responders. Its approvers stay, to revoke and review the
+// grants that exist.
+void withdraw(const Item& item, const Person& caller) {
+    if (item.kind == template_item) {
+        templates::remove_participants(item.tmpl, "requester", std::nullopt, caller.name);
+        templates::remove_participants(item.tmpl, "responder", std::nullopt, caller.name);
     } else {
-        templates::remove_participants(item.of, item.kind.c_str(), item.role, me.name);
+        templates::remove_participants(item.tmpl, item.kind.c_str(), item.role, caller.name);
     }
 }
 
 }  // namespace
 
-std::string review(std::int64_t id, std::optional<std::int32_t> number, const ItemDecision& verdict,
+std::string review(std::int64_t id, std::optional<std::int32_t> number, const ItemDecision& decision,
                    const principal::Origin& origin) {
-    const auto me = principal::caller();
-    check_verdict(verdict);
+    const auto caller = principal::caller();
+    check_decision(decision);
     const Item item = lock(id, number);
-    require_reviewer(me, id);
-    refuse_own(me, item, verdict);
+    require_reviewer(caller, id);
+    require_not_concerned(caller, item, decision);
     if (item.reviewer)
         throw Failure(Code::wrong_state,
-                      "item " + std::to_string(item.number) + " of " + named(id) + " has been reviewed",
+                      "item " + std::to_string(item.number) + " of " + name_of(id) + " has been reviewed",
                       "\"" + *item.reviewer + "\" did it.", "Look at jit_access.access_review_items.");
-    principal::require_own_statement(me, origin, "an item of " + named(id) + " is reviewed");
-    const bool confirmed = verdict.word == "confirm";
-    // What it was decided by, before that changes it.
+    principal::require_own_statement(caller, origin, "an item of " + name_of(id) + " is reviewed");
+    const bool is_confirmed = decision.verdict == "confirm";
+    // Stores the evidence of this moment, before the decision changes it.
     pg::execute(
-        "UPDATE jit_access.access_review_item SET verdict = $3, reviewer = $4, reviewer_name = $5, comment = $6, "
-        "reviewed_at = pg_catalog.clock_timestamp(), evidence = jit_access.review_evidence(review_id, item) WHERE "
-        "review_id = $1 AND item = $2",
-        {id, item.number, *verdict.word, me.role, me.name, *verdict.comment});
-    control_event::write("access reviewed", item.grant, me.name,
+        R"sql(
+        UPDATE jit_access.access_review_item
+        SET verdict = $3, reviewer = $4, reviewer_name = $5, comment = $6, reviewed_at = pg_catalog.clock_timestamp(),
+            evidence = jit_access.review_evidence(review_id, item)
+        WHERE review_id = $1 AND item = $2)sql",
+        {id, item.number, *decision.verdict, caller.role, caller.name, *decision.comment});
+    control_event::write("access reviewed", item.grant, caller.name,
                          {{"review", std::to_string(id)},
                           {"item", std::to_string(item.number)},
                           {"kind", item.kind},
-                          {"template", item.of.name},
+                          {"template", item.tmpl.name},
                           {"role", item.role_name},
-                          {"verdict", verdict.word},
-                          {"comment", verdict.comment}});
-    if (item.kind == of_break_glass)
+                          {"verdict", decision.verdict},
+                          {"comment", decision.comment}});
+    if (item.kind == break_glass_item)
         break_glass::review(*item.grant,
-                            {.word = confirmed ? "justified" : "not_justified", .comment = verdict.comment}, origin);
-    else if (!confirmed)
-        withdraw(item, me);
-    return *verdict.word;
+                            {.verdict = is_confirmed ? "justified" : "not_justified", .comment = decision.comment},
+                            origin);
+    else if (!is_confirmed)
+        withdraw(item, caller);
+    return *decision.verdict;
 }
 
 std::string as_csv(std::int64_t id) {
-    const auto me = principal::caller();
-    if (!principal::may_audit(me.role)) require_reviewer(me, id);
+    const auto caller = principal::caller();
+    if (!principal::may_audit(caller.role)) require_reviewer(caller, id);
     if (!pg::query_row("SELECT 1 FROM jit_access.access_review WHERE id = $1", {id}))
-        throw Failure(Code::invalid_argument, named(id) + " does not exist", {}, "Look at jit_access.access_reviews.");
+        throw Failure(Code::invalid_argument, name_of(id) + " does not exist", {},
+                      "Look at jit_access.access_reviews.");
     std::string text = core::csv_line({"review", "item", "kind", "template", "role", "grant_id", "members", "grants",
                                        "grants_90_days", "last_grant", "last_use", "decisions_90_days", "last_decision",
                                        "evidence", "verdict", "reviewer", "comment", "reviewed_at", "due_at"});
-    for (const auto& row : pg::query(
-             "SELECT ARRAY[review_id::text, item::text, kind, template, role, grant_id::text, (SELECT string_agg(m, ', "
-             "' "
-             "ORDER BY m) FROM pg_catalog.jsonb_array_elements_text(evidence -> 'members') m), evidence ->> 'grants', "
-             "evidence ->> 'grants_90_days', evidence ->> 'last_grant', evidence ->> 'last_use', evidence ->> "
-             "'decisions_90_days', evidence ->> 'last_decision', evidence::text, verdict, reviewer, comment, "
-             "jit_access.utc(reviewed_at), jit_access.utc(due_at)] FROM jit_access.access_review_items WHERE review_id "
-             "= "
-             "$1 ORDER BY item",
-             {id}))
+    for (const auto& row : pg::query(R"sql(
+             SELECT ARRAY[
+                 review_id::text, item::text, kind, template, role, grant_id::text,
+                 (SELECT string_agg(m, ', ' ORDER BY m)
+                  FROM pg_catalog.jsonb_array_elements_text(evidence -> 'members') m),
+                 evidence ->> 'grants', evidence ->> 'grants_90_days', evidence ->> 'last_grant',
+                 evidence ->> 'last_use', evidence ->> 'decisions_90_days', evidence ->> 'last_decision',
+                 evidence::text, verdict, reviewer, comment, jit_access.utc(reviewed_at), jit_access.utc(due_at)]
+             FROM jit_access.access_review_items
+             WHERE review_id = $1
+             ORDER BY item)sql",
+                                     {id}))
         text += core::csv_line(row.get<pg::TextArray>(0));
     return text;
 }
 
-// A job that runs once a day is now and then some minutes early.
-std::int64_t remind() {
+std::int64_t remind_overdue() {
     principal::require_admin(principal::of_session());
-    const auto overdue = pg::query(
-        "UPDATE jit_access.access_review r SET reminded_at = pg_catalog.clock_timestamp() FROM "
-        "jit_access.access_reviews v WHERE v.id = r.id AND v.overdue AND (r.reminded_at IS NULL OR r.reminded_at < "
-        "pg_catalog.clock_timestamp() - interval '23 hours 50 minutes') RETURNING r.id, v.open, "
-        "jit_access.utc(r.due_at)");
+    // Ten minutes less than a day, because a daily job may start a little earlier than the day before.
+    const auto overdue = pg::query(R"sql(
+        UPDATE jit_access.access_review r
+        SET reminded_at = pg_catalog.clock_timestamp()
+        FROM jit_access.access_reviews v
+        WHERE v.id = r.id AND v.overdue
+          AND (r.reminded_at IS NULL
+               OR r.reminded_at < pg_catalog.clock_timestamp() - interval '23 hours 50 minutes')
+        RETURNING r.id, v.open, jit_access.utc(r.due_at))sql");
     for (const auto& row : overdue)
         control_event::write("review overdue", std::nullopt, task::actor,
                              {{"of", "access review"},

@@ -1,5 +1,4 @@
 #include "jit_access/oversight/alert_rule.hpp"
-#include "jit_access/policy/template_settings.hpp"
 
 #include <array>
 
@@ -7,6 +6,7 @@
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/policy/template.hpp"
+#include "jit_access/policy/template_settings.hpp"
 #include "jit_access/shared/control_event.hpp"
 
 namespace jit::alert_rule {
@@ -15,9 +15,20 @@ using core::invalid;
 
 namespace {
 
-constexpr const char* columns =
-    "SELECT name, severity, threshold, within, enabled, suspends, may_suspend "
-    "FROM jit_access.alert_rule ";
+constexpr const char* all_sql = R"sql(
+    SELECT name, severity, threshold, within, enabled, suspends, may_suspend
+    FROM jit_access.alert_rule)sql";
+
+constexpr const char* one_sql = R"sql(
+    SELECT name, severity, threshold, within, enabled, suspends, may_suspend
+    FROM jit_access.alert_rule
+    WHERE name = $1)sql";
+
+constexpr const char* lock_sql = R"sql(
+    SELECT name, severity, threshold, within, enabled, suspends, may_suspend
+    FROM jit_access.alert_rule
+    WHERE name = $1
+    FOR UPDATE)sql";
 
 Rule from_row(const pg::Row& row) {
     return {.name = row.get<std::string>(0),
@@ -32,27 +43,27 @@ Rule from_row(const pg::Row& row) {
 
 Rules all() {
     Rules rules;
-    for (const auto& row : pg::query(columns)) {
+    for (const auto& row : pg::query(all_sql)) {
         auto rule = from_row(row);
         rules.emplace(rule.name, std::move(rule));
     }
     return rules;
 }
 
-Rule find(const std::string& name) {
-    const auto row = pg::query_row((std::string(columns) + "WHERE name = $1").c_str(), {name});
-    return row ? from_row(*row) : Rule{.name = name};
+Rule find(std::string_view name) {
+    const auto row = pg::query_row(one_sql, {std::string(name)});
+    return row ? from_row(*row) : Rule{.name = std::string(name)};
 }
 
 namespace {
 
 constexpr std::int64_t max_within = 366LL * 24 * 3'600'000'000;
-constexpr std::int32_t max_counted = 1000;  // each of them is kept
-constexpr std::int32_t most = 1'000'000'000;
+constexpr std::int32_t max_counted = 1000;  // each occurrence is a row of jit_access.occurrence
+constexpr std::int32_t max_threshold = 1'000'000'000;
 
 void check_severity(const std::string& severity) {
-    constexpr std::array known{"low", "medium", "high"};
-    for (const auto* name : known)
+    constexpr std::array severities{"low", "medium", "high"};
+    for (const auto* name : severities)
         if (severity == name) return;
     throw invalid("severity", "\"" + pg::excerpt(severity) + "\" is none.", "Say low, medium or high.");
 }
@@ -60,9 +71,9 @@ void check_severity(const std::string& severity) {
 void check_threshold(const Rule& rule, std::int32_t threshold) {
     if (!rule.threshold)
         throw invalid("threshold", "Rule \"" + rule.name + "\" counts nothing: one is enough.", "Leave it out.");
-    const auto highest = rule.within != 0 ? max_counted : most;
-    if (threshold >= 1 && threshold <= highest) return;
-    throw invalid("threshold", std::to_string(threshold) + " is not between 1 and " + std::to_string(highest) + ".",
+    const auto max = rule.within != 0 ? max_counted : max_threshold;
+    if (threshold >= 1 && threshold <= max) return;
+    throw invalid("threshold", std::to_string(threshold) + " is not between 1 and " + std::to_string(max) + ".",
                   "What it counts is in jit_access.alert_rules.");
 }
 
@@ -81,11 +92,12 @@ void check_suspends(const Rule& rule, bool may_suspend) {
                   "Look at may_suspend in jit_access.alert_rules.");
 }
 
-std::string word(bool value) { return value ? "true" : "false"; }
+std::string to_text(bool value) { return value ? "true" : "false"; }
 
-// "old -> new" of what is another one now.
-void tell(control_event::Detail& detail, const char* what, const std::string& before, const std::string& after) {
-    if (before != after) detail.emplace_back(what, before + " -> " + after);
+// Adds "old -> new" if the setting changes.
+void add_change(control_event::Detail& detail, const char* setting, const std::string& before,
+                const std::string& after) {
+    if (before != after) detail.emplace_back(setting, before + " -> " + after);
 }
 
 }  // namespace
@@ -94,7 +106,7 @@ void set(const std::optional<std::string>& name, const Change& change, const pri
     const auto me = principal::caller();
     principal::require_admin(me);
     if (!name) throw invalid("rule name", "It is NULL.", "Look at jit_access.alert_rules.");
-    const auto row = pg::query_row((std::string(columns) + "WHERE name = $1 FOR UPDATE").c_str(), {*name});
+    const auto row = pg::query_row(lock_sql, {*name});
     if (!row)
         throw invalid("rule name", "There is no rule \"" + pg::excerpt(*name) + "\".",
                       "Look at jit_access.alert_rules.");
@@ -107,17 +119,21 @@ void set(const std::optional<std::string>& name, const Change& change, const pri
     after.enabled = change.enabled.value_or(before.enabled);
     after.suspends = change.suspends.value_or(before.suspends);
     control_event::Detail detail{{"rule", *name}};
-    tell(detail, "enabled", word(before.enabled), word(after.enabled));
-    tell(detail, "severity", before.severity, after.severity);
-    if (after.threshold) tell(detail, "threshold", std::to_string(*before.threshold), std::to_string(*after.threshold));
-    tell(detail, "within", core::format_duration(before.within), core::format_duration(after.within));
-    tell(detail, "suspends", word(before.suspends), word(after.suspends));
+    add_change(detail, "enabled", to_text(before.enabled), to_text(after.enabled));
+    add_change(detail, "severity", before.severity, after.severity);
+    if (after.threshold)
+        add_change(detail, "threshold", std::to_string(*before.threshold), std::to_string(*after.threshold));
+    add_change(detail, "within", core::format_duration(before.within), core::format_duration(after.within));
+    add_change(detail, "suspends", to_text(before.suspends), to_text(after.suspends));
     if (detail.size() == 1)
         throw invalid("change", "Rule \"" + *name + "\" is like that already.", "Say what is to be another one.");
     principal::require_own_statement(me, origin, "alert rule \"" + *name + "\" is changed");
     pg::execute(
-        "UPDATE jit_access.alert_rule SET enabled = $2, severity = $3, threshold = $4, within = $5, suspends = $6, "
-        "changed_at = pg_catalog.clock_timestamp(), changed_by = $7 WHERE name = $1",
+        R"sql(
+        UPDATE jit_access.alert_rule
+        SET enabled = $2, severity = $3, threshold = $4, within = $5, suspends = $6,
+            changed_at = pg_catalog.clock_timestamp(), changed_by = $7
+        WHERE name = $1)sql",
         {*name, after.enabled, after.severity, pg::nullable(after.threshold),
          pg::nullable_duration(after.within != 0 ? std::optional(after.within) : std::nullopt), after.suspends,
          me.name});

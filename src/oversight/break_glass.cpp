@@ -1,8 +1,8 @@
 #include "jit_access/oversight/break_glass.hpp"
-#include "jit_access/policy/template_settings.hpp"
 
 #include <algorithm>
 
+#include "jit_access/core/detection.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/grants/provision.hpp"
 #include "jit_access/grants/ruling.hpp"
@@ -12,6 +12,7 @@
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/policy/contention.hpp"
+#include "jit_access/policy/template_settings.hpp"
 #include "jit_access/shared/control_event.hpp"
 
 namespace jit::break_glass {
@@ -30,82 +31,86 @@ constexpr const char* justified = "justified";
 constexpr const char* not_justified = "not_justified";
 constexpr std::string_view unique_violation = "23505";
 
-std::string named(std::int64_t id) { return "break-glass " + std::to_string(id); }
+std::string name_of(std::int64_t id) { return "break-glass " + std::to_string(id); }
 
-// No longer than a request would be, unless he says so.
-std::int64_t wanted_duration(const BreakGlassArguments& draft, const Template& of) {
-    if (draft.duration) return templates::checked_duration(*draft.duration, "duration");
-    const auto longest = of.break_glass_duration.value_or(core::us_per_second);
-    return std::min(of.default_duration.value_or(longest), longest);
+// Without an argument no longer than the default of an ordinary request.
+std::int64_t requested_duration(const BreakGlassArguments& arguments, const Template& tmpl) {
+    if (arguments.duration) return templates::checked_duration(*arguments.duration, "duration");
+    const auto max = tmpl.break_glass_duration.value_or(core::us_per_second);
+    return std::min(tmpl.default_duration.value_or(max), max);
 }
 
-Request write_request(const Person& me, const Template& of, std::int64_t duration, const std::string& reason) {
+Request insert_request(const Person& caller, const Template& tmpl, std::int64_t duration, const std::string& reason) {
     const auto row = pg::query_row(
-        "INSERT INTO jit_access.request (template_id, template_version, requester, requester_name, reason, duration, "
-        "requested_duration, state, requested_at, lapses_at, break_glass) VALUES ($1, $2, $3, $4, $5, $6, $6, "
-        "'pending', $7, $7, "
-        "true) RETURNING id",
-        {of.id, of.version, me.role, me.name, reason, pg::Duration{duration}, pg::Instant{pg::wall_clock()}});
-    Request made = request::lock(row.value().get<std::int64_t>(0));
-    made.digest = ruling::digest(made, of);
-    pg::execute("UPDATE jit_access.request SET digest = $2 WHERE id = $1", {made.id, *made.digest});
-    return made;
+        R"sql(
+        INSERT INTO jit_access.request
+            (template_id, template_version, requester, requester_name, reason, duration, requested_duration, state,
+             requested_at, lapses_at, break_glass)
+        VALUES ($1, $2, $3, $4, $5, $6, $6, 'pending', $7, $7, true)
+        RETURNING id)sql",
+        {tmpl.id, tmpl.version, caller.role, caller.name, reason, pg::Duration{duration},
+         pg::Instant{pg::wall_clock()}});
+    Request request = request::lock(row.value().get<std::int64_t>(0));
+    request.digest = ruling::digest(request, tmpl);
+    pg::execute("UPDATE jit_access.request SET digest = $2 WHERE id = $1", {request.id, *request.digest});
+    return request;
 }
 
-// A person has one open review, whatever two of his sessions see of each other: the index makes the second one wait.
-void open_review(const Person& me, const Request& of) {
+// The unique index allows a person one open review. A check before the INSERT would not be enough: two sessions of the
+// person do not see each other's rows, but the index makes the second one wait.
+void open_review(const Person& caller, const Request& request) {
     const auto now = pg::wall_clock();
     try {
-        pg::execute(
-            "INSERT INTO jit_access.review (request_id, person, opened_at, due_at) VALUES ($1, $2, $3, $4)",
-            {of.id, principal::person_of(me), pg::Instant{now}, pg::Instant{now + of.duration + time_to_review}});
+        pg::execute("INSERT INTO jit_access.review (request_id, person, opened_at, due_at) VALUES ($1, $2, $3, $4)",
+                    {request.id, principal::person_of(caller), pg::Instant{now},
+                     pg::Instant{now + request.duration + time_to_review}});
     } catch (const pg::ServerError& error) {  // this throws, so the failed command ends with its transaction
         if (error.sqlstate() != unique_violation) throw;
-        throw Failure(Code::unreviewed, "another break-glass of \"" + me.name + "\" has not been reviewed",
+        throw Failure(Code::unreviewed, "another break-glass of \"" + caller.name + "\" has not been reviewed",
                       "It was made at the same time.", "Look at jit_access.reviews.");
     }
 }
 
-void tell(const Person& me, const Request& of, const Template& tmpl) {
-    alert::raise({.rule = "break_glass",
-                  .about = me,
-                  .grant = of.id,
-                  .state = of.state,
-                  .detail = {{"login", me.name},
+void raise_alert(const Person& caller, const Request& request, const Template& tmpl) {
+    alert::raise({.rule = core::alert_rule_name("break_glass"),
+                  .about = caller,
+                  .grant = request.id,
+                  .state = request.state,
+                  .detail = {{"login", caller.name},
                              {"template", tmpl.name},
-                             {"reason", of.reason},
-                             {"duration", core::format_duration(of.duration)}}},
-                 me.name);
+                             {"reason", request.reason},
+                             {"duration", core::format_duration(request.duration)}}},
+                 caller.name);
 }
 
 }  // namespace
 
-std::int64_t ask(const BreakGlassArguments& draft, const principal::Origin& origin) {
-    const auto me = principal::caller();
-    const Template of = templates::lock(draft.template_name);
-    const auto duration = principal::may_break_glass(me, of.id) ? wanted_duration(draft, of) : 0;
-    contention::lock_for_caps(of);
-    const auto ruling = ruling::for_break_glass(me, of, duration);
+std::int64_t create(const BreakGlassArguments& arguments, const principal::Origin& origin) {
+    const auto caller = principal::caller();
+    const Template tmpl = templates::lock(arguments.template_name);
+    const auto duration = principal::may_break_glass(caller, tmpl.id) ? requested_duration(arguments, tmpl) : 0;
+    contention::lock_for_caps(tmpl);
+    const auto ruling = ruling::for_break_glass(caller, tmpl, duration);
     ruling::require_no_objections(ruling);
-    request::check_requester(me, of);
-    request::check_text(draft.reason, "reason");
-    if (!draft.reason)
+    request::check_requester(caller, tmpl);
+    request::check_text(arguments.reason, "reason");
+    if (!arguments.reason)
         throw invalid("reason", "It is NULL.", "Say what has happened: whoever reviews it wants to know.");
-    second_factor::require(me, second_factor::Stage::request, of.second_factor);
-    second_factor::require(me, second_factor::Stage::activation, of.second_factor);
-    principal::require_own_statement(me, origin, "the glass is broken for template \"" + of.name + "\"");
+    second_factor::require(caller, second_factor::Stage::request, tmpl.second_factor);
+    second_factor::require(caller, second_factor::Stage::activation, tmpl.second_factor);
+    principal::require_own_statement(caller, origin, "the glass is broken for template \"" + tmpl.name + "\"");
 
-    Request made = write_request(me, of, duration, *draft.reason);
-    open_review(me, made);
-    pg::execute("UPDATE jit_access.request SET reasons = $2 WHERE id = $1", {made.id, ruling.reasons()});
-    control_event::write("break-glass", made.id, me.name,
-                         {{"template", of.name},
+    Request request = insert_request(caller, tmpl, duration, *arguments.reason);
+    open_review(caller, request);
+    pg::execute("UPDATE jit_access.request SET reasons = $2 WHERE id = $1", {request.id, ruling.reasons()});
+    control_event::write("break-glass", request.id, caller.name,
+                         {{"template", tmpl.name},
                           {"duration", core::format_duration(duration)},
-                          {"reason", draft.reason},
-                          {"digest", made.digest}});
-    provision::activate(made, of, ruling, me.name);
-    tell(me, made, of);
-    return made.id;
+                          {"reason", arguments.reason},
+                          {"digest", request.digest}});
+    provision::activate(request, tmpl, ruling, caller.name);
+    raise_alert(caller, request, tmpl);
+    return request.id;
 }
 
 namespace {
@@ -124,65 +129,71 @@ Review lock_review(std::int64_t id) {
     return {row->get<std::string>(0), row->maybe<std::string>(1)};
 }
 
-// By none of the logins that he has now, nor as the person that he was then.
-void check_reviewer(const Person& me, const Request& about, const Review& review, const Template& of) {
-    const auto person = principal::person_of(me);
-    const Person responder{about.requester, about.requester_name};
-    if (person == review.person || person == principal::person_of(responder) || me.name == responder.name)
-        throw Failure(Code::own_request, "nobody reviews his own break-glass",
-                      me.role == responder.role
-                          ? "Break-glass " + std::to_string(about.id) + " is yours."
-                          : "\"" + me.name + "\" and \"" + responder.name + "\" are the same person.",
-                      "Another approver of template \"" + of.name + "\" has to review it.");
-    principal::require_approver(me, of.id, of.name, "review " + named(about.id));
+// The reviewer must be another person than the responder: than the person of the time of the break-glass, and than the
+// person to whom that login belongs now.
+void check_reviewer(const Person& caller, const Request& request, const Review& review, const Template& tmpl) {
+    const auto person = principal::person_of(caller);
+    const Person responder{request.requester, request.requester_name};
+    if (person == review.person || person == principal::person_of(responder) || caller.name == responder.name)
+        throw Failure(Code::own_request, "users cannot review their own break-glass",
+                      caller.role == responder.role
+                          ? "Break-glass " + std::to_string(request.id) + " is yours."
+                          : "\"" + caller.name + "\" and \"" + responder.name + "\" are the same person.",
+                      "Another approver of template \"" + tmpl.name + "\" has to review it.");
+    principal::require_approver(caller, tmpl.id, tmpl.name, "review " + name_of(request.id));
 }
 
-void check_reviewable(const Request& about, const Review& review) {
+void check_reviewable(const Request& request, const Review& review) {
     if (review.reviewer)
-        throw Failure(Code::wrong_state, named(about.id) + " has been reviewed", "\"" + *review.reviewer + "\" did it.",
-                      "Look at jit_access.reviews.");
-    if (!core::is_terminal(about.state))
-        throw Failure(
-            Code::wrong_state, "cannot review " + named(about.id) + " yet",
-            "It is " + std::string(core::to_string(about.state)) + ": what is done with it is known when it has ended.",
-            "Wait for its end, or end it with jit_revoke(" + std::to_string(about.id) + ").");
+        throw Failure(Code::wrong_state, name_of(request.id) + " has been reviewed",
+                      "\"" + *review.reviewer + "\" did it.", "Look at jit_access.reviews.");
+    if (!core::is_terminal(request.state))
+        throw Failure(Code::wrong_state, "cannot review " + name_of(request.id) + " yet",
+                      "It is " + std::string(core::to_string(request.state)) +
+                          ": what is done with it is known when it has ended.",
+                      "Wait for its end, or end it with jit_revoke(" + std::to_string(request.id) + ").");
 }
 
-void check_verdict(const Assessment& verdict) {
-    if (verdict.word != justified && verdict.word != not_justified)
-        throw invalid("verdict", verdict.word ? "\"" + pg::excerpt(*verdict.word) + "\" is none." : "It is NULL.",
+void check_assessment(const Assessment& assessment) {
+    if (assessment.verdict != justified && assessment.verdict != not_justified)
+        throw invalid("verdict",
+                      assessment.verdict ? "\"" + pg::excerpt(*assessment.verdict) + "\" is none." : "It is NULL.",
                       "Say justified or not_justified.");
-    request::check_text(verdict.comment, "comment");
-    if (!verdict.comment) throw invalid("comment", "It is NULL.", "Say what you have looked at, and what you found.");
+    request::check_text(assessment.comment, "comment");
+    if (!assessment.comment)
+        throw invalid("comment", "It is NULL.", "Say what you have looked at, and what you found.");
 }
 
 }  // namespace
 
-std::string review(std::int64_t id, const Assessment& verdict, const principal::Origin& origin) {
-    const auto me = principal::caller();
-    check_verdict(verdict);
-    const Request about = request::lock(id);
-    const Review open = lock_review(id);
-    const Template of = templates::lock(about.template_id);
-    check_reviewer(me, about, open, of);
-    check_reviewable(about, open);
-    principal::require_own_statement(me, origin, named(id) + " is reviewed");
+std::string review(std::int64_t id, const Assessment& assessment, const principal::Origin& origin) {
+    const auto caller = principal::caller();
+    check_assessment(assessment);
+    const Request request = request::lock(id);
+    const Review review = lock_review(id);
+    const Template tmpl = templates::lock(request.template_id);
+    check_reviewer(caller, request, review, tmpl);
+    check_reviewable(request, review);
+    principal::require_own_statement(caller, origin, name_of(id) + " is reviewed");
     pg::execute(
-        "UPDATE jit_access.review SET reviewer = $2, reviewer_name = $3, verdict = $4, comment = $5, reviewed_at = "
-        "pg_catalog.clock_timestamp() WHERE request_id = $1",
-        {id, me.role, me.name, *verdict.word, *verdict.comment});
-    control_event::write("reviewed", id, me.name, {{"verdict", verdict.word}, {"comment", verdict.comment}});
-    if (verdict.word == not_justified)
-        alert::raise({.rule = "break_glass_not_justified",
-                      .about = {about.requester, about.requester_name},
+        R"sql(
+        UPDATE jit_access.review
+        SET reviewer = $2, reviewer_name = $3, verdict = $4, comment = $5, reviewed_at = pg_catalog.clock_timestamp()
+        WHERE request_id = $1)sql",
+        {id, caller.role, caller.name, *assessment.verdict, *assessment.comment});
+    control_event::write("reviewed", id, caller.name,
+                         {{"verdict", assessment.verdict}, {"comment", assessment.comment}});
+    if (assessment.verdict == not_justified)
+        alert::raise({.rule = core::alert_rule_name("break_glass_not_justified"),
+                      .about = {request.requester, request.requester_name},
                       .grant = id,
-                      .state = about.state,
-                      .detail = {{"login", about.requester_name},
-                                 {"template", of.name},
-                                 {"reviewer", me.name},
-                                 {"comment", verdict.comment}}},
-                     me.name);
-    return *verdict.word;
+                      .state = request.state,
+                      .detail = {{"login", request.requester_name},
+                                 {"template", tmpl.name},
+                                 {"reviewer", caller.name},
+                                 {"comment", assessment.comment}}},
+                     caller.name);
+    return *assessment.verdict;
 }
 
 }  // namespace jit::break_glass

@@ -11,137 +11,158 @@ namespace jit::detection {
 
 namespace {
 
-using core::About;
+using core::AlertRule;
+using core::Condition;
 using core::CountedBy;
-using core::Sign;
+using core::RaisedBy;
 
-// Whom it is about; nothing, when the row does not say.
-std::optional<Subject> person_in(const Observation& seen, About about, People& people) {
-    switch (about) {
-        case About::login: return people.of(seen.login);
-        case About::holder: return seen.holder ? std::optional(people.of(*seen.holder)) : std::nullopt;
-        // Of a temporary role the holder of its grant, of what concerns neither nobody.
-        case About::member:
-            if (seen.member) return people.of(*seen.member);
-            if (seen.holder) return people.of(*seen.holder);
+// Nothing if the record does not name the person.
+std::optional<Person> subject_of(const Observation& seen, core::Subject subject, PersonCache& persons) {
+    switch (subject) {
+        case core::Subject::login: return persons.find(seen.login);
+        case core::Subject::holder: return seen.holder ? std::optional(persons.find(*seen.holder)) : std::nullopt;
+        // A drift of a temporary role is about the holder of its grant. Other drift without a member is about nobody.
+        case core::Subject::member:
+            if (seen.member) return persons.find(*seen.member);
+            if (seen.holder) return persons.find(*seen.holder);
             [[fallthrough]];
-        case About::nobody: return Subject{"nobody", task::actor};
+        case core::Subject::nobody: return Person{"nobody", task::actor};
     }
     return std::nullopt;
 }
 
-// What is counted together. What runs inside of a statement by itself: somebody else may have written it.
-std::string subject_in(const Observation& seen, CountedBy subject) {
-    if (subject == CountedBy::of_template) return seen.template_name.value_or("");
-    if (subject != CountedBy::grant || !seen.grant) return {};
-    return std::to_string(*seen.grant) + (seen.is_inside ? " inside" : "");
+// What occurrences are grouped by beside the person. Nested statements form a group of their own, because somebody else
+// may have written the code that sent them; see Finding::suspends below.
+std::string group_of(const Observation& seen, CountedBy counted_by) {
+    if (counted_by == CountedBy::person_and_template) return seen.template_name.value_or("");
+    if (counted_by != CountedBy::person_and_grant || !seen.grant) return {};
+    return std::to_string(*seen.grant) + (seen.is_nested ? " inside" : "");
 }
 
-bool is_meant(const alert_rule::Rule& rule, const Sign& sign, const Observation& seen) {
-    if (sign.rule == "refusal_burst") return seen.grant.has_value();
-    if (sign.rule == "break_glass_not_justified") return seen.verdict == "not_justified";
-    if (sign.rule == "record_lag") return seen.seconds.value_or(0) >= rule.threshold.value_or(1);
-    return true;
+bool meets(Condition condition, const alert_rule::Rule& rule, const Observation& seen) {
+    switch (condition) {
+        case Condition::none: return true;
+        case Condition::under_a_grant: return seen.grant.has_value();
+        case Condition::not_justified: return seen.verdict == "not_justified";
+        case Condition::lag_reaches_threshold: return seen.seconds.value_or(0) >= rule.threshold.value_or(1);
+    }
+    return false;
 }
 
-control_event::Detail detail_of(const Sign& sign, const alert_rule::Rule& rule, const Observation& seen,
+control_event::Detail detail_of(const AlertRule& entry, const alert_rule::Rule& rule, const Observation& seen,
                                 std::size_t count) {
     control_event::Detail detail;
-    if (sign.about == About::login) detail.emplace_back("login", seen.login);
-    if (sign.about == About::holder) detail.emplace_back("by", seen.login);
+    if (entry.subject == core::Subject::login) detail.emplace_back("login", seen.login);
+    if (entry.subject == core::Subject::holder) detail.emplace_back("by", seen.login);
     if (seen.template_name) detail.emplace_back("template", seen.template_name);
     if (count > 1) detail.emplace_back("seen", std::to_string(count) + " within " + core::format_duration(rule.within));
-    detail.emplace_back("what", seen.what);
+    detail.emplace_back("what", seen.reason);
     return detail;
 }
 
+// A row of jit_access.occurrence without its rule.
 struct Key {
     core::PersonId person;
-    std::string subject;
-    bool operator<(const Key& other) const { return std::tie(person, subject) < std::tie(other.person, other.subject); }
+    std::string group;
+    bool operator<(const Key& other) const { return std::tie(person, group) < std::tie(other.person, other.group); }
 };
 
-struct Counted {
-    core::Recent recent;
-    std::vector<core::Occurrence> fresh;  // of this slice
+struct Counter {
+    core::OccurrenceWindow window;
+    std::vector<core::Occurrence> added;  // by this batch
 };
 
-// As many as are needed, from the slices before.
-core::Recent recall(const alert_rule::Rule& rule, const Key& key, std::size_t threshold) {
-    core::Recent recent(threshold, rule.within);
-    if (threshold < 2) return recent;
-    auto rows = pg::query(
-        "SELECT at, seq FROM jit_access.occurrence WHERE rule = $1 AND person_id = $2 AND subject = $3 ORDER BY seq "
-        "DESC "
-        "LIMIT $4",
-        {rule.name, key.person, key.subject, static_cast<std::int64_t>(threshold)});
+using Counters = std::map<Key, Counter>;
+
+// The occurrences of earlier batches, as many as the threshold needs.
+core::OccurrenceWindow load_window(const alert_rule::Rule& rule, const Key& key, std::size_t threshold) {
+    core::OccurrenceWindow window(threshold, rule.within);
+    if (threshold < 2) return window;
+    auto rows = pg::query(R"sql(
+        SELECT at, seq
+        FROM jit_access.occurrence
+        WHERE rule = $1 AND person_id = $2 AND subject = $3
+        ORDER BY seq DESC
+        LIMIT $4)sql",
+                          {rule.name, key.person, key.group, static_cast<std::int64_t>(threshold)});
     std::reverse(rows.begin(), rows.end());
-    for (const auto& row : rows) recent.add({row.get<pg::Instant>(0).us, row.get<std::int64_t>(1)});
-    return recent;
+    for (const auto& row : rows) window.add({row.get<pg::Instant>(0).us, row.get<std::int64_t>(1)});
+    return window;
 }
 
-void keep(const alert_rule::Rule& rule, const std::map<Key, Counted>& all) {
-    for (const auto& [key, counted] : all) {
-        const auto& seen = counted.recent.seen();
-        for (const auto& occurrence : counted.fresh) {
-            if (std::find(seen.begin(), seen.end(), occurrence) == seen.end()) continue;
+// Writes what the windows still hold and deletes what has left them.
+void store_windows(const alert_rule::Rule& rule, const Counters& counters) {
+    for (const auto& [key, counter] : counters) {
+        const auto& held = counter.window.occurrences();
+        for (const auto& occurrence : counter.added) {
+            if (std::find(held.begin(), held.end(), occurrence) == held.end()) continue;
             pg::execute(
                 "INSERT INTO jit_access.occurrence (rule, person_id, subject, seq, at) VALUES ($1, $2, $3, $4, $5)",
-                {rule.name, key.person, key.subject, occurrence.seq, pg::Instant{occurrence.at}});
+                {rule.name, key.person, key.group, occurrence.seq, pg::Instant{occurrence.at}});
         }
+        const auto oldest = std::ranges::min_element(held, {}, &core::Occurrence::seq);
         pg::execute(
             "DELETE FROM jit_access.occurrence WHERE rule = $1 AND person_id = $2 AND subject = $3 AND seq < $4",
-            {rule.name, key.person, key.subject,
-             std::min_element(seen.begin(), seen.end(), [](const auto& a, const auto& b) {
-                 return a.seq < b.seq;
-             })->seq});
+            {rule.name, key.person, key.group, oldest->seq});
     }
 }
 
-std::vector<std::int64_t> rows_of(const core::Recent& recent) {
-    std::vector<std::int64_t> rows;
-    for (const auto& occurrence : recent.seen()) rows.push_back(occurrence.seq);
-    std::sort(rows.begin(), rows.end());
-    return rows;
+std::vector<std::int64_t> seqs_of(const core::OccurrenceWindow& window) {
+    std::vector<std::int64_t> seqs;
+    for (const auto& occurrence : window.occurrences()) seqs.push_back(occurrence.seq);
+    std::sort(seqs.begin(), seqs.end());
+    return seqs;
+}
+
+// Counts one record. Returns a finding if it reaches the threshold.
+std::optional<alert::Finding> count(const AlertRule& entry, const alert_rule::Rule& rule, std::size_t threshold,
+                                    const Observation& seen, PersonCache& persons, Counters& counters) {
+    const auto person = subject_of(seen, entry.subject, persons);
+    if (!person) return std::nullopt;
+    const Key key{person->id, group_of(seen, entry.counted_by)};
+    auto place = counters.find(key);
+    if (place == counters.end()) place = counters.emplace(key, Counter{load_window(rule, key, threshold), {}}).first;
+    auto& [window, added] = place->second;
+    const core::Occurrence occurrence{seen.at, seen.seq};
+    added.push_back(occurrence);
+    if (!window.add(occurrence)) return std::nullopt;
+    return alert::Finding{.person_id = person->id,
+                          .person = person->name,
+                          .grant = entry.names_grant ? seen.grant : std::nullopt,
+                          .first = window.occurrences().front().at,
+                          .last = seen.at,
+                          .evidence = seqs_of(window),
+                          // The holder need not have written code that runs inside a statement, so nested statements
+                          // suspend nothing.
+                          .suspends = !seen.is_nested,
+                          .detail = detail_of(entry, rule, seen, threshold)};
 }
 
 }  // namespace
 
-void count(const alert_rule::Rule& rule, const Slice& slice, People& people) {
+template <>
+void evaluate<core::Evaluator::occurrences>(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons) {
     if (!rule.enabled) return;
+    const auto& entry = *core::find_alert_rule(rule.name);
+    // Without a time every record is an alert, and the threshold, if any, is part of the condition.
     const auto threshold = rule.within != 0 ? static_cast<std::size_t>(rule.threshold.value_or(1)) : 1;
-    std::map<Key, Counted> all;
+    Counters counters;
     Findings findings;
-    std::vector<alert::Finding> told;
-    for (const auto& seen : slice.seen) {
-        for (const auto* sign : core::signs_in(seen.kind, seen.sqlstate)) {
-            if (sign->rule != rule.name || !is_meant(rule, *sign, seen)) continue;
-            const auto who = person_in(seen, sign->about, people);
-            if (!who) continue;
-            const Key key{who->person, subject_in(seen, sign->subject)};
-            auto place = all.find(key);
-            if (place == all.end()) place = all.emplace(key, Counted{recall(rule, key, threshold), {}}).first;
-            const core::Occurrence occurrence{seen.at, seen.seq};
-            place->second.fresh.push_back(occurrence);
-            if (!place->second.recent.add(occurrence)) continue;
-            const auto evidence = rows_of(place->second.recent);
-            const alert::Finding finding{.person = who->person,
-                                         .shown = who->shown,
-                                         .grant = sign->names_grant ? seen.grant : std::nullopt,
-                                         .first = place->second.recent.seen().front().at,
-                                         .last = seen.at,
-                                         .evidence = evidence,
-                                         .suspends = !seen.is_inside,
-                                         .detail = detail_of(*sign, rule, seen, threshold)};
-            if (sign->is_told)
-                told.push_back(finding);
+    std::vector<alert::Finding> raised_at_once;
+    for (const auto& seen : batch.observations) {
+        for (const auto* counted_by : core::rules_that_count(seen.kind, seen.sqlstate)) {
+            if (counted_by != &entry || !meets(entry.signal.condition, rule, seen)) continue;
+            const auto finding = count(entry, rule, threshold, seen, persons, counters);
+            if (!finding) continue;
+            if (entry.raised_by == RaisedBy::transaction)
+                raised_at_once.push_back(*finding);
             else
-                findings.add(finding);
+                findings.add(*finding);
         }
     }
-    if (threshold > 1) keep(rule, all);
-    for (const auto& finding : findings.all()) alert::found(rule, finding);
-    for (const auto& finding : told) alert::complete(rule, finding);
+    if (threshold > 1) store_windows(rule, counters);
+    for (const auto& finding : findings.all()) alert::raise_finding(rule, finding);
+    for (const auto& finding : raised_at_once) alert::add_evidence(rule, finding);
 }
 
 }  // namespace jit::detection

@@ -9,89 +9,93 @@ namespace jit::detection {
 
 namespace {
 
-constexpr std::int64_t grants_kept = 200;
+constexpr std::int64_t max_totals = 200;  // grants of a template that are remembered
 
-struct Total {
+struct Volume {
     std::int64_t rows = 0;
-    std::int64_t told = 0;
+    std::int64_t reported = 0;  // the rows when the last alert was raised
     std::int64_t template_id = 0;
     std::string template_name;
 };
 
-std::optional<Total> add(const SessionUsage& used) {
-    const auto row = pg::query_row(
-        "INSERT INTO jit_access.grant_volume AS g (grant_id, rows) SELECT r.id, $2 FROM jit_access.request r WHERE "
-        "r.id "
-        "= "
-        "$1 ON CONFLICT (grant_id) DO UPDATE SET rows = g.rows + excluded.rows RETURNING rows, told, (SELECT "
-        "r.template_id FROM jit_access.request r WHERE r.id = $1), (SELECT t.name FROM jit_access.request r JOIN "
-        "jit_access.template t ON t.id = r.template_id WHERE r.id = $1)",
-        {used.grant, used.rows});
+// Nothing if this database does not know the grant.
+std::optional<Volume> add_rows(const SessionUsage& usage) {
+    const auto row = pg::query_row(R"sql(
+        INSERT INTO jit_access.grant_volume AS g (grant_id, rows)
+        SELECT r.id, $2 FROM jit_access.request r WHERE r.id = $1
+        ON CONFLICT (grant_id) DO UPDATE SET rows = g.rows + excluded.rows
+        RETURNING rows, reported,
+            (SELECT r.template_id FROM jit_access.request r WHERE r.id = $1),
+            (SELECT t.name FROM jit_access.request r JOIN jit_access.template t ON t.id = r.template_id
+             WHERE r.id = $1))sql",
+                                   {usage.grant, usage.rows});
     if (!row) return std::nullopt;
-    return Total{row->get<std::int64_t>(0), row->get<std::int64_t>(1), row->get<std::int64_t>(2),
-                 row->get<std::string>(3)};
+    return Volume{row->get<std::int64_t>(0), row->get<std::int64_t>(1), row->get<std::int64_t>(2),
+                  row->get<std::string>(3)};
 }
 
-std::optional<std::int64_t> much_for(std::int64_t template_id) {
+std::optional<std::int64_t> usual_rows_of(std::int64_t template_id) {
     std::vector<std::int64_t> totals;
     for (const auto& row : pg::query(
              "SELECT pg_catalog.unnest(totals) FROM jit_access.template_volume WHERE template_id = $1", {template_id}))
         totals.push_back(row.get<std::int64_t>(0));
-    return core::much(std::move(totals));
+    return core::usual_row_limit(std::move(totals));
 }
 
-// Told when it is far more, and again when it is twice that.
-void look(const alert_rule::Rule& rule, const SessionUsage& used, People& people, Findings& findings) {
-    const auto total = add(used);
-    if (!total || !rule.enabled || total->rows < 2 * total->told) return;
-    const auto usual = much_for(total->template_id);
-    if (!usual || total->rows / rule.threshold.value_or(1) < *usual) return;
-    pg::execute("UPDATE jit_access.grant_volume SET reported = rows WHERE grant_id = $1", {used.grant});
-    const auto& who = people.of(used.login);
-    findings.add({.person = who.person,
-                  .shown = who.shown,
-                  .grant = used.grant,
-                  .first = used.at,
-                  .last = used.at,
-                  .evidence = {used.last},
+// Adds the rows to the grant's sum and compares it. A grant is reported again only when its sum has doubled.
+void check_volume(const alert_rule::Rule& rule, const SessionUsage& usage, PersonCache& persons, Findings& findings) {
+    const auto volume = add_rows(usage);
+    if (!volume || !rule.enabled || volume->rows < 2 * volume->reported) return;
+    const auto usual = usual_rows_of(volume->template_id);
+    // Divided rather than multiplied, which could overflow.
+    if (!usual || volume->rows / rule.threshold.value_or(1) < *usual) return;
+    pg::execute("UPDATE jit_access.grant_volume SET reported = rows WHERE grant_id = $1", {usage.grant});
+    const auto& person = persons.find(usage.login);
+    findings.add({.person_id = person.id,
+                  .person = person.name,
+                  .grant = usage.grant,
+                  .first = usage.at,
+                  .last = usage.at,
+                  .evidence = {usage.last},
                   .suspends = true,
-                  .detail = {{"login", used.login},
-                             {"template", total->template_name},
-                             {"rows", std::to_string(total->rows)},
+                  .detail = {{"login", usage.login},
+                             {"template", volume->template_name},
+                             {"rows", std::to_string(volume->rows)},
                              {"much", std::to_string(*usual)}}});
 }
 
-// Its total is one of those that say what is usual, the oldest is forgotten. What was far more makes itself no
-// baseline.
-void close(const Observation& ended) {
-    pg::execute(
-        "INSERT INTO jit_access.template_volume AS u (template_id, totals) SELECT $2, ARRAY[g.rows] FROM "
-        "jit_access.grant_volume g WHERE g.grant_id = $1 AND g.reported = 0 ON CONFLICT (template_id) DO UPDATE SET "
-        "totals = "
-        "(u.totals || excluded.totals)[greatest(1, pg_catalog.cardinality(u.totals) + 2 - $3):]",
-        {*ended.grant, *ended.template_id, grants_kept});
-    pg::execute("DELETE FROM jit_access.grant_volume WHERE grant_id = $1", {*ended.grant});
+// Adds the total of an ended grant to those of its template and drops the oldest. The total of a grant that was
+// reported is left out, so that unusual volumes do not become usual.
+void close_volume(const Observation& end) {
+    pg::execute(R"sql(
+        INSERT INTO jit_access.template_volume AS u (template_id, totals)
+        SELECT $2, ARRAY[g.rows] FROM jit_access.grant_volume g WHERE g.grant_id = $1 AND g.reported = 0
+        ON CONFLICT (template_id) DO UPDATE
+        SET totals = (u.totals || excluded.totals)[greatest(1, pg_catalog.cardinality(u.totals) + 2 - $3):])sql",
+                {*end.grant, *end.template_id, max_totals});
+    pg::execute("DELETE FROM jit_access.grant_volume WHERE grant_id = $1", {*end.grant});
 }
 
 }  // namespace
 
-void unusual_rows(const alert_rule::Rule& rule, const Slice& slice, People& people) {
+template <>
+void evaluate<core::Evaluator::unusual_rows>(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons) {
     Findings findings;
-    // In the order of the record: what a grant has moved before another one has ended is not compared with that one.
-    auto ended = slice.seen.begin();
-    const auto close_before = [&](std::int64_t seq) {
-        for (; ended != slice.seen.end() && ended->seq < seq; ++ended)
-            if ((ended->kind == "ended" || ended->kind == "revoked") && ended->grant && ended->template_id)
-                close(*ended);
+    // In the order of the record: rows that were moved before another grant ended are not compared with that grant.
+    auto next = batch.observations.begin();
+    const auto close_grants_before = [&](std::int64_t seq) {
+        for (; next != batch.observations.end() && next->seq < seq; ++next)
+            if ((next->kind == "ended" || next->kind == "revoked") && next->grant && next->template_id)
+                close_volume(*next);
     };
-    for (const auto& used : slice.used) {
-        close_before(used.first);
-        if (used.rows > 0) look(rule, used, people, findings);
+    for (const auto& usage : batch.usage) {
+        close_grants_before(usage.first);
+        if (usage.rows > 0) check_volume(rule, usage, persons, findings);
     }
-    for (const auto& late : slice.late)
-        if (late.rows > 0) look(rule, late, people, findings);
-    close_before(slice.to + 1);
-    for (const auto& finding : findings.all()) alert::found(rule, finding);
+    for (const auto& usage : batch.late_usage)
+        if (usage.rows > 0) check_volume(rule, usage, persons, findings);
+    close_grants_before(batch.to + 1);
+    for (const auto& finding : findings.all()) alert::raise_finding(rule, finding);
 }
 
 }  // namespace jit::detection

@@ -24,185 +24,204 @@ namespace jit::detection {
 
 namespace {
 
-constexpr std::int64_t slice_size = 10'000;  // more than the worker takes over at once, so that it is caught up with
+// More than one batch of the ingest, so that detection catches up with it.
+constexpr std::int64_t max_batch = 10'000;
 
-struct Evaluator {
-    const char* rule;
-    void (*evaluate)(const alert_rule::Rule&, const Slice&, People&);
-};
+using Evaluate = void (*)(const alert_rule::Rule&, const Batch&, PersonCache&);
 
-constexpr std::array evaluators{Evaluator{"unusual_hours", unusual_hours},
-                                Evaluator{"unusual_template", unusual_template}, Evaluator{"new_network", new_network},
-                                Evaluator{"unusual_rows", unusual_rows}};
+// One evaluator for each rule, in the order of core::alert_rules. "use of deleted function evaluate<...>" here means
+// that a rule names an evaluator that no detect_*.hpp declares.
+constexpr auto evaluators = []<std::size_t... i>(std::index_sequence<i...>) {
+    return std::array<Evaluate, sizeof...(i)>{&evaluate<core::alert_rules[i].evaluator>...};
+}
+(std::make_index_sequence<core::alert_rules.size()>());
 
-// All others count.
-Evaluator evaluator_of(const std::string& rule) {
-    const auto* known = std::find_if(evaluators.begin(), evaluators.end(),
-                                     [&](const Evaluator& evaluator) { return evaluator.rule == rule; });
-    return known != evaluators.end() ? *known : Evaluator{nullptr, count};
+void evaluate_rule(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons) {
+    const auto* entry = core::find_alert_rule(rule.name);
+    if (entry == nullptr) return;  // a row of another version of the library
+    evaluators.at(static_cast<std::size_t>(entry - core::alert_rules.data()))(rule, batch, persons);
 }
 
-// By rule, what was said last: the same is said once.
-std::map<std::string, std::string>& faults() {
-    static std::map<std::string, std::string> said;
-    return said;
+// The last fault logged, by rule.
+std::map<std::string, std::string>& logged_faults() {
+    static std::map<std::string, std::string> faults;
+    return faults;
 }
 
-void note_fault(const alert_rule::Rule& rule, const std::string& fault) {
-    if (faults()[rule.name] == fault) return;
-    faults()[rule.name] = fault;
+void record_fault(const alert_rule::Rule& rule, const std::string& fault) {
+    if (logged_faults()[rule.name] == fault) return;
+    logged_faults()[rule.name] = fault;
     pg::log_line("alert rule " + rule.name + " has failed, its alerts are missing: " + fault);
     (void)pg::in_subtransaction([&] {
-        pg::execute(
-            "UPDATE jit_access.alert_rule SET failed_at = pg_catalog.clock_timestamp(), error = $2 WHERE name = $1",
-            {rule.name, core::plain(fault)});
+        pg::execute(R"sql(
+            UPDATE jit_access.alert_rule
+            SET failed_at = pg_catalog.clock_timestamp(), error = $2
+            WHERE name = $1)sql",
+                    {rule.name, core::printable(fault)});
     });
 }
 
-// Somebody has locked what a rule writes: the slice is not lost for that, it is read again.
-struct InTheWay : std::runtime_error {
+// Another session has locked what a rule writes. The batch is not lost but evaluated again later.
+struct LockConflict : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-void evaluate(const Slice& slice, bool waits) {
-    People people;
-    const auto rules = alert_rule::all();
-    for (const auto& entry : rules) {
-        const auto& rule = entry.second;
-        bool in_the_way = false;
-        const auto fault = pg::in_subtransaction([&] {
+enum class OnConflict : std::uint8_t { retry_batch, lose_batch };
+
+void evaluate_rules(const Batch& batch, OnConflict on_conflict) {
+    PersonCache persons;
+    for (const auto& [name, rule] : alert_rule::all()) {
+        bool is_conflict = false;
+        const auto fault = pg::in_subtransaction([&, &rule = rule] {
             try {
-                evaluator_of(rule.name).evaluate(rule, slice, people);
+                evaluate_rule(rule, batch, persons);
             } catch (const pg::ServerError& error) {
-                in_the_way = pg::sqlstate::is_conflict(error.sqlstate());
+                is_conflict = pg::sqlstate::is_conflict(error.sqlstate());
                 throw;
             }
         });
-        if (fault && in_the_way && waits) throw InTheWay(*fault);
-        if (fault) note_fault(rule, *fault);
+        if (fault && is_conflict && on_conflict == OnConflict::retry_batch) throw LockConflict(*fault);
+        if (fault) record_fault(rule, *fault);
     }
 }
 
-// Who holds the position, reads; the next one does not wait.
-std::optional<std::int64_t> take_position() {
+// The row lock makes sure that one process evaluates at a time. A second one does not wait for it.
+std::optional<std::int64_t> lock_position() {
     const auto row = pg::query_row("SELECT seq FROM jit_access.detection_position FOR UPDATE SKIP LOCKED");
     return row ? std::optional(row->get<std::int64_t>(0)) : std::nullopt;
 }
 
-std::int64_t newest_row() {
+std::int64_t newest_record() {
     return pg::query_row("SELECT coalesce(max(seq), 0) FROM jit_access.record").value().get<std::int64_t>(0);
 }
 
-void judge(UsageTally tally, bool waits = false) {
-    const auto slice = look_at(std::move(tally));
-    if (!slice.seen.empty() || !slice.used.empty() || !slice.late.empty()) evaluate(slice, waits);
+void evaluate_batch(UsageTally tally, OnConflict on_conflict) {
+    const auto batch = read_batch(std::move(tally));
+    if (!batch.observations.empty() || !batch.usage.empty() || !batch.late_usage.empty())
+        evaluate_rules(batch, on_conflict);
     pg::execute("UPDATE jit_access.detection_position SET seq = $1, at = greatest(at, $2)",
-                {slice.to, pg::Instant{slice.at}});
+                {batch.to, pg::Instant{batch.at}});
 }
 
 }  // namespace
 
-std::optional<std::int64_t> read_up_to(std::optional<std::int64_t> row) {
-    const auto position = take_position();
+std::optional<std::int64_t> evaluate_up_to(std::optional<std::int64_t> seq) {
+    const auto position = lock_position();
     if (!position) return std::nullopt;
-    const auto end = std::min(row.value_or(newest_row()), newest_row());
+    const auto end = std::min(seq.value_or(newest_record()), newest_record());
     auto reached = *position;
     while (reached < end) {
-        const auto to = std::min(end, reached + slice_size);
-        judge(add_up(reached, to));
+        const auto to = std::min(end, reached + max_batch);
+        evaluate_batch(tally_records(reached, to), OnConflict::lose_batch);
         reached = to;
     }
     return reached;
 }
 
+// ---- the worker's side ----------------------------------------------------------------------------------------------
+
 namespace {
 
-constexpr std::int64_t shortest_slice = 100;
-constexpr int max_waits = 10;
-constexpr std::int64_t long_time = 100'000;  // in which the worker does nothing else
-std::int64_t next_slice = slice_size;
-UsageTally offered;
+constexpr std::int64_t min_batch = 100;
+constexpr int max_conflicts = 10;
+constexpr std::int64_t retry_delay = 1'000'000;
+// The worker checks no deadline while it evaluates a batch, so a batch should take no longer.
+constexpr std::int64_t max_batch_time = 100'000;
 
-// What follows the position, up to the end or less.
+std::int64_t batch_size = max_batch;
+UsageTally provided_tally;
+
+// The tally of the records after the position. The provided one is used whatever its size: it is less work than
+// reading the same records again.
 UsageTally next_tally(std::int64_t position, std::int64_t end) {
-    UsageTally fresh = std::exchange(offered, {});
-    // Whatever it holds is less work than to read it again.
-    const bool fits = fresh.from == position && fresh.to > position && fresh.to <= end;
-    if (fits) return fresh;
-    return add_up(position, std::min(end, position + next_slice));
+    UsageTally provided = std::exchange(provided_tally, {});
+    const bool continues = provided.from == position && provided.to > position && provided.to <= end;
+    if (continues) return provided;
+    return tally_records(position, std::min(end, position + batch_size));
 }
 
-// Rows differ a hundredfold in what they take.
-void adjust(std::int64_t took) noexcept {
-    if (took > long_time)
-        next_slice = std::max(shortest_slice, next_slice / 2);
-    else if (took < long_time / 4)
-        next_slice = std::min(slice_size, next_slice * 2);
+// The time for a record varies by a factor of a hundred, so the size of batches follows the time of the last one.
+void adjust_batch_size(std::int64_t elapsed) noexcept {
+    if (elapsed > max_batch_time)
+        batch_size = std::max(min_batch, batch_size / 2);
+    else if (elapsed < max_batch_time / 4)
+        batch_size = std::min(max_batch, batch_size * 2);
 }
 
-bool is_behind() {
-    return pg::query_row(
-               "SELECT w.seq < (SELECT coalesce(max(r.seq), 0) FROM jit_access.record r) FROM "
-               "jit_access.detection_position w")
+bool has_new_records() {
+    return pg::query_row(R"sql(
+        SELECT p.seq < (SELECT coalesce(max(r.seq), 0) FROM jit_access.record r)
+        FROM jit_access.detection_position p)sql")
         .value()
         .get<bool>(0);
 }
 
-}  // namespace
+struct BatchResult {
+    std::optional<std::string> fault;
+    bool is_conflict = false;
+    bool has_more = false;
+};
 
-void offer(UsageTally tally) { offered = std::move(tally); }
-
-bool follow() {
-    static std::int64_t not_before = 0;  // boot clock
-    static std::string said;
-    static int waited = 0;  // times in a row that somebody was in the way
-    const auto started = pg::boot_clock();
-    if (started < not_before) return false;
-    bool more = false;
-    bool in_the_way = false;
-    const auto fault = pg::in_own_transaction([&] {
-        // What a crash takes away, it takes away whole: it is read again.
+BatchResult try_next_batch(OnConflict on_conflict) {
+    BatchResult result;
+    result.fault = pg::in_own_transaction([&] {
+        // The alerts and the position are lost together in a crash, so the commit need not wait for the disk.
         pg::commit_asynchronously();
-        if (!is_behind()) return;
-        const auto position = take_position();
+        if (!has_new_records()) return;
+        const auto position = lock_position();
         if (!position) return;
-        const auto end = newest_row();
+        const auto end = newest_record();
         auto tally = next_tally(*position, end);
-        more = end > tally.to;
+        result.has_more = end > tally.to;
         try {
-            judge(std::move(tally), waited < max_waits);
-        } catch (const InTheWay&) {
-            in_the_way = true;
+            evaluate_batch(std::move(tally), on_conflict);
+        } catch (const LockConflict&) {
+            result.is_conflict = true;
             throw;
         }
     });
-    waited = in_the_way ? waited + 1 : 0;
-    if (in_the_way) {
+    return result;
+}
+
+}  // namespace
+
+void provide_tally(UsageTally tally) { provided_tally = std::move(tally); }
+
+bool evaluate_next_batch() {
+    static std::int64_t not_before = 0;  // boot clock
+    static std::string logged_fault;
+    static int conflicts = 0;  // in a row
+    const auto started = pg::boot_clock();
+    if (started < not_before) return false;
+    // A rule that never gets its locks must not stop the others for ever: after so many attempts it loses the batch.
+    const auto result = try_next_batch(conflicts < max_conflicts ? OnConflict::retry_batch : OnConflict::lose_batch);
+    conflicts = result.is_conflict ? conflicts + 1 : 0;
+    if (result.is_conflict) {
         task::run_or_log("end sessions that keep alerts locked", [] { blocking_session::end_holders_of_alerts(); });
-        not_before = pg::boot_clock() + 1'000'000;
+        not_before = pg::boot_clock() + retry_delay;
         return false;
     }
-    adjust(pg::boot_clock() - started);
-    if (!fault) return more;
-    if (said != *fault) pg::log_line("could not look for alerts, will be retried: " + *fault);
-    said = *fault;
-    not_before = pg::boot_clock() + 1'000'000;
+    adjust_batch_size(pg::boot_clock() - started);
+    if (!result.fault) return result.has_more;
+    if (logged_fault != *result.fault) pg::log_line("could not look for alerts, will be retried: " + *result.fault);
+    logged_fault = *result.fault;
+    not_before = pg::boot_clock() + retry_delay;
     return false;
 }
 
-void look_at_lag(std::int64_t oldest) {
-    static bool lags = false;
+void report_lag(std::int64_t oldest) {
+    static bool is_lagging = false;
     const auto seconds = (pg::wall_clock() - oldest) / 1'000'000;
-    constexpr std::int64_t never_much = 5;
-    if (seconds < never_much) {
-        lags = false;
+    constexpr std::int64_t normal_lag = 5;
+    if (seconds < normal_lag) {
+        is_lagging = false;
         return;
     }
-    if (lags) return;
+    if (is_lagging) return;
     task::run_or_log("look how far the record lags", [&] {
-        const auto rule = alert_rule::find("record_lag");
+        const auto rule = alert_rule::find(core::alert_rule_name("record_lag"));
         if (!rule.enabled || seconds < rule.threshold.value_or(1)) return;
-        lags = true;
+        is_lagging = true;
         control_event::write("record lagged", std::nullopt, task::actor, {{"seconds", std::to_string(seconds)}});
     });
 }

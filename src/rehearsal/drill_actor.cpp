@@ -24,41 +24,43 @@ using core::Code;
 
 namespace {
 
-constexpr const char* canary = "SELECT sings FROM jit_drill.canary";
-constexpr std::string_view no_privilege = "42501";
-constexpr std::string_view cancelled = "57014";
+constexpr const char* canary_query = "SELECT sings FROM jit_drill.canary";
+constexpr std::string_view insufficient_privilege = "42501";
+constexpr std::string_view query_canceled = "57014";
 
-// A statement in a transaction of its own, as a client would send it.
-struct Try {
+// One statement in a transaction of its own, as a client would send it. Times are those of the wall clock.
+struct Attempt {
     std::optional<std::string> fault;
     std::string sqlstate;
-    std::int64_t began = pg::wall_clock();
-    std::int64_t done = 0;
+    std::int64_t started = pg::wall_clock();
+    std::int64_t finished = 0;
 };
 
-Try attempt(const std::function<void()>& body) {
-    Try made;
-    made.fault = pg::in_own_transaction([&] {
+Attempt run_alone(const std::function<void()>& body) {
+    Attempt attempt;
+    attempt.fault = pg::in_own_transaction([&] {
         try {
             body();
         } catch (const pg::ServerError& error) {
-            made.sqlstate = error.sqlstate();
+            attempt.sqlstate = error.sqlstate();
             throw;
         }
     });
-    made.done = pg::wall_clock();
-    return made;
+    attempt.finished = pg::wall_clock();
+    return attempt;
 }
 
-Try look_at_canary() {
-    return attempt([] {
-        const auto row = pg::query_row(canary);
+Attempt read_canary() {
+    return run_alone([] {
+        const auto row = pg::query_row(canary_query);
         if (!row || row->is_null(0) || !row->get<bool>(0))
             throw core::Failure(Code::wrong_state, "the canary is not there");
     });
 }
 
-void say(DrillCheck point, DrillOutcome word, std::int64_t took, std::int64_t number, const std::string& why) noexcept {
+// Answers the conductor, which waits for the word; so the word is stored last, after what belongs to it.
+void store_answer(DrillCheck point, DrillOutcome word, std::int64_t took, std::int64_t number,
+                  const std::string& why) noexcept {
     auto& answer = shared_state->drill.results.at(static_cast<std::size_t>(point));
     std::array<char, 256> text{};
     std::copy_n(why.begin(), pg::clip_at_character(why.data(), why.size(), text.size() - 1), text.begin());
@@ -68,129 +70,136 @@ void say(DrillCheck point, DrillOutcome word, std::int64_t took, std::int64_t nu
     answer.outcome.store(word, std::memory_order_release);
 }
 
-void say_good(DrillCheck point, std::int64_t took, std::int64_t number = 0) noexcept {
-    say(point, DrillOutcome::passed, took, number, {});
+void report_success(DrillCheck point, std::int64_t latency, std::int64_t number = 0) noexcept {
+    store_answer(point, DrillOutcome::passed, latency, number, {});
 }
 
-void say_failed(DrillCheck point, const std::string& why) noexcept { say(point, DrillOutcome::failed, 0, 0, why); }
+void report_failure(DrillCheck point, const std::string& why) noexcept {
+    store_answer(point, DrillOutcome::failed, 0, 0, why);
+}
 
-// A cancel that comes in between concerns nothing that runs.
-void pause(int milliseconds) {
+// A statement that is still running at the deadline is cancelled. A cancel that arrives between two statements is
+// dropped here: no transaction is open.
+void nap(int milliseconds) {
     try {
         pg::nap(milliseconds);
-    } catch (const pg::ServerError&) {  // nothing is lost: no transaction is open
+    } catch (const pg::ServerError&) {
     }
 }
 
-bool is_on(const Cue& cue) noexcept {
-    return shared_state->drill.drill_id.load() == cue.drill &&
+bool is_running(const ActorOrder& order) noexcept {
+    return shared_state->drill.drill_id.load() == order.drill &&
            pg::process_exists(shared_state->drill.conductor_pid.load());
 }
 
-bool is_closed_before() {
-    const auto before = look_at_canary();
-    if (before.sqlstate == no_privilege) {
-        say_good(DrillCheck::denied_before, before.done - before.began);
+// Returns whether the actor goes on.
+bool expect_no_access() {
+    const auto attempt = read_canary();
+    if (attempt.sqlstate == insufficient_privilege) {
+        report_success(DrillCheck::denied_before, attempt.finished - attempt.started);
         return true;
     }
-    say_failed(DrillCheck::denied_before, before.fault ? "It is refused for another reason: " + *before.fault
-                                                       : "The canary can be read without a grant.");
+    report_failure(DrillCheck::denied_before, attempt.fault ? "It is refused for another reason: " + *attempt.fault
+                                                            : "The canary can be read without a grant.");
     return false;
 }
 
-bool ask() {
+bool request() {
     std::int64_t id = 0;
-    const auto asked = attempt([&] {
+    const auto attempt = run_alone([&] {
         id = pg::query_row("SELECT pg_catalog.jit_request($1, $2, reason => 'drill')",
                            {std::string(core::drill_template), pg::Duration{grant_duration}})
                  .value()
                  .get<std::int64_t>(0);
     });
-    if (asked.fault)
-        say_failed(DrillCheck::requested, *asked.fault);
+    if (attempt.fault)
+        report_failure(DrillCheck::requested, *attempt.fault);
     else
-        say_good(DrillCheck::requested, asked.done - asked.began, id);
-    return !asked.fault;
+        report_success(DrillCheck::requested, attempt.finished - attempt.started, id);
+    return !attempt.fault;
 }
 
 bool use() {
-    const auto used = look_at_canary();
-    if (used.fault)
-        say_failed(DrillCheck::used, *used.fault);
+    const auto attempt = read_canary();
+    if (attempt.fault)
+        report_failure(DrillCheck::used, *attempt.fault);
     else
-        say_good(DrillCheck::used, used.done - used.began);
-    return !used.fault;
+        report_success(DrillCheck::used, attempt.finished - attempt.started);
+    return !attempt.fault;
 }
 
-// What came of one statement around the deadline; nothing: the next one will tell.
-std::optional<std::string> judge(const Try& tried, std::int64_t deadline, bool& refused) {
-    if (!tried.fault) {
-        if (tried.began < deadline) return std::nullopt;
-        return "A statement that began " + core::format_duration(tried.began - deadline) +
+// Checks one statement around the deadline. Returns a fault, or sets `is_refused` if the statement was refused as it
+// has to be. With neither the next statement decides.
+std::optional<std::string> check_at_deadline(const Attempt& attempt, std::int64_t deadline, bool& is_refused) {
+    if (!attempt.fault) {
+        if (attempt.started < deadline) return std::nullopt;
+        return "A statement that began " + core::format_duration(attempt.started - deadline) +
                " after the deadline was let through.";
     }
-    if (tried.sqlstate == cancelled) return std::nullopt;
-    if (tried.sqlstate != core::entry(Code::grant_over).sqlstate) return *tried.fault;
-    if (tried.done < deadline) return "It was refused before the deadline: " + *tried.fault;
-    refused = true;
+    if (attempt.sqlstate == query_canceled) return std::nullopt;
+    if (attempt.sqlstate != core::entry(Code::grant_over).sqlstate) return *attempt.fault;
+    if (attempt.finished < deadline) return "It was refused before the deadline: " + *attempt.fault;
+    is_refused = true;
     return std::nullopt;
 }
 
-// One that needs no privilege: what is refused in it is refused for the grant that the session has used.
-Try do_nothing() {
-    return attempt([] { pg::query("SELECT true"); });
+// Needs no privilege, so it can only be refused because the session has used a grant that is over.
+Attempt run_plain_statement() {
+    return run_alone([] { pg::query("SELECT true"); });
 }
 
-// Statement after statement, from just before the deadline on, until one is refused.
-void meet_deadline(const Cue& cue, std::int64_t deadline) {
+// Sends one statement after the other from just before the deadline, until one is refused.
+void wait_for_refusal(const ActorOrder& order, std::int64_t deadline) {
     constexpr std::int64_t just_before = 20'000;
-    constexpr int step_ms = 5;
-    while (is_on(cue) && pg::wall_clock() < deadline - just_before) pause(step_ms);
-    while (is_on(cue)) {
-        bool refused = false;
-        auto tried = look_at_canary();
-        // The memberships may be gone already.
-        if (tried.sqlstate == no_privilege && tried.done >= deadline) tried = do_nothing();
-        if (const auto fault = judge(tried, deadline, refused)) return say_failed(DrillCheck::denied_after, *fault);
-        if (refused) return say_good(DrillCheck::denied_after, tried.done - deadline);
-        if (tried.done > deadline + cue.patience) return say_failed(DrillCheck::denied_after, "Nothing was refused.");
-        pause(step_ms);
+    constexpr int poll_ms = 5;
+    while (is_running(order) && pg::wall_clock() < deadline - just_before) nap(poll_ms);
+    while (is_running(order)) {
+        bool is_refused = false;
+        auto attempt = read_canary();
+        // The memberships may be gone already, which refuses the statement for lack of privileges.
+        if (attempt.sqlstate == insufficient_privilege && attempt.finished >= deadline) attempt = run_plain_statement();
+        if (const auto fault = check_at_deadline(attempt, deadline, is_refused))
+            return report_failure(DrillCheck::denied_after, *fault);
+        if (is_refused) return report_success(DrillCheck::denied_after, attempt.finished - deadline);
+        if (attempt.finished > deadline + order.step_timeout)
+            return report_failure(DrillCheck::denied_after, "Nothing was refused.");
+        nap(poll_ms);
     }
 }
 
-void play_requester(const Cue& cue) {
-    constexpr int step_ms = 2;
-    if (!is_closed_before() || !ask()) return;
-    while (is_on(cue) && shared_state->drill.grant_deadline.load() == 0) pause(step_ms);
+void act_as_requester(const ActorOrder& order) {
+    constexpr int poll_ms = 2;
+    if (!expect_no_access() || !request()) return;
+    while (is_running(order) && shared_state->drill.grant_deadline.load() == 0) nap(poll_ms);
     const auto deadline = shared_state->drill.grant_deadline.load();
-    if (deadline != 0 && use()) meet_deadline(cue, deadline);
+    if (deadline != 0 && use()) wait_for_refusal(order, deadline);
 }
 
-void play_approver(const Cue& cue) {
-    const auto point = cue.part == Part::approver_1 ? DrillCheck::first_approval : DrillCheck::second_approval;
-    const auto approved =
-        attempt([&] { pg::query_row("SELECT pg_catalog.jit_approve($1, comment => 'drill')", {cue.request}); });
-    if (approved.fault) return say_failed(point, *approved.fault);
-    say_good(point, approved.done - approved.began);
+void act_as_approver(const ActorOrder& order) {
+    const auto point = order.actor == Actor::approver_1 ? DrillCheck::first_approval : DrillCheck::second_approval;
+    const auto attempt =
+        run_alone([&] { pg::query_row("SELECT pg_catalog.jit_approve($1, comment => 'drill')", {order.request}); });
+    if (attempt.fault) return report_failure(point, *attempt.fault);
+    report_success(point, attempt.finished - attempt.started);
 }
 
-void leave_stage() noexcept { shared_state->drill.actor_count.fetch_sub(1); }
+void leave_drill() noexcept { shared_state->drill.actor_count.fetch_sub(1); }
 
 }  // namespace
 
 void act() {
-    Cue cue;
-    pg::read_start_parameters(std::as_writable_bytes(std::span(&cue, 1)));
-    pg::connect_process(logins.at(static_cast<std::size_t>(cue.part)), "jit_access drill");
-    pg::on_session_end(leave_stage);
-    shared_state->drill.actor_count.fetch_add(
-        1);  // before it is asked which drill is on: who conducts the next one waits for it
-    if (!is_on(cue)) return;
+    ActorOrder order;
+    pg::read_start_parameters(std::as_writable_bytes(std::span(&order, 1)));
+    pg::connect_process(actor_logins.at(static_cast<std::size_t>(order.actor)), "jit_access drill");
+    pg::on_session_end(leave_drill);
+    // Counted before the drill is checked: the conductor of the next drill waits until no actor is left.
+    shared_state->drill.actor_count.fetch_add(1);
+    if (!is_running(order)) return;
     service_identity::become_actor();
-    if (cue.part == Part::requester)
-        play_requester(cue);
+    if (order.actor == Actor::requester)
+        act_as_requester(order);
     else
-        play_approver(cue);
+        act_as_approver(order);
 }
 
 }  // namespace jit::drill

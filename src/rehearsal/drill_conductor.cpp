@@ -18,93 +18,102 @@ namespace jit::drill {
 
 namespace {
 
-void leave_desk() noexcept {
-    auto mine = pg::backend_pid();
-    shared_state->drill.conductor_pid.compare_exchange_strong(mine, 0);
+void release_drill() noexcept {
+    auto own_pid = pg::backend_pid();
+    shared_state->drill.conductor_pid.compare_exchange_strong(own_pid, 0);
 }
 
-// From whoever has started it and waits; nobody else can have it meanwhile.
-bool take_desk(const Plan& plan) {
-    auto& desk = shared_state->drill;
-    auto starter = desk.conductor_pid.load();
-    if (desk.drill_id.load() != plan.id || starter == 0 ||
-        !desk.conductor_pid.compare_exchange_strong(starter, pg::backend_pid()))
+// Becomes the owner of the drill instead of the session that has started it. False if this is no longer the drill
+// that is claimed.
+bool take_over_drill(const ConductorOrder& order) {
+    auto& drill = shared_state->drill;
+    auto starter = drill.conductor_pid.load();
+    if (drill.drill_id.load() != order.drill || starter == 0 ||
+        !drill.conductor_pid.compare_exchange_strong(starter, pg::backend_pid()))
         return false;
-    pg::on_session_end(leave_desk);
-    desk.grant_deadline.store(0);
+    pg::on_session_end(release_drill);
+    drill.grant_deadline.store(0);
     return true;
 }
 
-void open_book(const Plan& plan) {
-    constexpr std::int64_t max_kept = 1000;
+// Also closes drills that were broken off, and deletes old ones.
+void insert_drill(const ConductorOrder& order) {
+    constexpr std::int64_t max_drills = 1000;
     task::run_or_log("begin a drill", [&] {
-        pg::execute(
-            "UPDATE jit_access.drill SET ok = false, finished_at = pg_catalog.clock_timestamp() WHERE ok IS NULL");
-        pg::execute("DELETE FROM jit_access.drill WHERE id <= $1", {plan.id - max_kept});
-        pg::execute(
-            "INSERT INTO jit_access.drill (id, started_at, started_by) OVERRIDING SYSTEM VALUE VALUES ($1, "
-            "pg_catalog.clock_timestamp(), $2)",
-            {plan.id, std::string(plan.by.data())});
+        pg::execute(R"sql(
+            UPDATE jit_access.drill
+            SET ok = false, finished_at = pg_catalog.clock_timestamp()
+            WHERE ok IS NULL)sql");
+        pg::execute("DELETE FROM jit_access.drill WHERE id <= $1", {order.drill - max_drills});
+        pg::execute(R"sql(
+            INSERT INTO jit_access.drill (id, started_at, started_by) OVERRIDING SYSTEM VALUE
+            VALUES ($1, pg_catalog.clock_timestamp(), $2))sql",
+                    {order.drill, std::string(order.started_by.data())});
     });
 }
 
-struct Outcome {
-    std::int64_t took = 0;
-    std::optional<std::string> why;  // it is not as it should be
+struct StepResult {
+    std::int64_t latency = 0;          // microseconds
+    std::optional<std::string> fault;  // nothing: as expected
 };
 
-Outcome take(const NamedStep& step, Scene& scene) {
-    const auto began = pg::boot_clock();
+StepResult run_step(const DrillStep& step, Progress& progress) {
+    const auto started = pg::boot_clock();
     try {
-        return {step.take(scene), std::nullopt};
-    } catch (const core::Failure& missed) {
-        return {pg::boot_clock() - began, missed.message};
+        return {step.run(progress), std::nullopt};
+    } catch (const core::Failure& failure) {
+        return {pg::boot_clock() - started, failure.message};
     }
 }
 
-void note(const Scene& scene, std::int32_t number, const NamedStep& step, const Outcome& outcome) {
+void store_step(const Progress& progress, std::int32_t number, const DrillStep& step, const StepResult& result) {
     task::run_or_log("keep a step of the drill", [&] {
         pg::execute(
-            "INSERT INTO jit_access.drill_step (drill_id, step, name, ok, latency_ms, detail) VALUES ($1, $2, $3, $4, "
-            "round($5::numeric / 1000, 3), $6)",
-            {scene.plan.id, number, std::string(step.name), !outcome.why, outcome.took, pg::nullable(outcome.why)});
-        if (!outcome.why) return;
-        control_event::write("drill failed", scene.grant == 0 ? std::nullopt : std::optional(scene.grant), task::actor,
-                             {{"drill", std::to_string(scene.plan.id)}, {"step", step.name}, {"why", outcome.why}});
+            R"sql(
+            INSERT INTO jit_access.drill_step (drill_id, step, name, ok, latency_ms, detail)
+            VALUES ($1, $2, $3, $4, round($5::numeric / 1000, 3), $6))sql",
+            {progress.order.drill, number, std::string(step.name), !result.fault, result.latency,
+             pg::nullable(result.fault)});
+        if (!result.fault) return;
+        control_event::write(
+            "drill failed", progress.grant == 0 ? std::nullopt : std::optional(progress.grant), task::actor,
+            {{"drill", std::to_string(progress.order.drill)}, {"step", step.name}, {"why", result.fault}});
     });
-    if (outcome.why)
-        pg::log_line("drill " + std::to_string(scene.plan.id) + " has failed at \"" + step.name +
-                     "\": " + *outcome.why);
+    if (result.fault)
+        pg::log_line("drill " + std::to_string(progress.order.drill) + " has failed at \"" + step.name +
+                     "\": " + *result.fault);
 }
 
-void close_book(const Scene& scene, bool ok) {
+void finish_drill(const Progress& progress, bool ok) {
     task::run_or_log("end a drill", [&] {
         pg::execute(
-            "UPDATE jit_access.drill SET finished_at = pg_catalog.clock_timestamp(), ok = $2, grant_id = nullif($3, 0) "
-            "WHERE id = $1",
-            {scene.plan.id, ok, scene.grant});
+            R"sql(
+            UPDATE jit_access.drill
+            SET finished_at = pg_catalog.clock_timestamp(), ok = $2, grant_id = nullif($3, 0)
+            WHERE id = $1)sql",
+            {progress.order.drill, ok, progress.grant});
     });
 }
 
 }  // namespace
 
 void conduct() {
-    Scene scene;
-    pg::read_start_parameters(std::as_writable_bytes(std::span(&scene.plan, 1)));
+    Progress progress;
+    pg::read_start_parameters(std::as_writable_bytes(std::span(&progress.order, 1)));
     pg::connect_process(nullptr, "jit_access drill conductor");
-    if (!take_desk(scene.plan)) return;
-    open_book(scene.plan);
+    if (!take_over_drill(progress.order)) return;
+    insert_drill(progress.order);
     bool ok = true;
     std::int32_t number = 0;
     for (const auto& step : steps()) {
-        const auto outcome = take(step, scene);
-        note(scene, ++number, step, outcome);
-        ok = !outcome.why;
+        const auto result = run_step(step, progress);
+        store_step(progress, ++number, step, result);
+        ok = !result.fault;
         if (!ok) break;
     }
-    close_book(scene, ok);
-    // What it has asked for and nobody has approved lapses by itself, what it has been given ends.
-    for (const auto actor : scene.actors) pg::terminate_process(actor);
+    finish_drill(progress, ok);
+    // A request that is still pending lapses by itself, and an active grant ends at its deadline.
+    for (const auto actor : progress.actors) pg::terminate_process(actor);
 }
 
 }  // namespace jit::drill

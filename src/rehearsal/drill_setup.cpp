@@ -15,24 +15,26 @@ using core::Failure;
 
 namespace {
 
-// One that somebody prepared could be somebody already.
+// A role of that name that somebody has prepared could let that person act as the service identity, so it is refused.
 void make_login(const std::string& name) {
     if (!pg::find_role(name))
         pg::command("CREATE ROLE " + pg::quote(name) +
                     " LOGIN CONNECTION LIMIT 0 PASSWORD NULL NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION "
                     "NOBYPASSRLS INHERIT");
     const auto role = pg::find_role(name).value();
-    const auto clean = pg::query_row(
-        "SELECT rolcanlogin AND rolinherit AND rolconnlimit = 0 AND rolpassword IS NULL AND NOT (rolsuper OR "
-        "rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls) AND NOT EXISTS (SELECT FROM "
-        "pg_catalog.pg_auth_members WHERE roleid = $1 OR member = $1) FROM pg_catalog.pg_authid WHERE oid = $1",
-        {role});
-    if (!clean.value().get<bool>(0))
+    const auto is_clean = pg::query_row(R"sql(
+        SELECT rolcanlogin AND rolinherit AND rolconnlimit = 0 AND rolpassword IS NULL
+               AND NOT (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members WHERE roleid = $1 OR member = $1)
+        FROM pg_catalog.pg_authid
+        WHERE oid = $1)sql",
+                                        {role});
+    if (!is_clean.value().get<bool>(0))
         throw Failure(Code::duplicate_template, "role \"" + name + "\" exists and is not what a drill needs",
                       "It has a password, connections, attributes, members or memberships, or a drill has not been "
                       "cleaned up yet.",
                       "Look at it, then drop it; it is made anew.");
-    // Where not everybody may connect.
+    // PUBLIC may have lost CONNECT on the database.
     const auto may_connect =
         pg::query_row("SELECT pg_catalog.has_database_privilege($1, pg_catalog.current_database(), 'CONNECT')", {role});
     if (!may_connect.value().get<bool>(0))
@@ -40,15 +42,22 @@ void make_login(const std::string& name) {
                                 pg::quote(name));
 }
 
-// In a schema that only superusers can change: what somebody else puts there would run as a service identity.
+// The schema must belong to superusers with everything in it: code that somebody else puts there would run as a service
+// identity.
 void make_canary() {
-    const auto schema = pg::query_row(
-        "SELECT (SELECT a.rolsuper FROM pg_catalog.pg_authid a WHERE a.oid = n.nspowner) AND NOT EXISTS (SELECT FROM "
-        "pg_catalog.pg_class c WHERE c.relnamespace = n.oid AND NOT (SELECT a.rolsuper FROM pg_catalog.pg_authid a "
-        "WHERE a.oid = c.relowner)) AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(n.nspacl) x JOIN "
-        "pg_catalog.pg_authid a ON a.oid = x.grantee WHERE x.privilege_type = 'CREATE' AND NOT a.rolsuper), "
-        "pg_catalog.to_regclass('jit_drill.canary') IS NOT NULL FROM pg_catalog.pg_namespace n WHERE n.nspname = "
-        "'jit_drill'");
+    const auto schema = pg::query_row(R"sql(
+        SELECT (SELECT a.rolsuper FROM pg_catalog.pg_authid a WHERE a.oid = n.nspowner)
+               AND NOT EXISTS (
+                   SELECT FROM pg_catalog.pg_class c
+                   WHERE c.relnamespace = n.oid
+                     AND NOT (SELECT a.rolsuper FROM pg_catalog.pg_authid a WHERE a.oid = c.relowner))
+               AND NOT EXISTS (
+                   SELECT FROM pg_catalog.aclexplode(n.nspacl) x
+                   JOIN pg_catalog.pg_authid a ON a.oid = x.grantee
+                   WHERE x.privilege_type = 'CREATE' AND NOT a.rolsuper),
+               pg_catalog.to_regclass('jit_drill.canary') IS NOT NULL
+        FROM pg_catalog.pg_namespace n
+        WHERE n.nspname = 'jit_drill')sql");
     if (schema && !schema->get<bool>(0))
         throw Failure(Code::duplicate_template, "schema \"jit_drill\" exists and is not what a drill needs",
                       "Somebody who is no superuser owns it or something in it, or may make objects there.",
@@ -61,42 +70,42 @@ void make_canary() {
 
 core::IntervalParts seconds(std::int64_t count) { return {.microseconds = count * core::us_per_second}; }
 
-templates::TemplateArguments draft() {
+templates::TemplateArguments canary_template() {
     constexpr std::int64_t time_to_decide = 60;
-    templates::TemplateArguments draft;
-    draft.name = std::string(core::drill_template);
-    draft.privileges = pg::TextArray{"USAGE ON SCHEMA jit_drill", "SELECT ON jit_drill.canary"};
-    draft.requesters = pg::TextArray{logins[0]};
-    draft.approvers = pg::TextArray{logins[1], logins[2]};
-    draft.approvals_needed = 2;
-    draft.default_duration = core::IntervalParts{.microseconds = grant_duration};
-    draft.max_duration = core::IntervalParts{.microseconds = grant_duration};
-    draft.time_to_decide = seconds(time_to_decide);
-    draft.at_deadline = "cancel";
-    draft.risk = "high";  // so that no rule for what is harmless gives it
-    draft.description = "the canary of the drill, see jit_drill()";
-    return draft;
+    templates::TemplateArguments arguments;
+    arguments.name = std::string(core::drill_template);
+    arguments.privileges = pg::TextArray{"USAGE ON SCHEMA jit_drill", "SELECT ON jit_drill.canary"};
+    arguments.requesters = pg::TextArray{actor_logins[0]};
+    arguments.approvers = pg::TextArray{actor_logins[1], actor_logins[2]};
+    arguments.approvals_needed = 2;
+    arguments.default_duration = core::IntervalParts{.microseconds = grant_duration};
+    arguments.max_duration = core::IntervalParts{.microseconds = grant_duration};
+    arguments.time_to_decide = seconds(time_to_decide);
+    arguments.at_deadline = "cancel";
+    arguments.risk = "high";  // so that no rule approves it without the approvers
+    arguments.description = "the canary of the drill, see jit_drill()";
+    return arguments;
 }
 
 void make_template(const principal::Origin& origin) {
-    const auto wanted = draft();
-    if (pg::query_row("SELECT 1 FROM jit_access.template WHERE name = $1 AND dropped_at IS NULL", {*wanted.name})) {
-        templates::alter(wanted, origin);
+    const auto arguments = canary_template();
+    if (pg::query_row("SELECT 1 FROM jit_access.template WHERE name = $1 AND dropped_at IS NULL", {*arguments.name})) {
+        templates::alter(arguments, origin);
         return;
     }
-    templates::create(wanted, origin);
+    templates::create(arguments, origin);
 }
 
 }  // namespace
 
 void set_up(const principal::Origin& origin) {
-    const auto me = principal::caller();
-    principal::require_admin(me);
-    principal::require_own_statement(me, origin, "the drill is set up");
+    const auto caller = principal::caller();
+    principal::require_admin(caller);
+    principal::require_own_statement(caller, origin, "the drill is set up");
     if (pg::process_exists(shared_state->drill.conductor_pid.load()))
         throw Failure(Code::wrong_state, "a drill is running", "What it stands on is left alone meanwhile.",
                       "Try again in a moment.");
-    for (const auto* login : logins) make_login(login);
+    for (const auto* login : actor_logins) make_login(login);
     make_canary();
     make_template(origin);
 }

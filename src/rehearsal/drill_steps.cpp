@@ -19,192 +19,207 @@ namespace jit::drill {
 
 namespace {
 
-constexpr int step_ms = 5;
+constexpr int poll_ms = 5;
 
-[[noreturn]] void miss(const std::string& why) { throw core::Failure(core::Code::wrong_state, why); }
+[[noreturn]] void fail_step(const std::string& why) { throw core::Failure(core::Code::wrong_state, why); }
 
-void look(const std::function<void()>& body) {
-    if (const auto fault = pg::in_own_transaction(body)) miss(*fault);
+// A fault of the conductor's own statement fails the step.
+void in_transaction(const std::function<void()>& body) {
+    if (const auto fault = pg::in_own_transaction(body)) fail_step(*fault);
 }
 
-std::string patience_of(const Scene& scene) { return core::format_duration(scene.plan.patience); }
+std::string step_timeout_of(const Progress& progress) { return core::format_duration(progress.order.step_timeout); }
 
-pg::Process start_actor(Scene& scene, Part part) {
-    const Cue cue{.drill = scene.plan.id, .request = scene.grant, .patience = scene.plan.patience, .part = part};
-    const auto actor = pg::start_process("jit_drill_actor_main", std::as_bytes(std::span(&cue, 1)));
-    if (actor == nullptr) miss("No background worker was free; see max_worker_processes.");
-    scene.actors.push_back(actor);
-    return actor;
+pg::Process start_actor(Progress& progress, Actor actor) {
+    const ActorOrder order{.drill = progress.order.drill,
+                           .request = progress.grant,
+                           .step_timeout = progress.order.step_timeout,
+                           .actor = actor};
+    const auto process = pg::start_process("jit_drill_actor_main", std::as_bytes(std::span(&order, 1)));
+    if (process == nullptr) fail_step("No background worker was free; see max_worker_processes.");
+    progress.actors.push_back(process);
+    return process;
 }
 
 const DrillResult& answer_at(DrillCheck point) noexcept {
     return shared_state->drill.results.at(static_cast<std::size_t>(point));
 }
 
-std::int64_t wait_for(DrillCheck point, pg::Process actor, std::int64_t until, const std::string& patience) {
+// Returns the latency that the actor has measured.
+std::int64_t wait_for_answer(DrillCheck point, pg::Process actor, std::int64_t until, const std::string& step_timeout) {
     const auto& answer = answer_at(point);
     for (;;) {
-        const bool ended = pg::has_exited(actor);  // before its word is looked at, which it may have said as its last
+        // Read before the answer, which may be the last thing the actor has done.
+        const bool has_ended = pg::has_exited(actor);
         switch (answer.outcome.load(std::memory_order_acquire)) {
             case DrillOutcome::passed: return answer.duration.load();
-            case DrillOutcome::failed: miss(answer.reason.load().data());
+            case DrillOutcome::failed: fail_step(answer.reason.load().data());
             case DrillOutcome::pending: break;
         }
-        if (ended) miss("Its process has ended without an answer; the server log says why.");
-        if (pg::wall_clock() > until) miss("There was no answer within " + patience + ".");
-        pg::nap(step_ms);
+        if (has_ended) fail_step("Its process has ended without an answer; the server log says why.");
+        if (pg::wall_clock() > until) fail_step("There was no answer within " + step_timeout + ".");
+        pg::nap(poll_ms);
     }
 }
 
-std::int64_t wait_for(const Scene& scene, DrillCheck point, pg::Process actor) {
-    return wait_for(point, actor, pg::wall_clock() + scene.plan.patience, patience_of(scene));
+std::int64_t wait_for_answer(const Progress& progress, DrillCheck point, pg::Process actor) {
+    return wait_for_answer(point, actor, pg::wall_clock() + progress.order.step_timeout, step_timeout_of(progress));
 }
 
-struct Found {
+struct GrantState {
     std::string state;
     std::int64_t ends_at = 0;
-    bool gone = false;  // cleaned up
+    bool is_cleaned_up = false;
 };
 
-Found look_at_grant(const Scene& scene) {
-    Found found;
-    look([&] {
+GrantState read_grant(const Progress& progress) {
+    GrantState grant;
+    in_transaction([&] {
         const auto row = pg::query_row(
-                             "SELECT state::text, ends_at, cleanup = 'done' AND pg_catalog.to_regrole($2) IS NULL FROM "
-                             "jit_access.request WHERE id = $1",
-                             {scene.grant, std::string(core::grant_role_prefix) + std::to_string(scene.grant)})
+                             R"sql(
+                             SELECT state::text, ends_at, cleanup = 'done' AND pg_catalog.to_regrole($2) IS NULL
+                             FROM jit_access.request
+                             WHERE id = $1)sql",
+                             {progress.grant, std::string(core::grant_role_prefix) + std::to_string(progress.grant)})
                              .value();
-        found = {row.get<std::string>(0), row.is_null(1) ? 0 : row.get<pg::Instant>(1).us, row.get<bool>(2)};
+        grant = {row.get<std::string>(0), row.is_null(1) ? 0 : row.get<pg::Instant>(1).us, row.get<bool>(2)};
     });
-    return found;
+    return grant;
 }
 
-void expect_state(const Scene& scene, const char* state, const char* why) {
-    if (const auto found = look_at_grant(scene); found.state != state) miss("It is " + found.state + ": " + why);
+void expect_state(const Progress& progress, const char* state, const char* why) {
+    if (const auto grant = read_grant(progress); grant.state != state) fail_step("It is " + grant.state + ": " + why);
 }
 
 // ---- the steps, in their order --------------------------------------------------------------------------------------
 
-// One that was broken off may have left actors, who would answer in this one's place, and a grant. Both go in a moment.
-void wait_for_earlier_ones(const Scene& scene) {
-    const auto until = pg::wall_clock() + scene.plan.patience;
+// A drill that was broken off may have left actors, which would answer in place of those of this drill, and a grant.
+// Both go away by themselves.
+void wait_for_earlier_drills(const Progress& progress) {
+    const auto until = pg::wall_clock() + progress.order.step_timeout;
     while (shared_state->drill.actor_count.load() > 0) {
         if (pg::wall_clock() > until)
-            miss("A process of an earlier drill is still there; in pg_stat_activity it is a jit_drill_actor_main.");
-        pg::nap(step_ms);
+            fail_step(
+                "A process of an earlier drill is still there; in pg_stat_activity it is a jit_drill_actor_main.");
+        pg::nap(poll_ms);
     }
     for (auto& answer : shared_state->drill.results) answer.outcome.store(DrillOutcome::pending);
     for (;;) {
         std::optional<std::int64_t> left;
-        look([&] {
-            left = pg::query_row(
-                       "SELECT min(id) FROM jit_access.request WHERE requester = (SELECT oid FROM pg_catalog.pg_authid "
-                       "WHERE rolname = $1) AND (state IN ('active', 'suspended') OR cleanup = 'due')",
-                       {std::string(logins[0])})
+        in_transaction([&] {
+            left = pg::query_row(R"sql(
+                SELECT min(id)
+                FROM jit_access.request
+                WHERE requester = (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = $1)
+                  AND (state IN ('active', 'suspended') OR cleanup = 'due'))sql",
+                                 {std::string(actor_logins[0])})
                        .value()
                        .maybe<std::int64_t>(0);
         });
         if (!left) return;
-        if (pg::wall_clock() > until) miss("Grant " + std::to_string(*left) + " of an earlier drill is still there.");
-        pg::nap(step_ms);
-    }
-}
-
-std::int64_t is_closed(Scene& scene) {
-    wait_for_earlier_ones(scene);
-    scene.requester = start_actor(scene, Part::requester);
-    return wait_for(scene, DrillCheck::denied_before, scene.requester);
-}
-
-std::int64_t is_asked(Scene& scene) {
-    const auto took = wait_for(scene, DrillCheck::requested, scene.requester);
-    scene.grant = answer_at(DrillCheck::requested).number.load();
-    expect_state(scene, "pending", "nobody has approved it yet.");
-    return took;
-}
-
-std::int64_t is_approved_once(Scene& scene) {
-    const auto took = wait_for(scene, DrillCheck::first_approval, start_actor(scene, Part::approver_1));
-    expect_state(scene, "pending", "one of two has approved it.");
-    return took;
-}
-
-std::int64_t is_approved_twice(Scene& scene) {
-    const auto took = wait_for(scene, DrillCheck::second_approval, start_actor(scene, Part::approver_2));
-    const auto found = look_at_grant(scene);
-    if (found.ends_at == 0) miss("It is " + found.state + ": two of two have approved it.");
-    scene.deadline = found.ends_at;
-    shared_state->drill.grant_deadline.store(found.ends_at);
-    return took;
-}
-
-std::int64_t is_used(Scene& scene) { return wait_for(scene, DrillCheck::used, scene.requester); }
-
-// What the requester finds; he waits as long.
-std::int64_t is_refused(Scene& scene) {
-    const auto patience = 2 * scene.plan.patience;
-    return wait_for(DrillCheck::denied_after, scene.requester, scene.deadline + patience,
-                    core::format_duration(patience));
-}
-
-std::int64_t is_cleaned_up(Scene& scene) {
-    const auto until = pg::wall_clock() + scene.plan.patience;
-    while (!look_at_grant(scene).gone) {
         if (pg::wall_clock() > until)
-            miss("Its temporary role is still there after " + patience_of(scene) +
-                 "; access is refused. Is the worker running? See jit_access.health and jit_access.active_grants.");
-        pg::nap(step_ms);
+            fail_step("Grant " + std::to_string(*left) + " of an earlier drill is still there.");
+        pg::nap(poll_ms);
     }
-    return pg::wall_clock() - scene.deadline;
 }
 
-std::int64_t is_on_record(Scene& scene) {
-    const auto began = pg::wall_clock();
+std::int64_t expect_no_access(Progress& progress) {
+    wait_for_earlier_drills(progress);
+    progress.requester = start_actor(progress, Actor::requester);
+    return wait_for_answer(progress, DrillCheck::denied_before, progress.requester);
+}
+
+std::int64_t expect_request(Progress& progress) {
+    const auto took = wait_for_answer(progress, DrillCheck::requested, progress.requester);
+    progress.grant = answer_at(DrillCheck::requested).number.load();
+    expect_state(progress, "pending", "nobody has approved it yet.");
+    return took;
+}
+
+std::int64_t expect_first_approval(Progress& progress) {
+    const auto took = wait_for_answer(progress, DrillCheck::first_approval, start_actor(progress, Actor::approver_1));
+    expect_state(progress, "pending", "one of two has approved it.");
+    return took;
+}
+
+std::int64_t expect_second_approval(Progress& progress) {
+    const auto took = wait_for_answer(progress, DrillCheck::second_approval, start_actor(progress, Actor::approver_2));
+    const auto grant = read_grant(progress);
+    if (grant.ends_at == 0) fail_step("It is " + grant.state + ": two of two have approved it.");
+    progress.deadline = grant.ends_at;
+    shared_state->drill.grant_deadline.store(grant.ends_at);
+    return took;
+}
+
+std::int64_t expect_use(Progress& progress) { return wait_for_answer(progress, DrillCheck::used, progress.requester); }
+
+// The requester measures the refusal, and itself waits for `step_timeout` after the deadline.
+std::int64_t expect_refusal(Progress& progress) {
+    const auto step_timeout = 2 * progress.order.step_timeout;
+    return wait_for_answer(DrillCheck::denied_after, progress.requester, progress.deadline + step_timeout,
+                           core::format_duration(step_timeout));
+}
+
+std::int64_t expect_cleanup(Progress& progress) {
+    const auto until = pg::wall_clock() + progress.order.step_timeout;
+    while (!read_grant(progress).is_cleaned_up) {
+        if (pg::wall_clock() > until)
+            fail_step(
+                "Its temporary role is still there after " + step_timeout_of(progress) +
+                "; access is refused. Is the worker running? See jit_access.health and jit_access.active_grants.");
+        pg::nap(poll_ms);
+    }
+    return pg::wall_clock() - progress.deadline;
+}
+
+std::int64_t expect_record(Progress& progress) {
+    const auto started = pg::wall_clock();
     std::string missing;
     for (;;) {
-        look([&] {
-            missing = pg::query_row(
-                          "SELECT coalesce(string_agg(k, ', ' ORDER BY n), '') FROM unnest('{requested,approved,"
-                          "activated,use,refusal,ended,cleaned up}'::text[]) WITH ORDINALITY e (k, n) WHERE NOT EXISTS "
-                          "(SELECT FROM jit_access.record r WHERE r.grant_id = $1 AND r.kind = k)",
-                          {scene.grant})
+        in_transaction([&] {
+            missing = pg::query_row(R"sql(
+                SELECT coalesce(string_agg(k, ', ' ORDER BY n), '')
+                FROM unnest('{requested,approved,activated,use,refusal,ended,cleaned up}'::text[])
+                     WITH ORDINALITY e (k, n)
+                WHERE NOT EXISTS (SELECT FROM jit_access.record r WHERE r.grant_id = $1 AND r.kind = k))sql",
+                                    {progress.grant})
                           .value()
                           .get<std::string>(0);
         });
-        if (missing.empty()) return pg::wall_clock() - began;
-        if (pg::wall_clock() > began + scene.plan.patience)
-            miss("After " + patience_of(scene) + " the record lacks: " + missing + ".");
-        pg::nap(step_ms);
+        if (missing.empty()) return pg::wall_clock() - started;
+        if (pg::wall_clock() > started + progress.order.step_timeout)
+            fail_step("After " + step_timeout_of(progress) + " the record lacks: " + missing + ".");
+        pg::nap(poll_ms);
     }
 }
 
-std::int64_t is_verified(Scene& scene) {
-    const auto began = pg::wall_clock();
+std::int64_t expect_sound_record(Progress& progress) {
+    const auto started = pg::wall_clock();
     chain::Verification verdict;
-    look([&] {
+    in_transaction([&] {
         const auto range =
-            pg::query_row("SELECT min(seq), max(seq) FROM jit_access.record WHERE grant_id = $1", {scene.grant})
+            pg::query_row("SELECT min(seq), max(seq) FROM jit_access.record WHERE grant_id = $1", {progress.grant})
                 .value();
         verdict = chain::verify(range.get<std::int64_t>(0), range.get<std::int64_t>(1));
     });
     if (!verdict.sound)
-        miss("The record is not sound at " + std::to_string(verdict.findings.front().seq) + ": " +
-             verdict.findings.front().what);
-    return pg::wall_clock() - began;
+        fail_step("The record is not sound at " + std::to_string(verdict.findings.front().seq) + ": " +
+                  verdict.findings.front().what);
+    return pg::wall_clock() - started;
 }
 
 }  // namespace
 
-std::array<NamedStep, 9> steps() noexcept {
-    return {{{"closed before", is_closed},
-             {"request", is_asked},
-             {"first approval", is_approved_once},
-             {"second approval", is_approved_twice},
-             {"use", is_used},
-             {"refusal at the deadline", is_refused},
-             {"clean-up", is_cleaned_up},
-             {"record", is_on_record},
-             {"verification", is_verified}}};
+std::array<DrillStep, 9> steps() noexcept {
+    return {{{"closed before", expect_no_access},
+             {"request", expect_request},
+             {"first approval", expect_first_approval},
+             {"second approval", expect_second_approval},
+             {"use", expect_use},
+             {"refusal at the deadline", expect_refusal},
+             {"clean-up", expect_cleanup},
+             {"record", expect_record},
+             {"verification", expect_sound_record}}};
 }
 
 }  // namespace jit::drill

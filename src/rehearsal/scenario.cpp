@@ -26,65 +26,69 @@ const std::string& checked_name(const std::optional<std::string>& name) {
     return *name;
 }
 
-pg::TextArray checked_expectations(const ScenarioArguments& draft) {
+pg::TextArray checked_expected(const ScenarioArguments& arguments) {
     constexpr std::array<std::string_view, 5> outcomes = {"allowed", "denied", "failed", "refused", "unknown"};
-    const auto count = draft.asked.statements->size();
-    auto expected = draft.expected.value_or(pg::TextArray(count, "allowed"));
+    const auto count = arguments.dry_run.statements->size();
+    auto expected = arguments.expected.value_or(pg::TextArray(count, "allowed"));
     if (expected.size() != count)
         throw invalid(
             "expected",
             "There are " + std::to_string(expected.size()) + " outcomes for " + std::to_string(count) + " statements.",
             "Give one for each.");
-    for (const auto& one : expected)
-        if (std::find(outcomes.begin(), outcomes.end(), one) == outcomes.end())
-            throw invalid("expected", "\"" + pg::excerpt(one) + "\" is no outcome.",
+    for (const auto& outcome : expected)
+        if (std::find(outcomes.begin(), outcomes.end(), outcome) == outcomes.end())
+            throw invalid("expected", "\"" + pg::excerpt(outcome) + "\" is no outcome.",
                           "The outcomes are allowed, denied, failed, refused and unknown.");
     return expected;
 }
 
-Failure unknown(const std::string& name) {
+Failure no_such_scenario(const std::string& name) {
     return {Code::invalid_argument,
             "scenario \"" + pg::excerpt(name) + "\" does not exist",
             {},
             "Look at jit_access.scenarios."};
 }
 
-struct Kept {
+// A row of jit_access.scenario.
+struct Scenario {
     std::string name;
-    dry_run::DryRunArguments asked;
+    dry_run::DryRunArguments dry_run;
     pg::TextArray expected;
     bool executes = false;
 };
 
-Kept from_row(const pg::Row& row) {
-    Kept kept{.name = row.get<std::string>(0), .expected = row.get<pg::TextArray>(6)};
-    kept.asked.template_name = row.get<std::string>(1);
-    kept.asked.person = row.maybe<std::string>(2);
-    kept.asked.mode = row.get<std::string>(3);
-    kept.asked.statements = row.get<pg::TextArray>(4);
-    kept.asked.search_path = row.maybe<std::string>(5);
-    kept.executes = *kept.asked.mode == "execute";
-    return kept;
+Scenario from_row(const pg::Row& row) {
+    Scenario scenario{.name = row.get<std::string>(0), .expected = row.get<pg::TextArray>(6)};
+    scenario.dry_run.template_name = row.get<std::string>(1);
+    scenario.dry_run.person = row.maybe<std::string>(2);
+    scenario.dry_run.mode = row.get<std::string>(3);
+    scenario.dry_run.statements = row.get<pg::TextArray>(4);
+    scenario.dry_run.search_path = row.maybe<std::string>(5);
+    scenario.executes = *scenario.dry_run.mode == "execute";
+    return scenario;
 }
 
-std::vector<Kept> named(const std::optional<std::string>& name) {
-    std::vector<Kept> found;
-    for (const auto& row :
-         pg::query("SELECT name, template, person, mode, statements, search_path, expected FROM jit_access.scenario "
-                   "WHERE $1 IS NULL OR name = $1 ORDER BY name",
-                   {pg::nullable(name)}))
-        found.push_back(from_row(row));
-    if (name && found.empty()) throw unknown(*name);
-    return found;
+// All scenarios, or the one of that name, which has to exist.
+std::vector<Scenario> find(const std::optional<std::string>& name) {
+    std::vector<Scenario> scenarios;
+    for (const auto& row : pg::query(R"sql(
+             SELECT name, template, person, mode, statements, search_path, expected
+             FROM jit_access.scenario
+             WHERE $1 IS NULL OR name = $1
+             ORDER BY name)sql",
+                                     {pg::nullable(name)}))
+        scenarios.push_back(from_row(row));
+    if (name && scenarios.empty()) throw no_such_scenario(*name);
+    return scenarios;
 }
 
-// A scenario that cannot be run, its template gone, has failed.
-std::vector<dry_run::Outcome> outcomes_of(const Kept& kept) {
+// A scenario that cannot be run at all, because its template was dropped, for example, counts as failed.
+std::vector<dry_run::Outcome> run_dry(const Scenario& scenario) {
     std::vector<dry_run::Outcome> outcomes;
-    const auto fault = pg::attempt([&] { outcomes = dry_run::repeat(kept.asked); });
+    const auto fault = pg::attempt([&] { outcomes = dry_run::run_authorised(scenario.dry_run); });
     if (!fault) return outcomes;
     outcomes.clear();
-    for (const auto& statement : *kept.asked.statements)
+    for (const auto& statement : *scenario.dry_run.statements)
         outcomes.push_back({.statement = statement,
                             .outcome = "failed",
                             .sqlstate = fault->sqlstate,
@@ -92,51 +96,53 @@ std::vector<dry_run::Outcome> outcomes_of(const Kept& kept) {
     return outcomes;
 }
 
-std::string first_fault(const std::vector<Result>& results) {
-    const auto bad = std::find_if(results.begin(), results.end(), [](const Result& one) { return !one.ok; });
-    if (bad == results.end()) return {};
-    std::string what =
-        "statement " + std::to_string(bad->number) + " is " + bad->got.outcome + ", not " + bad->expected;
-    if (!bad->got.missing.empty()) what += ": " + core::join(bad->got.missing, ", ");
-    return what;
+std::string describe_first_mismatch(const std::vector<Result>& results) {
+    const auto mismatch = std::find_if(results.begin(), results.end(), [](const Result& result) { return !result.ok; });
+    if (mismatch == results.end()) return {};
+    std::string text = "statement " + std::to_string(mismatch->number) + " is " + mismatch->outcome.outcome + ", not " +
+                       mismatch->expected;
+    if (!mismatch->outcome.missing.empty()) text += ": " + core::join(mismatch->outcome.missing, ", ");
+    return text;
 }
 
-void keep(const Kept& kept, const std::vector<Result>& results, const std::string& actor) {
-    const bool ok = std::all_of(results.begin(), results.end(), [](const Result& one) { return one.ok; });
+// Stores the results. The event is noted only on the change to failed, so that a job does not repeat it every night.
+void store(const Scenario& scenario, const std::vector<Result>& results, const std::string& actor) {
+    const bool ok = std::all_of(results.begin(), results.end(), [](const Result& result) { return result.ok; });
     pg::TextArray outcomes;
     pg::TextArray missing;
     pg::TextArray messages;
-    for (const auto& one : results) {
-        outcomes.push_back(one.got.outcome);
-        missing.push_back(core::join(one.got.missing, ", "));
-        messages.push_back(one.got.message.value_or(""));
+    for (const auto& result : results) {
+        outcomes.push_back(result.outcome.outcome);
+        missing.push_back(core::join(result.outcome.missing, ", "));
+        messages.push_back(result.outcome.message.value_or(""));
     }
     const auto before = pg::query_row(
-        "SELECT ok FROM jit_access.scenario_result WHERE scenario = $1 ORDER BY id DESC LIMIT 1", {kept.name});
+        "SELECT ok FROM jit_access.scenario_result WHERE scenario = $1 ORDER BY id DESC LIMIT 1", {scenario.name});
     pg::execute(
-        "INSERT INTO jit_access.scenario_result (scenario, at, run_by, ok, expected, outcomes, missing, messages) "
-        "VALUES ($1, pg_catalog.clock_timestamp(), $2, $3, $4, $5, $6, $7)",
-        {kept.name, actor, ok, kept.expected, outcomes, missing, messages});
+        R"sql(
+        INSERT INTO jit_access.scenario_result (scenario, at, run_by, ok, expected, outcomes, missing, messages)
+        VALUES ($1, pg_catalog.clock_timestamp(), $2, $3, $4, $5, $6, $7))sql",
+        {scenario.name, actor, ok, scenario.expected, outcomes, missing, messages});
     const bool was_ok = !before || before->get<bool>(0);
     if (!ok && was_ok)
         control_event::write("scenario failed", std::nullopt, actor,
-                             {{"scenario", kept.name},
-                              {"template", kept.asked.template_name},
-                              {"person", kept.asked.person},
-                              {"reason", first_fault(results)}});
+                             {{"scenario", scenario.name},
+                              {"template", scenario.dry_run.template_name},
+                              {"person", scenario.dry_run.person},
+                              {"reason", describe_first_mismatch(results)}});
 }
 
-std::vector<Result> run_one(const Kept& kept, const std::string& actor) {
+std::vector<Result> run_one(const Scenario& scenario, const std::string& actor) {
     std::vector<Result> results;
-    const auto outcomes = outcomes_of(kept);
+    const auto outcomes = run_dry(scenario);
     for (std::size_t i = 0; i < outcomes.size(); ++i)
-        results.push_back({kept.name, static_cast<std::int32_t>(i + 1), kept.expected.at(i),
-                           outcomes[i].outcome == kept.expected.at(i), outcomes[i]});
-    keep(kept, results, actor);
+        results.push_back({scenario.name, static_cast<std::int32_t>(i + 1), scenario.expected.at(i),
+                           outcomes[i].outcome == scenario.expected.at(i), outcomes[i]});
+    store(scenario, results, actor);
     return results;
 }
 
-// One line, and nothing that another line could be made of.
+// In TAP a line break would start a new line, and # a directive such as # SKIP.
 std::string one_line(std::string text) {
     std::replace_if(
         text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F || c == '#'; }, ' ');
@@ -145,96 +151,102 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
-void set(const ScenarioArguments& draft, const principal::Origin& origin) {
-    const auto me = principal::caller();
-    principal::require_admin(me);
-    const auto& name = checked_name(draft.name);
-    request::check_text(draft.description, "description");
-    if (!draft.asked.template_name) throw invalid("template", "It is NULL.", "Name the template that is tried.");
-    dry_run::check(draft.asked);
-    const auto expected = checked_expectations(draft);
-    const auto mode = draft.asked.mode.value_or("check");
-    if (mode == "execute" && draft.asked.person && !pg::is_superuser(me.role))
+void set(const ScenarioArguments& arguments, const principal::Origin& origin) {
+    const auto caller = principal::caller();
+    principal::require_admin(caller);
+    const auto& name = checked_name(arguments.name);
+    request::check_text(arguments.description, "description");
+    if (!arguments.dry_run.template_name) throw invalid("template", "It is NULL.", "Name the template that is tried.");
+    dry_run::validate(arguments.dry_run);
+    const auto expected = checked_expected(arguments);
+    const auto mode = arguments.dry_run.mode.value_or("check");
+    if (mode == "execute" && arguments.dry_run.person && !pg::is_superuser(caller.role))
         throw Failure(Code::not_permitted, "only a superuser executes a dry run as another person",
-                      "It would use the privileges that \"" + *draft.asked.person + "\" has without a grant.",
+                      "It would use the privileges that \"" + *arguments.dry_run.person + "\" has without a grant.",
                       "Leave out the person, or use mode => 'check'.");
-    principal::require_own_statement(me, origin, "scenario \"" + name + "\" is set");
+    principal::require_own_statement(caller, origin, "scenario \"" + name + "\" is set");
     pg::execute(
-        "INSERT INTO jit_access.scenario (name, description, template, person, mode, statements, expected, "
-        "search_path, "
-        "set_by, set_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, pg_catalog.clock_timestamp()) ON CONFLICT (name) "
-        "DO "
-        "UPDATE SET description = excluded.description, template = excluded.template, person = excluded.person, mode = "
-        "excluded.mode, statements = excluded.statements, expected = excluded.expected, search_path = "
-        "excluded.search_path, set_by = excluded.set_by, set_at = excluded.set_at",
-        {name, pg::nullable(draft.description), *draft.asked.template_name, pg::nullable(draft.asked.person), mode,
-         *draft.asked.statements, expected, pg::nullable(draft.asked.search_path), me.name});
-    control_event::write("scenario set", std::nullopt, me.name,
+        R"sql(
+        INSERT INTO jit_access.scenario
+            (name, description, template, person, mode, statements, expected, search_path, set_by, set_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, pg_catalog.clock_timestamp())
+        ON CONFLICT (name) DO UPDATE
+        SET description = excluded.description, template = excluded.template, person = excluded.person,
+            mode = excluded.mode, statements = excluded.statements, expected = excluded.expected,
+            search_path = excluded.search_path, set_by = excluded.set_by, set_at = excluded.set_at)sql",
+        {name, pg::nullable(arguments.description), *arguments.dry_run.template_name,
+         pg::nullable(arguments.dry_run.person), mode, *arguments.dry_run.statements, expected,
+         pg::nullable(arguments.dry_run.search_path), caller.name});
+    control_event::write("scenario set", std::nullopt, caller.name,
                          {{"scenario", name},
-                          {"template", draft.asked.template_name},
-                          {"person", draft.asked.person},
+                          {"template", arguments.dry_run.template_name},
+                          {"person", arguments.dry_run.person},
                           {"mode", mode},
-                          {"statements", core::join(*draft.asked.statements, "; ")},
+                          {"statements", core::join(*arguments.dry_run.statements, "; ")},
                           {"expected", core::join(expected, ", ")}});
 }
 
 void drop(const std::optional<std::string>& name, const principal::Origin& origin) {
-    const auto me = principal::caller();
-    principal::require_admin(me);
-    if (pg::execute("DELETE FROM jit_access.scenario WHERE name = $1", {checked_name(name)}) == 0) throw unknown(*name);
-    principal::require_own_statement(me, origin, "scenario \"" + *name + "\" is dropped");
-    control_event::write("scenario dropped", std::nullopt, me.name, {{"scenario", *name}});
+    const auto caller = principal::caller();
+    principal::require_admin(caller);
+    if (pg::execute("DELETE FROM jit_access.scenario WHERE name = $1", {checked_name(name)}) == 0)
+        throw no_such_scenario(*name);
+    principal::require_own_statement(caller, origin, "scenario \"" + *name + "\" is dropped");
+    control_event::write("scenario dropped", std::nullopt, caller.name, {{"scenario", *name}});
 }
 
 std::vector<Result> run(const std::optional<std::string>& name, const principal::Origin& origin) {
-    const auto me = principal::caller();
-    principal::require_auditor(me);
+    const auto caller = principal::caller();
+    principal::require_auditor(caller);
     std::vector<Result> results;
-    std::size_t left_out = 0;
-    for (const auto& kept : named(name)) {
-        if (kept.executes && !name && !principal::is_admin(me)) {
-            ++left_out;
+    std::size_t skipped = 0;
+    for (const auto& scenario : find(name)) {
+        if (scenario.executes && !name && !principal::is_admin(caller)) {
+            ++skipped;
             continue;
         }
-        if (kept.executes) {
-            principal::require_admin(me);
-            principal::require_own_statement(me, origin, "scenario \"" + kept.name + "\" is executed");
+        if (scenario.executes) {
+            principal::require_admin(caller);
+            principal::require_own_statement(caller, origin, "scenario \"" + scenario.name + "\" is executed");
         }
-        const auto one = run_one(kept, me.name);
-        results.insert(results.end(), one.begin(), one.end());
+        const auto added = run_one(scenario, caller.name);
+        results.insert(results.end(), added.begin(), added.end());
     }
-    if (left_out > 0)
-        pg::notice(std::to_string(left_out) + " scenarios were left out: they execute", "Ask an administrator.");
+    if (skipped > 0)
+        pg::notice(std::to_string(skipped) + " scenarios were left out: they execute", "Ask an administrator.");
     return results;
 }
 
-std::string run_by_clock(const principal::Origin& origin) {
-    const bool by_clock = !pg::is_client_statement();
-    if (!by_clock) principal::require_admin(principal::caller());
-    std::map<std::string, bool> green;
-    for (const auto& kept : named(std::nullopt)) {
-        if (kept.executes && !by_clock)
-            principal::require_own_statement(principal::caller(), origin, "scenario \"" + kept.name + "\" is executed");
-        const auto results = run_one(kept, by_clock ? "jit_access" : principal::caller().name);
-        green[kept.name] = std::all_of(results.begin(), results.end(), [](const Result& one) { return one.ok; });
+std::string run_all(const principal::Origin& origin) {
+    const bool is_job = !pg::is_client_statement();
+    if (!is_job) principal::require_admin(principal::caller());
+    std::map<std::string, bool> is_ok;
+    for (const auto& scenario : find(std::nullopt)) {
+        if (scenario.executes && !is_job)
+            principal::require_own_statement(principal::caller(), origin,
+                                             "scenario \"" + scenario.name + "\" is executed");
+        const auto results = run_one(scenario, is_job ? "jit_access" : principal::caller().name);
+        is_ok[scenario.name] =
+            std::all_of(results.begin(), results.end(), [](const Result& result) { return result.ok; });
     }
-    pg::TextArray red;
-    for (const auto& [name, ok] : green)
-        if (!ok) red.push_back(name);
-    return std::to_string(green.size()) + " scenarios, " + std::to_string(red.size()) + " failed" +
-           (red.empty() ? "" : ": " + core::join(red, ", "));
+    pg::TextArray failed;
+    for (const auto& [name, ok] : is_ok)
+        if (!ok) failed.push_back(name);
+    return std::to_string(is_ok.size()) + " scenarios, " + std::to_string(failed.size()) + " failed" +
+           (failed.empty() ? "" : ": " + core::join(failed, ", "));
 }
 
 std::vector<std::string> as_tap(const std::vector<Result>& results) {
     std::vector<std::string> lines{"1.." + std::to_string(results.size())};
     for (std::size_t i = 0; i < results.size(); ++i) {
-        const auto& one = results[i];
-        lines.push_back((one.ok ? "ok " : "not ok ") + std::to_string(i + 1) + " - " + one.scenario + " " +
-                        std::to_string(one.number) + ": " + one_line(one.got.statement));
-        if (one.ok) continue;
-        lines.push_back("# is " + one.got.outcome + ", not " + one.expected);
-        if (!one.got.missing.empty()) lines.push_back("# missing: " + one_line(core::join(one.got.missing, ", ")));
-        if (one.got.message) lines.push_back("# " + one_line(*one.got.message));
+        const auto& result = results[i];
+        lines.push_back((result.ok ? "ok " : "not ok ") + std::to_string(i + 1) + " - " + result.scenario + " " +
+                        std::to_string(result.number) + ": " + one_line(result.outcome.statement));
+        if (result.ok) continue;
+        lines.push_back("# is " + result.outcome.outcome + ", not " + result.expected);
+        if (!result.outcome.missing.empty())
+            lines.push_back("# missing: " + one_line(core::join(result.outcome.missing, ", ")));
+        if (result.outcome.message) lines.push_back("# " + one_line(*result.outcome.message));
     }
     return lines;
 }

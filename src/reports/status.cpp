@@ -11,7 +11,8 @@ namespace {
 
 pg::Value number(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
-// When the oldest record was written that is not in the table yet.
+// The time of the oldest record in the journal that the worker has not ingested. The record may be overwritten or
+// incomplete while it is read; then there is none.
 pg::Value oldest_unread() noexcept {
     const auto& ring = journal::ring();
     const auto record = ring.read(ring.tail());
@@ -21,25 +22,25 @@ pg::Value oldest_unread() noexcept {
 }  // namespace
 
 std::array<pg::Value, 15> status() {
-    std::uint64_t live = 0;
-    std::uint64_t over = 0;
+    std::uint64_t live_slots = 0;
+    std::uint64_t over_slots = 0;
     for (const auto& slot : shared_state->used_slots()) {
-        live += slot.state.load() == SlotState::live ? 1 : 0;
-        over += slot.state.load() == SlotState::over ? 1 : 0;
+        live_slots += slot.state.load() == SlotState::live ? 1 : 0;
+        over_slots += slot.state.load() == SlotState::over ? 1 : 0;
     }
     const auto& counters = shared_state->counters;
-    const bool journal = journal::available();
+    const bool has_journal = journal::available();
     const auto pid = shared_state->worker_pid.load();
     return {pid != 0 && pg::process_exists(pid) ? pg::Value(pid) : pg::Value(),
             number(counters.worker_loops.load()),
-            number(live),
-            number(over),
+            number(live_slots),
+            number(over_slots),
             static_cast<std::int32_t>(shared_state->slot_count),
-            journal ? pg::Value(journal::node()) : pg::Value(),
-            journal ? number(journal::ring().capacity()) : pg::Value(),
-            journal ? number(journal::ring().head() - journal::ring().tail()) : pg::Value(),
-            journal ? oldest_unread() : pg::Value(),
-            journal ? number(journal::ring().head()) : pg::Value(),
+            has_journal ? pg::Value(journal::node()) : pg::Value(),
+            has_journal ? number(journal::ring().capacity()) : pg::Value(),
+            has_journal ? number(journal::ring().head() - journal::ring().tail()) : pg::Value(),
+            has_journal ? oldest_unread() : pg::Value(),
+            has_journal ? number(journal::ring().head()) : pg::Value(),
             number(counters.journal_waits.load()),
             number(counters.journal_refusals.load()),
             number(shared_state->syncs.completed.load()),
@@ -47,7 +48,7 @@ std::array<pg::Value, 15> status() {
             number(counters.sessions_ended.load())};
 }
 
-bool confirmed(std::int64_t id) noexcept {
+bool is_confirmed(std::int64_t id) noexcept {
     const Slot* slot = find_slot(static_cast<std::uint64_t>(id));
     return slot != nullptr && is_live(*slot, pg::both_clocks());
 }

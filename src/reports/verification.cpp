@@ -9,87 +9,91 @@ namespace jit::verification {
 using core::Page;
 using pg::Instant;
 
-std::string when(const Instant& at) {
+std::string format_time(const Instant& at) {
     return pg::query_row("SELECT pg_catalog.to_char($1 AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'", {at})
         ->get<std::string>(0);
 }
 
 namespace {
 
-constexpr std::int64_t max_verified = 200'000;  // records, for one page: seconds
+constexpr std::int64_t max_verified = 200'000;  // records
 
-std::string numbers(std::int64_t from, std::int64_t to) {
+// The subject of a sentence about records.
+std::string name_records(std::int64_t from, std::int64_t to) {
     if (from == to) return "Number " + std::to_string(from) + " was";
     return "Numbers " + std::to_string(from) + " to " + std::to_string(to) + " were";
 }
 
-// What an earlier verification stands for: up to which number. It is taken at its word only if the record still has the
-// head that it has found.
-std::int64_t earlier(Page::Verification& to) {
-    const auto row = pg::query_row(
-        "SELECT v.last_seq, v.at, v.by, v.sound, v.head, coalesce(v.finding, ''), pg_catalog.encode(r.hash, 'hex') IS "
-        "NOT "
-        "DISTINCT FROM "
-        "v.head, v.records FROM jit_access.whole_verification v LEFT JOIN jit_access.record r ON r.seq = v.last_seq "
-        "ORDER BY "
-        "v.id DESC LIMIT 1");
+// Describes the last verification of the whole record, and returns the number up to which it went. It is trusted only
+// if the record still has the head that it found: then no record before has been changed since, except one whose stored
+// head was recomputed with all that follow.
+std::int64_t describe_last_verification(Page::Verification& description) {
+    const auto row = pg::query_row(R"sql(
+        SELECT v.last_seq, v.at, v.by, v.sound, v.head, coalesce(v.finding, ''),
+               pg_catalog.encode(r.hash, 'hex') IS NOT DISTINCT FROM v.head, v.records
+        FROM jit_access.whole_verification v
+        LEFT JOIN jit_access.record r ON r.seq = v.last_seq
+        ORDER BY v.id DESC
+        LIMIT 1)sql");
     if (!row) {
-        to.claims.emplace_back("No verification of the whole record has been kept. jit_report_verify() makes one.");
+        description.claims.emplace_back(
+            "No verification of the whole record has been kept. jit_report_verify() makes one.");
         return 0;
     }
     const auto last = row->get<std::int64_t>(0);
-    const auto done = when(row->get<Instant>(1)) + " by " + row->get<std::string>(2);
+    const auto done = format_time(row->get<Instant>(1)) + " by " + row->get<std::string>(2);
     if (!row->get<bool>(3)) {
-        to.sound = false;
-        to.claims.push_back("The whole record was verified on " + done +
-                            ", and is NOT SOUND: " + row->get<std::string>(5) + ".");
+        description.sound = false;
+        description.claims.push_back("The whole record was verified on " + done +
+                                     ", and is NOT SOUND: " + row->get<std::string>(5) + ".");
     } else if (!row->get<bool>(6)) {
-        to.sound = false;
-        to.claims.push_back("The whole record was verified on " + done +
-                            ", but is NOT the one that was verified: number " + std::to_string(last) +
-                            " has another head now, or is missing.");
+        description.sound = false;
+        description.claims.push_back("The whole record was verified on " + done +
+                                     ", but is NOT the one that was verified: number " + std::to_string(last) +
+                                     " has another head now, or is missing.");
     } else {
-        to.claims.push_back("The whole record, up to number " + std::to_string(last) + ", was verified on " + done +
-                            ": sound, and its head is still the same. These " +
-                            std::to_string(row->get<std::int64_t>(7)) +
-                            " records were not verified again for this page: what is changed among them after that "
-                            "verification, the next one finds, not this page.");
+        description.claims.push_back(
+            "The whole record, up to number " + std::to_string(last) + ", was verified on " + done +
+            ": sound, and its head is still the same. These " + std::to_string(row->get<std::int64_t>(7)) +
+            " records were not verified again for this page: what is changed among them after that "
+            "verification, the next one finds, not this page.");
     }
     return last;
 }
 
-void verify_newest(Page::Verification& to, std::int64_t known) {
+// Verifies the records after `verified_to`, or the newest of them if there are too many.
+void verify_newest(Page::Verification& description, std::int64_t verified_to) {
     const auto last = pg::query_row("SELECT coalesce(max(seq), 0) FROM jit_access.record")->get<std::int64_t>(0);
-    if (last <= known) return;
-    const auto from = std::max(known + 1, last - max_verified + 1);
-    if (from > known + 1) {
-        to.sound = false;
-        to.claims.push_back(numbers(known + 1, from - 1) + " verified by neither of these.");
+    if (last <= verified_to) return;
+    const auto from = std::max(verified_to + 1, last - max_verified + 1);
+    if (from > verified_to + 1) {
+        description.sound = false;
+        description.claims.push_back(name_records(verified_to + 1, from - 1) + " verified by neither of these.");
     }
     const auto verdict = chain::verify(from, last);
-    to.sound = to.sound && verdict.sound;
-    std::string claim = numbers(from, last) +
+    description.sound = description.sound && verdict.sound;
+    std::string claim = name_records(from, last) +
                         " verified while this page was made: " + (verdict.sound ? "sound" : "NOT SOUND") + ", " +
                         std::to_string(verdict.checkpoints) + " checkpoints and anchors agree.";
     for (const auto& finding : verdict.findings)
         claim += " At " + std::to_string(finding.seq) + ": " + finding.what + ".";
-    to.claims.push_back(claim);
-    to.head = core::to_hex(verdict.head);
+    description.claims.push_back(claim);
+    description.head = core::to_hex(verdict.head);
 }
 
 }  // namespace
 
-Page::Verification read() {
-    Page::Verification made{.sound = true, .claims = {}, .head = {}};
-    const auto known = earlier(made);
-    verify_newest(made, known);
-    if (made.head.empty())
+Page::Verification describe() {
+    Page::Verification description{.sound = true, .claims = {}, .head = {}};
+    const auto verified_to = describe_last_verification(description);
+    verify_newest(description, verified_to);
+    if (description.head.empty())
         if (const auto head =
                 pg::query_row("SELECT pg_catalog.encode(hash, 'hex') FROM jit_access.record ORDER BY seq DESC LIMIT 1"))
-            made.head = head->get<std::string>(0);
-    made.claims.emplace_back(made.sound ? "Nothing of this says that the record was changed."
-                                        : "So it is not known that the record is whole.");
-    return made;
+            description.head = head->get<std::string>(0);
+    description.claims.emplace_back(description.sound ? "Nothing of this says that the record was changed."
+                                                      : "So it is not known that the record is whole.");
+    return description;
 }
 
 }  // namespace jit::verification

@@ -88,9 +88,9 @@ bool take_over_batch() {
     if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
         journal::mark_read(batch.position);
     not_summed_up += batch.tally.to - batch.tally.from;
-    detection::offer(std::move(batch.tally));
+    detection::provide_tally(std::move(batch.tally));
     notification::send(batch.notices);
-    if (batch.oldest) detection::look_at_lag(*batch.oldest);
+    if (batch.oldest) detection::report_lag(*batch.oldest);
     return batch.more;
 }
 
@@ -254,8 +254,8 @@ void run() {
                 if (is_nap_over()) once_a_nap();
                 close_last_run();
                 more = take_over_batch();
-                more |= detection::follow();
-                if (!alert::settle()) next = soonest(next, pg::wall_clock());
+                more |= detection::evaluate_next_batch();
+                if (!alert::suspend_grants()) next = soonest(next, pg::wall_clock());
                 if (!more && not_summed_up >= slice) more = sum_up_usage();
             }
         }

@@ -96,13 +96,13 @@ CALL tap.start();
 SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'withdraw', 'mine')$$, :review)), 'JA004 "dave" does not review in access review %', 'nor by a role that comes with a grant');
 \connect - rex
 CALL tap.start();
-SELECT tap.refused(format($$SELECT jit_review_item(%s, 4, 'confirm', 'me')$$, :review), 'JA006 nobody reviews his own access: Item 4 concerns "rex".', 'a reviewer''s own access');
+SELECT tap.refused(format($$SELECT jit_review_item(%s, 4, 'confirm', 'me')$$, :review), 'JA006 users cannot review their own access: Item 4 concerns "rex".', 'a reviewer''s own access');
 \connect - rita
 CALL tap.start();
-SELECT tap.refused(format($$SELECT jit_review_item(%s, 6, 'confirm', 'me')$$, :review), 'JA006 nobody reviews his own access: Item 6 concerns "rita".', 'not as a responder');
-SELECT tap.refused(format($$SELECT jit_review_item(%s, 1, 'confirm', 'mine')$$, :review), 'JA006 nobody reviews his own access: Item 1 concerns "rita".', 'nor the template');
-SELECT tap.refused(format($$SELECT jit_review_item(%s, 11, 'withdraw', 'me')$$, :review), 'JA006 nobody reviews his own access: Item 11 concerns "rita_2".', 'nor another login of hers');
-SELECT tap.refused(format($$SELECT jit_review_item(%s, 13, 'withdraw', 'no')$$, :review), 'JA006 nobody reviews his own access: Item 13 concerns "rita_2".', 'nor may a reviewer withdraw the approvers of their own requests');
+SELECT tap.refused(format($$SELECT jit_review_item(%s, 6, 'confirm', 'me')$$, :review), 'JA006 users cannot review their own access: Item 6 concerns "rita".', 'not as a responder');
+SELECT tap.refused(format($$SELECT jit_review_item(%s, 1, 'confirm', 'mine')$$, :review), 'JA006 users cannot review their own access: Item 1 concerns "rita".', 'nor the template');
+SELECT tap.refused(format($$SELECT jit_review_item(%s, 11, 'withdraw', 'me')$$, :review), 'JA006 users cannot review their own access: Item 11 concerns "rita_2".', 'nor another login of hers');
+SELECT tap.refused(format($$SELECT jit_review_item(%s, 13, 'withdraw', 'no')$$, :review), 'JA006 users cannot review their own access: Item 13 concerns "rita_2".', 'nor may a reviewer withdraw the approvers of their own requests');
 SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'confirm', 'why')$$, :review)), 'JA018 %', 'nothing that a reviewer runs decides in her name');
 SELECT tap.refused(format('SELECT jit_review_item(%s)', arguments), error, arguments)
 FROM (VALUES (1, :'review' || $$, 10, 'maybe', 'x'$$, 'JA001 invalid verdict: "maybe" is none.'),

@@ -1,6 +1,6 @@
 // The arithmetic of the rules by which alerts are found.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE watch
+#define BOOST_TEST_MODULE detection
 #include "jit_access/core/detection.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -18,7 +18,7 @@ constexpr std::int64_t day = 24 * hour;
 
 std::vector<std::string_view> rules_for(std::string_view kind, std::string_view sqlstate = {}) {
     std::vector<std::string_view> rules;
-    for (const auto* sign : signs_in(kind, sqlstate)) rules.push_back(sign->rule);
+    for (const auto* rule : rules_that_count(kind, sqlstate)) rules.push_back(rule->name);
     return rules;
 }
 
@@ -42,27 +42,27 @@ BOOST_AUTO_TEST_CASE(alerts_are_no_sign_of_anything) {
 }
 
 BOOST_AUTO_TEST_CASE(so_many_within_a_time) {
-    Recent recent(3, 10 * second);
+    OccurrenceWindow recent(3, 10 * second);
     BOOST_TEST(!recent.add({0, 1}));
     BOOST_TEST(!recent.add({5 * second, 2}));
     BOOST_TEST(!recent.add({11 * second, 3}), "the first one is too old");
     BOOST_TEST(recent.add({15 * second, 4}), "exactly as long ago counts");
-    BOOST_TEST(recent.seen().size() == 3U);
-    BOOST_TEST(recent.seen().front().seq == 2);
+    BOOST_TEST(recent.occurrences().size() == 3U);
+    BOOST_TEST(recent.occurrences().front().seq == 2);
     BOOST_TEST(recent.add({15 * second, 5}));
-    BOOST_TEST(recent.seen().size() == 3U, "no more than are needed");
+    BOOST_TEST(recent.occurrences().size() == 3U, "no more than are needed");
     BOOST_TEST(!recent.add({100 * second, 6}));
-    BOOST_TEST(recent.seen().size() == 1U);
+    BOOST_TEST(recent.occurrences().size() == 1U);
 }
 
 BOOST_AUTO_TEST_CASE(one_is_enough_where_the_threshold_is_one) {
-    Recent recent(1, 0);
+    OccurrenceWindow recent(1, 0);
     BOOST_TEST(recent.add({0, 1}));
     BOOST_TEST(recent.add({0, 2}));
 }
 
 BOOST_AUTO_TEST_CASE(what_comes_late_counts_at_its_own_time) {
-    Recent recent(2, 10 * second);
+    OccurrenceWindow recent(2, 10 * second);
     BOOST_TEST(!recent.add({100 * second, 1}));
     BOOST_TEST(!recent.add({50 * second, 2}));
     BOOST_TEST(recent.add({95 * second + 10 * second, 3}));
@@ -73,7 +73,7 @@ BOOST_AUTO_TEST_CASE(the_newest_are_enough) {
     for (int round = 0; round < 200; ++round) {
         const std::size_t threshold = 1 + random() % 6;
         const std::int64_t within = random() % 20;
-        Recent recent(threshold, within);
+        OccurrenceWindow recent(threshold, within);
         std::vector<std::int64_t> all;
         std::int64_t now = 0;
         for (std::int64_t seq = 0; seq < 60; ++seq) {
@@ -122,28 +122,28 @@ BOOST_AUTO_TEST_CASE(networks) {
 }
 
 BOOST_AUTO_TEST_CASE(how_much_is_much) {
-    BOOST_TEST(!much({}).has_value());
-    BOOST_TEST(!much(std::vector<std::int64_t>(29, 5000)).has_value(), "too few are known");
-    BOOST_TEST(much(std::vector<std::int64_t>(30, 5000)).value() == 5000);
-    BOOST_TEST(much(std::vector<std::int64_t>(200, 3)).value() == 100, "a crowd of rows says nothing");
+    BOOST_TEST(!usual_row_limit({}).has_value());
+    BOOST_TEST(!usual_row_limit(std::vector<std::int64_t>(29, 5000)).has_value(), "too few are known");
+    BOOST_TEST(usual_row_limit(std::vector<std::int64_t>(30, 5000)).value() == 5000);
+    BOOST_TEST(usual_row_limit(std::vector<std::int64_t>(200, 3)).value() == 100, "a crowd of rows says nothing");
     std::vector<std::int64_t> totals(100, 2000);
     for (std::size_t i = 0; i < 4; ++i) totals[i * 20] = 5000;
-    BOOST_TEST(much(totals).value() == 2000, "a few that were more change nothing");
+    BOOST_TEST(usual_row_limit(totals).value() == 2000, "a few that were more change nothing");
     totals[50] = 300'000;
-    BOOST_TEST(much(totals).value() == 100'000, "but a third of the most has been seen");
+    BOOST_TEST(usual_row_limit(totals).value() == 100'000, "but a third of the most has been seen");
 }
 
 BOOST_AUTO_TEST_CASE(what_is_shown_is_plain) {
-    BOOST_TEST(plain("alice") == "alice");
-    BOOST_TEST(plain("a b") == "a b");
-    BOOST_TEST(plain("a\nb\x1b[31m\t") == "a?b?[31m?");
-    BOOST_TEST(plain("a\xE2\x80\xAE"
-                     "b") == "a?b",
+    BOOST_TEST(printable("alice") == "alice");
+    BOOST_TEST(printable("a b") == "a b");
+    BOOST_TEST(printable("a\nb\x1b[31m\t") == "a?b?[31m?");
+    BOOST_TEST(printable("a\xE2\x80\xAE"
+                         "b") == "a?b",
                "what reorders");
-    BOOST_TEST(plain("\xC2\x9B"
-                     "1") == "?1",
+    BOOST_TEST(printable("\xC2\x9B"
+                         "1") == "?1",
                "C1 controls");
-    BOOST_TEST(plain("Störung") == "Störung");
-    BOOST_TEST(plain(std::string(1000, 'x')).size() == 200U);
-    BOOST_TEST(plain("cut \xE2") == "cut \xE2", "what is no character stays as it is");
+    BOOST_TEST(printable("Störung") == "Störung");
+    BOOST_TEST(printable(std::string(1000, 'x')).size() == 200U);
+    BOOST_TEST(printable("cut \xE2") == "cut \xE2", "what is no character stays as it is");
 }

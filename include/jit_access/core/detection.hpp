@@ -1,9 +1,16 @@
-// What is odd: the arithmetic of the rules by which alerts are found. The clock is that of the records, in microseconds
-// since 2000, so that what is read late is judged as it happened.
+// The alert rules and their arithmetic.
+//
+// alert_rules is the only list of rules in C++. A rule also needs a row in sql/80_alert_rule.sql, which holds its
+// settings (severity, threshold, within), and a row in docs/alerts.md; test/arch/alert_rules compares the three. A rule
+// whose evaluator does not exist does not compile (oversight/detection.cpp).
+//
+// The functions below are pure: the worker calls them while it evaluates a batch of the record. Times are those of the
+// records, in microseconds since 2000-01-01 UTC, so that records which are read late are judged by when they happened.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -14,45 +21,116 @@
 
 namespace jit::core {
 
-// ---- what a row of the record is a sign of
-// ----------------------------------------------------------------------------
+// ---- the rules ------------------------------------------------------------------------------------------------------
 
-enum class About : std::uint8_t { login, holder, member, nobody };  // whose alert it is
-enum class CountedBy : std::uint8_t { none, of_template, grant };   // what is counted together
+// How the worker evaluates a rule: the function evaluate<Evaluator::...> in oversight/detect_*.hpp.
+enum class Evaluator : std::uint8_t {
+    occurrences,  // counts the records that match the rule's signal
+    unusual_hours,
+    unusual_template,
+    new_network,
+    unusual_rows
+};
 
-struct Sign {
-    std::string_view rule;
-    std::string_view kind;
+// The person an alert is about. `member` is the role that was given something by hand.
+enum class Subject : std::uint8_t { login, holder, member, nobody };
+
+// Occurrences are always counted for each person, and for each template or grant as well where this says so.
+enum class CountedBy : std::uint8_t { person, person_and_template, person_and_grant };
+
+// What a record must fulfil beside its kind and SQLSTATE.
+enum class Condition : std::uint8_t { none, under_a_grant, not_justified, lag_reaches_threshold };
+
+// Alerts raised at once are written by the transaction they are about, because they must exist even without a worker.
+// The worker then only adds the evidence.
+enum class RaisedBy : std::uint8_t { worker, transaction };
+
+// The records that Evaluator::occurrences counts.
+struct Signal {
+    std::string_view kind;      // of the record
     std::string_view sqlstate;  // of a refusal; empty: any
-    About about = About::login;
-    CountedBy subject = CountedBy::none;
-    bool names_grant = false;  // in the alert
-    bool is_told = false;      // the alert was raised with what is on the record
+    Condition condition = Condition::none;
 };
 
-// A row that is the sign of several is one of each.
-inline constexpr std::array signs{
-    Sign{"repeated_requests", "requested", {}, About::login, CountedBy::of_template},
-    Sign{"repeated_denials", "denied", {}, About::holder},
-    Sign{"refusal_burst", "refusal", {}, About::login, CountedBy::grant, true},
-    Sign{"failed_second_factor", "refusal", "JA020"},
-    Sign{"self_approval", "refusal", "JA006"},
-    Sign{"trap_approval", "refusal", "JA018"},
-    Sign{"break_glass", "break-glass", {}, About::login, CountedBy::grant, true, true},
-    Sign{"break_glass_not_justified", "reviewed", {}, About::holder, CountedBy::grant, true, true},
-    Sign{"drift", "drift", {}, About::member, CountedBy::grant, true},
-    Sign{"record_lag", "record lagged", {}, About::nobody},
-    Sign{"chain_broken", "chain broken", {}, About::nobody},
-    Sign{"clock_jump", "clock jumped", {}, About::nobody},
-    Sign{"scenario_failed", "scenario failed", {}, About::nobody},
-    Sign{"drill_failed", "drill failed", {}, About::nobody},
-    Sign{"review_overdue", "review overdue", {}, About::nobody},
+struct AlertRule {
+    std::string_view name;
+    Evaluator evaluator = Evaluator::occurrences;
+    Subject subject = Subject::login;
+    CountedBy counted_by = CountedBy::person;
+    bool names_grant = false;  // the alert belongs to a grant, and a person has one for each grant
+    bool may_suspend =
+        false;  // the evidence can only come from the grant's holder, so nobody else can have it suspended
+    RaisedBy raised_by = RaisedBy::worker;
+    Signal signal{};  // empty for other evaluators
 };
 
-[[nodiscard]] std::vector<const Sign*> signs_in(std::string_view kind, std::string_view sqlstate);
+inline constexpr std::array alert_rules{
+    AlertRule{
+        .name = "repeated_requests", .counted_by = CountedBy::person_and_template, .signal = {.kind = "requested"}},
+    AlertRule{.name = "unusual_hours", .evaluator = Evaluator::unusual_hours, .names_grant = true, .may_suspend = true},
+    AlertRule{
+        .name = "unusual_template", .evaluator = Evaluator::unusual_template, .names_grant = true, .may_suspend = true},
+    AlertRule{.name = "repeated_denials", .subject = Subject::holder, .signal = {.kind = "denied"}},
+    AlertRule{.name = "refusal_burst",
+              .counted_by = CountedBy::person_and_grant,
+              .names_grant = true,
+              .may_suspend = true,
+              .signal = {.kind = "refusal", .condition = Condition::under_a_grant}},
+    AlertRule{.name = "new_network", .evaluator = Evaluator::new_network, .names_grant = true, .may_suspend = true},
+    AlertRule{.name = "failed_second_factor", .signal = {.kind = "refusal", .sqlstate = "JA020"}},
+    AlertRule{.name = "self_approval", .signal = {.kind = "refusal", .sqlstate = "JA006"}},
+    AlertRule{.name = "trap_approval", .signal = {.kind = "refusal", .sqlstate = "JA018"}},
+    AlertRule{.name = "break_glass",
+              .counted_by = CountedBy::person_and_grant,
+              .names_grant = true,
+              .raised_by = RaisedBy::transaction,
+              .signal = {.kind = "break-glass"}},
+    AlertRule{.name = "break_glass_not_justified",
+              .subject = Subject::holder,
+              .counted_by = CountedBy::person_and_grant,
+              .names_grant = true,
+              .raised_by = RaisedBy::transaction,
+              .signal = {.kind = "reviewed", .condition = Condition::not_justified}},
+    AlertRule{.name = "unusual_rows", .evaluator = Evaluator::unusual_rows, .names_grant = true, .may_suspend = true},
+    AlertRule{.name = "drift",
+              .subject = Subject::member,
+              .counted_by = CountedBy::person_and_grant,
+              .names_grant = true,
+              .signal = {.kind = "drift"}},
+    AlertRule{.name = "record_lag",
+              .subject = Subject::nobody,
+              .signal = {.kind = "record lagged", .condition = Condition::lag_reaches_threshold}},
+    AlertRule{.name = "chain_broken", .subject = Subject::nobody, .signal = {.kind = "chain broken"}},
+    AlertRule{.name = "clock_jump", .subject = Subject::nobody, .signal = {.kind = "clock jumped"}},
+    AlertRule{.name = "scenario_failed", .subject = Subject::nobody, .signal = {.kind = "scenario failed"}},
+    AlertRule{.name = "drill_failed", .subject = Subject::nobody, .signal = {.kind = "drill failed"}},
+    AlertRule{.name = "review_overdue", .subject = Subject::nobody, .signal = {.kind = "review overdue"}},
+};
 
-// ---- so many within a time
-// --------------------------------------------------------------------------------------------
+static_assert(std::ranges::all_of(alert_rules,
+                                  [](const AlertRule& rule) {
+                                      return (rule.evaluator == Evaluator::occurrences) != rule.signal.kind.empty();
+                                  }),
+              "a rule has either a signal that is counted or an evaluator of its own");
+static_assert(std::ranges::all_of(alert_rules,
+                                  [](const AlertRule& rule) { return rule.names_grant || !rule.may_suspend; }),
+              "a rule that may suspend a grant names the grant");
+
+// Null if there is no such rule.
+[[nodiscard]] constexpr const AlertRule* find_alert_rule(std::string_view name) noexcept {
+    const auto* rule = std::ranges::find(alert_rules, name, &AlertRule::name);
+    return rule != alert_rules.end() ? rule : nullptr;
+}
+
+// The name of a rule for C++ code that refers to one. A name that is not in alert_rules does not compile.
+[[nodiscard]] consteval std::string_view alert_rule_name(std::string_view name) {
+    return find_alert_rule(name) != nullptr ? name : throw "no such rule in alert_rules, core/detection.hpp";
+}
+
+// The rules that count this record. One record may count for several.
+[[nodiscard]] std::vector<const AlertRule*> rules_that_count(std::string_view kind, std::string_view sqlstate);
+
+// ---- a threshold within a time --------------------------------------------------------------------------------------
 
 struct Occurrence {
     std::int64_t at = 0;
@@ -60,45 +138,47 @@ struct Occurrence {
     bool operator==(const Occurrence&) const = default;
 };
 
-// The newest sightings of one thing, as many as a threshold needs: whether it is reached depends on no other.
-class Recent {
+// A sliding window over the occurrences of one thing. It keeps only the newest `threshold` of them: older ones cannot
+// decide whether the threshold is reached.
+class OccurrenceWindow {
 public:
-    Recent(std::size_t threshold, std::int64_t within) : threshold_(threshold), within_(within) {}
+    OccurrenceWindow(std::size_t threshold, std::int64_t within) : threshold_(threshold), within_(within) {}
 
-    // Whether there are so many within the time that ends with this one. What comes late counts at its own time.
+    // True if the threshold is reached in the interval that ends with this occurrence. Occurrences may come out of
+    // order; each counts at its own time.
     bool add(Occurrence occurrence);
-    // Those that the time holds, in order.
-    [[nodiscard]] std::span<const Occurrence> seen() const noexcept { return seen_; }
+    // Ordered by time.
+    [[nodiscard]] std::span<const Occurrence> occurrences() const noexcept { return occurrences_; }
 
 private:
     std::size_t threshold_;
     std::int64_t within_;
-    std::vector<Occurrence> seen_;
+    std::vector<Occurrence> occurrences_;
 };
 
-// ---- what is usual
-// ----------------------------------------------------------------------------------------------------
+// ---- baselines ------------------------------------------------------------------------------------------------------
 
-// Of the day, in UTC.
+// In UTC.
 inline constexpr std::size_t hours_of_day = 24;
 [[nodiscard]] std::size_t hour_of(std::int64_t at) noexcept;
 [[nodiscard]] std::int64_t day_of(std::int64_t at) noexcept;
 
-// On how many days somebody was there at each hour: whether hardly any of them falls within two hours of this one. Who
-// is there at all hours has no usual ones: where they and those beside them are more than half of the day, none is odd.
+// `days` says on how many days a person has been active in each hour. An hour is unusual if less than one day in fifty
+// falls within two hours of it. If the active hours and their neighbours cover more than half of the day, no hour is
+// unusual.
 [[nodiscard]] bool is_unusual_hour(const std::array<std::int32_t, hours_of_day>& days, std::size_t hour) noexcept;
 
-// The /24 or /64 of an address; "local" without one, what cannot be read as it stands.
+// The /24 or /64 of an address, and "local" without one. Text that is no address is returned as printable text.
 [[nodiscard]] std::string network_of(const std::optional<std::string>& address);
 
-// How much is much for a template: what all but one in twenty of its last grants have moved, no less than a third of
-// the most of them, nor than a crowd of rows that says nothing. Nothing: too few grants are known.
-[[nodiscard]] std::optional<std::int64_t> much(std::vector<std::int64_t> totals);
+// The number of rows up to which a grant of a template is usual: the 95th percentile of its last grants, but at least a
+// third of their maximum and at least 100 rows. Nothing if there are fewer than 30 grants.
+[[nodiscard]] std::optional<std::int64_t> usual_row_limit(std::vector<std::int64_t> totals);
 
-// ---- what an alert shows
-// ----------------------------------------------------------------------------------------------
+// ---- text of alerts -------------------------------------------------------------------------------------------------
 
-// One line of plain text: what a terminal would obey or hide is a question mark, what is long is cut.
-[[nodiscard]] std::string plain(std::string_view text);
+// At most 200 bytes of one line. Control characters and invisible formatting become question marks, because alerts are
+// read in terminals and logs.
+[[nodiscard]] std::string printable(std::string_view text);
 
 }  // namespace jit::core

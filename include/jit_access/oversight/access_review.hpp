@@ -1,6 +1,6 @@
-// Access reviews: campaigns in which named reviewers confirm or withdraw what stands, item by item with its evidence:
-// who may ask for a template, approve or break the glass, the templates themselves, and break-glass uses that nobody
-// has reviewed. To withdraw takes effect at once and only ever takes away.
+// Access reviews: campaigns in which named reviewers confirm or withdraw standing access, item by item, with evidence
+// of its use. Items are the requesters, approvers and responders of templates, the templates themselves, and
+// break-glass uses without a review. A withdrawal takes effect at once. A review never gives access.
 #pragma once
 
 #include <cstdint>
@@ -18,25 +18,25 @@ struct ReviewArguments {
     std::optional<pg::TextArray> templates;  // nothing: all
 };
 
-// By an administrator; answers its id.
-std::int64_t start(const ReviewArguments& draft, const principal::Origin& origin);
+// For administrators. Returns the id of the review. Throws core::Failure if there is nothing to review.
+std::int64_t start(const ReviewArguments& arguments, const principal::Origin& origin);
 
 struct ItemDecision {
-    std::optional<std::string> word;
+    std::optional<std::string> verdict;  // confirm or withdraw
     std::optional<std::string> comment;
 };
 
-// By a reviewer whom the item is not about, once.
-std::string review(std::int64_t id, std::optional<std::int32_t> item, const ItemDecision& verdict,
+// For a reviewer whom the item does not concern. An item is reviewed once. Returns the verdict.
+std::string review(std::int64_t id, std::optional<std::int32_t> item, const ItemDecision& decision,
                    const principal::Origin& origin);
 
-// Named as a reviewer, himself or through a role that he stands in.
+// True for persons who are named as a reviewer, or are a member of a role that is named.
 [[nodiscard]] bool may_review(const principal::Person& person, std::int64_t id);
 
-// What was found so far, with the evidence, as comma-separated values.
+// The items with their evidence and verdicts, for the reviewers and for auditors.
 [[nodiscard]] std::string as_csv(std::int64_t id);
 
-// Puts on the record which are overdue, once a day each. How many.
-std::int64_t remind();
+// For the job: notes the event `review overdue` for each overdue review, once a day. Returns how many there are.
+std::int64_t remind_overdue();
 
 }  // namespace jit::access_review

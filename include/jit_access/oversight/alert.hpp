@@ -1,9 +1,9 @@
-// Alerts: what somebody has to look at. One of a kind, not a thousand: while it is not closed, what is alike is
-// counted.
+// Alerts: what an auditor has to look into. There is one open alert for each rule, person and grant; what comes while
+// it is open is counted in it.
 //
-// An alert is written in the transaction of what it is about, or in that in which the worker has found it in the record
-// (detection.hpp), and told by the worker when that has committed: one line in the server log, one notification
-// (notification.hpp). It is told when it is new, and when it has been seen ten times as often.
+// An alert is written in the transaction it is about (raise) or in the one in which the worker has evaluated the record
+// (raise_finding). The worker announces it after the commit, with a line in the server log and a notification: when it
+// is new, and whenever its count has reached a power of ten. Failures are thrown as core::Failure or pg::ServerError.
 #pragma once
 
 #include "jit_access/core/lifecycle.hpp"
@@ -14,38 +14,39 @@
 namespace jit::alert {
 
 struct Alert {
-    std::string rule;  // by which it was found
+    std::string_view rule;  // use core::alert_rule_name
     principal::Person about;
     std::optional<std::int64_t> grant;
     std::optional<core::State> state;  // of the grant
     control_event::Detail detail;
 };
 
-// Nothing, where the rule is switched off.
+// Raises an alert in the caller's transaction, unless the rule is disabled.
 void raise(const Alert& alert, const std::string& actor);
 
-// What a rule has found in the record.
+// What a rule has found in the record. Times are those of the records.
 struct Finding {
-    core::PersonId person;
-    std::string shown;  // the person's name
+    core::PersonId person_id;
+    std::string person;  // name
     std::optional<std::int64_t> grant;
-    std::int64_t first = 0;  // when, by the record
+    std::int64_t first = 0;
     std::int64_t last = 0;
     std::int64_t count = 1;
-    std::vector<std::int64_t> evidence;  // in order
-    bool suspends = false;
+    std::vector<std::int64_t> evidence;  // sequence numbers, ascending
+    bool suspends = false;               // the evidence allows a suspension, if the rule is set to suspend
     control_event::Detail detail;
 };
 
-// By the worker. The grant is suspended by settle(), when this has committed.
-void found(const alert_rule::Rule& rule, const Finding& finding);
-// An alert that was raised at once gets its evidence; one that was not is raised.
-void complete(const alert_rule::Rule& rule, const Finding& finding);
+// For the worker. The grant is suspended by suspend_grants() after the commit.
+void raise_finding(const alert_rule::Rule& rule, const Finding& finding);
+// For the worker: adds the evidence to an alert that its transaction has raised, or raises the alert if there is none.
+void add_evidence(const alert_rule::Rule& rule, const Finding& finding);
 
-// In transactions of the worker's own: suspends the grants of alerts that say so. False: some have to be tried again.
-[[nodiscard]] bool settle();
+// For the worker: suspends the grants of alerts that demand it, each in a transaction of its own. False if some have to
+// be tried again.
+[[nodiscard]] bool suspend_grants();
 
-// By an auditor or administrator who is not whom it is about; why is kept.
+// For auditors and administrators whom the alert is not about. The comment is stored.
 void acknowledge(std::int64_t id, const std::optional<std::string>& comment, const principal::Origin& origin);
 void close(std::int64_t id, const std::optional<std::string>& comment, const principal::Origin& origin);
 

@@ -1,10 +1,12 @@
-// The rules by which alerts are found: a table that administrators change, every change on the record.
+// The settings of the alert rules: jit_access.alert_rule, which administrators change with jit_set_alert_rule. Every
+// change is on the record. What a rule looks for is in core/detection.hpp.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "jit_access/core/duration.hpp"
 #include "jit_access/identity/principal.hpp"
@@ -22,9 +24,10 @@ struct Rule {
 
 using Rules = std::map<std::string, Rule, std::less<>>;
 [[nodiscard]] Rules all();
-// One that is not in the table is as it was made: enabled, of high severity.
-[[nodiscard]] Rule find(const std::string& name);
+// If the row is missing, the rule counts as enabled with severity high, so that no alert is lost.
+[[nodiscard]] Rule find(std::string_view name);
 
+// Nothing: the setting stays as it is.
 struct Change {
     std::optional<bool> enabled;
     std::optional<std::string> severity;
@@ -32,6 +35,8 @@ struct Change {
     std::optional<core::IntervalParts> within;
     std::optional<bool> suspends;
 };
+
+// For administrators. Throws core::Failure if the rule does not exist, a value is invalid, or nothing changes.
 void set(const std::optional<std::string>& name, const Change& change, const principal::Origin& origin);
 
 }  // namespace jit::alert_rule

@@ -1,6 +1,8 @@
-// Break-glass: a responder of a template has it at once, without an approval, for a short time, and loudly. What he did
-// is reviewed afterwards by somebody else: the review is opened with the grant, stays open until an approver of the
-// template has closed it, and until then the person gets no other one, on any template and by any login.
+// Break-glass: a responder of a template gets access at once, without an approval, for a short time. An alert is
+// raised, and another person reviews the access afterwards.
+//
+// The review is opened together with the grant. Until an approver of the template has closed it, the person cannot
+// break the glass again, on any template or with any login.
 #pragma once
 
 #include "jit_access/grants/request.hpp"
@@ -13,14 +15,17 @@ struct BreakGlassArguments {
     std::optional<std::string> reason;
 };
 
-std::int64_t ask(const BreakGlassArguments& draft, const principal::Origin& origin);  // the id; it is active
+// Creates a request that is active at once, and returns its id. Throws core::Failure if any rule of the template other
+// than the quorum forbids it.
+std::int64_t create(const BreakGlassArguments& arguments, const principal::Origin& origin);
 
 struct Assessment {
-    std::optional<std::string> word;  // justified or not_justified
+    std::optional<std::string> verdict;  // justified or not_justified
     std::optional<std::string> comment;
 };
 
-// Once, when the grant has ended: what was done with it is known then.
-std::string review(std::int64_t id, const Assessment& verdict, const principal::Origin& origin);  // the word
+// For an approver of the template who is another person. A grant is reviewed once, after its end, because only then is
+// it known what was done with it. Returns the verdict.
+std::string review(std::int64_t id, const Assessment& assessment, const principal::Origin& origin);
 
 }  // namespace jit::break_glass

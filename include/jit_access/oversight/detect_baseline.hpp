@@ -1,16 +1,21 @@
-// Rules that compare with a person's history: unusual hours, templates and networks.
-// A baseline counts days, so that nobody builds one within an hour. People with too little history trigger no rule.
+// Evaluators that compare a request or a use with the person's history: hours, templates and networks.
 //
-// Each evaluator keeps what it needs of the batch in its own tables and raises alerts for what it finds, if its rule is
-// enabled.
+// A baseline counts days, not events, so that nobody builds one within an hour. A person with too little history
+// triggers no rule: the rule's threshold is the number of days that the history must have.
 #pragma once
 
 #include "jit_access/oversight/detection_batch.hpp"
 
 namespace jit::detection {
 
-void unusual_hours(const alert_rule::Rule& rule, const Slice& slice, People& people);
-void unusual_template(const alert_rule::Rule& rule, const Slice& slice, People& people);
-void new_network(const alert_rule::Rule& rule, const Slice& slice, People& people);
+template <>
+void evaluate<core::Evaluator::unusual_hours>(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons);
+
+template <>
+void evaluate<core::Evaluator::unusual_template>(const alert_rule::Rule& rule, const Batch& batch,
+                                                 PersonCache& persons);
+
+template <>
+void evaluate<core::Evaluator::new_network>(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons);
 
 }  // namespace jit::detection

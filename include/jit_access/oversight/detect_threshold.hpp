@@ -1,13 +1,12 @@
-// Rules that count: so many of one kind within a time.
-//
-// Each evaluator keeps what it needs of the batch in its own tables and raises alerts for what it finds, if its rule is
-// enabled.
+// The evaluator of all rules that count records: an alert is raised when a person has so many of them within a time.
+// core::alert_rules says which records a rule counts and whom its alerts are about.
 #pragma once
 
 #include "jit_access/oversight/detection_batch.hpp"
 
 namespace jit::detection {
 
-void count(const alert_rule::Rule& rule, const Slice& slice, People& people);
+template <>
+void evaluate<core::Evaluator::occurrences>(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons);
 
 }  // namespace jit::detection

@@ -1,14 +1,14 @@
-// The rule that compares the rows moved under a grant with other grants of its template.
-// Each grant is added up while it lives. The totals of the last grants of the template say how much is much.
+// The evaluator that compares the rows moved under a grant with those of other grants of its template.
 //
-// Each evaluator keeps what it needs of the batch in its own tables and raises alerts for what it finds, if its rule is
-// enabled.
+// A grant's rows are summed while it lives (jit_access.grant_volume). The totals of the template's last grants
+// (jit_access.template_volume) say how many rows are usual.
 #pragma once
 
 #include "jit_access/oversight/detection_batch.hpp"
 
 namespace jit::detection {
 
-void unusual_rows(const alert_rule::Rule& rule, const Slice& slice, People& people);
+template <>
+void evaluate<core::Evaluator::unusual_rows>(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons);
 
 }  // namespace jit::detection

@@ -1,8 +1,11 @@
-// The rules over the record: the worker looks at each row once, in the order of the record, and finds what is odd.
+// The alert rules run over the record, behind the ingest. The worker evaluates every committed record once, in order.
 //
-// A slice is read, judged and marked as read in one transaction, after it was committed: what a crash undoes is done
-// again, nothing twice. The clock is the record's own. A rule that fails loses the slice, and the others go on; its
-// fault is in jit_access.alert_rules, and once in the server log. What the rules keep is in docs/alerts.md.
+// A batch is read and evaluated, and jit_access.detection_position moved, in one transaction that starts after the
+// records were committed. After a crash the batch is therefore evaluated again as a whole, and no record counts twice.
+// Times are those of the record, so a late batch gives the same alerts.
+//
+// Each rule runs in a subtransaction. A rule that fails loses the batch and the others go on; its fault is shown in
+// jit_access.alert_rules and logged once. docs/alerts.md says what the rules look for and what they keep.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +15,20 @@
 
 namespace jit::detection {
 
-// In the caller's transaction, slice by slice; the last row that was read. Nothing: somebody else is at it.
-std::optional<std::int64_t> read_up_to(std::optional<std::int64_t> row);
+// Evaluates the records up to `seq` (nothing: all) in the caller's transaction. Returns the last record that was
+// evaluated, or nothing if another process holds the position.
+std::optional<std::int64_t> evaluate_up_to(std::optional<std::int64_t> seq);
 
-// What the worker has just written, and need not read again. Something else is read from the record.
-void offer(UsageTally tally);
+// For the worker: hands over the tally of the records it has just committed, which then need not be read again. A
+// tally that does not continue at the position is ignored, and those records are read from the table.
+void provide_tally(UsageTally tally);
 
-// The worker's: one slice in a transaction of its own, where there is something new. True: there is more.
-[[nodiscard]] bool follow();
+// For the worker: evaluates the next batch in a transaction of its own, if there are new records. True if there are
+// more. After a failure the next batch starts a second later at the earliest.
+[[nodiscard]] bool evaluate_next_batch();
 
-// Where the worker takes over what is older than the rule allows, that goes on the record: once, until it is young
-// again. `oldest` is of what it has just taken over.
-void look_at_lag(std::int64_t oldest);
+// For the worker: notes the event `record lagged` once the lag has reached the threshold of rule record_lag, and again
+// only after the lag has fallen below five seconds. `oldest` is the time of the oldest record just ingested.
+void report_lag(std::int64_t oldest);
 
 }  // namespace jit::detection

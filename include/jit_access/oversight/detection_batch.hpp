@@ -1,5 +1,7 @@
-// A slice of the record, as the rules see it: uses added up by grant and session, everything else row by row; and how a
-// rule says what it has found.
+// A batch of the record as the alert rules read it, and the interface of their evaluators.
+//
+// Uses are summed by grant and session (record/usage_tally.hpp). All other records that a rule needs are read one by
+// one. A batch belongs to the transaction that evaluates it and is gone with it.
 #pragma once
 
 #include <cstdint>
@@ -9,17 +11,19 @@
 #include <utility>
 #include <vector>
 
+#include "jit_access/core/detection.hpp"
 #include "jit_access/oversight/alert.hpp"
 #include "jit_access/record/usage_tally.hpp"
 
 namespace jit::detection {
 
-struct Subject {
-    core::PersonId person;
-    std::string shown;
+// The person behind a login. Alerts are grouped by the id and show the name.
+struct Person {
+    core::PersonId id;
+    std::string name;
 };
 
-// A row that is no use.
+// A record that is not a use.
 struct Observation {
     std::int64_t seq = 0;
     std::int64_t at = 0;
@@ -27,46 +31,56 @@ struct Observation {
     std::string sqlstate;
     std::string login;
     std::optional<std::int64_t> grant;
-    bool is_inside = false;  // of another statement: code may have sent it
+    bool is_nested = false;  // inside another statement, so code of somebody else may have sent it
     std::optional<std::string> template_name;
     std::optional<std::string> holder;  // of the grant
-    std::optional<std::string> member;  // who was given something by hand
-    std::optional<std::string> what;
+    std::optional<std::string> member;  // the role that was given something by hand
+    std::optional<std::string> reason;
     std::optional<std::string> verdict;
     std::optional<std::int64_t> seconds;
     std::optional<std::int64_t> template_id;
 };
 
-// Of records that were written before this process started.
-[[nodiscard]] UsageTally add_up(std::int64_t from, std::int64_t to);
-
-struct Slice {
-    std::int64_t from = 0;
+struct Batch {
+    std::int64_t from = 0;  // sequence number before the first record
     std::int64_t to = 0;
-    std::int64_t at = 0;
-    std::vector<Observation> seen;
-    std::vector<SessionUsage> used;
-    std::vector<SessionUsage> late;  // rows of statements that were running when they were taken over
+    std::int64_t at = 0;  // of the newest record
+    std::vector<Observation> observations;
+    std::vector<SessionUsage> usage;
+    std::vector<SessionUsage> late_usage;  // outcomes of statements whose use is in an earlier batch
 };
-[[nodiscard]] Slice look_at(UsageTally tally);
 
-// A login of the record as a person. Asked for once in a slice.
-class People {
+// Reads the records in (from, to] again, for those whose tally this process did not get from the ingest.
+[[nodiscard]] UsageTally tally_records(std::int64_t from, std::int64_t to);
+
+// Reads the records beside the uses that the tally has summed.
+[[nodiscard]] Batch read_batch(UsageTally tally);
+
+// Persons by login, each looked up once in a batch.
+class PersonCache {
 public:
-    const Subject& of(const std::string& login);
+    const Person& find(const std::string& login);
 
 private:
-    std::map<std::string, Subject> known_;
+    std::map<std::string, Person> persons_;
 };
 
-// What rules say of one slice: findings about one person and grant are one.
+// The findings of one rule in one batch. Those about the same person and grant are merged.
 class Findings {
 public:
     void add(const alert::Finding& finding);
-    [[nodiscard]] const std::vector<alert::Finding>& all() const noexcept { return all_; }
+    [[nodiscard]] const std::vector<alert::Finding>& all() const noexcept { return findings_; }
 
 private:
-    std::vector<alert::Finding> all_;
+    std::vector<alert::Finding> findings_;
 };
+
+// Evaluates one rule over a batch: updates what the rule keeps in its own tables and raises alerts for what it finds.
+// Baselines are kept up to date while a rule is disabled; alerts are not raised then.
+//
+// Each core::Evaluator has a specialisation in one of the detect_*.hpp. An evaluator without one does not compile,
+// because detection.cpp instantiates this template for every rule.
+template <core::Evaluator>
+void evaluate(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons) = delete;
 
 }  // namespace jit::detection

@@ -1,9 +1,10 @@
-// The drill: a canary template is taken through its whole life on the running server, by the code that everybody's
-// requests take. Nothing is simulated: processes that have logged in as service identities (drill_actor.hpp) ask,
-// approve and use it; a process of its own conducts, looks at each step and keeps what it found in
-// jit_access.drill_step.
+// The drill: takes a canary template through the whole life of a grant on the running server, with the code that
+// everybody's requests use. Nothing is simulated. Processes that are logged in as service identities (drill_actor.hpp)
+// request, approve and use the grant; a conductor process (drill_conductor.hpp) checks each step and stores its result
+// in jit_access.drill_step.
 //
-// One at a time. Whoever starts it waits for its end, and may leave: it goes on without him.
+// There is one drill at a time. The session that has started it waits for its end; if that session goes away, the drill
+// goes on.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 
 namespace jit::drill {
 
+// A row of jit_access.drill_step.
 struct Step {
     std::int32_t number = 0;
     std::string name;
@@ -24,9 +26,11 @@ struct Step {
     std::optional<std::string> detail;
 };
 
-// Patience is how long each step may take.
-std::vector<Step> run(const std::optional<core::IntervalParts>& patience);
-// The same as a scheduled job: what came of it, in a line. In the worker, which it needs, it is only started.
-std::string as_job();
+// For administrators; `step_timeout` is how long each step may take. Throws core::Failure if a drill is running, the
+// drill is not set up, or no background worker is free.
+std::vector<Step> run(const std::optional<core::IntervalParts>& step_timeout);
+// For the job: a summary of one line. The worker itself must not wait for a drill, which needs the worker, so there it
+// is only started.
+std::string run_as_job();
 
 }  // namespace jit::drill

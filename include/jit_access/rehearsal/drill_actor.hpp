@@ -1,7 +1,9 @@
-// Who plays a part in a drill (drill.hpp): a process that has logged in as one of the service identities. Their roles
-// have the connection limit 0, which stops every client and no background process, so only such a process can be them.
+// An actor of a drill (drill.hpp): a background process that is logged in as one of the service identities, and
+// requests, approves or uses the grant. The service identities have CONNECTION LIMIT 0, which keeps out clients but not
+// background processes, so only such a process can act as them.
 //
-// It asks and approves without a client that has sent a statement, against docs/adr/013: for the canary template alone.
+// An actor gives access without a statement sent by a client, which docs/adr/013 otherwise demands. This is allowed for
+// the canary template alone.
 #pragma once
 
 #include <array>
@@ -10,20 +12,21 @@
 
 namespace jit::drill {
 
-enum class Part : std::uint32_t { requester, approver_1, approver_2 };
-inline constexpr std::array logins{"jit_drill_requester", "jit_drill_approver_1", "jit_drill_approver_2"};
+enum class Actor : std::uint32_t { requester, approver_1, approver_2 };
+// By Actor.
+inline constexpr std::array actor_logins{"jit_drill_requester", "jit_drill_approver_1", "jit_drill_approver_2"};
 
-// What an actor is started for; travels as plain bytes.
-struct Cue {
+// What an actor process is started with. It is copied as plain bytes.
+struct ActorOrder {
     std::int64_t drill = 0;
-    std::int64_t request = 0;   // to be approved
-    std::int64_t patience = 0;  // microseconds
-    Part part = Part::requester;
+    std::int64_t request = 0;       // to approve
+    std::int64_t step_timeout = 0;  // microseconds
+    Actor actor = Actor::requester;
 };
 
 inline constexpr std::int64_t grant_duration = 2'000'000;
 
-// An actor's life; it connects, plays its part and returns.
+// The main function of an actor process.
 void act();
 
 }  // namespace jit::drill

@@ -1,10 +1,10 @@
-// The process that conducts a drill: takes its steps in order and keeps what each found in jit_access.drill_step.
+// The conductor process of a drill: takes the steps in order and stores the result of each in jit_access.drill_step.
 // The first step that fails ends the drill.
 #pragma once
 
 namespace jit::drill {
 
-// The life of the process that conducts.
+// The main function of the conductor process.
 void conduct();
 
 }  // namespace jit::drill

@@ -1,5 +1,6 @@
-// What a drill needs: the service identities, the canary table, and the canary template.
-// A service identity is a login without a password and with the connection limit 0. The limit stops every client; the
+// Creates what a drill needs: the service identities, the canary table, and the canary template.
+//
+// A service identity is a login without a password and with CONNECTION LIMIT 0. The limit stops every client; the
 // server does not count background processes against it (miscinit.c, InitializeSessionUserId).
 #pragma once
 
@@ -7,7 +8,8 @@
 
 namespace jit::drill {
 
-// Makes what it needs: the service identities, the canary, its template. By an administrator; again to mend it.
+// For administrators. Can be called again to repair what is missing. Throws core::Failure if a role or schema of that
+// name exists and is not what a drill needs.
 void set_up(const principal::Origin& origin);
 
 }  // namespace jit::drill

@@ -1,4 +1,4 @@
-// The steps of a drill, as the process that conducts it takes them.
+// The steps of a drill, as the conductor takes them.
 #pragma once
 
 #include <array>
@@ -9,27 +9,27 @@
 
 namespace jit::drill {
 
-// What the process is started for; travels as plain bytes.
-struct Plan {
-    std::int64_t id = 0;
-    std::int64_t patience = 0;  // microseconds
-    std::array<char, 64> by{};  // login that has started it
+// What the conductor process is started with. It is copied as plain bytes.
+struct ConductorOrder {
+    std::int64_t drill = 0;
+    std::int64_t step_timeout = 0;      // microseconds
+    std::array<char, 64> started_by{};  // login
 };
 
-// What is known of the drill so far.
-struct Scene {
-    Plan plan;
+// The state of the drill between its steps.
+struct Progress {
+    ConductorOrder order;
     pg::Process requester = nullptr;
-    std::vector<pg::Process> actors;  // he and all others
-    std::int64_t grant = 0;           // 0: nothing was asked for yet
+    std::vector<pg::Process> actors;  // all, including the requester
+    std::int64_t grant = 0;           // 0: not requested yet
     std::int64_t deadline = 0;        // wall clock
 };
 
-// Each answers how long it took, in microseconds, and throws what is not as it should be.
-struct NamedStep {
+// A step checks one thing. It returns the latency in microseconds and throws core::Failure if the check fails.
+struct DrillStep {
     const char* name;
-    std::int64_t (*take)(Scene& scene);
+    std::int64_t (*run)(Progress& progress);
 };
-[[nodiscard]] std::array<NamedStep, 9> steps() noexcept;
+[[nodiscard]] std::array<DrillStep, 9> steps() noexcept;
 
 }  // namespace jit::drill

@@ -1,8 +1,9 @@
-// Would these statements go through, under this template, for this person? DryRunArguments before the template exists,
-// before the grant is asked for, before the migration runs (docs/adr/019-dry-runs.md).
+// Dry runs: would these statements be allowed under this template, for this person? A dry run can be made before the
+// template exists, before the grant is requested, or before a migration runs (docs/adr/019-dry-runs.md).
 //
-// A dry run makes the roles that a grant would make, in a subtransaction that is always rolled back, and acts as them.
-// `check` reads the statements and runs nothing; `execute` runs them, as far as a rollback takes everything back.
+// A dry run creates the roles that a grant would create, in a subtransaction that is always rolled back, and acts as
+// them. Mode `check` analyses the statements and runs nothing. Mode `execute` runs them, as far as a rollback undoes
+// everything they do.
 #pragma once
 
 #include <optional>
@@ -14,16 +15,16 @@
 
 namespace jit::dry_run {
 
-// What jit_dry_run was given; nothing = not given.
+// The arguments of jit_dry_run. Nothing: the argument was not given.
 struct DryRunArguments {
     std::optional<std::string> template_name;
     std::optional<pg::TextArray> statements;
     std::optional<std::string> mode;
     std::optional<std::string> person;
-    std::optional<pg::TextArray> privileges;  // instead of the template's, or without one
+    std::optional<pg::TextArray> privileges;  // instead of those of the template, or without a template
     std::optional<std::string> search_path;
     std::optional<core::IntervalParts> timeout;  // of each statement
-    std::optional<bool> allow_schema_change;     // of a template that is not there yet
+    std::optional<bool> allow_schema_change;     // of a template that does not exist yet
     std::optional<bool> allow_code;
 };
 
@@ -31,17 +32,17 @@ struct Outcome {
     std::string statement;
     std::string outcome;  // allowed, denied, failed, refused or unknown
     pg::TextArray missing{};
-    std::optional<std::int64_t> rows{};  // that it has processed; nothing where it did not run
-    pg::TextArray sequences{};           // that it has advanced, which stays
+    std::optional<std::int64_t> rows{};  // processed rows; nothing if it did not run
+    pg::TextArray sequences{};           // advanced sequences, which a rollback does not set back
     std::optional<std::string> sqlstate{};
     std::optional<std::string> message{};
 };
 
-// For who asks. Throws when he may not, or when there can be no such grant.
-[[nodiscard]] std::vector<Outcome> run(const DryRunArguments& asked, const principal::Origin& origin);
-// For a scenario, about which somebody has decided before.
-[[nodiscard]] std::vector<Outcome> repeat(const DryRunArguments& asked);
-// Whether this could be run; throws invalid_argument.
-void check(const DryRunArguments& asked);
+// For the calling user. Throws core::Failure if the user may not make this dry run, or if no such grant is possible.
+[[nodiscard]] std::vector<Outcome> run(const DryRunArguments& arguments, const principal::Origin& origin);
+// For a scenario, which was authorised when it was set or is run.
+[[nodiscard]] std::vector<Outcome> run_authorised(const DryRunArguments& arguments);
+// Throws core::Failure (invalid_argument) if these arguments can never be run.
+void validate(const DryRunArguments& arguments);
 
 }  // namespace jit::dry_run

@@ -1,5 +1,6 @@
-// What a dry run that ran may tell of it. The statements are known to who wrote them, and so are the names in the
-// catalogs; everything else may be data, also the name of what was made while it ran.
+// What an executed dry run may show of a statement. The requester knows the statements and may see the names in the
+// catalogs. Everything else may be data the requester has no privilege for, even the name of an object that a statement
+// has created.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +14,18 @@ namespace jit::redaction {
 
 inline constexpr const char* not_shown = "(not shown: it may hold data)";
 
-// What is told of one statement only if it was known before, which is looked up when all has been rolled back.
-struct Held {
+// What is shown only if it existed before the dry run. That can be looked up only after the rollback.
+struct Deferred {
     std::vector<std::string> names;  // in the message
     std::vector<std::uint32_t> sequences;
 };
 
-// The message of an error, with the names in it, or that it is not shown. `expected`: what the statement failed with
-// when it was only read.
-[[nodiscard]] std::string message(const pg::Fault& fault, const std::string& statement, const std::string& expected,
-                                  Held& held);
+// The message of an error as far as it may be shown; the names in it are added to `deferred`. `expected` is the message
+// with which the analysis of the statement failed, which holds no data.
+[[nodiscard]] std::string shown_message(const pg::Fault& fault, const std::string& statement,
+                                        const std::string& expected, Deferred& deferred);
 
-void settle(std::vector<dry_run::Outcome>& outcomes, const std::vector<Held>& held);
+// After the rollback: replaces messages and privileges that name unknown objects, and names the sequences.
+void redact_unknown_names(std::vector<dry_run::Outcome>& outcomes, const std::vector<Deferred>& deferred);
 
 }  // namespace jit::redaction

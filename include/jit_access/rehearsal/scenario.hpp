@@ -1,5 +1,6 @@
-// Dry runs that are kept, with what should come of them: a migration, a drill, what a template must never give. Run
-// again whenever something may have changed, and by the clock; what was green and is red is an event.
+// Scenarios: dry runs that are kept together with the expected outcomes, such as a migration, or statements that a
+// template must never allow. They are run again by a job, or whenever something may have changed. The event `scenario
+// failed` is noted when a scenario is not as expected and its run before was, or it has not run before.
 #pragma once
 
 #include <string>
@@ -12,27 +13,29 @@ namespace jit::scenario {
 struct ScenarioArguments {
     std::optional<std::string> name;
     std::optional<std::string> description;
-    std::optional<pg::TextArray> expected;  // an outcome for each statement; nothing: all are allowed
-    dry_run::DryRunArguments asked;
+    std::optional<pg::TextArray> expected;  // one outcome for each statement; nothing: all are allowed
+    dry_run::DryRunArguments dry_run;
 };
 
-void set(const ScenarioArguments& draft, const principal::Origin& origin);
+// For administrators.
+void set(const ScenarioArguments& arguments, const principal::Origin& origin);
 void drop(const std::optional<std::string>& name, const principal::Origin& origin);
 
-// What came of one statement of a scenario.
+// The result of one statement of a scenario.
 struct Result {
     std::string scenario;
     std::int32_t number = 0;
     std::string expected;
     bool ok = false;
-    dry_run::Outcome got;
+    dry_run::Outcome outcome;
 };
 
-// All of them, or one, by who asks: auditors those that only check, administrators all. The results are kept.
+// Runs one scenario, or all that the calling user may run: auditors those in mode `check`, administrators all. The
+// results are stored.
 [[nodiscard]] std::vector<Result> run(const std::optional<std::string>& name, const principal::Origin& origin);
-// All of them by the clock, or by an administrator; one line about it.
-std::string run_by_clock(const principal::Origin& origin);
-// As lines of TAP.
+// Runs all scenarios for the job, or for an administrator. Returns a summary of one line.
+std::string run_all(const principal::Origin& origin);
+// The results as lines of TAP (Test Anything Protocol).
 [[nodiscard]] std::vector<std::string> as_tap(const std::vector<Result>& results);
 
 }  // namespace jit::scenario

@@ -1,5 +1,5 @@
-// The report as a page: what the tables say for a range of time, gathered once, and how far the record is known to be
-// whole. Only for auditors; that it was made is on the record, in the transaction that made it.
+// The report page: an HTML page about a range of time, for auditors. It is gathered from the tables in one transaction,
+// and says how far the record has been verified. That a report was made is an event in the same transaction.
 #pragma once
 
 #include <optional>
@@ -9,8 +9,9 @@
 
 namespace jit::report {
 
-// NULL: the last 90 days, until now.
-[[nodiscard]] std::string make(const std::optional<std::string>& framework, const std::optional<pg::Instant>& from,
-                               const std::optional<pg::Instant>& to);
+// For auditors. NULL: the last 90 days, until now. Throws core::Failure if the caller is no auditor, and
+// pg::ServerError if the framework or the range is invalid.
+[[nodiscard]] std::string render_page(const std::optional<std::string>& framework,
+                                      const std::optional<pg::Instant>& from, const std::optional<pg::Instant>& to);
 
 }  // namespace jit::report

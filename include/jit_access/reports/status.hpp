@@ -1,4 +1,5 @@
-// What shared memory tells, for the views.
+// What shared memory knows, for the views jit_access.health and jit_access.active_grants. Reads without a lock, so the
+// values need not be of the same instant.
 #pragma once
 
 #include <array>
@@ -8,8 +9,9 @@
 
 namespace jit::status {
 
-// The columns of jit_access.status().
+// The columns of the SQL function jit_access.status(), in order.
 [[nodiscard]] std::array<pg::Value, 15> status();
-[[nodiscard]] bool confirmed(std::int64_t id) noexcept;
+// True if the grant has a live slot, so its statements are allowed on this server.
+[[nodiscard]] bool is_confirmed(std::int64_t id) noexcept;
 
 }  // namespace jit::status

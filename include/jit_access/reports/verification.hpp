@@ -1,5 +1,6 @@
-// How far the record is known to be whole, in sentences for a report that cannot verify all of it: what the
-// verification that was kept last stands for, and what is verified now. They claim no more than was done.
+// How far the record is known to be sound, in sentences for a report, which cannot verify all of it. Two things are
+// described: the last verification of the whole record, which is stored, and one of the newest records, which is made
+// now. The sentences claim no more than was verified.
 #pragma once
 
 #include <string>
@@ -9,8 +10,10 @@
 
 namespace jit::verification {
 
-[[nodiscard]] core::Page::Verification read();
+// Verifies at most 200,000 records, which takes seconds.
+[[nodiscard]] core::Page::Verification describe();
 
-[[nodiscard]] std::string when(const pg::Instant& at);  // in UTC, to the minute
+// In UTC, to the minute.
+[[nodiscard]] std::string format_time(const pg::Instant& at);
 
 }  // namespace jit::verification
