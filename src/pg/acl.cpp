@@ -21,10 +21,10 @@ namespace jit::pg {
 namespace {
 
 bool contains(std::span<const RoleId> roles, Oid role) noexcept {
-    return std::any_of(roles.begin(), roles.end(), [role](const RoleId& one) { return one.oid == role; });
+    return std::any_of(roles.begin(), roles.end(), [role](const RoleId& candidate) { return candidate.oid == role; });
 }
 
-AclBits given_to(const Acl* list, std::span<const RoleId> roles) noexcept {
+AclBits granted_in(const Acl* list, std::span<const RoleId> roles) noexcept {
     AclBits bits = 0;
     const AclItem* items = ACL_DAT(list);
     for (int i = 0; i < ACL_NUM(list); ++i)
@@ -33,14 +33,15 @@ AclBits given_to(const Acl* list, std::span<const RoleId> roles) noexcept {
     return bits;
 }
 
-AclBits given_by_office(std::span<const RoleId> roles) noexcept {
+// The predefined roles have their privileges on every relation without an entry in its list (aclchk.c).
+AclBits granted_by_predefined_roles(std::span<const RoleId> roles) noexcept {
     return (contains(roles, ROLE_PG_READ_ALL_DATA) ? AclBits{ACL_SELECT} : 0) |
            (contains(roles, ROLE_PG_WRITE_ALL_DATA) ? AclBits{ACL_INSERT | ACL_UPDATE | ACL_DELETE} : 0);
 }
 
 // ---- within pg::call ------------------------------------------------------------------------------------------------
 
-AttrNumber columns_of(Oid relation) {
+AttrNumber column_count(Oid relation) {
     HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
     if (!HeapTupleIsValid(tuple)) return 0;
     const AttrNumber count = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relnatts;
@@ -51,36 +52,37 @@ AttrNumber columns_of(Oid relation) {
 struct Column {
     bool exists;
     bool has_list;
-    AclBits given;
+    AclBits granted;
 };
 
-Column look_at(Oid relation, int number, std::span<const RoleId> roles) {
+Column read_column(Oid relation, int number, std::span<const RoleId> roles) {
     HeapTuple tuple =
         SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(static_cast<AttrNumber>(number)));
     if (!HeapTupleIsValid(tuple)) return {};
     Column column{.exists = !reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple))->attisdropped};
-    bool none = false;
-    const Datum list = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attacl, &none);
-    column.has_list = !none;
-    if (!none) column.given = given_to(DatumGetAclP(list), roles);
+    bool is_null = false;
+    const Datum list = SysCacheGetAttr(ATTNUM, tuple, Anum_pg_attribute_attacl, &is_null);
+    column.has_list = !is_null;
+    if (!is_null) column.granted = granted_in(DatumGetAclP(list), roles);
     ReleaseSysCache(tuple);
     return column;
 }
 
-// As the server checks: of no column in particular, one will do; of the whole row, all.
-bool has_columns(Oid relation, AclBits privilege, const Bitmapset* asked, std::span<const RoleId> roles) {
+// Follows ExecCheckOneRelPerms() and pg_attribute_aclcheck_all(): a statement that uses no column in particular, such
+// as count(*), needs the privilege on any column; one that uses the whole row needs it on all of them.
+bool has_privilege_on_columns(Oid relation, AclBits privilege, const Bitmapset* used, std::span<const RoleId> roles) {
     int present = 0;
-    int given = 0;
-    for (int i = columns_of(relation); i > 0; --i) {
-        const auto column = look_at(relation, i, roles);
+    int granted = 0;
+    for (int i = column_count(relation); i > 0; --i) {
+        const auto column = read_column(relation, i, roles);
         present += column.exists ? 1 : 0;
-        given += column.exists && (column.given & privilege) != 0 ? 1 : 0;
+        granted += column.exists && (column.granted & privilege) != 0 ? 1 : 0;
     }
-    if (bms_is_empty(asked)) return given > 0;
-    for (int member = bms_next_member(asked, -1); member >= 0; member = bms_next_member(asked, member)) {
+    if (bms_is_empty(used)) return granted > 0;
+    for (int member = bms_next_member(used, -1); member >= 0; member = bms_next_member(used, member)) {
         const int number = member + FirstLowInvalidHeapAttributeNumber;
-        const bool ok =
-            number == InvalidAttrNumber ? given == present : (look_at(relation, number, roles).given & privilege) != 0;
+        const bool ok = number == InvalidAttrNumber ? granted == present
+                                                    : (read_column(relation, number, roles).granted & privilege) != 0;
         if (!ok) return false;
     }
     return true;
@@ -92,16 +94,17 @@ AclBits privileges_on_relation(std::uint32_t relation, std::span<const RoleId> r
     return call([&]() -> AclBits {
         HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
         if (!HeapTupleIsValid(tuple)) return 0;
-        AclBits bits = given_by_office(roles);
+        AclBits bits = granted_by_predefined_roles(roles);
         const auto* row = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-        const bool is_owners = contains(roles, row->relowner);
-        if (is_owners) bits |= ownership;
-        bool none = false;
-        const Datum list = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &none);
-        // Until somebody makes a list the owner has everything; then he may have been left out.
-        if (!none)
-            bits |= given_to(DatumGetAclP(list), roles);
-        else if (is_owners)
+        const bool owns = contains(roles, row->relowner);
+        if (owns) bits |= ownership;
+        bool is_null = false;
+        const Datum list = SysCacheGetAttr(RELOID, tuple, Anum_pg_class_relacl, &is_null);
+        // A NULL list stands for the default, in which the owner has all privileges. An explicit list may omit the
+        // owner.
+        if (!is_null)
+            bits |= granted_in(DatumGetAclP(list), roles);
+        else if (owns)
             bits |= row->relkind == RELKIND_SEQUENCE ? ACL_ALL_RIGHTS_SEQUENCE : ACL_ALL_RIGHTS_RELATION;
         ReleaseSysCache(tuple);
         return bits;
@@ -110,21 +113,21 @@ AclBits privileges_on_relation(std::uint32_t relation, std::span<const RoleId> r
 
 bool has_column_privileges(std::uint32_t relation) {
     return call([&] {
-        for (int i = columns_of(relation); i > 0; --i)
-            if (look_at(relation, i, {}).has_list) return true;
+        for (int i = column_count(relation); i > 0; --i)
+            if (read_column(relation, i, {}).has_list) return true;
         return false;
     });
 }
 
 AclBits privileges_on_columns(const CheckedRelation& checked, AclBits missing, std::span<const RoleId> roles) {
-    const std::pair<AclBits, const Bitmapset*> asked[] = {
+    const std::pair<AclBits, const Bitmapset*> used_columns[] = {
         {ACL_SELECT, checked.selected}, {ACL_INSERT, checked.inserted}, {ACL_UPDATE, checked.updated}};
     return call([&] {
-        AclBits given = 0;
-        for (const auto& [privilege, columns] : asked)
-            if ((missing & privilege) != 0 && has_columns(checked.relation, privilege, columns, roles))
-                given |= privilege;
-        return given;
+        AclBits granted = 0;
+        for (const auto& [privilege, columns] : used_columns)
+            if ((missing & privilege) != 0 && has_privilege_on_columns(checked.relation, privilege, columns, roles))
+                granted |= privilege;
+        return granted;
     });
 }
 

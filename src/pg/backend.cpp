@@ -37,7 +37,8 @@ extern "C" {
 #include "utils/wait_event.h"
 }
 
-// The layout of Port is the same without, and Debian's headers do not bring those of GSSAPI.
+// With ENABLE_GSS, libpq-be.h includes GSSAPI headers, which the server's development package does not depend on. The
+// layout of Port is the same without.
 #undef ENABLE_GSS
 extern "C" {
 #include "libpq/libpq-be.h"
@@ -59,6 +60,7 @@ std::uint32_t leader_number() noexcept {
     return static_cast<std::uint32_t>(MyProc->lockGroupLeader - ProcGlobal->allProcs);
 }
 
+// Auxiliary processes have PGPROC entries after those of the backends, and the worker is a backend.
 std::uint32_t session_limit() noexcept { return static_cast<std::uint32_t>(MaxBackends + NUM_AUXILIARY_PROCS); }
 std::int64_t session_start() noexcept { return MyStartTimestamp; }
 std::uint32_t local_transaction_id() noexcept { return local_transaction_number(); }
@@ -104,7 +106,7 @@ std::uint32_t subtransaction_id() noexcept { return GetCurrentSubTransactionId()
 
 namespace {
 
-MemoryContext child_of(MemoryContext parent, std::string_view name) noexcept {
+MemoryContext find_child(MemoryContext parent, std::string_view name) noexcept {
     for (MemoryContext child = parent->firstchild; child != nullptr; child = child->nextchild)
         if (child->name == name) return child;
     return nullptr;
@@ -112,11 +114,11 @@ MemoryContext child_of(MemoryContext parent, std::string_view name) noexcept {
 
 }  // namespace
 
-// By the memory their rows are kept in: the server's own look at its portals leaves a scan open, which it then warns
-// of.
+// Looks for the memory context in which held rows are stored (utils/mmgr/portalmem.c). Iterating over the portals with
+// hash_seq_search() is no alternative: a scan that is left open at the end of a transaction causes a warning.
 bool has_held_cursors() noexcept {
-    MemoryContext const portals = child_of(TopMemoryContext, "TopPortalContext");
-    return portals != nullptr && child_of(portals, "PortalHoldContext") != nullptr;
+    MemoryContext const portals = find_child(TopMemoryContext, "TopPortalContext");
+    return portals != nullptr && find_child(portals, "PortalHoldContext") != nullptr;
 }
 
 bool is_standby() noexcept { return RecoveryInProgress(); }
@@ -169,13 +171,16 @@ std::int64_t command_start() noexcept { return GetCurrentStatementStartTimestamp
 void report_command(const char* text) noexcept { pgstat_report_activity(STATE_RUNNING, text); }
 bool is_between_commands() noexcept { return ActivePortal == nullptr; }
 
-// The server's own way to have an idle session look at something: it takes in invalidations in an empty transaction.
+// The server's own way to make an idle session accept invalidations: ProcessCatchupInterrupt() starts and commits an
+// empty transaction (storage/ipc/sinval.c).
 void request_idle_commit() noexcept { HandleCatchupInterrupt(); }
 void request_idle_commit(std::int32_t pid) noexcept {
     constexpr int find_by_pid = -1;
     if (pid > 0) (void)SendProcSignal(pid, PROCSIG_CATCHUP_INTERRUPT, find_by_pid);
 }
 
+// A subset of DISCARD ALL, which cannot run inside a transaction block. Portals go first, because an open cursor on a
+// temporary table keeps it from being dropped.
 void discard_session_state() {
     call([] {
         PortalHashTableDeleteAll();
@@ -192,45 +197,46 @@ namespace {
 struct Timer {
     clockid_t clock;
     timer_t timer;
-    bool made;
+    bool exists;
 };
 Timer real_time{CLOCK_BOOTTIME, {}, false};
 Timer wall_time{CLOCK_REALTIME, {}, false};
-void (*deadline_fire)() noexcept = nullptr;
+void (*deadline_callback)() noexcept = nullptr;
 
+// Must leave errno as it was, like every signal handler.
 void on_deadline_signal(int) {
     const int saved = errno;
-    deadline_fire();
+    deadline_callback();
     errno = saved;
 }
 
-bool make(Timer& timer) noexcept {
-    if (timer.made) return true;
+bool create(Timer& timer) noexcept {
+    if (timer.exists) return true;
     sigevent event{};
     event.sigev_notify = SIGEV_SIGNAL;
     event.sigev_signo = SIGRTMIN;
-    timer.made = timer_create(timer.clock, &event, &timer.timer) == 0;
-    return timer.made;
+    timer.exists = timer_create(timer.clock, &event, &timer.timer) == 0;
+    return timer.exists;
 }
 
-// 0 disarms.
+// Zero disarms the timer, so a relative time must be at least one microsecond.
 void set(const Timer& timer, std::int64_t microseconds, int flags) noexcept {
     constexpr std::int64_t second = 1'000'000;
-    itimerspec when{};
-    when.it_value.tv_sec = microseconds / second;
-    when.it_value.tv_nsec = microseconds % second * 1'000;
-    if (timer.made) (void)timer_settime(timer.timer, flags, &when, nullptr);
+    itimerspec expiry{};
+    expiry.it_value.tv_sec = microseconds / second;
+    expiry.it_value.tv_nsec = microseconds % second * 1'000;
+    if (timer.exists) (void)timer_settime(timer.timer, flags, &expiry, nullptr);
 }
 
 }  // namespace
 
 bool make_deadline_timers(void (*fire)() noexcept) noexcept {
-    deadline_fire = fire;
+    deadline_callback = fire;
     struct sigaction action {};
     action.sa_handler = on_deadline_signal;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    return sigaction(SIGRTMIN, &action, nullptr) == 0 && make(real_time) && make(wall_time);
+    return sigaction(SIGRTMIN, &action, nullptr) == 0 && create(real_time) && create(wall_time);
 }
 
 void arm_real_timer(std::int64_t in_us) noexcept { set(real_time, std::max<std::int64_t>(in_us, 1), 0); }
@@ -262,8 +268,8 @@ std::size_t clip_at_character(const char* text, std::size_t size, std::size_t li
 }
 
 std::string excerpt(std::string_view text) {
-    constexpr std::size_t enough = 100;
-    const auto size = clip_at_character(text.data(), text.size(), enough);
+    constexpr std::size_t max_size = 100;
+    const auto size = clip_at_character(text.data(), text.size(), max_size);
     return std::string(text.substr(0, size)) + (size < text.size() ? "..." : "");
 }
 

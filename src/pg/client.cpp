@@ -5,7 +5,8 @@
 
 #include "jit_access/pg/server.hpp"
 
-// The layout of Port is the same without, and Debian's headers do not bring those of GSSAPI.
+// With ENABLE_GSS, libpq-be.h includes GSSAPI headers, which the server's development package does not depend on. The
+// layout of Port is the same without.
 #undef ENABLE_GSS
 extern "C" {
 #include "libpq/auth.h"
@@ -18,7 +19,7 @@ namespace {
 
 ClientAuthentication_hook_type next_authentication = nullptr;
 std::uint32_t method = 0;
-void (*when_let_in)(const core::Client&) noexcept = nullptr;
+void (*on_authenticated)(const core::Client&) noexcept = nullptr;
 
 core::Address address_of(const sockaddr_storage& socket) noexcept {
     const auto bytes = [](const void* first, std::size_t size) {
@@ -37,7 +38,7 @@ core::Address address_of(const sockaddr_storage& socket) noexcept {
     }
 }
 
-core::Client look() noexcept {
+core::Client read_client() noexcept {
     core::Client client{.database = MyDatabaseId};
     if (MyProcPort == nullptr) return client;
     client.connected = true;
@@ -48,23 +49,23 @@ core::Client look() noexcept {
     return client;
 }
 
-// Afterwards the line of pg_hba.conf that has let it in is no more.
+// Keeps the method now: the memory of Port.hba is freed when authentication is complete (tcop/postgres.c).
 void authenticate(Port* port, int status) {
     if (next_authentication != nullptr) next_authentication(port, status);
     if (status != STATUS_OK || port->hba == nullptr) return;
     method = core::auth_method(hba_authname(port->hba->auth_method));
-    when_let_in(look());
+    on_authenticated(read_client());
 }
 
 }  // namespace
 
 const core::Client& client() noexcept {
-    static const core::Client known = look();
-    return known;
+    static const core::Client constant = read_client();
+    return constant;
 }
 
-void install_authentication_hook(void (*let_in)(const core::Client&) noexcept) noexcept {
-    when_let_in = let_in;
+void install_authentication_hook(void (*authenticated)(const core::Client&) noexcept) noexcept {
+    on_authenticated = authenticated;
     next_authentication = ClientAuthentication_hook;
     ClientAuthentication_hook = authenticate;
 }

@@ -23,7 +23,7 @@ std::string boot_id() {
     std::ifstream file("/proc/sys/kernel/random/boot_id");
     std::string id;
     std::getline(file, id);
-    return id;  // empty where the system has none: then no boot time is ever taken over from the table
+    return id;  // empty if the system has none: then boot times in the tables are never used
 }
 
 }  // namespace jit::pg

@@ -17,6 +17,7 @@ std::string random_password() {
     call([&] {
         if (!pg_strong_random(random.data(), random.size())) elog(ERROR, "could not generate random bytes");
     });
+    // 64 divides 256, so every character is equally likely.
     std::string password;
     for (const auto byte : random) password += alphabet[byte % alphabet.size()];
     return password;

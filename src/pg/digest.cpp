@@ -11,7 +11,7 @@ namespace jit::pg {
 
 namespace {
 
-[[noreturn]] void fail() {
+[[noreturn]] void raise_digest_error() {
     call([] { ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute SHA-256"))); });
     pg_unreachable();
 }
@@ -21,7 +21,7 @@ const std::uint8_t* octets(core::Bytes part) noexcept { return reinterpret_cast<
 }  // namespace
 
 ServerHasher::ServerHasher() : context_(call([] { return pg_cryptohash_create(PG_SHA256); })) {
-    if (context_ == nullptr) fail();
+    if (context_ == nullptr) raise_digest_error();
 }
 
 ServerHasher::~ServerHasher() { pg_cryptohash_free(context_); }
@@ -31,7 +31,7 @@ core::Digest ServerHasher::hash(std::initializer_list<core::Bytes> parts) {
     bool ok = pg_cryptohash_init(context_) >= 0;
     for (const auto part : parts) ok = ok && pg_cryptohash_update(context_, octets(part), part.size()) >= 0;
     ok = ok && pg_cryptohash_final(context_, reinterpret_cast<std::uint8_t*>(digest.data()), digest.size()) >= 0;
-    if (!ok) fail();
+    if (!ok) raise_digest_error();
     return digest;
 }
 
@@ -42,7 +42,7 @@ core::Digest ServerHasher::mac(core::Bytes key, std::initializer_list<core::Byte
     for (const auto part : parts) ok = ok && pg_hmac_update(context, octets(part), part.size()) >= 0;
     ok = ok && pg_hmac_final(context, reinterpret_cast<std::uint8_t*>(digest.data()), digest.size()) >= 0;
     if (context != nullptr) pg_hmac_free(context);
-    if (!ok) fail();
+    if (!ok) raise_digest_error();
     return digest;
 }
 

@@ -34,7 +34,7 @@ namespace jit::pg {
 
 namespace {
 
-// Declared without parameters before 16.
+// expression_tree_walker() and its like are declared with a K&R-style callback before PostgreSQL 16.
 using Walker = bool (*)();
 
 template <class Node_>
@@ -42,28 +42,30 @@ Walker walker(bool (*visit)(Node_*, void*)) {
     return reinterpret_cast<Walker>(reinterpret_cast<void*>(visit));
 }
 
-bool expression_holds(Node* node, void* call) {
+bool expression_contains(Node* node, void* call) {
     if (node == nullptr) return false;
-    return node == call || expression_tree_walker(node, walker(expression_holds), call);
+    return node == call || expression_tree_walker(node, walker(expression_contains), call);
 }
 
-bool any_holds(List* expressions, void* call) { return expression_holds(reinterpret_cast<Node*>(expressions), call); }
+bool list_contains(List* expressions, void* call) {
+    return expression_contains(reinterpret_cast<Node*>(expressions), call);
+}
 
-// Where a call is looked for: what is selected, the conditions on it, and FROM.
-bool plan_holds(PlanState* state, void* call) {
+// Searches target lists, conditions and functions in FROM.
+bool plan_contains(PlanState* state, void* call) {
     if (state == nullptr) return false;
-    if (any_holds(state->plan->targetlist, call) || any_holds(state->plan->qual, call)) return true;
-    if (IsA(state->plan, FunctionScan) && any_holds(reinterpret_cast<FunctionScan*>(state->plan)->functions, call))
+    if (list_contains(state->plan->targetlist, call) || list_contains(state->plan->qual, call)) return true;
+    if (IsA(state->plan, FunctionScan) && list_contains(reinterpret_cast<FunctionScan*>(state->plan)->functions, call))
         return true;
-    return planstate_tree_walker(state, walker(plan_holds), call);
+    return planstate_tree_walker(state, walker(plan_contains), call);
 }
 
-// A job of pg_cron comes as a login of its owner, who may have been made to schedule it. What a client says of itself
-// as it connects, nothing that the session runs can change.
-bool is_from_cron() noexcept { return initial_application_name() == "pg_cron"; }
+// A job of pg_cron connects as the owner of the job, who may not have scheduled it knowingly. The name in the startup
+// packet cannot be changed by anything that the session runs.
+bool is_pg_cron_job() noexcept { return initial_application_name() == "pg_cron"; }
 
-// The statement that the client has sent. Cursors and EXECUTE have portals with names; and under the name of a
-// statement that the client has prepared by the protocol, PREPARE can have put another.
+// The statement that the client has sent, or null. Cursors and EXECUTE run in named portals. A statement prepared by
+// the protocol counts only if it was prepared there: SQL's PREPARE could have replaced it under the same name.
 const QueryDesc* statement_of_client() {
     if (MyBackendType != B_BACKEND || InSecurityRestrictedOperation() || ActivePortal == nullptr) return nullptr;
     if (ActivePortal->name[0] != '\0' || ActivePortal->strategy != PORTAL_ONE_SELECT) return nullptr;
@@ -79,18 +81,20 @@ bool is_call_of(const FuncExpr* call, Oid function) {
            call->funcformat == COERCE_EXPLICIT_CALL;
 }
 
-Oid foreign_relation(const PlannedStmt* plan) {
-    const Oid ours = get_namespace_oid("jit_access", false);
+// A relation that belongs neither to the server nor to the extension, or 0.
+Oid find_foreign_relation(const PlannedStmt* plan) {
+    const Oid own_schema = get_namespace_oid("jit_access", false);
     ListCell* cell = nullptr;
     foreach (cell, plan->relationOids) {
         const Oid relation = lfirst_oid(cell);
-        if (relation >= FirstNormalObjectId && get_rel_namespace(relation) != ours) return relation;
+        if (relation >= FirstNormalObjectId && get_rel_namespace(relation) != own_schema) return relation;
     }
     return InvalidOid;
 }
 
-// The functions of the extension, by the hash under which a plan notes them.
-std::span<const uint32> own_functions() {
+// Hash values of the extension's functions. A plan stores its dependencies on functions by the hash of their OID in the
+// syscache (PlanInvalItem).
+std::span<const uint32> hashes_of_own_functions() {
     List* hashes = NIL;
     Relation depend = table_open(DependRelationId, AccessShareLock);
     ScanKeyData keys[2];
@@ -100,9 +104,9 @@ std::span<const uint32> own_functions() {
                 ObjectIdGetDatum(get_extension_oid("jit_access", false)));
     SysScanDesc scan = systable_beginscan(depend, DependReferenceIndexId, true, nullptr, 2, keys);
     while (HeapTuple row = systable_getnext(scan)) {
-        const auto* found = reinterpret_cast<Form_pg_depend>(GETSTRUCT(row));
-        if (found->classid == ProcedureRelationId && found->deptype == DEPENDENCY_EXTENSION)
-            hashes = lappend_oid(hashes, GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(found->objid)));
+        const auto* dependency = reinterpret_cast<Form_pg_depend>(GETSTRUCT(row));
+        if (dependency->classid == ProcedureRelationId && dependency->deptype == DEPENDENCY_EXTENSION)
+            hashes = lappend_oid(hashes, GetSysCacheHashValue1(PROCOID, ObjectIdGetDatum(dependency->objid)));
     }
     systable_endscan(scan);
     table_close(depend, AccessShareLock);
@@ -113,9 +117,9 @@ std::span<const uint32> own_functions() {
     return {result, count};
 }
 
-// Functions of the server are not noted: nobody changes them.
+// Plans do not list functions of the server, because these do not change (setrefs.c, record_plan_function_dependency).
 bool uses_foreign_functions(const PlannedStmt* plan) {
-    const auto own = own_functions();
+    const auto own = hashes_of_own_functions();
     ListCell* cell = nullptr;
     foreach (cell, plan->invalItems) {
         const auto* item = lfirst_node(PlanInvalItem, cell);
@@ -124,27 +128,30 @@ bool uses_foreign_functions(const PlannedStmt* plan) {
     return false;
 }
 
-struct Finding {
-    const char* why = nullptr;
+// Plain memory: it is the result of a pg::call().
+struct Objection {
+    const char* sentence = nullptr;
     Oid relation = InvalidOid;
 };
 
-Finding look_at(const FmgrInfo* function) {
-    if (is_from_cron()) return {"It is a job of pg_cron."};
+Objection find_objection(const FmgrInfo* function) {
+    if (is_pg_cron_job()) return {"It is a job of pg_cron."};
     const QueryDesc* statement = statement_of_client();
     auto* call = reinterpret_cast<FuncExpr*>(function->fn_expr);
-    if (statement == nullptr || !is_call_of(call, function->fn_oid) || !plan_holds(statement->planstate, call))
+    if (statement == nullptr || !is_call_of(call, function->fn_oid) || !plan_contains(statement->planstate, call))
         return {
             "The call is inside of something else: a function, a trigger, a DO block, a cursor, a prepared "
             "statement or another command."};
     if (call->location < 0)
         return {"The call comes from a view, a policy or another expression that is kept in the database."};
-    if (const Oid relation = foreign_relation(statement->plannedstmt); OidIsValid(relation)) return {nullptr, relation};
+    if (const Oid relation = find_foreign_relation(statement->plannedstmt); OidIsValid(relation))
+        return {nullptr, relation};
     if (uses_foreign_functions(statement->plannedstmt))
         return {"The statement uses a function or an operator that belongs neither to the server nor to jit_access."};
     return {};
 }
 
+// A constant or a parameter, possibly with a cast that changes nothing.
 bool is_value(const Node* argument) noexcept {
     while (argument != nullptr && IsA(argument, RelabelType))
         argument = reinterpret_cast<const Node*>(reinterpret_cast<const RelabelType*>(argument)->arg);
@@ -171,17 +178,17 @@ std::uint32_t sole_function_called(const PlannedStmt* plan) noexcept {
 bool is_extension_function(std::uint32_t function, const char* name) {
     if (function < FirstNormalObjectId) return false;
     return call([=] {
-        const char* found = get_func_name(function);
-        return found != nullptr && strcmp(found, name) == 0 && get_func_namespace(function) == PG_CATALOG_NAMESPACE &&
+        const char* actual = get_func_name(function);
+        return actual != nullptr && strcmp(actual, name) == 0 && get_func_namespace(function) == PG_CATALOG_NAMESPACE &&
                getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("jit_access", true);
     });
 }
 
 std::optional<std::string> objection_to_call(FunctionCallInfo info) {
-    const auto found = call([&] { return look_at(info->flinfo); });
-    if (found.why != nullptr) return found.why;
-    if (!OidIsValid(found.relation)) return std::nullopt;
-    return "The statement reads " + std::string(relation_name(found.relation)) +
+    const auto objection = call([&] { return find_objection(info->flinfo); });
+    if (objection.sentence != nullptr) return objection.sentence;
+    if (!OidIsValid(objection.relation)) return std::nullopt;
+    return "The statement reads " + std::string(relation_name(objection.relation)) +
            ", which does not belong to jit_access.";
 }
 

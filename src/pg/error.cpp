@@ -10,8 +10,8 @@ namespace jit::pg {
 
 namespace {
 
-// The copy must not raise: this runs inside a catch block.
-const char* keep(const std::string& text) noexcept {
+// Must not raise an ERROR: it runs in a catch block, out of which a longjmp would leak the exception.
+const char* copy_to_server(const std::string& text) noexcept {
     auto* copy =
         static_cast<char*>(MemoryContextAllocExtended(CurrentMemoryContext, text.size() + 1, MCXT_ALLOC_NO_OOM));
     if (copy == nullptr) return "out of memory";
@@ -20,7 +20,8 @@ const char* keep(const std::string& text) noexcept {
     return copy;
 }
 
-// Told from the formats of others, which a copy of the error keeps: RAISE has "%s".
+// Identifies errors of the extension: copies of an error keep the format of the message, and no other code uses this
+// one. PL/pgSQL's RAISE always has "%s".
 constexpr char own_format[] = "%s%s";
 
 int sqlstate_number(std::string_view code) noexcept {
@@ -37,6 +38,7 @@ bool is_extension_error(const ErrorData& error) noexcept {
     return error.message_id != nullptr && std::string_view(error.message_id) == own_format;
 }
 
+// A message that was read from the worker has no format (libpq/pqmq.c, pq_parse_errornotice).
 bool is_relayed_by_parallel_worker(const ErrorData& error) noexcept { return error.message_id == nullptr; }
 
 PendingError take_current_exception() noexcept {
@@ -46,13 +48,13 @@ PendingError take_current_exception() noexcept {
         return {.server = error.data()};
     } catch (const core::Failure& failure) {
         return {.sqlstate = sqlstate_number(core::entry(failure.code).sqlstate),
-                .message = keep(failure.message),
-                .detail = failure.detail.empty() ? nullptr : keep(failure.detail),
-                .hint = failure.hint.empty() ? nullptr : keep(failure.hint)};
+                .message = copy_to_server(failure.message),
+                .detail = failure.detail.empty() ? nullptr : copy_to_server(failure.detail),
+                .hint = failure.hint.empty() ? nullptr : copy_to_server(failure.hint)};
     } catch (const std::bad_alloc&) {
         return {.sqlstate = ERRCODE_OUT_OF_MEMORY, .message = "out of memory"};
     } catch (const std::exception& error) {
-        return {.sqlstate = ERRCODE_INTERNAL_ERROR, .message = keep(error.what())};
+        return {.sqlstate = ERRCODE_INTERNAL_ERROR, .message = copy_to_server(error.what())};
     } catch (...) {
         return {.sqlstate = ERRCODE_INTERNAL_ERROR, .message = "unknown C++ exception"};
     }

@@ -21,20 +21,21 @@ namespace {
 using core::Code;
 using core::Failure;
 
-Failure refuse(const std::string& item, const std::string& why, const std::string& hint = {}) {
+Failure refusal(const std::string& item, const std::string& why, const std::string& hint = {}) {
     return {Code::privilege_refused, "cannot give the privilege \"" + excerpt(item) + "\" to a template", why,
             hint.empty() ? "Write what stands between GRANT and TO, for example SELECT ON ALL TABLES IN SCHEMA app."
                          : hint};
 }
 
-bool is_for(const List* grantees, const std::string& role) {
+bool is_only_grantee(const List* grantees, const std::string& role) {
     if (list_length(grantees) != 1) return false;
     const auto* spec = linitial_node(RoleSpec, grantees);
     return spec->roletype == ROLESPEC_CSTRING && role == spec->rolename;
 }
 
-// What a template may hold directly. Parameters, tablespaces, languages and large objects are administration, not data.
-const char* why_not(const GrantStmt* grant) {
+// Returns why a template may not have privileges on this kind of object; null if it may. Parameters, tablespaces,
+// languages and large objects concern administration, not data.
+const char* objection_to_object(const GrantStmt* grant) {
     switch (grant->objtype) {
         case OBJECT_TABLE:
         case OBJECT_SEQUENCE:
@@ -59,7 +60,7 @@ bool is_identifier_byte(char c) noexcept {
            (c >= 'A' && c <= 'Z');
 }
 
-// The server would cut a longer name and give something else than what was written.
+// The server truncates longer names, so the GRANT would be on another object than the one that was written.
 bool has_overlong_name(const std::string& item) {
     std::size_t length = 0;
     bool quoted = false;
@@ -87,9 +88,9 @@ Node* parse_one(const std::string& item, const std::string& sql) {
     try {
         commands = call([&] { return raw_parser(sql.c_str(), RAW_PARSE_DEFAULT); });
     } catch (const ServerError& error) {
-        throw refuse(item, std::string("The server cannot read it: ") + error.what() + ".");
+        throw refusal(item, std::string("The server cannot read it: ") + error.what() + ".");
     }
-    if (list_length(commands) != 1) throw refuse(item, "It is more than one command.");
+    if (list_length(commands) != 1) throw refusal(item, "It is more than one command.");
     return linitial_node(RawStmt, commands)->stmt;
 }
 
@@ -100,8 +101,8 @@ std::vector<std::uint32_t> schema_oids(const std::string& item, const List* name
         const char* name = strVal(lfirst(cell));
         const Oid oid = call([&] { return get_namespace_oid(name, true); });
         if (!OidIsValid(oid))
-            throw refuse(item, std::string("There is no schema \"") + name + "\".",
-                         "Create it first, or mend the name.");
+            throw refusal(item, std::string("There is no schema \"") + name + "\".",
+                          "Create it first, or correct the name.");
         oids.push_back(oid);
     }
     return oids;
@@ -111,31 +112,32 @@ std::vector<std::uint32_t> schema_oids(const std::string& item, const List* name
 
 PrivilegeItem parse_privilege(const std::string& item, const std::string& role) {
     if (has_overlong_name(item))
-        throw refuse(item, "It holds a name of more than 63 bytes, which the server would cut.");
+        throw refusal(item, "It holds a name of more than 63 bytes, which the server would truncate.");
     PrivilegeItem result;
-    // A line comment in the item must not swallow the grantee.
+    // The line break ends a comment (--) in the item, which would otherwise hide the grantee.
     result.grant = "GRANT " + item + "\n TO " + quote(role);
     const Node* command = parse_one(item, result.grant);
 
     if (IsA(command, GrantRoleStmt)) {
         const auto* grant = reinterpret_cast<const GrantRoleStmt*>(command);
-        if (!grant->is_grant || !is_for(grant->grantee_roles, role))
-            throw refuse(item, "It names a grantee of its own.");
+        if (!grant->is_grant || !is_only_grantee(grant->grantee_roles, role))
+            throw refusal(item, "It names a grantee of its own.");
         result.membership = true;
         return result;
     }
-    if (!IsA(command, GrantStmt)) throw refuse(item, "It is not a privilege.");
+    if (!IsA(command, GrantStmt)) throw refusal(item, "It is not a privilege.");
     const auto* grant = reinterpret_cast<const GrantStmt*>(command);
-    if (!grant->is_grant || !is_for(grant->grantees, role)) throw refuse(item, "It names a grantee of its own.");
-    if (grant->grant_option) throw refuse(item, "A grant option would let the holder pass the privilege on.");
-    if (const char* why = why_not(grant)) throw refuse(item, why);
+    if (!grant->is_grant || !is_only_grantee(grant->grantees, role))
+        throw refusal(item, "It names a grantee of its own.");
+    if (grant->grant_option) throw refusal(item, "A grant option would let the holder pass the privilege on.");
+    if (const char* objection = objection_to_object(grant)) throw refusal(item, objection);
     if (grant->targtype == ACL_TARGET_ALL_IN_SCHEMA && grant->objtype == OBJECT_TABLE)
         result.schemas = schema_oids(item, grant->objects);
     return result;
 }
 
 TableGrant grant_on_table(const std::string& item, const std::string& role, const std::string& table) {
-    // The item was accepted when the template was made; its privilege list is taken from the parse tree.
+    // The item passed parse_privilege() when the template was created. Only its list of privileges is used here.
     TableGrant result;
     const Node* command = parse_one(item, "GRANT " + item + "\n TO " + quote(role));
     if (!IsA(command, GrantStmt)) return result;

@@ -18,7 +18,8 @@ namespace jit::pg {
 
 namespace {
 
-// An error may have left subtransactions of somebody else open below ours.
+// A subtransaction that restores memory context and resource owner, as PL/pgSQL does for a block with an exception
+// handler (pl_exec.c).
 class Subtransaction {
 public:
     Subtransaction() {
@@ -29,12 +30,13 @@ public:
         level_ = GetCurrentTransactionNestLevel();
     }
 
-    void keep() {
+    void release() {
         call([] { ReleaseCurrentSubTransaction(); });
         restore();
     }
 
-    void undo() {
+    // An error may have left nested subtransactions open; they are rolled back as well.
+    void roll_back() {
         call([this] {
             while (GetCurrentTransactionNestLevel() >= level_) RollbackAndReleaseCurrentSubTransaction();
         });
@@ -52,17 +54,18 @@ private:
     int level_ = 0;
 };
 
-TimeoutId countdown = MAX_TIMEOUTS;
-volatile sig_atomic_t countdown_over = 0;
+TimeoutId cancel_timeout = MAX_TIMEOUTS;  // registered on first use
+volatile sig_atomic_t time_is_over = 0;
 
-void count_down() {
-    countdown_over = 1;
+// Signal handler: requests a cancel as StatementCancelHandler() does.
+void on_timeout() {
+    time_is_over = 1;
     InterruptPending = 1;
     QueryCancelPending = 1;
     SetLatch(MyLatch);
 }
 
-// The details of our own errors hold no data.
+// DETAIL is included for errors of the extension only: that of others may quote rows, which a dry run must not reveal.
 Fault fault_of(const ServerError& error) {
     const ErrorData& data = *error.data();
     Fault fault{error.sqlstate(), error.what(), data.context != nullptr ? data.context : "",
@@ -74,26 +77,27 @@ Fault fault_of(const ServerError& error) {
 }  // namespace
 
 void in_rolled_back_subtransaction(const std::function<void()>& body) {
-    Subtransaction stretch;
-    std::exception_ptr raised;
+    Subtransaction subtransaction;
+    std::exception_ptr exception;
     try {
         body();
     } catch (...) {
-        raised = std::current_exception();
+        exception = std::current_exception();
     }
-    stretch.undo();
-    if (raised) std::rethrow_exception(raised);
+    subtransaction.roll_back();
+    if (exception) std::rethrow_exception(exception);
 }
 
 std::optional<Fault> attempt(const std::function<void()>& body) {
-    Subtransaction stretch;
+    Subtransaction subtransaction;
     std::optional<Fault> fault;
     try {
         body();
     } catch (const ServerError& error) {
         if (error.data()->sqlerrcode == ERRCODE_QUERY_CANCELED && !CancelTimer::is_over()) {
-            stretch.undo();
-            error.data()->output_to_client = whereToSendOutput == DestRemote;  // it was raised in silence
+            subtransaction.roll_back();
+            // The error was raised under a MessageSuppression, but its re-throw concerns the client.
+            error.data()->output_to_client = whereToSendOutput == DestRemote;
             throw;
         }
         fault = fault_of(error);
@@ -102,13 +106,13 @@ std::optional<Fault> attempt(const std::function<void()>& body) {
                       .message = failure.detail.empty() ? failure.message : failure.message + ": " + failure.detail,
                       .ours = true};
     } catch (...) {
-        stretch.undo();
+        subtransaction.roll_back();
         throw;
     }
     if (fault)
-        stretch.undo();
+        subtransaction.roll_back();
     else
-        stretch.keep();
+        subtransaction.release();
     return fault;
 }
 
@@ -124,21 +128,21 @@ MessageSuppression::MessageSuppression() noexcept : destination_(whereToSendOutp
 MessageSuppression::~MessageSuppression() { whereToSendOutput = static_cast<CommandDest>(destination_); }
 
 CancelTimer::CancelTimer(std::int64_t microseconds) {
-    constexpr int again_ms = 100;
+    constexpr int repeat_ms = 100;
     call([=] {
-        if (countdown == MAX_TIMEOUTS) countdown = RegisterTimeout(USER_TIMEOUT, count_down);
-        countdown_over = 0;
-        enable_timeout_every(countdown, wall_clock() + microseconds, again_ms);
+        if (cancel_timeout == MAX_TIMEOUTS) cancel_timeout = RegisterTimeout(USER_TIMEOUT, on_timeout);
+        time_is_over = 0;
+        enable_timeout_every(cancel_timeout, wall_clock() + microseconds, repeat_ms);
     });
 }
 
-// What came too late to cancel anything is not to cancel what follows.
+// A cancel request that has not been served must not cancel the statement that follows.
 CancelTimer::~CancelTimer() {
-    disable_timeout(countdown, false);
-    if (countdown_over != 0) QueryCancelPending = 0;
+    disable_timeout(cancel_timeout, false);
+    if (time_is_over != 0) QueryCancelPending = 0;
 }
 
-bool CancelTimer::is_over() noexcept { return countdown_over != 0; }
+bool CancelTimer::is_over() noexcept { return time_is_over != 0; }
 
 namespace {
 
@@ -158,8 +162,7 @@ void disable_parallel_query() {
 }
 
 std::string search_path() {
-    const char* path = call([] { return GetConfigOption("search_path", false, false); });
-    return path;
+    return call([] { return GetConfigOption("search_path", false, false); });
 }
 
 std::uint64_t run_and_discard(const std::string& sql) {
@@ -173,6 +176,7 @@ std::uint64_t run_and_discard(const std::string& sql) {
         SPI_finish();
         return code;
     });
+    // SPI returns codes, not errors, for COPY from or to the client and for transaction control.
     if (rc >= 0) return rows;
     throw core::Failure(core::Code::guarded, "this kind of statement is not run in a dry run",
                         "COPY with the client, and the control of transactions, are for a client.");

@@ -12,31 +12,33 @@ namespace jit::pg {
 
 namespace {
 
-void (*memberships_told)() noexcept = nullptr;
-void (*relations_told)(std::uint32_t) noexcept = nullptr;
+void (*membership_callback)() noexcept = nullptr;
+void (*relation_callback)(std::uint32_t) noexcept = nullptr;
 
-void on_role_change(Datum, int, uint32) { memberships_told(); }
-void on_schema_change(Datum, int, uint32) { relations_told(0); }
-void on_relation_change(Datum, Oid relation) { relations_told(relation); }
-void on_exit(int, Datum told) { reinterpret_cast<void (*)() noexcept>(told)(); }
+void role_changed(Datum, int, uint32) { membership_callback(); }
+// A renamed schema changes the names of all its relations.
+void schema_changed(Datum, int, uint32) { relation_callback(0); }
+void relation_changed(Datum, Oid relation) { relation_callback(relation); }
+void on_exit(int, Datum callback) { reinterpret_cast<void (*)() noexcept>(callback)(); }
 
 }  // namespace
 
-void on_membership_change(void (*told)() noexcept) {
-    memberships_told = told;
-    // The same two caches by which the server drops its own conclusions about memberships (utils/adt/acl.c).
-    CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, on_role_change, 0);
-    CacheRegisterSyscacheCallback(AUTHOID, on_role_change, 0);
+void on_membership_change(void (*callback)() noexcept) {
+    membership_callback = callback;
+    // The same two caches by which the server invalidates its own cache of memberships (utils/adt/acl.c).
+    CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, role_changed, 0);
+    CacheRegisterSyscacheCallback(AUTHOID, role_changed, 0);
 }
 
-void on_relation_change(void (*told)(std::uint32_t) noexcept) {
-    relations_told = told;
-    CacheRegisterRelcacheCallback(on_relation_change, 0);
-    CacheRegisterSyscacheCallback(NAMESPACEOID, on_schema_change, 0);
+void on_relation_change(void (*callback)(std::uint32_t) noexcept) {
+    relation_callback = callback;
+    CacheRegisterRelcacheCallback(relation_changed, 0);
+    CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, 0);
 }
 
-void on_session_end(void (*told)() noexcept) {
-    call([told] { before_shmem_exit(on_exit, reinterpret_cast<Datum>(told)); });
+void on_session_end(void (*callback)() noexcept) {
+    // Before shmem_exit, because the callback uses shared memory of the extension.
+    call([callback] { before_shmem_exit(on_exit, reinterpret_cast<Datum>(callback)); });
 }
 
 }  // namespace jit::pg

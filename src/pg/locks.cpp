@@ -10,7 +10,7 @@ namespace jit::pg {
 
 namespace {
 
-constexpr const char* tranche = "jit_access";
+constexpr const char* tranche = "jit_access";  // as pg_stat_activity.wait_event shows it
 
 LWLock* sync_lock() noexcept {
     static LWLock* lock = &GetNamedLWLockTranche(tranche)[0].lock;

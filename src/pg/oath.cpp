@@ -17,11 +17,9 @@ void check(int result) {
         throw std::runtime_error(std::string("liboath: ") + oath_strerror(ready != OATH_OK ? ready : result));
 }
 
-const char* characters(std::span<const std::byte> bytes) noexcept {
-    return reinterpret_cast<const char*>(bytes.data());
-}
+const char* as_chars(std::span<const std::byte> bytes) noexcept { return reinterpret_cast<const char*>(bytes.data()); }
 
-// RFC 3986: what is not unreserved.
+// Encodes all characters except the unreserved ones of RFC 3986.
 std::string percent_encoded(const std::string& text) {
     constexpr std::string_view unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     constexpr std::string_view digits = "0123456789ABCDEF";
@@ -40,8 +38,8 @@ std::string percent_encoded(const std::string& text) {
 
 core::Code6 one_time_code(std::span<const std::byte> secret, std::uint64_t step) {
     std::array<char, core::code_digits + 1> text{};
-    check(OATH_OK);
-    check(oath_hotp_generate(characters(secret), secret.size(), step, core::code_digits, false,
+    check(OATH_OK);  // initializes the library
+    check(oath_hotp_generate(as_chars(secret), secret.size(), step, core::code_digits, false,
                              OATH_HOTP_DYNAMIC_TRUNCATION, text.data()));
     core::Code6 code{};
     std::copy_n(text.begin(), code.size(), code.begin());
@@ -51,8 +49,8 @@ core::Code6 one_time_code(std::span<const std::byte> secret, std::uint64_t step)
 std::string base32(std::span<const std::byte> secret) {
     char* out = nullptr;
     std::size_t size = 0;
-    check(oath_base32_encode(characters(secret), secret.size(), &out, &size));
-    const std::unique_ptr<char, decltype(&std::free)> owned(out, &std::free);
+    check(oath_base32_encode(as_chars(secret), secret.size(), &out, &size));
+    const std::unique_ptr<char, decltype(&std::free)> owner(out, &std::free);
     std::string text(out, size);
     text.resize(text.find_last_not_of('=') + 1);
     return text;

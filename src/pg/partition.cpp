@@ -16,6 +16,8 @@ void add_valid_check(const std::string& table, const std::string& name, const st
     const auto text = "ALTER TABLE " + table + " ADD CONSTRAINT " + name + " CHECK (" + condition + ") NOT VALID";
     const char* sql = text.c_str();
     call([&] {
+        // NOT VALID keeps the parser's transformation from scheduling a scan; initially_valid then marks the constraint
+        // valid in pg_constraint. ALTER TABLE itself has no such option.
         const auto* alter = castNode(AlterTableStmt, linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT))->stmt);
         auto* check = castNode(Constraint, linitial_node(AlterTableCmd, alter->cmds)->def);
         check->initially_valid = true;

@@ -9,7 +9,7 @@ namespace jit::pg {
 
 namespace {
 
-constexpr int quiet_zone = 4;  // ISO/IEC 18004
+constexpr int quiet_zone = 4;  // modules, as ISO/IEC 18004 requires
 
 class Modules {
 public:
@@ -20,7 +20,7 @@ public:
         if (!code_) throw std::runtime_error("the text does not fit in a QR code");
     }
     [[nodiscard]] int width() const noexcept { return code_->width; }
-    // Outside of it all is light.
+    // All modules outside of the code are light.
     [[nodiscard]] bool is_light(int row, int column) const noexcept {
         const int last = code_->width - 1;
         if (row < 0 || column < 0 || row > last || column > last) return true;
@@ -41,17 +41,18 @@ const char* half_blocks(bool upper, bool lower) noexcept {
 std::string qr_code(const std::string& text, Drawing drawing) {
     const Modules modules(text);
     const int end = modules.width() + quiet_zone;
-    const int rows_a_line = drawing == Drawing::half_blocks ? 2 : 1;
-    std::string drawn;
-    for (int row = -quiet_zone; row < end; row += rows_a_line) {
-        if (row != -quiet_zone) drawn += '\n';
+    const int rows_per_line = drawing == Drawing::half_blocks ? 2 : 1;
+    std::string drawing_text;
+    for (int row = -quiet_zone; row < end; row += rows_per_line) {
+        if (row != -quiet_zone) drawing_text += '\n';
         for (int column = -quiet_zone; column < end; ++column) {
             const bool light = modules.is_light(row, column);
-            drawn += drawing == Drawing::ascii ? (light ? "##" : "  ")
-                                               : half_blocks(light, row + 1 < end && modules.is_light(row + 1, column));
+            drawing_text += drawing == Drawing::ascii
+                                ? (light ? "##" : "  ")
+                                : half_blocks(light, row + 1 < end && modules.is_light(row + 1, column));
         }
     }
-    return drawn;
+    return drawing_text;
 }
 
 }  // namespace jit::pg

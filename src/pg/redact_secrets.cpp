@@ -14,9 +14,10 @@ namespace jit::pg {
 
 namespace {
 
-// parser/scanner.h: the numbers of the scanner's own tokens are the same in every parser.
+// Token numbers of the core scanner. They are the same in every parser that uses it (parser/scanner.h), and gram.h,
+// which names them, is not installed.
 constexpr int string_constant = 261;
-constexpr int last_constant = 264;  // with U&, bits and hexadecimal bits in between
+constexpr int last_constant = 264;  // U& strings, bit strings and hexadecimal strings are in between
 constexpr int decimal_constant = 260;
 constexpr int integer_constant = 266;
 
@@ -24,33 +25,35 @@ constexpr std::string_view mask = "'***'";
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Whatever is not known already is searched, so it is for the rarest letter of the word first.
+// Every statement that is not in the cache is searched, so the search looks for the rarest letter of the word first
+// (std::string_view::find uses memchr).
 struct Word {
     std::string_view letters;  // lower case
-    std::size_t rarest;
+    std::size_t rarest;        // index
 };
 constexpr Word password{"passw", 4};
 constexpr Word step_up{"jit_step_up", 0};
 constexpr Word confirm_totp{"jit_confirm_totp", 0};
 
-bool stands_at(std::string_view word, std::string_view text, std::size_t at) noexcept {
+bool matches_at(std::string_view word, std::string_view text, std::size_t at) noexcept {
     return word.size() <= text.size() - at &&
            std::equal(word.begin(), word.end(), text.data() + at, [](char a, char b) { return a == lower(b); });
 }
 
-bool speaks_of(const Word& word, std::string_view text) noexcept {
+bool mentions(const Word& word, std::string_view text) noexcept {
     const char rarest = word.letters[word.rarest];
     for (const char letter : {rarest, static_cast<char>(rarest - 'a' + 'A')})
         for (auto at = text.find(letter); at != std::string_view::npos; at = text.find(letter, at + 1))
-            if (at >= word.rarest && stands_at(word.letters, text, at - word.rarest)) return true;
+            if (at >= word.rarest && matches_at(word.letters, text, at - word.rarest)) return true;
     return false;
 }
 
-bool is_all_hidden(std::string_view text) noexcept { return speaks_of(password, text) || may_hold_code(text); }
+// Whether every literal is masked.
+bool needs_full_masking(std::string_view text) noexcept { return mentions(password, text) || may_hold_code(text); }
 
-bool is_literal(int token, bool numbers) noexcept {
+bool is_literal(int token, bool include_numbers) noexcept {
     return (token >= string_constant && token <= last_constant) ||
-           (numbers && (token == decimal_constant || token == integer_constant));
+           (include_numbers && (token == decimal_constant || token == integer_constant));
 }
 
 // scheme://user:password@host
@@ -70,11 +73,11 @@ struct Literal {
     std::size_t size;
 };
 
-// Found by the server's own scanner: the strings, and where a code may stand, numbers.
+// The literals as the server's scanner finds them: strings and, in a statement that may hold a code, numbers.
 std::span<const Literal> literals_of(const std::string& text) {
-    const bool numbers = may_hold_code(text);
+    const bool include_numbers = may_hold_code(text);
     return call([&] {
-        auto* found = static_cast<Literal*>(palloc(sizeof(Literal) * (text.size() / 2 + 1)));
+        auto* literals = static_cast<Literal*>(palloc(sizeof(Literal) * (text.size() / 2 + 1)));
         std::size_t count = 0;
         core_yy_extra_type extra;
         core_yyscan_t scanner = scanner_init(text.c_str(), &extra, &ScanKeywords, ScanKeywordTokens);
@@ -82,44 +85,46 @@ std::span<const Literal> literals_of(const std::string& text) {
         core_YYSTYPE value;
         YYLTYPE location = 0;
         for (int token = 0; (token = core_yylex(&value, &location, scanner)) != 0;)
-            if (is_literal(token, numbers))
-                // The scanner ends the text of its last token with a NUL.
-                found[count++] = {static_cast<std::size_t>(location), strlen(extra.scanbuf + location)};
+            if (is_literal(token, include_numbers))
+                // The scanner puts a NUL after the last token (flex).
+                literals[count++] = {static_cast<std::size_t>(location), strlen(extra.scanbuf + location)};
         scanner_finish(scanner);
-        return std::span<const Literal>(found, count);
+        return std::span<const Literal>(literals, count);
     });
 }
 
-enum class Inside { hide, look };  // what becomes of a dollar-quoted literal
+// Whether a dollar-quoted literal is masked as a whole, or its content is scanned as SQL.
+enum class DollarQuotes { mask, scan };
 
-std::string mask_literals(const std::string& text, bool all, Inside dollars);
+std::string mask_literals(const std::string& text, bool all, DollarQuotes dollar_quotes);
 
-std::string mask_literal(const std::string& literal, bool all, Inside dollars) {
+std::string mask_literal(const std::string& literal, bool all, DollarQuotes dollar_quotes) {
     if (!all && !holds_uri_with_password(literal)) return literal;
-    if (literal.front() != '$' || dollars == Inside::hide) return std::string(mask);
+    if (literal.front() != '$' || dollar_quotes == DollarQuotes::mask) return std::string(mask);
     const auto tag = literal.substr(0, literal.find('$', 1) + 1);
     const auto body = literal.substr(tag.size(), literal.size() - 2 * tag.size());
-    return tag + mask_literals(body, all, Inside::hide) + tag;
+    return tag + mask_literals(body, all, DollarQuotes::mask) + tag;
 }
 
-std::string mask_literals(const std::string& text, bool all, Inside dollars) {
+std::string mask_literals(const std::string& text, bool all, DollarQuotes dollar_quotes) {
     std::span<const Literal> literals;
     try {
         literals = literals_of(text);
     } catch (const ServerError&) {
-        return "***";  // no SQL; scanning it has touched nothing that would have to be rolled back
+        // Not SQL. The scanner changes no state of the transaction, so the error may be swallowed without a rollback.
+        return "***";
     }
     std::string result;
     std::size_t from = 0;
     for (const auto& literal : literals) {
         result.append(text, from, literal.at - from);
-        result += mask_literal(text.substr(literal.at, literal.size), all, dollars);
+        result += mask_literal(text.substr(literal.at, literal.size), all, dollar_quotes);
         from = literal.at + literal.size;
     }
     return result.append(text, from);
 }
 
-// The one command whose literal is code, and worth keeping.
+// DO is the only command whose literal is code, which is worth recording.
 bool is_block(std::string_view statement) noexcept {
     return statement.size() > 2 && lower(statement[0]) == 'd' && lower(statement[1]) == 'o' &&
            (statement[2] == ' ' || statement[2] == '$' || statement[2] == '\n' || statement[2] == '\t');
@@ -128,18 +133,18 @@ bool is_block(std::string_view statement) noexcept {
 }  // namespace
 
 bool may_hold_code(std::string_view statement) noexcept {
-    return speaks_of(step_up, statement) || speaks_of(confirm_totp, statement);
+    return mentions(step_up, statement) || mentions(confirm_totp, statement);
 }
 
 bool may_hold_secrets(std::string_view statement) noexcept {
-    return is_all_hidden(statement) || holds_uri_with_password(statement);
+    return needs_full_masking(statement) || holds_uri_with_password(statement);
 }
 
 std::string_view redact_secrets(std::string_view statement) {
-    const bool all = is_all_hidden(statement);
+    const bool all = needs_full_masking(statement);
     if (!all && !holds_uri_with_password(statement)) return statement;
     static std::string result;
-    result = mask_literals(std::string(statement), all, is_block(statement) ? Inside::look : Inside::hide);
+    result = mask_literals(std::string(statement), all, is_block(statement) ? DollarQuotes::scan : DollarQuotes::mask);
     return result;
 }
 

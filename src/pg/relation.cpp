@@ -15,7 +15,7 @@ namespace jit::pg {
 
 namespace {
 
-// Two identifiers of 63 bytes, each perhaps quoted with every byte doubled, and a dot.
+// Two identifiers of 63 bytes, each quoted with every byte doubled, and a dot.
 constexpr std::size_t max_name = 2 * (2 * 63 + 2) + 1;
 
 struct Entry {
@@ -24,13 +24,13 @@ struct Entry {
     std::array<char, max_name> text{};
 };
 
-// Four-way associative, so that the relations of one statement rarely push each other out.
+// A set-associative cache: with four entries a set the relations of one statement rarely evict each other.
 constexpr std::size_t ways = 4;
 constexpr std::size_t sets = 64;
 std::array<std::array<Entry, ways>, sets> cache;
-std::size_t victim = 0;
+std::size_t next_victim = 0;  // round robin
 
-const char* look_up(std::uint32_t relation) {
+const char* read_name(std::uint32_t relation) {
     const char* name = get_rel_name(relation);
     if (name == nullptr) return nullptr;
     const char* schema = get_namespace_name(get_rel_namespace(relation));
@@ -48,12 +48,12 @@ std::string_view relation_name(std::uint32_t relation) {
         if (entry.relation == relation) return {entry.text.data(), entry.size};
 
     const MinimalQuoting plain;
-    const char* name = call([&] { return look_up(relation); });
-    Entry& entry = set[victim++ % ways];
+    const char* name = call([&] { return read_name(relation); });
+    Entry& entry = set[next_victim++ % ways];
     entry.relation = relation;
-    const std::string_view found = name != nullptr ? name : "(dropped)";
-    entry.size = static_cast<std::uint16_t>(std::min(found.size(), max_name));
-    std::memcpy(entry.text.data(), found.data(), entry.size);
+    const std::string_view text = name != nullptr ? name : "(dropped)";
+    entry.size = static_cast<std::uint16_t>(std::min(text.size(), max_name));
+    std::memcpy(entry.text.data(), text.data(), entry.size);
     return {entry.text.data(), entry.size};
 }
 

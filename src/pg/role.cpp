@@ -60,7 +60,7 @@ bool has_admin_option(RoleId member, RoleId on) {
 
 bool has_inherited_privileges_of(RoleId member, RoleId of) {
     return call([&] {
-        // has_privs_of_role() says yes for every superuser; the membership test does not.
+        // has_privs_of_role() is true for every superuser; the membership test is not.
         if (superuser_arg(member.oid)) return is_member_of_role_nosuper(member.oid, of.oid);
         return has_privs_of_role(member.oid, of.oid);
     });
@@ -70,26 +70,27 @@ bool memberships_carry_options() noexcept { return memberships_have_options; }
 
 namespace {
 
-template <class Take>
-std::vector<RoleId> from_cache(int cache, RoleId key, Take&& take) {
-    struct Found {
+// Reads the memberships of a key from a syscache. `select` returns the role to collect from a row, or 0.
+template <class Select>
+std::vector<RoleId> read_memberships(int cache, RoleId key, Select&& select) {
+    struct Roles {
         Oid* roles;
         int count;
     };
-    const Found found = call([&] {
+    const Roles collected = call([&] {
         CatCList* list = SearchSysCacheList1(cache, ObjectIdGetDatum(key.oid));
-        Found result{static_cast<Oid*>(palloc(sizeof(Oid) * (static_cast<std::size_t>(list->n_members) + 1))), 0};
+        Roles result{static_cast<Oid*>(palloc(sizeof(Oid) * (static_cast<std::size_t>(list->n_members) + 1))), 0};
         for (int i = 0; i < list->n_members; ++i) {
             const auto* row = reinterpret_cast<Form_pg_auth_members>(GETSTRUCT(&list->members[i]->tuple));
-            const Oid role = take(*row);
+            const Oid role = select(*row);
             if (OidIsValid(role)) result.roles[result.count++] = role;
         }
         ReleaseSysCacheList(list);
         return result;
     });
     std::vector<RoleId> roles;
-    roles.reserve(static_cast<std::size_t>(found.count));
-    for (int i = 0; i < found.count; ++i) roles.push_back({found.roles[i]});
+    roles.reserve(static_cast<std::size_t>(collected.count));
+    for (int i = 0; i < collected.count; ++i) roles.push_back({collected.roles[i]});
     return roles;
 }
 
@@ -98,18 +99,18 @@ std::vector<RoleId> from_cache(int cache, RoleId key, Take&& take) {
 using Membership = FormData_pg_auth_members;
 
 std::vector<RoleId> memberships(RoleId member) {
-    return from_cache(AUTHMEMMEMROLE, member, [](const Membership& row) { return row.roleid; });
+    return read_memberships(AUTHMEMMEMROLE, member, [](const Membership& row) { return row.roleid; });
 }
 
 std::vector<RoleId> inherited_memberships(RoleId member) {
     const bool inherits_all = has_inherit_attribute(member);
-    return from_cache(AUTHMEMMEMROLE, member, [inherits_all](const Membership& row) {
+    return read_memberships(AUTHMEMMEMROLE, member, [inherits_all](const Membership& row) {
         return is_inherited(row, inherits_all) ? row.roleid : InvalidOid;
     });
 }
 
 std::vector<RoleId> members(RoleId of) {
-    return from_cache(AUTHMEMROLEMEM, of, [](const Membership& row) { return row.member; });
+    return read_memberships(AUTHMEMROLEMEM, of, [](const Membership& row) { return row.member; });
 }
 
 bool lock_memberships_in(RoleId role, int patience) {
@@ -117,22 +118,25 @@ bool lock_memberships_in(RoleId role, int patience) {
     LOCKTAG tag;
     SET_LOCKTAG_OBJECT(tag, InvalidOid, AuthIdRelationId, role.oid, 0);
     const int timeout = LockTimeout;
-    std::exception_ptr other;
+    // A failed wait aborts the subtransaction only. When it is released, its lock passes to the transaction. Errors
+    // other than a timeout, in particular a cancel request, are passed on.
+    std::exception_ptr other_error;
     const auto fault = in_subtransaction([&] {
         LockTimeout = timeout > 0 ? std::min(timeout, patience) : patience;
         try {
             call([&] { (void)LockAcquire(&tag, ShareUpdateExclusiveLock, false, false); });
         } catch (const ServerError& error) {
-            if (error.sqlstate() != "55P03") other = std::current_exception();
+            if (error.sqlstate() != sqlstate::lock_not_available) other_error = std::current_exception();
             LockTimeout = timeout;
             throw;
         }
         LockTimeout = timeout;
     });
-    if (other) std::rethrow_exception(other);
+    if (other_error) std::rethrow_exception(other_error);
     return !fault;
 }
 
+// Breadth first. Closures are small, so a linear search is faster than a set.
 std::vector<RoleId> closure(RoleId from) {
     std::vector<RoleId> roles{from};
     for (std::size_t i = 0; i < roles.size(); ++i)

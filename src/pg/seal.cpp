@@ -21,9 +21,9 @@ const unsigned char* octets(const std::byte* bytes) noexcept { return reinterpre
 int length(std::span<const std::byte> bytes) noexcept { return static_cast<int>(bytes.size()); }
 
 Context context() {
-    Context made(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
-    if (!made) throw std::runtime_error("OpenSSL has no memory");
-    return made;
+    Context created(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
+    if (!created) throw std::runtime_error("OpenSSL is out of memory");
+    return created;
 }
 
 }  // namespace
@@ -34,12 +34,12 @@ std::vector<std::byte> seal(const SealKey& key, const Nonce& nonce, std::span<co
     std::vector<std::byte> sealed(nonce_size + secret.size() + tag_size);
     std::copy(nonce.begin(), nonce.end(), sealed.begin());
     std::byte* const text = sealed.data() + nonce_size;
-    int done = 0;
+    int written = 0;
     const bool ok =
         EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, octets(key.data()), octets(nonce.data())) == 1 &&
-        EVP_EncryptUpdate(cipher.get(), nullptr, &done, octets(bound_to.data()), length(bound_to)) == 1 &&
-        EVP_EncryptUpdate(cipher.get(), octets(text), &done, octets(secret.data()), length(secret)) == 1 &&
-        EVP_EncryptFinal_ex(cipher.get(), octets(text + done), &done) == 1 &&
+        EVP_EncryptUpdate(cipher.get(), nullptr, &written, octets(bound_to.data()), length(bound_to)) == 1 &&
+        EVP_EncryptUpdate(cipher.get(), octets(text), &written, octets(secret.data()), length(secret)) == 1 &&
+        EVP_EncryptFinal_ex(cipher.get(), octets(text + written), &written) == 1 &&
         EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, tag_size, text + secret.size()) == 1;
     if (!ok) throw std::runtime_error("OpenSSL could not seal a secret");
     return sealed;
@@ -53,13 +53,14 @@ std::optional<std::vector<std::byte>> open_sealed(const SealKey& key, std::span<
     std::array<std::byte, tag_size> tag{};
     std::copy(sealed.end() - tag_size, sealed.end(), tag.begin());
     std::vector<std::byte> secret(text.size());
-    int done = 0;
+    int written = 0;
     const bool ok =
         EVP_DecryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, octets(key.data()), octets(sealed.data())) == 1 &&
-        EVP_DecryptUpdate(cipher.get(), nullptr, &done, octets(bound_to.data()), length(bound_to)) == 1 &&
-        EVP_DecryptUpdate(cipher.get(), octets(secret.data()), &done, octets(text.data()), length(text)) == 1 &&
+        EVP_DecryptUpdate(cipher.get(), nullptr, &written, octets(bound_to.data()), length(bound_to)) == 1 &&
+        EVP_DecryptUpdate(cipher.get(), octets(secret.data()), &written, octets(text.data()), length(text)) == 1 &&
         EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, tag_size, tag.data()) == 1 &&
-        EVP_DecryptFinal_ex(cipher.get(), octets(secret.data() + done), &done) == 1;
+        EVP_DecryptFinal_ex(cipher.get(), octets(secret.data() + written), &written) == 1;
+    // GCM decrypts before it verifies the tag. Plaintext that failed verification must not be used or left in memory.
     if (ok) return secret;
     wipe(secret);
     return std::nullopt;

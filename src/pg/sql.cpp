@@ -24,7 +24,7 @@ namespace {
 struct Parameter {
     Oid type;
     Datum datum;
-    char null;
+    char null;  // as SPI_execute_plan() expects it
 };
 
 Datum text_datum(const std::string& text) {
@@ -47,10 +47,10 @@ Duration to_duration(const Interval& interval) noexcept {
     return {(std::int64_t{interval.month} * DAYS_PER_MONTH + interval.day) * USECS_PER_DAY + interval.time};
 }
 
-Parameter parameter(const Argument& argument) {
+Parameter to_parameter(const Argument& argument) {
     const Value& value = argument.value;
     const char null = argument.null ? 'n' : ' ';
-    switch (argument.type) {
+    switch (argument.type) {  // index in Value
         case 1: return {BOOLOID, BoolGetDatum(std::get<bool>(value)), null};
         case 2: return {INT4OID, Int32GetDatum(std::get<std::int32_t>(value)), null};
         case 3: return {INT8OID, Int64GetDatum(std::get<std::int64_t>(value)), null};
@@ -62,7 +62,7 @@ Parameter parameter(const Argument& argument) {
     }
 }
 
-// A cell as plain memory, so that it can be collected where an ERROR may jump.
+// A cell as plain memory: it is collected inside pg::call(), where an ERROR would skip destructors.
 struct Cell {
     Oid type;
     bool null;
@@ -114,9 +114,10 @@ Value to_value(const Cell& cell) {
     }
 }
 
+// A connection to SPI. The memory context of the caller stays current: SPI_finish() frees SPI's own context, and with
+// it error data that a pg::call() had copied there.
 class Connection {
 public:
-    // SPI's memory goes with the connection, before anybody has looked at an error that was raised in it.
     Connection() {
         call([] {
             MemoryContext const outside = CurrentMemoryContext;
@@ -131,7 +132,7 @@ public:
 
 constexpr std::size_t max_parameters = 60;
 
-// The texts are a fixed few, so their plans are kept for the life of the process.
+// The texts are a fixed small set, so their plans are kept for the life of the process.
 SPIPlanPtr plan_for(const char* sql, const Oid* types, int count) {
     static std::unordered_map<std::string, SPIPlanPtr> plans;
     std::string key(sql);
@@ -139,26 +140,26 @@ SPIPlanPtr plan_for(const char* sql, const Oid* types, int count) {
     SPIPlanPtr& plan = plans[std::move(key)];
     if (plan == nullptr)
         plan = call([&] {
-            SPIPlanPtr made = SPI_prepare(sql, count, const_cast<Oid*>(types));
-            if (made == nullptr || SPI_keepplan(made) != 0)
+            SPIPlanPtr prepared = SPI_prepare(sql, count, const_cast<Oid*>(types));
+            if (prepared == nullptr || SPI_keepplan(prepared) != 0)
                 elog(ERROR, "%s: %s", SPI_result_code_string(SPI_result), sql);
-            return made;
+            return prepared;
         });
     return plan;
 }
 
 using Arguments = std::span<const Argument>;
 
-enum class As { of_transaction, of_now };
+enum class Snapshot { of_transaction, latest };
 
-void run(const char* sql, Arguments args, As seen = As::of_transaction) {
+void run(const char* sql, Arguments args, Snapshot snapshot = Snapshot::of_transaction) {
     Oid types[max_parameters];
     Datum datums[max_parameters];
     char nulls[max_parameters];
     call([&] {
         if (args.size() > max_parameters) elog(ERROR, "too many parameters");
         for (std::size_t i = 0; i < args.size(); ++i) {
-            const Parameter p = parameter(args[i]);
+            const Parameter p = to_parameter(args[i]);
             types[i] = p.type;
             datums[i] = p.datum;
             nulls[i] = p.null;
@@ -166,8 +167,8 @@ void run(const char* sql, Arguments args, As seen = As::of_transaction) {
     });
     SPIPlanPtr plan = plan_for(sql, types, static_cast<int>(args.size()));
     call([&] {
-        const bool latest = seen == As::of_now;
-        // What only reads takes the snapshot that is active; an error leaves it to the end of the transaction.
+        const bool latest = snapshot == Snapshot::latest;
+        // read_only makes SPI use the active snapshot. After an error the abort of the (sub)transaction pops it.
         if (latest) PushActiveSnapshot(GetLatestSnapshot());
         const int rc = SPI_execute_plan(plan, datums, nulls, latest, 0);
         if (latest) PopActiveSnapshot();
@@ -175,7 +176,7 @@ void run(const char* sql, Arguments args, As seen = As::of_transaction) {
     });
 }
 
-std::vector<Row> taken() {
+std::vector<Row> copy_rows() {
     std::vector<Row> rows;
     if (SPI_tuptable == nullptr) return rows;
     const int width = SPI_tuptable->tupdesc->natts;
@@ -193,10 +194,10 @@ std::vector<Row> taken() {
     return rows;
 }
 
-std::vector<Row> answer(const char* sql, Arguments args, As seen = As::of_transaction) {
+std::vector<Row> fetch(const char* sql, Arguments args, Snapshot snapshot = Snapshot::of_transaction) {
     const Connection connection;
-    run(sql, args, seen);
-    return taken();
+    run(sql, args, snapshot);
+    return copy_rows();
 }
 
 void run_once(const char* sql) {
@@ -213,18 +214,18 @@ std::optional<Row> first(std::vector<Row> rows) {
 
 }  // namespace
 
-std::vector<Row> query(const char* sql, std::initializer_list<Argument> args) { return answer(sql, args); }
-std::vector<Row> query(const char* sql, const std::vector<Argument>& args) { return answer(sql, args); }
-std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args) { return first(answer(sql, args)); }
-std::optional<Row> query_row(const char* sql, const std::vector<Argument>& args) { return first(answer(sql, args)); }
+std::vector<Row> query(const char* sql, std::initializer_list<Argument> args) { return fetch(sql, args); }
+std::vector<Row> query(const char* sql, const std::vector<Argument>& args) { return fetch(sql, args); }
+std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args) { return first(fetch(sql, args)); }
+std::optional<Row> query_row(const char* sql, const std::vector<Argument>& args) { return first(fetch(sql, args)); }
 std::optional<Row> query_latest(const char* sql, std::initializer_list<Argument> args) {
-    return first(answer(sql, args, As::of_now));
+    return first(fetch(sql, args, Snapshot::latest));
 }
 
 std::vector<Row> query_replanned(const char* sql) {
     const Connection connection;
     run_once(sql);
-    return taken();
+    return copy_rows();
 }
 
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args) {
@@ -239,22 +240,23 @@ void command(const std::string& sql) {
 }
 
 void change_access_lists(const std::string& sql) {
-    constexpr std::int64_t patience = 2'000'000;
-    const auto until = boot_clock() + patience;
+    constexpr std::int64_t retry_time = 2'000'000;
+    const auto until = boot_clock() + retry_time;
     while (boot_clock() < until) {
-        std::exception_ptr other;
+        std::exception_ptr other_error;
         const auto fault = in_subtransaction([&] {
             try {
                 command(sql);
             } catch (const ServerError& error) {
-                // Never translated. Anything else is not for us, a request to cancel in particular.
+                // The message is raised by elog(), so it is never translated. Other errors, in particular a cancel
+                // request, are passed on.
                 if (!std::string_view(error.what()).starts_with("tuple concurrently "))
-                    other = std::current_exception();
+                    other_error = std::current_exception();
                 throw;
             }
         });
         if (!fault) return;
-        if (other) std::rethrow_exception(other);
+        if (other_error) std::rethrow_exception(other_error);
     }
     command(sql);
 }

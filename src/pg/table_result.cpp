@@ -28,7 +28,8 @@ Datum text_array(const TextArray& items) {
     return PointerGetDatum(construct_array(elements, static_cast<int>(items.size()), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-Datum through_input(Oid type, const std::string& text) {
+// For types without a C++ counterpart.
+Datum call_input_function(Oid type, const std::string& text) {
     Oid input = InvalidOid;
     Oid parameter = InvalidOid;
     getTypeInputInfo(type, &input, &parameter);
@@ -36,7 +37,7 @@ Datum through_input(Oid type, const std::string& text) {
 }
 
 Datum to_datum(const Value& value, Oid type) {
-    switch (value.index()) {
+    switch (value.index()) {  // index in Value
         case 1: return BoolGetDatum(std::get<bool>(value));
         case 2: return Int32GetDatum(std::get<std::int32_t>(value));
         case 3:
@@ -46,28 +47,27 @@ Datum to_datum(const Value& value, Oid type) {
         case 5: return TimestampTzGetDatum(std::get<Instant>(value).us);
         case 6: {
             const auto& text = std::get<std::string>(value);
-            if (type != TEXTOID) return through_input(type, text);
+            if (type != TEXTOID) return call_input_function(type, text);
             return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
         }
         default: return text_array(std::get<TextArray>(value));
     }
 }
 
-struct Filled {
+struct Tuple {
     Datum* datums;
     bool* nulls;
 };
 
-Filled fill(std::span<const Value> row, TupleDesc columns) {
+Tuple to_tuple(std::span<const Value> row, TupleDesc columns) {
     const auto width = static_cast<std::size_t>(columns->natts);
     if (row.size() != width) elog(ERROR, "row has %zu values for %zu columns", row.size(), width);
-    Filled filled{static_cast<Datum*>(palloc0(sizeof(Datum) * width)), static_cast<bool*>(palloc0(width))};
+    Tuple tuple{static_cast<Datum*>(palloc0(sizeof(Datum) * width)), static_cast<bool*>(palloc0(width))};
     for (std::size_t i = 0; i < width; ++i) {
-        filled.nulls[i] = row[i].index() == 0;
-        if (!filled.nulls[i])
-            filled.datums[i] = to_datum(row[i], TupleDescAttr(columns, static_cast<int>(i))->atttypid);
+        tuple.nulls[i] = row[i].index() == 0;
+        if (!tuple.nulls[i]) tuple.datums[i] = to_datum(row[i], TupleDescAttr(columns, static_cast<int>(i))->atttypid);
     }
-    return filled;
+    return tuple;
 }
 
 }  // namespace
@@ -78,8 +78,8 @@ TableResult::TableResult(FunctionCallInfo info) : result_(reinterpret_cast<Retur
 
 void TableResult::add_row(std::span<const Value> row) {
     call([&] {
-        const Filled filled = fill(row, result_->setDesc);
-        tuplestore_putvalues(result_->setResult, result_->setDesc, filled.datums, filled.nulls);
+        const Tuple tuple = to_tuple(row, result_->setDesc);
+        tuplestore_putvalues(result_->setResult, result_->setDesc, tuple.datums, tuple.nulls);
     });
 }
 
@@ -89,8 +89,8 @@ Datum row_result(FunctionCallInfo info, std::span<const Value> row) {
         if (get_call_result_type(info, nullptr, &columns) != TYPEFUNC_COMPOSITE)
             elog(ERROR, "return type must be a row type");
         BlessTupleDesc(columns);
-        const Filled filled = fill(row, columns);
-        return HeapTupleGetDatum(heap_form_tuple(columns, filled.datums, filled.nulls));
+        const Tuple tuple = to_tuple(row, columns);
+        return HeapTupleGetDatum(heap_form_tuple(columns, tuple.datums, tuple.nulls));
     });
 }
 

@@ -22,14 +22,15 @@ namespace jit::pg {
 
 namespace {
 
-constexpr std::int64_t max_wait = 60'000'000;  // WaitLatch counts milliseconds in an int; a deadline may be years away
+// WaitLatch() counts milliseconds in an int, which a deadline in some years would overflow.
+constexpr std::int64_t max_wait = 60'000'000;
 
-// What ALTER DATABASE or ALTER ROLE may have set, and what the worker's SQL relies on.
-struct Pin {
+// Settings on which the SQL of the worker relies. ALTER DATABASE and ALTER ROLE could change them.
+struct PinnedSetting {
     const char* setting;
     const char* value;
 };
-constexpr Pin pins[] = {
+constexpr PinnedSetting pinned_settings[] = {
     {"role", "none"},
     {"search_path", "pg_catalog, pg_temp"},
     {"default_transaction_isolation", "read committed"},
@@ -44,12 +45,12 @@ constexpr Pin pins[] = {
     {"DateStyle", "ISO, YMD"},
     {"IntervalStyle", "postgres"},
     {"client_min_messages", "warning"},
-    {"max_parallel_workers_per_gather", "0"},  // those who clean up elsewhere need the processes
+    {"max_parallel_workers_per_gather", "0"},  // cleanup processes need the background workers
     {"default_tablespace", ""},
     {"default_table_access_method", "heap"},
     {"check_function_bodies", "on"},
     {"jit", "off"},
-    {"enable_seqscan", "off"},  // tables grow faster here than autovacuum tells the planner
+    {"enable_seqscan", "off"},  // tables grow faster than autovacuum updates their statistics
     {"exit_on_error", "off"},
 #if PG_VERSION_NUM >= 170000
     {"transaction_timeout", "0"},
@@ -60,7 +61,7 @@ constexpr const char* worker_name = "jit_access worker";
 constexpr const char* cleanup_name = "jit_access cleanup";
 constexpr const char* job_name = "jit_access job";
 
-BackgroundWorker process(const char* main, const char* name) noexcept {
+BackgroundWorker describe_process(const char* main, const char* name) noexcept {
     BackgroundWorker worker{};
     worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
     strlcpy(worker.bgw_library_name, "jit_access", sizeof worker.bgw_library_name);
@@ -70,29 +71,29 @@ BackgroundWorker process(const char* main, const char* name) noexcept {
     return worker;
 }
 
-void take_signals() {
+void set_up_signals() {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     pqsignal(SIGTERM, die);
     BackgroundWorkerUnblockSignals();
 }
 
-void settle_in(const char* name) {
-    for (const auto& pin : pins) SetConfigOption(pin.setting, pin.value, PGC_SUSET, PGC_S_SESSION);
+void pin_settings(const char* name) {
+    for (const auto& pin : pinned_settings) SetConfigOption(pin.setting, pin.value, PGC_SUSET, PGC_S_SESSION);
     pgstat_report_appname(name);
 }
 
-// How a reclaimer is told what to do; fits in bgw_extra.
+// The task of a cleanup process, passed to it in bgw_extra.
 struct CleanupParameters {
     Oid database;
     Oid role;
     Oid new_owner;
     bool takes_code;
 };
-static_assert(sizeof(CleanupParameters) <= BGW_EXTRALEN, "the order travels in the worker's extra data");
+static_assert(sizeof(CleanupParameters) <= BGW_EXTRALEN, "parameters are passed in bgw_extra");
 
-// The name of the job travels in the same way.
-BackgroundWorker process_for(const char* main, const std::string& job) noexcept {
-    auto worker = process(main, job_name);
+// The name of the job is passed in bgw_extra, too.
+BackgroundWorker describe_job(const char* main, const std::string& job) noexcept {
+    auto worker = describe_process(main, job_name);
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
     worker.bgw_restart_time = BGW_NEVER_RESTART;
     strlcpy(worker.bgw_extra, job.c_str(), sizeof worker.bgw_extra);
@@ -102,43 +103,43 @@ BackgroundWorker process_for(const char* main, const std::string& job) noexcept 
 }  // namespace
 
 void register_worker(const char* main) {
-    auto worker = process(main, worker_name);
+    auto worker = describe_process(main, worker_name);
     worker.bgw_start_time = BgWorkerStart_ConsistentState;
     worker.bgw_restart_time = 1;
     RegisterBackgroundWorker(&worker);
 }
 
 void connect_worker(const char* database) {
-    take_signals();
+    set_up_signals();
     BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
-    settle_in(worker_name);
+    pin_settings(worker_name);
 }
 
 bool start_cleanup(const char* main, std::uint32_t database, RoleId role, NewOwner new_owner) {
-    auto worker = process(main, cleanup_name);
+    auto worker = describe_process(main, cleanup_name);
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
     worker.bgw_restart_time = BGW_NEVER_RESTART;
-    const CleanupParameters order{database, role.oid, new_owner.role.oid, new_owner.takes_code};
-    memcpy(worker.bgw_extra, &order, sizeof order);
+    const CleanupParameters parameters{database, role.oid, new_owner.role.oid, new_owner.takes_code};
+    memcpy(worker.bgw_extra, &parameters, sizeof parameters);
     return call([&] { return RegisterDynamicBackgroundWorker(&worker, nullptr); });
 }
 
 CleanupTask connect_for_cleanup() {
-    take_signals();
-    CleanupParameters order{};
-    memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof order);
-    BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
-    settle_in(cleanup_name);
-    return {{order.role}, {{order.new_owner}, order.takes_code}};
+    set_up_signals();
+    CleanupParameters parameters{};
+    memcpy(&parameters, MyBgworkerEntry->bgw_extra, sizeof parameters);
+    BackgroundWorkerInitializeConnectionByOid(parameters.database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
+    pin_settings(cleanup_name);
+    return {{parameters.role}, {{parameters.new_owner}, parameters.takes_code}};
 }
 
 bool start_job(const char* main, const std::string& job) {
-    auto worker = process_for(main, job);
+    auto worker = describe_job(main, job);
     return call([&] { return RegisterDynamicBackgroundWorker(&worker, nullptr); });
 }
 
 bool run_job(const char* main, const std::string& job) {
-    auto worker = process_for(main, job);
+    auto worker = describe_job(main, job);
     return call([&] {
         worker.bgw_notify_pid = MyProcPid;
         BackgroundWorkerHandle* handle = nullptr;
@@ -148,24 +149,25 @@ bool run_job(const char* main, const std::string& job) {
 }
 
 std::string connect_job(const char* database) {
-    take_signals();
+    set_up_signals();
     BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
-    settle_in(job_name);
-    // A job may read what has grown large.
+    pin_settings(job_name);
+    // Jobs read whole tables.
     SetConfigOption("enable_seqscan", "on", PGC_SUSET, PGC_S_SESSION);
     return MyBgworkerEntry->bgw_extra;
 }
 
-static_assert(max_start_parameters == BGW_EXTRALEN, "the order travels in the worker's extra data");
+static_assert(max_start_parameters == BGW_EXTRALEN, "parameters are passed in bgw_extra");
 
-Process start_process(const char* main, std::span<const std::byte> order) {
-    auto worker = process(main, main);
+Process start_process(const char* main, std::span<const std::byte> parameters) {
+    auto worker = describe_process(main, main);
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
     worker.bgw_restart_time = BGW_NEVER_RESTART;
     worker.bgw_notify_pid = MyProcPid;
-    memcpy(worker.bgw_extra, order.data(), std::min<std::size_t>(order.size(), BGW_EXTRALEN));
+    memcpy(worker.bgw_extra, parameters.data(), std::min<std::size_t>(parameters.size(), BGW_EXTRALEN));
     return call([&]() -> Process {
         Process handle = nullptr;
+        // The handle must outlive the transaction.
         MemoryContext const outside = MemoryContextSwitchTo(TopMemoryContext);
         const bool started = RegisterDynamicBackgroundWorker(&worker, &handle);
         MemoryContextSwitchTo(outside);
@@ -181,22 +183,22 @@ bool has_exited(Process process) {
 
 void terminate_process(Process process) { TerminateBackgroundWorker(process); }
 
-void read_start_parameters(std::span<std::byte> order) noexcept {
-    memcpy(order.data(), MyBgworkerEntry->bgw_extra, std::min<std::size_t>(order.size(), BGW_EXTRALEN));
+void read_start_parameters(std::span<std::byte> parameters) noexcept {
+    memcpy(parameters.data(), MyBgworkerEntry->bgw_extra, std::min<std::size_t>(parameters.size(), BGW_EXTRALEN));
 }
 
 void connect_process(const char* login, const char* name) {
-    take_signals();
+    set_up_signals();
     BackgroundWorkerInitializeConnection(settings::database, login, BGWORKER_BYPASS_ALLOWCONN);
-    settle_in(name);
+    pin_settings(name);
 }
 
 Latch* my_latch() noexcept { return MyLatch; }
 
 void worker_wait(std::int64_t microseconds) {
     call([&] {
-        const auto bounded = std::clamp<std::int64_t>(microseconds, 0, max_wait);
-        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (bounded + 999) / 1000,
+        const auto wait = std::clamp<std::int64_t>(microseconds, 0, max_wait);
+        (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, (wait + 999) / 1000,
                         PG_WAIT_EXTENSION);
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();

@@ -35,7 +35,7 @@ void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransaction
     }
 }
 
-// What to tell about an exception that ends here.
+// The message of an exception that is not passed on.
 std::string message_of_current_exception() {
     try {
         throw;
@@ -52,8 +52,8 @@ std::string message_of_current_exception() {
 
 }  // namespace
 
-void register_transaction_callbacks(const TransactionCallbacks& given) {
-    callbacks = given;
+void register_transaction_callbacks(const TransactionCallbacks& registered) {
+    callbacks = registered;
     RegisterXactCallback(on_transaction, nullptr);
     RegisterSubXactCallback(on_subtransaction, nullptr);
 }
@@ -69,12 +69,12 @@ std::optional<std::string> in_own_transaction(const std::function<void()>& body)
         call([] {
             if (ActiveSnapshotSet()) PopActiveSnapshot();
             CommitTransactionCommand();
-            pgstat_report_stat(false);  // or autovacuum would never see what the worker writes
+            pgstat_report_stat(false);  // otherwise autovacuum would not learn what the worker writes
         });
         MemoryContextSwitchTo(outside);
         return std::nullopt;
     } catch (...) {
-        // The message is copied before the transaction's memory goes.
+        // Copied before the abort frees the memory of the error.
         auto message = message_of_current_exception();
         call([] { AbortCurrentTransaction(); });
         MemoryContextSwitchTo(outside);
@@ -113,16 +113,16 @@ std::uint64_t last_redo_lsn() noexcept { return GetRedoRecPtr(); }
 
 namespace {
 
-void commit_by(const char* how) {
-    call([how] {
-        (void)set_config_option("synchronous_commit", how, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+void set_synchronous_commit(const char* level) {
+    call([level] {
+        (void)set_config_option("synchronous_commit", level, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
                                 false);
     });
 }
 
 }  // namespace
 
-void commit_locally() { commit_by("local"); }
-void commit_asynchronously() { commit_by("off"); }
+void commit_locally() { set_synchronous_commit("local"); }
+void commit_asynchronously() { set_synchronous_commit("off"); }
 
 }  // namespace jit::pg
