@@ -7,13 +7,13 @@
 #include "jit_access/enforcement/admission.hpp"
 #include "jit_access/enforcement/recorder.hpp"
 #include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/error.hpp"
 #include "jit_access/pg/redact_secrets.hpp"
 
 namespace jit::denied_attempt {
 
 namespace {
 
-constexpr std::string_view insufficient_privilege = "42501";
 constexpr std::string_view our_class = "JA";
 
 template <std::size_t Size>
@@ -48,7 +48,9 @@ void seen(const Error& error) noexcept {
     const bool has_our_code = error.sqlstate.starts_with(our_class);
     const bool ours = has_our_code && error.raiser == Raiser::extension;
     const bool may_be_ours = has_our_code && error.raiser == Raiser::unknown_process;
-    if (!ours && ((!may_be_ours && error.sqlstate != insufficient_privilege) || enforcement::holds_no_grant())) return;
+    if (!ours &&
+        ((!may_be_ours && error.sqlstate != pg::sqlstate::insufficient_privilege) || enforcement::holds_no_grant()))
+        return;
     if (recorder::is_recorded(pg::command_start())) return;
     const auto* grants = enforcement::cached_grants();
     if (may_be_ours && grants == nullptr) return;
@@ -79,7 +81,8 @@ void record_kept() {
     if (!std::exchange(keeps, false)) return;
     const auto* grants = enforcement::current_grants();
     if (grants == nullptr) return;
-    record(*grants, insufficient_privilege, kept.message.view(), pg::redact_secrets(kept.statement.view()));
+    record(*grants, pg::sqlstate::insufficient_privilege, kept.message.view(),
+           pg::redact_secrets(kept.statement.view()));
 }
 
 }  // namespace jit::denied_attempt

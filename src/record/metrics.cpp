@@ -15,8 +15,7 @@ namespace {
 
 // Anybody can raise an error with a code of his own: there are as many labels as there are codes of ours.
 std::string_view known(const core::AuditRecord::Text& sqlstate) {
-    constexpr std::string_view insufficient_privilege = "42501";
-    if (sqlstate == insufficient_privilege) return insufficient_privilege;
+    if (sqlstate == pg::sqlstate::insufficient_privilege) return pg::sqlstate::insufficient_privilege;
     const auto* const ours = std::find_if(core::codes.begin(), core::codes.end(),
                                           [&](const core::CodeEntry& code) { return code.sqlstate == sqlstate; });
     return ours != core::codes.end() ? ours->sqlstate : "other";

@@ -36,7 +36,7 @@ struct Attempt {
     std::int64_t finished = 0;
 };
 
-Attempt run_alone(const std::function<void()>& body) {
+Attempt disable_parallel_query(const std::function<void()>& body) {
     Attempt attempt;
     attempt.fault = pg::in_own_transaction([&] {
         try {
@@ -51,7 +51,7 @@ Attempt run_alone(const std::function<void()>& body) {
 }
 
 Attempt read_canary() {
-    return run_alone([] {
+    return disable_parallel_query([] {
         const auto row = pg::query_row(canary_query);
         if (!row || row->is_null(0) || !row->get<bool>(0))
             throw core::Failure(Code::wrong_state, "the canary is not there");
@@ -106,7 +106,7 @@ bool expect_no_access() {
 
 bool request() {
     std::int64_t id = 0;
-    const auto attempt = run_alone([&] {
+    const auto attempt = disable_parallel_query([&] {
         id = pg::query_row("SELECT pg_catalog.jit_request($1, $2, reason => 'drill')",
                            {std::string(core::drill_template), pg::Duration{grant_duration}})
                  .value()
@@ -145,7 +145,7 @@ std::optional<std::string> check_at_deadline(const Attempt& attempt, std::int64_
 
 // Needs no privilege, so it can only be refused because the session has used a grant that is over.
 Attempt run_plain_statement() {
-    return run_alone([] { pg::query("SELECT true"); });
+    return disable_parallel_query([] { pg::query("SELECT true"); });
 }
 
 // Sends one statement after the other from just before the deadline, until one is refused.
@@ -177,8 +177,8 @@ void act_as_requester(const ActorOrder& order) {
 
 void act_as_approver(const ActorOrder& order) {
     const auto point = order.actor == Actor::approver_1 ? DrillCheck::first_approval : DrillCheck::second_approval;
-    const auto attempt =
-        run_alone([&] { pg::query_row("SELECT pg_catalog.jit_approve($1, comment => 'drill')", {order.request}); });
+    const auto attempt = disable_parallel_query(
+        [&] { pg::query_row("SELECT pg_catalog.jit_approve($1, comment => 'drill')", {order.request}); });
     if (attempt.fault) return report_failure(point, *attempt.fault);
     report_success(point, attempt.finished - attempt.started);
 }
