@@ -1,4 +1,4 @@
-// The main functions of the background processes.
+// The main functions of the background processes, by the names that the server starts them with (pg/worker.hpp).
 #include "jit_access/api/support.hpp"
 #include "jit_access/rehearsal/drill_conductor.hpp"
 
@@ -43,9 +43,10 @@ void jit_cleanup_main(Datum);
 
 void jit_cleanup_main(Datum) {
     pg::guarded([] {
-        const auto order = pg::connect_for_cleanup();
-        task::run_or_log("reclaim what a grant left in this database", [&] {
-            if (const auto name = pg::role_name(order.role)) cleanup::reassign(order.role, *name, order.new_owner);
+        const auto cleanup_task = pg::connect_for_cleanup();
+        task::run_or_log("clean up the objects of a grant in this database", [&] {
+            if (const auto name = pg::role_name(cleanup_task.role))
+                cleanup::reassign(cleanup_task.role, *name, cleanup_task.new_owner);
         });
         wake_worker();
     });
@@ -54,7 +55,7 @@ void jit_cleanup_main(Datum) {
 void jit_job_main(Datum);
 
 void jit_job_main(Datum) {
-    pg::guarded([] { schedule::work(pg::connect_job(settings::database)); });
+    pg::guarded([] { schedule::execute_job(pg::connect_job(settings::database)); });
 }
 
 }  // extern "C"

@@ -1,4 +1,4 @@
-// The approver's side of a grant: approve, deny, resume, revoke.
+// Functions of the approver: approve, deny, resume, revoke.
 #include "jit_access/api/support.hpp"
 
 #include "jit_access/grants/decision.hpp"

@@ -1,4 +1,4 @@
-// CREATE EXTENSION: refuses where the extension could not keep its promise, and makes the group roles.
+// CREATE EXTENSION: refuses to install where the extension could not work, and creates the group roles.
 #include "jit_access/api/support.hpp"
 
 #include "jit_access/core/failure.hpp"
@@ -20,37 +20,43 @@ void check_database() {
                       "\", or change jit_access.database and restart the server.");
 }
 
-// A role that somebody prepared, with members or attributes, would hold our offices without anybody having granted
-// them. Members of the marker are roles of grants, from a dump of roles for example: they have to keep it, which
-// refuses their use, until the worker removes them.
-void make_group(std::string_view name) {
+// Creates a group role, or accepts an existing one without attributes, members and memberships. Members from before the
+// installation would be administrators or auditors without anybody having granted that. The marker may have members:
+// they are roles of grants, for example from a dump of roles, and the membership is what makes the server refuse their
+// use until the worker removes them.
+void create_group(std::string_view name) {
     const auto role = pg::find_role(name);
     if (!role) {
         pg::command("CREATE ROLE " + pg::quote(name) + " NOLOGIN");
         return;
     }
-    const auto clean = pg::query_row(
-        "SELECT NOT (rolsuper OR rolcanlogin OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls) AND "
-        "NOT EXISTS "
-        "(SELECT FROM pg_catalog.pg_auth_members WHERE (roleid = $1 AND NOT $2) OR member = $1) FROM "
-        "pg_catalog.pg_authid WHERE oid = $1",
-        {*role, name == core::marker_role});
-    if (clean.value().get<bool>(0)) return;
+    const auto row = pg::query_row(R"sql(
+        SELECT NOT (rolsuper OR rolcanlogin OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)
+               AND NOT EXISTS (SELECT
+                               FROM pg_catalog.pg_auth_members
+                               WHERE (roleid = $1 AND NOT $2) OR member = $1)
+        FROM pg_catalog.pg_authid
+        WHERE oid = $1)sql",
+                                   {*role, name == core::marker_role});
+    const bool is_empty = row.value().get<bool>(0);
+    if (is_empty) return;
     throw Failure(Code::duplicate_template, "role \"" + std::string(name) + "\" exists and is not empty",
-                  "It has members, memberships or attributes from before, which this installation would honour.",
-                  "Look at it, then drop it or empty it.");
+                  "It has members, memberships or attributes, which would have an effect after the installation.",
+                  "Inspect it, then drop it or revoke them.");
 }
 
+// A function of the same name in another schema, or with other argument types, could be called in place of ours.
 void check_names() {
-    const auto row = pg::query_row(
-        "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p WHERE p.proname IN ('jit_request', "
-        "'jit_cancel', 'jit_extend', "
-        "'jit_approve', 'jit_deny', 'jit_resume', 'jit_revoke', 'jit_create_template', 'jit_alter_template', "
-        "'jit_drop_template', 'jit_break_glass', 'jit_review', 'jit_acknowledge_alert', 'jit_close_alert') "
-        "LIMIT 1");
+    const auto row = pg::query_row(R"sql(
+        SELECT p.oid::pg_catalog.regprocedure::text
+        FROM pg_catalog.pg_proc p
+        WHERE p.proname IN ('jit_request', 'jit_cancel', 'jit_extend', 'jit_approve', 'jit_deny', 'jit_resume',
+                            'jit_revoke', 'jit_create_template', 'jit_alter_template', 'jit_drop_template',
+                            'jit_break_glass', 'jit_review', 'jit_acknowledge_alert', 'jit_close_alert')
+        LIMIT 1)sql");
     if (row)
         throw Failure(Code::guarded, "function " + row->get<std::string>(0) + " is in the way",
-                      "It could capture the calls of people who mean jit_access.", "Drop or rename it first.");
+                      "Calls of the functions of jit_access could reach it instead.", "Drop or rename it first.");
 }
 
 }  // namespace
@@ -66,7 +72,7 @@ Datum jit_check_installation(PG_FUNCTION_ARGS) {
         check_database();
         check_names();
         for (const auto name : {core::admin_role, core::auditor_role, core::monitor_role, core::marker_role})
-            make_group(name);
+            create_group(name);
         return Datum{0};
     });
 }

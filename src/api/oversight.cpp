@@ -1,4 +1,4 @@
-// Break-glass and its review, access reviews, alerts and their rules.
+// Break-glass and its review, access reviews, alerts and alert rules.
 #include "jit_access/api/support.hpp"
 
 #include "jit_access/identity/principal.hpp"

@@ -1,4 +1,4 @@
-// The record for auditors: journal, checkpoints, verification, export, reports, status.
+// The record: journal, checkpoints, verification, export; reports, status, and who may read them.
 #include "jit_access/api/support.hpp"
 
 #include <algorithm>
@@ -80,7 +80,7 @@ Datum jit_audit_export(PG_FUNCTION_ARGS) {
         const Args args(fcinfo);
         pg::TableResult table(fcinfo);
         chain::write_out(args.bigint(0), args.bigint(1), [&](std::optional<std::int64_t> seq, const std::string& line) {
-            const std::array row{seq ? pg::Value(*seq) : pg::Value(), pg::Value(line)};
+            const std::array row{or_null(seq), pg::Value(line)};
             table.add_row(row);
         });
         return Datum{0};

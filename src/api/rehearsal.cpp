@@ -13,7 +13,7 @@ namespace jit::api {
 
 namespace {
 
-// jit_dry_run and jit_set_scenario; what one of them has no parameter for is not given.
+// The arguments of jit_dry_run or jit_set_scenario, by name. Those that the function does not have stay empty.
 dry_run::DryRunArguments dry_run_arguments(const Args& args) {
     dry_run::DryRunArguments arguments;
     args.read("template", arguments.template_name);
@@ -38,10 +38,10 @@ Datum jit_dry_run(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         pg::TableResult table(fcinfo);
         std::int32_t number = 0;
-        for (const auto& one : dry_run::run(dry_run_arguments(args), origin_of(fcinfo))) {
-            const std::array row{pg::Value(++number),    pg::Value(one.statement), pg::Value(one.outcome),
-                                 pg::Value(one.missing), or_null(one.rows),        pg::Value(one.sequences),
-                                 or_null(one.sqlstate),  or_null(one.message)};
+        for (const auto& result : dry_run::run(dry_run_arguments(args), origin_of(fcinfo))) {
+            const std::array row{pg::Value(++number),       pg::Value(result.statement), pg::Value(result.outcome),
+                                 pg::Value(result.missing), or_null(result.rows),        pg::Value(result.sequences),
+                                 or_null(result.sqlstate),  or_null(result.message)};
             table.add_row(row);
         }
         return Datum{0};
@@ -72,11 +72,11 @@ PG_FUNCTION_INFO_V1(jit_run_scenarios);
 Datum jit_run_scenarios(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
         pg::TableResult table(fcinfo);
-        for (const auto& one : scenario::run(args.text(0), origin_of(fcinfo))) {
-            const std::array row{pg::Value(one.scenario),          pg::Value(one.number),
-                                 pg::Value(one.outcome.statement), pg::Value(one.expected),
-                                 pg::Value(one.outcome.outcome),   pg::Value(one.ok),
-                                 pg::Value(one.outcome.missing),   or_null(one.outcome.message)};
+        for (const auto& result : scenario::run(args.text(0), origin_of(fcinfo))) {
+            const std::array row{pg::Value(result.scenario),          pg::Value(result.number),
+                                 pg::Value(result.outcome.statement), pg::Value(result.expected),
+                                 pg::Value(result.outcome.outcome),   pg::Value(result.ok),
+                                 pg::Value(result.outcome.missing),   or_null(result.outcome.message)};
             table.add_row(row);
         }
         return Datum{0};
@@ -115,7 +115,7 @@ Datum jit_drill(PG_FUNCTION_ARGS) {
         pg::TableResult table(fcinfo);
         for (const auto& step : drill::run(args.interval(0))) {
             const std::array row{pg::Value(step.number), pg::Value(step.name), pg::Value(step.ok),
-                                 pg::Value(step.latency_ms), step.detail ? pg::Value(*step.detail) : pg::Value()};
+                                 pg::Value(step.latency_ms), or_null(step.detail)};
             table.add_row(row);
         }
         return Datum{0};

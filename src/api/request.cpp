@@ -1,4 +1,4 @@
-// The requester's side of a grant: ask, withdraw, extend, activate; what they may ask for.
+// Functions of the requester: request, cancel, extend, activate, credentials, eligibility.
 #include "jit_access/api/support.hpp"
 
 #include <array>
@@ -50,8 +50,8 @@ Datum jit_activate(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(jit_credentials);
 Datum jit_credentials(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
-        const auto made = temporary_login::issue_credentials(args.id(0), origin_of(fcinfo));
-        const std::array<pg::Value, 3> row{made.login, made.password, made.valid_until};
+        const auto credentials = temporary_login::issue_credentials(args.id(0), origin_of(fcinfo));
+        const std::array<pg::Value, 3> row{credentials.login, credentials.password, credentials.valid_until};
         return pg::row_result(fcinfo, row);
     });
 }

@@ -13,7 +13,8 @@ namespace jit::api {
 
 namespace {
 
-// Before anything can fail: others see what a session runs.
+// Replaces the statement shown in pg_stat_activity if it may hold a code. Called before anything can fail, because
+// other users see the statement until the end of the transaction.
 void hide_code() noexcept {
     if (pg::may_hold_code(pg::command_text())) pg::report_command(pg::hidden_command);
 }

@@ -24,12 +24,12 @@ void require_primary() {
                       "Connect to the primary.");
 }
 
-// A database made from the control database (CREATE DATABASE ... TEMPLATE) has its tables as well, but nobody decided
-// what they say there.
+// CREATE DATABASE ... TEMPLATE copies the tables of the control database, but the grants in the copy were not approved
+// and the worker does not process them.
 void require_control_database() {
     if (pg::in_control_database()) return;
     throw Failure(Code::not_here, "this is not the control database of jit_access",
-                  "Database \"" + pg::database_name() + "\" holds a copy, which gives and ends nothing.",
+                  "Database \"" + pg::database_name() + "\" has a copy of its tables, which has no effect.",
                   std::string("Connect to \"") + settings::database + "\".");
 }
 

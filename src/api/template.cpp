@@ -12,11 +12,12 @@ namespace jit::api {
 
 namespace {
 
-// jit_create_template and jit_alter_template have the same parameters, but for those that cannot be changed.
-templates::TemplateArguments draft_of(const Args& args) {
-    templates::TemplateArguments draft;
-    templates::each_argument([&](const char* name, auto argument) { args.read(name, draft.*argument); });
-    return draft;
+// The arguments of jit_create_template or jit_alter_template, by name. The second has no parameters for settings that
+// cannot be changed.
+templates::TemplateArguments template_arguments(const Args& args) {
+    templates::TemplateArguments arguments;
+    templates::each_argument([&](const char* name, auto argument) { args.read(name, arguments.*argument); });
+    return arguments;
 }
 
 }  // namespace
@@ -27,14 +28,15 @@ extern "C" {
 PG_FUNCTION_INFO_V1(jit_create_template);
 Datum jit_create_template(PG_FUNCTION_ARGS) {
     return answer(fcinfo, [&](const Args& args) {
-        return pg::text_result(templates::create(draft_of(args), origin_of(fcinfo)));
+        return pg::text_result(templates::create(template_arguments(args), origin_of(fcinfo)));
     });
 }
 
 PG_FUNCTION_INFO_V1(jit_alter_template);
 Datum jit_alter_template(PG_FUNCTION_ARGS) {
-    return answer(fcinfo,
-                  [&](const Args& args) { return Int32GetDatum(templates::alter(draft_of(args), origin_of(fcinfo))); });
+    return answer(fcinfo, [&](const Args& args) {
+        return Int32GetDatum(templates::alter(template_arguments(args), origin_of(fcinfo)));
+    });
 }
 
 PG_FUNCTION_INFO_V1(jit_drop_template);
@@ -48,10 +50,11 @@ Datum jit_drop_template(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(jit_cover_new_objects);
 Datum jit_cover_new_objects(PG_FUNCTION_ARGS) {
     return pg::guarded([&] {
+        // The trigger of a copy of the control database does nothing: templates cover the control database only.
         if (shared_state != nullptr && !pg::in_control_database()) return Datum{0};
-        const sandbox::Pause ours;
-        const auto made = pg::relations_created_by_command(fcinfo);
-        templates::grant_on_new_relations(made.names, made.schemas);
+        const sandbox::Pause pause;  // the GRANT statements are of the extension, not of a dry run
+        const auto relations = pg::relations_created_by_command(fcinfo);
+        templates::grant_on_new_relations(relations.names, relations.schemas);
         return Datum{0};
     });
 }

@@ -112,7 +112,7 @@ round('kill -9 of a backend again', \&backend);
 		my ($when) = @_;
 		my $log_end = -s $node->logfile;
 		$node->start;
-		ok(wait_for('the worker tries', sub { slurp_file($node->logfile, $log_end) =~ /could not look whether the journal is whole, will be retried/ }),
+		ok(wait_for('the worker tries', sub { slurp_file($node->logfile, $log_end) =~ /could not check that the journal is complete, will be retried/ }),
 			"$when: the worker cannot see it yet, and says so");
 	};
 	my $written = sub { $node->safe_psql('postgres', 'SELECT journal_written_bytes FROM jit_access.health') };

@@ -198,7 +198,7 @@ happens('no anchor file');
 my $result = $erin->query('SELECT jit_audit_checkpoint()');
 sqlstate_ok($result, 'JA013', 'no anchor file: no checkpoint');
 is($result->{detail}, $why, 'no anchor file: says why');
-ok(wait_for('a log line', sub { slurp_file($node->logfile, $offset) =~ /could not date the record by a checkpoint: a checkpoint could not be anchored: \Q$why\E/ }),
+ok(wait_for('a log line', sub { slurp_file($node->logfile, $offset) =~ /could not write a checkpoint of the record: a checkpoint could not be anchored: \Q$why\E/ }),
 	'no anchor file: so does the worker');
 happens('no anchor file, the worker goes on');
 is(checkpoints(), $before, 'no anchor file: nothing is in the table alone');
@@ -221,7 +221,7 @@ for my $kind (sort keys %keys)
 	like(notices(), qr/the MACs of the checkpoints are not checked\nHINT:  "\Q$other\E" holds no key/, "key is $kind: verification notices");
 	like(verdict_by_program($erin, undef, key => $other), qr/^error: jit-verify: "\Q$other\E" holds no key/, "key is $kind: the program does not take it");
 }
-ok(wait_for('a log line', sub { slurp_file($node->logfile, $offset) =~ /could not date the record by a checkpoint: there is no key for checkpoints: "\Q$other\E"/ }), 'wrong key: so says the worker');
+ok(wait_for('a log line', sub { slurp_file($node->logfile, $offset) =~ /could not write a checkpoint of the record: there is no key for checkpoints: "\Q$other\E"/ }), 'wrong key: so says the worker');
 unlink $other;
 ok(wait_for('a new key', sub { -s $other }), 'where there is no key the worker makes one');
 like(verdict_of($erin), qr/^broken at \d+: a checkpoint in jit_access.checkpoint was not made with the key\n/, 'which has not made the checkpoints that there are');

@@ -49,8 +49,8 @@ is($run->('retention'), 'dropped 0 partitions', 'nothing is old');
 is($run->('drift'), 'found 0 differences', 'nothing is strange');
 is($run->('review_reminders'), 'reminded of 0 reviews', 'nothing is overdue');
 is($run->('bad'), 'JA005 job "bad" has failed: it rains', 'the error of a failed job is reported');
-is($run->('nothing'), 'JA001 there is no job "nothing": Neither this name nor a function for it is there.', 'a job that is not there');
-is($run->('gone'), 'JA001 there is no job "gone": Neither this name nor a function for it is there.', 'a job without a function');
+is($run->('nothing'), 'JA001 there is no job "nothing": It is not in jit_access.job, or has no function.', 'a job that is not there');
+is($run->('gone'), 'JA001 there is no job "gone": It is not in jit_access.job, or has no function.', 'a job without a function');
 sqlstate_ok($ada->query('SELECT jit_access.run_job(NULL)'), 'JA001', 'no job');
 rows_ok($erin->query("SELECT jobs_failing, job_results ->> 'bad', job_results ->> 'drift' FROM jit_access.health"), '{bad},it rains,found 0 differences', 'health has the last results');
 rows_ok($erin->query("SELECT name, failures, error, cron FROM jit_access.jobs WHERE error IS NOT NULL"), 'bad,1,it rains,NULL', 'and the view of jobs');
@@ -84,7 +84,7 @@ rows_ok($ada->query('SELECT jit_unschedule()'), '0', 'nor when jobs are taken aw
 my $runs = connect_as($node, 'ada');
 $runs->send("SELECT jit_access.run_job('slow')");
 becomes("running FROM jit_access.jobs WHERE name = 'slow'", 'a job that takes its time');
-is($run->('slow'), 'it is running', 'it is not run twice at once');
+is($run->('slow'), 'the job is already running', 'it is not run twice at once');
 my $id = grant_to($node, 'alice', '1 second');
 ok(wait_for_cleanup($node, $id), 'a grant ends and is cleaned up meanwhile');
 ask('INSERT INTO app.go VALUES (now())');
@@ -145,7 +145,7 @@ like($run->('verify'), qr/^sound: .*, all of them$/, 'mended, it is looked at fr
 is(ask('SELECT record_finding IS NULL AND record_verified_to > 0 AND record_verified_at IS NOT NULL FROM jit_access.health'), 't', 'health says that, too');
 my $mark = ask('SELECT record_verified_to FROM jit_access.health');
 ask("UPDATE jit_access.record SET hash = sha256(hash) WHERE seq = $mark");
-is($run->('verify'), "NOT SOUND: record $mark is not what it was since it was verified", 'the row that it goes on from is compared');
+is($run->('verify'), "NOT SOUND: record $mark was changed since it was verified", 'the row that it goes on from is compared');
 
 # Reviews.
 ask("SELECT jit_alter_template('reader', responders => '{alice}', break_glass_duration => '1 minute')");

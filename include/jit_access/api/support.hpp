@@ -1,8 +1,8 @@
-// What every SQL-callable function does before and after its stage of the life of a grant.
+// What the SQL-callable functions have in common: the checks before the body, and conversions of results. For the files
+// of this room only; src/api/README.md says how a function is added.
 //
-// The files of this room hold the only extern "C" functions of the library beside _PG_init. Each reads its arguments,
-// calls one function of the room below, and returns the answer. C++ exceptions become server ERRORs here and nowhere
-// else (pg::guarded).
+// The files of this room hold the only extern "C" functions of the library beside _PG_init. C++ exceptions become
+// server ERRORs there and nowhere else (pg::guarded).
 #pragma once
 
 #include <optional>
@@ -23,7 +23,8 @@ void require_loaded();            // throws not_loaded unless the library was pr
 void require_primary();           // the same, and throws not_here on a standby
 void require_control_database();  // throws not_here in a copy of the control database
 
-// Runs a function that reads or writes the tables of the extension: only where they are, and where they can be written.
+// Runs the body of a function that uses the tables of the extension, with its arguments. Raises a server ERROR where
+// the tables are not, or cannot be written.
 template <class Body>
 Datum answer(FunctionCallInfo info, Body&& body) {
     return pg::guarded([&] {
@@ -33,11 +34,13 @@ Datum answer(FunctionCallInfo info, Body&& body) {
     });
 }
 
-// Whether the client itself sent this call.
+// Whether the client itself sent the statement that makes this call, for principal::require_own_statement().
 [[nodiscard]] principal::Origin origin_of(FunctionCallInfo info);
 
+// A value of the SQL enum jit_access.state.
 [[nodiscard]] Datum state_result(core::State state);
 
+// A column of a result row.
 template <class T>
 [[nodiscard]] pg::Value or_null(const std::optional<T>& value) {
     return value ? pg::Value(*value) : pg::Value();

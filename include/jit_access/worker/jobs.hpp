@@ -1,15 +1,20 @@
-// What the scheduled jobs do that belong to no stage of their own. Each answers a line about it, in the transaction of
-// the process that schedule.hpp gives it.
+// Scheduled jobs that belong to no other room. Each runs in the process and transaction of its job (schedule.hpp), and
+// returns the line that becomes jit_access.job.result. It throws what makes the run fail.
 #pragma once
 
 #include <string>
 
 namespace jit::jobs {
 
-[[nodiscard]] std::string retention();
-[[nodiscard]] std::string drift();
-// From the last row that was found sound on; once a week from the first.
-[[nodiscard]] std::string verify();
-[[nodiscard]] std::string review_reminders();
+// Drops the oldest partition of the record if it is due. Throws if a reader holds a lock on it, or if its last hash
+// does not match its checkpoint.
+[[nodiscard]] std::string run_retention();
+// Has the worker check every role and membership for drift, and waits for it.
+[[nodiscard]] std::string run_drift();
+// Verifies the record from the last row found sound, and all of it after seven days. A finding does not fail the job:
+// it is the result, an event and a line in the server log.
+[[nodiscard]] std::string run_verify();
+// Writes the event "review overdue" for each overdue review that has had none for a day.
+[[nodiscard]] std::string run_review_reminders();
 
 }  // namespace jit::jobs

@@ -1,8 +1,13 @@
-// The worker's life: confirm, stop, settle, take over the record, sleep to the next deadline.
+// The main loop of the worker, a background process of the control database: stops what has reached its deadline,
+// brings tables and catalogs after, moves the journal to the record, evaluates the alert rules, and sleeps until the
+// next deadline. src/worker/README.md has the order of a round.
 #pragma once
 
 namespace jit::worker {
 
+// Called by the main function of the process, connected (pg::connect_worker) and without a transaction. Does not
+// return; ends with the process. An error that is not caught ends the process, which the postmaster restarts after a
+// second.
 [[noreturn]] void run();
 
 }  // namespace jit::worker
