@@ -25,8 +25,6 @@ using core::Code;
 namespace {
 
 constexpr const char* canary_query = "SELECT sings FROM jit_drill.canary";
-constexpr std::string_view insufficient_privilege = "42501";
-constexpr std::string_view query_canceled = "57014";
 
 // One statement in a transaction of its own, as a client would send it. Times are those of the wall clock.
 struct Attempt {
@@ -95,7 +93,7 @@ bool is_running(const ActorOrder& order) noexcept {
 // Returns whether the actor goes on.
 bool expect_no_access() {
     const auto attempt = read_canary();
-    if (attempt.sqlstate == insufficient_privilege) {
+    if (attempt.sqlstate == pg::sqlstate::insufficient_privilege) {
         report_success(DrillCheck::denied_before, attempt.finished - attempt.started);
         return true;
     }
@@ -136,7 +134,7 @@ std::optional<std::string> check_at_deadline(const Attempt& attempt, std::int64_
         return "A statement that began " + core::format_duration(attempt.started - deadline) +
                " after the deadline was let through.";
     }
-    if (attempt.sqlstate == query_canceled) return std::nullopt;
+    if (attempt.sqlstate == pg::sqlstate::query_canceled) return std::nullopt;
     if (attempt.sqlstate != core::entry(Code::grant_over).sqlstate) return *attempt.fault;
     if (attempt.finished < deadline) return "It was refused before the deadline: " + *attempt.fault;
     is_refused = true;
@@ -157,7 +155,8 @@ void wait_for_refusal(const ActorOrder& order, std::int64_t deadline) {
         bool is_refused = false;
         auto attempt = read_canary();
         // The memberships may be gone already, which refuses the statement for lack of privileges.
-        if (attempt.sqlstate == insufficient_privilege && attempt.finished >= deadline) attempt = run_plain_statement();
+        if (attempt.sqlstate == pg::sqlstate::insufficient_privilege && attempt.finished >= deadline)
+            attempt = run_plain_statement();
         if (const auto fault = check_at_deadline(attempt, deadline, is_refused))
             return report_failure(DrillCheck::denied_after, *fault);
         if (is_refused) return report_success(DrillCheck::denied_after, attempt.finished - deadline);

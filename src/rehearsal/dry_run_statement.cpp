@@ -7,6 +7,7 @@
 #include "jit_access/enforcement/recorder.hpp"
 #include "jit_access/enforcement/session.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/error.hpp"
 #include "jit_access/pg/impersonation.hpp"
 #include "jit_access/pg/redact_secrets.hpp"
 #include "jit_access/statements/required_privileges.hpp"
@@ -19,14 +20,13 @@ using pg::RoleId;
 
 namespace {
 
-constexpr std::string_view insufficient_privilege = "42501";
-constexpr std::string_view query_canceled = "57014";
 constexpr const char* own_search_path = "pg_catalog, pg_temp";
 
 void set_fault(Outcome& outcome, const pg::Fault& fault, const std::string& message) {
-    outcome.outcome = fault.sqlstate == insufficient_privilege ? "denied" : "failed";
+    outcome.outcome = fault.sqlstate == pg::sqlstate::insufficient_privilege ? "denied" : "failed";
     outcome.sqlstate = fault.sqlstate;
-    outcome.message = fault.sqlstate == query_canceled ? "it took longer than the statement_timeout" : message;
+    outcome.message =
+        fault.sqlstate == pg::sqlstate::query_canceled ? "it took longer than the statement_timeout" : message;
 }
 
 bool is_refusal(const pg::Fault& fault) { return fault.ours && fault.sqlstate == core::entry(Code::guarded).sqlstate; }
@@ -67,7 +67,8 @@ Analysis analyse_once(const std::string& statement, const TemporaryRoles& roles,
 
 // An object that was not found may be in a schema on which the user lacks USAGE.
 bool may_lack_usage(const pg::Fault& fault) {
-    constexpr std::array<std::string_view, 5> sqlstates = {insufficient_privilege, "42P01", "42883", "42704", "3F000"};
+    constexpr std::array<std::string_view, 5> sqlstates = {pg::sqlstate::insufficient_privilege, "42P01", "42883",
+                                                           "42704", "3F000"};
     return std::find(sqlstates.begin(), sqlstates.end(), fault.sqlstate) != sqlstates.end();
 }
 
@@ -89,7 +90,7 @@ void set_analysis(Outcome& outcome, const Analysis& analysis) {
         case required_privileges::Permission::allowed: outcome.outcome = "allowed"; break;
         case required_privileges::Permission::denied:
             outcome.outcome = "denied";
-            outcome.sqlstate = std::string(insufficient_privilege);
+            outcome.sqlstate = std::string(pg::sqlstate::insufficient_privilege);
             break;
         case required_privileges::Permission::unknown:
             outcome.outcome = "unknown";
@@ -126,7 +127,7 @@ public:
     ~RecordedUse() {
         if (!is_open_) return;
         recorder::leave(this);
-        recorder::fail(this, query_canceled);
+        recorder::fail(this, pg::sqlstate::query_canceled);
     }
     RecordedUse(const RecordedUse&) = delete;
     RecordedUse& operator=(const RecordedUse&) = delete;

@@ -33,7 +33,7 @@ std::vector<std::int64_t> collect_ids(Query&& query) {
         for (const auto& row : query()) ids.push_back(row.template get<std::int64_t>(0));
     });
     if (!fault) return ids;
-    log_failure("look at the requests", *fault);
+    log_failure("read the requests", *fault);
     return {};
 }
 

@@ -120,9 +120,9 @@ struct alignas(64) LoginFactor {
     // Counts resets by an administrator; written under the lock. A session that stepped up before a reset has an older
     // value. Read without the lock.
     std::atomic<std::uint32_t> reset_count;
-    // Where the login stepped up last: hash of the client's address, and until when, boot time. Written by the session
-    // that steps up without the lock; `fresh_until` is 0 while `client_hash` changes. Read by all sessions of the
-    // login.
+    // The place where the login stepped up last: hash of the client's address, and until when, boot time. Written by
+    // the session that steps up without the lock; `fresh_until` is 0 while `client_hash` changes. Read by all sessions
+    // of the login.
     std::atomic<std::uint64_t> client_hash;
     std::atomic<std::int64_t> fresh_until;
     // The remaining fields are read and written under the second-factor lock.
@@ -160,7 +160,7 @@ struct SweepProgress {
     std::atomic<std::uint64_t> differences;  // found since the start; counter, written by the worker
 };
 
-// What the actors of a drill report, see rehearsal/drill.hpp.
+// Reports of the actors of a drill, see rehearsal/drill.hpp.
 enum class DrillCheck : std::uint32_t { denied_before, requested, first_approval, second_approval, used, denied_after };
 enum class DrillOutcome : std::uint32_t { pending, passed, failed };
 
