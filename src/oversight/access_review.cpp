@@ -33,8 +33,8 @@ std::string name_of(std::int64_t id) { return "access review " + std::to_string(
 const std::string& checked_scope(const std::optional<std::string>& scope) {
     constexpr std::array<std::string_view, 4> scopes{"all", "eligibility", "templates", "break-glass"};
     if (!scope || std::find(scopes.begin(), scopes.end(), *scope) == scopes.end())
-        throw invalid("scope", scope ? "\"" + pg::excerpt(*scope) + "\" is none." : "It is NULL.",
-                      "Say all, eligibility, templates or break-glass.");
+        throw invalid("scope", scope ? "\"" + pg::excerpt(*scope) + "\" is not a scope." : "It is NULL.",
+                      "Allowed values are all, eligibility, templates and break-glass.");
     return *scope;
 }
 
@@ -49,11 +49,11 @@ std::vector<Person> checked_reviewers(const std::optional<pg::TextArray>& names)
 }
 
 pg::Instant checked_due(const std::optional<pg::Instant>& due) {
-    if (!due) throw invalid("due", "It is NULL.", "Say until when it is to be done.");
+    if (!due) throw invalid("due", "It is NULL.", "Give the time by which the review has to be completed.");
     const auto now = pg::wall_clock();
     // Also refuses infinity, which is the largest value of a timestamp.
     if (due->us <= now || due->us > now + max_due)
-        throw invalid("due", "It is not within the next 366 days.", "Say until when it is to be done.");
+        throw invalid("due", "It is not within the next 366 days.", "Give an earlier time in the future.");
     return *due;
 }
 
@@ -113,8 +113,8 @@ std::int64_t start(const ReviewArguments& arguments, const principal::Origin& or
     }
     const auto items = insert_items(id, scope, arguments.templates);
     if (items == 0)
-        throw Failure(Code::wrong_state, "there is nothing to review", "Nothing of this scope stands.",
-                      "Say another scope, or other templates.");
+        throw Failure(Code::wrong_state, "there is nothing to review", "No access is in this scope.",
+                      "Choose another scope or other templates.");
     control_event::write("access review started", std::nullopt, caller.name,
                          {{"review", std::to_string(id)},
                           {"scope", scope},
@@ -144,7 +144,7 @@ struct Item {
 };
 
 Item lock(std::int64_t id, std::optional<std::int32_t> number) {
-    if (!number) throw invalid("item", "It is NULL.", "Look at jit_access.access_review_items.");
+    if (!number) throw invalid("item", "It is NULL.", "See jit_access.access_review_items.");
     const auto row = pg::query_row(R"sql(
         SELECT kind, template_id, role, role_name, request_id, reviewer_name
         FROM jit_access.access_review_item
@@ -153,7 +153,7 @@ Item lock(std::int64_t id, std::optional<std::int32_t> number) {
                                    {id, *number});
     if (!row)
         throw Failure(Code::invalid_argument, name_of(id) + " has no item " + std::to_string(*number), {},
-                      "Look at jit_access.access_review_items.");
+                      "See jit_access.access_review_items.");
     return {.review = id,
             .number = *number,
             .kind = row->get<std::string>(0),
@@ -169,7 +169,7 @@ void require_reviewer(const Person& caller, std::int64_t id) {
     throw Failure(Code::not_permitted, "\"" + caller.name + "\" does not review in " + name_of(id),
                   "Neither this login nor a role it belongs to is among its reviewers; being a superuser does not "
                   "count, nor a group that every login is in, nor one that comes with a grant.",
-                  "An administrator can start another one with jit_start_review.");
+                  "An administrator can start another review with jit_start_review.");
 }
 
 // Requesters and responders may not review their own template. They may not withdraw its approvers either, which would
@@ -188,17 +188,17 @@ void require_not_concerned(const Person& caller, const Item& item, const ItemDec
         if (concerns(login, item, decision))
             throw Failure(Code::own_request, "users cannot review their own access",
                           "Item " + std::to_string(item.number) + " concerns \"" + login.name + "\".",
-                          "Another reviewer has to look at it.");
+                          "Another reviewer has to decide it.");
     }
 }
 
 void check_decision(const ItemDecision& decision) {
     if (decision.verdict != "confirm" && decision.verdict != "withdraw")
         throw invalid("verdict",
-                      decision.verdict ? "\"" + pg::excerpt(*decision.verdict) + "\" is none." : "It is NULL.",
-                      "Say confirm or withdraw.");
+                      decision.verdict ? "\"" + pg::excerpt(*decision.verdict) + "\" is not a verdict." : "It is NULL.",
+                      "Allowed values are confirm and withdraw.");
     request::check_text(decision.comment, "comment");
-    if (!decision.comment) throw invalid("comment", "It is NULL.", "Say what you have looked at.");
+    if (!decision.comment) throw invalid("comment", "It is NULL.", "Describe what you have examined.");
 }
 
 // A template is withdrawn by removing its requesters and responders. Its approvers stay, to revoke and review the
@@ -224,7 +224,7 @@ std::string review(std::int64_t id, std::optional<std::int32_t> number, const It
     if (item.reviewer)
         throw Failure(Code::wrong_state,
                       "item " + std::to_string(item.number) + " of " + name_of(id) + " has been reviewed",
-                      "\"" + *item.reviewer + "\" did it.", "Look at jit_access.access_review_items.");
+                      "\"" + *item.reviewer + "\" did it.", "See jit_access.access_review_items.");
     principal::require_own_statement(caller, origin, "an item of " + name_of(id) + " is reviewed");
     const bool is_confirmed = decision.verdict == "confirm";
     // Stores the evidence of this moment, before the decision changes it.
@@ -256,8 +256,7 @@ std::string as_csv(std::int64_t id) {
     const auto caller = principal::caller();
     if (!principal::may_audit(caller.role)) require_reviewer(caller, id);
     if (!pg::query_row("SELECT 1 FROM jit_access.access_review WHERE id = $1", {id}))
-        throw Failure(Code::invalid_argument, name_of(id) + " does not exist", {},
-                      "Look at jit_access.access_reviews.");
+        throw Failure(Code::invalid_argument, name_of(id) + " does not exist", {}, "See jit_access.access_reviews.");
     std::string text = core::csv_line({"review", "item", "kind", "template", "role", "grant_id", "members", "grants",
                                        "grants_90_days", "last_grant", "last_use", "decisions_90_days", "last_decision",
                                        "evidence", "verdict", "reviewer", "comment", "reviewed_at", "due_at"});

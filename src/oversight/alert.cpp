@@ -37,7 +37,7 @@ LockedAlert lock(std::int64_t id) {
                                    {id});
     if (!row)
         throw Failure(Code::invalid_argument, "alert " + std::to_string(id) + " does not exist", {},
-                      "Look at jit_access.alerts.");
+                      "See jit_access.alerts.");
     LockedAlert alert{row->get<std::string>(0), row->get<std::string>(1), row->maybe<std::int64_t>(2), std::nullopt,
                       row->get<std::string>(5)};
     if (alert.grant) alert.holder = Person{row->get<pg::RoleId>(3), row->get<std::string>(4)};
@@ -52,7 +52,7 @@ bool is_about(const LockedAlert& alert, const core::PersonId& person) {
 
 void check_comment(const std::optional<std::string>& comment) {
     request::check_text(comment, "comment");
-    if (!comment) throw Failure(Code::invalid_argument, "invalid comment", "It is NULL.", "Say why.");
+    if (!comment) throw Failure(Code::invalid_argument, "invalid comment", "It is NULL.", "Give a reason.");
 }
 
 // Locks an alert that the caller may acknowledge or close. `verb` is one of these two.
@@ -60,9 +60,9 @@ LockedAlert lock_for(const char* verb, std::int64_t id, const Person& caller, co
     auto alert = lock(id);
     const std::string message = std::string("cannot ") + verb + " alert " + std::to_string(id);
     if (is_about(alert, principal::person_of(caller)))
-        throw Failure(Code::own_request, message, "It is about you.", "Another auditor has to do it.");
+        throw Failure(Code::own_request, message, "It is about you.", "Another auditor has to do this.");
     if (alert.state == "closed" || alert.state == std::string(verb) + "d")
-        throw Failure(Code::wrong_state, message, "It is " + alert.state + ".", "Look at jit_access.alerts.");
+        throw Failure(Code::wrong_state, message, "It is " + alert.state + ".", "See jit_access.alerts.");
     principal::require_own_statement(caller, origin, "alert " + std::to_string(id) + " is dealt with");
     return alert;
 }

@@ -65,20 +65,23 @@ void check_severity(const std::string& severity) {
     constexpr std::array severities{"low", "medium", "high"};
     for (const auto* name : severities)
         if (severity == name) return;
-    throw invalid("severity", "\"" + pg::excerpt(severity) + "\" is none.", "Say low, medium or high.");
+    throw invalid("severity", "\"" + pg::excerpt(severity) + "\" is not a severity.",
+                  "Allowed values are low, medium and high.");
 }
 
 void check_threshold(const Rule& rule, std::int32_t threshold) {
     if (!rule.threshold)
-        throw invalid("threshold", "Rule \"" + rule.name + "\" counts nothing: one is enough.", "Leave it out.");
+        throw invalid("threshold", "Rule \"" + rule.name + "\" has no threshold: each occurrence raises an alert.",
+                      "Omit the argument.");
     const auto max = rule.within != 0 ? max_counted : max_threshold;
     if (threshold >= 1 && threshold <= max) return;
     throw invalid("threshold", std::to_string(threshold) + " is not between 1 and " + std::to_string(max) + ".",
-                  "What it counts is in jit_access.alert_rules.");
+                  "Its unit is described in jit_access.alert_rules.");
 }
 
 std::int64_t checked_within(const Rule& rule, const core::IntervalParts& within) {
-    if (rule.within == 0) throw invalid("within", "Rule \"" + rule.name + "\" looks back at no time.", "Leave it out.");
+    if (rule.within == 0)
+        throw invalid("within", "Rule \"" + rule.name + "\" does not look back in time.", "Omit the argument.");
     const auto us = templates::checked_duration(within, "within");
     if (us > max_within)
         throw invalid("within", core::format_duration(us) + " is more than 366 days.", "Give a shorter time.");
@@ -88,8 +91,8 @@ std::int64_t checked_within(const Rule& rule, const core::IntervalParts& within)
 void check_suspends(const Rule& rule, bool may_suspend) {
     if (may_suspend) return;
     throw invalid("suspends",
-                  "What rule \"" + rule.name + "\" goes by need not be what the holder of a grant has done.",
-                  "Look at may_suspend in jit_access.alert_rules.");
+                  "The evidence of rule \"" + rule.name + "\" can come from others than the holder of the grant.",
+                  "See the column may_suspend of jit_access.alert_rules.");
 }
 
 std::string to_text(bool value) { return value ? "true" : "false"; }
@@ -105,11 +108,10 @@ void add_change(control_event::Detail& detail, const char* setting, const std::s
 void set(const std::optional<std::string>& name, const Change& change, const principal::Origin& origin) {
     const auto me = principal::caller();
     principal::require_admin(me);
-    if (!name) throw invalid("rule name", "It is NULL.", "Look at jit_access.alert_rules.");
+    if (!name) throw invalid("rule name", "It is NULL.", "See jit_access.alert_rules.");
     const auto row = pg::query_row(lock_sql, {*name});
     if (!row)
-        throw invalid("rule name", "There is no rule \"" + pg::excerpt(*name) + "\".",
-                      "Look at jit_access.alert_rules.");
+        throw invalid("rule name", "There is no rule \"" + pg::excerpt(*name) + "\".", "See jit_access.alert_rules.");
     const auto before = from_row(*row);
     auto after = before;
     if (change.severity) check_severity(after.severity = *change.severity);
@@ -126,7 +128,7 @@ void set(const std::optional<std::string>& name, const Change& change, const pri
     add_change(detail, "within", core::format_duration(before.within), core::format_duration(after.within));
     add_change(detail, "suspends", to_text(before.suspends), to_text(after.suspends));
     if (detail.size() == 1)
-        throw invalid("change", "Rule \"" + *name + "\" is like that already.", "Say what is to be another one.");
+        throw invalid("change", "Rule \"" + *name + "\" already has these settings.", "Give a setting that differs.");
     principal::require_own_statement(me, origin, "alert rule \"" + *name + "\" is changed");
     pg::execute(
         R"sql(

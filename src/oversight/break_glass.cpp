@@ -67,7 +67,7 @@ void open_review(const Person& caller, const Request& request) {
     } catch (const pg::ServerError& error) {  // this throws, so the failed command ends with its transaction
         if (error.sqlstate() != unique_violation) throw;
         throw Failure(Code::unreviewed, "another break-glass of \"" + caller.name + "\" has not been reviewed",
-                      "It was made at the same time.", "Look at jit_access.reviews.");
+                      "It was made at the same time.", "See jit_access.reviews.");
     }
 }
 
@@ -94,8 +94,7 @@ std::int64_t create(const BreakGlassArguments& arguments, const principal::Origi
     ruling::require_no_objections(ruling);
     request::check_requester(caller, tmpl);
     request::check_text(arguments.reason, "reason");
-    if (!arguments.reason)
-        throw invalid("reason", "It is NULL.", "Say what has happened: whoever reviews it wants to know.");
+    if (!arguments.reason) throw invalid("reason", "It is NULL.", "Describe what has happened for the reviewer.");
     second_factor::require(caller, second_factor::Stage::request, tmpl.second_factor);
     second_factor::require(caller, second_factor::Stage::activation, tmpl.second_factor);
     principal::require_own_statement(caller, origin, "the glass is broken for template \"" + tmpl.name + "\"");
@@ -125,7 +124,7 @@ Review lock_review(std::int64_t id) {
         pg::query_row("SELECT person, reviewer_name FROM jit_access.review WHERE request_id = $1 FOR UPDATE", {id});
     if (!row)
         throw Failure(Code::wrong_state, "request " + std::to_string(id) + " has nothing to review",
-                      "It was asked for and decided, not taken by breaking the glass.", "Look at jit_access.reviews.");
+                      "It is an ordinary request, not a break-glass.", "See jit_access.reviews.");
     return {row->get<std::string>(0), row->maybe<std::string>(1)};
 }
 
@@ -146,22 +145,22 @@ void check_reviewer(const Person& caller, const Request& request, const Review& 
 void check_reviewable(const Request& request, const Review& review) {
     if (review.reviewer)
         throw Failure(Code::wrong_state, name_of(request.id) + " has been reviewed",
-                      "\"" + *review.reviewer + "\" did it.", "Look at jit_access.reviews.");
+                      "\"" + *review.reviewer + "\" did it.", "See jit_access.reviews.");
     if (!core::is_terminal(request.state))
         throw Failure(Code::wrong_state, "cannot review " + name_of(request.id) + " yet",
-                      "It is " + std::string(core::to_string(request.state)) +
-                          ": what is done with it is known when it has ended.",
+                      "It is " + std::string(core::to_string(request.state)) + ": a grant is reviewed after its end.",
                       "Wait for its end, or end it with jit_revoke(" + std::to_string(request.id) + ").");
 }
 
 void check_assessment(const Assessment& assessment) {
     if (assessment.verdict != justified && assessment.verdict != not_justified)
-        throw invalid("verdict",
-                      assessment.verdict ? "\"" + pg::excerpt(*assessment.verdict) + "\" is none." : "It is NULL.",
-                      "Say justified or not_justified.");
+        throw invalid(
+            "verdict",
+            assessment.verdict ? "\"" + pg::excerpt(*assessment.verdict) + "\" is not a verdict." : "It is NULL.",
+            "Allowed values are justified and not_justified.");
     request::check_text(assessment.comment, "comment");
     if (!assessment.comment)
-        throw invalid("comment", "It is NULL.", "Say what you have looked at, and what you found.");
+        throw invalid("comment", "It is NULL.", "Describe what you have examined and what you found.");
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ struct Attempt {
     std::int64_t finished = 0;
 };
 
-Attempt disable_parallel_query(const std::function<void()>& body) {
+Attempt send_statement(const std::function<void()>& body) {
     Attempt attempt;
     attempt.fault = pg::in_own_transaction([&] {
         try {
@@ -49,31 +49,31 @@ Attempt disable_parallel_query(const std::function<void()>& body) {
 }
 
 Attempt read_canary() {
-    return disable_parallel_query([] {
+    return send_statement([] {
         const auto row = pg::query_row(canary_query);
         if (!row || row->is_null(0) || !row->get<bool>(0))
             throw core::Failure(Code::wrong_state, "the canary is not there");
     });
 }
 
-// Answers the conductor, which waits for the word; so the word is stored last, after what belongs to it.
-void store_answer(DrillCheck point, DrillOutcome word, std::int64_t took, std::int64_t number,
+// Answers the conductor, which waits for the outcome; so the outcome is stored last, after all that belongs to it.
+void store_result(DrillCheck check, DrillOutcome word, std::int64_t duration, std::int64_t number,
                   const std::string& why) noexcept {
-    auto& answer = shared_state->drill.results.at(static_cast<std::size_t>(point));
+    auto& result = shared_state->drill.results.at(static_cast<std::size_t>(check));
     std::array<char, 256> text{};
     std::copy_n(why.begin(), pg::clip_at_character(why.data(), why.size(), text.size() - 1), text.begin());
-    answer.reason.store(text);
-    answer.duration.store(took);
-    answer.number.store(number);
-    answer.outcome.store(word, std::memory_order_release);
+    result.reason.store(text);
+    result.duration.store(duration);
+    result.number.store(number);
+    result.outcome.store(word, std::memory_order_release);
 }
 
-void report_success(DrillCheck point, std::int64_t latency, std::int64_t number = 0) noexcept {
-    store_answer(point, DrillOutcome::passed, latency, number, {});
+void report_success(DrillCheck check, std::int64_t duration, std::int64_t number = 0) noexcept {
+    store_result(check, DrillOutcome::passed, duration, number, {});
 }
 
-void report_failure(DrillCheck point, const std::string& why) noexcept {
-    store_answer(point, DrillOutcome::failed, 0, 0, why);
+void report_failure(DrillCheck check, const std::string& why) noexcept {
+    store_result(check, DrillOutcome::failed, 0, 0, why);
 }
 
 // A statement that is still running at the deadline is cancelled. A cancel that arrives between two statements is
@@ -104,7 +104,7 @@ bool expect_no_access() {
 
 bool request() {
     std::int64_t id = 0;
-    const auto attempt = disable_parallel_query([&] {
+    const auto attempt = send_statement([&] {
         id = pg::query_row("SELECT pg_catalog.jit_request($1, $2, reason => 'drill')",
                            {std::string(core::drill_template), pg::Duration{grant_duration}})
                  .value()
@@ -143,7 +143,7 @@ std::optional<std::string> check_at_deadline(const Attempt& attempt, std::int64_
 
 // Needs no privilege, so it can only be refused because the session has used a grant that is over.
 Attempt run_plain_statement() {
-    return disable_parallel_query([] { pg::query("SELECT true"); });
+    return send_statement([] { pg::query("SELECT true"); });
 }
 
 // Sends one statement after the other from just before the deadline, until one is refused.
@@ -175,11 +175,11 @@ void act_as_requester(const ActorOrder& order) {
 }
 
 void act_as_approver(const ActorOrder& order) {
-    const auto point = order.actor == Actor::approver_1 ? DrillCheck::first_approval : DrillCheck::second_approval;
-    const auto attempt = disable_parallel_query(
+    const auto check = order.actor == Actor::approver_1 ? DrillCheck::first_approval : DrillCheck::second_approval;
+    const auto attempt = send_statement(
         [&] { pg::query_row("SELECT pg_catalog.jit_approve($1, comment => 'drill')", {order.request}); });
-    if (attempt.fault) return report_failure(point, *attempt.fault);
-    report_success(point, attempt.finished - attempt.started);
+    if (attempt.fault) return report_failure(check, *attempt.fault);
+    report_success(check, attempt.finished - attempt.started);
 }
 
 void leave_drill() noexcept { shared_state->drill.actor_count.fetch_sub(1); }

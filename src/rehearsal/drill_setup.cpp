@@ -33,7 +33,7 @@ void make_login(const std::string& name) {
         throw Failure(Code::duplicate_template, "role \"" + name + "\" exists and is not what a drill needs",
                       "It has a password, connections, attributes, members or memberships, or a drill has not been "
                       "cleaned up yet.",
-                      "Look at it, then drop it; it is made anew.");
+                      "Examine it, then drop it; it will be created again.");
     // PUBLIC may have lost CONNECT on the database.
     const auto may_connect =
         pg::query_row("SELECT pg_catalog.has_database_privilege($1, pg_catalog.current_database(), 'CONNECT')", {role});
@@ -60,8 +60,8 @@ void make_canary() {
         WHERE n.nspname = 'jit_drill')sql");
     if (schema && !schema->get<bool>(0))
         throw Failure(Code::duplicate_template, "schema \"jit_drill\" exists and is not what a drill needs",
-                      "Somebody who is no superuser owns it or something in it, or may make objects there.",
-                      "Look at it, then drop it; it is made anew.");
+                      "A role that is not a superuser owns it or an object in it, or may create objects there.",
+                      "Examine it, then drop it; it will be created again.");
     if (!schema) pg::command("CREATE SCHEMA jit_drill");
     if (schema && schema->get<bool>(1)) return;
     pg::command("CREATE TABLE jit_drill.canary AS SELECT true AS sings");
@@ -103,7 +103,7 @@ void set_up(const principal::Origin& origin) {
     principal::require_admin(caller);
     principal::require_own_statement(caller, origin, "the drill is set up");
     if (pg::process_exists(shared_state->drill.conductor_pid.load()))
-        throw Failure(Code::wrong_state, "a drill is running", "What it stands on is left alone meanwhile.",
+        throw Failure(Code::wrong_state, "a drill is running", "Its objects cannot be changed while it runs.",
                       "Try again in a moment.");
     for (const auto* login : actor_logins) make_login(login);
     make_canary();

@@ -41,19 +41,19 @@ pg::Process start_actor(Progress& progress, Actor actor) {
     return process;
 }
 
-const DrillResult& answer_at(DrillCheck point) noexcept {
-    return shared_state->drill.results.at(static_cast<std::size_t>(point));
+const DrillResult& result_of(DrillCheck check) noexcept {
+    return shared_state->drill.results.at(static_cast<std::size_t>(check));
 }
 
 // Returns the latency that the actor has measured.
-std::int64_t wait_for_answer(DrillCheck point, pg::Process actor, std::int64_t until, const std::string& step_timeout) {
-    const auto& answer = answer_at(point);
+std::int64_t wait_for_result(DrillCheck check, pg::Process actor, std::int64_t until, const std::string& step_timeout) {
+    const auto& result = result_of(check);
     for (;;) {
-        // Read before the answer, which may be the last thing the actor has done.
+        // Read before the result, which may be the last thing the actor has done.
         const bool has_ended = pg::has_exited(actor);
-        switch (answer.outcome.load(std::memory_order_acquire)) {
-            case DrillOutcome::passed: return answer.duration.load();
-            case DrillOutcome::failed: fail_step(answer.reason.load().data());
+        switch (result.outcome.load(std::memory_order_acquire)) {
+            case DrillOutcome::passed: return result.duration.load();
+            case DrillOutcome::failed: fail_step(result.reason.load().data());
             case DrillOutcome::pending: break;
         }
         if (has_ended) fail_step("Its process has ended without an answer; the server log says why.");
@@ -62,8 +62,8 @@ std::int64_t wait_for_answer(DrillCheck point, pg::Process actor, std::int64_t u
     }
 }
 
-std::int64_t wait_for_answer(const Progress& progress, DrillCheck point, pg::Process actor) {
-    return wait_for_answer(point, actor, pg::wall_clock() + progress.order.step_timeout, step_timeout_of(progress));
+std::int64_t wait_for_result(const Progress& progress, DrillCheck check, pg::Process actor) {
+    return wait_for_result(check, actor, pg::wall_clock() + progress.order.step_timeout, step_timeout_of(progress));
 }
 
 struct GrantState {
@@ -103,7 +103,7 @@ void wait_for_earlier_drills(const Progress& progress) {
                 "A process of an earlier drill is still there; in pg_stat_activity it is a jit_drill_actor_main.");
         pg::nap(poll_ms);
     }
-    for (auto& answer : shared_state->drill.results) answer.outcome.store(DrillOutcome::pending);
+    for (auto& result : shared_state->drill.results) result.outcome.store(DrillOutcome::pending);
     for (;;) {
         std::optional<std::int64_t> left;
         in_transaction([&] {
@@ -126,24 +126,24 @@ void wait_for_earlier_drills(const Progress& progress) {
 std::int64_t expect_no_access(Progress& progress) {
     wait_for_earlier_drills(progress);
     progress.requester = start_actor(progress, Actor::requester);
-    return wait_for_answer(progress, DrillCheck::denied_before, progress.requester);
+    return wait_for_result(progress, DrillCheck::denied_before, progress.requester);
 }
 
 std::int64_t expect_request(Progress& progress) {
-    const auto took = wait_for_answer(progress, DrillCheck::requested, progress.requester);
-    progress.grant = answer_at(DrillCheck::requested).number.load();
-    expect_state(progress, "pending", "nobody has approved it yet.");
+    const auto took = wait_for_result(progress, DrillCheck::requested, progress.requester);
+    progress.grant = result_of(DrillCheck::requested).number.load();
+    expect_state(progress, "pending", "it has not been approved yet.");
     return took;
 }
 
 std::int64_t expect_first_approval(Progress& progress) {
-    const auto took = wait_for_answer(progress, DrillCheck::first_approval, start_actor(progress, Actor::approver_1));
+    const auto took = wait_for_result(progress, DrillCheck::first_approval, start_actor(progress, Actor::approver_1));
     expect_state(progress, "pending", "one of two has approved it.");
     return took;
 }
 
 std::int64_t expect_second_approval(Progress& progress) {
-    const auto took = wait_for_answer(progress, DrillCheck::second_approval, start_actor(progress, Actor::approver_2));
+    const auto took = wait_for_result(progress, DrillCheck::second_approval, start_actor(progress, Actor::approver_2));
     const auto grant = read_grant(progress);
     if (grant.ends_at == 0) fail_step("It is " + grant.state + ": two of two have approved it.");
     progress.deadline = grant.ends_at;
@@ -151,12 +151,12 @@ std::int64_t expect_second_approval(Progress& progress) {
     return took;
 }
 
-std::int64_t expect_use(Progress& progress) { return wait_for_answer(progress, DrillCheck::used, progress.requester); }
+std::int64_t expect_use(Progress& progress) { return wait_for_result(progress, DrillCheck::used, progress.requester); }
 
 // The requester measures the refusal, and itself waits for `step_timeout` after the deadline.
 std::int64_t expect_refusal(Progress& progress) {
     const auto step_timeout = 2 * progress.order.step_timeout;
-    return wait_for_answer(DrillCheck::denied_after, progress.requester, progress.deadline + step_timeout,
+    return wait_for_result(DrillCheck::denied_after, progress.requester, progress.deadline + step_timeout,
                            core::format_duration(step_timeout));
 }
 

@@ -50,7 +50,7 @@ Person checked_person(const std::string& name) {
     const auto role = pg::find_role(name);
     if (!role) throw invalid("person", "There is no role \"" + pg::excerpt(name) + "\".", "Names are matched exactly.");
     if (pg::is_superuser(*role))
-        throw invalid("person", "\"" + name + "\" is a superuser, who needs no grant.", "Name somebody else.");
+        throw invalid("person", "\"" + name + "\" is a superuser, who needs no grant.", "Name another person.");
     if (name.starts_with(core::managed_role_prefix))
         throw invalid("person", "\"" + name + "\" belongs to jit_access.", "Name a person.");
     return {*role, name};
@@ -75,10 +75,10 @@ Plan make_plan(const DryRunArguments& arguments) {
     if (plan.tmpl) plan.allows_code = plan.tmpl->allow_code;
     if (!plan.tmpl && !arguments.privileges)
         throw invalid("template", "It is NULL, and so are the privileges.",
-                      "Name a template, or say with privileges what one would give.");
+                      "Name a template, or list privileges that one would give.");
     if (plan.tmpl && (arguments.allow_schema_change || arguments.allow_code))
-        throw invalid("template", "It says itself whether it allows code and changes of the schema.",
-                      "Leave out allow_schema_change and allow_code, or the template.");
+        throw invalid("template", "The template determines whether code and schema changes are allowed.",
+                      "Omit allow_schema_change and allow_code, or the template.");
     if (arguments.person) plan.person = checked_person(*arguments.person);
     return plan;
 }
@@ -90,7 +90,7 @@ void require_executor(const Person& caller, const Plan& plan, const principal::O
     if (plan.person && !pg::is_superuser(caller.role))
         throw Failure(Code::not_permitted, "only a superuser executes a dry run as another person",
                       "It would use the privileges that \"" + plan.person->name + "\" has without a grant.",
-                      "Leave out the person, or use mode => 'check'.");
+                      "Omit the person, or use mode => 'check'.");
     principal::require_own_statement(caller, origin, "a dry run is executed");
 }
 
@@ -105,14 +105,14 @@ void require_checker(const Person& caller, const DryRunArguments& arguments, Pla
         plan.waits_for_locks = false;
         if (!plan.person) plan.person = caller;
         if (plan.person->role == caller.role) return;
-        throw Failure(Code::not_permitted, "you may try this template for yourself alone",
-                      "\"" + caller.name + "\" is none of its approvers, no auditor and no administrator.",
-                      "Leave out the person.");
+        throw Failure(Code::not_permitted, "you may only try this template for yourself",
+                      "\"" + caller.name + "\" is not an approver of it, an auditor or an administrator.",
+                      "Omit the person.");
     }
     throw Failure(Code::not_permitted, "you may not make this dry run",
                   is_plain_template
-                      ? "\"" + caller.name + "\" may neither ask for the template nor approve it, and is no auditor."
-                      : "Privileges that no template gives are tried by auditors and administrators.",
+                      ? "\"" + caller.name + "\" is not a requester or approver of the template, nor an auditor."
+                      : "Only auditors and administrators may try privileges that no template gives.",
                   "Ask an administrator.");
 }
 

@@ -37,7 +37,7 @@ pg::TextArray checked_expected(const ScenarioArguments& arguments) {
             "Give one for each.");
     for (const auto& outcome : expected)
         if (std::find(outcomes.begin(), outcomes.end(), outcome) == outcomes.end())
-            throw invalid("expected", "\"" + pg::excerpt(outcome) + "\" is no outcome.",
+            throw invalid("expected", "\"" + pg::excerpt(outcome) + "\" is not an outcome.",
                           "The outcomes are allowed, denied, failed, refused and unknown.");
     return expected;
 }
@@ -46,7 +46,7 @@ Failure no_such_scenario(const std::string& name) {
     return {Code::invalid_argument,
             "scenario \"" + pg::excerpt(name) + "\" does not exist",
             {},
-            "Look at jit_access.scenarios."};
+            "See jit_access.scenarios."};
 }
 
 // A row of jit_access.scenario.
@@ -163,7 +163,7 @@ void set(const ScenarioArguments& arguments, const principal::Origin& origin) {
     if (mode == "execute" && arguments.dry_run.person && !pg::is_superuser(caller.role))
         throw Failure(Code::not_permitted, "only a superuser executes a dry run as another person",
                       "It would use the privileges that \"" + *arguments.dry_run.person + "\" has without a grant.",
-                      "Leave out the person, or use mode => 'check'.");
+                      "Omit the person, or use mode => 'check'.");
     principal::require_own_statement(caller, origin, "scenario \"" + name + "\" is set");
     pg::execute(
         R"sql(

@@ -33,21 +33,21 @@ CALL tap.start();
 SELECT tap.refused(format('SELECT jit_set_alert_rule(%s)', arguments), error, arguments) FROM (VALUES
     (1, $$'nonsense', enabled => false$$, 'JA001 invalid rule name: There is no rule "nonsense".'),
     (2, $$NULL, enabled => false$$, 'JA001 invalid rule name: It is NULL.'),
-    (3, $$'drift', severity => 'terrible'$$, 'JA001 invalid severity: "terrible" is none.'),
+    (3, $$'drift', severity => 'terrible'$$, 'JA001 invalid severity: "terrible" is not a severity.'),
     (4, $$'drift', threshold => 0$$, 'JA001 invalid threshold: 0 is not between 1 and 1000.'),
     (5, $$'drift', threshold => -1$$, 'JA001 invalid threshold: -1 is not between 1 and 1000.'),
     (6, $$'refusal_burst', threshold => 1001$$, 'JA001 invalid threshold: 1001 is not between 1 and 1000.'),
     (7, $$'record_lag', threshold => 2000000000$$, 'JA001 invalid threshold: 2000000000 is not between 1 and 1000000000.'),
-    (8, $$'break_glass', threshold => 2$$, 'JA001 invalid threshold: Rule "break_glass" counts nothing: one is enough.'),
+    (8, $$'break_glass', threshold => 2$$, 'JA001 invalid threshold: Rule "break_glass" has no threshold: each occurrence raises an alert.'),
     (9, $$'drift', within => '0'$$, 'JA001 invalid within: A duration is greater than zero.'),
     (10, $$'drift', within => '-1 day'$$, 'JA001 invalid within: A duration is greater than zero.'),
     (11, $$'drift', within => '1 mon'$$, 'JA001 invalid within: Months and years have no fixed length.'),
     (12, $$'drift', within => '367 days'$$, 'JA001 invalid within: 367d is more than 366 days.'),
-    (13, $$'record_lag', within => '1 day'$$, 'JA001 invalid within: Rule "record_lag" looks back at no time.'),
-    (14, $$'drift', suspends => true$$, 'JA001 invalid suspends: What rule "drift" goes by need not be what the holder of a grant has done.'),
-    (15, $$'trap_approval', suspends => true$$, 'JA001 invalid suspends: What rule "trap_approval" goes by need not be what the holder of a grant has done.'),
-    (16, $$'drift'$$, 'JA001 invalid change: Rule "drift" is like that already.'),
-    (17, $$'drift', enabled => true, severity => 'high', threshold => 1, within => '24 hours'$$, 'JA001 invalid change: Rule "drift" is like that already.')) r (n, arguments, error) ORDER BY n;
+    (13, $$'record_lag', within => '1 day'$$, 'JA001 invalid within: Rule "record_lag" does not look back in time.'),
+    (14, $$'drift', suspends => true$$, 'JA001 invalid suspends: The evidence of rule "drift" can come from others than the holder of the grant.'),
+    (15, $$'trap_approval', suspends => true$$, 'JA001 invalid suspends: The evidence of rule "trap_approval" can come from others than the holder of the grant.'),
+    (16, $$'drift'$$, 'JA001 invalid change: Rule "drift" already has these settings.'),
+    (17, $$'drift', enabled => true, severity => 'high', threshold => 1, within => '24 hours'$$, 'JA001 invalid change: Rule "drift" already has these settings.')) r (n, arguments, error) ORDER BY n;
 SELECT alike(tap.error($$SELECT jit_set_alert_rule('drift', enabled => false)$$), 'JA018 alert rule "drift" is changed only by a statement that "ada" has sent: %',
     'nothing that an administrator runs changes a rule in her name');
 BEGIN;

@@ -115,7 +115,7 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :id), 
 CALL tap.start();
 SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA018 %', 'another responder is not concerned');
 SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'early')$$, :id),
-    format('JA005 cannot review break-glass %s yet: It is active: what is done with it is known when it has ended.', :id), 'it is reviewed when it has ended');
+    format('JA005 cannot review break-glass %s yet: It is active: a grant is reviewed after its end.', :id), 'it is reviewed when it has ended');
 SELECT jit_extend(:id, '30 minutes') AS until \gset
 SELECT jit_extend(:id, '1 second');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :id), 'an approver extends it, up to the break_glass_duration');
@@ -164,12 +164,12 @@ SELECT jit_set_person('Rita R.', '{rita, rita_2}');
 \connect - carol
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_review(%s)', replace(arguments, 'ID', :'id')), replace(error, 'ID', :'id'), replace(arguments, 'ID', ''))
-FROM (VALUES (1, $$ID, 'maybe', 'x'$$, 'JA001 invalid verdict: "maybe" is none.'), (2, $$ID, NULL, 'x'$$, 'JA001 invalid verdict: It is NULL.'),
+FROM (VALUES (1, $$ID, 'maybe', 'x'$$, 'JA001 invalid verdict: "maybe" is not a verdict.'), (2, $$ID, NULL, 'x'$$, 'JA001 invalid verdict: It is NULL.'),
              (3, $$ID, 'justified', NULL$$, 'JA001 invalid comment: It is NULL.'), (4, $$ID, 'justified', ' '$$, 'JA001 invalid comment: It is empty.'),
              (5, $$NULL, 'justified', 'x'$$, 'JA001 invalid request id: The id is NULL.'),
              (6, $$999999, 'justified', 'x'$$, 'JA003 request 999999 does not exist')) r (n, arguments, error) ORDER BY n;
 SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'x')$$, :plain),
-    format('JA005 request %s has nothing to review: It was asked for and decided, not taken by breaking the glass.', :plain), 'a request has no review');
+    format('JA005 request %s has nothing to review: It is an ordinary request, not a break-glass.', :plain), 'a request has no review');
 SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'x')$$, :id)), format('JA018 break-glass %s is reviewed only by a statement that "carol" has sent: %%', :id),
     'code that an approver runs does not review in their name');
 BEGIN;

@@ -118,7 +118,7 @@ SELECT tap.refused('SELECT * FROM jit_dry_run(' || arguments || ')', error, 'bad
     (8, '''fix'', ''{SELECT 1}'', person => ''' || :'owner' || '''', 'JA001 invalid person: "' || :'owner' || '" is a superuser, who needs no grant.'),
     (9, '''fix'', ''{SELECT 1}'', person => ''jit_template_fix''', 'JA001 invalid person: "jit_template_fix" belongs to jit_access.'),
     (10, '''fix'', ''{SELECT 1}'', statement_timeout => ''2 hours''', 'JA001 invalid statement_timeout: It is longer than an hour.'),
-    (11, '''fix'', ''{SELECT 1}'', allow_code => true', 'JA001 invalid template: It says itself whether it allows code and changes of the schema.'),
+    (11, '''fix'', ''{SELECT 1}'', allow_code => true', 'JA001 invalid template: The template determines whether code and schema changes are allowed.'),
     (12, 'NULL, ''{SELECT 1}'', privileges => ''{nonsense}''', NULL)) v (n, arguments, error) WHERE error IS NOT NULL ORDER BY n;
 
 -- Permissions
@@ -127,9 +127,9 @@ CALL tap.start();
 SELECT is(tap.tried(NULL, 'debug_read', 'SELECT * FROM hr.mine'), 'allowed', 'a requester of the template may try it for themself');
 SELECT is(tap.tried('alice', 'debug_read', 'DELETE FROM app.orders'), 'denied | DELETE ON app.orders | 42501', 'by her name as well');
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', person => 'bob')$$,
-    'JA004 you may try this template for yourself alone: "alice" is none of its approvers, no auditor and no administrator.', 'not for another');
+    'JA004 you may only try this template for yourself: "alice" is not an approver of it, an auditor or an administrator.', 'not for another');
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', privileges => '{"SELECT ON hr.salaries"}')$$,
-    'JA004 you may not make this dry run: Privileges that no template gives are tried by auditors and administrators.', 'nor with other privileges');
+    'JA004 you may not make this dry run: Only auditors and administrators may try privileges that no template gives.', 'nor with other privileges');
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', 'execute')$$,
     'JA004 only an administrator of jit_access may do this: "alice" is neither a superuser nor a member of jit_admin.', 'nor does she execute');
 \connect - bob
@@ -138,7 +138,7 @@ SELECT is(tap.tried('alice', 'debug_read', 'SELECT * FROM app.orders'), 'allowed
 \connect - dave
 CALL tap.start();
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}')$$,
-    'JA004 you may not make this dry run: "dave" may neither ask for the template nor approve it, and is no auditor.', 'a user without any part in the template may not');
+    'JA004 you may not make this dry run: "dave" is not a requester or approver of the template, nor an auditor.', 'a user without any part in the template may not');
 \connect - olga
 CALL tap.start();
 SELECT is(tap.tried('alice', 'debug_read', 'SELECT * FROM app.orders'), 'allowed', 'an auditor does');

@@ -37,7 +37,7 @@ CALL tap.wait_for_record();
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_start_review(%s)', arguments), error, arguments)
 FROM (VALUES (1, $$NULL, '{reviewers}', now() + interval '1 day'$$, 'JA001 invalid scope: It is NULL.'),
-             (2, $$'everything', '{reviewers}', now() + interval '1 day'$$, 'JA001 invalid scope: "everything" is none.'),
+             (2, $$'everything', '{reviewers}', now() + interval '1 day'$$, 'JA001 invalid scope: "everything" is not a scope.'),
              (3, $$'all', NULL, now() + interval '1 day'$$, 'JA001 invalid reviewers: There is none.'),
              (4, $$'all', '{}', now() + interval '1 day'$$, 'JA001 invalid reviewers: There is none.'),
              (5, $$'all', '{nobody}', now() + interval '1 day'$$, 'JA001 invalid reviewers: There is no role "nobody".'),
@@ -105,7 +105,7 @@ SELECT tap.refused(format($$SELECT jit_review_item(%s, 11, 'withdraw', 'me')$$, 
 SELECT tap.refused(format($$SELECT jit_review_item(%s, 13, 'withdraw', 'no')$$, :review), 'JA006 users cannot review their own access: Item 13 concerns "rita_2".', 'nor may a reviewer withdraw the approvers of their own requests');
 SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'confirm', 'why')$$, :review)), 'JA018 %', 'nothing that a reviewer runs decides in her name');
 SELECT tap.refused(format('SELECT jit_review_item(%s)', arguments), error, arguments)
-FROM (VALUES (1, :'review' || $$, 10, 'maybe', 'x'$$, 'JA001 invalid verdict: "maybe" is none.'),
+FROM (VALUES (1, :'review' || $$, 10, 'maybe', 'x'$$, 'JA001 invalid verdict: "maybe" is not a verdict.'),
              (2, :'review' || $$, 10, NULL, 'x'$$, 'JA001 invalid verdict: It is NULL.'),
              (3, :'review' || $$, 10, 'confirm', NULL$$, 'JA001 invalid comment: It is NULL.'),
              (4, :'review' || $$, 10, 'confirm', E'a\tb'$$, 'JA001 invalid comment: It holds a control character or invisible formatting at byte 2.'),

@@ -65,7 +65,7 @@ SELECT tap.refused('SELECT jit_set_scenario(' || arguments || ')', error, 'bad i
     (3, '''x'', ''none'', ''{SELECT 1}''', 'JA002 template "none" does not exist: Names are matched exactly.'),
     (4, '''x'', ''hotfix_admin'', ''{}''', 'JA001 invalid statements: There are none.'),
     (5, '''x'', ''hotfix_admin'', ''{SELECT 1}'', ''{allowed,denied}''', 'JA001 invalid expected: There are 2 outcomes for 1 statements.'),
-    (6, '''x'', ''hotfix_admin'', ''{SELECT 1}'', ''{maybe}''', 'JA001 invalid expected: "maybe" is no outcome.'),
+    (6, '''x'', ''hotfix_admin'', ''{SELECT 1}'', ''{maybe}''', 'JA001 invalid expected: "maybe" is not an outcome.'),
     (7, '''x'', ''hotfix_admin'', ''{SELECT 1}'', person => ''alice'', mode => ''execute''', 'JA004 only a superuser executes a dry run as another person: It would use the privileges that "alice" has without a grant.')) v (n, arguments, error) ORDER BY n;
 SELECT alike(tap.error($$SELECT jit_set_scenario('x', 'hotfix_admin', '{SELECT 1}')$$), 'JA018 scenario "x" is set only by a statement that "ada" has sent: %', 'setting one is a statement of the administrator');
 SELECT alike(tap.error($$SELECT jit_drop_scenario('hotfix')$$), 'JA018 %', 'so is dropping one');

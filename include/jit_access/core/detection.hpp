@@ -58,8 +58,7 @@ struct AlertRule {
     Subject subject = Subject::login;
     CountedBy counted_by = CountedBy::person;
     bool names_grant = false;  // the alert belongs to a grant, and a person has one for each grant
-    bool may_suspend =
-        false;  // the evidence can only come from the grant's holder, so nobody else can have it suspended
+    bool may_suspend = false;  // only the holder can cause the evidence, so no other user can cause a suspension
     RaisedBy raised_by = RaisedBy::worker;
     Signal signal{};  // empty for other evaluators
 };
