@@ -44,7 +44,7 @@ void claim_drill() {
     auto pid = owner.load();
     if (!pg::process_exists(pid) && owner.compare_exchange_strong(pid, pg::backend_pid())) return;
     throw Failure(Code::wrong_state, "a drill is running", "There is one at a time, and it takes a few seconds.",
-                  "Look at jit_access.drills.");
+                  "See jit_access.drills.");
 }
 
 void release_drill() noexcept {
