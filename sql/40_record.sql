@@ -62,7 +62,7 @@ COMMENT ON TABLE jit_access.record IS
     'the worker, and by the job that drops the oldest partition. A use that was still running when it was read from the '
     'journal has its outcome in a later row of kind outcome; the view audit_log joins the two';
 COMMENT ON COLUMN jit_access.record.node IS 'UUID of the journal of the server that wrote the record';
-COMMENT ON COLUMN jit_access.record.position IS 'byte position in that journal; NULL for control events';
+COMMENT ON COLUMN jit_access.record.position IS 'byte position in that journal; NULL for rows that the worker made';
 COMMENT ON COLUMN jit_access.record.of_position IS 'of an outcome: position of the use it belongs to';
 COMMENT ON COLUMN jit_access.record.hash IS 'SHA-256 of the previous row''s hash and the canonical bytes of this row';
 
