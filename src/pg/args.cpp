@@ -139,6 +139,8 @@ std::vector<std::int32_t> Args::integers(int i, const char* name) const {
     return {array_items.items, array_items.items + array_items.count};
 }
 
+// Reads the names from pg_proc. Functions with many optional parameters are bound by name, so that their order in SQL
+// and in C++ cannot diverge.
 std::optional<int> Args::find(const char* name) const {
     const int position = call([&] {
         HeapTuple function = SearchSysCache1(PROCOID, ObjectIdGetDatum(info_->flinfo->fn_oid));
@@ -207,6 +209,7 @@ Datum texts_result(const TextArray& texts) {
     });
 }
 
+// Looked up by name each time: the OIDs of an enum differ between installations.
 Datum state_result(std::string_view label) {
     const std::string exact(label);
     return call([&] {

@@ -62,6 +62,7 @@ std::uint32_t leader_number() noexcept {
 
 // Auxiliary processes have PGPROC entries after those of the backends, and the worker is a backend.
 std::uint32_t session_limit() noexcept { return static_cast<std::uint32_t>(MaxBackends + NUM_AUXILIARY_PROCS); }
+// The start of the process. It differs from that of another session with the same pid.
 std::int64_t session_start() noexcept { return MyStartTimestamp; }
 std::uint32_t local_transaction_id() noexcept { return local_transaction_number(); }
 
@@ -79,6 +80,8 @@ std::string client_address() {
                                                                                                                 : "";
 }
 
+// From the startup packet where there is one, because pg_authid may be unreadable: outside of a transaction, or when
+// the role has been dropped.
 std::string login_name() {
     if (MyProcPort != nullptr && MyProcPort->user_name != nullptr) return MyProcPort->user_name;
     if (!IsTransactionState()) return {};
@@ -155,6 +158,7 @@ void set_latch(Latch* latch) noexcept {
 
 bool process_exists(std::int32_t pid) noexcept { return pid > 0 && kill(pid, 0) == 0; }
 
+// A pid may have been reused by another process; the place in the array of PGPROCs confirms it.
 bool is_backend(std::int32_t pid, std::uint32_t number) noexcept {
     return BackendPidGetProc(pid) == &ProcGlobal->allProcs[number];
 }
@@ -230,6 +234,7 @@ void set(const Timer& timer, std::int64_t microseconds, int flags) noexcept {
 
 }  // namespace
 
+// SA_RESTART: the handler only signals, so system calls need not be interrupted by it.
 bool make_deadline_timers(void (*fire)() noexcept) noexcept {
     deadline_callback = fire;
     struct sigaction action {};

@@ -76,6 +76,7 @@ const QueryDesc* statement_of_client() {
     return ActivePortal->queryDesc;
 }
 
+// COERCE_EXPLICIT_CALL excludes casts and operators that call the function.
 bool is_call_of(const FuncExpr* call, Oid function) {
     return call != nullptr && IsA(call, FuncExpr) && call->funcid == function &&
            call->funcformat == COERCE_EXPLICIT_CALL;

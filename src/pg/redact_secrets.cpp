@@ -56,7 +56,7 @@ bool is_literal(int token, bool include_numbers) noexcept {
            (include_numbers && (token == decimal_constant || token == integer_constant));
 }
 
-// scheme://user:password@host
+// Looks for scheme://user:password@host.
 bool holds_uri_with_password(std::string_view text) noexcept {
     for (auto at = text.find("://"); at != std::string_view::npos; at = text.find("://", at + 1)) {
         const auto rest = text.substr(at + 3);
@@ -98,6 +98,7 @@ enum class DollarQuotes { mask, scan };
 
 std::string mask_literals(const std::string& text, bool all, DollarQuotes dollar_quotes);
 
+// Masks one literal. The tag of a dollar-quoted literal is kept if its content is scanned.
 std::string mask_literal(const std::string& literal, bool all, DollarQuotes dollar_quotes) {
     if (!all && !holds_uri_with_password(literal)) return literal;
     if (literal.front() != '$' || dollar_quotes == DollarQuotes::mask) return std::string(mask);
@@ -143,6 +144,7 @@ bool may_hold_secrets(std::string_view statement) noexcept {
 std::string_view redact_secrets(std::string_view statement) {
     const bool all = needs_full_masking(statement);
     if (!all && !holds_uri_with_password(statement)) return statement;
+    // Static, so that the view stays valid and its memory is reused.
     static std::string result;
     result = mask_literals(std::string(statement), all, is_block(statement) ? DollarQuotes::scan : DollarQuotes::mask);
     return result;

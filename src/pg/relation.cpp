@@ -47,7 +47,7 @@ std::string_view relation_name(std::uint32_t relation) {
     for (const auto& entry : set)
         if (entry.relation == relation) return {entry.text.data(), entry.size};
 
-    const MinimalQuoting plain;
+    const MinimalQuoting minimal_quoting;
     const char* name = call([&] { return read_name(relation); });
     Entry& entry = set[next_victim++ % ways];
     entry.relation = relation;

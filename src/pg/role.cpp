@@ -23,6 +23,7 @@ RoleId session_user() noexcept { return {GetSessionUserId()}; }
 RoleId current_user() noexcept { return {GetUserId()}; }
 
 std::optional<RoleId> find_role(std::string_view name) {
+    // No role has a longer name, and a key of type name must be shorter than NAMEDATALEN.
     if (name.empty() || name.size() >= NAMEDATALEN) return std::nullopt;
     const std::string exact(name);
     const Oid oid = call([&] { return get_role_oid(exact.c_str(), true); });

@@ -28,6 +28,7 @@ Context context() {
 
 }  // namespace
 
+// The first EncryptUpdate, without output, authenticates `bound_to` as additional data (AAD) of GCM.
 std::vector<std::byte> seal(const SealKey& key, const Nonce& nonce, std::span<const std::byte> bound_to,
                             std::span<const std::byte> secret) {
     const auto cipher = context();

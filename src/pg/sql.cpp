@@ -47,6 +47,7 @@ Duration to_duration(const Interval& interval) noexcept {
     return {(std::int64_t{interval.month} * DAYS_PER_MONTH + interval.day) * USECS_PER_DAY + interval.time};
 }
 
+// Called inside pg::call(): building a datum may raise an ERROR.
 Parameter to_parameter(const Argument& argument) {
     const Value& value = argument.value;
     const char null = argument.null ? 'n' : ' ';
@@ -72,6 +73,7 @@ struct Cell {
     int item_count;
 };
 
+// Copies the elements of text[] as C strings; NULL elements become empty strings.
 void read_array(Cell& cell) {
     Datum* elements = nullptr;
     bool* nulls = nullptr;
@@ -81,6 +83,7 @@ void read_array(Cell& cell) {
     for (int i = 0; i < cell.item_count; ++i) cell.items[i] = nulls[i] ? "" : TextDatumGetCString(elements[i]);
 }
 
+// Reads the types that Value has a counterpart for as datums, all others through their output function.
 Cell read_cell(HeapTuple tuple, TupleDesc columns, int column) {
     Cell cell{SPI_gettypeid(columns, column), false, 0, nullptr, nullptr, 0};
     cell.datum = SPI_getbinval(tuple, columns, column, &cell.null);
@@ -132,6 +135,7 @@ public:
 
 constexpr std::size_t max_parameters = 60;
 
+// The key contains the types, because the type of a parameter cannot change once a plan has been made.
 // The texts are a fixed small set, so their plans are kept for the life of the process.
 SPIPlanPtr plan_for(const char* sql, const Oid* types, int count) {
     static std::unordered_map<std::string, SPIPlanPtr> plans;
@@ -152,6 +156,7 @@ using Arguments = std::span<const Argument>;
 
 enum class Snapshot { of_transaction, latest };
 
+// Runs a statement with its plan from the cache. The result stays in SPI's global variables.
 void run(const char* sql, Arguments args, Snapshot snapshot = Snapshot::of_transaction) {
     Oid types[max_parameters];
     Datum datums[max_parameters];
@@ -176,6 +181,8 @@ void run(const char* sql, Arguments args, Snapshot snapshot = Snapshot::of_trans
     });
 }
 
+// Copies the result out of SPI's memory, row by row: the C++ part of each row may throw bad_alloc, the server's part
+// may raise an ERROR, so they alternate.
 std::vector<Row> copy_rows() {
     std::vector<Row> rows;
     if (SPI_tuptable == nullptr) return rows;
@@ -261,6 +268,7 @@ void change_access_lists(const std::string& sql) {
     command(sql);
 }
 
+// quote_identifier() needs a terminated string and may return its argument itself, so the copy must outlive the call.
 std::string quote(std::string_view identifier) {
     const std::string plain(identifier);
     const char* quoted = call([&] { return quote_identifier(plain.c_str()); });

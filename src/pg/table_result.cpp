@@ -59,6 +59,7 @@ struct Tuple {
     bool* nulls;
 };
 
+// Called inside pg::call(). The arrays live in the current memory context.
 Tuple to_tuple(std::span<const Value> row, TupleDesc columns) {
     const auto width = static_cast<std::size_t>(columns->natts);
     if (row.size() != width) elog(ERROR, "row has %zu values for %zu columns", row.size(), width);

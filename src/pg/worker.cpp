@@ -71,6 +71,8 @@ BackgroundWorker describe_process(const char* main, const char* name) noexcept {
     return worker;
 }
 
+// The handlers of an ordinary backend: SIGTERM ends the process at the next CHECK_FOR_INTERRUPTS(), also inside a
+// query.
 void set_up_signals() {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     pqsignal(SIGTERM, die);
@@ -109,6 +111,7 @@ void register_worker(const char* main) {
     RegisterBackgroundWorker(&worker);
 }
 
+// BGWORKER_BYPASS_ALLOWCONN: grants must end even while the control database refuses connections.
 void connect_worker(const char* database) {
     set_up_signals();
     BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
@@ -138,6 +141,7 @@ bool start_job(const char* main, const std::string& job) {
     return call([&] { return RegisterDynamicBackgroundWorker(&worker, nullptr); });
 }
 
+// bgw_notify_pid makes the postmaster signal this process when the job exits, which ends the wait.
 bool run_job(const char* main, const std::string& job) {
     auto worker = describe_job(main, job);
     return call([&] {
@@ -195,6 +199,7 @@ void connect_process(const char* login, const char* name) {
 
 Latch* my_latch() noexcept { return MyLatch; }
 
+// Rounds up to milliseconds: rounding down would wake the worker just before a deadline and make it loop.
 void worker_wait(std::int64_t microseconds) {
     call([&] {
         const auto wait = std::clamp<std::int64_t>(microseconds, 0, max_wait);

@@ -17,6 +17,8 @@ namespace {
 
 TransactionCallbacks callbacks;
 
+// At commit and abort an ERROR would become a PANIC or an endless loop, so these callbacks are noexcept. The others are
+// the last point at which the transaction can still fail.
 void on_transaction(XactEvent event, void*) {
     switch (event) {
         case XACT_EVENT_PRE_COMMIT: guarded([] { callbacks.pre_commit(); }); break;
@@ -106,6 +108,7 @@ std::optional<std::string> in_subtransaction(const std::function<void()>& body) 
     }
 }
 
+// XactLastCommitEnd is the end of the last commit record of this process (access/transam/xlog.c).
 std::uint64_t last_commit_lsn() noexcept {
     return XactLastCommitEnd <= GetFlushRecPtr(nullptr) ? XactLastCommitEnd : 0;
 }
@@ -113,6 +116,7 @@ std::uint64_t last_redo_lsn() noexcept { return GetRedoRecPtr(); }
 
 namespace {
 
+// As SET LOCAL does.
 void set_synchronous_commit(const char* level) {
     call([level] {
         (void)set_config_option("synchronous_commit", level, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,

@@ -134,6 +134,7 @@ bool register_secret(RoleId login, SecretId secret) {
     return factor != nullptr;
 }
 
+// The clocks are read before the lock is taken, so that it is held for a few instructions only.
 CodeResult try_code(RoleId login, SecretId secret, std::optional<std::uint64_t> step, std::uint64_t last_step) {
     raise_floor_after_promotion();
     const auto boot = pg::boot_clock();
@@ -185,6 +186,7 @@ private:
 CodeResult try_recovery_code(RoleId login, const core::Digest& digest, const std::function<bool()>& mark_used) {
     CodeReservation reservation(login, digest);
     if (!reservation.has_room()) return CodeResult::no_room;
+    // mark_used() runs SQL, so the lock cannot be held here. The reservation keeps other sessions from using the code.
     const bool is_right = reservation.is_reserved() && mark_used();
     const auto boot = pg::boot_clock();
     const pg::SecondFactorLock lock;

@@ -39,6 +39,7 @@ void set_deadline(Slot& slot, pg::Moment end) noexcept {
     slot.ends_boot.store(end.boot);
 }
 
+// `state` is stored separately, by publish_slot(): a reader ignores the slot until then.
 void fill_slot(Slot& slot, const GrantTerms& terms) noexcept {
     slot.id.store(terms.id);
     slot.role.store(terms.role);
@@ -71,6 +72,7 @@ Slot* reserve_slot(const GrantTerms& terms) {
 
 void publish_slot(Slot& slot) noexcept { slot.state.store(SlotState::live, std::memory_order_release); }
 
+// The id goes first, so that find_slot() cannot return a slot that is about to be reserved for another grant.
 void free_slot(Slot& slot) noexcept {
     slot.id.store(0);
     slot.state.store(SlotState::free, std::memory_order_release);
