@@ -10,6 +10,21 @@
 #include "jit_access/pg/worker.hpp"
 #include "jit_access/transaction.hpp"
 
+namespace {
+
+void on_membership_change() noexcept {
+    jit::enforcement::invalidate();
+    jit::standing_privileges::invalidate();
+}
+
+// 0: any relation may have changed.
+void on_relation_change(std::uint32_t relation) noexcept {
+    jit::pg::forget_relation_names(relation);
+    jit::standing_privileges::invalidate();
+}
+
+}  // namespace
+
 extern "C" {
 
 PG_MODULE_MAGIC;
@@ -17,22 +32,16 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init();
 
 void _PG_init() {
-    // Loaded into a single session nothing here could be kept; every SQL function says so.
+    // Loaded into a single session the library could enforce nothing. Every SQL function reports that.
     if (!process_shared_preload_libraries_in_progress) return;
 
     jit::settings::define();
     jit::hooks::install_shared_memory();
     jit::hooks::install();
-    jit::pg::install_authentication_hook(jit::enforcement::note_client);
-    jit::pg::on_membership_change([]() noexcept {
-        jit::enforcement::invalidate();
-        jit::standing_privileges::forget();
-    });
-    jit::pg::on_relation_change([](std::uint32_t relation) noexcept {
-        jit::pg::forget_relation_names(relation);
-        jit::standing_privileges::forget();
-    });
     jit::transaction::install();
+    jit::pg::install_authentication_hook(jit::enforcement::publish_client);
+    jit::pg::on_membership_change(on_membership_change);
+    jit::pg::on_relation_change(on_relation_change);
     jit::pg::register_worker("jit_worker_main");
 }
 

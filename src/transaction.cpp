@@ -1,5 +1,4 @@
 #include "jit_access/transaction.hpp"
-#include "jit_access/policy/template_closure.hpp"
 
 #include <algorithm>
 
@@ -10,7 +9,7 @@
 #include "jit_access/grants/expire.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/xact.hpp"
-#include "jit_access/policy/template.hpp"
+#include "jit_access/policy/template_closure.hpp"
 #include "jit_access/record/journal.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 
@@ -20,24 +19,27 @@ namespace {
 
 bool ends_grant(const commit_actions::Action& action) noexcept { return action.kind == commit_actions::Kind::finish; }
 
+// May throw, which turns the commit into an abort.
 void pre_commit() {
-    if (pg::is_between_commands()) denied_attempt::record_kept();
+    if (pg::is_between_commands()) denied_attempt::record_pending();
     session::before_commit();
     commit_actions::before_commit();
-    // Should the commit still fail, the next statement relies on the grant again.
+    // The session ends these grants itself and is no longer bound to them, or it would refuse or end itself after the
+    // commit. If the commit still fails, the next statement binds the session again.
     for (const auto& action : commit_actions::queued())
-        if (ends_grant(action)) session::give_back(action.id);
+        if (ends_grant(action)) session::release_grant(action.id);
 }
 
 void pre_prepare() {
     session::before_prepare();
     if (commit_actions::queued().empty()) return;
     throw core::Failure(core::Code::not_here, "a transaction that changed requests or grants cannot be prepared",
-                        "Between PREPARE and COMMIT PREPARED nobody would hold the deadline.", "Use COMMIT.");
+                        "Between PREPARE TRANSACTION and COMMIT PREPARED no session would enforce the deadline.",
+                        "Use COMMIT.");
 }
 
 void committed() noexcept {
-    if (recorder::anything_open()) recorder::complete_left();
+    if (recorder::has_open_uses()) recorder::complete_remaining();
     session::after_transaction(true);
     if (commit_actions::take_closures_changed()) templates::forget_closures();
 
@@ -46,7 +48,7 @@ void committed() noexcept {
     const bool ended = std::any_of(queued.begin(), queued.end(), ends_grant);
     commit_actions::after_commit();
     journal::note_commit(pg::last_commit_lsn());
-    // The worker does the same, but access must end without it as well.
+    // The worker does the same, but access must also end while the worker is down.
     if (ended) expire::stop_ended_grants();
     wake_worker();
 }
@@ -58,9 +60,9 @@ void aborted() noexcept {
     commit_actions::after_abort();
 }
 
-void subtransaction_aborted(std::uint32_t mine) noexcept {
-    recorder::interrupt(mine);
-    commit_actions::subtransaction_aborted(mine);
+void subtransaction_aborted(std::uint32_t subtransaction) noexcept {
+    recorder::interrupt(subtransaction);
+    commit_actions::subtransaction_aborted(subtransaction);
 }
 
 }  // namespace

@@ -1,9 +1,11 @@
-// The server's hooks: each asks "under a grant?" and delegates; none decides anything itself.
+// The server's hooks. Each one chains to the hook that was installed before and delegates to the rooms below.
+//
+// Both functions are called once, by _PG_init() in the postmaster, before any backend exists.
 #pragma once
 
 namespace jit::hooks {
 
-void install();                // executor, utility commands, object access
-void install_shared_memory();  // request and set up the board
+void install();                // executor, utility commands, object access, error reports
+void install_shared_memory();  // requests and initializes the extension's shared memory
 
 }  // namespace jit::hooks

@@ -1,9 +1,12 @@
-// What happens at the end of a transaction: the one place that knows the order in which sessions, the record, commit
-// actions and cached closures are told.
+// The transaction callbacks: the one place that orders what the rooms below do when a transaction ends.
+//
+// The order matters. Before a commit, enforcement may still refuse it, and new grants become live in shared memory
+// before their memberships become visible. After a commit, uses are closed first, then the session is released, then
+// ended grants are applied to shared memory.
 #pragma once
 
 namespace jit::transaction {
 
-void install();  // registers the transaction callbacks; from _PG_init
+void install();  // called once, by _PG_init()
 
 }  // namespace jit::transaction

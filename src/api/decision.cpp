@@ -39,7 +39,7 @@ PG_FUNCTION_INFO_V1(jit_may_decide);
 Datum jit_may_decide(PG_FUNCTION_ARGS) {
     return pg::guarded([&] {
         const auto id = Args(fcinfo).bigint(0);
-        return BoolGetDatum(id && principal::may_decide(principal::of_session(), *id));
+        return BoolGetDatum(id && principal::may_decide(principal::session_person(), *id));
     });
 }
 

@@ -59,7 +59,7 @@ PG_FUNCTION_INFO_V1(jit_may_review);
 Datum jit_may_review(PG_FUNCTION_ARGS) {
     return pg::guarded([&] {
         const auto id = Args(fcinfo).bigint(0);
-        return BoolGetDatum(id && access_review::may_review(principal::of_session(), *id));
+        return BoolGetDatum(id && access_review::may_review(principal::session_person(), *id));
     });
 }
 

@@ -97,7 +97,7 @@ PG_FUNCTION_INFO_V1(jit_require_auditor);
 Datum jit_require_auditor(PG_FUNCTION_ARGS) {
     (void)fcinfo;
     return pg::guarded([] {
-        principal::require_auditor(principal::of_session());
+        principal::require_auditor(principal::session_person());
         return Datum{0};
     });
 }

@@ -14,10 +14,11 @@ namespace jit::denied_attempt {
 
 namespace {
 
-constexpr std::string_view our_class = "JA";
+constexpr std::string_view extension_class = "JA";
 
+// A copy of a text in fixed memory, cut at a character boundary. Where an error is reported nothing may be allocated.
 template <std::size_t Size>
-class Copy {
+class TextBuffer {
 public:
     void operator=(std::string_view text) noexcept {
         size_ = pg::clip_at_character(text.data(), text.size(), bytes_.size());
@@ -30,59 +31,59 @@ private:
     std::size_t size_ = 0;
 };
 
-struct Kept {
-    Copy<512> message;
-    Copy<4096> statement;
+struct PendingAttempt {
+    TextBuffer<512> message;
+    TextBuffer<4096> statement;
 };
-Kept kept;
-bool keeps = false;
+PendingAttempt pending;
+bool has_pending = false;
 
 void record(const enforcement::EffectiveGrants& grants, std::string_view sqlstate, std::string_view message,
             std::string_view statement) noexcept {
-    recorder::refused(grants, {.key = &kept, .text = statement}, sqlstate, message);
+    recorder::record_refusal(grants, {.key = &pending, .text = statement}, sqlstate, message);
 }
 
 }  // namespace
 
-void seen(const Error& error) noexcept {
-    const bool has_our_code = error.sqlstate.starts_with(our_class);
-    const bool ours = has_our_code && error.raiser == Raiser::extension;
-    const bool may_be_ours = has_our_code && error.raiser == Raiser::unknown_process;
-    if (!ours &&
-        ((!may_be_ours && error.sqlstate != pg::sqlstate::insufficient_privilege) || enforcement::holds_no_grant()))
+void on_error_reported(const Error& error) noexcept {
+    const bool has_extension_code = error.sqlstate.starts_with(extension_class);
+    const bool is_raised_here = has_extension_code && error.source == ErrorSource::extension;
+    const bool is_relayed = has_extension_code && error.source == ErrorSource::relayed;
+    if (!is_raised_here &&
+        ((!is_relayed && error.sqlstate != pg::sqlstate::insufficient_privilege) || enforcement::holds_no_grant()))
         return;
-    if (recorder::is_recorded(pg::command_start())) return;
+    if (recorder::is_error_recorded(pg::command_start())) return;
     const auto* grants = enforcement::cached_grants();
-    if (may_be_ours && grants == nullptr) return;
-    if (ours || grants != nullptr || error.ends_session) {
-        // To cut the secrets out could raise an error, which must not be while one is reported.
+    if (is_relayed && grants == nullptr) return;
+    if (is_raised_here || grants != nullptr || error.ends_session) {
+        // Redaction parses the text and could raise an error, which is not allowed while one is reported.
         const auto statement =
             pg::may_hold_secrets(error.statement) ? "(not recorded: it may hold a secret)" : error.statement;
-        record(grants != nullptr ? *grants : enforcement::without_grant(), error.sqlstate, error.message, statement);
+        record(grants != nullptr ? *grants : enforcement::no_grants(), error.sqlstate, error.message, statement);
         return;
     }
-    kept.message = error.message;
-    kept.statement = error.statement;
-    keeps = true;
+    pending.message = error.message;
+    pending.statement = error.statement;
+    has_pending = true;
     pg::request_idle_commit();
 }
 
-void refuse(const core::Failure& failure) {
-    static std::optional<std::int64_t> last;
-    if (const auto now = pg::command_start(); std::exchange(last, now) != now) {
+void record_and_throw(const core::Failure& failure) {
+    static std::optional<std::int64_t> last_command;
+    if (const auto command = pg::command_start(); std::exchange(last_command, command) != command) {
         const auto* grants = enforcement::cached_grants();
-        record(grants != nullptr ? *grants : enforcement::without_grant(), core::entry(failure.code).sqlstate,
+        record(grants != nullptr ? *grants : enforcement::no_grants(), core::entry(failure.code).sqlstate,
                failure.message, pg::redact_secrets(pg::command_text()));
     }
     throw failure;
 }
 
-void record_kept() {
-    if (!std::exchange(keeps, false)) return;
+void record_pending() {
+    if (!std::exchange(has_pending, false)) return;
     const auto* grants = enforcement::current_grants();
     if (grants == nullptr) return;
-    record(*grants, pg::sqlstate::insufficient_privilege, kept.message.view(),
-           pg::redact_secrets(kept.statement.view()));
+    record(*grants, pg::sqlstate::insufficient_privilege, pending.message.view(),
+           pg::redact_secrets(pending.statement.view()));
 }
 
 }  // namespace jit::denied_attempt

@@ -16,8 +16,8 @@
 
 namespace jit::enforcement {
 
-std::atomic<std::uint64_t> plain = 0;
-std::uint32_t whose = 0;
+std::atomic<std::uint64_t> no_grant_user = 0;
+std::uint32_t cached_session_user = 0;
 
 namespace {
 
@@ -25,24 +25,25 @@ using core::Code;
 using core::Failure;
 using pg::RoleId;
 
-EffectiveGrants current;
-std::uint64_t generation = 0;  // of what is known: counts changes of memberships
-EffectiveGrants lender;        // the owner of a view that was read last
+EffectiveGrants current;       // result for the user with key current.user_key
+EffectiveGrants owner_grants;  // result for the view owner asked about last
+std::uint64_t generation = 0;  // counts changes of memberships
 
-// Users found plain of late: referential checks and SECURITY DEFINER functions switch to and fro.
-std::array<std::uint64_t, 16> recently_plain{};
-std::size_t next_recent = 0;
+// Users recently found to hold no grant. Referential checks and SECURITY DEFINER functions switch the user back and
+// forth, and would otherwise resolve memberships each time.
+std::array<std::uint64_t, 16> recent_no_grant_users{};
+std::size_t next_recent_user = 0;
 
-// Counts what a signal handler wants looked at again.
-std::atomic<std::uint32_t> looks = 0;
+// Counts invalidations by the signal handler, so that one that arrives while memberships are resolved is noticed.
+std::atomic<std::uint32_t> signal_invalidations = 0;
 
 void copy_name(char (&to)[64], const std::optional<std::string>& name) noexcept {
     std::memset(to, 0, sizeof to);
     if (name) name->copy(to, sizeof to - 1);
 }
 
-// What stands without any grant: the closure without stepping into a grant's role.
-bool reaches_without_grant(RoleId from, RoleId to, RoleId marker) {
+// Whether `from` is a member of `to`, directly or not, without passing through the role of a grant.
+bool is_member_without_grant_role(RoleId from, RoleId to, RoleId marker) {
     std::vector<RoleId> roles{from};
     for (std::size_t i = 0; i < roles.size(); ++i) {
         if (roles[i] == to) return true;
@@ -55,11 +56,12 @@ bool reaches_without_grant(RoleId from, RoleId to, RoleId marker) {
 }
 
 bool is_grant_role(RoleId role, RoleId marker) {
-    const auto of = pg::memberships(role);
-    return std::find(of.begin(), of.end(), marker) != of.end();
+    const auto groups = pg::memberships(role);
+    return std::find(groups.begin(), groups.end(), marker) != groups.end();
 }
 
-std::uint64_t id_of(RoleId grant_role) {
+// The id in the role's name; 0 if the role has another name or was dropped.
+std::uint64_t grant_id_of_role(RoleId grant_role) {
     const auto name = pg::role_name(grant_role).value_or("");
     std::uint64_t id = 0;
     if (name.starts_with(core::grant_role_prefix))
@@ -67,8 +69,8 @@ std::uint64_t id_of(RoleId grant_role) {
     return id;
 }
 
-// Each grant once.
-void add(EffectiveGrants& grants, Slot* slot, std::uint64_t id) noexcept {
+// A grant may be reached in several ways; it is listed once.
+void add_slot(EffectiveGrants& grants, Slot* slot, std::uint64_t id) noexcept {
     const auto end = grants.ids.begin() + grants.count;
     if (std::find(grants.ids.begin(), end, id) != end) return;
     if (grants.count == core::max_session_grants) {
@@ -79,134 +81,147 @@ void add(EffectiveGrants& grants, Slot* slot, std::uint64_t id) noexcept {
     grants.ids[grants.count++] = id;
 }
 
-// A parallel worker has that of its leader.
+// A parallel worker is connected to no client; the client of its leader is in shared memory.
 core::Client client_of_session() noexcept {
-    const auto& mine = pg::client();
+    const auto& own_client = pg::client();
     const auto& leader = shared_state->sessions()[pg::leader_number()];
-    if (pg::leader_pid() == pg::backend_pid() || leader.client_pid.load() != pg::leader_pid()) return mine;
+    if (pg::leader_pid() == pg::backend_pid() || leader.client_pid.load() != pg::leader_pid()) return own_client;
     auto client = leader.client.load();
-    client.database = mine.database;
+    client.database = own_client.database;
     return client;
 }
 
-// Neither the conditions of a grant nor the client of a session change, so this is asked once.
-void look_at_conditions(EffectiveGrants& grants, const Slot& slot, std::uint64_t id) noexcept {
+// Neither the conditions of a grant nor the client of a session ever change. They are therefore compared here, once,
+// and each statement tests a pointer only.
+void check_conditions(EffectiveGrants& grants, const Slot& slot, std::uint64_t id) noexcept {
     const auto conditions = slot.conditions.load();
     if (!conditions.any()) return;
     const auto objection = core::objection(conditions, client_of_session());
     if (!objection) return;
-    grants.not_from_here = *objection;
-    grants.kept_from = id;
+    grants.unmet_condition = *objection;
+    grants.unmet_condition_grant = id;
 }
 
-void add(EffectiveGrants& grants, RoleId grant_role) {
+// Adds the grant of a temporary role. Slots of grants that are over are included, so that they are refused as such. A
+// role without a slot belongs to a grant that this server has not confirmed, or to one that ended long ago.
+void add_grant_of_role(EffectiveGrants& grants, RoleId grant_role) {
     for (auto& slot : shared_state->used_slots()) {
         if (slot.role.load() != grant_role.oid) continue;
         const auto state = slot.state.load(std::memory_order_acquire);
         if (state != SlotState::live && state != SlotState::over) continue;
         const auto id = slot.id.load();
-        add(grants, &slot, id);
-        look_at_conditions(grants, slot, id);
+        add_slot(grants, &slot, id);
+        check_conditions(grants, slot, id);
         return;
     }
-    grants.unconfirmed = id_of(grant_role);
+    grants.unconfirmed = grant_id_of_role(grant_role);
     if (grants.unconfirmed == 0) grants.stale_role = true;
 }
 
-void look_at_chosen_role(EffectiveGrants& grants, RoleId user, RoleId marker) {
+void add_grants_of_set_role(EffectiveGrants& grants, RoleId user, RoleId marker) {
     const RoleId session = pg::session_user();
     if (user == session || user != pg::outer_user() || pg::is_superuser(session)) return;
-    // The server lets a session keep a role that is not granted any more. Which way it was granted cannot be told
-    // afterwards, so it is refused whoever took it away.
+    // The server lets a session keep a role that is no longer granted. It cannot be determined afterwards whether a
+    // grant had provided the role, so the session is refused in either case.
     grants.stale_role = !pg::is_member(session, user);
     if (grants.stale_role) return;
-    if (reaches_without_grant(session, user, marker)) return;
+    if (is_member_without_grant_role(session, user, marker)) return;
     for (const RoleId role : pg::closure(session))
-        if (is_grant_role(role, marker) && pg::is_member(role, user)) add(grants, role);
+        if (is_grant_role(role, marker) && pg::is_member(role, user)) add_grant_of_role(grants, role);
 }
 
-void look_at_memberships(EffectiveGrants& grants, RoleId user, RoleId marker) {
+void add_grants_of_memberships(EffectiveGrants& grants, RoleId user, RoleId marker) {
     if (!pg::is_member(user, marker)) return;
     for (const RoleId role : pg::closure(user))
-        if (is_grant_role(role, marker) && pg::has_inherited_privileges_of(user, role)) add(grants, role);
+        if (is_grant_role(role, marker) && pg::has_inherited_privileges_of(user, role)) add_grant_of_role(grants, role);
 }
 
-EffectiveGrants resolve(RoleId user, bool is_current) {
+enum class Holder : std::uint8_t { current_user, view_owner };
+
+// Superusers are checked against no privilege, so they use no grant's. A view's owner has set no role.
+EffectiveGrants resolve(RoleId user, Holder holder) {
     EffectiveGrants result;
     const auto marker = pg::find_role(core::marker_role);
     if (!marker || pg::is_superuser(user)) return result;
-    look_at_memberships(result, user, *marker);
-    if (is_current) look_at_chosen_role(result, user, *marker);
+    add_grants_of_memberships(result, user, *marker);
+    if (holder == Holder::current_user) add_grants_of_set_role(result, user, *marker);
     return result;
 }
 
-void name_people(EffectiveGrants& grants, RoleId user) {
+void set_names(EffectiveGrants& grants, RoleId user) {
     copy_name(grants.login, pg::role_name(pg::session_user()));
     copy_name(grants.role, pg::role_name(user));
 }
 
-bool holds_nothing(const EffectiveGrants& grants) noexcept {
+bool is_empty(const EffectiveGrants& grants) noexcept {
     return grants.count == 0 && grants.unconfirmed == 0 && !grants.stale_role && !grants.too_many;
 }
 
-// Nothing announces that a grant has been confirmed.
-bool may_be_kept(const EffectiveGrants& found, std::uint64_t before) noexcept {
+// A result is not cached if memberships changed while it was resolved. Nor is one with an unconfirmed grant: the
+// confirmation changes no catalog, so no invalidation would announce it.
+bool may_be_cached(const EffectiveGrants& found, std::uint64_t before) noexcept {
     return generation == before && found.unconfirmed == 0;
 }
 
-void conclude_plain(std::uint64_t who, std::uint32_t seen) noexcept {
-    plain = who;
-    if (looks != seen) plain = 0;
+// `invalidations`: signal_invalidations before the user was resolved. The store comes before the second look at the
+// counter: a signal that arrives after it resets the cache itself.
+void cache_no_grant_user(std::uint64_t user_key, std::uint32_t invalidations) noexcept {
+    no_grant_user = user_key;
+    if (signal_invalidations != invalidations) no_grant_user = 0;
 }
 
-// A session in debt stands on the grant that it relies on and that is over, whatever its user holds now.
-const EffectiveGrants* in_debt() {
-    const auto id = session::debt();
+// While the session is bound to a grant that is over, that grant is its only effective one, whatever the user holds
+// now: every statement is refused until the session has left the grant. The slot may belong to another grant already,
+// so an empty slot stands in for it.
+const EffectiveGrants* ended_bound_grant() {
+    const auto id = session::ended_grant();
     if (id == 0) return nullptr;
-    static Slot gone;
+    static Slot ended_slot;
     current = EffectiveGrants{.count = 1};
-    current.slots[0] = &gone;
+    current.slots[0] = &ended_slot;
     current.ids[0] = id;
-    name_people(current, pg::current_user());
+    set_names(current, pg::current_user());
     return &current;
 }
 
 }  // namespace
 
 const EffectiveGrants* current_grants() {
-    const auto who = pg::packed_user_ids();
-    if (const auto session = pg::session_user().oid; session != whose) {
+    const auto user_key = pg::packed_user_ids();
+    if (const auto session = pg::session_user().oid; session != cached_session_user) {
         invalidate();
-        whose = session;
+        cached_session_user = session;
     }
-    if (current.who == who) return &current;
-    const auto seen = looks.load();
-    if (const auto* indebted = in_debt()) return indebted;
-    if (std::find(recently_plain.begin(), recently_plain.end(), who) != recently_plain.end()) {
-        conclude_plain(who, seen);
+    if (current.user_key == user_key) return &current;
+    const auto invalidations = signal_invalidations.load();
+    if (const auto* ended = ended_bound_grant()) return ended;
+    if (std::find(recent_no_grant_users.begin(), recent_no_grant_users.end(), user_key) !=
+        recent_no_grant_users.end()) {
+        cache_no_grant_user(user_key, invalidations);
         return nullptr;
     }
     const RoleId user = pg::current_user();
     const auto before = generation;
-    EffectiveGrants found = resolve(user, true);
-    // What changed while it was looked at is looked at again next time.
-    if (holds_nothing(found) && generation != before) return nullptr;
-    if (holds_nothing(found)) {
-        conclude_plain(who, seen);
-        recently_plain[next_recent++ % recently_plain.size()] = who;
+    EffectiveGrants found = resolve(user, Holder::current_user);
+    // If memberships changed meanwhile the answer may be outdated: the next call resolves them again.
+    if (is_empty(found) && generation != before) return nullptr;
+    if (is_empty(found)) {
+        cache_no_grant_user(user_key, invalidations);
+        recent_no_grant_users[next_recent_user++ % recent_no_grant_users.size()] = user_key;
         return nullptr;
     }
-    name_people(found, user);
-    found.who = may_be_kept(found, before) ? who : 0;
+    set_names(found, user);
+    found.user_key = may_be_cached(found, before) ? user_key : 0;
     current = found;
     return &current;
 }
 
 const EffectiveGrants* cached_grants() noexcept {
-    return current.who == pg::packed_user_ids() && pg::session_user().oid == whose ? &current : nullptr;
+    return current.user_key == pg::packed_user_ids() && pg::session_user().oid == cached_session_user ? &current
+                                                                                                      : nullptr;
 }
 
-const EffectiveGrants& without_grant() {
+const EffectiveGrants& no_grants() {
     static EffectiveGrants none;
     copy_name(none.login, pg::login_name());
     copy_name(none.role, pg::login_name());
@@ -214,30 +229,31 @@ const EffectiveGrants& without_grant() {
 }
 
 const EffectiveGrants* grants_of_owner(RoleId owner) {
-    // An owner is not who() anybody is: no session has the role 0.
+    // Shares recent_no_grant_users with current_grants(). The keys differ: no session has chosen the role 0.
     const auto key = std::uint64_t{owner.oid} << 32;
-    if (lender.who == key) return &lender;
-    if (std::find(recently_plain.begin(), recently_plain.end(), key) != recently_plain.end()) return nullptr;
+    if (owner_grants.user_key == key) return &owner_grants;
+    if (std::find(recent_no_grant_users.begin(), recent_no_grant_users.end(), key) != recent_no_grant_users.end())
+        return nullptr;
     const auto before = generation;
-    EffectiveGrants found = resolve(owner, false);
-    if (holds_nothing(found) && generation != before) return nullptr;
-    if (holds_nothing(found)) {
-        recently_plain[next_recent++ % recently_plain.size()] = key;
+    EffectiveGrants found = resolve(owner, Holder::view_owner);
+    if (is_empty(found) && generation != before) return nullptr;
+    if (is_empty(found)) {
+        recent_no_grant_users[next_recent_user++ % recent_no_grant_users.size()] = key;
         return nullptr;
     }
-    name_people(found, owner);
-    found.who = may_be_kept(found, before) ? key : 0;
-    lender = found;
-    return &lender;
+    set_names(found, owner);
+    found.user_key = may_be_cached(found, before) ? key : 0;
+    owner_grants = found;
+    return &owner_grants;
 }
 
 namespace {
 
-// The id of a grant that demands one at its first use in a session, which this would be; or 0. What a parallel worker
-// runs, its leader was asked for.
-std::uint64_t lacks_second_factor(const EffectiveGrants& grants) noexcept {
+// The id of a grant that demands a second factor at the first use in a session, if this is the first use and the login
+// has not stepped up; otherwise 0. A parallel worker runs what its leader was allowed to.
+std::uint64_t grant_lacking_second_factor(const EffectiveGrants& grants) noexcept {
     for (std::uint32_t i = 0; i < grants.count; ++i)
-        if (grants.slots[i]->steps_up.load(std::memory_order_relaxed) && !session::relies_on(grants.ids[i]) &&
+        if (grants.slots[i]->steps_up.load(std::memory_order_relaxed) && !session::is_bound_to(grants.ids[i]) &&
             !pg::is_parallel_worker() && !second_factor_state::has_stepped_up_from_here())
             return grants.ids[i];
     return 0;
@@ -245,39 +261,40 @@ std::uint64_t lacks_second_factor(const EffectiveGrants& grants) noexcept {
 
 }  // namespace
 
-Access judge(const EffectiveGrants& grants, pg::Moment at) noexcept {
+Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept {
     if (grants.stale_role) return Access::stale_role;
     if (grants.too_many) return Access::too_many;
     if (grants.unconfirmed != 0) return Access::unconfirmed;
     for (std::uint32_t i = 0; i < grants.count; ++i) {
         const Slot& slot = *grants.slots[i];
-        if (!is_live(slot, at) || slot.id.load() != grants.ids[i]) return Access::over;
+        if (!is_live(slot, at) || slot.id.load() != grants.ids[i]) return Access::grant_over;
     }
-    const bool relied = session::relies_on_exactly(grants);
-    if (!relied && session::debt(at) != 0) return Access::over;
-    if (grants.not_from_here != nullptr) return Access::not_from_here;
-    // There was room for them, and the second factor was asked for, when it came to rely on them.
-    if (relied) return Access::allowed;
+    const bool is_bound = session::is_bound_exactly_to(grants);
+    if (!is_bound && session::ended_grant(at) != 0) return Access::grant_over;
+    if (grants.unmet_condition != nullptr) return Access::condition_unmet;
+    // Room and second factor were checked when the session was bound.
+    if (is_bound) return Access::allowed;
     if (!session::has_room_for(grants)) return Access::too_many;
-    return lacks_second_factor(grants) != 0 ? Access::second_factor : Access::allowed;
+    return grant_lacking_second_factor(grants) != 0 ? Access::second_factor_missing : Access::allowed;
 }
 
-void join(EffectiveGrants& into, const EffectiveGrants& other) noexcept {
-    into.number = ++numbers_given;
+void merge_grants(EffectiveGrants& into, const EffectiveGrants& other) noexcept {
+    into.serial = ++last_serial;
     into.stale_role |= other.stale_role;
     into.too_many |= other.too_many;
     if (other.unconfirmed != 0) into.unconfirmed = other.unconfirmed;
-    if (other.not_from_here != nullptr) {
-        into.not_from_here = other.not_from_here;
-        into.kept_from = other.kept_from;
+    if (other.unmet_condition != nullptr) {
+        into.unmet_condition = other.unmet_condition;
+        into.unmet_condition_grant = other.unmet_condition_grant;
     }
-    for (std::uint32_t i = 0; i < other.count; ++i) add(into, other.slots[i], other.ids[i]);
+    for (std::uint32_t i = 0; i < other.count; ++i) add_slot(into, other.slots[i], other.ids[i]);
 }
 
 void refuse(const EffectiveGrants& grants, Access access) {
-    if (access == Access::not_from_here)
-        throw Failure(Code::not_from_here, "grant " + std::to_string(grants.kept_from) + " cannot be used from here",
-                      grants.not_from_here,
+    if (access == Access::condition_unmet)
+        throw Failure(Code::not_from_here,
+                      "grant " + std::to_string(grants.unmet_condition_grant) + " cannot be used from here",
+                      grants.unmet_condition,
                       "Use it where and how its template allows; a role that was chosen is left with RESET ROLE.");
     shared_state->counters.late_refusals.fetch_add(1, std::memory_order_relaxed);
     switch (access) {
@@ -295,9 +312,9 @@ void refuse(const EffectiveGrants& grants, Access access) {
                 Code::limit_exceeded, "too many grants are in force in this session",
                 "A session can use at most " + std::to_string(core::max_session_grants) + " grants at a time.",
                 "Give some of them back with jit_revoke.");
-        case Access::second_factor:
+        case Access::second_factor_missing:
             throw Failure(Code::second_factor_required, "a second factor is required",
-                          "Grant " + std::to_string(lacks_second_factor(grants)) +
+                          "Grant " + std::to_string(grant_lacking_second_factor(grants)) +
                               " demands it at its first use in a session, and this one has not stepped up.",
                           "Call SELECT jit_step_up($1) with a code of your authenticator, here or in another session "
                           "from the same address, in database \"" +
@@ -308,14 +325,14 @@ void refuse(const EffectiveGrants& grants, Access access) {
     std::uint64_t id = grants.ids[0];
     for (std::uint32_t i = 0; i < grants.count; ++i)
         if (!is_live(*grants.slots[i], now)) id = grants.ids[i];
-    if (const auto debt = session::debt(); debt != 0) id = debt;
-    session::settle_soon();
+    if (const auto ended = session::ended_grant(); ended != 0) id = ended;
+    session::schedule_release();
     throw Failure(Code::grant_over, "grant " + std::to_string(id) + " has ended",
                   "Its deadline has passed or it was revoked; its privileges are being removed.",
                   "Ask again with jit_request if you still need it.");
 }
 
-bool may_act_as_granted() {
+bool may_act_as_grant_role() {
     const auto marker = pg::find_role(core::marker_role);
     const RoleId session = pg::session_user();
     return marker && !pg::is_superuser(session) &&
@@ -327,31 +344,31 @@ bool is_grant_role(RoleId role) {
     return marker && is_grant_role(role, *marker);
 }
 
-bool reaches_without_grant(RoleId role) {
+bool is_session_member_without_grant(RoleId role) {
     const auto marker = pg::find_role(core::marker_role);
-    return marker && reaches_without_grant(pg::session_user(), role, *marker);
+    return marker && is_member_without_grant_role(pg::session_user(), role, *marker);
 }
 
-void note_client(const core::Client& client) noexcept {
+void publish_client(const core::Client& client) noexcept {
     if (shared_state == nullptr) return;
-    auto& mine = shared_state->sessions()[pg::backend_number()];
-    mine.client.store(client);
-    mine.client_pid.store(pg::backend_pid());
+    auto& session_slot = shared_state->sessions()[pg::backend_number()];
+    session_slot.client.store(client);
+    session_slot.client_pid.store(pg::backend_pid());
 }
 
-std::uint64_t changes() noexcept { return generation; }
+std::uint64_t membership_generation() noexcept { return generation; }
 
 void invalidate() noexcept {
     ++generation;
-    plain = 0;
-    recently_plain.fill(0);
-    current.who = 0;
-    lender.who = 0;
+    no_grant_user = 0;
+    recent_no_grant_users.fill(0);
+    current.user_key = 0;
+    owner_grants.user_key = 0;
 }
 
-void look_again() noexcept {
-    ++looks;
-    plain = 0;
+void invalidate_from_signal() noexcept {
+    ++signal_invalidations;
+    no_grant_user = 0;
 }
 
 }  // namespace jit::enforcement

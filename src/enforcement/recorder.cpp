@@ -17,7 +17,7 @@ namespace {
 using core::Code;
 using core::Failure;
 
-struct Open {
+struct OpenUse {
     const void* key;
     std::uint64_t position;
     pg::Moment since;
@@ -26,13 +26,13 @@ struct Open {
     bool running;
 };
 
-std::vector<Open> open_uses;  // keeps its room: nothing is allocated once the deepest nesting has been seen
+std::vector<OpenUse> open_uses;  // never shrinks: no allocation once the deepest nesting was seen
 std::uint32_t depth = 0;
 
-std::int64_t failed_command = 0;  // that began then, and whose error is on the record
+std::int64_t recorded_error_command = 0;  // start of the last command whose error is on the record
 
-// What does not change in a session. A parallel worker has it from the board, where its leader is, relying on the
-// grant.
+// Facts that do not change in a session. A parallel worker takes those of its leader from shared memory, where the
+// leader is registered because it is bound to the grant.
 struct Session {
     std::string database = pg::database_name();
     std::string client = pg::client_address();
@@ -55,21 +55,21 @@ const Session& session() {
     return facts;
 }
 
-// Of a statement that is cut, what is left can be told from others by this.
-std::string_view hash_of(std::string_view whole) {
+// SHA-256 of the whole text, by which statements that are cut can be distinguished.
+std::string_view statement_hash(std::string_view whole) {
     static std::string hexadecimal;
     hexadecimal = core::to_hex(pg::ServerHasher().hash({std::as_bytes(std::span(whole))}));
     return hexadecimal;
 }
 
-std::string_view cut(std::string_view text) noexcept {
+std::string_view truncate_to_limit(std::string_view text) noexcept {
     return text.substr(
         0, pg::clip_at_character(text.data(), text.size(), static_cast<std::size_t>(settings::statement_limit)));
 }
 
-std::uint32_t depth_of(const Statement& statement) noexcept { return depth + (statement.is_inside ? 1 : 0); }
+std::uint32_t depth_of(const Statement& statement) noexcept { return depth + (statement.is_nested ? 1 : 0); }
 
-core::Use describe(const enforcement::EffectiveGrants& grants, const Statement& statement) {
+core::Use make_use(const enforcement::EffectiveGrants& grants, const Statement& statement) {
     const Session& facts = session();
     core::Use use;
     use.grant = grants.count > 0 ? grants.ids[0] : grants.unconfirmed;
@@ -83,42 +83,44 @@ core::Use describe(const enforcement::EffectiveGrants& grants, const Statement& 
     use.application = pg::application_name();
     use.client = facts.client;
     use.tag = statement.tag;
-    use.statement = cut(statement.text);
+    use.statement = truncate_to_limit(statement.text);
     use.statement_size = static_cast<std::uint32_t>(statement.text.size());
-    if (use.statement.size() < statement.text.size()) use.statement_hash = hash_of(statement.text);
-    use.parameters = cut(statement.parameters);  // there may be thousands
+    if (use.statement.size() < statement.text.size()) use.statement_hash = statement_hash(statement.text);
+    use.parameters = truncate_to_limit(statement.parameters);  // a statement may have thousands of them
     use.objects = statement.objects;
     use.object_count = statement.object_count;
     return use;
 }
 
-bool is_of(const Encoded& encoded, const enforcement::EffectiveGrants& grants, const Statement& statement) noexcept {
-    return encoded.grants_number == grants.number && encoded.depth == depth_of(statement) &&
-           encoded.limit == settings::statement_limit && encoded.application == pg::application_name();
+bool is_current(const Encoded& encoded, const enforcement::EffectiveGrants& grants,
+                const Statement& statement) noexcept {
+    return encoded.grants_serial == grants.serial && encoded.depth == depth_of(statement) &&
+           encoded.statement_limit == settings::statement_limit && encoded.application == pg::application_name();
 }
 
 core::Payload encode(const enforcement::EffectiveGrants& grants, const Statement& statement) {
-    static Encoded passing;
-    Encoded& encoded = statement.encoded != nullptr ? *statement.encoded : passing;
-    if (statement.encoded == nullptr || !is_of(encoded, grants, statement)) {
-        const core::Use use = describe(grants, statement);
-        encoded.grants_number = 0;
+    static Encoded uncached;
+    Encoded& encoded = statement.encoded != nullptr ? *statement.encoded : uncached;
+    if (statement.encoded == nullptr || !is_current(encoded, grants, statement)) {
+        const core::Use use = make_use(grants, statement);
+        encoded.grants_serial = 0;
         encoded.depth = use.depth;
-        encoded.limit = settings::statement_limit;
+        encoded.statement_limit = settings::statement_limit;
         encoded.application = use.application;
         core::encode(use, encoded.bytes);
         encoded.crc = journal::ring().payload(encoded.bytes).crc;
-        encoded.grants_number = grants.number;
+        encoded.grants_serial = grants.serial;
     }
     return {encoded.bytes, encoded.crc};
 }
 
-// The worker sleeps while there is nothing to read; whoever writes first afterwards wakes it.
-void tell_worker() noexcept {
+// The worker sets worker_is_waiting before it waits for the journal. The first writer resets it and wakes the worker.
+// Both sides are sequentially consistent, so no wake-up is lost.
+void wake_sleeping_worker() noexcept {
     if (shared_state->worker_is_waiting.load() != 0 && shared_state->worker_is_waiting.exchange(0) != 0) wake_worker();
 }
 
-// False: the worker has not come to it in time.
+// False: jit_access.journal_wait has passed.
 template <class Done>
 bool wait_for_worker(Done&& done) {
     const auto give_up = pg::boot_clock() + std::int64_t{settings::journal_wait} * 1000;
@@ -136,12 +138,13 @@ bool wait_for_worker(Done&& done) {
                   "Ask an administrator to look at jit_access.health.");
 }
 
-// Where an error is being reported nothing may interrupt, so this is short, and in vain only once.
-bool has_begun_soon() noexcept {
+// While an error is being reported interrupts are not processed, so the wait is short: half a second in the life of the
+// process, 1 ms at a time.
+bool wait_briefly_for_start() noexcept {
     using namespace std::chrono_literals;
-    static int looks = 500;
-    for (; !journal::has_begun(); --looks) {
-        if (looks == 0) return false;
+    static int attempts_left = 500;
+    for (; !journal::has_begun(); --attempts_left) {
+        if (attempts_left == 0) return false;
         std::this_thread::sleep_for(1ms);
     }
     return true;
@@ -153,13 +156,13 @@ void wait_for_room(std::size_t payload, std::size_t extra) {
         refuse(Code::journal_full, "the journal of uses is full", "the worker has not made room in time.");
 }
 
-// The wall clock is not asked again after a moment.
-std::int64_t end_of(const Open& use, std::int64_t duration) noexcept {
-    constexpr std::int64_t moment = 1'000'000;
-    return duration < moment ? use.since.wall + duration : pg::wall_clock();
+// For short statements the wall clock is not read again: its start plus the duration by the boot clock.
+std::int64_t end_time(const OpenUse& use, std::int64_t duration) noexcept {
+    constexpr std::int64_t short_us = 1'000'000;
+    return duration < short_us ? use.since.wall + duration : pg::wall_clock();
 }
 
-void append_outcome(const Open& use, core::Ending ending, std::string_view sqlstate) noexcept {
+void append_outcome(const OpenUse& use, core::Ending ending, std::string_view sqlstate) noexcept {
     core::Outcome outcome;
     outcome.use_position = use.position;
     outcome.rows = use.rows;
@@ -167,18 +170,18 @@ void append_outcome(const Open& use, core::Ending ending, std::string_view sqlst
     sqlstate.copy(outcome.sqlstate.data(), outcome.sqlstate.size());
     outcome.ending = ending;
     auto& ring = journal::ring();
-    ring.append(core::RecordKind::outcome, ring.payload(core::encode(outcome)), end_of(use, outcome.duration));
-    tell_worker();
+    ring.append(core::RecordKind::outcome, ring.payload(core::encode(outcome)), end_time(use, outcome.duration));
+    wake_sleeping_worker();
 }
 
-// The newest with this key: addresses are reused once a statement has ended.
-Open* find(const void* key) noexcept {
+// The newest use with this key. Addresses are reused once a statement has ended, and function calls share one key.
+OpenUse* find(const void* key) noexcept {
     for (std::size_t i = open_uses.size(); i-- > 0;)
         if (open_uses[i].key == key) return &open_uses[i];
     return nullptr;
 }
 
-void close(Open* use, core::Ending ending, std::string_view sqlstate) noexcept {
+void close(OpenUse* use, core::Ending ending, std::string_view sqlstate) noexcept {
     append_outcome(*use, ending, sqlstate);
     open_uses.erase(open_uses.begin() + (use - open_uses.data()));
 }
@@ -206,7 +209,7 @@ void begin(const enforcement::EffectiveGrants& grants, const Statement& statemen
     if (!journal::ring().claim(size, core::outcome_record_size)) wait_for_room(size, core::outcome_record_size);
     const auto position = journal::ring().append(core::RecordKind::use, encoded, at.wall);
     open_uses.push_back({statement.key, position, at, 0, pg::subtransaction_id(), false});
-    tell_worker();
+    wake_sleeping_worker();
     if (settings::audit_durability != settings::durability_fsync) return;
     try {
         journal::make_durable();
@@ -218,29 +221,29 @@ void begin(const enforcement::EffectiveGrants& grants, const Statement& statemen
 }
 
 void complete(const void* key, std::uint64_t rows) noexcept {
-    Open* use = find(key);
+    OpenUse* use = find(key);
     if (use == nullptr) return;
     use->rows += rows;
     close(use, core::Ending::completed, success);
 }
 
 void fail(const void* key, std::string_view sqlstate) noexcept {
-    Open* use = find(key);
+    OpenUse* use = find(key);
     if (use == nullptr) return;
     close(use, core::Ending::failed, sqlstate);
-    failed_command = pg::command_start();
+    recorded_error_command = pg::command_start();
 }
 
-bool is_recorded(std::int64_t command_start) noexcept { return failed_command == command_start; }
+bool is_error_recorded(std::int64_t command_start) noexcept { return recorded_error_command == command_start; }
 
 void enter(const void* key) noexcept {
     ++depth;
-    if (Open* use = find(key)) use->running = true;
+    if (OpenUse* use = find(key)) use->running = true;
 }
 
 void leave(const void* key, std::uint64_t rows) noexcept {
     --depth;
-    if (Open* use = find(key)) {
+    if (OpenUse* use = find(key)) {
         use->running = false;
         use->rows += rows;
     }
@@ -252,7 +255,7 @@ void interrupt(std::uint32_t from_subtransaction) noexcept {
             close(&open_uses[i], core::Ending::interrupted, success);
 }
 
-void complete_left() noexcept {
+void complete_remaining() noexcept {
     for (std::size_t i = open_uses.size(); i-- > 0;)
         if (!open_uses[i].running) close(&open_uses[i], core::Ending::completed, success);
 }
@@ -261,20 +264,20 @@ void interrupt_all() noexcept {
     while (!open_uses.empty()) close(&open_uses.back(), core::Ending::interrupted, success);
 }
 
-bool is_open(const void* key) noexcept { return find(key) != nullptr; }
-bool anything_open() noexcept { return !open_uses.empty(); }
-bool anything_running() noexcept { return depth > 0; }
+bool is_use_open(const void* key) noexcept { return find(key) != nullptr; }
+bool has_open_uses() noexcept { return !open_uses.empty(); }
+bool is_inside_use() noexcept { return depth > 0; }
 
-void refused(const enforcement::EffectiveGrants& grants, const Statement& statement, std::string_view sqlstate,
-             std::string_view reason) noexcept {
+void record_refusal(const enforcement::EffectiveGrants& grants, const Statement& statement, std::string_view sqlstate,
+                    std::string_view reason) noexcept {
     if (!journal::available()) return;
-    failed_command = pg::command_start();
-    if (!has_begun_soon()) {
+    recorded_error_command = pg::command_start();
+    if (!wait_briefly_for_start()) {
         shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
         return;
     }
     try {
-        core::Use use = describe(grants, statement);
+        core::Use use = make_use(grants, statement);
         sqlstate.copy(use.sqlstate.data(), use.sqlstate.size());
         use.reason = reason;
         std::vector<std::byte> encoded;
@@ -285,7 +288,7 @@ void refused(const enforcement::EffectiveGrants& grants, const Statement& statem
             return;
         }
         ring.append(core::RecordKind::refusal, ring.payload(encoded), pg::wall_clock());
-        tell_worker();
+        wake_sleeping_worker();
     } catch (...) {
         shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
     }

@@ -18,68 +18,71 @@ using core::AtDeadline;
 using core::Code;
 using core::Failure;
 
-struct Held {
+struct BoundGrant {
     std::uint64_t id = 0;
     Slot* slot = nullptr;
-    AtDeadline at_deadline = AtDeadline::terminate;  // as it was; the slot knows better until it is reused
+    AtDeadline at_deadline = AtDeadline::terminate;  // when it was bound; used once the slot has been reused
 };
 
-// Read by the signal handler: an entry is complete before it counts.
-std::array<Held, core::max_session_grants> held;
-std::atomic<std::uint32_t> held_count = 0;
+// Read by the signal handler. An entry is complete before bound_count includes it.
+std::array<BoundGrant, core::max_session_grants> bound;
+std::atomic<std::uint32_t> bound_count = 0;
 
-SessionSlot* mine = nullptr;  // from the first use of a grant until the session ends
+SessionSlot* session_slot = nullptr;  // null before the first use of a grant and after on_session_exit()
 
-std::atomic<bool> transaction_relies = false;
-std::atomic<bool> has_held_cursors = false;  // since a transaction that relied
-std::int64_t relied_at = 0;                  // when the client's command began that relied last
+std::atomic<bool> transaction_bound = false;  // the open transaction has run a statement under a grant
+std::atomic<bool> has_held_cursors = false;   // WITH HOLD, left by such a transaction
+std::int64_t bound_command_start = 0;         // start of the last command that ran a statement under a grant
 pg::Moment armed_for;
-std::atomic<bool> settling = false;  // this transaction settles the debts if it commits
+std::atomic<bool> releasing = false;  // this transaction releases the ended grants if it commits
 
-// A session that is to leave a grant has so many ticks to come out of its transaction. They are counted when they
-// arrive: a process that was not running has not wasted them.
+// With the action `cancel` a session has max_ticks ticks of the timer to leave its transaction. Ticks are counted when
+// they arrive, so a process that was stopped or starved of CPU time does not lose them.
 constexpr std::int64_t tick_us = 13'000;
-constexpr int ticks_to_leave = 3;
-// What cannot be done at once is looked at again.
-constexpr std::int64_t reminder_us = 1'000'000;
+constexpr int max_ticks = 3;
+// When what is due cannot be done yet, the timer fires again after this time.
+constexpr std::int64_t recheck_us = 1'000'000;
 int ticks = 0;
 
-bool is_mine(const Held& grant) noexcept { return grant.slot->id.load(std::memory_order_relaxed) == grant.id; }
+// False once the slot was reused for another grant.
+bool has_slot(const BoundGrant& grant) noexcept { return grant.slot->id.load(std::memory_order_relaxed) == grant.id; }
 
-bool is_over(const Held& grant, pg::Moment at) noexcept { return !is_live(*grant.slot, at) || !is_mine(grant); }
+bool is_over(const BoundGrant& grant, pg::Moment at) noexcept { return !is_live(*grant.slot, at) || !has_slot(grant); }
 
-AtDeadline action(const Held& grant) noexcept {
-    return is_mine(grant) ? grant.slot->at_deadline.load() : grant.at_deadline;
+AtDeadline action(const BoundGrant& grant) noexcept {
+    return has_slot(grant) ? grant.slot->at_deadline.load() : grant.at_deadline;
 }
 
-// Whether what the client asked for relies on a grant: its transaction does, or the command did, which has committed
-// and goes on (a procedure).
-bool is_busy() noexcept { return transaction_relies || (pg::is_running_command() && pg::command_start() == relied_at); }
-
-// A cursor that is held shows what was read under the grant without a statement that could be refused, so whoever keeps
-// one has to come out of any transaction.
-bool has_to_come_out() noexcept {
-    return is_busy() || (has_held_cursors && !settling && (pg::is_running_command() || pg::in_transaction()));
+// Whether work under a grant is in progress: in the open transaction, or in a command (a procedure) that has committed
+// and goes on.
+bool is_busy() noexcept {
+    return transaction_bound || (pg::is_running_command() && pg::command_start() == bound_command_start);
 }
 
-bool must_end(const Held& grant, pg::Moment at) noexcept {
+// A cursor WITH HOLD returns rows that were read under the grant, and fetching from it starts no query that could be
+// refused. A session that keeps one must therefore leave any transaction.
+bool must_leave_transaction() noexcept {
+    return is_busy() || (has_held_cursors && !releasing && (pg::is_running_command() || pg::in_transaction()));
+}
+
+bool must_end(const BoundGrant& grant, pg::Moment at) noexcept {
     switch (action(grant)) {
         case AtDeadline::terminate: return true;
         case AtDeadline::grace:
-            return !is_busy() || has_held_cursors || !is_mine(grant) ||
+            return !is_busy() || has_held_cursors || !has_slot(grant) ||
                    is_past_deadline(*grant.slot, at, grant.slot->grace.load());
-        case AtDeadline::cancel: return has_to_come_out() && ticks >= ticks_to_leave;
+        case AtDeadline::cancel: return must_leave_transaction() && ticks >= max_ticks;
     }
     return true;
 }
 
-std::int64_t until_next_look(const Held& grant, pg::Moment at) noexcept {
+std::int64_t time_to_next_check(const BoundGrant& grant, pg::Moment at) noexcept {
     const auto left = time_left(*grant.slot, at);
     if (!is_over(grant, at)) return left;
     switch (action(grant)) {
         case AtDeadline::terminate: return 0;
-        case AtDeadline::grace: return std::min(left + grant.slot->grace.load(), reminder_us);
-        case AtDeadline::cancel: return has_to_come_out() ? tick_us : reminder_us;
+        case AtDeadline::grace: return std::min(left + grant.slot->grace.load(), recheck_us);
+        case AtDeadline::cancel: return must_leave_transaction() ? tick_us : recheck_us;
     }
     return 0;
 }
@@ -87,13 +90,15 @@ std::int64_t until_next_look(const Held& grant, pg::Moment at) noexcept {
 void arm() noexcept {
     const auto now = pg::both_clocks();
     auto left = std::numeric_limits<std::int64_t>::max();
-    for (std::uint32_t i = 0; i < held_count; ++i) left = std::min(left, until_next_look(held[i], now));
-    if (held_count != 0) pg::arm_real_timer(left);
+    for (std::uint32_t i = 0; i < bound_count; ++i) left = std::min(left, time_to_next_check(bound[i], now));
+    if (bound_count != 0) pg::arm_real_timer(left);
 }
 
-void leave_what_is_over() noexcept {
-    enforcement::look_again();
-    if (!has_to_come_out()) {
+// Outside of a transaction the session releases its grants when it next waits for the client; otherwise its statement
+// is cancelled, again at each tick.
+void leave_ended_grants() noexcept {
+    enforcement::invalidate_from_signal();
+    if (!must_leave_transaction()) {
         ticks = 0;
         pg::request_idle_commit();
         return;
@@ -102,29 +107,29 @@ void leave_what_is_over() noexcept {
     pg::cancel_statement(pg::backend_pid());
 }
 
-// Signal handler: only atomics, kill(), latches and the timer.
-void at_deadline() noexcept {
-    if (mine == nullptr) return;
+// Runs in a signal handler: only atomics, kill(), latches and timers.
+void on_deadline_timer() noexcept {
+    if (session_slot == nullptr) return;
     const auto now = pg::both_clocks();
-    bool leave = false;
-    for (std::uint32_t i = 0; i < held_count; ++i) {
-        if (!is_over(held[i], now)) continue;
-        if (must_end(held[i], now)) {
+    bool must_leave = false;
+    for (std::uint32_t i = 0; i < bound_count; ++i) {
+        if (!is_over(bound[i], now)) continue;
+        if (must_end(bound[i], now)) {
             pg::terminate_session(pg::backend_pid());
             return;
         }
-        leave |= action(held[i]) == AtDeadline::cancel;
+        must_leave |= action(bound[i]) == AtDeadline::cancel;
     }
-    if (leave) leave_what_is_over();
-    arm();  // also when it was extended meanwhile
+    if (must_leave) leave_ended_grants();
+    arm();  // a deadline may have been extended meanwhile
 }
 
-pg::Moment first_end() noexcept {
+pg::Moment earliest_deadline() noexcept {
     constexpr auto never = std::numeric_limits<std::int64_t>::max();
     pg::Moment first{.wall = never, .boot = never};
-    for (std::uint32_t i = 0; i < held_count; ++i) {
-        first.wall = std::min(first.wall, held[i].slot->ends_wall.load(std::memory_order_relaxed));
-        first.boot = std::min(first.boot, held[i].slot->ends_boot.load(std::memory_order_relaxed));
+    for (std::uint32_t i = 0; i < bound_count; ++i) {
+        first.wall = std::min(first.wall, bound[i].slot->ends_wall.load(std::memory_order_relaxed));
+        first.boot = std::min(first.boot, bound[i].slot->ends_boot.load(std::memory_order_relaxed));
     }
     return first;
 }
@@ -136,66 +141,71 @@ void arm_for(pg::Moment end) noexcept {
 }
 
 bool is_held(std::uint64_t id) noexcept {
-    const auto end = held.begin() + held_count.load(std::memory_order_relaxed);
-    return std::any_of(held.begin(), end, [id](const Held& grant) { return grant.id == id; });
+    const auto end = bound.begin() + bound_count.load(std::memory_order_relaxed);
+    return std::any_of(bound.begin(), end, [id](const BoundGrant& grant) { return grant.id == id; });
 }
 
-void note(Slot* slot, std::uint64_t id) noexcept {
+void add_bound_grant(Slot* slot, std::uint64_t id) noexcept {
     if (is_held(id)) return;
-    const auto count = held_count.load();
-    held[count] = {id, slot, slot->at_deadline.load()};
-    held_count = count + 1;
-    mine->grants[count].store(id);
-    mine->grant_count.store(count + 1, std::memory_order_release);
+    const auto count = bound_count.load();
+    bound[count] = {id, slot, slot->at_deadline.load()};
+    bound_count = count + 1;
+    session_slot->grants[count].store(id);
+    session_slot->grant_count.store(count + 1, std::memory_order_release);
 }
 
-// Others must not take the last for gone while it moves: it is put in its new place first. The timer looks at none of
-// them meanwhile, and is armed again.
-void forget(std::uint32_t i) noexcept {
-    const auto last = held_count.exchange(i) - 1;
-    held[i] = held[last];
-    mine->grants[i].store(held[i].id);
-    held_count = last;
-    mine->grant_count.store(last, std::memory_order_release);
+// Moves the last entry into the freed place. In shared memory the entry is stored in its new place before the count
+// shrinks, so that other processes never see a session without it. bound_count is lower meanwhile, which keeps the
+// timer from reading the moved entry; the timer is therefore armed again.
+void remove_bound_grant(std::uint32_t i) noexcept {
+    const auto last = bound_count.exchange(i) - 1;
+    bound[i] = bound[last];
+    session_slot->grants[i].store(bound[i].id);
+    bound_count = last;
+    session_slot->grant_count.store(last, std::memory_order_release);
     armed_for = {};
-    if (last != 0) arm_for(first_end());
+    if (last != 0) arm_for(earliest_deadline());
 }
 
-void end() noexcept {
+void on_session_exit() noexcept {
     recorder::interrupt_all();
-    SessionSlot* const gone = std::exchange(mine, nullptr);  // before the timer could fire into what is torn down
+    // Reset first: the timer may fire until it is disarmed, and does nothing without a slot.
+    SessionSlot* const slot = std::exchange(session_slot, nullptr);
     pg::disarm_deadline_timers();
-    if (gone != nullptr) gone->pid.store(0);
+    if (slot != nullptr) slot->pid.store(0);
 }
 
-void begin() {
-    if (!pg::make_deadline_timers(at_deadline))
+void register_session() {
+    if (!pg::make_deadline_timers(on_deadline_timer))
         throw Failure(Code::limit_exceeded, "this session could not be stopped at the deadline",
                       "The system has no timer left for it.", "See the limit of pending signals (ulimit -i).");
-    pg::on_session_end(end);
-    mine = &shared_state->sessions()[pg::backend_number()];
-    mine->grant_count.store(0);
-    mine->transaction_uses_grant.store(false);
-    mine->has_held_cursors.store(false);
-    mine->start.store(pg::session_start());
-    mine->pid.store(pg::backend_pid());
+    pg::on_session_end(on_session_exit);
+    session_slot = &shared_state->sessions()[pg::backend_number()];
+    session_slot->grant_count.store(0);
+    session_slot->transaction_uses_grant.store(false);
+    session_slot->has_held_cursors.store(false);
+    session_slot->start.store(pg::session_start());
+    session_slot->pid.store(pg::backend_pid());
 }
 
-// What the session relies on and has to leave.
+// Visits the indexes of ended grants that the session has to leave, from the last to the first, so that the visitor may
+// remove them.
 template <class Visit>
-void for_each_left(Visit&& visit) noexcept {
+void for_each_grant_to_leave(Visit&& visit) noexcept {
     const auto now = pg::both_clocks();
-    for (std::uint32_t i = held_count; i-- > 0;)
-        if (is_over(held[i], now) && action(held[i]) == AtDeadline::cancel) visit(i);
+    for (std::uint32_t i = bound_count; i-- > 0;)
+        if (is_over(bound[i], now) && action(bound[i]) == AtDeadline::cancel) visit(i);
 }
 
-void note_cursors(bool kept) noexcept {
-    if (has_held_cursors.exchange(kept) != kept) mine->has_held_cursors.store(kept);
+void publish_kept_cursors(bool kept) noexcept {
+    if (has_held_cursors.exchange(kept) != kept) session_slot->has_held_cursors.store(kept);
 }
 
-void settle() {
-    for_each_left([](std::uint32_t) { settling = true; });
-    if (!settling) return;
+// Runs in the empty transaction between two commands, in its pre-commit callback, where the server still accepts
+// catalog changes. If the session state cannot be dropped, the session ends.
+void release_ended_grants() {
+    for_each_grant_to_leave([](std::uint32_t) { releasing = true; });
+    if (!releasing) return;
     try {
         pg::discard_session_state();
     } catch (...) {
@@ -204,12 +214,13 @@ void settle() {
     }
 }
 
+// A transaction that wrote under a grant may not commit after the grant's end, unless the grant's grace interval runs.
 void check_commit() {
     const auto now = pg::both_clocks();
-    for (std::uint32_t i = 0; i < held_count; ++i) {
-        if (!is_over(held[i], now)) continue;
-        if (action(held[i]) == AtDeadline::grace && !must_end(held[i], now)) continue;
-        throw Failure(Code::grant_over, "grant " + std::to_string(held[i].id) + " has ended",
+    for (std::uint32_t i = 0; i < bound_count; ++i) {
+        if (!is_over(bound[i], now)) continue;
+        if (action(bound[i]) == AtDeadline::grace && !must_end(bound[i], now)) continue;
+        throw Failure(Code::grant_over, "grant " + std::to_string(bound[i].id) + " has ended",
                       "What this transaction did under the grant cannot be committed after its end.",
                       "Ask again with jit_request if you still need it.");
     }
@@ -220,83 +231,84 @@ void check_commit() {
 bool has_room_for(const enforcement::EffectiveGrants& grants) noexcept {
     const auto end = grants.ids.begin() + grants.count;
     const auto more = std::count_if(grants.ids.begin(), end, [](std::uint64_t id) { return !is_held(id); });
-    return held_count + static_cast<std::size_t>(more) <= held.size();
+    return bound_count + static_cast<std::size_t>(more) <= bound.size();
 }
 
-bool relies_on(std::uint64_t id) noexcept { return is_held(id); }
+bool is_bound_to(std::uint64_t id) noexcept { return is_held(id); }
 
-bool relies_on_exactly(const enforcement::EffectiveGrants& grants) noexcept {
-    if (held_count.load(std::memory_order_relaxed) != grants.count) return false;
+bool is_bound_exactly_to(const enforcement::EffectiveGrants& grants) noexcept {
+    if (bound_count.load(std::memory_order_relaxed) != grants.count) return false;
     for (std::uint32_t i = 0; i < grants.count; ++i)
-        if (held[i].id != grants.ids[i] || held[i].slot != grants.slots[i]) return false;
+        if (bound[i].id != grants.ids[i] || bound[i].slot != grants.slots[i]) return false;
     return true;
 }
 
-void rely_on(const enforcement::EffectiveGrants& grants) {
-    if (mine == nullptr) begin();
-    if (!relies_on_exactly(grants))
-        for (std::uint32_t i = 0; i < grants.count; ++i) note(grants.slots[i], grants.ids[i]);
-    if (!transaction_relies.load(std::memory_order_relaxed)) {
-        transaction_relies = true;
-        mine->transaction_uses_grant.store(true);
+void bind_to(const enforcement::EffectiveGrants& grants) {
+    if (session_slot == nullptr) register_session();
+    if (!is_bound_exactly_to(grants))
+        for (std::uint32_t i = 0; i < grants.count; ++i) add_bound_grant(grants.slots[i], grants.ids[i]);
+    if (!transaction_bound.load(std::memory_order_relaxed)) {
+        transaction_bound = true;
+        session_slot->transaction_uses_grant.store(true);
     }
-    relied_at = pg::command_start();
+    bound_command_start = pg::command_start();
     ticks = 0;
-    if (const auto end = first_end(); end != armed_for) arm_for(end);
+    if (const auto end = earliest_deadline(); end != armed_for) arm_for(end);
 }
 
-void close_uses_at_end() {
-    if (mine == nullptr) begin();
+void close_uses_at_exit() {
+    if (session_slot == nullptr) register_session();
 }
 
-std::uint64_t debt(pg::Moment at) noexcept {
-    for (std::uint32_t i = 0; i < held_count.load(std::memory_order_relaxed); ++i)
-        if (is_over(held[i], at)) return held[i].id;
+std::uint64_t ended_grant(pg::Moment at) noexcept {
+    for (std::uint32_t i = 0; i < bound_count.load(std::memory_order_relaxed); ++i)
+        if (is_over(bound[i], at)) return bound[i].id;
     return 0;
 }
 
-std::uint64_t debt() noexcept { return held_count == 0 ? 0 : debt(pg::both_clocks()); }
+std::uint64_t ended_grant() noexcept { return bound_count == 0 ? 0 : ended_grant(pg::both_clocks()); }
 
-void settle_soon() noexcept {
-    if (debt() != 0) pg::request_idle_commit();
+void schedule_release() noexcept {
+    if (ended_grant() != 0) pg::request_idle_commit();
 }
 
-void give_back(std::uint64_t id) noexcept {
-    if (mine == nullptr || pg::outer_user() != pg::session_user() || pg::has_held_cursors()) return;
-    for (std::uint32_t i = held_count; i-- > 0;)
-        if (held[i].id == id) forget(i);
+void release_grant(std::uint64_t id) noexcept {
+    if (session_slot == nullptr || pg::outer_user() != pg::session_user() || pg::has_held_cursors()) return;
+    for (std::uint32_t i = bound_count; i-- > 0;)
+        if (bound[i].id == id) remove_bound_grant(i);
 }
 
 void before_commit() {
-    // A session that ends takes away its temporary tables in a transaction of its own, when it has left the board.
-    if (mine == nullptr || held_count == 0) return;
-    if (!transaction_relies) {
-        if (pg::is_between_commands()) settle();
-        if (has_held_cursors) note_cursors(pg::has_held_cursors());
+    // The session slot is null in a session without a grant, and in one that exits and drops its temporary tables in a
+    // last transaction.
+    if (session_slot == nullptr || bound_count == 0) return;
+    if (!transaction_bound) {
+        if (pg::is_between_commands()) release_ended_grants();
+        if (has_held_cursors) publish_kept_cursors(pg::has_held_cursors());
         return;
     }
     if (pg::has_written()) check_commit();
-    note_cursors(pg::has_held_cursors());
+    publish_kept_cursors(pg::has_held_cursors());
 }
 
 void before_prepare() {
-    if (!transaction_relies) return;
+    if (!transaction_bound) return;
     throw Failure(Code::guarded, "a transaction that used a grant cannot be prepared",
                   "It could be committed after the grant's end.", "Use COMMIT.");
 }
 
 void after_transaction(bool committed) noexcept {
-    // A session without a grant; or one that ends, and aborts its transaction when it has left the board.
-    if (mine == nullptr) return;
-    if (settling) {
-        settling = false;
-        if (committed) for_each_left(forget);
+    // Null in a session without a grant, and in one that exits and aborts its transaction.
+    if (session_slot == nullptr) return;
+    if (releasing) {
+        releasing = false;
+        if (committed) for_each_grant_to_leave(remove_bound_grant);
     }
-    if (transaction_relies) {
-        transaction_relies = false;
-        mine->transaction_uses_grant.store(false);
+    if (transaction_bound) {
+        transaction_bound = false;
+        session_slot->transaction_uses_grant.store(false);
     }
-    if (!committed) settle_soon();
+    if (!committed) schedule_release();
 }
 
 }  // namespace jit::session

@@ -13,54 +13,59 @@ namespace {
 using pg::AclBits;
 using pg::RoleId;
 
-std::uint64_t generation = 1;  // of everything that is known here
+// Cache entries are valid for one generation. An entry is stored under the generation from before its lookups, so an
+// invalidation during a lookup makes it invalid at once.
+std::uint64_t current_generation = 1;
 
-// With whose privileges a statement of this session would be checked if there were no grants.
+// The role with whose privileges the server would check a statement of this session if there were no grants.
 struct Subject {
-    std::uint64_t who = 0;
+    std::uint64_t user_key = 0;  // as pg::packed_user_ids() packs it
     RoleId session{};
-    std::uint64_t seen = 0;
+    std::uint64_t valid_for = 0;
     RoleId role{};
 };
-Subject subject_before;
+Subject subject_cache;
 
 struct Roles {
-    RoleId of{};
-    std::uint64_t seen = 0;
+    RoleId member{};
+    std::uint64_t valid_for = 0;
     bool is_superuser = false;
-    std::vector<RoleId> all;  // whose privileges `of` has
+    std::vector<RoleId> all;  // whose privileges `member` has, itself first
 };
-std::array<Roles, 4> roles_before;  // the user, and owners of views
-std::size_t next_roles = 0;
+std::array<Roles, 4> roles_cache;  // the user, and owners of views
+std::size_t next_roles_entry = 0;
 
-struct Given {
+struct RelationPrivileges {
     std::uint32_t relation = 0;
     RoleId role{};
-    std::uint64_t seen = 0;
+    std::uint64_t valid_for = 0;
     AclBits privileges = 0;
-    bool by_column = false;
+    bool depends_on_columns = false;
 };
-std::array<Given, 256> given_before;
+std::array<RelationPrivileges, 256> relation_cache;
 
+// Inside SECURITY DEFINER functions the current user is the function's owner. After SET ROLE it is the chosen role,
+// which counts only if the session user has it without a grant.
 RoleId find_subject() {
     const RoleId current = pg::current_user();
     const RoleId session = pg::session_user();
     if (current == session || current != pg::outer_user()) return current;
     if (enforcement::is_grant_role(current)) return session;
-    return enforcement::reaches_without_grant(current) ? current : session;
+    return enforcement::is_session_member_without_grant(current) ? current : session;
 }
 
 RoleId subject() {
-    const auto who = pg::packed_user_ids();
+    const auto user_key = pg::packed_user_ids();
     const RoleId session = pg::session_user();
-    if (subject_before.seen != generation || subject_before.who != who || subject_before.session != session) {
-        const auto seen = generation;
-        subject_before = {.who = who, .session = session, .seen = seen, .role = find_subject()};
+    if (subject_cache.valid_for != current_generation || subject_cache.user_key != user_key ||
+        subject_cache.session != session) {
+        const auto valid_for = current_generation;
+        subject_cache = {.user_key = user_key, .session = session, .valid_for = valid_for, .role = find_subject()};
     }
-    return subject_before.role;
+    return subject_cache.role;
 }
 
-void collect(RoleId from, std::vector<RoleId>& roles) {
+void collect_roles(RoleId from, std::vector<RoleId>& roles) {
     roles.assign(1, from);
     for (std::size_t i = 0; i < roles.size(); ++i)
         for (const RoleId role : pg::inherited_memberships(roles[i]))
@@ -69,44 +74,45 @@ void collect(RoleId from, std::vector<RoleId>& roles) {
 }
 
 const Roles& roles_of(RoleId role) {
-    for (const auto& known : roles_before)
-        if (known.seen == generation && known.of == role) return known;
-    Roles& found = roles_before.at(next_roles++ % roles_before.size());
-    const auto seen = generation;
-    found.seen = 0;
-    found.of = role;
-    found.is_superuser = pg::is_superuser(role);
-    collect(role, found.all);
-    found.seen = seen;
-    return found;
+    for (const auto& entry : roles_cache)
+        if (entry.valid_for == current_generation && entry.member == role) return entry;
+    Roles& entry = roles_cache.at(next_roles_entry++ % roles_cache.size());
+    const auto valid_for = current_generation;
+    entry.valid_for = 0;
+    entry.member = role;
+    entry.is_superuser = pg::is_superuser(role);
+    collect_roles(role, entry.all);
+    entry.valid_for = valid_for;
+    return entry;
 }
 
-const Given& given(std::uint32_t relation, const Roles& roles) {
-    Given& known = given_before.at((relation ^ roles.of.oid) % given_before.size());
-    if (known.seen == generation && known.relation == relation && known.role == roles.of) return known;
-    const auto seen = generation;
-    known.seen = 0;
-    known.relation = relation;
-    known.role = roles.of;
-    known.privileges = pg::privileges_on_relation(relation, roles.all);
-    known.by_column = pg::has_column_privileges(relation);
-    known.seen = seen;
-    return known;
+const RelationPrivileges& relation_privileges(std::uint32_t relation, const Roles& roles) {
+    RelationPrivileges& entry = relation_cache.at((relation ^ roles.member.oid) % relation_cache.size());
+    if (entry.valid_for == current_generation && entry.relation == relation && entry.role == roles.member) return entry;
+    const auto valid_for = current_generation;
+    entry.valid_for = 0;
+    entry.relation = relation;
+    entry.role = roles.member;
+    entry.privileges = pg::privileges_on_relation(relation, roles.all);
+    entry.depends_on_columns = pg::has_column_privileges(relation);
+    entry.valid_for = valid_for;
+    return entry;
 }
 
 }  // namespace
 
-Own privileges(const pg::CheckedRelation& checked) {
+StandingPrivileges find(const pg::CheckedRelation& checked) {
     const auto& roles = roles_of(checked.owner ? checked.owner : subject());
     if (roles.is_superuser) return {.privileges = checked.privileges};
-    const auto& on = given(checked.relation, roles);
-    const AclBits own = checked.privileges & on.privileges;
-    const AclBits missing = checked.privileges & ~own;
-    if (missing == 0 || !on.by_column || !checked.column_privileges_suffice) return {.privileges = own};
-    return {.privileges = own | pg::privileges_on_columns(checked, missing, roles.all), .by_column = true};
+    const auto& on = relation_privileges(checked.relation, roles);
+    const AclBits standing = checked.privileges & on.privileges;
+    const AclBits missing = checked.privileges & ~standing;
+    if (missing == 0 || !on.depends_on_columns || !checked.column_privileges_suffice) return {.privileges = standing};
+    return {.privileges = standing | pg::privileges_on_columns(checked, missing, roles.all),
+            .depends_on_columns = true};
 }
 
-std::uint64_t changes() noexcept { return generation; }
-void forget() noexcept { ++generation; }
+std::uint64_t generation() noexcept { return current_generation; }
+void invalidate() noexcept { ++current_generation; }
 
 }  // namespace jit::standing_privileges

@@ -187,9 +187,9 @@ void sweep(Effort effort) {
     // The server tells when a role or a membership changes. What is not told (somebody edits our tables) is met all the
     // same, later.
     constexpr std::int64_t at_least_every = 60'000'000;
-    static std::uint64_t seen = enforcement::never;
+    static std::uint64_t seen = enforcement::no_generation;
     static std::int64_t last = 0;
-    const auto changes = enforcement::changes();
+    const auto changes = enforcement::membership_generation();
     const auto now = pg::boot_clock();
     if (effort == Effort::everything || changes != seen || now - last >= at_least_every) {
         const auto faults = task::failure_count();
@@ -198,7 +198,7 @@ void sweep(Effort effort) {
         found |= remove_strange_memberships();
         found |= remove_standing_members();
         found |= end_gutted_grants();
-        seen = found || task::failure_count() != faults ? enforcement::never : changes;
+        seen = found || task::failure_count() != faults ? enforcement::no_generation : changes;
         last = now;
     }
     suspend_overgrown_templates();

@@ -120,7 +120,7 @@ core::PolicyFacts case_of(const Person& who, const Template& of, const Wish& wis
             .usage = usage_of(person, of, wish.request),
             .voices = {},
             .rules = applicable_rules(who, of, core::begin_of(wish.start, wish.starts_at, hours),
-                               wish.by_himself ? Actor::requester : Actor::other)};
+                                      wish.by_himself ? Actor::requester : Actor::other)};
 }
 
 // What the roles behind the template's own have, by their access lists in this database and by what they are named in
@@ -209,7 +209,7 @@ core::Policy policy_of(const Template& of) {
 }
 
 core::Ruling for_new_request(const Person& who, const Template& of, std::int64_t duration,
-                     const std::optional<pg::Instant>& starts_at) {
+                             const std::optional<pg::Instant>& starts_at) {
     Wish wish{.duration = duration, .by_himself = true};
     ask_for(wish, starts_at);
     return core::decide(case_of(who, of, wish));
@@ -223,7 +223,9 @@ core::Ruling for_break_glass(const Person& who, const Template& of, std::int64_t
 }
 
 core::Ruling for_request(const Request& request, const Template& of, Purpose occasion) {
-    Wish wish{.duration = request.duration, .request = request.id, .by_himself = occasion == Purpose::activation_by_requester};
+    Wish wish{.duration = request.duration,
+              .request = request.id,
+              .by_himself = occasion == Purpose::activation_by_requester};
     if (occasion == Purpose::decision)
         ask_for(wish, request.starts_at);
     else
@@ -239,7 +241,7 @@ core::Ruling for_request(const Request& request, const Template& of, Purpose occ
 void require_no_objections(const core::Ruling& ruling) {
     if (ruling.objections.empty()) return;
     const auto& first = ruling.objections.front();
-    if (first.code == core::Code::not_from_here) denied_attempt::refuse(first);
+    if (first.code == core::Code::not_from_here) denied_attempt::record_and_throw(first);
     throw core::Failure(first);
 }
 

@@ -6,14 +6,14 @@
 namespace jit::service_identity {
 
 namespace {
-bool acting = false;
+bool is_actor_process = false;
 }
 
-void become_actor() noexcept { acting = true; }
-bool is_actor() noexcept { return acting; }
+void become_actor() noexcept { is_actor_process = true; }
+bool is_actor() noexcept { return is_actor_process; }
 
 void require_canary(const std::string& template_name) {
-    if (!acting || template_name == core::drill_template) return;
+    if (!is_actor_process || template_name == core::drill_template) return;
     throw core::Failure(core::Code::not_permitted, "a drill has nothing to do with template \"" + template_name + "\"",
                         "It plays with \"" + std::string(core::drill_template) + "\" alone.");
 }

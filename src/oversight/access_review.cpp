@@ -39,7 +39,7 @@ const std::string& checked_scope(const std::optional<std::string>& scope) {
 }
 
 std::vector<Person> checked_reviewers(const std::optional<pg::TextArray>& names) {
-    auto reviewers = principal::named(names.value_or(pg::TextArray{}), "reviewers");
+    auto reviewers = principal::roles_by_name(names.value_or(pg::TextArray{}), "reviewers");
     if (reviewers.empty()) throw invalid("reviewers", "There is none.", "Name the roles whose members review.");
     if (reviewers.size() > principal::max_roles)
         throw invalid("reviewers",
@@ -126,8 +126,9 @@ std::int64_t start(const ReviewArguments& arguments, const principal::Origin& or
 bool may_review(const Person& person, std::int64_t id) {
     const auto roles =
         pg::query("SELECT role FROM jit_access.access_reviewer WHERE review_id = $1 ORDER BY role_name", {id});
-    return std::any_of(roles.begin(), roles.end(),
-                       [&](const pg::Row& row) { return principal::is_named(person, row.get<pg::RoleId>(0)); });
+    return std::any_of(roles.begin(), roles.end(), [&](const pg::Row& row) {
+        return principal::is_listed_through(person, row.get<pg::RoleId>(0));
+    });
 }
 
 namespace {
@@ -277,7 +278,7 @@ std::string as_csv(std::int64_t id) {
 }
 
 std::int64_t remind_overdue() {
-    principal::require_admin(principal::of_session());
+    principal::require_admin(principal::session_person());
     // Ten minutes less than a day, because a daily job may start a little earlier than the day before.
     const auto overdue = pg::query(R"sql(
         UPDATE jit_access.access_review r

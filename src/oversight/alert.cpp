@@ -183,7 +183,7 @@ void raise(const Alert& alert, const std::string& actor) {
     const auto now = pg::query_row("SELECT pg_catalog.clock_timestamp()")->get<pg::Instant>(0).us;
     raise(rule,
           {.person_id = principal::person_of(alert.about),
-           .person = principal::shown(alert.about),
+           .person = principal::display_name(alert.about),
            .grant = alert.grant,
            .first = now,
            .last = now,

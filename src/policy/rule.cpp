@@ -59,7 +59,7 @@ void create(const RuleArguments& draft, const principal::Origin& origin) {
     std::optional<std::int64_t> longest;
     if (draft.max_duration) longest = templates::checked_duration(*draft.max_duration, "max_duration");
     std::optional<pg::RoleId> role;
-    if (draft.role) role = principal::named({*draft.role}, "role").front().role;
+    if (draft.role) role = principal::roles_by_name({*draft.role}, "role").front().role;
     const auto ids = ids_of(draft.templates);
     check_networks(draft.networks);
     window::check_names(draft.windows);

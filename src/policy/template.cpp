@@ -67,7 +67,7 @@ pg::TextArray oid_texts(const std::vector<std::uint32_t>& oids) {
 
 void check_parts(const TemplateArguments& draft) {
     each_participant_list([&](const char*, const char* name, auto argument) {
-        const auto people = principal::named((draft.*argument).value_or(pg::TextArray{}), name);
+        const auto people = principal::roles_by_name((draft.*argument).value_or(pg::TextArray{}), name);
         if (people.size() > principal::max_roles)
             throw invalid(name, "It names " + std::to_string(people.size()) + " roles; at most 64 are possible.",
                           "Name a group role.");
@@ -80,7 +80,7 @@ void set_parts(std::int64_t template_id, const TemplateArguments& draft) {
         if (!names) return;
         pg::execute("DELETE FROM jit_access.template_person WHERE template_id = $1 AND part = $2",
                     {template_id, std::string(part)});
-        for (const auto& person : principal::named(*names, name))
+        for (const auto& person : principal::roles_by_name(*names, name))
             pg::execute(
                 "INSERT INTO jit_access.template_person (template_id, part, role, role_name) VALUES ($1, $2, $3, $4)",
                 {template_id, std::string(part), person.role, person.name});

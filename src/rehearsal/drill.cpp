@@ -135,7 +135,7 @@ std::vector<Step> run(const std::optional<core::IntervalParts>& step_timeout) {
 }
 
 std::string run_as_job() {
-    const auto caller = principal::of_session();
+    const auto caller = principal::session_person();
     principal::require_admin(caller);
     if (!is_set_up()) return "nothing to do: the drill is not set up";
     const auto started = start(caller, default_step_timeout);

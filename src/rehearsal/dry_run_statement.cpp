@@ -49,19 +49,19 @@ struct Analysis {
 Analysis analyse_once(const std::string& statement, const TemporaryRoles& roles, const Plan& plan,
                       const std::string& search_path, std::optional<RoleId> reader) {
     Analysis analysis;
-    sandbox::Found found;
+    sandbox::Findings found;
     pg::in_rolled_back_subtransaction([&] {
         analysis.fault = pg::attempt([&] {
             pg::set_search_path(search_path);
             if (!plan.waits_for_locks) pg::set_short_lock_timeout();
             const pg::Impersonate impersonation(roles.user, pg::Restricted::yes);
-            const sandbox::Scope scope(sandbox::Mode::judge, plan.allows_code, found);
+            const sandbox::Scope scope(sandbox::Mode::check_only, plan.allows_code, found);
             const pg::MessageSuppression suppression;
             const pg::CancelTimer timer(plan.timeout);
-            analysis.privileges = required_privileges::of(statement, reader);
+            analysis.privileges = required_privileges::analyze(statement, reader);
         });
     });
-    analysis.refusal = found.refused;
+    analysis.refusal = found.refusal;
     return analysis;
 }
 
@@ -119,9 +119,9 @@ std::vector<std::uint32_t> locked_sequences() {
 class RecordedUse {
 public:
     RecordedUse(const std::string& statement, const Plan& plan) : text_(describe(statement, plan)) {
-        session::close_uses_at_end();
-        recorder::begin(enforcement::without_grant(),
-                        {.key = this, .tag = "DRY RUN", .text = pg::redact_secrets(text_)}, pg::both_clocks());
+        session::close_uses_at_exit();
+        recorder::begin(enforcement::no_grants(), {.key = this, .tag = "DRY RUN", .text = pg::redact_secrets(text_)},
+                        pg::both_clocks());
         recorder::enter(this);
     }
     ~RecordedUse() {
@@ -153,10 +153,10 @@ private:
 };
 
 void set_execution(Outcome& outcome, const std::string& statement, const std::optional<pg::Fault>& fault,
-                   const sandbox::Found& found, const Analysis& analysis, redaction::Deferred& deferred) {
+                   const sandbox::Findings& found, const Analysis& analysis, redaction::Deferred& deferred) {
     outcome.missing = found.missing;
-    if (fault || found.refused) outcome.rows.reset();
-    if (found.refused) return set_refusal(outcome, *found.refused);
+    if (fault || found.refusal) outcome.rows.reset();
+    if (found.refusal) return set_refusal(outcome, *found.refusal);
     if (!fault) {
         outcome.outcome = "allowed";
         return;
@@ -179,14 +179,14 @@ Outcome execute_statement(const std::string& statement, const TemporaryRoles& ro
     const auto analysis = analyse(statement, roles, plan, search_path);
     RecordedUse recorded(statement, plan);
     const auto locked_before = locked_sequences();
-    sandbox::Found found;
+    sandbox::Findings found;
     const auto fault = pg::attempt([&] {
-        required_privileges::require_one(statement);
+        required_privileges::require_single_statement(statement);
         pg::disable_parallel_query();
         pg::set_search_path(search_path);
         {
             const pg::Impersonate impersonation(roles.user, pg::Restricted::no);
-            const sandbox::Scope scope(sandbox::Mode::run, plan.allows_code, found);
+            const sandbox::Scope scope(sandbox::Mode::execute, plan.allows_code, found);
             const pg::MessageSuppression suppression;
             const pg::CancelTimer timer(plan.timeout);
             outcome.rows = static_cast<std::int64_t>(pg::run_and_discard(statement));

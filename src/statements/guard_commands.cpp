@@ -32,11 +32,12 @@ namespace {
 using core::Code;
 using core::Failure;
 
-// What a session may not do while it uses a grant, because it would outlive the grant or pass its privileges on.
-struct Guard {  // NOLINT(clang-analyzer-optin.performance.Padding): its rows are to be read
+// Commands that are always refused under a grant, with the DETAIL of the message. A command that is refused depending
+// on its fields is a case of why_guarded(). Every row and case has a test in test/sql/guards.sql (test/arch/guards).
+struct Guard {  // NOLINT(clang-analyzer-optin.performance.Padding): the order of fields is that of the rows
     NodeTag tag;
     const char* why;
-    bool makes_code = false;  // which a template may allow
+    bool makes_code = false;  // allowed by a template with allow_code
 };
 constexpr Guard guards[] = {
     {T_GrantStmt, "GRANT and REVOKE would pass privileges on."},
@@ -85,10 +86,10 @@ constexpr Guard guards[] = {
     {T_CreateStatsStmt, "Expressions of statistics run with the privileges of the table's owner.", true},
 };
 
-// Commands that ask for membership, not for inherited privileges: who could SET ROLE to what a grant gives can use them
-// without having done so.
-constexpr NodeTag by_membership[] = {T_AlterDefaultPrivilegesStmt, T_AlterOwnerStmt, T_ReassignOwnedStmt,
-                                     T_DropOwnedStmt};
+// Commands for which the server checks membership instead of inherited privileges. A session that could SET ROLE to the
+// role of a grant can use them without having done so, and without any effective grant.
+constexpr NodeTag membership_checked[] = {T_AlterDefaultPrivilegesStmt, T_AlterOwnerStmt, T_ReassignOwnedStmt,
+                                          T_DropOwnedStmt};
 
 bool changes_owner(const AlterTableStmt* alter) {
     const ListCell* cell = nullptr;
@@ -97,7 +98,7 @@ bool changes_owner(const AlterTableStmt* alter) {
     return false;
 }
 
-bool names(const List* options, std::initializer_list<std::string_view> wanted) {
+bool has_option(const List* options, std::initializer_list<std::string_view> wanted) {
     const ListCell* cell = nullptr;
     foreach (cell, options)
         if (std::find(wanted.begin(), wanted.end(), lfirst_node(DefElem, cell)->defname) != wanted.end()) return true;
@@ -108,25 +109,26 @@ bool has_expressions(const List* columns, const Node* condition) {
     const ListCell* cell = nullptr;
     foreach (cell, columns) {
         const auto* column = static_cast<const Node*>(lfirst(cell));
-        // Of an exclusion constraint: the column and its operator.
+        // In an exclusion constraint each element is a pair of column and operator.
         if (IsA(column, List)) column = static_cast<const Node*>(linitial(reinterpret_cast<const List*>(column)));
         if (castNode(IndexElem, const_cast<Node*>(column))->expr != nullptr) return true;
     }
     return condition != nullptr;
 }
 
-// Where code is allowed, it is on what the grant's role owns: on another's table it would run as that owner.
-bool may_have_code(const RangeVar* relation) {
-    return code_allowed() && pg::call([relation] {
+// Expressions of an index run as the owner of the table. With allow_code they are allowed on tables that the role of
+// the grant owns, not on those of another role.
+bool may_have_expressions(const RangeVar* relation) {
+    return is_code_allowed() && pg::call([relation] {
                HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(RangeVarGetRelid(relation, NoLock, true)));
                if (!HeapTupleIsValid(row)) return true;
-               const bool mine = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner == GetUserId();
+               const bool is_owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner == GetUserId();
                ReleaseSysCache(row);
-               return mine;
+               return is_owner;
            });
 }
 
-// Why a change of a table or view is not for a session that uses a grant, however it came by the ownership.
+// Why this change of a table or view is refused under a grant; null if it is not.
 const char* why_guarded(const AlterTableStmt* alter, bool code) {
     if (changes_owner(alter)) return "A change of owner outlives the grant.";
     const ListCell* cell = nullptr;
@@ -157,14 +159,14 @@ const char* why_guarded(const AlterTableStmt* alter, bool code) {
                 const auto* constraint = castNode(Constraint, command->def);
                 if (constraint->contype == CONSTR_EXCLUSION &&
                     has_expressions(constraint->exclusions, constraint->where_clause) &&
-                    !may_have_code(alter->relation))
+                    !may_have_expressions(alter->relation))
                     return "Expressions of an index run with the privileges of the table's owner.";
                 break;
             }
             case AT_SetRelOptions:
             case AT_ResetRelOptions:
             case AT_ReplaceRelOptions:
-                if (names(reinterpret_cast<const List*>(command->def), {"security_invoker"}))
+                if (has_option(reinterpret_cast<const List*>(command->def), {"security_invoker"}))
                     return "Views give what their owner can see.";
                 break;
             case AT_GenericOptions:
@@ -175,36 +177,37 @@ const char* why_guarded(const AlterTableStmt* alter, bool code) {
     return nullptr;
 }
 
-// Why a command is not for a session that uses a grant; null when it is.
+// Why this command is refused under a grant; null if it is not.
 const char* why_guarded(const Node* command) {
     for (const auto& guard : guards)
-        if (guard.tag == nodeTag(command)) return guard.makes_code && code_allowed() ? nullptr : guard.why;
+        if (guard.tag == nodeTag(command)) return guard.makes_code && is_code_allowed() ? nullptr : guard.why;
     switch (nodeTag(command)) {
-        case T_AlterTableStmt: return why_guarded(reinterpret_cast<const AlterTableStmt*>(command), code_allowed());
+        case T_AlterTableStmt: return why_guarded(reinterpret_cast<const AlterTableStmt*>(command), is_code_allowed());
         case T_RenameStmt:
             return reinterpret_cast<const RenameStmt*>(command)->renameType == OBJECT_ROLE
                        ? "Changes of roles outlive the grant."
                        : nullptr;
         case T_DropStmt:
-            return reinterpret_cast<const DropStmt*>(command)->removeType == OBJECT_POLICY && !code_allowed()
+            return reinterpret_cast<const DropStmt*>(command)->removeType == OBJECT_POLICY && !is_code_allowed()
                        ? "Row security decides what others may see."
                        : nullptr;
         case T_CreatedbStmt:
-            return names(reinterpret_cast<const CreatedbStmt*>(command)->options, {"owner"})
+            return has_option(reinterpret_cast<const CreatedbStmt*>(command)->options, {"owner"})
                        ? "What it makes would belong to another role and outlive the grant."
                        : nullptr;
         case T_CreateTableAsStmt:
-            return reinterpret_cast<const CreateTableAsStmt*>(command)->objtype == OBJECT_MATVIEW && !code_allowed()
+            return reinterpret_cast<const CreateTableAsStmt*>(command)->objtype == OBJECT_MATVIEW && !is_code_allowed()
                        ? "Views give what their owner can see."
                        : nullptr;
         case T_ExplainStmt: {
-            // EXPLAIN ANALYZE makes what it explains.
+            // EXPLAIN ANALYZE creates what it explains.
             const auto* query = castNode(Query, reinterpret_cast<const ExplainStmt*>(command)->query);
             return query->utilityStmt != nullptr ? why_guarded(query->utilityStmt) : nullptr;
         }
         case T_CreateRangeStmt:
-            return names(reinterpret_cast<const CreateRangeStmt*>(command)->params, {"canonical", "subtype_diff"}) &&
-                           !code_allowed()
+            return has_option(reinterpret_cast<const CreateRangeStmt*>(command)->params,
+                              {"canonical", "subtype_diff"}) &&
+                           !is_code_allowed()
                        ? "Functions of a type run in other people's statements."
                        : nullptr;
         case T_CreateStmt: {
@@ -213,8 +216,8 @@ const char* why_guarded(const Node* command) {
             const ListCell* cell = nullptr;
             foreach (cell, spec != nullptr ? spec->partParams : NIL)
                 expression |= lfirst_node(PartitionElem, cell)->expr != nullptr;
-            return expression && !code_allowed() ? "Expressions run with the privileges of the table's owner."
-                                                 : nullptr;
+            return expression && !is_code_allowed() ? "Expressions run with the privileges of the table's owner."
+                                                    : nullptr;
         }
         case T_CreateSchemaStmt:
             return reinterpret_cast<const CreateSchemaStmt*>(command)->authrole != nullptr
@@ -239,7 +242,7 @@ const char* why_guarded(const Node* command) {
         }
         case T_IndexStmt: {
             const auto* index = reinterpret_cast<const IndexStmt*>(command);
-            return has_expressions(index->indexParams, index->whereClause) && !may_have_code(index->relation)
+            return has_expressions(index->indexParams, index->whereClause) && !may_have_expressions(index->relation)
                        ? "Expressions of an index run with the privileges of the table's owner."
                        : nullptr;
         }
@@ -247,44 +250,45 @@ const char* why_guarded(const Node* command) {
     }
 }
 
-bool asks_for_membership(const Node* command) {
-    return std::find(std::begin(by_membership), std::end(by_membership), nodeTag(command)) != std::end(by_membership) ||
+bool is_membership_checked(const Node* command) {
+    return std::find(std::begin(membership_checked), std::end(membership_checked), nodeTag(command)) !=
+               std::end(membership_checked) ||
            (IsA(command, AlterTableStmt) && changes_owner(reinterpret_cast<const AlterTableStmt*>(command))) ||
            IsA(command, CreateSchemaStmt) || IsA(command, CreatedbStmt);
 }
 
 }  // namespace
 
-bool code_allowed() {
-    if (const auto tried = sandbox::allows_code()) return *tried;
+bool is_code_allowed() {
+    if (const auto in_dry_run = sandbox::allows_code()) return *in_dry_run;
     const auto* grants = enforcement::holds_no_grant() ? nullptr : enforcement::current_grants();
     if (grants == nullptr || grants->count == 0) return false;
     return std::all_of(grants->slots.begin(), grants->slots.begin() + grants->count,
                        [](const Slot* slot) { return slot->allows_code.load(); });
 }
 
-void check_under_grant(const Node* command) {
-    const bool by_membership_only =
-        !sandbox::active() && (enforcement::holds_no_grant() || enforcement::current_grants() == nullptr);
-    if (by_membership_only && !asks_for_membership(command)) return;
+void check_command_under_grant(const Node* command) {
+    const bool only_by_membership =
+        !sandbox::is_active() && (enforcement::holds_no_grant() || enforcement::current_grants() == nullptr);
+    if (only_by_membership && !is_membership_checked(command)) return;
     const char* why = why_guarded(command);
-    if (why == nullptr || (by_membership_only && !enforcement::may_act_as_granted())) return;
+    if (why == nullptr || (only_by_membership && !enforcement::may_act_as_grant_role())) return;
     throw Failure(Code::guarded,
                   std::string(GetCommandTagName(CreateCommandTag(const_cast<Node*>(command)))) +
                       " is not allowed to a session that uses a grant",
                   why, "Do it without the grant, or ask a DBA.");
 }
 
-void check_call(std::uint32_t function) {
-    if (function < FirstNormalObjectId) return;  // the server's own, of which a statement may call many
-    const bool schedules = pg::call([function] {
+void check_function_call(std::uint32_t function) {
+    if (function < FirstNormalObjectId) return;  // functions of the server, many in each statement
+    const bool is_pg_cron = pg::call([function] {
         const Oid schema = get_func_namespace(function);
         const char* name = schema == PG_CATALOG_NAMESPACE ? nullptr : get_namespace_name(schema);
         return name != nullptr && std::string_view(name) == "cron" &&
                OidIsValid(getExtensionOfObject(ProcedureRelationId, function)) &&
                getExtensionOfObject(ProcedureRelationId, function) == get_extension_oid("pg_cron", true);
     });
-    if (!schedules || enforcement::current_grants() == nullptr) return;
+    if (!is_pg_cron || enforcement::current_grants() == nullptr) return;
     throw Failure(Code::guarded, "pg_cron's functions are not allowed to a session that uses a grant",
                   "A scheduled job outlives the grant.", "Do it without the grant, or ask a DBA.");
 }

@@ -44,10 +44,10 @@ bool is_managed(const char* role) noexcept {
            name.starts_with(core::drill_role_prefix) || name == core::marker_role;
 }
 
-bool by_superuser() { return pg::is_superuser(pg::current_user()); }
+bool is_superuser_command() { return pg::is_superuser(pg::current_user()); }
 
 void refuse_managed(const char* role) {
-    if (!is_managed(role) || by_superuser()) return;
+    if (!is_managed(role) || is_superuser_command()) return;
     throw Failure(Code::guarded, std::string("role \"") + role + "\" is managed by jit_access",
                   "Changing it by hand would give, keep or hide access that nobody approved.",
                   "Use the jit_* functions; a superuser can still repair it by hand, which is recorded as drift.");
@@ -61,29 +61,31 @@ void check_roles(const List* roles) {
     }
 }
 
-// Before 16 CREATEROLE may give any membership; ours are given by superusers and by who has the ADMIN OPTION.
-void refuse_office(const char* role) {
+// Group roles of the extension. Before 16 a role with CREATEROLE can grant any membership; in these groups only a
+// superuser or a role with the ADMIN OPTION may.
+void refuse_group_role(const char* role) {
     const std::string_view name(role != nullptr ? role : "");
-    if ((name != core::admin_role && name != core::auditor_role && name != core::monitor_role) || by_superuser())
+    if ((name != core::admin_role && name != core::auditor_role && name != core::monitor_role) ||
+        is_superuser_command())
         return;
-    const auto office = pg::find_role(name);
-    if (office && pg::has_admin_option(pg::current_user(), *office)) return;
+    const auto group = pg::find_role(name);
+    if (group && pg::has_admin_option(pg::current_user(), *group)) return;
     throw Failure(Code::guarded, "role \"" + std::string(name) + "\" is an office of jit_access",
                   "Its members administer, audit or monitor all access.", "Ask a superuser for it.");
 }
 
-// Granted roles come as privileges, with the role's name as the privilege.
+// The grammar delivers granted roles as privileges, with the name of the role as that of the privilege.
 void check_membership(const GrantRoleStmt* grant) {
     const ListCell* cell = nullptr;
     foreach (cell, grant->granted_roles) {
         const char* name = lfirst_node(AccessPriv, cell)->priv_name;
         refuse_managed(name);
-        refuse_office(name);
+        refuse_group_role(name);
     }
     check_roles(grant->grantee_roles);
 }
 
-// CREATE ROLE ... IN ROLE, ROLE, ADMIN and ALTER GROUP ... ADD USER give memberships as well.
+// CREATE ROLE ... IN ROLE, ROLE or ADMIN, and ALTER GROUP ... ADD USER, grant memberships as well.
 void check_role_options(const List* options) {
     const ListCell* cell = nullptr;
     foreach (cell, options) {
@@ -95,7 +97,7 @@ void check_role_options(const List* options) {
         const ListCell* role = nullptr;
         foreach (role, roles) {
             const auto* spec = lfirst_node(RoleSpec, role);
-            if (name == "addroleto" && spec->roletype == ROLESPEC_CSTRING) refuse_office(spec->rolename);
+            if (name == "addroleto" && spec->roletype == ROLESPEC_CSTRING) refuse_group_role(spec->rolename);
         }
     }
 }
@@ -112,8 +114,8 @@ void check_owner(const RoleSpec* owner) {
     if (owner != nullptr && owner->roletype == ROLESPEC_CSTRING) refuse_managed(owner->rolename);
 }
 
-// A managed owner among the changes, or else any.
-const RoleSpec* owner_in(const AlterTableStmt* alter) {
+// The new owner, preferably a managed role: one ALTER TABLE may name several.
+const RoleSpec* new_owner(const AlterTableStmt* alter) {
     const RoleSpec* owner = nullptr;
     const ListCell* cell = nullptr;
     foreach (cell, alter->cmds) {
@@ -124,7 +126,7 @@ const RoleSpec* owner_in(const AlterTableStmt* alter) {
     return owner;
 }
 
-// Without its name no backend would recognise the role of a grant: that is for nobody, not for superusers either.
+// Without the marker role no backend recognizes the role of a grant. Not even a superuser may drop or rename it.
 void refuse_marker(const char* role) {
     if (role == nullptr || std::string_view(role) != core::marker_role) return;
     const auto marker = pg::find_role(core::marker_role);
@@ -151,25 +153,27 @@ void check_dropped_roles(const DropRoleStmt* drop) {
     }
 }
 
-// The tables of pg_cron are guarded like our own.
-bool is_extension_error(const char* schema) noexcept {
+// Schemas whose objects no grant may reach. The tables of pg_cron schedule code, so they count as well. No schema: it
+// may be one of these.
+bool may_be_protected_schema(const char* schema) noexcept {
     return schema == nullptr || std::string_view(schema) == "jit_access" || std::string_view(schema) == "cron";
 }
 
-// Whether the objects are plainly not the extension's own.
-bool concerns_strangers_only(const GrantStmt* grant) {
+// Whether none of the objects can be in a protected schema.
+bool avoids_protected_schemas(const GrantStmt* grant) {
     const bool tables = grant->objtype == OBJECT_TABLE || grant->objtype == OBJECT_SEQUENCE;
     const bool names = grant->targtype == ACL_TARGET_ALL_IN_SCHEMA || grant->objtype == OBJECT_SCHEMA;
     if (!tables && !names) return false;
     const ListCell* cell = nullptr;
     foreach (cell, grant->objects)
-        if (is_extension_error(names ? strVal(lfirst(cell)) : lfirst_node(RangeVar, cell)->schemaname)) return false;
+        if (may_be_protected_schema(names ? strVal(lfirst(cell)) : lfirst_node(RangeVar, cell)->schemaname))
+            return false;
     return true;
 }
 
-// Whether it may give what check_closure() looks for. No list of privileges means all of them.
-bool gives_more(const GrantStmt* grant) {
-    if (grant->grant_option || grant->privileges == NIL || !concerns_strangers_only(grant)) return true;
+// Whether the GRANT may give what templates::check_closure() refuses. An empty list of privileges means all.
+bool may_widen_closure(const GrantStmt* grant) {
+    if (grant->grant_option || grant->privileges == NIL || !avoids_protected_schemas(grant)) return true;
     const ListCell* cell = nullptr;
     foreach (cell, grant->privileges) {
         const char* name = lfirst_node(AccessPriv, cell)->priv_name;
@@ -180,12 +184,12 @@ bool gives_more(const GrantStmt* grant) {
 
 void check_grant(const GrantStmt* grant) {
     if (!grant->is_grant) return;
-    if (gives_more(grant)) commit_actions::change_closures();
+    if (may_widen_closure(grant)) commit_actions::change_closures();
     const ListCell* cell = nullptr;
     foreach (cell, grant->grantees) {
         const auto* spec = lfirst_node(RoleSpec, cell);
         if (spec->roletype != ROLESPEC_CSTRING) continue;
-        // An owner who gave to a template what nobody approved would widen every grant of it.
+        // A privilege given to a template's role would widen every live grant of the template without approval.
         refuse_managed(spec->rolename);
         if (grant->grant_option && is_managed(spec->rolename))
             throw Failure(Code::guarded, std::string("role \"") + spec->rolename + "\" cannot have a grant option",
@@ -193,8 +197,8 @@ void check_grant(const GrantStmt* grant) {
     }
 }
 
-// Not the commands that every session sends all the time.
-bool makes_objects(const Node* command) noexcept {
+// False for frequent commands that create nothing.
+bool may_create_objects(const Node* command) noexcept {
     switch (nodeTag(command)) {
         case T_TransactionStmt:
         case T_VariableSetStmt:
@@ -216,9 +220,9 @@ bool makes_objects(const Node* command) noexcept {
 
 }  // namespace
 
-void check_managed(const Node* command) {
-    // What is made under SET ROLE belongs to that role, which may be a template's.
-    if (GetOuterUserId() != GetSessionUserId() && makes_objects(command)) commit_actions::change_closures();
+void check_managed_roles(const Node* command) {
+    // An object created after SET ROLE belongs to that role, which may be a template's.
+    if (GetOuterUserId() != GetSessionUserId() && may_create_objects(command)) commit_actions::change_closures();
     switch (nodeTag(command)) {
         case T_GrantStmt: check_grant(reinterpret_cast<const GrantStmt*>(command)); break;
         case T_AlterOwnerStmt:
@@ -226,7 +230,7 @@ void check_managed(const Node* command) {
             commit_actions::change_closures();
             break;
         case T_AlterTableStmt:
-            check_owner(owner_in(reinterpret_cast<const AlterTableStmt*>(command)));
+            check_owner(new_owner(reinterpret_cast<const AlterTableStmt*>(command)));
             commit_actions::change_closures();
             break;
         case T_ReassignOwnedStmt:
@@ -246,7 +250,7 @@ void check_managed(const Node* command) {
         case T_AlterRoleStmt: {
             const auto* alter = reinterpret_cast<const AlterRoleStmt*>(command);
             refuse_managed(alter->role->rolename);
-            refuse_office(has_members(alter->options) ? alter->role->rolename : nullptr);
+            refuse_group_role(has_members(alter->options) ? alter->role->rolename : nullptr);
             check_role_options(alter->options);
             break;
         }
@@ -272,8 +276,8 @@ void check_managed(const Node* command) {
 }
 
 void check_function_name(std::uint32_t function) {
-    // The row is not visible to the command that makes or renames it; the caches have it only afterwards.
-    const auto found = pg::call([&]() -> const char* {
+    // SnapshotSelf: the caches show the new row only after the command.
+    const auto name_in_other_schema = pg::call([&]() -> const char* {
         Relation procedures = table_open(ProcedureRelationId, AccessShareLock);
         ScanKeyData key;
         ScanKeyInit(&key, Anum_pg_proc_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(function));
@@ -287,9 +291,11 @@ void check_function_name(std::uint32_t function) {
         table_close(procedures, AccessShareLock);
         return name;
     });
-    if (found == nullptr || !std::string_view(found).starts_with(core::managed_role_prefix)) return;
-    const bool ours = pg::call([&] {
-        CatCList* list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(found));
+    if (name_in_other_schema == nullptr ||
+        !std::string_view(name_in_other_schema).starts_with(core::managed_role_prefix))
+        return;
+    const bool is_extension_name = pg::call([&] {
+        CatCList* list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name_in_other_schema));
         bool result = false;
         for (int i = 0; i < list->n_members && !result; ++i)
             result = reinterpret_cast<Form_pg_proc>(GETSTRUCT(&list->members[i]->tuple))->pronamespace ==
@@ -297,8 +303,9 @@ void check_function_name(std::uint32_t function) {
         ReleaseSysCacheList(list);
         return result;
     });
-    if (!ours) return;
-    throw Failure(Code::guarded, std::string("function name \"") + found + "\" is reserved by jit_access",
+    if (!is_extension_name) return;
+    throw Failure(Code::guarded,
+                  std::string("function name \"") + name_in_other_schema + "\" is reserved by jit_access",
                   "A function of this name in another schema could capture the calls of people who mean jit_access.",
                   "Choose another name.");
 }
@@ -313,18 +320,18 @@ void check_drop(std::uint32_t object_class, std::uint32_t object) {
     for (const auto& slot : shared_state->used_slots()) {
         const auto state = slot.state.load();
         if (state != SlotState::live && state != SlotState::over) continue;
-        throw Failure(
-            Code::live_grants, "jit_access cannot be dropped",
-            "Grant " + std::to_string(slot.id.load()) + " is live or not cleaned up yet; nobody would end it.",
-            "End the grants first: SELECT jit_revoke(id) FROM jit_access.active_grants.");
+        throw Failure(Code::live_grants, "jit_access cannot be dropped",
+                      "Grant " + std::to_string(slot.id.load()) +
+                          " is live or not cleaned up yet; without jit_access it would never end.",
+                      "End the grants first: SELECT jit_revoke(id) FROM jit_access.active_grants.");
     }
-    // What is suspended, or not confirmed yet, is not on the board.
+    // Suspended and unconfirmed grants have no live slot, but their roles exist.
     const auto marker = pg::find_role(core::marker_role);
     if (!marker) return;
     for (const auto role : pg::members(*marker))
         if (const auto name = pg::role_name(role))
             throw Failure(Code::live_grants, "jit_access cannot be dropped",
-                          "Role \"" + *name + "\" of a grant still exists; nobody would remove it.",
+                          "Role \"" + *name + "\" of a grant still exists; without jit_access it would remain.",
                           "End the grants first: SELECT jit_revoke(id) FROM jit_access.active_grants.");
 }
 

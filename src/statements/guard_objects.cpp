@@ -44,7 +44,7 @@ namespace jit::guard {
 
 namespace {
 
-constexpr const char* by_owner = "It belongs to another role and runs with the privileges of its owner.";
+constexpr const char* runs_as_owner = "It belongs to another role and runs with the privileges of its owner.";
 
 struct Key {
     AttrNumber column;
@@ -52,7 +52,7 @@ struct Key {
     RegProcedure equal = F_OIDEQ;
 };
 
-// Visits the rows with these keys as the command has left them; the caches have them only afterwards.
+// Visits the rows with these keys as the command has left them (SnapshotSelf). The caches show them only afterwards.
 template <class Visit>
 void for_each_row(Oid catalog, Oid index, std::initializer_list<Key> keys, Visit visit) {
     Relation relation = table_open(catalog, AccessShareLock);
@@ -79,9 +79,9 @@ Oid owner_of(Oid object_class, Oid object) {
     return DatumGetObjectId(owner);
 }
 
-// The server's own functions that do more than compute, and those that run a text or a view. Any other function has an
-// owner, who is judged.
-bool acts(Oid function, void*) {
+// Whether a function of the server does more than compute: volatile functions but for the listed ones, and those that
+// run a query given as text. Functions of other owners are judged by their owner.
+bool has_side_effects(Oid function, void*) {
     if (function >= FirstNormalObjectId) return false;
     constexpr std::array<std::string_view, 10> harmless = {"nextval",         "currval",         "lastval", "random",
                                                            "random_normal",   "gen_random_uuid", "uuidv4",  "uuidv7",
@@ -91,92 +91,93 @@ bool acts(Oid function, void*) {
                                                  std::find(harmless.begin(), harmless.end(), name) == harmless.end());
 }
 
-bool calls_what_acts(Node* node, void* context) {
+bool calls_side_effects(Node* node, void* context) {
     if (node == nullptr) return false;
-    if (check_functions_in_node(node, acts, context)) return true;
-    // Declared without parameters before 16.
-    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(calls_what_acts)),
+    if (check_functions_in_node(node, has_side_effects, context)) return true;
+    // Before 16 the walker is declared without parameters.
+    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(calls_side_effects)),
                                   context);
 }
 
-const char* why_expression(HeapTuple row, TupleDesc columns, AttrNumber column) {
+const char* why_expression_refused(HeapTuple row, TupleDesc columns, AttrNumber column) {
     bool is_null = false;
     const Datum value = heap_getattr(row, column, columns, &is_null);
-    if (is_null || !calls_what_acts(static_cast<Node*>(stringToNode(TextDatumGetCString(value))), nullptr))
+    if (is_null || !calls_side_effects(static_cast<Node*>(stringToNode(TextDatumGetCString(value))), nullptr))
         return nullptr;
     return "Functions that do more than compute would run in other people's statements.";
 }
 
-// Whether rows of a table are changed by foreign keys, which do it with the privileges of its owner.
-bool cascades(Oid relation) {
+// Whether the table has foreign keys whose actions change its rows. They run as the owner of the table.
+bool has_referential_actions(Oid relation) {
     bool result = false;
     for_each_row(ConstraintRelationId, ConstraintRelidTypidNameIndexId,
                  {{Anum_pg_constraint_conrelid, ObjectIdGetDatum(relation)}}, [&result](HeapTuple row, TupleDesc) {
                      const auto* constraint = reinterpret_cast<Form_pg_constraint>(GETSTRUCT(row));
-                     const auto acts_itself = [](char action) {
+                     const auto changes_rows = [](char action) {
                          return action == FKCONSTR_ACTION_CASCADE || action == FKCONSTR_ACTION_SETNULL ||
                                 action == FKCONSTR_ACTION_SETDEFAULT;
                      };
                      result |= constraint->contype == CONSTRAINT_FOREIGN &&
-                               (acts_itself(constraint->confupdtype) || acts_itself(constraint->confdeltype));
+                               (changes_rows(constraint->confupdtype) || changes_rows(constraint->confdeltype));
                  });
     return result;
 }
 
-// Why not, whoever's code it uses.
-const char* why_not(Oid object_class, Oid object, Oid me, bool code) {
+// Why the object itself is refused, regardless of whose code it uses; null if it is not. `me`: the current user.
+const char* why_refused(Oid object_class, Oid object, Oid me, bool code) {
     const char* why = nullptr;
-    const auto look = [&](Oid index, AttrNumber key, auto judge) {
+    const auto judge_row = [&](Oid index, AttrNumber key, auto judge) {
         for_each_row(object_class, index, {{key, ObjectIdGetDatum(object)}},
                      [&](HeapTuple row, TupleDesc columns) { why = judge(row, columns); });
     };
     switch (object_class) {
         case ProcedureRelationId:
-            look(ProcedureOidIndexId, Anum_pg_proc_oid, [me](HeapTuple row, TupleDesc) {
-                // The constructors of a range type are the bootstrap superuser's.
+            judge_row(ProcedureOidIndexId, Anum_pg_proc_oid, [me](HeapTuple row, TupleDesc) {
+                // The constructors of a range type belong to the bootstrap superuser.
                 const Oid owner = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->proowner;
-                return owner != me && !superuser_arg(owner) ? by_owner : nullptr;
+                return owner != me && !superuser_arg(owner) ? runs_as_owner : nullptr;
             });
             break;
         case RewriteRelationId:
-            look(RewriteOidIndexId, Anum_pg_rewrite_oid, [me](HeapTuple row, TupleDesc) {
+            judge_row(RewriteOidIndexId, Anum_pg_rewrite_oid, [me](HeapTuple row, TupleDesc) {
                 const Oid relation = reinterpret_cast<Form_pg_rewrite>(GETSTRUCT(row))->ev_class;
-                return owner_of(RelationRelationId, relation) != me ? by_owner : nullptr;
+                return owner_of(RelationRelationId, relation) != me ? runs_as_owner : nullptr;
             });
             break;
         case TriggerRelationId:
-            look(TriggerOidIndexId, Anum_pg_trigger_oid, [me](HeapTuple row, TupleDesc) {
+            judge_row(TriggerOidIndexId, Anum_pg_trigger_oid, [me](HeapTuple row, TupleDesc) {
                 const auto* trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row));
                 return !trigger->tgisinternal && owner_of(RelationRelationId, trigger->tgrelid) != me &&
-                               cascades(trigger->tgrelid)
-                           ? by_owner
+                               has_referential_actions(trigger->tgrelid)
+                           ? runs_as_owner
                            : nullptr;
             });
             break;
         case StatisticExtRelationId:
-            look(StatisticExtOidIndexId, Anum_pg_statistic_ext_oid, [me](HeapTuple row, TupleDesc columns) {
+            judge_row(StatisticExtOidIndexId, Anum_pg_statistic_ext_oid, [me](HeapTuple row, TupleDesc columns) {
                 const Oid relation = reinterpret_cast<Form_pg_statistic_ext>(GETSTRUCT(row))->stxrelid;
                 return owner_of(RelationRelationId, relation) != me &&
                                !heap_attisnull(row, Anum_pg_statistic_ext_stxexprs, columns)
-                           ? by_owner
+                           ? runs_as_owner
                            : nullptr;
             });
             break;
         case AttrDefaultRelationId:
             if (code) break;
-            look(AttrDefaultOidIndexId, Anum_pg_attrdef_oid,
-                 [](HeapTuple row, TupleDesc columns) { return why_expression(row, columns, Anum_pg_attrdef_adbin); });
+            judge_row(AttrDefaultOidIndexId, Anum_pg_attrdef_oid, [](HeapTuple row, TupleDesc columns) {
+                return why_expression_refused(row, columns, Anum_pg_attrdef_adbin);
+            });
             break;
         case ConstraintRelationId:
             if (code) break;
-            look(ConstraintOidIndexId, Anum_pg_constraint_oid, [](HeapTuple row, TupleDesc columns) {
-                return why_expression(row, columns, Anum_pg_constraint_conbin);
+            judge_row(ConstraintOidIndexId, Anum_pg_constraint_oid, [](HeapTuple row, TupleDesc columns) {
+                return why_expression_refused(row, columns, Anum_pg_constraint_conbin);
             });
             break;
         case TypeRelationId:
             if (code) break;
-            look(TypeOidIndexId, Anum_pg_type_oid, [](HeapTuple row, TupleDesc columns) {
-                return why_expression(row, columns, Anum_pg_type_typdefaultbin);
+            judge_row(TypeOidIndexId, Anum_pg_type_oid, [](HeapTuple row, TupleDesc columns) {
+                return why_expression_refused(row, columns, Anum_pg_type_typdefaultbin);
             });
             break;
         default: break;
@@ -184,7 +185,8 @@ const char* why_not(Oid object_class, Oid object, Oid me, bool code) {
     return why;
 }
 
-// The owners of the functions, operators, types and views an object uses. A column has its type in its row.
+// The owners of the functions, operators, types and views that an object uses. The type of a column is read from the
+// column's row.
 List* owners_of_code(Oid object_class, Oid object, int column) {
     List* owners = NIL;
     for_each_row(
@@ -207,8 +209,8 @@ List* owners_of_code(Oid object_class, Oid object, int column) {
     return owners;
 }
 
-// A default is announced as its column.
-Oid default_of(Oid relation, int column) {
+// The object access hook reports a default as its column.
+Oid find_default(Oid relation, int column) {
     Oid result = InvalidOid;
     for_each_row(
         AttrDefaultRelationId, AttrDefaultIndexId,
@@ -218,7 +220,7 @@ Oid default_of(Oid relation, int column) {
     return result;
 }
 
-// What is in a temporary schema goes with the session.
+// Objects in a temporary schema are dropped with the session.
 bool is_temporary(Oid object_class, Oid object) {
     Oid schema = InvalidOid;
     if (object_class == RelationRelationId)
@@ -232,46 +234,48 @@ bool is_temporary(Oid object_class, Oid object) {
     return isTempOrTempToastNamespace(schema);
 }
 
-// What needs no privilege that a template could keep back: a large object, or anything in a schema in which everybody
-// may create. It would become the template's, whose role may own nothing, and nobody could have the template any more.
-bool would_stop_template(Oid object_class, Oid object, const enforcement::EffectiveGrants& grants) {
+// Some objects can be created without any privilege of the template: large objects, and relations and types in a schema
+// in which every role may create. They would be reassigned to the role of the template at the end of the grant. A
+// template that cannot change the schema is refused while its role owns objects, so no further grant of it could become
+// active.
+bool would_block_template(Oid object_class, Oid object, const enforcement::EffectiveGrants& grants) {
     if (object_class != LargeObjectRelationId && object_class != RelationRelationId && object_class != TypeRelationId)
         return false;
-    const auto keeps_schema = [](const Slot* slot) { return !slot->allows_schema_change.load(); };
+    const auto forbids_schema_change = [](const Slot* slot) { return !slot->allows_schema_change.load(); };
     const auto* end = grants.slots.begin() + grants.count;
-    if (std::none_of(grants.slots.begin(), end, keeps_schema)) return false;
+    if (std::none_of(grants.slots.begin(), end, forbids_schema_change)) return false;
     return pg::call([&] { return !is_temporary(object_class, object); });
 }
 
-core::Failure refused(const char* why) {
+core::Failure refusal(const char* why) {
     return {core::Code::guarded, "this is not allowed to a session that uses a grant", why,
             "Do it without the grant, or ask a DBA."};
 }
 
 }  // namespace
 
-void check_made(std::uint32_t object_class, std::uint32_t object, int column) {
+void check_created_object(std::uint32_t object_class, std::uint32_t object, int column) {
     const auto me = pg::current_user();
     const auto* grants = enforcement::current_grants();
-    if (grants == nullptr && !sandbox::active()) return;
+    if (grants == nullptr && !sandbox::is_active()) return;
     const bool is_login = pg::role_name(me).value_or("").starts_with(core::login_role_prefix);
     if (grants != nullptr && (is_login || enforcement::is_grant_role(me)) &&
-        would_stop_template(object_class, object, *grants))
-        throw refused("It would belong to the grant, whose template cannot change the schema.");
-    if (me == pg::session_user() && !is_login && !sandbox::active()) return;
-    const bool code = code_allowed();
+        would_block_template(object_class, object, *grants))
+        throw refusal("It would belong to the grant, whose template cannot change the schema.");
+    if (me == pg::session_user() && !is_login && !sandbox::is_active()) return;
+    const bool code = is_code_allowed();
     List* owners = NIL;
     const char* why = pg::call([&] {
-        const Oid made = object_class == AttrDefaultRelationId ? default_of(object, column) : object;
-        owners = owners_of_code(object_class, made, column);
-        return why_not(object_class, made, me.oid, code);
+        const Oid created = object_class == AttrDefaultRelationId ? find_default(object, column) : object;
+        owners = owners_of_code(object_class, created, column);
+        return why_refused(object_class, created, me.oid, code);
     });
-    if (why != nullptr) throw refused(why);
+    if (why != nullptr) throw refusal(why);
     for (int i = 0; i < list_length(owners); ++i) {
         const pg::RoleId owner{list_nth_oid(owners, i)};
         if (owner.oid != InvalidOid && owner != me && !pg::is_superuser(owner) &&
-            enforcement::reaches_without_grant(owner))
-            throw refused("It uses code that would stay yours to change after the grant's end.");
+            enforcement::is_session_member_without_grant(owner))
+            throw refusal("It uses code that would stay yours to change after the grant's end.");
     }
 }
 

@@ -8,7 +8,7 @@
 #include "jit_access/pg/impersonation.hpp"
 #include "jit_access/pg/relation.hpp"
 #include "jit_access/pg/version.hpp"
-#include "jit_access/statements/describe.hpp"
+#include "jit_access/statements/describe_command.hpp"
 #include "jit_access/statements/guard_commands.hpp"
 #include "jit_access/statements/guard_managed.hpp"
 
@@ -32,14 +32,15 @@ namespace jit::required_privileges {
 
 namespace {
 
-using Missing = std::vector<std::string>;
+using PrivilegeList = std::vector<std::string>;
 
-constexpr std::pair<pg::AclBits, const char*> names[] = {
+constexpr std::pair<pg::AclBits, const char*> privilege_names[] = {
     {ACL_SELECT, "SELECT"},     {ACL_INSERT, "INSERT"},         {ACL_UPDATE, "UPDATE"},   {ACL_DELETE, "DELETE"},
     {ACL_TRUNCATE, "TRUNCATE"}, {ACL_REFERENCES, "REFERENCES"}, {ACL_TRIGGER, "TRIGGER"}, {ACL_USAGE, "USAGE"}};
 
-void add(Missing& to, const std::string& what) {
-    if (std::find(to.begin(), to.end(), what) == to.end()) to.push_back(what);
+// Each privilege once, in the order in which they are found.
+void add(PrivilegeList& list, const std::string& privilege) {
+    if (std::find(list.begin(), list.end(), privilege) == list.end()) list.push_back(privilege);
 }
 
 // ---- relations ------------------------------------------------------------------------------------------------------
@@ -49,20 +50,21 @@ const char* column_name(Oid relation, int member) {
     return number == InvalidAttrNumber ? nullptr : get_attname(relation, number, true);
 }
 
-// Where single columns have access lists, those that are lacking: " (card, total)".
-std::string lacking_columns(const pg::CheckedRelation& checked, pg::AclBits privilege) {
-    const Bitmapset* asked = privilege == ACL_SELECT   ? checked.selected
-                             : privilege == ACL_INSERT ? checked.inserted
-                             : privilege == ACL_UPDATE ? checked.updated
-                                                       : nullptr;
-    if (!checked.column_privileges_suffice || bms_is_empty(asked) || !pg::has_column_privileges(checked.relation))
+// The columns on which the privilege is missing, as " (card, total)". Empty if the privilege is missing on the whole
+// relation, or if no single column has an access list.
+std::string missing_columns(const pg::CheckedRelation& checked, pg::AclBits privilege) {
+    const Bitmapset* columns = privilege == ACL_SELECT   ? checked.selected
+                               : privilege == ACL_INSERT ? checked.inserted
+                               : privilege == ACL_UPDATE ? checked.updated
+                                                         : nullptr;
+    if (!checked.column_privileges_suffice || bms_is_empty(columns) || !pg::has_column_privileges(checked.relation))
         return {};
     std::string list;
-    for (int member = bms_next_member(asked, -1); member >= 0; member = bms_next_member(asked, member)) {
+    for (int member = bms_next_member(columns, -1); member >= 0; member = bms_next_member(columns, member)) {
         auto one = checked;
         one.privileges = privilege;
         one.selected = one.inserted = one.updated = pg::call([member] { return bms_make_singleton(member); });
-        if ((standing_privileges::privileges(one).privileges & privilege) != 0) continue;
+        if ((standing_privileges::find(one).privileges & privilege) != 0) continue;
         const char* name = pg::call([&] { return column_name(checked.relation, member); });
         if (name == nullptr) return {};
         list += (list.empty() ? " (" : ", ") + pg::quote(name);
@@ -70,18 +72,18 @@ std::string lacking_columns(const pg::CheckedRelation& checked, pg::AclBits priv
     return list.empty() ? list : list + ")";
 }
 
-// A view is read with the privileges of its owner, which no grant to its reader changes.
-std::string by_owner(const pg::CheckedRelation& checked) {
+// The relations behind a view are read with the privileges of the view's owner, so no grant to the reader helps.
+std::string owner_suffix(const pg::CheckedRelation& checked) {
     if (!checked.owner || checked.owner == pg::current_user()) return {};
     return " (by " + pg::quote(pg::role_name(checked.owner).value_or("?")) + ", who owns the view)";
 }
 
-void add_missing(const pg::CheckedRelation& checked, Missing& missing) {
-    const auto lacking = checked.privileges & ~standing_privileges::privileges(checked).privileges;
-    for (const auto& [bit, name] : names)
+void add_missing(const pg::CheckedRelation& checked, PrivilegeList& missing) {
+    const auto lacking = checked.privileges & ~standing_privileges::find(checked).privileges;
+    for (const auto& [bit, name] : privilege_names)
         if ((lacking & bit) != 0)
-            add(missing, name + lacking_columns(checked, bit) + " ON " +
-                             std::string(pg::relation_name(checked.relation)) + by_owner(checked));
+            add(missing, name + missing_columns(checked, bit) + " ON " +
+                             std::string(pg::relation_name(checked.relation)) + owner_suffix(checked));
 }
 
 // ---- queries --------------------------------------------------------------------------------------------------------
@@ -91,8 +93,8 @@ struct Sequence {
     pg::AclBits any_of;
 };
 
-// What a query names, in plain memory: walkers are C.
-struct Seen {
+// What a query names. A plain struct with palloc()ed lists, because an ERROR may leave a tree walker.
+struct NamedObjects {
     List* checked = NIL;    // of pg::CheckedRelation
     List* sequences = NIL;  // of Sequence
     List* functions = NIL;
@@ -101,23 +103,23 @@ struct Seen {
 
 template <class Walk>
 auto as_walker(Walk walk) {
-    // Declared without parameters before 16.
+    // Before 16 the walker is declared without parameters.
     return reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walk));
 }
 
 template <class T>
-T* kept(const T& value) {
+T* palloc_copy(const T& value) {
     return new (palloc(sizeof(T))) T(value);
 }
 
-bool see_function(Oid function, void* context) {
-    auto* seen = static_cast<Seen*>(context);
-    seen->functions = list_append_unique_oid(seen->functions, function);
+bool collect_function(Oid function, void* context) {
+    auto* objects = static_cast<NamedObjects*>(context);
+    objects->functions = list_append_unique_oid(objects->functions, function);
     return false;
 }
 
-// nextval, currval and setval with their sequence as a constant.
-void see_sequence(const FuncExpr* call, Seen* seen) {
+// nextval(), currval() and setval() with a constant sequence. Each needs any one of the privileges.
+void collect_sequence(const FuncExpr* call, NamedObjects* objects) {
     pg::AclBits any_of = 0;
     switch (call->funcid) {
         case F_NEXTVAL: any_of = ACL_USAGE | ACL_UPDATE; break;
@@ -129,80 +131,81 @@ void see_sequence(const FuncExpr* call, Seen* seen) {
     const auto* argument = static_cast<const Node*>(linitial(call->args));
     if (!IsA(argument, Const) || reinterpret_cast<const Const*>(argument)->constisnull) return;
     const Oid relation = DatumGetObjectId(reinterpret_cast<const Const*>(argument)->constvalue);
-    seen->sequences = lappend(seen->sequences, kept(Sequence{relation, any_of}));
+    objects->sequences = lappend(objects->sequences, palloc_copy(Sequence{relation, any_of}));
 }
 
-// As it would run: views in place, policies added.
-bool see(Node* node, void* context) {
+// Walks a query as it would run: with views expanded and policies added.
+bool collect_checked(Node* node, void* context) {
     if (node == nullptr) return false;
-    auto* seen = static_cast<Seen*>(context);
+    auto* objects = static_cast<NamedObjects*>(context);
     if (IsA(node, Query)) {
         auto* query = reinterpret_cast<Query*>(node);
-        pg::for_each_checked_relation(query, [seen](const pg::CheckedRelation& checked) {
-            seen->checked = lappend(seen->checked, kept(checked));
+        pg::for_each_checked_relation(query, [objects](const pg::CheckedRelation& checked) {
+            objects->checked = lappend(objects->checked, palloc_copy(checked));
         });
-        return query_tree_walker(query, as_walker(see), context, 0);
+        return query_tree_walker(query, as_walker(collect_checked), context, 0);
     }
-    // Functions of input and output are not asked about.
-    if (!IsA(node, CoerceViaIO)) check_functions_in_node(node, see_function, context);
-    if (IsA(node, FuncExpr)) see_sequence(reinterpret_cast<FuncExpr*>(node), seen);
-    return expression_tree_walker(node, as_walker(see), context);
+    // The server checks no EXECUTE privilege for the input and output functions of a coercion.
+    if (!IsA(node, CoerceViaIO)) check_functions_in_node(node, collect_function, context);
+    if (IsA(node, FuncExpr)) collect_sequence(reinterpret_cast<FuncExpr*>(node), objects);
+    return expression_tree_walker(node, as_walker(collect_checked), context);
 }
 
-void see_schema(Oid schema, Seen* seen) {
-    if (OidIsValid(schema) && !isTempNamespace(schema)) seen->schemas = list_append_unique_oid(seen->schemas, schema);
+void collect_schema(Oid schema, NamedObjects* objects) {
+    if (OidIsValid(schema) && !isTempNamespace(schema))
+        objects->schemas = list_append_unique_oid(objects->schemas, schema);
 }
 
-// As it was written: whose schemas are walked into.
-bool see_names(Node* node, void* context) {
+// Walks a query as it was written: the schemas through which its names are found need USAGE.
+bool collect_schemas(Node* node, void* context) {
     if (node == nullptr) return false;
-    auto* seen = static_cast<Seen*>(context);
+    auto* objects = static_cast<NamedObjects*>(context);
     if (IsA(node, Query)) {
         auto* query = reinterpret_cast<Query*>(node);
         const ListCell* cell = nullptr;
         foreach (cell, query->rtable) {
             const auto* entry = lfirst_node(RangeTblEntry, cell);
-            if (entry->rtekind == RTE_RELATION) see_schema(get_rel_namespace(entry->relid), seen);
+            if (entry->rtekind == RTE_RELATION) collect_schema(get_rel_namespace(entry->relid), objects);
         }
-        return query_tree_walker(query, as_walker(see_names), context, 0);
+        return query_tree_walker(query, as_walker(collect_schemas), context, 0);
     }
     if (IsA(node, FuncExpr) && reinterpret_cast<FuncExpr*>(node)->funcformat == COERCE_EXPLICIT_CALL)
-        see_schema(get_func_namespace(reinterpret_cast<FuncExpr*>(node)->funcid), seen);
-    if (IsA(node, Aggref)) see_schema(get_func_namespace(reinterpret_cast<Aggref*>(node)->aggfnoid), seen);
-    return expression_tree_walker(node, as_walker(see_names), context);
+        collect_schema(get_func_namespace(reinterpret_cast<FuncExpr*>(node)->funcid), objects);
+    if (IsA(node, Aggref)) collect_schema(get_func_namespace(reinterpret_cast<Aggref*>(node)->aggfnoid), objects);
+    return expression_tree_walker(node, as_walker(collect_schemas), context);
 }
 
-void look_at(Query* query, Seen* seen) {
-    see_names(reinterpret_cast<Node*>(query), seen);
+void collect_query(Query* query, NamedObjects* objects) {
+    collect_schemas(reinterpret_cast<Node*>(query), objects);
     const ListCell* cell = nullptr;
     foreach (cell, pg_rewrite_query(query)) {
-        see(static_cast<Node*>(lfirst(cell)), seen);
+        collect_checked(static_cast<Node*>(lfirst(cell)), objects);
     }
 }
 
-void add_missing(const Seen& seen, Missing& missing) {
+void add_missing(const NamedObjects& objects, PrivilegeList& missing) {
     const auto me = pg::current_user().oid;
     const ListCell* cell = nullptr;
-    foreach (cell, seen.schemas) {
+    foreach (cell, objects.schemas) {
         const Oid schema = lfirst_oid(cell);
         if (!pg::call([=] { return pg::may(NamespaceRelationId, schema, me, ACL_USAGE); }))
             add(missing, "USAGE ON SCHEMA " + pg::quote(pg::call([=] { return get_namespace_name(schema); })));
     }
-    foreach (cell, seen.checked) {
+    foreach (cell, objects.checked) {
         add_missing(*static_cast<const pg::CheckedRelation*>(lfirst(cell)), missing);
     }
-    foreach (cell, seen.sequences) {
+    foreach (cell, objects.sequences) {
         const auto* sequence = static_cast<const Sequence*>(lfirst(cell));
-        const auto given =
-            standing_privileges::privileges(
+        const auto standing =
+            standing_privileges::find(
                 {.relation = sequence->relation, .privileges = sequence->any_of, .column_privileges_suffice = false})
                 .privileges;
-        if ((given & sequence->any_of) != 0) continue;
+        if ((standing & sequence->any_of) != 0) continue;
         add(missing, std::string((sequence->any_of & ACL_USAGE) != 0 ? "USAGE" : "UPDATE") + " ON SEQUENCE " +
                          std::string(pg::relation_name(sequence->relation)));
     }
     const pg::MinimalQuoting plain;
-    foreach (cell, seen.functions) {
+    foreach (cell, objects.functions) {
         const Oid function = lfirst_oid(cell);
         if (!pg::call([=] { return pg::may(ProcedureRelationId, function, me, ACL_EXECUTE); }))
             add(missing,
@@ -212,22 +215,22 @@ void add_missing(const Seen& seen, Missing& missing) {
 
 // ---- commands -------------------------------------------------------------------------------------------------------
 
-Query* analysed(RawStmt* raw, const char* text) {
+Query* analyze_raw(RawStmt* raw, const char* text) {
     Oid* types = nullptr;
     int count = 0;
     return parse_analyze_varparams(raw, text, &types, &count, nullptr);
 }
 
-// Names are looked up by somebody who may walk into every schema, if he is given.
+// Runs the body as the reader, if one is given, so that names are found in schemas which the user cannot use.
 template <class Body>
-Query* read_as(std::optional<pg::RoleId> reader, Body&& body) {
-    std::optional<pg::Impersonate> pretend;
-    if (reader) pretend.emplace(*reader, pg::Restricted::yes);
+Query* call_as(std::optional<pg::RoleId> reader, Body&& body) {
+    std::optional<pg::Impersonate> impersonate;
+    if (reader) impersonate.emplace(*reader, pg::Restricted::yes);
     return pg::call(body);
 }
 
-// The query that a command runs or explains; null when it has none.
-Query* query_of(Node* command, const char* text) {
+// The query that a command runs or explains; null if it has none.
+Query* inner_query(Node* command, const char* text) {
     switch (nodeTag(command)) {
         case T_ExplainStmt: return castNode(Query, reinterpret_cast<ExplainStmt*>(command)->query);
         case T_CreateTableAsStmt: return castNode(Query, reinterpret_cast<CreateTableAsStmt*>(command)->query);
@@ -236,14 +239,14 @@ Query* query_of(Node* command, const char* text) {
             auto* raw = makeNode(RawStmt);
             raw->stmt = reinterpret_cast<CopyStmt*>(command)->query;
             if (raw->stmt == nullptr) return nullptr;
-            return analysed(raw, text);
+            return analyze_raw(raw, text);
         }
         default: return nullptr;
     }
 }
 
-// Where a command makes something; nothing for what is no part of a schema.
-Oid schema_of_new(const Node* command) {
+// The schema in which the command creates an object; InvalidOid if it creates none in a schema.
+Oid schema_of_created(const Node* command) {
     const auto of_relation = [](const RangeVar* name) { return RangeVarGetCreationNamespace(name); };
     const auto of_names = [](List* names) {
         char* last = nullptr;
@@ -271,7 +274,7 @@ Oid schema_of_new(const Node* command) {
     }
 }
 
-const RangeVar* new_relation(const Node* command) {
+const RangeVar* created_relation(const Node* command) {
     switch (nodeTag(command)) {
         case T_CreateStmt: return reinterpret_cast<const CreateStmt*>(command)->relation;
         case T_CreateTableAsStmt: return reinterpret_cast<const CreateTableAsStmt*>(command)->into->rel;
@@ -286,8 +289,8 @@ bool is_temporary(const RangeVar* name) noexcept {
                                (name->schemaname != nullptr && std::string_view(name->schemaname) == "pg_temp"));
 }
 
-// True when it makes something whose place is known.
-bool add_missing_place(const Node* command, Missing& missing) {
+// CREATE on the schema or database in which the command creates an object. True if it creates one in a known place.
+bool add_missing_create(const Node* command, PrivilegeList& missing) {
     const auto me = pg::current_user().oid;
     const auto on_database = [&](AclMode privilege, const char* name) {
         if (!pg::call([=] { return pg::may(DatabaseRelationId, MyDatabaseId, me, privilege); }))
@@ -295,9 +298,9 @@ bool add_missing_place(const Node* command, Missing& missing) {
         return true;
     };
     if (IsA(command, CreateSchemaStmt)) return on_database(ACL_CREATE, "CREATE");
-    // Its schema is made by looking for it.
-    if (is_temporary(new_relation(command))) return on_database(ACL_CREATE_TEMP, "TEMPORARY");
-    const Oid schema = pg::call([command] { return schema_of_new(command); });
+    // Not looked up: that would create the temporary schema.
+    if (is_temporary(created_relation(command))) return on_database(ACL_CREATE_TEMP, "TEMPORARY");
+    const Oid schema = pg::call([command] { return schema_of_created(command); });
     if (!OidIsValid(schema)) return false;
     const std::string name = pg::quote(pg::call([schema] { return get_namespace_name(schema); }));
     if (!pg::call([=] { return pg::may(NamespaceRelationId, schema, me, ACL_USAGE); }))
@@ -307,7 +310,7 @@ bool add_missing_place(const Node* command, Missing& missing) {
     return true;
 }
 
-constexpr std::pair<std::uint32_t, const char*> command_names[] = {
+constexpr std::pair<std::uint32_t, const char*> recorded_privilege_names[] = {
     {core::privilege_select, "SELECT"},
     {core::privilege_insert, "INSERT"},
     {core::privilege_update, "UPDATE"},
@@ -320,8 +323,8 @@ constexpr std::pair<std::uint32_t, const char*> command_names[] = {
     {core::privilege_maintain, "MAINTAIN"},
     {core::privilege_lock, "UPDATE, DELETE or TRUNCATE"}};
 
-// By its name, as the record has it.
-void add_missing_schema(const std::string& name, Missing& missing) {
+// USAGE on the schema of a relation whose qualified name is given as the record has it.
+void add_missing_schema(const std::string& name, PrivilegeList& missing) {
     const auto me = pg::current_user().oid;
     const Oid schema = pg::call([&]() -> Oid {
         const auto* parts = textToQualifiedNameList(cstring_to_text(name.c_str()));
@@ -332,25 +335,25 @@ void add_missing_schema(const std::string& name, Missing& missing) {
         add(missing, "USAGE ON SCHEMA " + pg::quote(pg::call([=] { return get_namespace_name(schema); })));
 }
 
-// What the record would say of it. True when there is something.
-bool add_missing_objects(const PlannedStmt* planned, const char* text, Missing& missing) {
-    // Copied, because looking a name up may describe something else.
+// The privileges that the record would show for the command, without those that are standing. True if it has objects.
+bool add_missing_objects(const PlannedStmt* planned, const char* text, PrivilegeList& missing) {
+    // Copied: looking up a name may describe another statement.
     std::vector<std::pair<std::string, std::uint32_t>> lacking;
-    bool any = false;
+    bool has_objects = false;
     for (const auto& object : describe::command(planned, text).objects) {
-        any = true;
+        has_objects = true;
         lacking.emplace_back(object.name, object.privileges & ~object.own);
     }
     for (const auto& [name, privileges] : lacking) {
         if ((privileges & (core::privilege_create | core::privilege_execute)) == 0) add_missing_schema(name, missing);
-        for (const auto& [bit, privilege] : command_names)
+        for (const auto& [bit, privilege] : recorded_privilege_names)
             if ((privileges & bit) != 0) add(missing, std::string(privilege) + " ON " + name);
     }
-    return any;
+    return has_objects;
 }
 
-// What asks for no privilege of an object.
-bool needs_nothing(const Node* command) noexcept {
+// Commands that need no privilege on any object.
+bool needs_no_privilege(const Node* command) noexcept {
     switch (nodeTag(command)) {
         case T_VariableSetStmt:
         case T_VariableShowStmt:
@@ -377,31 +380,35 @@ PlannedStmt* as_planned(Query* query) {
     return planned;
 }
 
-Permission of_command(Query* query, const char* text, std::optional<pg::RoleId> reader, Missing& missing) {
+Permission analyze_command(Query* query, const char* text, std::optional<pg::RoleId> reader, PrivilegeList& missing) {
     Node* command = query->utilityStmt;
-    guard::check_under_grant(command);
-    guard::check_managed(command);
+    guard::check_command_under_grant(command);
+    guard::check_managed_roles(command);
     if (IsA(command, CallStmt)) {
-        Seen seen;
-        pg::call([&] { see(reinterpret_cast<Node*>(reinterpret_cast<CallStmt*>(command)->funcexpr), &seen); });
-        pg::call([&] { see_names(reinterpret_cast<Node*>(reinterpret_cast<CallStmt*>(command)->funcexpr), &seen); });
-        add_missing(seen, missing);
+        NamedObjects objects;
+        pg::call([&] {
+            collect_checked(reinterpret_cast<Node*>(reinterpret_cast<CallStmt*>(command)->funcexpr), &objects);
+        });
+        pg::call([&] {
+            collect_schemas(reinterpret_cast<Node*>(reinterpret_cast<CallStmt*>(command)->funcexpr), &objects);
+        });
+        add_missing(objects, missing);
         return Permission::allowed;
     }
-    Query* inner = read_as(reader, [=] { return query_of(command, text); });
+    Query* inner = call_as(reader, [=] { return inner_query(command, text); });
     const bool has_query = inner != nullptr && inner->commandType != CMD_UTILITY;
-    bool known = needs_nothing(command) || has_query;
+    bool is_known = needs_no_privilege(command) || has_query;
     if (has_query) {
-        Seen seen;
-        pg::call([&] { look_at(static_cast<Query*>(copyObjectImpl(inner)), &seen); });
-        add_missing(seen, missing);
+        NamedObjects objects;
+        pg::call([&] { collect_query(static_cast<Query*>(copyObjectImpl(inner)), &objects); });
+        add_missing(objects, missing);
     }
-    if (!IsA(command, ExplainStmt)) known = add_missing_objects(as_planned(query), text, missing) || known;
-    known = add_missing_place(command, missing) || known;
-    return known ? Permission::allowed : Permission::unknown;
+    if (!IsA(command, ExplainStmt)) is_known = add_missing_objects(as_planned(query), text, missing) || is_known;
+    is_known = add_missing_create(command, missing) || is_known;
+    return is_known ? Permission::allowed : Permission::unknown;
 }
 
-RawStmt* parse_one(const std::string& statement) {
+RawStmt* parse_single_statement(const std::string& statement) {
     const List* commands = pg::call([&] { return pg_parse_query(statement.c_str()); });
     if (list_length(commands) == 1) return linitial_node(RawStmt, commands);
     throw core::invalid("statement", list_length(commands) == 0 ? "It is empty." : "It is more than one.",
@@ -410,25 +417,25 @@ RawStmt* parse_one(const std::string& statement) {
 
 }  // namespace
 
-void require_one(const std::string& statement) { (void)parse_one(statement); }
+void require_single_statement(const std::string& statement) { (void)parse_single_statement(statement); }
 
-RequiredPrivileges of(const std::string& statement, std::optional<pg::RoleId> reader) {
+RequiredPrivileges analyze(const std::string& statement, std::optional<pg::RoleId> reader) {
     const char* text = statement.c_str();
-    RawStmt* raw = parse_one(statement);
-    Query* query = read_as(reader, [=] { return analysed(raw, text); });
+    RawStmt* raw = parse_single_statement(statement);
+    Query* query = call_as(reader, [=] { return analyze_raw(raw, text); });
     RequiredPrivileges answer;
     if (query->commandType == CMD_UTILITY) {
-        answer.permission = of_command(query, text, reader, answer.missing);
+        answer.permission = analyze_command(query, text, reader, answer.missing);
     } else {
-        Seen seen;
-        pg::call([&] { look_at(query, &seen); });
-        add_missing(seen, answer.missing);
+        NamedObjects objects;
+        pg::call([&] { collect_query(query, &objects); });
+        add_missing(objects, answer.missing);
     }
     if (!answer.missing.empty()) answer.permission = Permission::denied;
     return answer;
 }
 
-void add_missing(const QueryDesc* query, std::vector<std::string>& missing) {
+void append_missing(const QueryDesc* query, std::vector<std::string>& missing) {
     pg::for_each_checked_relation(query->plannedstmt,
                                   [&](const pg::CheckedRelation& checked) { add_missing(checked, missing); });
 }

@@ -36,26 +36,26 @@ Mode mode = Mode::off;
 
 namespace {
 
-bool with_code = false;
-Found* found = nullptr;
+bool code_allowed = false;
+Findings* findings = nullptr;
 
-// Of the Scope: what runs it, and the stretch of the transaction that it is in.
-Portal around = nullptr;
-SubTransactionId since = InvalidSubTransactionId;
+// Portal and subtransaction in which the Scope was created. Queries started before it are not read.
+Portal scope_portal = nullptr;
+SubTransactionId scope_subtransaction = InvalidSubTransactionId;
 
-needs_fmgr_hook_type next_needed = nullptr;
-fmgr_hook_type next_event = nullptr;
-get_relation_info_hook_type next_info = nullptr;
+needs_fmgr_hook_type previous_needs_fmgr = nullptr;
+fmgr_hook_type previous_fmgr = nullptr;
+get_relation_info_hook_type previous_relation_info = nullptr;
 
 [[noreturn]] void refuse(const std::string& what, const std::string& why) {
-    if (found != nullptr && !found->refused) found->refused = what + ": " + why;
+    if (findings != nullptr && !findings->refusal) findings->refusal = what + ": " + why;
     throw core::Failure(core::Code::guarded, what, why, "Leave it out of the dry run.");
 }
 
 // ---- functions ------------------------------------------------------------------------------------------------------
 
-// Of the server's own functions that are not the same each time, those that leave nothing behind, and nextval, whose
-// gaps the answer names.
+// Volatile functions of the server that leave nothing behind after a rollback, and nextval(), whose gaps the dry run
+// reports.
 bool is_harmless(std::string_view name) {
     constexpr std::array<std::string_view, 18> names = {"nextval",
                                                         "currval",
@@ -81,11 +81,11 @@ bool is_harmless(std::string_view name) {
 struct Function {
     Oid language;
     bool is_volatile;
-    bool covers;  // the event trigger of this extension, which gives templates what they have on new tables
+    bool is_cover_trigger;  // event trigger of this extension, which extends templates to new tables
     const char* name;
 };
 
-Function look_up(Oid function) {
+Function find_function(Oid function) {
     HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
     if (!HeapTupleIsValid(row)) return {InvalidOid, true, false, ""};
     const auto* procedure = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
@@ -99,33 +99,36 @@ Function look_up(Oid function) {
     return result;
 }
 
-// Code of the server and of extensions is what a superuser has put there, and says of itself whether it acts. Code in
-// SQL and PL/pgSQL does nothing but by statements and functions, which come by here; other languages reach out.
+// C code was installed by a superuser, and its volatility says whether it has side effects. SQL and PL/pgSQL act only
+// through statements and functions, which are checked themselves. Other languages can act outside of the server.
 bool may_run(const Function& one, Oid function) {
-    if (one.language == INTERNALlanguageId) return !one.is_volatile || (mode == Mode::run && is_harmless(one.name));
-    if (one.language == ClanguageId) return function < FirstNormalObjectId || !one.is_volatile || one.covers;
-    return mode == Mode::run && (one.language == SQLlanguageId || one.language == get_language_oid("plpgsql", true));
+    if (one.language == INTERNALlanguageId) return !one.is_volatile || (mode == Mode::execute && is_harmless(one.name));
+    if (one.language == ClanguageId) return function < FirstNormalObjectId || !one.is_volatile || one.is_cover_trigger;
+    return mode == Mode::execute &&
+           (one.language == SQLlanguageId || one.language == get_language_oid("plpgsql", true));
 }
 
-bool function_is_needed(Oid function) {
-    if (unlikely(active())) pg::guarded([function] { check_function(function); });
-    return next_needed != nullptr && next_needed(function);
+// needs_fmgr_hook: the server asks whether a function call is to be wrapped (fmgr_info_cxt_security() in
+// src/backend/utils/fmgr/fmgr.c), once for each function of an expression, before it runs.
+bool needs_fmgr(Oid function) {
+    if (unlikely(is_active())) pg::guarded([function] { check_function(function); });
+    return previous_needs_fmgr != nullptr && previous_needs_fmgr(function);
 }
 
-// The server does not ask whether it is needed for a function that has a user or settings of its own. Triggers and
-// event triggers come by no other place.
-void function_event(FmgrHookEventType event, FmgrInfo* info, Datum* argument) {
-    if (unlikely(active()) && event == FHET_START) pg::guarded([info] { check_function(info->fn_oid); });
-    if (next_event != nullptr) next_event(event, info, argument);
+// fmgr_hook: a wrapped function starts or ends. Functions with SECURITY DEFINER or SET are always wrapped, so they
+// reach only this hook.
+void fmgr_event(FmgrHookEventType event, FmgrInfo* info, Datum* argument) {
+    if (unlikely(is_active()) && event == FHET_START) pg::guarded([info] { check_function(info->fn_oid); });
+    if (previous_fmgr != nullptr) previous_fmgr(event, info, argument);
 }
 
 // ---- foreign tables -------------------------------------------------------------------------------------------------
 
-// Before the planner asks the other server.
-void relation_is_planned(PlannerInfo* root, Oid relation, bool is_parent, RelOptInfo* info) {
-    if (unlikely(active()) && get_rel_relkind(relation) == RELKIND_FOREIGN_TABLE)
+// get_relation_info_hook: the planner has read a relation's metadata and has not yet asked the foreign server.
+void relation_info(PlannerInfo* root, Oid relation, bool is_parent, RelOptInfo* info) {
+    if (unlikely(is_active()) && get_rel_relkind(relation) == RELKIND_FOREIGN_TABLE)
         pg::guarded([] { refuse("a foreign table is not used in a dry run", "No rollback reaches its server."); });
-    if (next_info != nullptr) next_info(root, relation, is_parent, info);
+    if (previous_relation_info != nullptr) previous_relation_info(root, relation, is_parent, info);
 }
 
 bool has_foreign_part(Oid relation) {
@@ -155,7 +158,7 @@ bool truncates_foreign(const TruncateStmt* truncate) {
 
 // ---- tables of the extension, grants of others ----------------------------------------------------------------------
 
-bool touches_tables_of_ours(const PlannedStmt* plan) {
+bool reads_extension_tables(const PlannedStmt* plan) {
     const Oid ours = get_namespace_oid("jit_access", true);
     const ListCell* cell = nullptr;
     foreach (cell, plan->rtable) {
@@ -176,16 +179,16 @@ void refuse_live_grants(const PlannedStmt* plan) {
         refuse("a grant that is live is not used in a dry run", "It would be a use of it, which is no rehearsal.");
 }
 
-// They are not told of the dry run, so a function would run in them as always. The settings are put to 0 while it
-// lasts; who raises them again has a function with a setting of its own.
+// Parallel workers do not know of the dry run, so a function would run in them unchecked. The dry run sets the limits
+// for workers to 0; a function with a SET clause may raise them again.
 [[noreturn]] void refuse_other_processes() {
     refuse("no other process takes part in a dry run", "What a function does there would not be held back.");
 }
 
 // ---- commands -------------------------------------------------------------------------------------------------------
 
-// Of the commands that the guards let pass, those that a rollback takes back. Others are not run.
-bool is_undone(const Node* command) {
+// Commands, among those that the guards allow, that a rollback undoes completely. All others are refused.
+bool is_rolled_back_fully(const Node* command) {
     switch (nodeTag(command)) {
         case T_CreateStmt:
         case T_CreateTableAsStmt:
@@ -227,7 +230,7 @@ bool is_undone(const Node* command) {
     }
 }
 
-// What others see of the session while it runs, or what changes how the dry run itself works, is not set.
+// Settings that neither other sessions can observe nor change how the dry run itself works.
 bool is_settable(const VariableSetStmt* set) {
     constexpr std::array<std::string_view, 10> names = {
         "search_path",           "lock_timeout",      "statement_timeout", "work_mem",
@@ -240,66 +243,68 @@ bool is_settable(const VariableSetStmt* set) {
 
 }  // namespace
 
-Scope::Scope(Mode what, bool allows_code, Found& into) noexcept {
-    found = &into;
-    with_code = allows_code;
-    around = ActivePortal;
-    since = GetCurrentSubTransactionId();
-    // What was planned or made ready before would not come by the hooks again.
-    if (what == Mode::run) ResetPlanCache();
-    mode = what;
+Scope::Scope(Mode scope_mode, bool allows_code, Findings& into) noexcept {
+    findings = &into;
+    code_allowed = allows_code;
+    scope_portal = ActivePortal;
+    scope_subtransaction = GetCurrentSubTransactionId();
+    // Plans made before would not call the hooks again.
+    if (scope_mode == Mode::execute) ResetPlanCache();
+    mode = scope_mode;
 }
 
 Scope::~Scope() {
     mode = Mode::off;
-    found = nullptr;
+    findings = nullptr;
 }
 
-std::optional<bool> allows_code() noexcept { return active() ? std::optional(with_code) : std::nullopt; }
+std::optional<bool> allows_code() noexcept { return is_active() ? std::optional(code_allowed) : std::nullopt; }
 
 void check_function(std::uint32_t function) {
-    const auto one = pg::call([function] { return look_up(function); });
-    if (pg::call([&] { return may_run(one, function); })) return;
-    refuse(std::string("function ") + (one.name != nullptr ? one.name : "") + " is not called in a dry run",
-           mode == Mode::judge ? "Nothing is run where a statement is only checked."
-                               : "What it does may outlive a rollback.");
+    const auto called = pg::call([function] { return find_function(function); });
+    if (pg::call([&] { return may_run(called, function); })) return;
+    refuse(std::string("function ") + (called.name != nullptr ? called.name : "") + " is not called in a dry run",
+           mode == Mode::check_only ? "Nothing is run where a statement is only checked."
+                                    : "What it does may outlive a rollback.");
 }
 
 void check_query(const QueryDesc* query) {
     const PlannedStmt* plan = query->plannedstmt;
-    if (mode == Mode::judge) refuse("no query is run", "Nothing is run where a statement is only checked.");
-    required_privileges::add_missing(query, found->missing);
+    if (mode == Mode::check_only) refuse("no query is run", "Nothing is run where a statement is only checked.");
+    required_privileges::append_missing(query, findings->missing);
     if (plan->parallelModeNeeded) refuse_other_processes();
     refuse_live_grants(plan);
-    if (pg::call([plan] { return touches_tables_of_ours(plan); }))
+    if (pg::call([plan] { return reads_extension_tables(plan); }))
         refuse("tables of jit_access are not used in a dry run", "They are for the extension alone.");
     if (pg::call([plan] { return writes_to_foreign(plan); }))
         refuse("a foreign table is not used in a dry run", "No rollback reaches its server.");
 }
 
-void check_piece() {
-    if (ActivePortal == nullptr || ActivePortal == around || ActivePortal->createSubid >= since) return;
-    refuse("a cursor that was opened before is not read in a dry run", "What it calls is known since then.");
+void check_continued_query() {
+    if (ActivePortal == nullptr || ActivePortal == scope_portal || ActivePortal->createSubid >= scope_subtransaction)
+        return;
+    refuse("a cursor that was opened before is not read in a dry run", "What it calls was checked before the dry run began, if at all.");
 }
 
 void check_command(const Node* command) {
-    if (mode == Mode::judge) refuse("no command is run", "Nothing is run where a statement is only checked.");
+    if (mode == Mode::check_only) refuse("no command is run", "Nothing is run where a statement is only checked.");
     const std::string tag = GetCommandTagName(CreateCommandTag(const_cast<Node*>(command)));
     if (IsA(command, VariableSetStmt)) {
         if (is_settable(reinterpret_cast<const VariableSetStmt*>(command))) return;
         refuse(tag + " of this setting is not run in a dry run", "It is not among those that a rehearsal needs.");
     }
     if (max_parallel_maintenance_workers > 0) refuse_other_processes();
-    if (!is_undone(command)) refuse(tag + " is not run in a dry run", "A rollback does not take all of it back.");
+    if (!is_rolled_back_fully(command))
+        refuse(tag + " is not run in a dry run", "A rollback does not take all of it back.");
     if (IsA(command, TruncateStmt) &&
         pg::call([command] { return truncates_foreign(reinterpret_cast<const TruncateStmt*>(command)); }))
         refuse("a foreign table is not used in a dry run", "No rollback reaches its server.");
 }
 
 void install() {
-    next_needed = std::exchange(needs_fmgr_hook, function_is_needed);
-    next_event = std::exchange(fmgr_hook, function_event);
-    next_info = std::exchange(get_relation_info_hook, relation_is_planned);
+    previous_needs_fmgr = std::exchange(needs_fmgr_hook, needs_fmgr);
+    previous_fmgr = std::exchange(fmgr_hook, fmgr_event);
+    previous_relation_info = std::exchange(get_relation_info_hook, relation_info);
 }
 
 }  // namespace jit::sandbox

@@ -9,7 +9,7 @@ namespace jit::statement_cache {
 
 namespace {
 
-// What of a checked relation makes a difference, as long as single columns do not.
+// The part of pg::CheckedRelation on which a description depends, unless single columns matter.
 struct Checked {
     std::uint32_t relation;
     std::uint32_t owner;
@@ -18,14 +18,14 @@ struct Checked {
     bool operator==(const Checked&) const = default;
 };
 
-// What a query asks for, and the relations that its plan depends on.
-struct Asked {
+// The relations that a query checks, and those on which its plan depends.
+struct CheckedObjects {
     std::uint32_t checked_count = 0;
     std::uint32_t dependency_count = 0;
     std::array<Checked, 6> checked{};
     std::array<std::uint32_t, 12> dependencies{};
 
-    bool operator==(const Asked& other) const noexcept {
+    bool operator==(const CheckedObjects& other) const noexcept {
         return std::equal(checked.begin(), checked.begin() + checked_count, other.checked.begin(),
                           other.checked.begin() + other.checked_count) &&
                std::equal(dependencies.begin(), dependencies.begin() + dependency_count, other.dependencies.begin(),
@@ -33,11 +33,11 @@ struct Asked {
     }
 };
 
-struct Known {
-    std::uint64_t changes = 0;  // 0: nothing is kept here
-    std::uint64_t who = 0;
+struct Entry {
+    std::uint64_t generation = 0;  // 0: empty
+    std::uint64_t user_key = 0;
     std::uint32_t session_user = 0;
-    Asked asked;
+    CheckedObjects objects_checked;
     std::array<char, 256> text;
     std::array<core::ObjectUse, 6> objects;
     std::array<char, 512> names;
@@ -45,32 +45,34 @@ struct Known {
     recorder::Encoded encoded;
 };
 
-std::array<Known, 32> all;
+std::array<Entry, 32> entries;
 
-Known& place_of(std::string_view text) noexcept { return all[text.size() % all.size()]; }
+Entry& entry_for(std::string_view text) noexcept { return entries[text.size() % entries.size()]; }
 
-// False: more than is kept.
-bool take_apart(const PlannedStmt* plan, Asked& asked) noexcept {
+// False if there are more than fit in an entry.
+bool collect_checked(const PlannedStmt* plan, CheckedObjects& objects_checked) noexcept {
     bool fits = true;
     pg::for_each_checked_relation(plan, [&](const pg::CheckedRelation& checked) {
-        fits = fits && asked.checked_count < asked.checked.size();
-        if (fits) asked.checked[asked.checked_count++] = {checked.relation, checked.owner.oid, checked.privileges};
+        fits = fits && objects_checked.checked_count < objects_checked.checked.size();
+        if (fits)
+            objects_checked.checked[objects_checked.checked_count++] = {checked.relation, checked.owner.oid,
+                                                                        checked.privileges};
     });
     const List* relations = plan->relationOids;
-    if (!fits || static_cast<std::size_t>(list_length(relations)) > asked.dependencies.size()) return false;
+    if (!fits || static_cast<std::size_t>(list_length(relations)) > objects_checked.dependencies.size()) return false;
     for (int i = 0; i < list_length(relations); ++i)
-        asked.dependencies[asked.dependency_count++] = list_nth_oid(relations, i);
+        objects_checked.dependencies[objects_checked.dependency_count++] = list_nth_oid(relations, i);
     return true;
 }
 
-bool note_objects(std::span<const core::ObjectUse> objects, Known& known) noexcept {
-    if (objects.size() > known.objects.size()) return false;
+bool copy_objects(std::span<const core::ObjectUse> objects, Entry& entry) noexcept {
+    if (objects.size() > entry.objects.size()) return false;
     std::size_t used = 0;
     for (std::size_t i = 0; i < objects.size(); ++i) {
         const auto name = objects[i].name;
-        if (name.size() > known.names.size() - used) return false;
-        name.copy(known.names.data() + used, name.size());
-        known.objects[i] = {objects[i].privileges, objects[i].own, {known.names.data() + used, name.size()}};
+        if (name.size() > entry.names.size() - used) return false;
+        name.copy(entry.names.data() + used, name.size());
+        entry.objects[i] = {objects[i].privileges, objects[i].own, {entry.names.data() + used, name.size()}};
         used += name.size();
     }
     return true;
@@ -79,32 +81,35 @@ bool note_objects(std::span<const core::ObjectUse> objects, Known& known) noexce
 }  // namespace
 
 const recorder::Statement* find(const PlannedStmt* plan, std::string_view text, const char* tag) noexcept {
-    const Known& known = place_of(text);
-    Asked asked;
-    const bool same = known.changes == standing_privileges::changes() && known.statement.tag.data() == tag &&
-                      known.who == pg::packed_user_ids() && known.session_user == pg::session_user().oid &&
-                      known.statement.text == text && take_apart(plan, asked) && asked == known.asked;
-    return same ? &known.statement : nullptr;
+    const Entry& entry = entry_for(text);
+    CheckedObjects objects_checked;
+    const bool is_equal = entry.generation == standing_privileges::generation() && entry.statement.tag.data() == tag &&
+                          entry.user_key == pg::packed_user_ids() && entry.session_user == pg::session_user().oid &&
+                          entry.statement.text == text && collect_checked(plan, objects_checked) &&
+                          objects_checked == entry.objects_checked;
+    return is_equal ? &entry.statement : nullptr;
 }
 
-recorder::Encoded* keep(const PlannedStmt* plan, const recorder::Statement& statement, std::uint64_t changes) noexcept {
+recorder::Encoded* store(const PlannedStmt* plan, const recorder::Statement& statement,
+                         std::uint64_t generation) noexcept {
     const auto text = statement.text;
-    Known& known = place_of(text);
-    known.changes = 0;
-    known.encoded.grants_number = 0;
-    Asked asked;
-    if (!take_apart(plan, asked) || text.size() > known.text.size() || !note_objects(statement.objects, known))
+    Entry& entry = entry_for(text);
+    entry.generation = 0;
+    entry.encoded.grants_serial = 0;
+    CheckedObjects objects_checked;
+    if (!collect_checked(plan, objects_checked) || text.size() > entry.text.size() ||
+        !copy_objects(statement.objects, entry))
         return nullptr;
-    known.asked = asked;
-    text.copy(known.text.data(), text.size());
-    known.who = pg::packed_user_ids();
-    known.session_user = pg::session_user().oid;
-    known.statement = statement;
-    known.statement.encoded = &known.encoded;
-    known.statement.text = {known.text.data(), text.size()};
-    known.statement.objects = {known.objects.data(), statement.objects.size()};
-    known.changes = changes;
-    return &known.encoded;
+    entry.objects_checked = objects_checked;
+    text.copy(entry.text.data(), text.size());
+    entry.user_key = pg::packed_user_ids();
+    entry.session_user = pg::session_user().oid;
+    entry.statement = statement;
+    entry.statement.encoded = &entry.encoded;
+    entry.statement.text = {entry.text.data(), text.size()};
+    entry.statement.objects = {entry.objects.data(), statement.objects.size()};
+    entry.generation = generation;
+    return &entry.encoded;
 }
 
 }  // namespace jit::statement_cache

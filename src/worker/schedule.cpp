@@ -108,7 +108,7 @@ void start_due_job() {
 
 std::string run_job(const std::optional<std::string>& job) {
     // The session user is the login of pg_cron, or the owner of its job.
-    principal::require_admin(principal::of_session());
+    principal::require_admin(principal::session_person());
     if (!job || !exists(*job)) throw unknown_job(job.value_or("NULL"));
     const auto before = progress_of(*job);
     if (before.running) return already_running;

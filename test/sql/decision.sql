@@ -76,7 +76,7 @@ SELECT alike(tap.error('SELECT mine.approves()'), format('JA004 "dave" may not d
     'a function of an approver does not decide for another session user');
 \connect - bob
 CALL tap.start();
-SELECT alike(tap.error(statement), 'JA004 nobody is asking: %', 'an approver decides nothing by ' || statement)
+SELECT alike(tap.error(statement), 'JA004 requests and decisions need a client session: %', 'an approver decides nothing by ' || statement)
 FROM unnest('{ANALYZE mine.bait, REINDEX TABLE mine.bait}'::text[]) AS statement;
 \connect - :owner
 CALL tap.start();

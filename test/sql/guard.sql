@@ -60,9 +60,9 @@ CALL tap.start();
 SELECT tap.refused('DROP ROLE alice', format('JA015 role "alice" cannot be dropped: It holds grant %s, which is live.', :id), 'DROP ROLE of the holder');
 SELECT tap.refused('DROP USER IF EXISTS minion, alice', format('JA015 role "alice" cannot be dropped: It holds grant %s, which is live.', :id), 'among others');
 SELECT tap.refused('DROP EXTENSION jit_access',
-    format('JA015 jit_access cannot be dropped: Grant %s is live or not cleaned up yet; nobody would end it.', :id), 'DROP EXTENSION');
+    format('JA015 jit_access cannot be dropped: Grant %s is live or not cleaned up yet; without jit_access it would never end.', :id), 'DROP EXTENSION');
 SELECT tap.refused('DROP EXTENSION jit_access CASCADE',
-    format('JA015 jit_access cannot be dropped: Grant %s is live or not cleaned up yet; nobody would end it.', :id), 'DROP EXTENSION CASCADE');
+    format('JA015 jit_access cannot be dropped: Grant %s is live or not cleaned up yet; without jit_access it would never end.', :id), 'DROP EXTENSION CASCADE');
 SELECT isnt(tap.error('DROP SCHEMA jit_access CASCADE'), 'no error', 'DROP SCHEMA CASCADE');
 SELECT isnt(tap.error('DROP TABLE jit_access.request CASCADE'), 'no error', 'DROP TABLE CASCADE');
 SELECT is(tap.state(), :'before', 'nothing has changed');

@@ -72,7 +72,7 @@ SELECT is(tap.error('SELECT lo_create(0)'), 'JA016 this is not allowed to a sess
     'it makes no large object, which would be left to the template');
 SELECT is(tap.error('CREATE TEMP TABLE scratch (id serial, line text)'), 'no error', 'it may create temporary tables');
 SELECT jit_extend(:id, '10 minutes');
-SELECT is(:'LAST_ERROR_MESSAGE'::text, 'a temporary login asks for nothing', 'it neither asks nor extends');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'a temporary login cannot make requests or decisions', 'it neither asks nor extends');
 \connect - alice
 SELECT jit_extend(:id, '10 minutes') AS longer \gset
 \connect - :owner

@@ -45,10 +45,10 @@ SELECT is(count(DISTINCT length(line)), 1::bigint, 'and is a rectangle') FROM re
 \i test/sql/include/code.sql
 SELECT jit_step_up(:'code');
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'JA020', 'it does not count before it is confirmed');
-SELECT tap.refused('SELECT jit_confirm_totp(''12345'')', 'JA001 invalid code: It has not the form of one.', 'five digits');
+SELECT tap.refused('SELECT jit_confirm_totp(''12345'')', 'JA001 invalid code: It does not have the form of a code.', 'five digits');
 SELECT tap.refused('SELECT jit_confirm_totp(NULL)', 'JA001 invalid code: It is NULL.', 'NULL');
-SELECT tap.refused(format('SELECT jit_step_up(%L)', :'code' || ' '), 'JA001 invalid code: It has not the form of one.', 'a blank');
-SELECT tap.refused('SELECT jit_confirm_totp(''aaaa-aaaa-aaaa-aaaa'')', 'JA001 invalid code: It is no one-time code.', 'a recovery code confirms nothing');
+SELECT tap.refused(format('SELECT jit_step_up(%L)', :'code' || ' '), 'JA001 invalid code: It does not have the form of a code.', 'a blank');
+SELECT tap.refused('SELECT jit_confirm_totp(''aaaa-aaaa-aaaa-aaaa'')', 'JA001 invalid code: It is not a one-time code.', 'a recovery code confirms nothing');
 SELECT jit_confirm_totp(:'code') AS codes \gset
 SELECT is(cardinality(:'codes'::text[]), 10, 'confirmed: ten recovery codes');
 SELECT is(count(DISTINCT code), 10::bigint, 'each another') FROM unnest(:'codes'::text[]) code WHERE code ~ '^[a-z2-7]{4}(-[a-z2-7]{4}){3}$';

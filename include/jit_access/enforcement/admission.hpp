@@ -1,4 +1,7 @@
-// One statement on its way through the gate: deadline, record, run.
+// Admission of one statement: check the effective grants, then bind the session and record the intent, or refuse.
+//
+// Called for every statement of a session that may use a grant (statements/admit_statement). check_access() needs a
+// transaction. Everything but record_refusal() may throw.
 #pragma once
 
 #include "jit_access/core/failure.hpp"
@@ -6,9 +9,9 @@
 
 namespace jit::admission {
 
-// What the gate found, at which moment of both clocks.
-struct Check {
-    const enforcement::EffectiveGrants* grants = nullptr;  // null: not under a grant
+// The answer for one statement, and the moment on both clocks for which it holds.
+struct AccessCheck {
+    const enforcement::EffectiveGrants* grants = nullptr;  // null: the statement uses no grant
     enforcement::Access access = enforcement::Access::allowed;
     pg::Moment at;
 
@@ -16,18 +19,20 @@ struct Check {
     [[nodiscard]] bool allowed() const noexcept { return access == enforcement::Access::allowed; }
 };
 
-// Needs a transaction; may throw.
-[[nodiscard]] Check check();
-[[nodiscard]] Check check(const enforcement::EffectiveGrants* grants);
+// For the current user. Waits up to 300 ms for the clean-up of a grant that is over and that this session has not used.
+[[nodiscard]] AccessCheck check_access();
+// For these grants, without waiting.
+[[nodiscard]] AccessCheck check_access(const enforcement::EffectiveGrants* grants);
 
-// The statement is allowed: binds the session to the deadline and puts the intent on the record. Throws when it cannot
-// be recorded; then it must not run.
-void record(const Check& check, const recorder::Statement& statement);
-// The statement is on the record already and goes on (FETCH, the next rows of a portal).
-void go_on(const Check& check);
-// Puts the refusal on the record and throws what the user gets.
-[[noreturn]] void refuse(const Check& check, const recorder::Statement& statement);
-// Puts a refusal of somebody else (a guard) on the record.
-void note_refusal(const Check& check, const recorder::Statement& statement, const core::Failure& failure) noexcept;
+// An allowed statement is about to run: binds the session to the grants and records the intent. If it throws, the
+// statement must not run.
+void record_use(const AccessCheck& check, const recorder::Statement& statement);
+// An allowed statement whose intent is recorded continues: FETCH, further rows of a portal.
+void continue_use(const AccessCheck& check);
+// Records the refusal and throws its Failure.
+[[noreturn]] void refuse_statement(const AccessCheck& check, const recorder::Statement& statement);
+// Records a refusal for another reason, such as a guard.
+void record_refusal(const AccessCheck& check, const recorder::Statement& statement,
+                    const core::Failure& failure) noexcept;
 
 }  // namespace jit::admission

@@ -1,8 +1,9 @@
-// Denied attempts that no other hook meets: a privilege that is missing while a statement is parsed, a request or a
-// decision that failed. They are seen where the server reports the error, after everything of the statement is undone.
+// Denied attempts that no hook sees before they fail: a privilege that is missing while a statement is parsed, a
+// request or decision that failed. They are found where the server reports the error, after the statement's effects
+// were undone.
 //
-// That is no place to look anything up. Where it is not known yet whether the session uses a grant, the attempt is kept
-// and put on the record in the session's next idle moment.
+// In that place nothing may be looked up. If it is not cached whether the session uses a grant, the attempt is kept in
+// memory and recorded when the session is next idle, in the empty transaction of pg::request_idle_commit().
 #pragma once
 
 #include <string_view>
@@ -11,23 +12,28 @@
 
 namespace jit::denied_attempt {
 
-// Who has raised an error, which its SQLSTATE does not tell: anybody can raise one with a code of the extension.
-enum class Raiser { extension, unknown_process, somebody };
+// Where an error was raised. Its SQLSTATE does not tell: any PL/pgSQL function can raise one with a code of the
+// extension, and would so put false attempts on the record.
+enum class ErrorSource {
+    extension,  // by this library in this process
+    relayed,    // by another process, whose message this session passes on
+    other
+};
 
 struct Error {
-    Raiser raiser;
+    ErrorSource source;
     bool ends_session;
     std::string_view sqlstate;
     std::string_view message;
     std::string_view statement;
 };
 
-// An error of this session is about to be reported.
-void seen(const Error& error) noexcept;
-// Puts an attempt on the record, once for a command of the client, and throws: of what somebody may try in another's
-// name, where his code would catch the error before it is reported.
-[[noreturn]] void refuse(const core::Failure& failure);
-// Before a commit, between two commands; looks up what could not be looked up.
-void record_kept();
+// From the emit_log hook, for an ERROR of a client's session. Raises nothing.
+void on_error_reported(const Error& error) noexcept;
+// Records the failure, once per command of the client, and throws it. For attempts to act in another user's name: code
+// of the attacker could catch the error, so that it would never be reported.
+[[noreturn]] void record_and_throw(const core::Failure& failure);
+// Records the attempt that was kept. Before a commit between two commands; reads catalogs.
+void record_pending();
 
 }  // namespace jit::denied_attempt

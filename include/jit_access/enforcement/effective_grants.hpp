@@ -1,13 +1,18 @@
-// Is this statement run under a grant, and does that grant still live? Asked before every statement, in every backend.
+// The grants whose privileges the current user has, and whether they still allow access.
 //
-// A session without a grant pays a compare: its user, role and session user are those last found plain. Everything else
-// is looked at again when memberships change (the server tells) or when the user does. What is found is the standing of
-// a user: the grants whose privileges he has. Every one of them must be live on the shared_state; one that is over or
-// that the running server has not confirmed refuses the statement, because its privileges cannot be told from the
-// others.
+// Every backend asks before every statement. A session without a grant pays one comparison (holds_no_grant()): its
+// user, its SET ROLE role and its session user are those last found to hold no grant. Otherwise current_grants()
+// resolves the memberships of the user once and caches the result until the server announces a change of memberships
+// or roles, or the user changes. evaluate_access() then compares the cached slots with the clocks.
 //
-// Beyond the membership there is the role that SET ROLE left behind: the server checks it when it is issued, never
-// again. A session whose role was reached through a grant, or is one of ours and no longer granted, is refused as well.
+// All of the effective grants must be live. A grant that is over, or that the running server has not confirmed, refuses
+// the statement, because the server does not say through which membership a privilege was found.
+//
+// The role chosen by SET ROLE counts as well as the memberships: the server checks it when it is set and never again
+// (check_role() in src/backend/commands/variable.c). A session whose chosen role was reached through a grant, or is no
+// longer granted, is therefore refused.
+//
+// Functions that may read catalogs need a transaction and may throw. Nothing here takes a lock of the extension.
 #pragma once
 
 #include <array>
@@ -21,68 +26,83 @@
 
 namespace jit::enforcement {
 
-// The user (and the role chosen by SET ROLE) last found to hold no grant, as pg::packed_user_ids() packs them; 0 = look
-// again.
-extern std::atomic<std::uint64_t> plain;
-// Whose session it was when that was found, and everything else that is known here: a superuser's may become another's.
-extern std::uint32_t whose;
+// Cache of a negative answer: the user and SET ROLE role, as packed by pg::packed_user_ids(), last found to hold no
+// grant. 0: no cached answer.
+extern std::atomic<std::uint64_t> no_grant_user;
+// Session user for whom everything cached here is valid. SET SESSION AUTHORIZATION changes it.
+extern std::uint32_t cached_session_user;
 
+// True: this session certainly uses no grant. False: ask current_grants(). Needs no transaction.
 [[nodiscard]] inline bool holds_no_grant() noexcept {
-    return pg::packed_user_ids() == plain.load(std::memory_order_relaxed) && pg::session_user().oid == whose;
+    return pg::packed_user_ids() == no_grant_user.load(std::memory_order_relaxed) &&
+           pg::session_user().oid == cached_session_user;
 }
 
-inline std::uint64_t numbers_given = 0;
+inline std::uint64_t last_serial = 0;
 
 struct EffectiveGrants {
-    std::uint64_t who = 0;
-    std::uint64_t number = ++numbers_given;  // equal numbers: the same standing
+    std::uint64_t user_key = 0;  // for whom this was resolved, as pg::packed_user_ids() packs it; 0: not cached
+    std::uint64_t serial = ++last_serial;  // equal serials: equal contents
     std::uint32_t count = 0;
     std::array<Slot*, core::max_session_grants> slots{};
     std::array<std::uint64_t, core::max_session_grants> ids{};
-    std::uint64_t unconfirmed = 0;  // a grant role the board does not know; its id
-    bool stale_role = false;        // SET ROLE left a role that is not granted any more
-    bool too_many = false;
-    const char* not_from_here = nullptr;  // the condition of a grant that this session's client does not meet
-    std::uint64_t kept_from = 0;          // its id
-    char login[64] = {};
+    std::uint64_t unconfirmed = 0;            // id of a grant whose role has no live or ended slot; 0: none
+    bool stale_role = false;                  // SET ROLE chose a role that is no longer granted
+    bool too_many = false;                    // more than core::max_session_grants
+    const char* unmet_condition = nullptr;    // condition of a grant that this session's client does not meet
+    std::uint64_t unmet_condition_grant = 0;  // the id of that grant
+    char login[64] = {};                      // names of session user and effective role, for the record
     char role[64] = {};
 };
 
-// Where the current user stands; null when he is plain. Needs a transaction; may throw.
+// The grants of the current user; null if there are none. The result is valid until the next call. Needs a transaction;
+// may throw.
 [[nodiscard]] const EffectiveGrants* current_grants();
-// The same, as far as it is known without looking anything up: for a transaction that has failed.
+// The cached result of current_grants(), or null. Reads no catalog, so it also serves a failed transaction.
 [[nodiscard]] const EffectiveGrants* cached_grants() noexcept;
-// Nobody's grant, for the record of a session that uses none.
-[[nodiscard]] const EffectiveGrants& without_grant();
-// Where somebody else stands with whose privileges a statement is checked: the owner of a view it reads.
+// No grants, with the names filled in: for records of sessions that use no grant.
+[[nodiscard]] const EffectiveGrants& no_grants();
+// Effective grants of the owner of a view, with whose privileges the server checks the tables behind the view. Null if
+// the owner holds none.
 [[nodiscard]] const EffectiveGrants* grants_of_owner(pg::RoleId owner);
 
-enum class Access : std::uint8_t { allowed, over, unconfirmed, stale_role, too_many, not_from_here, second_factor };
+enum class Access : std::uint8_t {
+    allowed,
+    grant_over,             // a grant's deadline has passed or it was ended
+    unconfirmed,            // this server has not confirmed a grant
+    stale_role,             // SET ROLE chose a role that is no longer granted
+    too_many,               // the session cannot be bound to so many grants
+    condition_unmet,        // the client does not meet a grant's conditions
+    second_factor_missing,  // first use in a session that has not stepped up
+};
 
-[[nodiscard]] Access judge(const EffectiveGrants& grants, pg::Moment at) noexcept;
-
-// Adds the grants of another standing: of the owner of a view that the statement reads.
-void join(EffectiveGrants& into, const EffectiveGrants& other) noexcept;
-
-// Whether the session could act as a role it has from a grant, used or not: some commands ask for membership only.
-[[nodiscard]] bool may_act_as_granted();
-
-// Whether this is the temporary role of a grant.
-[[nodiscard]] bool is_grant_role(pg::RoleId role);
-// Whether the session's user has this role without any grant.
-[[nodiscard]] bool reaches_without_grant(pg::RoleId role);
-
-// Throws the Failure for a access other than allowed.
+// Whether a statement may run under these grants at this moment. Never `allowed` while the session is bound to a grant
+// that is over.
+[[nodiscard]] Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept;
+// Throws the Failure that belongs to any Access but `allowed`.
 [[noreturn]] void refuse(const EffectiveGrants& grants, Access access);
 
-// How often memberships or roles have changed, as far as this process was told.
-[[nodiscard]] std::uint64_t changes() noexcept;
-inline constexpr std::uint64_t never = ~std::uint64_t{0};  // no number of changes
-// A client has been let in: parallel workers of its session will ask where it is.
-void note_client(const core::Client& client) noexcept;
-// Drops every conclusion: memberships or roles changed.
+// Adds the grants of a view's owner to those of the user.
+void merge_grants(EffectiveGrants& into, const EffectiveGrants& other) noexcept;
+
+// Whether the session could act as a role that it has from a grant, used or not. Some commands ask for membership
+// instead of inherited privileges.
+[[nodiscard]] bool may_act_as_grant_role();
+// Whether the role is the temporary role of a grant: a direct member of the marker role.
+[[nodiscard]] bool is_grant_role(pg::RoleId role);
+// Whether the session user is a member of this role without any grant.
+[[nodiscard]] bool is_session_member_without_grant(pg::RoleId role);
+
+// Counts the changes of memberships and roles that this process has been notified of.
+[[nodiscard]] std::uint64_t membership_generation() noexcept;
+inline constexpr std::uint64_t no_generation = ~std::uint64_t{0};  // equals no membership_generation()
+
+// Stores the authenticated client of this session in shared memory, where its parallel workers read it.
+void publish_client(const core::Client& client) noexcept;
+
+// Invalidates everything cached: memberships or roles have changed.
 void invalidate() noexcept;
-// The same for a signal handler: nobody is plain until he has been looked at.
-void look_again() noexcept;
+// Invalidates the answer of holds_no_grant(); async-signal-safe.
+void invalidate_from_signal() noexcept;
 
 }  // namespace jit::enforcement

@@ -1,8 +1,12 @@
-// Puts uses on the journal: the intent before the statement runs, the outcome when it ends, however it ends.
+// Records uses of grants in the journal: the intent before a statement runs, the outcome when it ends, however it ends.
 //
-// A use is known by the address of what the server runs it with (query descriptor, planned statement). Its outcome
-// comes from the end of execution, from the error that left it, or from the abort of its (sub)transaction: the room for
-// it was claimed with the intent, so writing it cannot fail.
+// A use is identified by a key: the address of the structure with which the server runs the statement (QueryDesc,
+// PlannedStmt). Its outcome comes from the end of execution, from the ERROR that left it, or from the abort of its
+// (sub)transaction. The room for the outcome is claimed together with that for the intent, so writing an outcome cannot
+// fail.
+//
+// Called in the backend that runs the statement. Only begin() may throw. Nothing allocates once the deepest nesting of
+// statements and the largest record have been seen, except record_refusal().
 #pragma once
 
 #include <array>
@@ -14,11 +18,11 @@
 
 namespace jit::recorder {
 
-// What a statement becomes in the journal, and of what it is made beside the statement.
+// The encoded payload of a statement, kept in the statement cache, and what it depends on beside the statement.
 struct Encoded {
-    std::uint64_t grants_number = 0;  // its number; 0: nothing is kept
+    std::uint64_t grants_serial = 0;  // EffectiveGrants::serial; 0: empty
     std::uint32_t depth = 0;
-    int limit = 0;  // of the statement's text
+    int statement_limit = 0;  // jit_access.statement_limit
     std::string application;
     std::vector<std::byte> bytes;
     std::uint32_t crc = 0;
@@ -31,8 +35,8 @@ struct Statement {
     std::string_view parameters{};
     std::span<const core::ObjectUse> objects{};
     std::uint32_t object_count = 0;
-    Encoded* encoded = nullptr;  // where it may stay that way, for the next time; null: nowhere
-    bool is_inside = false;      // something that the client has sent, although nothing that is recorded runs it
+    Encoded* encoded = nullptr;  // where its encoded form is cached; null: it is not
+    bool is_nested = false;      // in something the client has sent, although no recorded use contains it
 };
 
 // Waits for room up to jit_access.journal_wait and, with jit_access.audit_durability = fsync, for the disk; throws
@@ -41,26 +45,27 @@ void begin(const enforcement::EffectiveGrants& grants, const Statement& statemen
 void complete(const void* key, std::uint64_t rows = 0) noexcept;
 void fail(const void* key, std::string_view sqlstate) noexcept;
 
-// Around each stretch in which the server runs the statement. Statements begun inside are one deeper. Whoever enters
-// leaves or fails; an abort in between (ROLLBACK in a procedure) does not end the statement.
+// Around each stretch in which the server runs the statement; uses that begin inside are one level deeper. Each enter()
+// is followed by a leave(), also on an ERROR. An abort in between (ROLLBACK in a procedure) does not end the use.
 void enter(const void* key) noexcept;
 void leave(const void* key, std::uint64_t rows = 0) noexcept;
 
-// Uses begun in this subtransaction or its children and not running just now (open cursors) ended with it.
+// A subtransaction has aborted: closes the uses begun in it or its children that are not running now (open cursors).
 void interrupt(std::uint32_t from_subtransaction) noexcept;
-// A transaction has committed: what is still open had no end of its own (a function called by the fast path).
-void complete_left() noexcept;
-// The session ends: whatever is open was interrupted.
+// A transaction has committed: closes uses that have no end of their own (functions called by the fast-path message).
+void complete_remaining() noexcept;
+// The process exits: closes all open uses as interrupted.
 void interrupt_all() noexcept;
-[[nodiscard]] bool anything_open() noexcept;
-[[nodiscard]] bool anything_running() noexcept;  // a cursor is open between two fetches, but does not run
-[[nodiscard]] bool is_open(const void* key) noexcept;
+[[nodiscard]] bool has_open_uses() noexcept;
+[[nodiscard]] bool is_inside_use() noexcept;  // an open cursor does not run between two fetches
+[[nodiscard]] bool is_use_open(const void* key) noexcept;
 
-// Whether an error of the command that began then is on the record.
-[[nodiscard]] bool is_recorded(std::int64_t command_start) noexcept;
+// Whether an error of the command that began at this time is on the record already.
+[[nodiscard]] bool is_error_recorded(std::int64_t command_start) noexcept;
 
-// A statement that was not allowed to start. Cannot fail; a refusal that finds no room is counted.
-void refused(const enforcement::EffectiveGrants& grants, const Statement& statement, std::string_view sqlstate,
-             std::string_view reason) noexcept;
+// Records a statement that was not allowed to start. Never fails; a refusal for which the journal has no room is
+// counted (journal_refusals in jit_access.health).
+void record_refusal(const enforcement::EffectiveGrants& grants, const Statement& statement, std::string_view sqlstate,
+                    std::string_view reason) noexcept;
 
 }  // namespace jit::recorder

@@ -1,9 +1,13 @@
-// The grants this session relies on: those it has run a statement under. When one of them is over, the session is ended
-// or leaves it behind, as the template says, by a timer of its own: nobody else has to be well for that.
+// The grants to which this session is bound: those under which it has run a statement.
 //
-// A grant that is over and still relied on is a debt. A session in debt is allowed nothing. With `cancel` it settles
-// the debt once its transaction is over: in a moment of its own between two commands it drops its cursors, the role it
-// has chosen and its temporary objects, and relies on the grant no more.
+// When a bound grant is over, the session ends itself or leaves the grant, as the template says (action at the
+// deadline). A timer of the session's own does that, without the worker and without a statement of the client.
+//
+// While a session is bound to a grant that is over, every statement is refused. With the action `cancel` the session
+// releases the grant as soon as it is outside of a transaction and between two commands: it commits an empty
+// transaction in which it closes its cursors, resets its role and drops its temporary objects.
+//
+// The functions are called in the session's own process. Those that are noexcept allocate nothing.
 #pragma once
 
 #include <cstdint>
@@ -12,28 +16,30 @@
 
 namespace jit::session {
 
-// Whether these could be noted beside those that are; what cannot would not end the session.
+// Whether the session can be bound to these grants in addition. It could not be stopped at the deadline of others.
 [[nodiscard]] bool has_room_for(const enforcement::EffectiveGrants& grants) noexcept;
-// Whether a statement has run under this grant.
-[[nodiscard]] bool relies_on(std::uint64_t id) noexcept;
-// Whether under these, and under no other.
-[[nodiscard]] bool relies_on_exactly(const enforcement::EffectiveGrants& grants) noexcept;
-// A statement is about to run under these grants. Throws when the session could not be stopped at their deadline.
-void rely_on(const enforcement::EffectiveGrants& grants);
-// A session that records without a grant: what is still open when it ends was interrupted.
-void close_uses_at_end();
+[[nodiscard]] bool is_bound_to(std::uint64_t id) noexcept;
+// Whether the session is bound to these grants and to no other.
+[[nodiscard]] bool is_bound_exactly_to(const enforcement::EffectiveGrants& grants) noexcept;
+// A statement is about to run under these grants. Throws limit_exceeded if the session could not be stopped at their
+// deadline.
+void bind_to(const enforcement::EffectiveGrants& grants);
+// Has open uses closed as interrupted when the process exits, also in a session without a grant (dry runs).
+void close_uses_at_exit();
 
-// The id of a grant that is relied on and over, or 0.
-[[nodiscard]] std::uint64_t debt(pg::Moment at) noexcept;
-[[nodiscard]] std::uint64_t debt() noexcept;
+// The id of a grant that is over and to which the session is bound; 0 if there is none.
+[[nodiscard]] std::uint64_t ended_grant(pg::Moment at) noexcept;
+[[nodiscard]] std::uint64_t ended_grant() noexcept;
 
-// Settles the debts before the next command, when there are any. May be called wherever a signal handler may.
-void settle_soon() noexcept;
+// Has the session release its ended grants, if there are any, before its next command. Async-signal-safe.
+void schedule_release() noexcept;
 
-// This session has ended a grant itself: it relies on it no more, unless a role or a cursor from it is left.
-void give_back(std::uint64_t id) noexcept;
+// This session's transaction ends the grant itself. The session is no longer bound to it, unless a role or a cursor
+// obtained under a grant remains.
+void release_grant(std::uint64_t id) noexcept;
 
-// What was granted may not be committed when it is over, nor prepared, whatever role was put on since: these throw.
+// Transaction callbacks. The first two throw when work done under a grant would be committed after its end, or
+// prepared.
 void before_commit();
 void before_prepare();
 void after_transaction(bool committed) noexcept;

@@ -1,22 +1,26 @@
-// What of an access needed no grant: the record says of each privilege whether its user would have had it without.
+// Standing privileges: those that the user of a statement has without any grant. The record states for each privilege
+// used whether it is standing.
+//
+// Membership is followed as in the server, but not through the roles of grants. Results are cached per process until
+// memberships, roles or relations change. Needs a transaction; may throw.
 #pragma once
 
 #include "jit_access/pg/acl.hpp"
 
 namespace jit::standing_privileges {
 
-struct Own {
+struct StandingPrivileges {
     pg::AclBits privileges = 0;
-    bool by_column = false;  // the answer depended on which columns it asks for
+    bool depends_on_columns = false;  // the answer holds only for the columns that were checked
 };
 
-// Of the privileges that a statement asks for on a relation, those that are there without any grant, for all the
-// columns in question. Looks nothing up for a relation seen before, unless single columns of it have access lists.
-[[nodiscard]] Own privileges(const pg::CheckedRelation& checked);
+// Those of the checked privileges on a relation that are standing, for all columns in question. Reads no catalog for a
+// relation in the cache, unless single columns of it have access lists.
+[[nodiscard]] StandingPrivileges find(const pg::CheckedRelation& checked);
 
-// How often what is answered here, or the name of a relation, may have changed.
-[[nodiscard]] std::uint64_t changes() noexcept;
+// Counts the events that may have changed an answer, or the name of a relation.
+[[nodiscard]] std::uint64_t generation() noexcept;
 // Memberships, roles or relations have changed.
-void forget() noexcept;
+void invalidate() noexcept;
 
 }  // namespace jit::standing_privileges

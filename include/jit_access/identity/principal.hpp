@@ -1,4 +1,8 @@
-// Who is asking, and what is he here. Identity is the session user; being a superuser makes nobody an approver.
+// Who makes a call, and what that person may do. Identity is the session user, as authenticated: SET ROLE does not
+// change it, and being a superuser does not make a login an approver.
+//
+// Lookups read catalogs and tables of the control database through SPI; they need a transaction and may throw server
+// errors. Functions named require_… throw a Failure (SQLSTATE class JA) that says what is missing.
 #pragma once
 
 #include <optional>
@@ -9,61 +13,68 @@
 
 namespace jit::principal {
 
+// A login or a group, by OID and by the name it had when it was read.
 struct Person {
     pg::RoleId role;
     std::string name;
 };
 
+// The session user, as the author of a request or decision. Throws not_permitted, and records the attempt, in a
+// background process, during maintenance that runs other users' code (ANALYZE), and for the temporary login of a grant.
 [[nodiscard]] Person caller();
-// Whoever the session belongs to: he need not be asking, a job may run for him.
-[[nodiscard]] Person of_session();
+// The session user without these checks. A scheduled job may run in the session.
+[[nodiscard]] Person session_person();
 
-// Where a call comes from.
+// Where the call of an SQL function comes from; made by the entry function (api/support).
 struct Origin {
-    std::optional<std::string> objection;  // why it is not the client's own statement; nothing if it is
+    // Why the call is not part of the statement that the client has sent, as a sentence. Nothing if it is.
+    std::optional<std::string> indirect_reason;
 };
-// What gives access, or more of it, is typed by the person himself: code that runs in his session cannot do it in his
-// name. `what` is for the message. An attempt is on the record even if the code hides the error.
-void require_own_statement(const Person& person, const Origin& origin, const std::string& what);
+// Throws not_own_statement, and records the attempt, unless the client has sent the call itself. Required of every
+// function that gives access: a view, function or trigger could otherwise make the call in the name of its user
+// (docs/adr/013-own-statement.md). `action` begins the message: "a request is approved".
+void require_own_statement(const Person& person, const Origin& origin, const std::string& action);
 
 // Superuser or member of jit_admin.
 [[nodiscard]] bool is_admin(const Person& person);
-// The same, or a member of jit_auditor.
+// An administrator or a member of jit_auditor.
 [[nodiscard]] bool may_audit(pg::RoleId role);
-// The same, or a member of jit_monitor.
+// An auditor or a member of jit_monitor.
 [[nodiscard]] bool may_monitor(pg::RoleId role);
 void require_admin(const Person& person);
 void require_auditor(const Person& person);
 
-// Several logins may belong to one person (jit_set_person); one that nobody has declared is a person of its own.
+// Several logins may belong to one person (jit_set_person). A login that is not declared is a person by itself.
 [[nodiscard]] core::PersonId person_of(const Person& login);
 [[nodiscard]] pg::TextArray logins_of(const core::PersonId& person);  // OIDs
-// Replaces the logins of a person; without any he is forgotten.
+// Replaces the logins of a person. Without logins the person is deleted.
 void set_person(const std::optional<std::string>& name, const std::optional<pg::TextArray>& logins,
                 const Origin& origin);
+// The declared name of the login's person, or the name of the login.
+[[nodiscard]] std::string display_name(const Person& login);
 
-// A member of a role, but not through a grant.
-[[nodiscard]] bool is_member_without_grant(pg::RoleId member, pg::RoleId of);
+// Whether `member` is a member of `group`, directly or not, without passing through the role of a grant. A grant must
+// not make its holder a requester or an approver.
+[[nodiscard]] bool is_member_without_grant(pg::RoleId member, pg::RoleId group);
 
-// The person's declared name, or that of the login.
-[[nodiscard]] std::string shown(const Person& login);
-
-// Listed for a template, himself or through a role that he stands in.
+// Whether the person is listed as a requester of the template, directly or through a group.
 [[nodiscard]] bool may_request(const Person& person, std::int64_t template_id);
-// This role himself, or through one that he stands in; a group that every login is in names nobody.
-[[nodiscard]] bool is_named(const Person& person, pg::RoleId role);
-// One bit for each approver role of the template that makes him an approver, in the order of their names. A group that
-// every login is in makes nobody one.
+// Whether listing this role lists the person: it is the person's login, or a group that contains it. A group that
+// contains every login lists nobody, or separation of duties would be lost by one GRANT.
+[[nodiscard]] bool is_listed_through(const Person& person, pg::RoleId role);
+// One bit for each approver role of the template, in the order of their names; set if the role lists the person.
 [[nodiscard]] std::uint64_t approver_groups(const Person& person, std::int64_t template_id);
-// Among the responders of a template, by the same measure.
+// Whether the person is listed as a responder of the template.
 [[nodiscard]] bool may_break_glass(const Person& person, std::int64_t template_id);
 [[nodiscard]] bool may_decide(const Person& person, std::int64_t template_id);
-// Throws not_permitted; `what` is what he may not do, "decide about request 42".
+// Throws not_permitted. `action` completes the message: "decide about request 42".
 void require_approver(const Person& person, std::int64_t template_id, const std::string& template_name,
-                      const std::string& what);
-inline constexpr std::size_t max_roles = 64;
+                      const std::string& action);
 
-// Existing roles by their exact names, in the order given; `what` is for the message.
-[[nodiscard]] std::vector<Person> named(const pg::TextArray& names, const char* what);
+// How many roles one part of a template may list.
+inline constexpr std::size_t max_roles = 64;
+// The roles with these exact names, in the order given and each once. Throws invalid_argument if one does not exist;
+// `parameter` is for the message.
+[[nodiscard]] std::vector<Person> roles_by_name(const pg::TextArray& names, const char* parameter);
 
 }  // namespace jit::principal

@@ -4,13 +4,16 @@
 //      jit_confirm_totp(code)  the first right code: it counts from here on; answers the recovery codes, once
 //      jit_step_up(code)       this session has stepped up, for jit_access.second_factor_lifetime
 //
-// Templates say where they demand it; what they guard asks require(), which is all that the other stages know of this.
-// The secret is sealed with a key that is in a file outside of the database, and bound to its login: nobody can open it
-// elsewhere, or put his own in another's row. Recovery codes are kept as MACs by the same key. What was accepted and
-// how often somebody was wrong is kept by second_factor_state.hpp.
+// A template says at which stages it demands a second factor. The stages call require(), which is all they know of it.
+// A second factor belongs to the session user, and each function below is called by a statement that this user has sent
+// (principal::require_own_statement), so that no code they run can enrol in their name or use up their attempts.
 //
-// Whose second factor is that of who has logged in. All of it is called by statements of his own (principal.hpp), so
-// that nothing he runs enrols in his name or uses up his attempts.
+// The secret is stored sealed, by a key in a file outside of the database, and bound to its login: it cannot be opened
+// elsewhere, nor moved to the row of another login. Recovery codes are stored as MACs by the same key. Accepted codes
+// and failed attempts are counted in shared memory (second_factor_state.hpp), outside of transactions.
+//
+// Needs a transaction in the control database. Failures: second_factor_required, second_factor_refused,
+// second_factor_unusable (the key file), wrong_state, invalid_argument.
 #pragma once
 
 #include <cstdint>
@@ -22,28 +25,31 @@
 namespace jit::second_factor {
 
 enum class Stage : std::uint8_t {
-    request,     // by who asks for a grant, or adds to it
-    approval,    // by who decides for it
-    activation,  // by the holder: approved, it waits until he says jit_activate
-    first_use    // by who uses it, in each session
+    request,     // by the requester, also for an extension
+    approval,    // by the approver
+    activation,  // by the holder: an approved grant waits for jit_activate
+    first_use    // by the user of the grant, in each session
 };
 [[nodiscard]] std::string_view to_string(Stage stage) noexcept;
 
-// Where a template demands it, as it was given; throws invalid_argument.
+// Throws invalid_argument unless all of these are names of stages.
 void check_stages(const pg::TextArray& stages);
 [[nodiscard]] bool demands(const pg::TextArray& stages, Stage stage) noexcept;
 
-// Throws second_factor_required where it is demanded and this session has not stepped up as this person.
+// Throws second_factor_required if these stages include this one and the session has not stepped up as this person.
 void require(const principal::Person& me, Stage stage, const pg::TextArray& stages);
 
 struct Enrolment {
-    std::string uri;
-    std::string qr;
+    std::string uri;  // otpauth://, for the authenticator
+    std::string qr;   // the same as a QR code in text
 };
+// Creates a secret, or shows the one that the same command has created.
 Enrolment enroll(const principal::Origin& origin);
+// Returns the recovery codes.
 pg::TextArray confirm(const std::optional<std::string>& code, const principal::Origin& origin);
-pg::Instant step_up(const std::optional<std::string>& code, const principal::Origin& origin);  // until when
-// By an administrator: for a login that has lost both authenticator and recovery codes.
+// Returns when the step-up expires.
+pg::Instant step_up(const std::optional<std::string>& code, const principal::Origin& origin);
+// By an administrator, for a login whose authenticator and recovery codes are lost.
 void reset(const std::optional<std::string>& login, const principal::Origin& origin);
 
 }  // namespace jit::second_factor

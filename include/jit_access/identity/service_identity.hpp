@@ -1,15 +1,15 @@
 // Processes of the extension that act as a service identity: the actors of a drill (rehearsal/drill_actor.hpp).
 //
-// Their roles have the connection limit 0, which stops every client and no background process. So only a process that
-// the extension started can be one. An actor asks and approves without a client that has sent a statement, against
-// docs/adr/013-own-statement.md; in return it may touch the canary template alone.
+// The roles of actors have the connection limit 0, which stops every client but no background process. Only a process
+// that the extension started can therefore be an actor. An actor makes requests and decisions without a statement sent
+// by a client, an exception to docs/adr/013-own-statement.md; in return it may touch no template but the canary.
 #pragma once
 
 #include <string>
 
 namespace jit::service_identity {
 
-// This process is an actor from here on.
+// This process is an actor from now on, until it exits.
 void become_actor() noexcept;
 [[nodiscard]] bool is_actor() noexcept;
 

@@ -1,4 +1,8 @@
-// Commands and function calls that are refused to a session that uses a grant, decided on the parse tree, not on text.
+// Commands and function calls that are refused to a session that uses a grant: they would outlive the grant or pass its
+// privileges on. Decided on the parse tree, not on text.
+//
+// Called in a transaction, before the command or function runs. The checks throw `guarded`; recording the refusal is
+// for the caller. guard_objects.hpp examines what a command has created.
 #pragma once
 
 #include <cstdint>
@@ -7,12 +11,11 @@ struct Node;
 
 namespace jit::guard {
 
-// Whether every grant that the session uses is of a template with allow_code.
-[[nodiscard]] bool code_allowed();
+// Whether every grant that the session uses is of a template with allow_code, or the dry run is of such a template.
+[[nodiscard]] bool is_code_allowed();
 
-// Before a utility command runs. Throws `guarded`.
-void check_under_grant(const Node* command);
-// Before a function runs, in a session that may use a grant. Throws `guarded`.
-void check_call(std::uint32_t function);
+void check_command_under_grant(const Node* command);
+// Functions of pg_cron: a scheduled job outlives the grant.
+void check_function_call(std::uint32_t function);
 
 }  // namespace jit::guard

@@ -1,4 +1,7 @@
-// What nobody may do to the roles and objects that the extension manages, with a grant or without.
+// What no session may do to the roles and objects that the extension manages, with a grant or without.
+//
+// Called in a transaction. The checks throw `guarded`, or `live_grants` where it is possible once all grants have
+// ended.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +10,12 @@ struct Node;
 
 namespace jit::guard {
 
-// Before a utility command runs. Throws `guarded` or `live_grants`.
-void check_managed(const Node* command);
-// A function was created or renamed: its name must not capture the calls of ours. Throws `guarded`.
+// Before a utility command runs. A command that may widen the closure of a template also queues the invalidation of the
+// cached closures (commit_actions::change_closures).
+void check_managed_roles(const Node* command);
+// After a function was created or renamed: a function of the same name in another schema could capture calls of ours.
 void check_function_name(std::uint32_t function);
-// An object is about to be dropped. Throws `guarded` or `live_grants`.
+// Before the extension or a database is dropped.
 void check_drop(std::uint32_t object_class, std::uint32_t object);
 
 }  // namespace jit::guard

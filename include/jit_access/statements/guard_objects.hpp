@@ -1,14 +1,15 @@
-// What a command has just created or changed under a grant, as the catalogs have it.
+// Examines what a command has just created or changed under a grant, as the catalogs have it.
 //
-// The command guards see only the command. They do not see whose function a default calls, whose view was replaced, or
-// which index stands behind a constraint; this check does.
+// The command does not show whose function a default calls, whose view was replaced, or which index stands behind a
+// constraint. The catalog rows do.
 #pragma once
 
 #include <cstdint>
 
 namespace jit::guard {
 
-// An object, or a column of a relation, was created or changed in a session that may use a grant. Throws `guarded`.
-void check_made(std::uint32_t object_class, std::uint32_t object, int column);
+// From the object access hook, after an object, or a column of a relation, was created or changed in a session that may
+// use a grant. Needs a transaction. Throws `guarded`, which rolls the command back.
+void check_created_object(std::uint32_t object_class, std::uint32_t object, int column);
 
 }  // namespace jit::guard

@@ -1,5 +1,8 @@
-// What a statement asks for, and what of it the current user lacks: all of it, not only what the server would stumble
-// over first. Nothing is planned and nothing runs.
+// The privileges that a statement needs, and those of them that the current user lacks: all of them, not only the first
+// one that the server would report. Nothing is planned and nothing runs. Used by dry runs.
+//
+// Needs a transaction. Throws the server's error for a text that it cannot parse or analyze, and the refusals of
+// guards.
 #pragma once
 
 #include <optional>
@@ -12,21 +15,24 @@ struct QueryDesc;
 
 namespace jit::required_privileges {
 
-enum class Permission { allowed, denied, unknown };
+enum class Permission {
+    allowed,
+    denied,
+    unknown  // a command of which this room does not know all privileges
+};
 
 struct RequiredPrivileges {
     Permission permission = Permission::allowed;
     std::vector<std::string> missing;  // "SELECT ON app.orders"
 };
 
-// Of one statement, by its text, for the current user. The names in it are looked up by the reader, if there is one:
-// who may not walk into a schema learns no more from the server than that. Throws what the server says of a text that
-// it cannot read, and the objections of the guards.
-[[nodiscard]] RequiredPrivileges of(const std::string& statement, std::optional<pg::RoleId> reader = std::nullopt);
-// Whether it is one statement; throws what the parser says, or invalid_argument.
-void require_one(const std::string& statement);
+// Of one statement, for the current user. If a reader is given, names are looked up as this role, which may use every
+// schema: the server does not say what else is missing behind a schema that the user cannot use.
+[[nodiscard]] RequiredPrivileges analyze(const std::string& statement, std::optional<pg::RoleId> reader = std::nullopt);
+// Throws invalid_argument, or the parser's error, unless the text is exactly one statement.
+void require_single_statement(const std::string& statement);
 
-// Of a query that is about to run.
-void add_missing(const QueryDesc* query, std::vector<std::string>& missing);
+// Appends what the current user lacks for a query that is about to run.
+void append_missing(const QueryDesc* query, std::vector<std::string>& missing);
 
 }  // namespace jit::required_privileges

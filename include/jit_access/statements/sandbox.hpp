@@ -1,7 +1,8 @@
-// What runs in a dry run stays in it: nothing that a rollback would not take back, and nothing that a session under a
-// grant may not do. Decided by the hooks, for every statement and every function at any depth, default deny.
+// The sandbox of a dry run: refuses what a rollback would not take back, and what a session under a grant may not do.
+// The hooks ask it for every statement and function at any depth, and what is not known to be safe is refused.
 //
-// `judge`: a statement is only looked at, so nothing runs but what turns text into values. `run`: it runs, for a while.
+// One dry run at a time per process. The checks are called by hooks while is_active(), in a transaction, and throw
+// `guarded`.
 #pragma once
 
 #include <cstdint>
@@ -14,26 +15,31 @@ struct QueryDesc;
 
 namespace jit::sandbox {
 
-enum class Mode : std::uint8_t { off, judge, run };
-
-extern Mode mode;
-[[nodiscard]] inline bool active() noexcept { return mode != Mode::off; }
-
-// What the hooks have found while a Scope was alive, also when the statement has caught the error of it.
-struct Found {
-    std::vector<std::string> missing;
-    std::optional<std::string> refused;
+enum class Mode : std::uint8_t {
+    off,
+    check_only,  // a statement is analyzed; only functions that compute constants run
+    execute      // the statement runs, and is rolled back
 };
 
+extern Mode mode;
+[[nodiscard]] inline bool is_active() noexcept { return mode != Mode::off; }
+
+// Collected while a Scope exists, also if the statement has caught the error.
+struct Findings {
+    std::vector<std::string> missing;    // privileges
+    std::optional<std::string> refusal;  // the first one
+};
+
+// Activates the sandbox for its lifetime. `findings` must outlive it.
 class Scope {
 public:
-    Scope(Mode what, bool allows_code, Found& found) noexcept;
+    Scope(Mode scope_mode, bool allows_code, Findings& findings) noexcept;
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
 };
 
-// What the extension does itself in between.
+// Suspends the sandbox for code of the extension that runs in between.
 class Pause {
 public:
     Pause() noexcept : before_(mode) { mode = Mode::off; }
@@ -45,15 +51,15 @@ private:
     Mode before_;
 };
 
-// Whether the template that is tried allows code; nothing outside of a dry run.
+// Whether the template of the dry run allows code; nothing outside of a dry run.
 [[nodiscard]] std::optional<bool> allows_code() noexcept;
 
-// Throw `guarded`; only while active.
 void check_function(std::uint32_t function);
 void check_query(const QueryDesc* query);
-void check_piece();  // of a query that has been started
+void check_continued_query();  // a query that was started before
 void check_command(const Node* command);
 
+// Installs the hooks of functions and planned relations; once, when the library is loaded.
 void install();
 
 }  // namespace jit::sandbox

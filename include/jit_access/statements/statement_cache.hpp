@@ -1,9 +1,11 @@
-// Queries come again and again: what was found out about the last ones is not found out anew.
+// Cache of descriptions of queries, so that a repeated query is neither described nor encoded again.
 //
-// A query is known if it has the text and the command tag of one before, asks for the same privileges on the same
-// relations, depends on the same others, is the same user's, and since then nothing has changed that could make a
-// difference: roles, memberships, relations, their names and access lists. An address is no identity: it is used again.
-// Never throws, allocates nothing.
+// An entry is used if text, command tag, user and session user are equal, the query checks the same privileges on the
+// same relations, its plan depends on the same relations, and since then nothing has changed that could make a
+// difference: roles, memberships, relations, their names and access lists. The address of a plan is not compared;
+// addresses are reused (docs/adr/022-known-queries.md).
+//
+// Never throws and allocates nothing: 32 entries of fixed size, chosen by the length of the text.
 #pragma once
 
 #include "jit_access/enforcement/recorder.hpp"
@@ -12,11 +14,11 @@ struct PlannedStmt;
 
 namespace jit::statement_cache {
 
-// The statement as it was described; its views are valid until the next keep(). Null: describe it.
+// The description of this query; its views are valid until the next store(). Null: not cached.
 [[nodiscard]] const recorder::Statement* find(const PlannedStmt* plan, std::string_view text, const char* tag) noexcept;
-// Keeps it, if it is small enough, and says where its encoded form may stay; null: nowhere. `changes`:
-// standing_privileges::changes() before it was described.
-[[nodiscard]] recorder::Encoded* keep(const PlannedStmt* plan, const recorder::Statement& statement,
-                                      std::uint64_t changes) noexcept;
+// Stores a description if it is small enough, and returns where its encoded form may be cached; otherwise null.
+// `generation`: standing_privileges::generation() from before the query was described.
+[[nodiscard]] recorder::Encoded* store(const PlannedStmt* plan, const recorder::Statement& statement,
+                                       std::uint64_t generation) noexcept;
 
 }  // namespace jit::statement_cache

@@ -1,0 +1,21 @@
+// What a utility command is, for the record: its command tag, its part of the text, the objects it touches and what it
+// does with each of them. docs/record.md says what that is for every kind of statement.
+//
+// Called before the command runs, in a transaction; may throw. The result is valid until the next statement is
+// described.
+#pragma once
+
+#include "jit_access/enforcement/recorder.hpp"
+
+struct ParamListInfoData;
+struct PlannedStmt;
+
+namespace jit::describe {
+
+[[nodiscard]] recorder::Statement command(const PlannedStmt* command, const char* source,
+                                          ParamListInfoData* parameters = nullptr);
+// A function that is called without a statement: by the fast-path message, for example. All such calls have one key.
+[[nodiscard]] recorder::Statement function_call(std::uint32_t function);
+[[nodiscard]] const void* function_call_key() noexcept;
+
+}  // namespace jit::describe
