@@ -17,6 +17,7 @@
 #include "jit_access/shared/blocking_session.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/control_event.hpp"
+#include "jit_access/shared/request_state.hpp"
 
 namespace jit::request {
 
@@ -102,7 +103,7 @@ Request from_row(const pg::Row& row) {
             .requester_name = row.get<std::string>(4),
             .scope = row.maybe<pg::TextArray>(5),
             .duration = row.get<pg::Duration>(6).us,
-            .asked = row.get<pg::Duration>(7).us,
+            .requested_duration = row.get<pg::Duration>(7).us,
             .reason = row.maybe<std::string>(8),
             .ticket = row.maybe<std::string>(9),
             .rule = row.maybe<std::string>(16),
@@ -183,13 +184,12 @@ std::int64_t create(const RequestArguments& draft, const principal::Origin& orig
     made.digest = ruling::digest(made, of);
     pg::execute("UPDATE jit_access.request SET digest = $2 WHERE id = $1", {made.id, *made.digest});
     control_event::write("requested", made.id, me.name,
-                         {{"template", of.name},
-                          {"duration", core::format_duration(duration)},
-                          {"reason", draft.reason},
-                          {"ticket", draft.ticket},
-                          {"digest", made.digest}});
-    if (ruling.answer == core::Eligibility::allowed)
-        decision::activate_or_schedule(made, of, ruling, "rule " + *ruling.rule);
+                        {{"template", of.name},
+                         {"duration", core::format_duration(duration)},
+                         {"reason", draft.reason},
+                         {"ticket", draft.ticket},
+                         {"digest", made.digest}});
+    if (ruling.answer == core::Eligibility::allowed) decision::activate_or_schedule(made, of, ruling, "rule " + *ruling.rule);
     return made.id;
 }
 
@@ -223,23 +223,8 @@ Request lock_against_holder(std::int64_t id) {
 }
 
 State advance(Request& request, Event event, const std::string& by, const std::optional<std::string>& reason) {
-    const auto to = core::next(request.state, event);
-    if (!to)
-        throw Failure(Code::wrong_state, "cannot " + std::string(core::to_string(event)) + " " + named(request.id),
-                      "It is " + std::string(core::to_string(request.state)) + ".",
-                      core::is_terminal(request.state) ? "A request is decided once; ask again with jit_request." : "");
-    request.state = *to;
-    if (core::is_terminal(*to))
-        pg::execute(
-            "UPDATE jit_access.request SET state = $2::jit_access.state, closed_at = pg_catalog.clock_timestamp(), "
-            "closed_by = $3, "
-            "close_reason = $4, cleanup = CASE WHEN grant_role IS NULL THEN cleanup ELSE 'due' END WHERE id = $1",
-            {request.id, std::string(core::to_string(*to)), by, pg::nullable(reason)});
-    else
-        pg::execute("UPDATE jit_access.request SET state = $2::jit_access.state WHERE id = $1",
-                    {request.id, std::string(core::to_string(*to))});
-    control_event::write(core::to_past(event).data(), request.id, by, {{"reason", reason}});
-    return *to;
+    request.state = request_state::advance(request.id, request.state, event, by, reason);
+    return request.state;
 }
 
 State cancel(std::int64_t id, const std::optional<std::string>& reason) {
@@ -277,17 +262,17 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by
                       request.state == State::active ? "Its deadline has passed."
                                                      : "It is " + std::string(core::to_string(request.state)) + ".",
                       "Ask again with jit_request.");
-    if (const auto objection = core::objection_to(
-            {.activated_at = request.activated_at->us,
-             .ends_at = request.ends_at->us,
-             .by = more,
-             .by_holder = by_holder,
-             .by_holder_so_far = request.extended,
-             .break_glass = request.break_glass,
-             .hours = window::hours_at(now.wall, of.windows, request.ends_at->us + more - now.wall),
-             .rules = ruling::applicable_rules({request.requester, request.requester_name}, of, now.wall,
-                                               holder ? ruling::Actor::requester : ruling::Actor::other)},
-            ruling::policy_of(of), id))
+    if (const auto objection =
+            core::objection_to({.activated_at = request.activated_at->us,
+                                .ends_at = request.ends_at->us,
+                                .by = more,
+                                .by_holder = by_holder,
+                                .by_holder_so_far = request.extended,
+                                .break_glass = request.break_glass,
+                                .hours = window::hours_at(now.wall, of.windows, request.ends_at->us + more - now.wall),
+                                .rules = ruling::applicable_rules({request.requester, request.requester_name}, of, now.wall,
+                                                           holder ? ruling::Actor::requester : ruling::Actor::other)},
+                               ruling::policy_of(of), id))
         throw Failure(*objection);
     second_factor::require(me, holder ? Stage::request : Stage::approval, of.second_factor);
     principal::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");

@@ -258,7 +258,7 @@ std::string digest(const Request& request, const Template& of) {
                                  .add(of.privileges)
                                  .add(privileges_behind(of))
                                  .add(request.scope.value_or(pg::TextArray{}))
-                                 .add(request.asked)
+                                 .add(request.requested_duration)
                                  .add(request.requested_start ? request.requested_start->us : 0)
                                  .add(request.reason)
                                  .add(request.ticket)

@@ -4,26 +4,33 @@
 
 namespace jit::contention {
 
-bool has_caps(const templates::Template& of) {
-    return of.cool_down || of.person_at_once != 0 || of.person_per_day != 0 || of.template_at_once != 0 ||
-           of.template_per_day != 0 || of.break_glass_per_day != 0;
+bool has_caps(const templates::Template& tmpl) {
+    return tmpl.cool_down || tmpl.person_at_once != 0 || tmpl.person_per_day != 0 || tmpl.template_at_once != 0 ||
+           tmpl.template_per_day != 0 || tmpl.break_glass_per_day != 0;
 }
 
-void lock_for_caps(const templates::Template& of) {
-    if (!has_caps(of)) return;
-    const auto is_free = [&] {
-        return pg::query_row("SELECT 1 FROM jit_access.template_cap_lock WHERE template_id = $1 FOR UPDATE SKIP LOCKED",
-                             {of.id})
+void lock_for_caps(const templates::Template& tmpl) {
+    if (!has_caps(tmpl)) return;
+    const auto try_lock = [&] {
+        return pg::query_row(R"sql(
+                   SELECT 1 FROM jit_access.template_cap_lock
+                   WHERE template_id = $1
+                   FOR UPDATE SKIP LOCKED
+               )sql",
+                             {tmpl.id})
             .has_value();
     };
-    (void)blocking_session::wait_or_end(is_free, [&] { blocking_session::end_holders_of_caps(of.id); });
-    // An update, so that who looks through an older snapshot fails instead of missing a grant.
-    pg::execute("UPDATE jit_access.template_cap_lock SET changes = changes + 1 WHERE template_id = $1", {of.id});
+    (void)blocking_session::wait_or_end(try_lock, [&] { blocking_session::end_holders_of_caps(tmpl.id); });
+    // A row lock alone is not enough: a REPEATABLE READ transaction with an older snapshot would get it and miss the
+    // grants that were created since. The update makes such a transaction fail with a serialization error.
+    pg::execute("UPDATE jit_access.template_cap_lock SET changes = changes + 1 WHERE template_id = $1", {tmpl.id});
 }
 
-void lock_for_memberships(pg::RoleId in) {
-    constexpr int longer_ms = 1000;
-    if (!pg::lock_memberships_in(in, longer_ms)) blocking_session::end_holders_of_memberships(in);
+void lock_for_memberships(pg::RoleId role) {
+    // Longer than for rows: activations of busy templates queue here, and the one that holds the lock is about to
+    // commit.
+    constexpr int patience_ms = 1000;
+    if (!pg::lock_memberships_in(role, patience_ms)) blocking_session::end_holders_of_memberships(role);
 }
 
 }  // namespace jit::contention

@@ -3,12 +3,10 @@
 #include <algorithm>
 
 #include "jit_access/core/failure.hpp"
-
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/pg/grammar.hpp"
 #include "jit_access/pg/xact.hpp"
-#include "jit_access/policy/template.hpp"
 
 namespace jit::templates {
 
@@ -18,42 +16,49 @@ using pg::RoleId;
 
 namespace {
 
-// A role we made holds what the items say and nothing else.
-void take_everything(const Template& from) {
-    const auto owned = pg::query_row(
-        "SELECT 1 FROM pg_catalog.pg_shdepend WHERE refclassid = 'pg_catalog.pg_authid'::regclass AND "
-        "refobjid = $1 AND deptype = 'o' LIMIT 1",
-        {from.role});
+// For a role that the template created: it holds what the items say and nothing else.
+void revoke_everything(const Template& tmpl) {
+    const auto owned = pg::query_row(R"sql(
+        SELECT 1 FROM pg_catalog.pg_shdepend
+        WHERE refclassid = 'pg_catalog.pg_authid'::regclass AND refobjid = $1 AND deptype = 'o'
+        LIMIT 1
+    )sql",
+                                     {tmpl.role});
+    // DROP OWNED drops objects as well as privileges.
     if (owned)
-        throw Failure(Code::privilege_refused, "role \"" + from.role_name + "\" owns objects",
+        throw Failure(Code::privilege_refused, "role \"" + tmpl.role_name + "\" owns objects",
                       "Taking its privileges away would drop them.", "Give the objects to another role first.");
-    pg::change_access_lists("DROP OWNED BY " + pg::quote(from.role_name) + " RESTRICT");
-    for (const RoleId of : pg::memberships(from.role))
-        if (const auto name = pg::role_name(of))
-            pg::command("REVOKE " + pg::quote(*name) + " FROM " + pg::quote(from.role_name));
+    pg::change_access_lists("DROP OWNED BY " + pg::quote(tmpl.role_name) + " RESTRICT");
+    for (const RoleId role : pg::memberships(tmpl.role))
+        if (const auto name = pg::role_name(role))
+            pg::command("REVOKE " + pg::quote(*name) + " FROM " + pg::quote(tmpl.role_name));
 }
 
-// An adopted role had a life before us: only what the items gave is taken. What an item names may be gone meanwhile.
-void take_items(const Template& from) {
-    for (const auto& item : from.privileges) {
+// For an adopted role: it had privileges of its own before, so only what the items granted is revoked. An object that
+// an item names may have been dropped meanwhile; that item is skipped with a notice.
+void revoke_items(const Template& tmpl) {
+    for (const auto& item : tmpl.privileges) {
         const auto fault = pg::in_subtransaction(
-            [&] { pg::change_access_lists("REVOKE " + item + "\n FROM " + pg::quote(from.role_name)); });
-        if (fault) pg::notice("\"" + item + "\" was not taken from role \"" + from.role_name + "\": " + *fault);
+            [&] { pg::change_access_lists("REVOKE " + item + "\n FROM " + pg::quote(tmpl.role_name)); });
+        if (fault) pg::notice("\"" + item + "\" was not taken from role \"" + tmpl.role_name + "\": " + *fault);
     }
 }
 
-// A table without the columns an item names is not meant by it.
+// An item that names columns applies only to the relations that have them all.
 bool has_columns(const std::string& relation, const pg::TextArray& columns) {
-    return pg::query_row(
-               "SELECT bool_and(EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = "
-               "$1::pg_catalog.regclass "
-               "AND a.attname = c AND NOT a.attisdropped)) IS NOT FALSE FROM unnest($2) c",
-               {relation, columns})
+    return pg::query_row(R"sql(
+               SELECT bool_and(EXISTS (SELECT FROM pg_catalog.pg_attribute a
+                                       WHERE a.attrelid = $1::pg_catalog.regclass
+                                         AND a.attname = c AND NOT a.attisdropped)) IS NOT FALSE
+               FROM unnest($2) c
+           )sql",
+                         {relation, columns})
         .value()
         .get<bool>(0);
 }
 
-void cover_one(const std::string& relation, std::uint32_t schema, const std::string& item, const std::string& role) {
+void grant_item_on_relation(const std::string& relation, std::uint32_t schema, const std::string& item,
+                            const std::string& role) {
     const auto schemas = pg::parse_privilege(item, role).schemas;
     if (std::find(schemas.begin(), schemas.end(), schema) == schemas.end()) return;
     const auto grant = pg::grant_on_table(item, role, relation);
@@ -78,22 +83,25 @@ std::vector<std::uint32_t> grant_privileges(const pg::TextArray& items, const st
     return schemas;
 }
 
-void revoke_privileges(const Template& from) {
-    if (from.role_created)
-        take_everything(from);
+void revoke_privileges(const Template& tmpl) {
+    if (tmpl.role_created)
+        revoke_everything(tmpl);
     else
-        take_items(from);
+        revoke_items(tmpl);
 }
 
 void grant_on_new_relations(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas) {
     for (std::size_t i = 0; i < relations.size(); ++i)
-        for (const auto& row : pg::query("SELECT privileges, role_name FROM jit_access.template WHERE dropped_at IS "
-                                         "NULL AND $1 = ANY (schemas)",
+        for (const auto& row : pg::query(R"sql(
+                 SELECT privileges, role_name FROM jit_access.template
+                 WHERE dropped_at IS NULL AND $1 = ANY (schemas)
+             )sql",
                                          {RoleId{schemas.at(i)}}))
             for (const auto& item : row.get<pg::TextArray>(0)) {
-                // Somebody else's command, which must not fail because an item of a template has become void.
-                const auto fault =
-                    pg::in_subtransaction([&] { cover_one(relations[i], schemas[i], item, row.get<std::string>(1)); });
+                // The command belongs to another user. It must not fail because an item of a template has become
+                // invalid.
+                const auto fault = pg::in_subtransaction(
+                    [&] { grant_item_on_relation(relations[i], schemas[i], item, row.get<std::string>(1)); });
                 if (fault)
                     pg::log_line("\"" + item + "\" of a template was not given on " + relations[i] + ": " + *fault);
             }

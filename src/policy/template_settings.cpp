@@ -2,14 +2,12 @@
 
 #include <algorithm>
 
-#include "jit_access/policy/conditions.hpp"
-
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/policy.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/identity/second_factor.hpp"
 #include "jit_access/pg/backend.hpp"
-#include "jit_access/policy/template.hpp"
+#include "jit_access/policy/conditions.hpp"
 #include "jit_access/policy/window.hpp"
 
 namespace jit::templates {
@@ -22,33 +20,36 @@ using principal::Person;
 
 namespace {
 
-constexpr std::int64_t max_grace = core::us_per_day / 24;
-constexpr std::int64_t max_break_glass = core::us_per_day;
+constexpr std::int64_t max_grace_period = core::us_per_day / 24;
+constexpr std::int64_t max_break_glass_duration = core::us_per_day;
 
-// An argument, as a template keeps it.
+// set_member(): an argument, if given, becomes the member of Template. An interval of zero removes an optional time.
 template <class T>
-void take(const char*, const std::optional<T>& given, T& into) {
-    if (given) into = *given;
+void set_member(const char*, const std::optional<T>& argument, T& member) {
+    if (argument) member = *argument;
 }
 
-void take(const char* name, const std::optional<core::IntervalParts>& given, std::int64_t& into) {
-    if (given) into = checked_duration(*given, name);
+void set_member(const char* name, const std::optional<core::IntervalParts>& argument, std::int64_t& member) {
+    if (argument) member = checked_duration(*argument, name);
 }
 
-void take(const char* name, const std::optional<core::IntervalParts>& given, std::optional<std::int64_t>& into) {
-    if (!given) return;
-    const bool none = given->months == 0 && given->days == 0 && given->microseconds == 0;
-    into = none ? std::nullopt : std::optional(checked_duration(*given, name));
+void set_member(const char* name, const std::optional<core::IntervalParts>& argument,
+                std::optional<std::int64_t>& member) {
+    if (!argument) return;
+    const bool is_zero = argument->months == 0 && argument->days == 0 && argument->microseconds == 0;
+    member = is_zero ? std::nullopt : std::optional(checked_duration(*argument, name));
 }
 
-// A column, as a template keeps it.
+// load_member(): a column becomes the member; to_argument(): the reverse.
 template <class T>
-void load(const pg::Row& row, std::size_t column, T& into) {
-    into = row.get<T>(column);
+void load_member(const pg::Row& row, std::size_t column, T& member) {
+    member = row.get<T>(column);
 }
-void load(const pg::Row& row, std::size_t column, std::int64_t& into) { into = row.get<pg::Duration>(column).us; }
-void load(const pg::Row& row, std::size_t column, std::optional<std::int64_t>& into) {
-    if (const auto time = row.maybe<pg::Duration>(column)) into = time->us;
+void load_member(const pg::Row& row, std::size_t column, std::int64_t& member) {
+    member = row.get<pg::Duration>(column).us;
+}
+void load_member(const pg::Row& row, std::size_t column, std::optional<std::int64_t>& member) {
+    if (const auto time = row.maybe<pg::Duration>(column)) member = time->us;
 }
 
 template <class T>
@@ -57,6 +58,8 @@ pg::Argument to_argument(const T& value) {
 }
 pg::Argument to_argument(std::int64_t value) { return pg::Duration{value}; }
 pg::Argument to_argument(const std::optional<std::int64_t>& value) { return pg::nullable_duration(value); }
+
+// What follows are rules between settings: they hold for the template that results, not only for the arguments given.
 
 void check_policy(const Template& policy) {
     if (policy.approvals_needed < 1 || policy.approvals_needed > 10)
@@ -90,38 +93,38 @@ void check_policy(const Template& policy) {
 
 void check_break_glass(const Template& policy) {
     if (!policy.break_glass_duration) return;
-    const auto longest = std::min(policy.max_duration, max_break_glass);
-    if (*policy.break_glass_duration > longest)
+    const auto limit = std::min(policy.max_duration, max_break_glass_duration);
+    if (*policy.break_glass_duration > limit)
         throw invalid("break_glass_duration",
                       core::format_duration(*policy.break_glass_duration) + " is more than " +
-                          (longest == policy.max_duration ? "the maximum, " : "one can be, ") +
-                          core::format_duration(longest) + ".",
+                          (limit == policy.max_duration ? "the maximum, " : "one can be, ") +
+                          core::format_duration(limit) + ".",
                       "A break-glass is short; for longer, ask for an approval.");
 }
 
-void check_leavings(const Template& policy) {
+void check_end_of_grant(const Template& policy) {
     if ((policy.at_deadline == core::AtDeadline::grace) != policy.grace_period.has_value())
         throw invalid("grace_period",
                       policy.grace_period ? "It is for templates that say at_deadline => 'grace'."
                                           : "at_deadline => 'grace' needs to know for how long.",
                       "Say both at_deadline => 'grace' and grace_period, or neither.");
-    if (policy.grace_period && *policy.grace_period > max_grace)
+    if (policy.grace_period && *policy.grace_period > max_grace_period)
         throw invalid("grace_period", core::format_duration(*policy.grace_period) + " is more than the maximum, " +
-                                          core::format_duration(max_grace) + ".");
+                                          core::format_duration(max_grace_period) + ".");
     if ((policy.object_owner || policy.allow_code) && !policy.allow_schema_change)
         throw invalid(policy.object_owner ? "object_owner" : "allow_code",
                       "Nothing is made under a template that cannot change the schema.",
                       "Declare the template with allow_schema_change => true and mode => 'set_role'.");
 }
 
-core::AtDeadline at_deadline(const std::string& text) {
+core::AtDeadline checked_at_deadline(const std::string& text) {
     if (const auto action = core::at_deadline_from(text)) return *action;
     throw invalid("at_deadline", "\"" + pg::excerpt(text) + "\" is none.",
                   "Say terminate, cancel or grace (with grace_period).");
 }
 
-// As with ALTER ... OWNER TO: only a role that the administrator could act as.
-RoleId object_owner(const std::string& name, const Person& me) {
+// The same condition as for ALTER ... OWNER TO: the administrator must be a member of the new owner.
+RoleId checked_object_owner(const std::string& name, const Person& admin) {
     const auto role = pg::find_role(name);
     if (!role) throw invalid("object_owner", "There is no role \"" + pg::excerpt(name) + "\".");
     if (name.starts_with(core::managed_role_prefix))
@@ -129,7 +132,7 @@ RoleId object_owner(const std::string& name, const Person& me) {
     if (pg::is_superuser(*role))
         throw invalid("object_owner", "\"" + name + "\" is a superuser.",
                       "What requesters make would be a superuser's; name an ordinary role.");
-    if (!pg::is_superuser(me.role) && !pg::is_member(me.role, *role))
+    if (!pg::is_superuser(admin.role) && !pg::is_member(admin.role, *role))
         throw Failure(Code::not_permitted, "you cannot give objects to \"" + name + "\"",
                       "You are not a member of that role.", "Name a role you are a member of, or ask a superuser.");
     return *role;
@@ -142,60 +145,65 @@ void check_description(const std::optional<std::string>& description) {
 
 }  // namespace
 
-std::int64_t checked_duration(const core::IntervalParts& interval, const char* what) {
+std::int64_t checked_duration(const core::IntervalParts& interval, const char* argument) {
     const auto result = core::reduce(interval);
     if (result.fault)
-        throw invalid(what, core::explain(*result.fault),
+        throw invalid(argument, core::explain(*result.fault),
                       "Write hours, minutes or days, for example '2h' or '3 days'.");
     return result.microseconds;
 }
 
-void apply_settings(const TemplateArguments& draft, Template& to, const Person& by) {
-    each_setting([&](const char* name, auto argument, auto member) { take(name, draft.*argument, to.*member); });
-    if (draft.at_deadline) to.at_deadline = at_deadline(*draft.at_deadline);
-    if (to.at_deadline != core::AtDeadline::grace && !draft.grace_period) to.grace_period.reset();
-    if (draft.object_owner) {
-        to.object_owner = object_owner(*draft.object_owner, by);
-        to.object_owner_name = *draft.object_owner;
+void apply_settings(const TemplateArguments& arguments, Template& tmpl, const Person& admin) {
+    each_setting(
+        [&](const char* name, auto argument, auto member) { set_member(name, arguments.*argument, tmpl.*member); });
+    if (arguments.at_deadline) tmpl.at_deadline = checked_at_deadline(*arguments.at_deadline);
+    // A grace period goes with the action it belongs to, unless the same call gives one, which is then an error.
+    if (tmpl.at_deadline != core::AtDeadline::grace && !arguments.grace_period) tmpl.grace_period.reset();
+    if (arguments.object_owner) {
+        tmpl.object_owner = checked_object_owner(*arguments.object_owner, admin);
+        tmpl.object_owner_name = *arguments.object_owner;
     }
-    second_factor::check_stages(to.second_factor);
-    check_description(draft.description);
-    if (draft.windows) window::check_names(*draft.windows);
-    conditions::normalize(draft, to);
-    check_policy(to);
-    check_break_glass(to);
-    check_leavings(to);
+    second_factor::check_stages(tmpl.second_factor);
+    check_description(arguments.description);
+    if (arguments.windows) window::check_names(*arguments.windows);
+    conditions::normalize(arguments, tmpl);
+    check_policy(tmpl);
+    check_break_glass(tmpl);
+    check_end_of_grant(tmpl);
 }
 
-constexpr const char* fixed_columns =
-    "id, name, version, role, role_name, role_created, mode = 'set_role', mode = 'login', allow_schema_change, "
-    "allow_code, privileges, "
-    "at_deadline::text, object_owner, object_owner_name, database_oids::text[]";
-constexpr std::size_t fixed_count = 15;
+// The columns that are no settings, in the order in which template_from_row() reads them. The settings follow.
+constexpr std::size_t fixed_column_count = 15;
 
 std::string select_template() {
-    return std::string("SELECT ") + fixed_columns + ", " + setting_names() + " FROM jit_access.template ";
+    return R"sql(
+        SELECT id, name, version, role, role_name, role_created, mode = 'set_role', mode = 'login',
+               allow_schema_change, allow_code, privileges, at_deadline::text, object_owner, object_owner_name,
+               database_oids::text[], )sql" +
+           setting_names() + R"sql(
+        FROM jit_access.template
+    )sql";
 }
 
-Template from_row(const pg::Row& row) {
-    Template found{.id = row.get<std::int64_t>(0),
-                   .name = row.get<std::string>(1),
-                   .version = row.get<std::int32_t>(2),
-                   .role = row.get<RoleId>(3),
-                   .role_name = row.get<std::string>(4),
-                   .role_created = row.get<bool>(5),
-                   .set_role = row.get<bool>(6),
-                   .login = row.get<bool>(7),
-                   .allow_schema_change = row.get<bool>(8),
-                   .allow_code = row.get<bool>(9),
-                   .privileges = row.get<pg::TextArray>(10),
-                   .at_deadline = core::at_deadline_from(row.get<std::string>(11)).value(),
-                   .object_owner = row.maybe<RoleId>(12),
-                   .object_owner_name = row.maybe<std::string>(13),
-                   .database_oids = row.get<pg::TextArray>(14)};
-    std::size_t column = fixed_count;
-    each_setting([&](const char*, auto, auto member) { load(row, column++, found.*member); });
-    return found;
+Template template_from_row(const pg::Row& row) {
+    Template tmpl{.id = row.get<std::int64_t>(0),
+                  .name = row.get<std::string>(1),
+                  .version = row.get<std::int32_t>(2),
+                  .role = row.get<RoleId>(3),
+                  .role_name = row.get<std::string>(4),
+                  .role_created = row.get<bool>(5),
+                  .set_role = row.get<bool>(6),
+                  .login = row.get<bool>(7),
+                  .allow_schema_change = row.get<bool>(8),
+                  .allow_code = row.get<bool>(9),
+                  .privileges = row.get<pg::TextArray>(10),
+                  .at_deadline = core::at_deadline_from(row.get<std::string>(11)).value(),
+                  .object_owner = row.maybe<RoleId>(12),
+                  .object_owner_name = row.maybe<std::string>(13),
+                  .database_oids = row.get<pg::TextArray>(14)};
+    std::size_t column = fixed_column_count;
+    each_setting([&](const char*, auto, auto member) { load_member(row, column++, tmpl.*member); });
+    return tmpl;
 }
 
 std::string setting_names() {
@@ -204,21 +212,21 @@ std::string setting_names() {
     return names;
 }
 
-std::string participant_columns() {
-    std::string columns;
-    each_participant_list([&](const char* part, const char* name, auto) {
-        columns += std::string(
-                       "ARRAY(SELECT p.role_name FROM jit_access.template_person p WHERE p.template_id = t.id "
-                       "AND p.part = '") +
-                   part + "' ORDER BY 1) AS " + name + ", ";
-    });
-    return columns;
+std::vector<pg::Argument> setting_values(const Template& tmpl) {
+    std::vector<pg::Argument> values;
+    each_setting([&](const char*, auto, auto member) { values.push_back(to_argument(tmpl.*member)); });
+    return values;
 }
 
-std::vector<pg::Argument> setting_values(const Template& of) {
-    std::vector<pg::Argument> values;
-    each_setting([&](const char*, auto, auto member) { values.push_back(to_argument(of.*member)); });
-    return values;
+std::string participant_columns() {
+    std::string columns;
+    each_participant_list([&](const char* capacity, const char* name, auto) {
+        columns += std::string(R"sql(
+               ARRAY(SELECT p.role_name FROM jit_access.template_person p
+                     WHERE p.template_id = t.id AND p.part = ')sql") +
+                   capacity + "' ORDER BY 1) AS " + name + ", ";
+    });
+    return columns;
 }
 
 }  // namespace jit::templates

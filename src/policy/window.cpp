@@ -17,10 +17,12 @@ using core::invalid;
 
 namespace {
 
-constexpr std::int64_t shortest = 60 * core::us_per_second;
-constexpr std::int64_t longest = 7 * core::us_per_day;
+constexpr std::int64_t min_length = 60 * core::us_per_second;
+constexpr std::int64_t max_length = 7 * core::us_per_day;
 constexpr std::size_t max_days = 1000;
 constexpr std::size_t max_names = 16;
+// Dates this far from 2000-01-01, in days, can still be computed with. Infinite dates are farther.
+constexpr std::int32_t max_distance_days = 365'000;
 
 const std::string& checked_name(const std::optional<std::string>& name) {
     if (!name) throw invalid("window name", "It is NULL.", "Name the window.");
@@ -28,17 +30,18 @@ const std::string& checked_name(const std::optional<std::string>& name) {
     return *name;
 }
 
-// Names with an area mean the same in every session: an abbreviation is looked up first, in a list that anybody can
-// choose (timezone_abbreviations), and anything else can be an offset in the notation of POSIX.
+// Accepts only names with an area, and UTC: they mean the same in every session. The server looks up an abbreviation
+// first, in a list that any user can choose (timezone_abbreviations), and takes other text as a POSIX offset.
 void check_time_zone(const std::optional<std::string>& zone) {
     const char* hint = "Write it as in pg_timezone_names, for example 'Europe/Berlin' or 'UTC'.";
     if (!zone) throw invalid("time zone", "It is NULL.", hint);
     const std::string quoted = "\"" + pg::excerpt(*zone) + "\"";
     if (*zone != "UTC" && zone->find('/') == std::string::npos)
         throw invalid("time zone", quoted + " is an abbreviation, an offset or no time zone.", hint);
-    const bool known = !zone->starts_with("posix/") &&
-                       pg::query_row("SELECT 1 FROM pg_catalog.pg_timezone_names WHERE name = $1", {*zone}).has_value();
-    if (!known) throw invalid("time zone", "The server knows no " + quoted + ".", hint);
+    const bool exists =
+        !zone->starts_with("posix/") &&
+        pg::query_row("SELECT 1 FROM pg_catalog.pg_timezone_names WHERE name = $1", {*zone}).has_value();
+    if (!exists) throw invalid("time zone", "The server knows no " + quoted + ".", hint);
 }
 
 std::int64_t checked_start(const std::optional<std::int64_t>& starts) {
@@ -49,45 +52,52 @@ std::int64_t checked_start(const std::optional<std::int64_t>& starts) {
 
 std::int64_t checked_length(const std::optional<core::IntervalParts>& lasts) {
     if (!lasts) throw invalid("lasts", "It is NULL.", "Say how long it is open, for example '8 hours'.");
-    const auto result = core::reduce(*lasts);
+    const auto length = core::reduce(*lasts);
     const char* hint = "Write 1 minute to 7 days.";
-    if (result.fault) throw invalid("lasts", core::explain(*result.fault), hint);
-    if (result.microseconds < shortest || result.microseconds > longest)
-        throw invalid("lasts", "It is " + core::format_duration(result.microseconds) + ".", hint);
-    return result.microseconds;
+    if (length.fault) throw invalid("lasts", core::explain(*length.fault), hint);
+    if (length.microseconds < min_length || length.microseconds > max_length)
+        throw invalid("lasts", "It is " + core::format_duration(length.microseconds) + ".", hint);
+    return length.microseconds;
 }
 
-void check_days(const WindowArguments& draft) {
-    for (const auto day : draft.weekdays)
+void check_days(const WindowArguments& arguments) {
+    for (const auto day : arguments.weekdays)
         if (day < 1 || day > 7)
             throw invalid("weekdays", std::to_string(day) + " is none.", "Write 1 for Monday to 7 for Sunday.");
-    if (draft.first_day && draft.last_day && *draft.first_day > *draft.last_day)
+    if (arguments.first_day && arguments.last_day && *arguments.first_day > *arguments.last_day)
         throw invalid("last_day", "It is before the first one.");
-    if (draft.days.size() > max_days)
+    if (arguments.days.size() > max_days)
         throw invalid("days",
-                      "There are " + std::to_string(draft.days.size()) + " of them; at most 1000 are possible.");
-    // Within which dates can be computed with; also catches infinity.
-    constexpr std::int32_t furthest = 365'000;
-    auto days = draft.days;
-    for (const auto& day : {draft.first_day, draft.last_day})
+                      "There are " + std::to_string(arguments.days.size()) + " of them; at most 1000 are possible.");
+    auto days = arguments.days;
+    for (const auto& day : {arguments.first_day, arguments.last_day})
         if (day) days.push_back(*day);
-    if (std::any_of(days.begin(), days.end(), [](std::int32_t day) { return day < -furthest || day > furthest; }))
+    const auto is_too_far = [](std::int32_t day) { return day < -max_distance_days || day > max_distance_days; };
+    if (std::any_of(days.begin(), days.end(), is_too_far))
         throw invalid("days", "A day is infinite or a thousand years away.", "Leave it out.");
 }
 
-pg::TextArray texts(std::vector<std::int32_t> numbers) {
+// The elements of an integer array, as text, sorted and without duplicates.
+pg::TextArray sorted_texts(std::vector<std::int32_t> numbers) {
     std::sort(numbers.begin(), numbers.end());
     numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
-    pg::TextArray items;
-    for (const auto number : numbers) items.push_back(std::to_string(number));
-    return items;
+    pg::TextArray texts;
+    for (const auto number : numbers) texts.push_back(std::to_string(number));
+    return texts;
 }
 
-void refuse_used(const std::string& name) {
-    const auto users = pg::query(
-        "SELECT 'template \"' || name || '\"' FROM jit_access.template WHERE $1 = ANY (windows) AND dropped_at IS NULL "
-        "UNION ALL SELECT 'rule \"' || name || '\"' FROM jit_access.rule WHERE $1 = ANY (windows) ORDER BY 1",
-        {name});
+void require_unused(const std::string& name) {
+    const auto users = pg::query(R"sql(
+        SELECT 'template "' || name || '"'
+        FROM jit_access.template
+        WHERE $1 = ANY (windows) AND dropped_at IS NULL
+        UNION ALL
+        SELECT 'rule "' || name || '"'
+        FROM jit_access.rule
+        WHERE $1 = ANY (windows)
+        ORDER BY 1
+    )sql",
+                                 {name});
     if (users.empty()) return;
     pg::TextArray names;
     for (const auto& row : users) names.push_back(row.get<std::string>(0));
@@ -97,108 +107,130 @@ void refuse_used(const std::string& name) {
 
 }  // namespace
 
-void create(const WindowArguments& draft, const principal::Origin& origin) {
+void create(const WindowArguments& arguments, const principal::Origin& origin) {
     const auto me = principal::caller();
     principal::require_admin(me);
-    const auto& name = checked_name(draft.name);
-    if (draft.kind != "open" && draft.kind != "closed")
-        throw invalid("kind", draft.kind ? "\"" + pg::excerpt(*draft.kind) + "\" is none." : "It is NULL.",
+    const auto& name = checked_name(arguments.name);
+    if (arguments.kind != "open" && arguments.kind != "closed")
+        throw invalid("kind", arguments.kind ? "\"" + pg::excerpt(*arguments.kind) + "\" is none." : "It is NULL.",
                       "Say open or closed.");
-    const auto starts = checked_start(draft.starts);
-    const auto lasts = checked_length(draft.lasts);
-    check_days(draft);
-    check_time_zone(draft.time_zone);
+    const auto starts = checked_start(arguments.starts);
+    const auto length = checked_length(arguments.lasts);
+    check_days(arguments);
+    check_time_zone(arguments.time_zone);
     if (pg::query_row("SELECT 1 FROM jit_access.time_window WHERE name = $1", {name}))
         throw invalid("window name", "Window \"" + name + "\" exists already.", "Drop it first, with jit_drop_window.");
     principal::require_own_statement(me, origin, "window \"" + name + "\" is made");
+    // Two windows of one name are kept apart by the primary key. The event repeats what was stored, as text that does
+    // not depend on DateStyle.
     const auto row =
-        pg::query_row(
-            "INSERT INTO jit_access.time_window (name, kind, time_zone, starts, lasts, weekdays, first_day, last_day, "
-            "days, created_by, created_at) VALUES ($1, $2, $3, time '00:00' + $4, $5, $6::integer[], date '2000-01-01' "
-            "+ $7, date '2000-01-01' + $8, ARRAY(SELECT date '2000-01-01' + d FROM unnest($9::integer[]) d ORDER BY "
-            "d), $10, pg_catalog.clock_timestamp()) RETURNING starts::text, array_to_string(weekdays, ', '), "
-            "to_char(first_day, 'YYYY-MM-DD'), to_char(last_day, 'YYYY-MM-DD'), array_to_string(ARRAY(SELECT "
-            "to_char(d, 'YYYY-MM-DD') FROM unnest(days) d), ', ')",
-            {name, *draft.kind, *draft.time_zone, pg::Duration{starts}, pg::Duration{lasts}, texts(draft.weekdays),
-             pg::nullable(draft.first_day), pg::nullable(draft.last_day), texts(draft.days), me.name})
+        pg::query_row(R"sql(
+        INSERT INTO jit_access.time_window
+            (name, kind, time_zone, starts, lasts, weekdays, first_day, last_day, days, created_by, created_at)
+        VALUES ($1, $2, $3, time '00:00' + $4, $5, $6::integer[], date '2000-01-01' + $7, date '2000-01-01' + $8,
+                ARRAY(SELECT date '2000-01-01' + d FROM unnest($9::integer[]) d ORDER BY d),
+                $10, pg_catalog.clock_timestamp())
+        RETURNING starts::text,
+                  array_to_string(weekdays, ', '),
+                  to_char(first_day, 'YYYY-MM-DD'),
+                  to_char(last_day, 'YYYY-MM-DD'),
+                  array_to_string(ARRAY(SELECT to_char(d, 'YYYY-MM-DD') FROM unnest(days) d), ', ')
+    )sql",
+                      {name, *arguments.kind, *arguments.time_zone, pg::Duration{starts}, pg::Duration{length},
+                       sorted_texts(arguments.weekdays), pg::nullable(arguments.first_day),
+                       pg::nullable(arguments.last_day), sorted_texts(arguments.days), me.name})
             .value();
     control_event::write("window created", std::nullopt, me.name,
-                         {{"window", name},
-                          {"kind", draft.kind},
-                          {"time_zone", draft.time_zone},
-                          {"starts", row.get<std::string>(0)},
-                          {"lasts", core::format_duration(lasts)},
-                          {"weekdays", row.get<std::string>(1)},
-                          {"first_day", row.maybe<std::string>(2)},
-                          {"last_day", row.maybe<std::string>(3)},
-                          {"days", row.get<std::string>(4)}});
+                        {{"window", name},
+                         {"kind", arguments.kind},
+                         {"time_zone", arguments.time_zone},
+                         {"starts", row.get<std::string>(0)},
+                         {"lasts", core::format_duration(length)},
+                         {"weekdays", row.get<std::string>(1)},
+                         {"first_day", row.maybe<std::string>(2)},
+                         {"last_day", row.maybe<std::string>(3)},
+                         {"days", row.get<std::string>(4)}});
 }
 
-void replace(const WindowArguments& draft, const principal::Origin& origin) {
+void replace(const WindowArguments& arguments, const principal::Origin& origin) {
     principal::require_admin(principal::caller());
-    pg::execute("DELETE FROM jit_access.time_window WHERE name = $1", {checked_name(draft.name)});
-    create(draft, origin);
+    // The row lock of DELETE, held until commit, keeps other sessions from naming the window meanwhile.
+    pg::execute("DELETE FROM jit_access.time_window WHERE name = $1", {checked_name(arguments.name)});
+    create(arguments, origin);
 }
 
 void drop(const std::optional<std::string>& name, const principal::Origin& origin) {
     const auto me = principal::caller();
     principal::require_admin(me);
-    const auto& gone = checked_name(name);
-    // Waits for who is about to name it.
-    if (!pg::query_row("SELECT 1 FROM jit_access.time_window WHERE name = $1 FOR UPDATE", {gone}))
-        throw invalid("window name", "There is no window \"" + gone + "\".", "Look at jit_access.windows.");
-    refuse_used(gone);
-    principal::require_own_statement(me, origin, "window \"" + gone + "\" is dropped");
-    pg::execute("DELETE FROM jit_access.time_window WHERE name = $1", {gone});
-    control_event::write("window dropped", std::nullopt, me.name, {{"window", gone}});
+    const auto& window_name = checked_name(name);
+    // Conflicts with FOR KEY SHARE in check_names(), so a template or rule that is about to name the window either
+    // commits first and is found by require_unused(), or does not find the window.
+    if (!pg::query_row("SELECT 1 FROM jit_access.time_window WHERE name = $1 FOR UPDATE", {window_name}))
+        throw invalid("window name", "There is no window \"" + window_name + "\".", "Look at jit_access.windows.");
+    require_unused(window_name);
+    principal::require_own_statement(me, origin, "window \"" + window_name + "\" is dropped");
+    pg::execute("DELETE FROM jit_access.time_window WHERE name = $1", {window_name});
+    control_event::write("window dropped", std::nullopt, me.name, {{"window", window_name}});
 }
 
 void check_names(const pg::TextArray& names) {
     if (names.size() > max_names)
         throw invalid("windows", "There are " + std::to_string(names.size()) + " of them; at most 16 are possible.");
-    std::set<std::string> seen;
+    std::set<std::string> checked;
     for (const auto& name : names) {
-        if (!seen.insert(name).second) throw invalid("windows", "\"" + pg::excerpt(name) + "\" is named twice.");
+        if (!checked.insert(name).second) throw invalid("windows", "\"" + pg::excerpt(name) + "\" is named twice.");
         if (!pg::query_row("SELECT 1 FROM jit_access.time_window WHERE name = $1 FOR KEY SHARE", {name}))
             throw invalid("windows", "There is no window \"" + pg::excerpt(name) + "\".",
                           "Make it with jit_create_window; names are matched exactly.");
     }
 }
 
-core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64_t reach) {
+core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64_t min_lookahead) {
     if (names.empty()) return {};
-    const auto end = moment + std::max(reach, furthest_opening) + core::us_per_day;
+    const auto end = moment + std::max(min_lookahead, max_lookahead) + core::us_per_day;
     std::vector<core::Stretch> open;
     std::vector<core::Stretch> closed;
-    std::set<std::string> found;
-    bool any_open = false;
-    // An occurrence may have begun seven days before; a date is another one elsewhere on earth.
-    for (const auto& row : pg::query(
-             "SELECT w.name, w.kind = 'open', (o.day + w.starts) AT TIME ZONE w.time_zone, (o.day + w.starts + "
-             "w.lasts) AT TIME ZONE w.time_zone FROM jit_access.time_window w LEFT JOIN LATERAL (SELECT f.day + i AS "
-             "day FROM (SELECT ($2 AT TIME ZONE w.time_zone)::date - 9 AS day, ($3 AT TIME ZONE w.time_zone)::date AS "
-             "last) f, pg_catalog.generate_series(0, f.last - f.day) i WHERE (w.weekdays = '{}' OR extract(isodow FROM "
-             "f.day + i)::integer = ANY (w.weekdays)) AND (w.days = '{}' OR f.day + i = ANY (w.days)) AND f.day + i >= "
-             "coalesce(w.first_day, f.day) AND f.day + i <= coalesce(w.last_day, f.last)) o ON true WHERE w.name = ANY "
-             "($1)",
-             {names, pg::Instant{moment}, pg::Instant{end}})) {
-        found.insert(row.get<std::string>(0));
-        any_open |= row.get<bool>(1);
+    std::set<std::string> existing;
+    bool names_open_window = false;
+    // Expansion begins nine days early: an occurrence may have begun seven days before the moment (max_length), and the
+    // local date differs from the date in UTC by up to one day. The outer join keeps windows that do not occur at all.
+    for (const auto& row : pg::query(R"sql(
+             SELECT w.name,
+                    w.kind = 'open',
+                    (o.day + w.starts) AT TIME ZONE w.time_zone,
+                    (o.day + w.starts + w.lasts) AT TIME ZONE w.time_zone
+             FROM jit_access.time_window w
+             LEFT JOIN LATERAL (
+                 SELECT f.day + i AS day
+                 FROM (SELECT ($2 AT TIME ZONE w.time_zone)::date - 9 AS day,
+                              ($3 AT TIME ZONE w.time_zone)::date AS last) f,
+                      pg_catalog.generate_series(0, f.last - f.day) i
+                 WHERE (w.weekdays = '{}' OR extract(isodow FROM f.day + i)::integer = ANY (w.weekdays))
+                   AND (w.days = '{}' OR f.day + i = ANY (w.days))
+                   AND f.day + i >= coalesce(w.first_day, f.day)
+                   AND f.day + i <= coalesce(w.last_day, f.last)) o ON true
+             WHERE w.name = ANY ($1)
+         )sql",
+                                     {names, pg::Instant{moment}, pg::Instant{end}})) {
+        existing.insert(row.get<std::string>(0));
+        const bool is_open = row.get<bool>(1);
+        names_open_window |= is_open;
         if (!row.is_null(2))
-            (row.get<bool>(1) ? open : closed).push_back({row.get<pg::Instant>(2).us, row.get<pg::Instant>(3).us});
+            (is_open ? open : closed).push_back({row.get<pg::Instant>(2).us, row.get<pg::Instant>(3).us});
     }
-    if (found.size() != names.size()) return {.limited = true, .until = std::nullopt, .next = std::nullopt};
-    // Who names only what is closed means the rest.
-    if (!any_open) open.push_back({moment, end});
+    // A missing window is closed, and it is not known when it would open.
+    if (existing.size() != names.size()) return {.limited = true, .until = std::nullopt, .next = std::nullopt};
+    // With only closed windows, all other time is open.
+    if (!names_open_window) open.push_back({moment, end});
     auto hours = core::hours_at(moment, open, closed);
-    if (hours.next && *hours.next > moment + furthest_opening) hours.next.reset();
+    if (hours.next && *hours.next > moment + max_lookahead) hours.next.reset();
     return hours;
 }
 
 core::Hours explain(const pg::TextArray& names, const std::optional<pg::Instant>& at) {
     const auto moment = at ? at->us : pg::wall_clock();
-    constexpr auto furthest = 365'000 * core::us_per_day;
-    if (moment < -furthest || moment > furthest)
+    constexpr auto max_distance = max_distance_days * core::us_per_day;
+    if (moment < -max_distance || moment > max_distance)
         throw invalid("at", "It is infinite or a thousand years away.", "Name another moment.");
     check_names(names);
     return hours_at(moment, names);

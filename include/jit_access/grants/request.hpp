@@ -14,7 +14,7 @@ struct Request {
     std::string requester_name;
     std::optional<pg::TextArray> scope;
     std::int64_t duration = 0;  // microseconds
-    std::int64_t asked = 0;     // before an approver shortened it
+    std::int64_t requested_duration = 0;     // before an approver shortened it
     std::optional<std::string> reason;
     std::optional<std::string> ticket;
     std::optional<std::string> rule;    // that allowed it without an approval

@@ -1,6 +1,8 @@
-// Conditions of a template: from where and how its grants may be asked for, made active and used. They are copied into
-// a grant when it becomes active; what changes afterwards changes nothing for it. Whether they hold says
-// core/conditions.
+// Conditions of a template: from which client, and in which databases, its grants may be requested, activated and used.
+//
+// The conditions are copied into a grant when it becomes active; a later change of the template does not affect the
+// grant. core/conditions decides whether a client satisfies them. All functions except to_hex() and from_hex() run SQL
+// and need a transaction.
 #pragma once
 
 #include "jit_access/core/conditions.hpp"
@@ -8,15 +10,16 @@
 
 namespace jit::conditions {
 
-// Checks what a draft says and has the template keep it as it is compared: networks without what is behind their
-// prefix, databases by their OIDs, so that another one of the same name is another one. Throws invalid_argument.
-void normalize(const templates::TemplateArguments& draft, templates::Template& to);
+// Checks the conditions given in `arguments` and rewrites those of `tmpl` to the form that is compared: networks in the
+// server's spelling of cidr, databases by OID, so that a new database with the same name does not match. Throws
+// invalid_argument.
+void normalize(const templates::TemplateArguments& arguments, templates::Template& tmpl);
 
-[[nodiscard]] core::Conditions for_template(const templates::Template& of);
+[[nodiscard]] core::Conditions for_template(const templates::Template& tmpl);
 
-// As a row keeps them: packed, in hexadecimal; nothing when there are none.
+// The form stored in jit_access.request.conditions: packed, in hexadecimal; nothing when there are no conditions.
 [[nodiscard]] std::optional<std::string> to_hex(const core::Conditions& conditions);
-// Throws when nobody can have written that.
-[[nodiscard]] core::Conditions from_hex(const std::optional<std::string>& written);
+// The reverse. Throws wrong_state when the text is not a valid packing.
+[[nodiscard]] core::Conditions from_hex(const std::optional<std::string>& hex);
 
 }  // namespace jit::conditions

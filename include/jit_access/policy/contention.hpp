@@ -1,19 +1,27 @@
-// Whose turn it is. Some things are changed by one transaction at a time: a request, a template, the memberships in a
-// role. Who leaves his transaction open does not keep the others from what they need, an emergency or the end of a
-// grant least of all: after a moment his session is ended.
+// Locks that serialise grants, and the termination of sessions that hold them too long.
+//
+// Some data is changed by one transaction at a time: the usage that the caps of a template limit, and the memberships
+// of a role. A session that leaves its transaction open must not delay other users' access, an emergency, or the end of
+// a grant. Each function here waits a short time for the lock, then terminates the blocking sessions that
+// shared/blocking_session.hpp permits, and then waits without a limit.
+//
+// All locks are held until the transaction ends. Lock order within a transaction: row of jit_access.request, row of
+// jit_access.template (FOR SHARE), row of jit_access.template_cap_lock, memberships of jit_marker, memberships of the
+// template's role.
 #pragma once
 
 #include "jit_access/policy/template.hpp"
 
 namespace jit::contention {
 
-// Whether other grants of it count.
-[[nodiscard]] bool has_caps(const templates::Template& of);
-// Others who make grants of a template that has caps wait here until this transaction is over.
-void lock_for_caps(const templates::Template& of);
+// True if the template limits how many grants a person or the template may have.
+[[nodiscard]] bool has_caps(const templates::Template& tmpl);
+// Serialises transactions that create grants of a template with caps. Call before the usage is counted. Does nothing
+// for a template without caps.
+void lock_for_caps(const templates::Template& tmpl);
 
-// Before memberships in a role are given or taken. From PostgreSQL 16 on that is one transaction's at a time, and every
-// grant is a membership in its template's role and in the marker.
-void lock_for_memberships(pg::RoleId in);
+// Call before memberships of `role` are granted or revoked. From PostgreSQL 16 on, one transaction at a time can change
+// the memberships of a role, and every grant adds a member to its template's role and to jit_marker.
+void lock_for_memberships(pg::RoleId role);
 
 }  // namespace jit::contention

@@ -1,31 +1,26 @@
-// The policy as code: people, windows, templates and rules as one JSON document, written by the server and read back.
+// The policy as a document: people, windows, templates and rules as one JSON document.
 //
-// What is read is a declaration: a setting that is left out has its default, not what it had before. Nothing is dropped
-// because it is not in the document; that is told. A document that has been read makes no difference when it is read
-// again. There are no secrets in it.
+// The document is a declaration: a setting that it omits has its default, not its previous value. Objects that exist
+// but are not in the document are not dropped; the import reports them. Importing the same document twice changes
+// nothing the second time. The document contains no secrets. policy_export.hpp writes it, policy_import.hpp reads it.
 #pragma once
 
 #include <string>
-#include <vector>
-
-#include "jit_access/identity/principal.hpp"
 
 namespace jit::policy_file {
 
-// jsonb, as text.
-[[nodiscard]] std::string export_policy();
-
-struct Difference {
-    const char* action;  // created, changed, or "not in the policy"
-    const char* kind;    // person, window, template or rule
-    std::string name;
-    pg::TextArray what;  // that has changed
-};
-
-enum class Mode { rehearse, apply };
-
-// All of it or nothing; a rehearsal does the same and undoes it. Throws invalid_argument, and whatever the functions
-// throw that do the same by hand.
-std::vector<Difference> import_policy(const std::string& document, Mode mode, const principal::Origin& origin);
+// Rows of jit_access.rule and jit_access.time_window in the form they have in the document, as the column `document`.
+// The export writes them, and the import compares them with what it would write. Append a WHERE clause.
+inline constexpr const char* rule_documents = R"sql(
+    SELECT pg_catalog.jsonb_build_object(
+               'name', name, 'effect', effect, 'templates', template_names, 'role', role_name,
+               'max_duration', max_duration, 'max_risk', max_risk, 'networks', networks::text[], 'windows', windows)
+    FROM jit_access.rule
+)sql";
+inline constexpr const char* window_documents = R"sql(
+    SELECT pg_catalog.to_jsonb(w)
+    FROM (SELECT name, kind, time_zone, starts, lasts, weekdays, first_day, last_day, days
+          FROM jit_access.time_window) w
+)sql";
 
 }  // namespace jit::policy_file

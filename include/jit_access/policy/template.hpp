@@ -1,8 +1,14 @@
-// Templates: a role that holds privileges, and the policy around it.
+// Templates: a role that holds privileges, and the policy for granting them.
 //
-// The role is an ordinary one: its privileges are given with GRANT, every tool understands them. What would make its
-// holder equal to a superuser, or let him pass privileges on, is refused by the closure of memberships, when the
-// template is made and again whenever a grant of it is activated.
+// The role is an ordinary role whose privileges are granted with GRANT, so every tool understands them. The closure of
+// its memberships must not reach anything that amounts to a superuser or lets a holder pass privileges on; this is
+// checked when the template is defined and again whenever a grant of it is activated (template_closure.hpp).
+//
+// create(), alter() and drop() are called by an administrator from a statement of their own. read() and lock() are for
+// all stages of a grant. Everything needs a transaction. Times are microseconds.
+//
+// Lock: each stage that decides about a template's requests locks its row FOR SHARE (lock()), a change locks it FOR
+// UPDATE. A decision is therefore never made by a policy that has changed, and a change waits for decisions under way.
 #pragma once
 
 #include <cstdint>
@@ -21,17 +27,17 @@ struct Template {
     std::int32_t version = 0;
     pg::RoleId role;
     std::string role_name;
-    bool role_created = true;  // by jit_create_template; an adopted role is left standing
-    bool set_role = false;
-    bool login = false;  // neither: the grant has a login of its own
+    bool role_created = true;  // created by jit_create_template; an adopted role is not dropped with the template
+    bool set_role = false;  // mode set_role; neither this nor login: mode inherit
+    bool login = false;     // mode login: the grant has a temporary login of its own
     bool allow_schema_change = false;
     bool allow_code = false;
     pg::TextArray privileges;
     core::AtDeadline at_deadline = core::AtDeadline::terminate;
-    std::optional<pg::RoleId> object_owner;  // gets what is made under a grant; nobody = the template's role
+    std::optional<pg::RoleId> object_owner;  // gets the objects created under a grant; absent: the template's role
     std::optional<std::string> object_owner_name;
 
-    // Settings, see each_setting(). Times are microseconds; a cap of 0 is none.
+    // Settings, see each_setting(). A cap of 0 means no cap, an empty list no restriction.
     std::int32_t approvals_needed = 1;
     bool distinct_groups = false;
     std::optional<std::int64_t> default_duration;
@@ -52,17 +58,18 @@ struct Template {
     bool tls_required = false;
     bool client_cert_required = false;
     std::optional<std::int64_t> grace_period;
-    pg::TextArray windows;       // none: at any time
-    pg::TextArray networks;      // and "local"; none: from anywhere
-    pg::TextArray auth_methods;  // none: any
-    pg::TextArray databases;     // none: any
-    pg::TextArray database_oids;
+    pg::TextArray windows;
+    pg::TextArray networks;  // in cidr notation, or "local" for Unix-domain sockets
+    pg::TextArray auth_methods;
+    pg::TextArray databases;
+    pg::TextArray database_oids;                       // of `databases`, in the same order; not a setting of its own
     pg::TextArray second_factor;                       // stages, see second_factor.hpp
-    std::optional<std::int64_t> break_glass_duration;  // nothing: no break-glass
+    std::optional<std::int64_t> break_glass_duration;  // absent: no break-glass
     std::int32_t break_glass_per_day = 0;
 };
 
-// What jit_create_template and jit_alter_template were given; nothing = not given.
+// The arguments of jit_create_template and jit_alter_template. An absent argument means the default in the first and no
+// change in the second.
 struct TemplateArguments {
     std::optional<std::string> name;
     std::optional<pg::TextArray> privileges;
@@ -106,9 +113,9 @@ struct TemplateArguments {
     std::optional<std::int32_t> break_glass_per_day;
 };
 
-// The settings of a template, once: each is an argument of jit_create_template and jit_alter_template, a column of
+// The only list of the settings. Each is an argument of jit_create_template and jit_alter_template, a column of
 // jit_access.template and of jit_access.template_catalog, and a member of TemplateArguments and of Template. A time
-// that may be absent is an optional there, and is taken away by an argument of zero.
+// that may be absent is an optional in Template; an argument of zero removes it.
 template <class Visitor>
 void each_setting(Visitor&& visit) {
     visit("approvals_needed", &TemplateArguments::approvals_needed, &Template::approvals_needed);
@@ -140,17 +147,18 @@ void each_setting(Visitor&& visit) {
     visit("break_glass_per_day", &TemplateArguments::break_glass_per_day, &Template::break_glass_per_day);
 }
 
-// Who takes part: the part, as jit_access.template_person has it, and the argument that lists its roles.
-template <class Visit>
-void each_participant_list(Visit&& visit) {
+// The lists of participants: the capacity, as in jit_access.template_person.part, and the argument that lists the
+// roles.
+template <class Visitor>
+void each_participant_list(Visitor&& visit) {
     visit("requester", "requesters", &TemplateArguments::requesters);
     visit("approver", "approvers", &TemplateArguments::approvers);
     visit("responder", "responders", &TemplateArguments::responders);
 }
 
-// Every argument of the two functions by its name.
-template <class Visit>
-void each_argument(Visit&& visit) {
+// Every argument of jit_create_template and jit_alter_template, by its name.
+template <class Visitor>
+void each_argument(Visitor&& visit) {
     visit("name", &TemplateArguments::name);
     visit("privileges", &TemplateArguments::privileges);
     each_participant_list([&](const char*, const char* name, auto argument) { visit(name, argument); });
@@ -164,21 +172,24 @@ void each_argument(Visit&& visit) {
     each_setting([&](const char* name, auto argument, auto) { visit(name, argument); });
 }
 
-std::string create(const TemplateArguments& draft, const principal::Origin& origin);  // the role's name
-std::int32_t alter(const TemplateArguments& draft, const principal::Origin& origin);  // the new version
+std::string create(const TemplateArguments& arguments, const principal::Origin& origin);  // returns the role's name
+std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& origin);  // returns the new version
+// Drops the template and lapses its open requests. Throws live_grants or unreviewed.
 void drop(const std::optional<std::string>& name);
 
-// Takes roles off a part (of all of them, or one) by decision of an access review: nothing is given by that. Requests
-// of the version before cannot be approved any more.
-void remove_participants(const Template& of, const char* part, std::optional<pg::RoleId> role, const std::string& by);
+// Removes roles from the participants of one capacity (all of them, or one) by decision of an access review. Needs no
+// own statement, because it only reduces access. Makes a new version, so open requests cannot be approved any more.
+void remove_participants(const Template& tmpl, const char* capacity, std::optional<pg::RoleId> role,
+                         const std::string& by);
 
-// By name, or by id; the row is locked against change until the transaction ends. Throws unknown_template.
-[[nodiscard]] Template lock(const std::optional<std::string>& name);
-[[nodiscard]] Template lock(std::int64_t id);
-// The same without a lock.
+// Reads a template without a lock. By name: throws unknown_template. By id: also one that was dropped.
 [[nodiscard]] Template read(const std::optional<std::string>& name);
 [[nodiscard]] Template read(std::int64_t id);
-// Those that stand, without a lock, by name.
+// The same, and locks the row FOR SHARE until the transaction ends. A service identity of a drill may lock only the
+// canary template (service_identity.hpp).
+[[nodiscard]] Template lock(const std::optional<std::string>& name);
+[[nodiscard]] Template lock(std::int64_t id);
+// All templates that are not dropped, by name, without a lock.
 [[nodiscard]] std::vector<Template> all();
 
 }  // namespace jit::templates

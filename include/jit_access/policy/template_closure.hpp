@@ -1,13 +1,20 @@
-// What the role of a template reaches through its memberships, and whether a grant may give that.
+// The closure of a template's role: everything the role reaches through its memberships, and whether a grant may give
+// that.
+//
+// The closure is checked when a template is defined, when its privileges change, and again at every activation, because
+// roles change in between. The part whose cost grows with the number of tables reruns only if a command since the last
+// check could have changed its result; see template_closure.cpp.
 #pragma once
 
 #include "jit_access/policy/template.hpp"
 
 namespace jit::templates {
 
-// Throws privilege_refused when the closure of the template's role holds what no grant may give.
-void check_closure(const Template& of);
-// A closure may reach further than when it was found good (commit_actions::change_closures says when).
+// Throws privilege_refused when the closure of the template's role holds a privilege that no grant may give. Needs a
+// transaction.
+void check_closure(const Template& tmpl);
+// Invalidates all cached results, in every backend. transaction.cpp calls it when a transaction that may have widened a
+// closure commits.
 void forget_closures() noexcept;
 
 }  // namespace jit::templates

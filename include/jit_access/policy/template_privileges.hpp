@@ -1,16 +1,20 @@
-// The privileges that a template gives to its role, now and on objects created later.
+// The privileges that a template grants to its role, on existing objects and on objects created later.
+//
+// Everything here runs GRANT and REVOKE in the current transaction, as the owner of the extension.
 #pragma once
 
 #include "jit_access/policy/template.hpp"
 
 namespace jit::templates {
 
-// Gives the role what the items say; the schemas named by ALL TABLES IN SCHEMA come back.
+// Grants the items to the role. Returns the OIDs of the schemas that ALL TABLES IN SCHEMA names. Throws
+// privilege_refused when an item is not a plain GRANT or the server rejects it.
 std::vector<std::uint32_t> grant_privileges(const pg::TextArray& items, const std::string& role);
-// Takes from the role what the template has given it.
-void revoke_privileges(const Template& from);
+// Revokes from the template's role what the template granted.
+void revoke_privileges(const Template& tmpl);
 
-// Event trigger: gives the template roles their privileges on relations made or moved by this command.
+// Called by the event trigger for the relations that a command created or moved, with their schemas: repeats the items
+// of ALL TABLES IN SCHEMA for them. An item that fails is logged and does not fail the command.
 void grant_on_new_relations(const pg::TextArray& relations, const std::vector<std::uint32_t>& schemas);
 
 }  // namespace jit::templates

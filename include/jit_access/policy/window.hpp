@@ -1,7 +1,12 @@
-// Recurring windows: when a template may be used, and when a rule applies. On-call weeks, maintenance, holidays.
+// Recurring windows: when a template may be used, and when a rule applies. Examples are on-call weeks, maintenance
+// windows and holidays.
 //
-// A window is a local time, a time zone and the days it falls on. The server's own library says what moments these are,
-// so 09:00 stays 09:00 when the clocks change. What follows for a request says core/policy.
+// A window is a local time, a time zone and the days on which it begins. The server's time zone library expands it into
+// moments, so 09:00 stays 09:00 when daylight saving time begins. core/window and core/policy decide what the open
+// hours mean for a request.
+//
+// All functions run SQL and need a transaction. create(), replace() and drop() are called by an administrator from a
+// statement of their own.
 #pragma once
 
 #include "jit_access/core/duration.hpp"
@@ -16,29 +21,29 @@ struct WindowArguments {
     std::optional<std::int64_t> starts;  // microseconds since midnight
     std::optional<core::IntervalParts> lasts;
     std::optional<std::string> kind;        // open or closed
-    std::vector<std::int32_t> weekdays;     // 1 (Monday) to 7; none: every day
+    std::vector<std::int32_t> weekdays;     // 1 (Monday) to 7 (Sunday); empty: every day
     std::optional<std::int32_t> first_day;  // days since 2000-01-01
-    std::optional<std::int32_t> last_day;   // included
-    std::vector<std::int32_t> days;         // none: any
+    std::optional<std::int32_t> last_day;   // inclusive
+    std::vector<std::int32_t> days;         // days since 2000-01-01; empty: every day
 };
 
-void create(const WindowArguments& draft, const principal::Origin& origin);
-// In the place of the one of that name, which may be in use.
-void replace(const WindowArguments& draft, const principal::Origin& origin);
+void create(const WindowArguments& arguments, const principal::Origin& origin);
+// Replaces the window with the same name, which templates and rules may name.
+void replace(const WindowArguments& arguments, const principal::Origin& origin);
 void drop(const std::optional<std::string>& name, const principal::Origin& origin);
 
-// Names of windows, as a template or a rule is to keep them: they are there, once each, and stay while this transaction
-// lasts. Throws invalid_argument.
+// Checks names that a template or a rule is about to store: each names a window, and none occurs twice. Locks the
+// windows against being dropped until the transaction ends. Throws invalid_argument.
 void check_names(const pg::TextArray& names);
 
-// How far ahead an opening is looked for.
-inline constexpr std::int64_t furthest_opening = 90 * core::us_per_day;
+// How far ahead the next opening is searched for, in microseconds.
+inline constexpr std::int64_t max_lookahead = 90 * core::us_per_day;
 
-// What these windows say about a moment; `reach` is how long at least it has to be known whether they stay open. A
-// window that is not there is closed.
-[[nodiscard]] core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64_t reach = 0);
+// The state of these windows at a moment, how long they stay open and when they open next. `min_lookahead`
+// (microseconds) is how far ahead the closing must be known at least. A window that does not exist is closed.
+[[nodiscard]] core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64_t min_lookahead = 0);
 
-// The same for people, about any moment that dates can tell; nothing: now.
+// The same for jit_hours(): checks its arguments, and takes the current time when `at` is absent.
 [[nodiscard]] core::Hours explain(const pg::TextArray& names, const std::optional<pg::Instant>& at);
 
 }  // namespace jit::window

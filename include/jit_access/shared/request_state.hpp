@@ -1,0 +1,22 @@
+// Changes of the state of a request. This is the only function that writes jit_access.request.state after the row was
+// inserted, and it asks core::next() which state follows: the transition table in core/lifecycle.hpp decides alone.
+//
+// The caller holds the lock on the row (SELECT ... FOR UPDATE) from the moment it read `from` until the transaction
+// ends. That lock serialises the changes of one request. It needs a transaction and throws what the server throws.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "jit_access/core/lifecycle.hpp"
+
+namespace jit::request_state {
+
+// Stores the state that follows, with the control event. `by` is the actor on the record. A terminal state also stores
+// the time, the actor and the reason, and makes the clean-up of the grant due if it had a role. Returns the new state;
+// throws wrong_state when the event is not allowed in the state `from`.
+core::State advance(std::int64_t id, core::State from, core::Event event, const std::string& by,
+                    const std::optional<std::string>& reason);
+
+}  // namespace jit::request_state
