@@ -6,7 +6,7 @@
 #include "jit_access/grants/decision.hpp"
 #include "jit_access/grants/eligibility.hpp"
 #include "jit_access/grants/request.hpp"
-#include "jit_access/grants/ruling.hpp"
+#include "jit_access/grants/request_digest.hpp"
 #include "jit_access/grants/temporary_login.hpp"
 #include "jit_access/identity/principal.hpp"
 #include "jit_access/pg/table_result.hpp"
@@ -70,7 +70,7 @@ PG_FUNCTION_INFO_V1(jit_request_digest);
 Datum jit_request_digest(PG_FUNCTION_ARGS) {
     return pg::guarded([&] {
         const auto id = Args(fcinfo).bigint(0);
-        const auto digest = id ? ruling::current_digest(*id) : std::nullopt;
+        const auto digest = id ? request_digest::compute_current(*id) : std::nullopt;
         fcinfo->isnull = !digest;
         return digest ? pg::text_result(*digest) : Datum{0};
     });

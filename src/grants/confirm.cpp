@@ -21,51 +21,57 @@ using core::Failure;
 
 namespace {
 
-// A grant as the tables tell it.
-struct Told {
+// A grant as the tables have it.
+struct StoredGrant {
     GrantTerms terms;
     std::string node;
-    bool role_is_right = false;
+    bool has_its_role = false;  // the role has the OID and the name it was created with
 };
 
-constexpr const char* told_columns =
-    "SELECT r.id, r.grant_role, r.requester, r.ends_at, r.ends_boot, coalesce(r.boot_id, ''), "
-    "coalesce(r.node::text, ''), coalesce(a.rolname = 'jit_grant_' || r.id, false), r.at_deadline::text, "
-    "coalesce((extract(epoch FROM r.grace_period) * 1000000)::bigint, 0), t.allow_code, r.steps_up, "
-    "pg_catalog.encode(r.conditions, 'hex'), t.allow_schema_change FROM jit_access.request r "
-    "JOIN jit_access.template t ON t.id = r.template_id LEFT JOIN pg_catalog.pg_authid a ON a.oid = r.grant_role ";
+// Append a WHERE clause.
+constexpr const char* select_grants = R"sql(
+    SELECT r.id, r.grant_role, r.requester, r.ends_at, r.ends_boot, coalesce(r.boot_id, ''),
+           coalesce(r.node::text, ''), coalesce(a.rolname = 'jit_grant_' || r.id, false), r.at_deadline::text,
+           coalesce((extract(epoch FROM r.grace_period) * 1000000)::bigint, 0), t.allow_code, r.steps_up,
+           pg_catalog.encode(r.conditions, 'hex'), t.allow_schema_change
+    FROM jit_access.request r
+    JOIN jit_access.template t ON t.id = r.template_id
+    LEFT JOIN pg_catalog.pg_authid a ON a.oid = r.grant_role
+)sql";
 
-Told from_row(const pg::Row& row) {
+StoredGrant grant_from_row(const pg::Row& row) {
     const auto wall = row.get<pg::Instant>(3).us;
     const auto boot_id = pg::boot_id();
-    // On the same boot the boot clock has gone on counting; on another one only the wall clock knows.
-    const bool same_boot = !boot_id.empty() && row.get<std::string>(5) == boot_id;
-    return {
-        .terms = {.id = static_cast<std::uint64_t>(row.get<std::int64_t>(0)),
-                  .role = row.get<pg::RoleId>(1).oid,
-                  .requester = row.get<pg::RoleId>(2).oid,
-                  .ends = {wall, same_boot ? row.get<std::int64_t>(4) : pg::boot_clock() + (wall - pg::wall_clock())},
-                  .at_deadline = core::at_deadline_from(row.get<std::string>(8)).value(),
-                  .grace = row.get<std::int64_t>(9),
-                  .allows_code = row.get<bool>(10),
-                  .allows_schema_change = row.get<bool>(13),
-                  .steps_up = row.get<bool>(11),
-                  .conditions = conditions::from_hex(row.maybe<std::string>(12))},
-        .node = row.get<std::string>(6),
-        .role_is_right = row.get<bool>(7)};
+    // In the same boot, the stored value of the boot clock is still valid. In another one it is meaningless, and the
+    // deadline on the boot clock is derived from the wall clock.
+    const bool is_same_boot = !boot_id.empty() && row.get<std::string>(5) == boot_id;
+    const auto boot = is_same_boot ? row.get<std::int64_t>(4) : pg::boot_clock() + (wall - pg::wall_clock());
+    return {.terms = {.id = static_cast<std::uint64_t>(row.get<std::int64_t>(0)),
+                      .role = row.get<pg::RoleId>(1).oid,
+                      .requester = row.get<pg::RoleId>(2).oid,
+                      .ends = {wall, boot},
+                      .at_deadline = core::at_deadline_from(row.get<std::string>(8)).value(),
+                      .grace = row.get<std::int64_t>(9),
+                      .allows_code = row.get<bool>(10),
+                      .allows_schema_change = row.get<bool>(13),
+                      .steps_up = row.get<bool>(11),
+                      .conditions = conditions::from_hex(row.maybe<std::string>(12))},
+            .node = row.get<std::string>(6),
+            .has_its_role = row.get<bool>(7)};
 }
 
-std::optional<Told> tell(std::int64_t id) {
-    const std::string sql = std::string(told_columns) + "WHERE r.id = $1";
+std::optional<StoredGrant> read_grant(std::int64_t id) {
+    const std::string sql = std::string(select_grants) + "WHERE r.id = $1";
     const auto row = pg::query_row(sql.c_str(), {id});
     if (!row) return std::nullopt;
-    return from_row(*row);
+    return grant_from_row(*row);
 }
 
-Slot& slot_for(const Told& told) {
-    Slot* slot = find_slot(told.terms.id);
-    if (slot == nullptr) return *reserve_slot(told.terms);
-    fill_slot(*slot, told.terms);
+// The slot of the grant, filled and not yet live.
+Slot& fill_slot_for(const StoredGrant& grant) {
+    Slot* slot = find_slot(grant.terms.id);
+    if (slot == nullptr) return *reserve_slot(grant.terms);
+    fill_slot(*slot, grant.terms);
     return *slot;
 }
 
@@ -74,105 +80,116 @@ bool is_live(std::uint64_t id) noexcept {
     return slot != nullptr && slot->state.load() == SlotState::live;
 }
 
-// Without it nobody knows which node this is.
+// The journal holds the UUID of this node. Without it, no grant can be told from a copy.
 void require_journal() {
     if (!journal::available())
         throw Failure(core::Code::journal_failed, "the journal of uses is not available", journal::fault());
 }
 
-void adopt(std::uint64_t id) {
+// Marks the request as granted by this node. The caller holds the lock on its row.
+void store_own_node(std::uint64_t id) {
     pg::execute("UPDATE jit_access.request SET node = $2::uuid WHERE id = $1",
                 {static_cast<std::int64_t>(id), journal::node()});
 }
 
-void confirm(std::int64_t id) {
+void confirm_active(std::int64_t id) {
     auto request = request::lock(id);
-    const auto told = tell(id);
-    if (request.state != core::State::active || !told) return;
-    if (!told->role_is_right) {
+    const auto grant = read_grant(id);
+    if (request.state != core::State::active || !grant) return;
+    if (!grant->has_its_role) {
         request::advance(request, Event::revoke, task::actor, "its temporary role was dropped or renamed");
         return;
     }
-    if (is_live(told->terms.id)) {
-        adopt(told->terms.id);  // a standby was promoted: it has held this grant all along
+    // A standby that was promoted: it has had this grant in shared memory all along.
+    if (is_live(grant->terms.id)) {
+        store_own_node(grant->terms.id);
         return;
     }
     require_journal();
-    if (told->node != journal::node())
+    if (grant->node != journal::node())
         request::advance(request, Event::suspend, task::actor, "another server granted it, and this is a copy");
     else if (shared_state->tables_are_stale)
         request::advance(request, Event::suspend, task::actor, "a backup was restored, it may have ended since");
     else
-        commit_actions::make_live(slot_for(*told));
+        commit_actions::make_live(fill_slot_for(*grant));
 }
 
-// One that is to start later has nothing on the board yet. A standby that is promoted goes on for its primary.
+// A scheduled grant has no slot yet. A promoted standby takes over those of its primary.
 void confirm_scheduled(std::int64_t id) {
     auto request = request::lock(id);
     if (request.state != core::State::scheduled) return;
     require_journal();
     const auto row = pg::query_row("SELECT coalesce(node::text, '') FROM jit_access.request WHERE id = $1", {id});
-    const bool ours = row.value().get<std::string>(0) == journal::node();
+    const bool is_own = row.value().get<std::string>(0) == journal::node();
     if (shared_state->started_as_standby)
-        adopt(static_cast<std::uint64_t>(id));
-    else if (!ours)
+        store_own_node(static_cast<std::uint64_t>(id));
+    else if (!is_own)
         request::advance(request, Event::lapse, task::actor, "it was approved on another server, and this is a copy");
     else if (shared_state->tables_are_stale)
         request::advance(request, Event::lapse, task::actor, "a backup was restored, it may have been cancelled");
 }
 
+std::optional<std::vector<StoredGrant>> read_active_grants() {
+    std::vector<StoredGrant> grants;
+    const auto fault = task::run_in_transaction([&] {
+        const std::string sql = std::string(select_grants) + "WHERE r.state = 'active' ORDER BY r.id";
+        for (const auto& row : pg::query(sql.c_str())) {
+            try {
+                grants.push_back(grant_from_row(row));
+            } catch (const std::exception&) {
+                // A row that cannot be read (a newer version on the primary) gets no slot here. It must not keep the
+                // other grants from ending.
+            }
+        }
+    });
+    if (fault) return std::nullopt;
+    return grants;
+}
+
 }  // namespace
 
 void after_start() {
+    // The journal is not restored with a backup: it may know a decision that the tables do not have yet.
     shared_state->tables_are_stale |= pg::last_redo_lsn() < shared_state->last_decision_lsn;
     for (const auto id : task::query_ids("SELECT id FROM jit_access.request WHERE state = 'active' ORDER BY id"))
-        task::run_or_log("confirm grant " + std::to_string(id) + ", it stays refused", [&] { confirm(id); });
+        task::run_or_log("confirm grant " + std::to_string(id) + ", it stays refused", [&] { confirm_active(id); });
     for (const auto id : task::query_ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' ORDER BY id"))
         task::run_or_log("look at scheduled request " + std::to_string(id), [&] { confirm_scheduled(id); });
     if (shared_state->tables_are_stale) journal::forget_later_commits(pg::last_commit_lsn());
 }
 
 void follow_primary() {
-    std::vector<Told> active;
-    const auto fault = task::run_in_transaction([&] {
-        const std::string sql = std::string(told_columns) + "WHERE r.state = 'active' ORDER BY r.id";
-        for (const auto& row : pg::query(sql.c_str())) {
+    const auto grants = read_active_grants();
+    if (!grants) return;
+    const auto is_active = [&](std::uint64_t id) {
+        return std::any_of(grants->begin(), grants->end(), [id](const StoredGrant& g) { return g.terms.id == id; });
+    };
+    // First the ends: a grant that the primary has ended must not stay usable because a slot for another one is
+    // missing.
+    for (auto& slot : shared_state->used_slots())
+        if (slot.state.load() == SlotState::live && !is_active(slot.id.load())) finish_slot(slot);
+    for (const auto& grant : *grants) {
+        if (!grant.has_its_role) continue;
+        Slot* slot = find_slot(grant.terms.id);
+        if (slot == nullptr) {
             try {
-                active.push_back(from_row(row));
-            } catch (const std::exception&) {
-                // What cannot be read is not live here, and does not keep the others from ending.
-            }
-        }
-    });
-    if (fault) return;
-    for (auto& slot : shared_state->used_slots()) {
-        const auto id = slot.id.load();
-        if (slot.state.load() == SlotState::live &&
-            std::none_of(active.begin(), active.end(), [id](const Told& told) { return told.terms.id == id; }))
-            finish_slot(slot);
-    }
-    for (const auto& told : active) {
-        if (!told.role_is_right) continue;
-        Slot* known = find_slot(told.terms.id);
-        if (known == nullptr) {
-            try {
-                publish_slot(slot_for(told));
+                publish_slot(fill_slot_for(grant));
             } catch (const Failure&) {
-                return;  // no slot is free: what is not on the board is refused
+                return;  // no slot is free; the remaining grants stay refused
             }
-        } else if (known->ends_wall.load() != told.terms.ends.wall && known->state.load() == SlotState::live) {
-            set_deadline(*known, told.terms.ends);
+        } else if (slot->ends_wall.load() != grant.terms.ends.wall && slot->state.load() == SlotState::live) {
+            set_deadline(*slot, grant.terms.ends);  // extended on the primary
         }
     }
 }
 
 void resume(std::int64_t id) {
-    const auto told = tell(id).value();
-    if (!told.role_is_right)
+    const auto grant = read_grant(id).value();
+    if (!grant.has_its_role)
         throw Failure(core::Code::wrong_state, "cannot resume grant " + std::to_string(id),
                       "Its temporary role was dropped or renamed.", "Revoke it; the person can ask again.");
-    adopt(told.terms.id);
-    commit_actions::make_live(slot_for(told));
+    store_own_node(grant.terms.id);
+    commit_actions::make_live(fill_slot_for(grant));
 }
 
 }  // namespace jit::confirm

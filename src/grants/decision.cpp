@@ -1,17 +1,18 @@
 #include "jit_access/grants/decision.hpp"
-#include "jit_access/policy/template_closure.hpp"
-#include "jit_access/policy/template_settings.hpp"
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/grants/cleanup.hpp"
 #include "jit_access/grants/confirm.hpp"
 #include "jit_access/grants/provision.hpp"
+#include "jit_access/grants/request_digest.hpp"
 #include "jit_access/grants/ruling.hpp"
 #include "jit_access/identity/second_factor.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/xact.hpp"
 #include "jit_access/policy/contention.hpp"
+#include "jit_access/policy/template_closure.hpp"
+#include "jit_access/policy/template_settings.hpp"
 #include "jit_access/record/journal.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/control_event.hpp"
@@ -28,28 +29,53 @@ using templates::Template;
 
 namespace {
 
-std::string named(std::int64_t id) { return "request " + std::to_string(id); }
+std::string request_text(std::int64_t id) { return "request " + std::to_string(id); }
 
-// Whoever decides is an approver and is not the requester, by none of his logins.
-void check_decider(const principal::Person& me, const Request& about, const Template& of) {
-    if (principal::person_of(me) == principal::person_of({about.requester, about.requester_name}))
+std::string state_text(const Request& request) { return "It is " + std::string(core::to_string(request.state)) + "."; }
+
+// ---- who may decide, and what ------------------------------------------------------------------------------------
+
+// Compares people, not logins: several logins may belong to one person.
+void check_decider(const principal::Person& me, const Request& request, const Template& tmpl) {
+    if (principal::person_of(me) == principal::person_of({request.requester, request.requester_name}))
         throw Failure(Code::own_request, "nobody decides about his own request",
-                      about.requester == me.role
-                          ? "Request " + std::to_string(about.id) + " is yours."
-                          : "\"" + me.name + "\" and \"" + about.requester_name + "\" are the same person.",
-                      "Another approver of template \"" + of.name + "\" has to decide.");
-    principal::require_approver(me, of.id, of.name, "decide about " + named(about.id));
+                      request.requester == me.role
+                          ? "Request " + std::to_string(request.id) + " is yours."
+                          : "\"" + me.name + "\" and \"" + request.requester_name + "\" are the same person.",
+                      "Another approver of template \"" + tmpl.name + "\" has to decide.");
+    principal::require_approver(me, tmpl.id, tmpl.name, "decide about " + request_text(request.id));
 }
 
-void check_open(const Request& about) {
-    if (about.state != State::pending)
-        throw Failure(Code::wrong_state, named(about.id) + " cannot be decided any more",
-                      "It is " + std::string(core::to_string(about.state)) + ".",
-                      "Look at jit_access.pending_requests.");
-    if (about.lapses_at.us <= pg::wall_clock())
-        throw Failure(Code::wrong_state, named(about.id) + " cannot be decided any more",
-                      "Nobody decided in time, so it has lapsed.", "The requester can ask again.");
+void check_pending(const Request& request) {
+    const std::string message = request_text(request.id) + " cannot be decided any more";
+    if (request.state != State::pending)
+        throw Failure(Code::wrong_state, message, state_text(request), "Look at jit_access.pending_requests.");
+    // The worker lapses requests; this holds also while it is behind.
+    if (request.lapses_at.us <= pg::wall_clock())
+        throw Failure(Code::wrong_state, message, "Nobody decided in time, so it has lapsed.",
+                      "The requester can ask again.");
 }
+
+Failure out_of_date(std::int64_t id, const std::string& detail) {
+    return {Code::wrong_state, request_text(id) + " is out of date", detail, "The requester has to ask again."};
+}
+
+Failure template_changed(const Request& request, const Template& tmpl) {
+    return out_of_date(request.id, "Template \"" + tmpl.name + "\" has changed since it was asked for.");
+}
+
+// An approval covers exactly what the requester asked for and the approver has seen.
+void check_digest(const Request& request, const Template& tmpl, const std::optional<std::string>& digest_seen) {
+    if (request.template_version != tmpl.version) throw template_changed(request, tmpl);
+    if (request_digest::compute(request, tmpl) != request.digest)
+        throw out_of_date(request.id,
+                          "What template \"" + tmpl.name + "\" would give has changed since it was asked for.");
+    if (digest_seen && *digest_seen != request.digest)
+        throw Failure(Code::wrong_state, request_text(request.id) + " is not what you have seen",
+                      "Its digest is another one.", "Look at jit_access.pending_requests again.");
+}
+
+// ---- storing a decision ------------------------------------------------------------------------------------------
 
 struct Decision {
     const char* verdict;
@@ -58,62 +84,59 @@ struct Decision {
     std::optional<std::string> digest;
 };
 
-void note_decision(const principal::Person& me, const Request& about, const Decision& decision) {
-    // Two transactions that look through older snapshots would each miss the other's decision: the row tells them.
-    pg::execute("UPDATE jit_access.request SET decisions = decisions + 1 WHERE id = $1", {about.id});
-    const auto before = pg::query_row(
-        "SELECT approver_name FROM jit_access.decision WHERE request_id = $1 AND approver::text = ANY ($2)",
-        {about.id, principal::logins_of(principal::person_of(me))});
-    if (before)
-        throw Failure(Code::wrong_state,
-                      "\"" + before->get<std::string>(0) + "\" has decided about " + named(about.id) + " already",
-                      before->get<std::string>(0) == me.name
-                          ? "One person counts once."
-                          : "\"" + me.name + "\" is the same person, who counts once.",
-                      "It waits for other approvers.");
-    pg::execute(
-        "INSERT INTO jit_access.decision (request_id, approver, approver_name, verdict, comment, duration, digest, "
-        "decided_at) VALUES ($1, $2, $3, $4, $5, $6, $7, pg_catalog.clock_timestamp())",
-        {about.id, me.role, me.name, std::string(decision.verdict), pg::nullable(decision.comment),
-         pg::nullable_duration(decision.duration), pg::nullable(decision.digest)});
+void store_decision(const principal::Person& me, const Request& request, const Decision& decision) {
+    // Two REPEATABLE READ transactions would not see each other's decision, although the row lock serialises them. The
+    // update of the row, which request::lock() has locked, makes the second one fail with a serialization error.
+    pg::execute("UPDATE jit_access.request SET decisions = decisions + 1 WHERE id = $1", {request.id});
+    const auto earlier = pg::query_row(R"sql(
+        SELECT approver_name FROM jit_access.decision
+        WHERE request_id = $1 AND approver::text = ANY ($2)
+    )sql",
+                                       {request.id, principal::logins_of(principal::person_of(me))});
+    if (earlier)
+        throw Failure(
+            Code::wrong_state,
+            "\"" + earlier->get<std::string>(0) + "\" has decided about " + request_text(request.id) + " already",
+            earlier->get<std::string>(0) == me.name ? "One person counts once."
+                                                    : "\"" + me.name + "\" is the same person, who counts once.",
+            "It waits for other approvers.");
+    pg::execute(R"sql(
+        INSERT INTO jit_access.decision
+            (request_id, approver, approver_name, verdict, comment, duration, digest, decided_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, pg_catalog.clock_timestamp())
+    )sql",
+                {request.id, me.role, me.name, std::string(decision.verdict), pg::nullable(decision.comment),
+                 pg::nullable_duration(decision.duration), pg::nullable(decision.digest)});
 }
 
-Failure stale(std::int64_t id, const std::string& why) {
-    return {Code::wrong_state, named(id) + " is out of date", why, "The requester has to ask again."};
-}
-
-void check_shown(const Request& about, const Template& of, const std::optional<std::string>& seen) {
-    if (about.template_version != of.version)
-        throw stale(about.id, "Template \"" + of.name + "\" has changed since it was asked for.");
-    if (ruling::digest(about, of) != about.digest)
-        throw stale(about.id, "What template \"" + of.name + "\" would give has changed since it was asked for.");
-    if (seen && *seen != about.digest)
-        throw Failure(Code::wrong_state, named(about.id) + " is not what you have seen", "Its digest is another one.",
-                      "Look at jit_access.pending_requests again.");
-}
-
-// The approver may shorten what was asked for.
-std::optional<std::int64_t> shorten(Request& about, const std::optional<core::IntervalParts>& shorter) {
+// The approver may shorten the duration. Returns it in microseconds.
+std::optional<std::int64_t> shorten(Request& request, const std::optional<core::IntervalParts>& shorter) {
     if (!shorter) return std::nullopt;
     const auto duration = templates::checked_duration(*shorter, "duration");
-    if (duration > about.duration)
-        throw Failure(Code::limit_exceeded, "an approval cannot widen " + named(about.id),
-                      core::format_duration(about.duration) + " was asked for.", "Approve that or less.");
-    about.duration = duration;
+    if (duration > request.duration)
+        throw Failure(Code::limit_exceeded, "an approval cannot widen " + request_text(request.id),
+                      core::format_duration(request.duration) + " was asked for.", "Approve that or less.");
+    request.duration = duration;
     return duration;
 }
 
-State schedule(Request& request, const std::string& by, const std::optional<std::string>& why) {
-    pg::execute("UPDATE jit_access.request SET node = $2::uuid, use_by = $3, starts_at = $4 WHERE id = $1",
+// The caller holds the lock on the row.
+State schedule(Request& request, const std::string& actor, const std::optional<std::string>& reason) {
+    pg::execute(R"sql(
+        UPDATE jit_access.request
+        SET node = $2::uuid, use_by = $3, starts_at = $4
+        WHERE id = $1
+    )sql",
                 {request.id, journal::node(), pg::nullable(request.use_by), pg::nullable(request.starts_at)});
-    return request::advance(request, Event::schedule, by, why);
+    return request::advance(request, Event::schedule, actor, reason);
 }
 
-void keep_reasons(const Request& request, const core::Ruling& ruling) {
+// Why the request was allowed. The caller holds the lock on the row.
+void store_reasons(const Request& request, const core::Ruling& ruling) {
     pg::execute("UPDATE jit_access.request SET reasons = $2 WHERE id = $1", {request.id, ruling.reasons()});
 }
 
-std::string why_not_any_more(const Request& request, const core::Ruling& ruling) {
+std::string why_not_allowed_any_more(const Request& request, const core::Ruling& ruling) {
     if (request.rule) return "Rule \"" + *request.rule + "\" does not allow it any more, or not at this time.";
     return "Of its approvals, " + std::to_string(ruling.approvals) +
            " still count: the others were given by people who are not approvers any more, or for something else than "
@@ -122,96 +145,100 @@ std::string why_not_any_more(const Request& request, const core::Ruling& ruling)
 
 }  // namespace
 
-State activate_or_schedule(Request& request, const Template& of, const core::Ruling& ruling, const std::string& by) {
-    keep_reasons(request, ruling);
+// ---- from a ruling to a grant ------------------------------------------------------------------------------------
+
+State activate_or_schedule(Request& request, const Template& tmpl, const core::Ruling& ruling,
+                           const std::string& actor) {
+    store_reasons(request, ruling);
     if (ruling.rule)
-        control_event::write("allowed", request.id, by,
+        control_event::write("allowed", request.id, actor,
                              {{"rule", ruling.rule}, {"reasons", core::join(ruling.reasons(), "; ")}});
     const auto now = pg::wall_clock();
     if (ruling.put_off_to) request.starts_at = pg::Instant{*ruling.put_off_to};
-    const bool later = request.starts_at && request.starts_at->us > now;
-    // With a second factor it is the requester who activates, and nobody for him.
-    const bool by_himself = second_factor::demands(of.second_factor, Stage::activation);
-    if (of.time_to_use || by_himself)
+    const bool starts_later = request.starts_at && request.starts_at->us > now;
+    // A second factor at activation is the requester's own, so only the requester can activate the grant.
+    if (tmpl.time_to_use || second_factor::demands(tmpl.second_factor, Stage::activation))
         request.use_by =
-            pg::Instant{(later ? request.starts_at->us : now) + of.time_to_use.value_or(of.time_to_decide)};
-    if (later || request.use_by)
-        return schedule(request, by, ruling.put_off_to ? std::optional("its windows are closed") : std::nullopt);
-    return provision::activate(request, of, ruling, by);
+            pg::Instant{(starts_later ? request.starts_at->us : now) + tmpl.time_to_use.value_or(tmpl.time_to_decide)};
+    if (starts_later || request.use_by)
+        return schedule(request, actor, ruling.put_off_to ? std::optional("its windows are closed") : std::nullopt);
+    return provision::activate(request, tmpl, ruling, actor);
 }
 
 namespace {
 
-State start_scheduled(Request& request, ruling::Purpose occasion, const std::string& by) {
-    const Template of = templates::lock(request.template_id);
-    if (request.template_version != of.version)
-        throw stale(request.id, "Template \"" + of.name + "\" has changed since it was asked for.");
-    contention::lock_for_caps(of);
-    const auto ruling = ruling::for_request(request, of, occasion);
+// Time has passed since the decision: approvers may have left, the template or what its role reaches may have changed.
+State start_scheduled(Request& request, ruling::Purpose purpose, const std::string& actor) {
+    const Template tmpl = templates::lock(request.template_id);
+    if (request.template_version != tmpl.version) throw template_changed(request, tmpl);
+    contention::lock_for_caps(tmpl);
+    const auto ruling = ruling::for_request(request, tmpl, purpose);
     ruling::require_no_objections(ruling);
     if (ruling.answer != core::Eligibility::allowed)
-        throw Failure(Code::wrong_state, named(request.id) + " is not approved any more",
-                      why_not_any_more(request, ruling), "The requester has to ask again.");
-    keep_reasons(request, ruling);
-    return provision::activate(request, of, ruling, by);
+        throw Failure(Code::wrong_state, request_text(request.id) + " is not approved any more",
+                      why_not_allowed_any_more(request, ruling), "The requester has to ask again.");
+    store_reasons(request, ruling);
+    return provision::activate(request, tmpl, ruling, actor);
 }
 
 }  // namespace
 
-State start_scheduled(Request& request, const std::string& by) {
-    return start_scheduled(request, ruling::Purpose::activation, by);
+State start_scheduled(Request& request, const std::string& actor) {
+    return start_scheduled(request, ruling::Purpose::activation, actor);
 }
 
 State activate(std::int64_t id, const principal::Origin& origin) {
     const auto me = principal::caller();
+    const std::string message = "cannot activate " + request_text(id);
     Request request = request::lock(id);
     if (request.requester != me.role)
-        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not activate " + named(id),
+        throw Failure(Code::not_permitted, "\"" + me.name + "\" may not activate " + request_text(id),
                       "Only who asked for it may.");
     if (request.state != State::scheduled || !request.use_by)
-        throw Failure(Code::wrong_state, "cannot activate " + named(id),
-                      request.state == State::scheduled ? "It starts by itself."
-                                                        : "It is " + std::string(core::to_string(request.state)) + ".",
+        throw Failure(Code::wrong_state, message,
+                      request.state == State::scheduled ? "It starts by itself." : state_text(request),
                       "Look at jit_access.my_requests.");
-    // What this server has not allowed itself (see confirm.cpp) does not start here.
+    // A copy of the tables must not turn the approvals of another server into grants (see confirm.hpp).
     if (!pg::query_row("SELECT 1 FROM jit_access.request WHERE id = $1 AND node = $2::uuid", {id, journal::node()}))
-        throw Failure(Code::wrong_state, "cannot activate " + named(id), "Another server has allowed it.",
-                      "Ask again with jit_request.");
+        throw Failure(Code::wrong_state, message, "Another server has allowed it.", "Ask again with jit_request.");
     const auto now = pg::wall_clock();
     if (request.starts_at && request.starts_at->us > now)
-        throw Failure(Code::wrong_state, "cannot activate " + named(id), "Its start lies ahead.",
-                      "Look at jit_access.my_requests.");
+        throw Failure(Code::wrong_state, message, "Its start lies ahead.", "Look at jit_access.my_requests.");
     if (request.use_by->us <= now)
-        throw Failure(Code::wrong_state, "cannot activate " + named(id), "The time to use the approval is over.",
+        throw Failure(Code::wrong_state, message, "The time to use the approval is over.",
                       "Ask again with jit_request.");
     second_factor::require(me, Stage::activation, templates::read(request.template_id).second_factor);
-    principal::require_own_statement(me, origin, named(id) + " is activated");
+    principal::require_own_statement(me, origin, request_text(id) + " is activated");
     return start_scheduled(request, ruling::Purpose::activation_by_requester, me.name);
 }
+
+// ---- approve, deny -----------------------------------------------------------------------------------------------
 
 State approve(std::int64_t id, const Approval& approval, const principal::Origin& origin) {
     const auto me = principal::caller();
     request::check_text(approval.comment, "comment");
-    Request about = request::lock(id);
-    const Template of = templates::lock(about.template_id);
-    check_decider(me, about, of);
-    check_open(about);
-    check_shown(about, of, approval.digest);
-    const auto duration = shorten(about, approval.duration);
-    second_factor::require(me, Stage::approval, of.second_factor);
-    principal::require_own_statement(me, origin, named(id) + " is approved");
+    Request request = request::lock(id);
+    const Template tmpl = templates::lock(request.template_id);
+    check_decider(me, request, tmpl);
+    check_pending(request);
+    check_digest(request, tmpl, approval.digest);
+    const auto duration = shorten(request, approval.duration);
+    second_factor::require(me, Stage::approval, tmpl.second_factor);
+    principal::require_own_statement(me, origin, request_text(id) + " is approved");
+    // request::lock() holds the row lock.
     if (duration)
         pg::execute("UPDATE jit_access.request SET duration = $2 WHERE id = $1", {id, pg::Duration{*duration}});
-    note_decision(me, about, {"approve", approval.comment, duration, about.digest});
-    control_event::write(
-        "approved", id, me.name,
-        {{"comment", approval.comment}, {"duration", core::format_duration(about.duration)}, {"digest", about.digest}});
+    store_decision(me, request, {"approve", approval.comment, duration, request.digest});
+    control_event::write("approved", id, me.name,
+                         {{"comment", approval.comment},
+                          {"duration", core::format_duration(request.duration)},
+                          {"digest", request.digest}});
 
-    contention::lock_for_caps(of);
-    const auto ruling = ruling::for_request(about, of, ruling::Purpose::decision);
+    contention::lock_for_caps(tmpl);
+    const auto ruling = ruling::for_request(request, tmpl, ruling::Purpose::decision);
     ruling::require_no_objections(ruling);
-    if (ruling.answer != core::Eligibility::allowed) return about.state;
-    return activate_or_schedule(about, of, ruling, me.name);
+    if (ruling.answer != core::Eligibility::allowed) return request.state;
+    return activate_or_schedule(request, tmpl, ruling, me.name);
 }
 
 State deny(std::int64_t id, const std::optional<std::string>& reason) {
@@ -220,35 +247,39 @@ State deny(std::int64_t id, const std::optional<std::string>& reason) {
     if (!reason)
         throw Failure(Code::invalid_argument, "invalid reason", "It is NULL.",
                       "Tell the requester why, jit_deny(id, 'why').");
-    Request about = request::lock(id);
-    const Template of = templates::lock(about.template_id);
-    check_decider(me, about, of);
-    check_open(about);
-    note_decision(me, about, {"deny", reason, std::nullopt, about.digest});
-    return request::advance(about, Event::deny, me.name, reason);
+    Request request = request::lock(id);
+    const Template tmpl = templates::lock(request.template_id);
+    check_decider(me, request, tmpl);
+    check_pending(request);
+    store_decision(me, request, {"deny", reason, std::nullopt, request.digest});
+    return request::advance(request, Event::deny, me.name, reason);
 }
+
+// ---- resume, revoke ----------------------------------------------------------------------------------------------
 
 State resume(std::int64_t id, const std::optional<std::string>& reason, const principal::Origin& origin) {
     const auto me = principal::caller();
     request::check_text(reason, "reason");
-    Request about = request::lock(id);
-    const Template of = templates::lock(about.template_id);
-    check_decider(me, about, of);
-    templates::check_closure(of);
-    second_factor::require(me, Stage::approval, of.second_factor);
+    Request request = request::lock(id);
+    const Template tmpl = templates::lock(request.template_id);
+    check_decider(me, request, tmpl);
+    templates::check_closure(tmpl);
+    second_factor::require(me, Stage::approval, tmpl.second_factor);
     principal::require_own_statement(me, origin, "grant " + std::to_string(id) + " is resumed");
-    const State state = request::advance(about, Event::resume, me.name, reason);
+    const State state = request::advance(request, Event::resume, me.name, reason);
     confirm::resume(id);
     return state;
 }
 
 namespace {
 
-// Before the row is locked, because that may end somebody's session; what this looks at does not change.
+// Runs before the row is locked, because locking may terminate a session, and not every user may cause that. The
+// columns it reads never change.
 void check_revoker(const principal::Person& me, std::int64_t id) {
     const auto row = pg::query_row("SELECT requester, template_id FROM jit_access.request WHERE id = $1", {id});
     if (!row)
-        throw Failure(Code::unknown_request, named(id) + " does not exist", {}, "Look at jit_access.grant_history.");
+        throw Failure(Code::unknown_request, request_text(id) + " does not exist", {},
+                      "Look at jit_access.grant_history.");
     if (row->get<pg::RoleId>(0) == me.role || principal::may_decide(me, row->get<std::int64_t>(1)) ||
         principal::is_admin(me))
         return;
@@ -262,15 +293,17 @@ State revoke(std::int64_t id, const std::optional<std::string>& reason) {
     const auto me = principal::caller();
     request::check_text(reason, "reason");
     check_revoker(me, id);
-    Request about = request::lock_against_holder(id);
-    if (about.state == State::pending)
-        throw Failure(Code::wrong_state, "cannot revoke " + named(id), "It is pending, nothing has been granted.",
+    Request request = request::lock_against_holder(id);
+    if (request.state == State::pending)
+        throw Failure(Code::wrong_state, "cannot revoke " + request_text(id),
+                      "It is pending, nothing has been granted.",
                       "The requester can cancel it, an approver can deny it.");
-    // Access is not kept up by a standby that does not answer.
+    // A synchronous standby that does not answer must not prolong the access.
     pg::commit_locally();
-    const State state = request::advance(about, Event::revoke, me.name, reason);
+    const State state = request::advance(request, Event::revoke, me.name, reason);
     commit_actions::finish(static_cast<std::uint64_t>(id));
-    // So that the holder's sessions go on without it at once; where it fails now, the worker goes on trying.
+    // Revoking the memberships now, and not in the worker's next round, lets the holder's other work continue without
+    // the grant at once. If it fails, the worker retries it.
     (void)pg::in_subtransaction([&] {
         pg::query("SELECT pg_catalog.set_config('lock_timeout', '200ms', true)");
         cleanup::revoke_grant_memberships(id);

@@ -15,12 +15,12 @@ using core::Failure;
 
 namespace {
 
-std::string as_literal(pg::Instant at) {
+std::string literal(pg::Instant at) {
     return pg::query_row("SELECT pg_catalog.quote_literal($1)", {at}).value().get<std::string>(0);
 }
 
-Failure refuse(Code code, std::int64_t id, const std::string& why, const std::string& hint) {
-    return {code, "there are no credentials for request " + std::to_string(id), why, hint};
+Failure no_credentials(Code code, std::int64_t id, const std::string& detail, const std::string& hint) {
+    return {code, "there are no credentials for request " + std::to_string(id), detail, hint};
 }
 
 }  // namespace
@@ -41,36 +41,37 @@ void create_login(std::int64_t id, const std::string& grant_role) {
 Credentials issue_credentials(std::int64_t id, const principal::Origin& origin) {
     const auto me = principal::caller();
     const auto request = request::lock(id);
-    const auto of = templates::lock(request.template_id);
+    const auto tmpl = templates::lock(request.template_id);
     if (request.requester != me.role)
-        throw refuse(Code::not_permitted, id, "\"" + me.name + "\" has not asked for it.",
-                     "They are for who has asked, and nobody else.");
-    if (!of.login)
-        throw refuse(Code::wrong_state, id, "Template \"" + of.name + "\" is not of mode login.",
-                     "The grant is used by your own login.");
+        throw no_credentials(Code::not_permitted, id, "\"" + me.name + "\" has not asked for it.",
+                             "They are for who has asked, and nobody else.");
+    if (!tmpl.login)
+        throw no_credentials(Code::wrong_state, id, "Template \"" + tmpl.name + "\" is not of mode login.",
+                             "The grant is used by your own login.");
     if (request.state != core::State::active || request.ends_at->us <= pg::wall_clock())
-        throw refuse(Code::wrong_state, id, "It is " + std::string(core::to_string(request.state)) + ".",
-                     "Ask for them while the grant is active.");
+        throw no_credentials(Code::wrong_state, id, "It is " + std::string(core::to_string(request.state)) + ".",
+                             "Ask for them while the grant is active.");
     const auto login = login_role_name(id);
     const auto row = pg::query_row("SELECT rolcanlogin FROM pg_catalog.pg_authid WHERE rolname = $1", {login});
-    if (!row) throw refuse(Code::wrong_state, id, "Role \"" + login + "\" was dropped by hand.", "Ask again.");
+    if (!row) throw no_credentials(Code::wrong_state, id, "Role \"" + login + "\" was dropped by hand.", "Ask again.");
+    // A role that can log in has its password: this is how it is known that the credentials were shown.
     if (row->get<bool>(0))
-        throw refuse(Code::wrong_state, id, "They have been shown, and nobody keeps them.",
-                     "Give the grant back with jit_revoke, and ask again.");
-    second_factor::require(me, second_factor::Stage::first_use, of.second_factor);
+        throw no_credentials(Code::wrong_state, id, "They have been shown, and nobody keeps them.",
+                             "Give the grant back with jit_revoke, and ask again.");
+    second_factor::require(me, second_factor::Stage::first_use, tmpl.second_factor);
     principal::require_own_statement(me, origin, "credentials of request " + std::to_string(id) + " are shown");
 
-    Credentials made{login, pg::random_password(), *request.ends_at};
-    pg::command("ALTER ROLE " + pg::quote(login) + " LOGIN PASSWORD '" + pg::scram_verifier(made.password) +
-                "' VALID UNTIL " + as_literal(made.valid_until) + " CONNECTION LIMIT " +
-                std::to_string(of.login_connections));
+    Credentials credentials{login, pg::random_password(), *request.ends_at};
+    pg::command("ALTER ROLE " + pg::quote(login) + " LOGIN PASSWORD '" + pg::scram_verifier(credentials.password) +
+                "' VALID UNTIL " + literal(credentials.valid_until) + " CONNECTION LIMIT " +
+                std::to_string(tmpl.login_connections));
     control_event::write("credentials issued", id, me.name, {{"login", login}});
-    return made;
+    return credentials;
 }
 
 void move_deadline(std::int64_t id, pg::Instant ends) {
     const auto login = login_role_name(id);
-    if (pg::find_role(login)) pg::command("ALTER ROLE " + pg::quote(login) + " VALID UNTIL " + as_literal(ends));
+    if (pg::find_role(login)) pg::command("ALTER ROLE " + pg::quote(login) + " VALID UNTIL " + literal(ends));
 }
 
 void disable_login(std::int64_t id) {
@@ -78,7 +79,11 @@ void disable_login(std::int64_t id) {
     const auto role = pg::find_role(login);
     if (!role) return;
     pg::command("ALTER ROLE " + pg::quote(login) + " NOLOGIN PASSWORD NULL");
-    pg::query("SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE usesysid = $1",
+    pg::query(R"sql(
+        SELECT pg_catalog.pg_terminate_backend(pid)
+        FROM pg_catalog.pg_stat_activity
+        WHERE usesysid = $1
+    )sql",
               {*role});
 }
 

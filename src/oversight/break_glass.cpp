@@ -5,6 +5,7 @@
 #include "jit_access/core/detection.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/grants/provision.hpp"
+#include "jit_access/grants/request_digest.hpp"
 #include "jit_access/grants/ruling.hpp"
 #include "jit_access/identity/second_factor.hpp"
 #include "jit_access/oversight/alert.hpp"
@@ -51,7 +52,7 @@ Request insert_request(const Person& caller, const Template& tmpl, std::int64_t 
         {tmpl.id, tmpl.version, caller.role, caller.name, reason, pg::Duration{duration},
          pg::Instant{pg::wall_clock()}});
     Request request = request::lock(row.value().get<std::int64_t>(0));
-    request.digest = ruling::digest(request, tmpl);
+    request.digest = request_digest::compute(request, tmpl);
     pg::execute("UPDATE jit_access.request SET digest = $2 WHERE id = $1", {request.id, *request.digest});
     return request;
 }

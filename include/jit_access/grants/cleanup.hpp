@@ -1,5 +1,8 @@
-// Cleaning up after a grant: memberships, what was made under it, the temporary role. Access is refused already; this
-// may fail and is retried for ever, with its state in jit_access.active_grants.
+// Clean-up after a grant: its memberships, the objects created under it, and its temporary roles.
+//
+// Access is refused already when clean-up begins, so it may fail. The worker retries it without an end, and
+// jit_access.active_grants shows its state. "Already gone" is success in every function. All need a transaction and
+// throw what prevents them.
 #pragma once
 
 #include <cstdint>
@@ -10,25 +13,29 @@
 
 namespace jit::cleanup {
 
-// Two steps, each an attempt in a transaction of its own, so that what hinders the second does not undo the first.
-// "Already gone" is success. They throw what went wrong.
+// The two steps for a grant whose clean-up is due. The worker runs each in a transaction of its own, so that a failure
+// of the second does not undo the first. Both lock the row of the request.
+//
+// Step 1 revokes the memberships that carry the privileges and ends the sessions of a temporary login.
 void revoke_grant_memberships(std::int64_t id);
+// Step 2 reassigns the objects, drops the roles and marks the clean-up as done.
 void drop_grant_roles(std::int64_t id);
 
-// In any database: what a temporary role owns there goes to its new_owner, its entries in access lists go away. Throws
-// when it owns what the heir must not have.
+// Reassigns the objects that `role` owns in the current database, which may be any database of the cluster, and revokes
+// its privileges there. Throws when it owns an object that must not be reassigned.
 void reassign(pg::RoleId role, const std::string& name, const pg::NewOwner& new_owner);
 
-// Takes one membership away, whoever granted it; throws when it is still there afterwards.
+// Revokes one membership, whoever granted it. Throws when it still exists afterwards.
 void revoke_membership(const std::string& role, const std::string& member);
 
-// Takes a temporary role from its members, and its own memberships but the marker. Whether there was anything to take.
+// Revokes a temporary role from its members, and its own memberships except the one in jit_marker. Returns whether
+// there was a membership to revoke.
 bool revoke_all_memberships(pg::RoleId role, const std::string& name);
 
-// Its entries in the access lists of this database go away, unless it owns something, which would go with them.
+// Revokes the privileges of a role in this database, unless it owns an object: DROP OWNED would drop that too.
 void revoke_privileges(pg::RoleId role, const std::string& name);
 
-// Removes a temporary role that no request claims: its memberships, and the role, unless it owns something.
+// Revokes a temporary role from its members and drops it. Throws when it owns something.
 void drop_empty_role(pg::RoleId role, const std::string& name);
 
 }  // namespace jit::cleanup

@@ -1,28 +1,31 @@
-// Which grants of the tables are really this server's. After a start nothing is on the board, and what is not on the
-// board is refused; only what is confirmed here comes back.
+// Confirmation: which active grants of the tables are valid on this server. Shared memory is empty after a start, and a
+// grant without a slot is refused; only a grant that is confirmed here can be used again.
 //
-// The tables travel: with base backups, to standbys, back in time. So a grant names the node that granted it, by the
-// UUID of its journal, which does not travel (a copied journal is set aside, see journal.hpp).
+// The tables travel with base backups, to standbys, and back in time. A grant therefore names the node that granted it,
+// by the UUID of the node's journal, which does not travel (a copied journal is set aside, see record/journal.hpp).
 //
 //      restart, crash          same node               confirmed, with the same deadline
 //      hot standby             runs as a standby       confirmed while it follows; kept through promotion
-//      restored backup, PITR,  another node            suspended, and recorded; somebody decides: jit_resume or
-//      cloned machine                                  jit_revoke; what was scheduled lapses
+//      restored backup, PITR,  another node            active: suspended and recorded, until an approver says
+//      cloned machine                                  jit_resume or jit_revoke; scheduled: lapsed
 //      the same, in the place  same node, but the      the same
 //      of its server           journal knows more
+//
+// The worker calls the first two functions, outside of a transaction. They log failures and do not throw.
 #pragma once
 
 #include <cstdint>
 
 namespace jit::confirm {
 
-// On a primary, once after shared memory was made.
+// On a primary, once after shared memory was initialized.
 void after_start();
 
-// On a standby, again and again: the board follows the replayed tables.
+// On a standby, repeatedly: makes the slots match the replayed tables.
 void follow_primary();
 
-// In a transaction: puts a grant on the board that somebody has decided is good. Throws what speaks against it.
+// In a transaction that resumes a suspended grant: gives the grant a slot and this node's UUID. The caller holds the
+// lock on the request's row. Throws wrong_state when the temporary role is gone.
 void resume(std::int64_t id);
 
 }  // namespace jit::confirm

@@ -1,5 +1,10 @@
-// Deciding: approval by n distinct people who are not the requester, each by a statement of his own and about what he
-// was shown; one denial decides; a grant can be ended early. What follows from the decisions says core/policy.
+// Decisions: approvals by distinct people who are not the requester, each about what the approver was shown; a single
+// denial decides; a grant can be ended early. core/policy decides what the approvals so far amount to.
+//
+// The functions with an id are called by a user through SQL. They lock the row of the request, then the row of its
+// template, and hold both until the transaction ends. They throw unknown_request, not_permitted, own_request or
+// wrong_state, and whatever the policy objects. Those with an `origin` give access: they must be called by a statement
+// of the user's own.
 #pragma once
 
 #include "jit_access/core/policy.hpp"
@@ -9,21 +14,25 @@ namespace jit::decision {
 
 struct Approval {
     std::optional<std::string> comment;
-    std::optional<core::IntervalParts> duration;
-    std::optional<std::string> digest;  // what the approver has seen, should he want to say so
+    std::optional<core::IntervalParts> duration;  // shorter than what was asked for
+    std::optional<std::string> digest;            // of what the approver has seen; must be the request's
 };
 
 core::State approve(std::int64_t id, const Approval& approval, const principal::Origin& origin);
 core::State deny(std::int64_t id, const std::optional<std::string>& reason);
+// Lifts a suspension.
 core::State resume(std::int64_t id, const std::optional<std::string>& reason, const principal::Origin& origin);
+// By the holder, an approver of the template, or an administrator.
 core::State revoke(std::int64_t id, const std::optional<std::string>& reason);
-
-// What has been allowed is given, now or when its time has come.
-core::State activate_or_schedule(request::Request& request, const templates::Template& of, const core::Ruling& ruling,
-                  const std::string& by);
-// Its time has come, and everything is looked at again. Throws what stands against it.
-core::State start_scheduled(request::Request& request, const std::string& by);
-// The requester makes use of an approval (template: time_to_use).
+// By the requester: uses an approval (template: time_to_use, or a second factor at activation).
 core::State activate(std::int64_t id, const principal::Origin& origin);
+
+// Carries out a ruling that allows the request: activates the grant, or schedules it when its start is later or its
+// requester activates it. The caller holds both locks. `actor` is for the record.
+core::State activate_or_schedule(request::Request& request, const templates::Template& tmpl, const core::Ruling& ruling,
+                                 const std::string& actor);
+// Activates a scheduled grant whose time has come, after checking everything again. The caller holds the lock on the
+// request's row.
+core::State start_scheduled(request::Request& request, const std::string& actor);
 
 }  // namespace jit::decision

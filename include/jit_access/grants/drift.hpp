@@ -1,18 +1,19 @@
-// Drift: roles and memberships that are not what the tables say. Superusers can make them; the worker sees them within
-// one nap, puts them on the record and takes away what nobody approved.
+// Drift: roles and memberships that differ from what the tables say. Superusers can cause it, by hand or by restoring a
+// dump of the roles. The worker finds it within one nap, puts it on the record, and revokes what was not approved.
 #pragma once
 
 #include <cstdint>
 
 namespace jit::drift {
 
-// The worker's, once in a nap: looks again where something may have changed.
+// Called by the worker once in each nap, outside of a transaction: compares again if a role or membership may have
+// changed. Failures are logged.
 void sweep();
-// The worker's, in each round: a sweep that somebody waits for, which looks at everything.
+// Called by the worker in each round: a complete sweep, if another process has requested one.
 void sweep_if_requested();
 
-// For any other process: has the worker make such a sweep and answers how much drift it has found. Throws when the
-// worker does not answer.
+// For any other process: requests a complete sweep, waits for it, and returns how many differences it found. Throws
+// wrong_state when the worker does not answer within a minute.
 std::uint64_t sweep_and_wait();
 
 }  // namespace jit::drift

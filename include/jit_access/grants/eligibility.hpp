@@ -1,4 +1,5 @@
-// What somebody may ask for, what it needs, who can approve it, and why not: the policy, explained to whom it concerns.
+// Eligibility: explains the policy to a person. Which templates the person may request, what a request needs, who could
+// approve it, and what speaks against it.
 #pragma once
 
 #include <array>
@@ -12,8 +13,9 @@ namespace jit::eligibility {
 // The columns of jit_eligibility().
 using Row = std::array<pg::Value, 7>;
 
-// One template, or all that he may ask for.
-[[nodiscard]] std::vector<Row> explain(const principal::Person& who, const std::optional<std::string>& template_name,
-                                  const std::optional<core::IntervalParts>& duration);
+// One template, or all that the person may request. Without a duration, the default of each template is assumed. Needs
+// a transaction; throws unknown_template or invalid_argument.
+[[nodiscard]] std::vector<Row> explain(const principal::Person& person, const std::optional<std::string>& template_name,
+                                       const std::optional<core::IntervalParts>& duration);
 
 }  // namespace jit::eligibility

@@ -1,5 +1,6 @@
-// The ends: grants reach their deadline, requests lapse, scheduled grants start. Everything here runs in the worker,
-// one transaction per grant, so that one failure delays no other.
+// Expiry: grants reach their deadline, requests lapse, scheduled grants start, and clean-up of ended grants is tried.
+// The worker calls everything here. Each grant is handled in a transaction of its own, so that a failure delays no
+// other grant.
 #pragma once
 
 #include <cstdint>
@@ -9,14 +10,16 @@
 
 namespace jit::expire {
 
-// Marks on the board what is past its deadline and stops the sessions that rely on it. Needs no transaction.
+// Marks the slots whose deadline has passed and stops the sessions that use them. Needs no transaction and touches no
+// table, so it works also on a standby.
 void stop_ended_grants() noexcept;
 
-// Brings the tables after: lapses, starts, ends, cleans up. The earliest moment when there will be more to do comes
-// back.
+// Makes the tables and catalogs follow: ends, lapses, starts and cleans up what is due. Called outside of a
+// transaction; failures are logged. Returns when there will be more to do, if that is known.
 [[nodiscard]] std::optional<pg::Instant> process_due();
 
-// The next deadline on the board, wall clock; nothing when no grant is live.
+// The next moment at which stop_ended_grants() has something to do, on the wall clock (microseconds since 2000-01-01).
+// Nothing if no grant is live.
 [[nodiscard]] std::optional<std::int64_t> next_deadline() noexcept;
 
 }  // namespace jit::expire

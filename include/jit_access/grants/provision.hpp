@@ -1,13 +1,14 @@
-// Making a grant real: one temporary role, a handful of catalog rows, a slot on the shared_state; all in the
-// transaction that decided. The number of tables of the template does not matter.
+// Provisioning: turns an allowed request into a grant, in the transaction that decides: one temporary role, a handful
+// of catalog rows, and a slot in shared memory. The cost does not depend on the number of tables of the template.
 //
-//      requester ──► jit_grant_42 ──► role of the template        inherit
-//      requester ──► jit_gate_42 ──► jit_grant_42 ──► ...         set_role before PostgreSQL 16: the gate has
-//      NOINHERIT, so
-//                                                                 nothing is inherited through it but SET ROLE is
-//                                                                 allowed
-//      jit_login_42 ──► jit_grant_42                           login: see temporary_login.hpp
-//                    jit_grant_42 ──► jit_marker                  how a backend recognises the role of a grant
+//      requester ──► jit_grant_42 ──► role of the template        mode inherit; also set_role from PostgreSQL 16 on
+//      requester ──► jit_gate_42 ──► jit_grant_42 ──► ...         mode set_role before 16: the gate is NOINHERIT, so
+//      the
+//                                                                 requester inherits nothing but may SET ROLE
+//      jit_login_42 ──► jit_grant_42 ──► ...                      mode login, see temporary_login.hpp
+//                       jit_grant_42 ──► jit_marker               by which a backend recognizes the role of a grant
+//
+// An arrow points from a member to the role it is a member of.
 #pragma once
 
 #include "jit_access/core/policy.hpp"
@@ -15,9 +16,11 @@
 
 namespace jit::provision {
 
-// What the policy has allowed becomes real, if it still can. The clock starts here.
-core::State activate(request::Request& request, const templates::Template& of, const core::Ruling& ruling,
-                     const std::string& by);
+// Activates the grant; its clock starts here. The caller holds the locks on the rows of the request and of its
+// template, and has checked the ruling. The slot becomes live just before the commit. Throws wrong_state,
+// privilege_refused or limit_exceeded when the grant cannot be created any more. `actor` is for the record.
+core::State activate(request::Request& request, const templates::Template& tmpl, const core::Ruling& ruling,
+                     const std::string& actor);
 
 [[nodiscard]] std::string grant_role_name(std::int64_t id);
 [[nodiscard]] std::string gate_role_name(std::int64_t id);

@@ -1,4 +1,8 @@
-// Asking: who may ask for what, for how long; the row that request and grant share for life.
+// Requests: the row that a request and its grant share for life, and what the requester does with it.
+//
+// Every change of a request happens under the lock on its row, taken by lock() or one of its variants and held until
+// the transaction ends. The functions that change state are in decision.hpp, expire.hpp and here; all of them end in
+// advance(). Everything needs a transaction. Durations are microseconds.
 #pragma once
 
 #include "jit_access/core/lifecycle.hpp"
@@ -6,6 +10,7 @@
 
 namespace jit::request {
 
+// A row of jit_access.request.
 struct Request {
     std::int64_t id = 0;
     std::int64_t template_id = 0;
@@ -13,23 +18,24 @@ struct Request {
     pg::RoleId requester;
     std::string requester_name;
     std::optional<pg::TextArray> scope;
-    std::int64_t duration = 0;  // microseconds
-    std::int64_t requested_duration = 0;     // before an approver shortened it
+    std::int64_t duration = 0;
+    std::int64_t requested_duration = 0;  // the duration before an approver shortened it
     std::optional<std::string> reason;
     std::optional<std::string> ticket;
-    std::optional<std::string> rule;    // that allowed it without an approval
-    std::optional<std::string> digest;  // of what was asked for, see policy.hpp
-    std::optional<pg::Instant> use_by;  // its requester makes it active himself, until then
+    std::optional<std::string> rule;    // the rule that allowed it without an approval
+    std::optional<std::string> digest;  // see request_digest.hpp
+    std::optional<pg::Instant> use_by;  // the requester activates it, until then
     std::optional<pg::Instant> starts_at;
-    std::optional<pg::Instant> requested_start;  // before it was put off until the template's windows open
+    std::optional<pg::Instant> requested_start;  // the start before it was moved to the opening of the template's windows
     core::State state = core::State::pending;
     pg::Instant lapses_at;
     std::optional<pg::Instant> activated_at;
     std::optional<pg::Instant> ends_at;
-    std::int64_t extended = 0;
+    std::int64_t extended = 0;  // by the holder, in all
     bool break_glass = false;
 };
 
+// The arguments of jit_request.
 struct RequestArguments {
     std::optional<std::string> template_name;
     std::optional<core::IntervalParts> duration;
@@ -39,29 +45,33 @@ struct RequestArguments {
     std::optional<pg::Instant> starts_at;
 };
 
-std::int64_t create(const RequestArguments& draft, const principal::Origin& origin);
+// Called by a user through SQL. They throw invalid_argument, not_permitted, wrong_state, and what the policy objects.
+// create() activates or schedules the grant at once if a rule allows it; returns the id.
+std::int64_t create(const RequestArguments& arguments, const principal::Origin& origin);
 core::State cancel(std::int64_t id, const std::optional<std::string>& reason);
-pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& by,
+// By the holder or an approver; returns the new deadline.
+pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& duration,
                    const std::optional<std::string>& reason, const principal::Origin& origin);
 
-// The row as it is. Nothing when there is none.
+// Reads the row without a lock; nothing if it does not exist.
 [[nodiscard]] std::optional<Request> read(std::int64_t id);
-// The row, locked until the transaction ends. Throws unknown_request.
+// Locks the row until the transaction ends. Throws unknown_request.
 [[nodiscard]] Request lock(std::int64_t id);
-// The same without waiting: nothing when somebody else has it just now, or it does not exist.
+// The same without waiting: nothing if another transaction has locked the row, or it does not exist.
 [[nodiscard]] std::optional<Request> try_lock(std::int64_t id);
-// The same to end a grant: its holder, who keeps the row locked by a transaction that he leaves open, is not waited for
-// but ended.
+// The same to end a grant. A holder whose open transaction keeps the row locked must not delay that: the holder's
+// session is terminated after 200 ms.
 [[nodiscard]] Request lock_against_holder(std::int64_t id);
 
-// Moves the state along the life cycle; throws wrong_state where that is not allowed. `closed` goes with terminal
-// states.
-core::State advance(Request& request, core::Event event, const std::string& by,
+// Moves the state along the life cycle and writes the control event (shared/request_state.hpp). The caller holds the
+// lock on the row. Throws wrong_state when the event is not allowed. `actor` is for the record.
+core::State advance(Request& request, core::Event event, const std::string& actor,
                     const std::optional<std::string>& reason);
 
-// What does not depend on the policy: whether the person could use a grant at all, and has not too many requests open.
-void check_requester(const principal::Person& me, const templates::Template& of);
-// Free text somebody typed; throws invalid_argument.
-void check_text(const std::optional<std::string>& text, const char* what);
+// Conditions that do not come from the policy: the requester could use a grant at all, and has not too many open
+// requests.
+void check_requester(const principal::Person& requester, const templates::Template& tmpl);
+// Checks free text that a person typed; throws invalid_argument, naming the argument.
+void check_text(const std::optional<std::string>& text, const char* argument);
 
 }  // namespace jit::request

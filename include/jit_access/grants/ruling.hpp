@@ -1,4 +1,8 @@
-// The facts of a case, looked up for core/policy, and what an approval is bound to.
+// Rulings: collects the facts of a request for core::decide(), which decides what they amount to.
+//
+// All functions run SQL and need a transaction. Before for_new_request(), for_break_glass() and for_request() the
+// caller takes contention::lock_for_caps(), so that the usage that is counted cannot change before the transaction
+// ends.
 #pragma once
 
 #include "jit_access/core/policy.hpp"
@@ -6,41 +10,37 @@
 
 namespace jit::ruling {
 
-[[nodiscard]] core::Policy policy_of(const templates::Template& of);
+[[nodiscard]] core::Policy policy_of(const templates::Template& tmpl);
 
-// The rules that name this template, or any, and a role of the person's, or none. A grant that he holds makes nobody a
-// member here. Their windows are asked about the moment at which it would begin, their networks about the client of the
-// requester: where somebody else acts, nobody knows that one, and they were asked when he did.
+// The rules that apply to this template and this person. Memberships that come from a grant do not count. Windows are
+// evaluated at `start`, the moment at which the grant would begin. Networks are compared with the client of this
+// session, if the requester acts in it; otherwise the requester's client is unknown, and it was checked when the
+// request was made.
 enum class Actor { requester, other };
-[[nodiscard]] std::vector<core::Rule> applicable_rules(const principal::Person& who, const templates::Template& of,
-                                                std::int64_t begin, Actor actor);
+[[nodiscard]] std::vector<core::Rule> applicable_rules(const principal::Person& person, const templates::Template& tmpl,
+                                                       std::int64_t start, Actor actor);
 
-// A request that is about to be made: nobody has decided anything yet.
-[[nodiscard]] core::Ruling for_new_request(const principal::Person& who, const templates::Template& of, std::int64_t duration,
-                                   const std::optional<pg::Instant>& starts_at = std::nullopt);
+// A request that is about to be made; there are no decisions yet. Durations are microseconds.
+[[nodiscard]] core::Ruling for_new_request(const principal::Person& requester, const templates::Template& tmpl,
+                                           std::int64_t duration,
+                                           const std::optional<pg::Instant>& starts_at = std::nullopt);
 
-// The same, at once and without an approval.
-[[nodiscard]] core::Ruling for_break_glass(const principal::Person& who, const templates::Template& of,
-                                          std::int64_t duration);
+// The same for a break-glass grant, which starts at once and needs no approval.
+[[nodiscard]] core::Ruling for_break_glass(const principal::Person& responder, const templates::Template& tmpl,
+                                           std::int64_t duration);
 
-// A request as it stands, with the decisions there are. Who has already approved is looked at again: whether he still
-// counts, and whether what would be given is still what he approved. It is about to be decided, or to become active.
+// A stored request with its decisions. Each decision is checked again: whether the approver is still one, and whether
+// what would be given now is still what was approved.
 enum class Purpose : std::uint8_t {
-    decision,
-    activation,
-    activation_by_requester,  // by the requester himself, whose client is looked at
+    decision,                 // an approval was just stored
+    activation,               // a scheduled grant is due
+    activation_by_requester,  // the requester activates it; the client of this session is checked
 };
-[[nodiscard]] core::Ruling for_request(const request::Request& request, const templates::Template& of,
-                                      Purpose occasion);
+[[nodiscard]] core::Ruling for_request(const request::Request& request, const templates::Template& tmpl,
+                                       Purpose purpose);
 
-// Throws the first objection. One to where somebody asks from is on the record even if the code hides the error.
+// Throws the first objection, if there is one. An objection to the client's address is put on the record even if the
+// calling code hides the error.
 void require_no_objections(const core::Ruling& ruling);
-
-// SHA-256, in hexadecimal, of everything an approver is shown: requester, template and version, what its role has
-// beyond the template's own items, scope, start, the duration that was asked for, reason and ticket.
-[[nodiscard]] std::string digest(const request::Request& request, const templates::Template& of);
-
-// The same for a request as it stands, if there is one that concerns the session user; no lock is taken.
-[[nodiscard]] std::optional<std::string> current_digest(std::int64_t id);
 
 }  // namespace jit::ruling

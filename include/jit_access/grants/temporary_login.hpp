@@ -1,8 +1,11 @@
-// Templates of mode login: the grant has a temporary login of its own, for services whose login cannot be elevated.
+// Templates of mode login: the grant has a temporary login of its own, for services that cannot use their own login.
 //
-// The login jit_login_42 is made with the grant and cannot log in until its requester asks for the password, which is
-// shown once and kept by nobody; the server has its SCRAM verifier. It is valid to the deadline, has so many
-// connections, and goes with the grant: its sessions are ended, used or not, and the role is dropped.
+// The role jit_login_<id> is created with the grant and cannot log in until its requester calls jit_credentials(). That
+// shows a random password once; only the server's SCRAM verifier of it is stored. The login is valid until the deadline
+// and has a connection limit. At the end of the grant its sessions are terminated, whether or not they used a privilege
+// of the grant, and the role is dropped.
+//
+// All functions run SQL in the transaction of the caller, who holds the lock on the request's row.
 #pragma once
 
 #include "jit_access/identity/principal.hpp"
@@ -11,7 +14,7 @@ namespace jit::temporary_login {
 
 [[nodiscard]] std::string login_role_name(std::int64_t id);
 
-// The role, as a member of the grant's; in the transaction that activates.
+// Creates the role as a member of the grant's role, without a password. Called at activation.
 void create_login(std::int64_t id, const std::string& grant_role);
 
 struct Credentials {
@@ -19,13 +22,14 @@ struct Credentials {
     std::string password;
     pg::Instant valid_until;
 };
-// Once, to the requester, by a statement of his own.
+// Called by the requester, once, in a statement of the requester's own; locks the request's row. Throws not_permitted,
+// wrong_state or second_factor_required.
 [[nodiscard]] Credentials issue_credentials(std::int64_t id, const principal::Origin& origin);
 
-// The deadline has moved.
+// Follows an extension of the grant. Does nothing if the grant has no login.
 void move_deadline(std::int64_t id, pg::Instant ends);
 
-// Nobody logs in with it any more, nor goes on with a session of his. "Already gone" is success.
+// Takes away the password and the right to log in, and terminates the sessions of the login. "Already gone" is success.
 void disable_login(std::int64_t id);
 
 }  // namespace jit::temporary_login
