@@ -145,11 +145,12 @@ struct Successor {
 // The role may have been changed since the template was defined, so it is checked again.
 pg::NewOwner checked_owner(const Successor& successor) {
     if (pg::role_name(successor.role) != successor.name)
-        throw Failure(Code::wrong_state, "role \"" + successor.name +
-                                             "\", which gets what was made under the grant, was dropped or renamed");
-    if (pg::is_superuser(successor.role))
         throw Failure(Code::wrong_state,
-                      "role \"" + successor.name + "\", which gets what was made under the grant, is a superuser");
+                      "role \"" + successor.name +
+                          "\", the new owner of what was created under the grant, was dropped or renamed");
+    if (pg::is_superuser(successor.role))
+        throw Failure(Code::wrong_state, "role \"" + successor.name +
+                                             "\", the new owner of what was created under the grant, is a superuser");
     return {successor.role, successor.takes_code};
 }
 
@@ -168,9 +169,11 @@ void reassign(pg::RoleId role, const std::string& name, const pg::NewOwner& new_
     if (owns_objects(role)) {
         if (const auto kept = pg::query_row(object_to_keep, {role, new_owner.takes_code}))
             throw Failure(Code::wrong_state, "\"" + name + "\" owns " + kept->get<std::string>(0) + ", which " +
-                                                 kept->get<std::string>(1) + " and is not handed over");
+                                                 kept->get<std::string>(1) + " and is not reassigned");
         const auto owner_name = pg::role_name(new_owner.role);
-        if (!owner_name) throw Failure(Code::wrong_state, "the role that gets what \"" + name + "\" owns is gone");
+        if (!owner_name)
+            throw Failure(Code::wrong_state,
+                          "the new owner of the objects of \"" + name + "\" does not exist any more");
         pg::command("REASSIGN OWNED BY " + pg::quote(name) + " TO " + pg::quote(*owner_name));
     }
     pg::change_access_lists("DROP OWNED BY " + pg::quote(name) + " RESTRICT");

@@ -38,7 +38,7 @@ std::string state_text(const Request& request) { return "It is " + std::string(c
 // Compares people, not logins: several logins may belong to one person.
 void check_decider(const principal::Person& me, const Request& request, const Template& tmpl) {
     if (principal::person_of(me) == principal::person_of({request.requester, request.requester_name}))
-        throw Failure(Code::own_request, "nobody decides about his own request",
+        throw Failure(Code::own_request, "cannot decide about your own request",
                       request.requester == me.role
                           ? "Request " + std::to_string(request.id) + " is yours."
                           : "\"" + me.name + "\" and \"" + request.requester_name + "\" are the same person.",
@@ -52,7 +52,7 @@ void check_pending(const Request& request) {
         throw Failure(Code::wrong_state, message, state_text(request), "Look at jit_access.pending_requests.");
     // The worker lapses requests; this holds also while it is behind.
     if (request.lapses_at.us <= pg::wall_clock())
-        throw Failure(Code::wrong_state, message, "Nobody decided in time, so it has lapsed.",
+        throw Failure(Code::wrong_state, message, "It was not decided in time, so it has lapsed.",
                       "The requester can ask again.");
 }
 
@@ -71,8 +71,8 @@ void check_digest(const Request& request, const Template& tmpl, const std::optio
         throw out_of_date(request.id,
                           "What template \"" + tmpl.name + "\" would give has changed since it was asked for.");
     if (digest_seen && *digest_seen != request.digest)
-        throw Failure(Code::wrong_state, request_text(request.id) + " is not what you have seen",
-                      "Its digest is another one.", "Look at jit_access.pending_requests again.");
+        throw Failure(Code::wrong_state, request_text(request.id) + " is not what you have seen", "Its digest differs.",
+                      "Look at jit_access.pending_requests again.");
 }
 
 // ---- storing a decision ------------------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ State activate(std::int64_t id, const principal::Origin& origin) {
     Request request = request::lock(id);
     if (request.requester != me.role)
         throw Failure(Code::not_permitted, "\"" + me.name + "\" may not activate " + request_text(id),
-                      "Only who asked for it may.");
+                      "Only its requester may.");
     if (request.state != State::scheduled || !request.use_by)
         throw Failure(Code::wrong_state, message,
                       request.state == State::scheduled ? "It starts by itself." : state_text(request),

@@ -54,12 +54,12 @@ bool remove_unclaimed_roles() {
         const pg::RoleId role{static_cast<std::uint32_t>(oid)};
         // In two transactions: objects that the role owns may keep it from being dropped, but must not keep its
         // members.
-        task::run_or_log("take away the role of a grant that nobody knows", [&] {
+        task::run_or_log("revoke the memberships of an unclaimed role", [&] {
             const auto name = pg::role_name(role);
             if (name && cleanup::revoke_all_memberships(role, *name))
                 report({}, {{"role", *name}, {"what", "no request claims this role; its memberships were revoked"}});
         });
-        task::run_or_log("remove the role of a grant that nobody knows", [&] {
+        task::run_or_log("drop an unclaimed role", [&] {
             const auto name = pg::role_name(role);
             if (!name) return;
             cleanup::revoke_privileges(role, *name);
@@ -74,7 +74,7 @@ bool remove_unclaimed_roles() {
 // to drop.
 bool revoke_marker_from_logins() {
     bool found = false;
-    task::run_or_log("take the marker from people", [&] {
+    task::run_or_log("revoke jit_marker from logins", [&] {
         for (const auto& row : pg::query_replanned(R"sql(
                  SELECT m.rolname::text
                  FROM pg_catalog.pg_auth_members x
@@ -138,7 +138,7 @@ bool revoke_foreign_memberships() {
         WHERE s.id = )sql";
     const auto grants = task::query_ids_replanned(grants_sql.c_str());
     for (const auto id : grants)
-        task::run_or_log("take away what was granted by hand around grant " + std::to_string(id), [&] {
+        task::run_or_log("revoke what was granted by hand around grant " + std::to_string(id), [&] {
             for (const auto& row : pg::query_replanned((memberships_sql + std::to_string(id)).c_str()))
                 revoke_and_report(id, row.get<std::string>(0), row.get<std::string>(1));
         });
@@ -148,7 +148,7 @@ bool revoke_foreign_memberships() {
 // Only the roles of grants may be members of a role that jit_create_template made. An adopted role may have others.
 bool revoke_template_role_from_others() {
     bool found = false;
-    task::run_or_log("take a template's role from its standing members", [&] {
+    task::run_or_log("revoke template roles from standing members", [&] {
         for (const auto& row : pg::query_replanned(R"sql(
                  SELECT t.role_name, m.rolname::text
                  FROM jit_access.template t
@@ -186,8 +186,8 @@ bool end_broken_grants() {
         task::run_or_log("end grant " + std::to_string(id), [&] {
             auto request = request::lock(id);
             if (!core::next(request.state, Event::revoke)) return;
-            report(id, {{"what", "its membership was taken away by hand"}});
-            request::advance(request, Event::revoke, task::actor, "its membership was taken away by hand");
+            report(id, {{"what", "its membership was revoked by hand"}});
+            request::advance(request, Event::revoke, task::actor, "its membership was revoked by hand");
             commit_actions::finish(static_cast<std::uint64_t>(id));
         });
     return !grants.empty();
@@ -198,7 +198,7 @@ bool end_broken_grants() {
 // Why the closure of the template's role is refused; nothing if it is not, or if it could not be checked.
 std::optional<std::string> closure_fault(std::int64_t template_id) {
     std::optional<std::string> fault;
-    task::run_or_log("look at a template", [&] {
+    task::run_or_log("check the closure of a template", [&] {
         try {
             templates::check_closure(templates::lock(template_id));
         } catch (const core::Failure& failure) {

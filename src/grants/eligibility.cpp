@@ -46,7 +46,7 @@ Row explain_template(const Template& tmpl, const Person& person, std::int64_t du
     const auto approvers = find_approvers(tmpl, person);
     if (ruling.answer == core::Eligibility::needs_approval &&
         static_cast<std::int32_t>(approvers.size()) < ruling.missing)
-        reasons.emplace_back("there are not as many people who could approve it");
+        reasons.emplace_back("fewer people than needed could approve it");
     return {tmpl.name,
             std::string(core::to_string(ruling.answer)),
             ruling.missing,

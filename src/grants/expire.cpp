@@ -91,7 +91,7 @@ void start_scheduled_grants() {
 void lapse_requests() {
     const auto undecided = query_ids("SELECT id FROM jit_access.request WHERE state = 'pending' AND lapses_at <= $1",
                                      {pg::Instant{pg::wall_clock()}});
-    close_requests(undecided, Event::lapse, State::pending, "nobody decided in time");
+    close_requests(undecided, Event::lapse, State::pending, "it was not decided in time");
     const auto unused = query_ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' AND use_by <= $1",
                                   {pg::Instant{pg::wall_clock()}});
     close_requests(unused, Event::lapse, State::scheduled, "the approval was not used in time");
@@ -160,7 +160,7 @@ void postpone(std::int64_t id) {
 // The delay doubles with each attempt, up to five minutes.
 void schedule_retry(std::int64_t id, const std::string& fault) {
     pg::log_line("could not clean up grant " + std::to_string(id) + ", will be retried: " + fault);
-    task::run_or_log("note that", [&] {
+    task::run_or_log("schedule the retry", [&] {
         pg::execute(R"sql(
             UPDATE jit_access.request
             SET cleanup_attempts = cleanup_attempts + 1,
@@ -181,7 +181,7 @@ void limit_cache_growth(std::size_t cleaned_up) {
     since_reset += cleaned_up;
     if (since_reset < grants_per_reset) return;
     since_reset = 0;
-    task::run_or_log("empty the caches", pg::invalidate_system_caches);
+    task::run_or_log("invalidate the system caches", pg::invalidate_system_caches);
 }
 
 void clean_up_ended_grants() {

@@ -29,7 +29,7 @@ void check_requester(const Request& request) {
     // The grant would go to another role, or to a role whose identity the approvers did not see.
     if (pg::role_name(request.requester) != request.requester_name)
         throw Failure(Code::wrong_state, failure_message(request),
-                      "The role \"" + request.requester_name + "\" that asked was dropped or renamed.",
+                      "The requester's role \"" + request.requester_name + "\" was dropped or renamed.",
                       "Deny it; the person can ask again.");
     const auto held = pg::query_row(R"sql(
         SELECT count(*) FROM jit_access.request
@@ -48,7 +48,7 @@ void check_requester(const Request& request) {
 void create_role(const std::string& name, const char* inherit) {
     if (pg::find_role(name))
         throw Failure(Code::wrong_state, "role \"" + name + "\" exists already",
-                      "It is left from another installation or made by hand.", "Drop it, then approve again.");
+                      "It was left by another installation or created by hand.", "Drop it, then approve again.");
     pg::command("CREATE ROLE " + pg::quote(name) +
                 " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS " + inherit);
 }

@@ -44,7 +44,7 @@ std::string state_text(const Request& request) { return "It is " + std::string(c
 std::int64_t requested_duration(const RequestArguments& arguments, const Template& tmpl) {
     if (!arguments.duration && !tmpl.default_duration)
         throw invalid("duration", "It is NULL, and template \"" + tmpl.name + "\" has no default.",
-                      "Say how long, for example '2h'.");
+                      "Give a duration, for example '2h'.");
     return arguments.duration ? templates::checked_duration(*arguments.duration, "duration") : *tmpl.default_duration;
 }
 
@@ -100,9 +100,9 @@ void check_reason_and_ticket(const RequestArguments& arguments, const Template& 
     check_text(arguments.reason, "reason");
     check_text(arguments.ticket, "ticket");
     if (tmpl.reason_required && !arguments.reason)
-        throw invalid("reason", "Template \"" + tmpl.name + "\" demands one.", "Say why, with reason => '...'.");
+        throw invalid("reason", "Template \"" + tmpl.name + "\" demands one.", "Give one with reason => '...'.");
     if (tmpl.ticket_required && !arguments.ticket)
-        throw invalid("ticket", "Template \"" + tmpl.name + "\" demands one.", "Name it, with ticket => '...'.");
+        throw invalid("ticket", "Template \"" + tmpl.name + "\" demands one.", "Give one with ticket => '...'.");
 }
 
 // ---- rows --------------------------------------------------------------------------------------------------------
@@ -259,8 +259,8 @@ State cancel(std::int64_t id, const std::optional<std::string>& reason) {
     check_text(reason, "reason");
     Request request = lock(id);
     if (request.requester != me.role)
-        throw Failure(Code::not_permitted, "only the requester can cancel " + request_text(id),
-                      "It was asked for by somebody else.", "An approver can deny it with jit_deny.");
+        throw Failure(Code::not_permitted, "only the requester can cancel " + request_text(id), "Another user made it.",
+                      "An approver can deny it with jit_deny.");
     if (request.state == State::active || request.state == State::suspended)
         throw Failure(Code::wrong_state, "cannot cancel " + request_text(id), state_text(request),
                       "Give it back with jit_revoke(" + std::to_string(id) + ").");
@@ -292,7 +292,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
                    const std::optional<std::string>& reason, const principal::Origin& origin) {
     const auto me = principal::caller();
     check_text(reason, "reason");
-    if (!duration) throw invalid("duration", "It is NULL.", "Say how much longer, for example '1h'.");
+    if (!duration) throw invalid("duration", "It is NULL.", "Give the additional time, for example '1h'.");
     const auto more = templates::checked_duration(*duration, "duration");
     Request request = lock(id);
     const Template tmpl = templates::lock(request.template_id);

@@ -31,7 +31,7 @@ void create_login(std::int64_t id, const std::string& grant_role) {
     const auto name = login_role_name(id);
     if (pg::find_role(name))
         throw Failure(Code::wrong_state, "role \"" + name + "\" exists already",
-                      "It is left from another installation or made by hand.", "Drop it, then approve again.");
+                      "It was left by another installation or created by hand.", "Drop it, then approve again.");
     pg::command("CREATE ROLE " + pg::quote(name) +
                 " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT");
     pg::command("GRANT " + pg::quote(grant_role) + " TO " + pg::quote(name) +
@@ -44,7 +44,7 @@ Credentials issue_credentials(std::int64_t id, const principal::Origin& origin) 
     const auto tmpl = templates::lock(request.template_id);
     if (request.requester != me.role)
         throw no_credentials(Code::not_permitted, id, "\"" + me.name + "\" has not asked for it.",
-                             "They are for who has asked, and nobody else.");
+                             "Only the requester can get them.");
     if (!tmpl.login)
         throw no_credentials(Code::wrong_state, id, "Template \"" + tmpl.name + "\" is not of mode login.",
                              "The grant is used by your own login.");
@@ -56,7 +56,7 @@ Credentials issue_credentials(std::int64_t id, const principal::Origin& origin) 
     if (!row) throw no_credentials(Code::wrong_state, id, "Role \"" + login + "\" was dropped by hand.", "Ask again.");
     // A role that can log in has its password: this is how it is known that the credentials were shown.
     if (row->get<bool>(0))
-        throw no_credentials(Code::wrong_state, id, "They have been shown, and nobody keeps them.",
+        throw no_credentials(Code::wrong_state, id, "They have been shown already and are not stored.",
                              "Give the grant back with jit_revoke, and ask again.");
     second_factor::require(me, second_factor::Stage::first_use, tmpl.second_factor);
     principal::require_own_statement(me, origin, "credentials of request " + std::to_string(id) + " are shown");

@@ -62,7 +62,7 @@ void normalize(const TemplateArguments& arguments, Template& tmpl) {
         for (auto& text : tmpl.networks) text = normalized_network(text);
     for (const auto& method : tmpl.auth_methods)
         if (core::auth_method(method) == 0)
-            throw invalid("auth_methods", "\"" + pg::excerpt(method) + "\" is none.",
+            throw invalid("auth_methods", "\"" + pg::excerpt(method) + "\" is not valid.",
                           "Write them as in pg_hba.conf, for example scram-sha-256, cert or gss.");
     // Only a new list is looked up. A database that was dropped since keeps its OID here, and so matches nothing.
     if (!arguments.databases) return;

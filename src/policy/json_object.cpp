@@ -111,7 +111,7 @@ void JsonObject::require_only(const pg::TextArray& keys) const {
     if (!others.empty())
         throw invalid(
             description_ + " has \"" + pg::excerpt(others.front().get<std::string>(0)) + "\", which is not known.",
-            "Nothing is guessed. The names are those of the arguments of the functions.");
+            "The names are those of the arguments of the functions.");
 }
 
 }  // namespace jit::policy_file

@@ -74,8 +74,8 @@ void check_fixed_settings(const Template& current, const Template& wanted, const
     const auto refuse = [&](const char* setting) {
         throw Failure(Code::invalid_argument,
                       "cannot change the " + std::string(setting) + " of template \"" + current.name + "\"",
-                      "It was made otherwise, and that is for its life.",
-                      "Drop it with jit_drop_template when no grant of it is live, and read the policy again.");
+                      "It is fixed when the template is created.",
+                      "Drop it with jit_drop_template when no grant of it is live, and import the policy again.");
     };
     if (arguments.mode.value_or("inherit") != mode_of(current)) refuse("mode");
     if (wanted.allow_schema_change != current.allow_schema_change) refuse("allow_schema_change");

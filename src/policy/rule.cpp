@@ -44,10 +44,11 @@ void check_networks(const pg::TextArray& networks) {
 void check_keywords(const RuleArguments& arguments) {
     if (arguments.effect != "allow" && arguments.effect != "deny")
         throw invalid("effect",
-                      arguments.effect ? "\"" + pg::excerpt(*arguments.effect) + "\" is none." : "It is NULL.",
-                      "Say allow or deny.");
+                      arguments.effect ? "\"" + pg::excerpt(*arguments.effect) + "\" is not valid." : "It is NULL.",
+                      "Use allow or deny.");
     if (arguments.max_risk && !core::risk_from(*arguments.max_risk))
-        throw invalid("max_risk", "\"" + pg::excerpt(*arguments.max_risk) + "\" is none.", "Say low, medium or high.");
+        throw invalid("max_risk", "\"" + pg::excerpt(*arguments.max_risk) + "\" is not valid.",
+                      "Use low, medium or high.");
 }
 
 }  // namespace

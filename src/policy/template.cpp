@@ -41,7 +41,7 @@ void set_mode(Template& tmpl, const std::string& mode) {
 RoleId adopt_role(const std::string& name) {
     const auto role = pg::find_role(name);
     if (!role)
-        throw invalid("role", "There is no role \"" + pg::excerpt(name) + "\".", "Leave role out to have one made.");
+        throw invalid("role", "There is no role \"" + pg::excerpt(name) + "\".", "Leave role out to have one created.");
     if (name.starts_with(core::managed_role_prefix))
         throw invalid("role", "\"" + name + "\" belongs to jit_access.",
                       "Adopt a role of your own, or leave role out.");
@@ -54,7 +54,7 @@ RoleId adopt_role(const std::string& name) {
 RoleId create_role(const std::string& name) {
     if (pg::find_role(name))
         throw Failure(Code::duplicate_template, "role \"" + name + "\" exists already",
-                      "It is left from something else, so its privileges are not known.",
+                      "It was created for something else, so its privileges are not known.",
                       "Drop the role, or adopt one with the argument role.");
     pg::command("CREATE ROLE " + pg::quote(name) +
                 " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT");
@@ -219,7 +219,7 @@ Template from_arguments(const std::string& name, const TemplateArguments& argume
         throw invalid("privileges", "A template without privileges gives nothing.",
                       "List what it gives, or adopt a role that holds it with the argument role.");
     if (arguments.role && !tmpl.privileges.empty())
-        require_superuser_for_adopted_role(me, "Adopt the role as it is, or leave role out to have one made.");
+        require_superuser_for_adopted_role(me, "Adopt the role as it is, or leave role out to have one created.");
     return tmpl;
 }
 
@@ -356,9 +356,9 @@ std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& 
     store_participants(tmpl.id, arguments);
     const auto version = update(tmpl, arguments, schemas);
     control_event::write("template changed", std::nullopt, me.name,
-                        {{"template", tmpl.name},
-                         {"version", std::to_string(version)},
-                         {"privileges", core::join(tmpl.privileges, "; ")}});
+                         {{"template", tmpl.name},
+                          {"version", std::to_string(version)},
+                          {"privileges", core::join(tmpl.privileges, "; ")}});
     return version;
 }
 
@@ -380,10 +380,10 @@ void remove_participants(const Template& tmpl, const char* capacity, std::option
     // The row is locked by lock_for_change().
     pg::execute("UPDATE jit_access.template SET version = version + 1 WHERE id = $1", {tmpl.id});
     control_event::write("template changed", std::nullopt, by,
-                        {{"template", tmpl.name},
-                         {"version", std::to_string(current.version + 1)},
-                         {"withdrawn", core::join(names)},
-                         {"part", capacity}});
+                         {{"template", tmpl.name},
+                          {"version", std::to_string(current.version + 1)},
+                          {"withdrawn", core::join(names)},
+                          {"part", capacity}});
 }
 
 void drop(const std::optional<std::string>& name) {

@@ -81,7 +81,7 @@ std::string access_list_entries(const char* catalog, const char* acl, const char
 std::string forbidden_entry() {
     constexpr const char* server_function =
         "CASE WHEN o.pronamespace = 'pg_catalog'::pg_catalog.regnamespace "
-        "THEN 'is kept from the public by the server' END";
+        "THEN 'is not granted to PUBLIC by the server' END";
     const std::string all = " UNION ALL ";
     // Columns have no oid of their own: their dependency names the relation.
     const std::string columns = std::string(R"sql(
@@ -204,9 +204,9 @@ void check_closure(const Template& tmpl) {
     const auto role = pg::query_row(forbidden_role, {roles});
     if (!role)
         throw refusal(tmpl, "Its role \"" + tmpl.role_name + "\" does not exist any more.",
-                      "Drop the template and make it anew.");
+                      "Drop the template and create it again.");
     if (pg::role_name(tmpl.role) != tmpl.role_name)
-        throw refusal(tmpl, "Its role \"" + tmpl.role_name + "\" was renamed.", "Give it its name back.");
+        throw refusal(tmpl, "Its role \"" + tmpl.role_name + "\" was renamed.", "Restore its name.");
     if (!role->is_null(1))
         throw refusal(tmpl, "Role \"" + role->get<std::string>(0) + "\" " + role->get<std::string>(1) + ".", hint);
     if (const auto row = pg::query_row(admin_option, {roles}))

@@ -76,7 +76,7 @@ std::vector<std::uint32_t> grant_privileges(const pg::TextArray& items, const st
         } catch (const pg::ServerError& error) {
             throw Failure(
                 Code::privilege_refused, "cannot give the privilege \"" + pg::excerpt(text) + "\" to a template",
-                std::string("The server says: ") + error.what() + ".", "Mend the item or create what it names.");
+                std::string("The server says: ") + error.what() + ".", "Correct the item or create what it names.");
         }
         schemas.insert(schemas.end(), item.schemas.begin(), item.schemas.end());
     }

@@ -74,7 +74,7 @@ void check_policy(const Template& policy) {
                           core::format_duration(policy.max_duration) + ".",
                       "Leave it out, or set it to zero, to let extensions reach max_duration and no further.");
     if (!core::risk_from(policy.risk))
-        throw invalid("risk", "\"" + pg::excerpt(policy.risk) + "\" is none.", "Say low, medium or high.");
+        throw invalid("risk", "\"" + pg::excerpt(policy.risk) + "\" is not valid.", "Use low, medium or high.");
     if (policy.default_duration && *policy.default_duration > policy.max_duration)
         throw invalid("default_duration", core::format_duration(*policy.default_duration) +
                                               " is more than the maximum, " +
@@ -84,7 +84,7 @@ void check_policy(const Template& policy) {
                       "A login needs at least one connection.");
     if (policy.login && policy.at_deadline == core::AtDeadline::cancel)
         throw invalid("at_deadline", "A login of its own has no privileges to go back to.",
-                      "Say terminate, or grace (with grace_period).");
+                      "Use terminate, or grace (with grace_period).");
     if (policy.allow_schema_change && !policy.set_role)
         throw invalid(
             "allow_schema_change", "Only templates of mode set_role can change the schema.",
@@ -105,9 +105,9 @@ void check_break_glass(const Template& policy) {
 void check_end_of_grant(const Template& policy) {
     if ((policy.at_deadline == core::AtDeadline::grace) != policy.grace_period.has_value())
         throw invalid("grace_period",
-                      policy.grace_period ? "It is for templates that say at_deadline => 'grace'."
+                      policy.grace_period ? "It is for templates with at_deadline => 'grace'."
                                           : "at_deadline => 'grace' needs to know for how long.",
-                      "Say both at_deadline => 'grace' and grace_period, or neither.");
+                      "Give both at_deadline => 'grace' and grace_period, or neither.");
     if (policy.grace_period && *policy.grace_period > max_grace_period)
         throw invalid("grace_period", core::format_duration(*policy.grace_period) + " is more than the maximum, " +
                                           core::format_duration(max_grace_period) + ".");
@@ -119,8 +119,8 @@ void check_end_of_grant(const Template& policy) {
 
 core::AtDeadline checked_at_deadline(const std::string& text) {
     if (const auto action = core::at_deadline_from(text)) return *action;
-    throw invalid("at_deadline", "\"" + pg::excerpt(text) + "\" is none.",
-                  "Say terminate, cancel or grace (with grace_period).");
+    throw invalid("at_deadline", "\"" + pg::excerpt(text) + "\" is not valid.",
+                  "Use terminate, cancel or grace (with grace_period).");
 }
 
 // The same condition as for ALTER ... OWNER TO: the administrator must be a member of the new owner.

@@ -41,17 +41,17 @@ void check_time_zone(const std::optional<std::string>& zone) {
     const bool exists =
         !zone->starts_with("posix/") &&
         pg::query_row("SELECT 1 FROM pg_catalog.pg_timezone_names WHERE name = $1", {*zone}).has_value();
-    if (!exists) throw invalid("time zone", "The server knows no " + quoted + ".", hint);
+    if (!exists) throw invalid("time zone", "The server has no time zone " + quoted + ".", hint);
 }
 
 std::int64_t checked_start(const std::optional<std::int64_t>& starts) {
-    if (!starts) throw invalid("starts", "It is NULL.", "Say at which local time it begins, for example '09:00'.");
+    if (!starts) throw invalid("starts", "It is NULL.", "Give the local time at which it begins, for example '09:00'.");
     if (*starts >= core::us_per_day) throw invalid("starts", "A day has no 24:00.", "Write 00:00 of the next day.");
     return *starts;
 }
 
 std::int64_t checked_length(const std::optional<core::IntervalParts>& lasts) {
-    if (!lasts) throw invalid("lasts", "It is NULL.", "Say how long it is open, for example '8 hours'.");
+    if (!lasts) throw invalid("lasts", "It is NULL.", "Give the time for which it is open, for example '8 hours'.");
     const auto length = core::reduce(*lasts);
     const char* hint = "Write 1 minute to 7 days.";
     if (length.fault) throw invalid("lasts", core::explain(*length.fault), hint);
@@ -63,7 +63,7 @@ std::int64_t checked_length(const std::optional<core::IntervalParts>& lasts) {
 void check_days(const WindowArguments& arguments) {
     for (const auto day : arguments.weekdays)
         if (day < 1 || day > 7)
-            throw invalid("weekdays", std::to_string(day) + " is none.", "Write 1 for Monday to 7 for Sunday.");
+            throw invalid("weekdays", std::to_string(day) + " is not valid.", "Write 1 for Monday to 7 for Sunday.");
     if (arguments.first_day && arguments.last_day && *arguments.first_day > *arguments.last_day)
         throw invalid("last_day", "It is before the first one.");
     if (arguments.days.size() > max_days)
@@ -112,8 +112,8 @@ void create(const WindowArguments& arguments, const principal::Origin& origin) {
     principal::require_admin(me);
     const auto& name = checked_name(arguments.name);
     if (arguments.kind != "open" && arguments.kind != "closed")
-        throw invalid("kind", arguments.kind ? "\"" + pg::excerpt(*arguments.kind) + "\" is none." : "It is NULL.",
-                      "Say open or closed.");
+        throw invalid("kind", arguments.kind ? "\"" + pg::excerpt(*arguments.kind) + "\" is not valid." : "It is NULL.",
+                      "Use open or closed.");
     const auto starts = checked_start(arguments.starts);
     const auto length = checked_length(arguments.lasts);
     check_days(arguments);
@@ -141,15 +141,15 @@ void create(const WindowArguments& arguments, const principal::Origin& origin) {
                        pg::nullable(arguments.last_day), sorted_texts(arguments.days), me.name})
             .value();
     control_event::write("window created", std::nullopt, me.name,
-                        {{"window", name},
-                         {"kind", arguments.kind},
-                         {"time_zone", arguments.time_zone},
-                         {"starts", row.get<std::string>(0)},
-                         {"lasts", core::format_duration(length)},
-                         {"weekdays", row.get<std::string>(1)},
-                         {"first_day", row.maybe<std::string>(2)},
-                         {"last_day", row.maybe<std::string>(3)},
-                         {"days", row.get<std::string>(4)}});
+                         {{"window", name},
+                          {"kind", arguments.kind},
+                          {"time_zone", arguments.time_zone},
+                          {"starts", row.get<std::string>(0)},
+                          {"lasts", core::format_duration(length)},
+                          {"weekdays", row.get<std::string>(1)},
+                          {"first_day", row.maybe<std::string>(2)},
+                          {"last_day", row.maybe<std::string>(3)},
+                          {"days", row.get<std::string>(4)}});
 }
 
 void replace(const WindowArguments& arguments, const principal::Origin& origin) {

@@ -18,7 +18,7 @@ SELECT jit_approve(4713, 'my password is hunter2');
 SELECT jit_request('debug_read', '1h');
 SELECT jit_create_template('mine');
 DO $$ BEGIN PERFORM jit_request('caught', '1h'); EXCEPTION WHEN OTHERS THEN NULL; END $$;
-DO $$ BEGIN RAISE 'nobody decides about his own request' USING ERRCODE = 'JA006'; END $$;
+DO $$ BEGIN RAISE 'cannot decide about your own request' USING ERRCODE = 'JA006'; END $$;
 DO $$ BEGIN PERFORM jit_request('renamed', '1h'); EXCEPTION WHEN OTHERS THEN RAISE 'no' USING ERRCODE = SQLSTATE; END $$;
 DO $d$ BEGIN PERFORM jit_request('anew', '1h'); EXCEPTION WHEN OTHERS THEN RAISE; END $d$;
 \connect - alice

@@ -23,15 +23,15 @@ SELECT tap.state() AS before \gset
 \connect - alice
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_approve(%s)', :id),
-    format('JA006 nobody decides about his own request: Request %s is yours.', :id), 'a requester does not approve their own request');
+    format('JA006 cannot decide about your own request: Request %s is yours.', :id), 'a requester does not approve their own request');
 SELECT tap.refused(format('SELECT jit_deny(%s, ''no'')', :id),
-    format('JA006 nobody decides about his own request: Request %s is yours.', :id), 'nor denies it');
+    format('JA006 cannot decide about your own request: Request %s is yours.', :id), 'nor denies it');
 SELECT tap.refused(format('SELECT jit_approve(%s)', :two),
-    format('JA006 nobody decides about his own request: Request %s is yours.', :two), 'not even as one of the approvers');
+    format('JA006 cannot decide about your own request: Request %s is yours.', :two), 'not even as one of the approvers');
 \connect - bob
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_approve(%s)', :bobs),
-    format('JA006 nobody decides about his own request: Request %s is yours.', :bobs), 'an approver''s own request is a request like any other');
+    format('JA006 cannot decide about your own request: Request %s is yours.', :bobs), 'an approver''s own request is a request like any other');
 \connect - dave
 CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_approve(%s)', :id)),

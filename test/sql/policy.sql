@@ -33,7 +33,7 @@ SELECT jit_request('two', '1h') AS id, jit_request('apart', '1h') AS apart, jit_
 \connect - alice_2
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_approve(%s)', :id),
-    format('JA006 nobody decides about his own request: "alice_2" and "alice" are the same person.', :id), 'nor by another login of the requester');
+    format('JA006 cannot decide about your own request: "alice_2" and "alice" are the same person.', :id), 'nor by another login of the requester');
 SELECT is((SELECT count(*)::int FROM jit_access.my_requests), 0, 'each login has its own requests');
 \connect - dave
 CALL tap.start();
@@ -174,8 +174,8 @@ SELECT jit_create_rule('elsewhere', 'allow', '{ruled}', networks => '{192.0.2.0/
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_create_rule(%s)', arguments), error, arguments)
 FROM (VALUES ($$NULL, 'allow'$$, 'JA001 invalid rule name: It is NULL.'),
-             ($$'x', NULL$$, 'JA001 invalid effect: It is NULL.'), ($$'x', 'maybe'$$, 'JA001 invalid effect: "maybe" is none.'),
-             ($$'x', 'allow', max_risk => 'huge'$$, 'JA001 invalid max_risk: "huge" is none.'),
+             ($$'x', NULL$$, 'JA001 invalid effect: It is NULL.'), ($$'x', 'maybe'$$, 'JA001 invalid effect: "maybe" is not valid.'),
+             ($$'x', 'allow', max_risk => 'huge'$$, 'JA001 invalid max_risk: "huge" is not valid.'),
              ($$'x', 'allow', '{missing}'$$, 'JA002 template "missing" does not exist: Names are matched exactly.'),
              ($$'x', 'allow', role => 'missing'$$, 'JA001 invalid role: There is no role "missing".'),
              ($$'x', 'allow', networks => '{10.0.0.1/8}'$$, 'JA001 invalid networks: "10.0.0.1/8" is not a network.'),

@@ -70,7 +70,7 @@ FROM (VALUES (1, '{"template": []}', 'JA001 invalid policy: The policy has "temp
     (6, '{"templates": [{"name": "x", "privileges": ["USAGE ON SCHEMA app"], "max_duration": "often"}]}', 'JA001 invalid policy: templates "x", "max_duration": the server says: invalid input syntax for type interval: "often".'),
     (7, '{"templates": [{"name": "x", "privileges": ["USAGE ON SCHEMA app"], "max_duration": "1 month"}]}', 'JA001 invalid max_duration: Months and years have no fixed length.'),
     (8, '{"templates": [{"name": "x", "privileges": ["USAGE ON SCHEMA app"], "approvers": ["nobody"]}]}', 'JA001 invalid approvers: There is no role "nobody".'),
-    (9, '{"templates": [{"name": "hotfix", "mode": "inherit", "privileges": ["USAGE ON SCHEMA app"]}]}', 'JA001 cannot change the mode of template "hotfix": It was made otherwise, and that is for its life.'),
+    (9, '{"templates": [{"name": "hotfix", "mode": "inherit", "privileges": ["USAGE ON SCHEMA app"]}]}', 'JA001 cannot change the mode of template "hotfix": It is fixed when the template is created.'),
     (10, '{"templates": [{"privileges": ["USAGE ON SCHEMA app"]}]}', 'JA001 invalid template name: It is NULL.'),
     (11, '{"rules": [{"name": "x", "effect": "allow", "templates": ["missing"]}]}', 'JA002 template "missing" does not exist: Names are matched exactly.'),
     (13, '{"windows": [{"name": "x", "time_zone": "Mars"}]}', 'JA001 invalid time zone: "Mars" is an abbreviation, an offset or no time zone.'),

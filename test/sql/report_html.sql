@@ -15,7 +15,7 @@ SELECT jit_approve(:script), jit_approve(:formula), jit_approve(:minus, comment 
 \connect - alice
 CALL tap.start();
 SELECT is(count(*), 3::bigint, 'used') FROM app.orders;
-SELECT tap.refused(format('SELECT jit_approve(%s)', :script), 'JA006 nobody decides about his own request: Request ' || :script || ' is yours.', 'an attempt');
+SELECT tap.refused(format('SELECT jit_approve(%s)', :script), 'JA006 cannot decide about your own request: Request ' || :script || ' is yours.', 'an attempt');
 
 -- Permissions.
 SELECT tap.refused('SELECT * FROM jit_report(''soc2'')', '42501', 'not a requester');

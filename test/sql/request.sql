@@ -73,17 +73,17 @@ SELECT tap.refused($$SELECT jit_request('debug_read', '1h')$$,
                    'JA004 "dave" may not ask for template "debug_read": Neither this login nor a role it belongs to is among the template''s requesters.',
                    'a user who is not a requester may not ask');
 SELECT tap.refused(format('SELECT jit_cancel(%s)', :later),
-                   format('JA004 only the requester can cancel request %s: It was asked for by somebody else.', :later),
+                   format('JA004 only the requester can cancel request %s: Another user made it.', :later),
                    'a user cannot cancel the request of another');
 \connect - bob
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_cancel(%s)', :later),
-                   format('JA004 only the requester can cancel request %s: It was asked for by somebody else.', :later),
+                   format('JA004 only the requester can cancel request %s: Another user made it.', :later),
                    'not even an approver');
 \connect - :owner
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_cancel(%s)', :later),
-                   format('JA004 only the requester can cancel request %s: It was asked for by somebody else.', :later),
+                   format('JA004 only the requester can cancel request %s: Another user made it.', :later),
                    'not even a superuser');
 SELECT tap.refused($$SELECT jit_request('debug_read', '1h')$$,
                    'JA004 a superuser cannot ask for access: He has every privilege already, and no deadline would bind him.',
@@ -122,5 +122,5 @@ SELECT jit_request('debug_read', '1h') AS undecided \gset
 CALL tap.start();
 CALL tap.wait_until(format('SELECT state = ''lapsed'' FROM jit_access.request WHERE id = %s', :undecided));
 SELECT results_eq(format('SELECT close_reason, closed_by FROM jit_access.grant_history WHERE id = %s', :undecided),
-                  $$VALUES ('nobody decided in time', 'jit_access')$$, 'an undecided request lapses');
+                  $$VALUES ('it was not decided in time', 'jit_access')$$, 'an undecided request lapses');
 \i test/sql/include/clean.sql

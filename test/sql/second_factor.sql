@@ -201,7 +201,7 @@ SELECT jit_request('wakes', '1h') AS id, jit_request('wakes', '1h', starts_at =>
 SELECT jit_approve(:id) AS state, jit_approve(:later_id) AS later_state \gset
 CALL tap.start();
 SELECT is(:'state' || ' ' || :'later_state', 'scheduled scheduled', 'approved, it waits for the holder');
-SELECT tap.refused(format('SELECT jit_activate(%s)', :id), format('JA004 "bob" may not activate request %s: Only who asked for it may.', :id), 'only the requester');
+SELECT tap.refused(format('SELECT jit_activate(%s)', :id), format('JA004 "bob" may not activate request %s: Only its requester may.', :id), 'only the requester');
 \connect - dave
 CALL tap.start();
 SELECT results_eq('SELECT id, state::text, needs_activation FROM jit_access.my_requests WHERE state = ''scheduled''', format($$VALUES (%s::bigint, 'scheduled', true), (%s, 'scheduled', true)$$, :id, :later_id), 'the requester sees it');

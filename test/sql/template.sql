@@ -158,7 +158,7 @@ GRANT pg_read_all_data TO jit_template_left_over;
 \connect - ada
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_create_template('left_over', '{USAGE ON SCHEMA app}')$$,
-                   'JA007 role "jit_template_left_over" exists already: It is left from something else, so its privileges are not known.',
+                   'JA007 role "jit_template_left_over" exists already: It was created for something else, so its privileges are not known.',
                    'an existing role of that name is not taken for the template''s');
 \connect - :owner
 DROP ROLE jit_template_left_over;

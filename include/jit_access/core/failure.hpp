@@ -55,7 +55,7 @@ inline constexpr std::array codes{
     CodeEntry{Code::unknown_request, "JA003", "unknown_request", "no request has this id, or it is not yours to see"},
     CodeEntry{Code::not_permitted, "JA004", "not_permitted", "the policy does not let this person do this"},
     CodeEntry{Code::wrong_state, "JA005", "wrong_state", "the request is in a state that does not allow this"},
-    CodeEntry{Code::own_request, "JA006", "own_request", "nobody decides about his own request"},
+    CodeEntry{Code::own_request, "JA006", "own_request", "cannot decide about your own request"},
     CodeEntry{Code::duplicate_template, "JA007", "duplicate_template", "a template of this name exists"},
     CodeEntry{Code::privilege_refused, "JA008", "privilege_refused", "a template may not hold this privilege"},
     CodeEntry{Code::limit_exceeded, "JA009", "limit_exceeded", "a cap of the template or of the server is reached"},

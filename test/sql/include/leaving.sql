@@ -13,7 +13,7 @@ SELECT jit_revoke(:id) AS state \gset
 \connect - :owner
 CALL tap.wait_until(format('SELECT cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = %s', :id));
 CALL tap.start();
-SELECT is((SELECT cleanup_error FROM jit_access.active_grants WHERE id = :id), format('"%s" owns %s, which %s and is not handed over', :'grant_role', :'what', :'why'), :'what');
+SELECT is((SELECT cleanup_error FROM jit_access.active_grants WHERE id = :id), format('"%s" owns %s, which %s and is not reassigned', :'grant_role', :'what', :'why'), :'what');
 SELECT results_eq(format('SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %1$L::regrole OR roleid = %1$L::regrole', :'grant_role'), $$VALUES ('jit_marker')$$,
                   'its owner is nobody''s role and has none');
 SELECT tap.refused(format('DROP ROLE %I', :'grant_role'), '2BP01', 'and stays');
