@@ -109,9 +109,9 @@ void check_reason_and_ticket(const RequestArguments& arguments, const Template& 
 
 // Append a WHERE clause.
 constexpr const char* select_request = R"sql(
-    SELECT id, template_id, template_version, requester, requester_name, scope, duration, requested_duration, reason, ticket,
-           starts_at, state::text, lapses_at, activated_at, ends_at, extended, rule, digest, use_by,
-           requested_start, break_glass
+    SELECT id, template_id, template_version, requester, requester_name, scope, duration, requested_duration,
+           reason, ticket, starts_at, state::text, lapses_at, activated_at, ends_at, extended, rule, digest,
+           use_by, requested_start, break_glass
     FROM jit_access.request
 )sql";
 

@@ -90,7 +90,7 @@ core::BreakGlass read_break_glass(const Person& responder, const Template& tmpl)
             .unreviewed = row.maybe<std::int64_t>(1)};
 }
 
-// What is to be ruled on.
+// The request to rule on, or the one that is about to be made.
 struct Case {
     std::int64_t duration = 0;
     std::int64_t now = pg::wall_clock();

@@ -244,8 +244,8 @@ std::int64_t insert(const Template& tmpl, const TemplateArguments& arguments, co
     const std::string placeholders = append_settings(tmpl, values);
     const std::string sql = R"sql(
         INSERT INTO jit_access.template
-            (name, description, role, role_name, role_created, mode, allow_schema_change, allow_code, privileges, schemas,
-             at_deadline, object_owner, object_owner_name, created_by, database_oids, created_at,
+            (name, description, role, role_name, role_created, mode, allow_schema_change, allow_code, privileges,
+             schemas, at_deadline, object_owner, object_owner_name, created_by, database_oids, created_at,
              )sql" + setting_names() +
                             R"sql()
         VALUES ($1, $2, $3, $4, $5, $6::jit_access.mode, $7, $8, $9, $10::oid[],

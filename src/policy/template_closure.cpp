@@ -167,7 +167,7 @@ std::atomic<std::uint64_t>& stored_seal(const Template& tmpl) {
 
 enum class Among { own_role, other_roles };
 
-// An owner can do everything with its objects. The template's own role is checked separately, under the seal: nobody
+// An owner can do everything with its objects. The template's own role is checked separately, under the seal: no user
 // can log in as that role, so only a command that advances the epoch can make it an owner.
 void check_owners(const Template& tmpl, const pg::TextArray& roles, Among among) {
     if (tmpl.allow_schema_change) return;

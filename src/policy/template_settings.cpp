@@ -59,7 +59,7 @@ pg::Argument to_argument(const T& value) {
 pg::Argument to_argument(std::int64_t value) { return pg::Duration{value}; }
 pg::Argument to_argument(const std::optional<std::int64_t>& value) { return pg::nullable_duration(value); }
 
-// What follows are rules between settings: they hold for the template that results, not only for the arguments given.
+// Rules between settings. They hold for the template that results, not only for the arguments given.
 
 void check_policy(const Template& policy) {
     if (policy.approvals_needed < 1 || policy.approvals_needed > 10)

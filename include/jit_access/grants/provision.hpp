@@ -1,13 +1,12 @@
 // Provisioning: turns an allowed request into a grant, in the transaction that decides: one temporary role, a handful
 // of catalog rows, and a slot in shared memory. The cost does not depend on the number of tables of the template.
 //
-//      requester ──► jit_grant_42 ──► role of the template        mode inherit; also set_role from PostgreSQL 16 on
-//      requester ──► jit_gate_42 ──► jit_grant_42 ──► ...         mode set_role before 16: the gate is NOINHERIT, so
-//      the
-//                                                                 requester inherits nothing but may SET ROLE
-//      jit_login_42 ──► jit_grant_42 ──► ...                      mode login, see temporary_login.hpp
-//                       jit_grant_42 ──► jit_marker               by which a backend recognizes the role of a grant
+//      requester ──► jit_grant_42 ──► template role          mode inherit; also set_role from PostgreSQL 16 on
+//      requester ──► jit_gate_42 ──► jit_grant_42 ──► ...    mode set_role before 16
+//      jit_login_42 ──► jit_grant_42 ──► ...                 mode login, see temporary_login.hpp
+//                       jit_grant_42 ──► jit_marker          how a backend recognizes the role of a grant
 //
+// The gate is NOINHERIT: the requester inherits nothing through it, but may SET ROLE.
 // An arrow points from a member to the role it is a member of.
 #pragma once
 

@@ -26,7 +26,7 @@ struct Request {
     std::optional<std::string> digest;  // see request_digest.hpp
     std::optional<pg::Instant> use_by;  // the requester activates it, until then
     std::optional<pg::Instant> starts_at;
-    std::optional<pg::Instant> requested_start;  // the start before it was moved to the opening of the template's windows
+    std::optional<pg::Instant> requested_start;  // before it was moved to the opening of the template's windows
     core::State state = core::State::pending;
     pg::Instant lapses_at;
     std::optional<pg::Instant> activated_at;

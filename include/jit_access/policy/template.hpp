@@ -28,8 +28,8 @@ struct Template {
     pg::RoleId role;
     std::string role_name;
     bool role_created = true;  // created by jit_create_template; an adopted role is not dropped with the template
-    bool set_role = false;  // mode set_role; neither this nor login: mode inherit
-    bool login = false;     // mode login: the grant has a temporary login of its own
+    bool set_role = false;     // mode set_role; neither this nor login: mode inherit
+    bool login = false;        // mode login: the grant has a temporary login of its own
     bool allow_schema_change = false;
     bool allow_code = false;
     pg::TextArray privileges;
