@@ -1,4 +1,4 @@
-// Persons, rules, windows, and the policy as one document.
+// Persons, rules, windows, and the whole policy as one document.
 #include "jit_access/api/support.hpp"
 
 #include <array>
@@ -78,11 +78,11 @@ Datum jit_hours(PG_FUNCTION_ARGS) {
     return pg::guarded([&] {
         require_loaded();
         const Args args(fcinfo);
-        const auto moment = [](const std::optional<std::int64_t>& us) {
+        const auto time_or_null = [](const std::optional<std::int64_t>& us) {
             return us ? pg::Value(pg::Instant{*us}) : pg::Value();
         };
         const auto row = window::explain(args.texts(0, "windows").value_or(pg::TextArray{}), args.instant(1));
-        const std::array answer{pg::Value(row.open()), moment(row.until), moment(row.next)};
+        const std::array answer{pg::Value(row.open()), time_or_null(row.until), time_or_null(row.next)};
         return pg::row_result(fcinfo, answer);
     });
 }
@@ -100,9 +100,9 @@ Datum jit_import_policy(PG_FUNCTION_ARGS) {
             throw Failure(Code::invalid_argument, "invalid policy", "It is NULL.", "See jit_export_policy().");
         const auto mode = args.boolean(1).value_or(true) ? policy_file::Mode::rehearse : policy_file::Mode::apply;
         pg::TableResult table(fcinfo);
-        for (const auto& difference : policy_file::import_policy(*document, mode, origin_of(fcinfo))) {
-            const std::array<pg::Value, 4> row{std::string(difference.action), std::string(difference.kind),
-                                               difference.name, difference.settings};
+        for (const auto& change : policy_file::import_policy(*document, mode, origin_of(fcinfo))) {
+            const std::array<pg::Value, 4> row{std::string(change.action), std::string(change.kind), change.name,
+                                               change.settings};
             table.add_row(row);
         }
         return Datum{0};
