@@ -29,7 +29,7 @@ EffectiveGrants current;       // result for the user with key current.user_key
 EffectiveGrants owner_grants;  // result for the view owner asked about last
 std::uint64_t generation = 0;  // counts changes of memberships
 
-// Users recently found to hold no grant. Referential checks and SECURITY DEFINER functions switch the user back and
+// Users recently resolved to hold no grant. Referential checks and SECURITY DEFINER functions switch the user back and
 // forth, and would otherwise resolve memberships each time.
 std::array<std::uint64_t, 16> recent_no_grant_users{};
 std::size_t next_recent_user = 0;
@@ -159,8 +159,8 @@ bool is_empty(const EffectiveGrants& grants) noexcept {
 
 // A result is not cached if memberships changed while it was resolved. Nor is one with an unconfirmed grant: the
 // confirmation changes no catalog, so no invalidation would announce it.
-bool may_be_cached(const EffectiveGrants& found, std::uint64_t before) noexcept {
-    return generation == before && found.unconfirmed == 0;
+bool may_be_cached(const EffectiveGrants& resolved, std::uint64_t before) noexcept {
+    return generation == before && resolved.unconfirmed == 0;
 }
 
 // `invalidations`: signal_invalidations before the user was resolved. The store comes before the second look at the
@@ -202,17 +202,17 @@ const EffectiveGrants* current_grants() {
     }
     const RoleId user = pg::current_user();
     const auto before = generation;
-    EffectiveGrants found = resolve(user, Holder::current_user);
+    EffectiveGrants resolved = resolve(user, Holder::current_user);
     // If memberships changed meanwhile the answer may be outdated: the next call resolves them again.
-    if (is_empty(found) && generation != before) return nullptr;
-    if (is_empty(found)) {
+    if (is_empty(resolved) && generation != before) return nullptr;
+    if (is_empty(resolved)) {
         cache_no_grant_user(user_key, invalidations);
         recent_no_grant_users[next_recent_user++ % recent_no_grant_users.size()] = user_key;
         return nullptr;
     }
-    set_names(found, user);
-    found.user_key = may_be_cached(found, before) ? user_key : 0;
-    current = found;
+    set_names(resolved, user);
+    resolved.user_key = may_be_cached(resolved, before) ? user_key : 0;
+    current = resolved;
     return &current;
 }
 
@@ -235,15 +235,15 @@ const EffectiveGrants* grants_of_owner(RoleId owner) {
     if (std::find(recent_no_grant_users.begin(), recent_no_grant_users.end(), key) != recent_no_grant_users.end())
         return nullptr;
     const auto before = generation;
-    EffectiveGrants found = resolve(owner, Holder::view_owner);
-    if (is_empty(found) && generation != before) return nullptr;
-    if (is_empty(found)) {
+    EffectiveGrants resolved = resolve(owner, Holder::view_owner);
+    if (is_empty(resolved) && generation != before) return nullptr;
+    if (is_empty(resolved)) {
         recent_no_grant_users[next_recent_user++ % recent_no_grant_users.size()] = key;
         return nullptr;
     }
-    set_names(found, owner);
-    found.user_key = may_be_cached(found, before) ? key : 0;
-    owner_grants = found;
+    set_names(resolved, owner);
+    resolved.user_key = may_be_cached(resolved, before) ? key : 0;
+    owner_grants = resolved;
     return &owner_grants;
 }
 

@@ -25,7 +25,7 @@ struct BoundGrant {
 };
 
 // Read by the signal handler. An entry is complete before bound_count includes it.
-std::array<BoundGrant, core::max_session_grants> bound;
+std::array<BoundGrant, core::max_session_grants> bound_grants;
 std::atomic<std::uint32_t> bound_count = 0;
 
 SessionSlot* session_slot = nullptr;  // null before the first use of a grant and after on_session_exit()
@@ -45,12 +45,12 @@ constexpr std::int64_t recheck_us = 1'000'000;
 int ticks = 0;
 
 // False once the slot was reused for another grant.
-bool has_slot(const BoundGrant& grant) noexcept { return grant.slot->id.load(std::memory_order_relaxed) == grant.id; }
+bool owns_slot(const BoundGrant& grant) noexcept { return grant.slot->id.load(std::memory_order_relaxed) == grant.id; }
 
-bool is_over(const BoundGrant& grant, pg::Moment at) noexcept { return !is_live(*grant.slot, at) || !has_slot(grant); }
+bool is_over(const BoundGrant& grant, pg::Moment at) noexcept { return !is_live(*grant.slot, at) || !owns_slot(grant); }
 
-AtDeadline action(const BoundGrant& grant) noexcept {
-    return has_slot(grant) ? grant.slot->at_deadline.load() : grant.at_deadline;
+AtDeadline deadline_action(const BoundGrant& grant) noexcept {
+    return owns_slot(grant) ? grant.slot->at_deadline.load() : grant.at_deadline;
 }
 
 // Whether work under a grant is in progress: in the open transaction, or in a command (a procedure) that has committed
@@ -65,21 +65,24 @@ bool must_leave_transaction() noexcept {
     return is_busy() || (has_held_cursors && !releasing && (pg::is_running_command() || pg::in_transaction()));
 }
 
-bool must_end(const BoundGrant& grant, pg::Moment at) noexcept {
-    switch (action(grant)) {
+// Whether the session has to be terminated now for an ended grant. The signal is sent to the own process; the session
+// ends where the server next checks for interrupts.
+bool must_terminate(const BoundGrant& grant, pg::Moment at) noexcept {
+    switch (deadline_action(grant)) {
         case AtDeadline::terminate: return true;
         case AtDeadline::grace:
-            return !is_busy() || has_held_cursors || !has_slot(grant) ||
+            return !is_busy() || has_held_cursors || !owns_slot(grant) ||
                    is_past_deadline(*grant.slot, at, grant.slot->grace.load());
         case AtDeadline::cancel: return must_leave_transaction() && ticks >= max_ticks;
     }
     return true;
 }
 
+// Microseconds until the timer has to fire for this grant: at its deadline, then as often as its action needs.
 std::int64_t time_to_next_check(const BoundGrant& grant, pg::Moment at) noexcept {
     const auto left = time_left(*grant.slot, at);
     if (!is_over(grant, at)) return left;
-    switch (action(grant)) {
+    switch (deadline_action(grant)) {
         case AtDeadline::terminate: return 0;
         case AtDeadline::grace: return std::min(left + grant.slot->grace.load(), recheck_us);
         case AtDeadline::cancel: return must_leave_transaction() ? tick_us : recheck_us;
@@ -87,10 +90,10 @@ std::int64_t time_to_next_check(const BoundGrant& grant, pg::Moment at) noexcept
     return 0;
 }
 
-void arm() noexcept {
+void arm_real_timer() noexcept {
     const auto now = pg::both_clocks();
     auto left = std::numeric_limits<std::int64_t>::max();
-    for (std::uint32_t i = 0; i < bound_count; ++i) left = std::min(left, time_to_next_check(bound[i], now));
+    for (std::uint32_t i = 0; i < bound_count; ++i) left = std::min(left, time_to_next_check(bound_grants[i], now));
     if (bound_count != 0) pg::arm_real_timer(left);
 }
 
@@ -113,42 +116,44 @@ void on_deadline_timer() noexcept {
     const auto now = pg::both_clocks();
     bool must_leave = false;
     for (std::uint32_t i = 0; i < bound_count; ++i) {
-        if (!is_over(bound[i], now)) continue;
-        if (must_end(bound[i], now)) {
+        if (!is_over(bound_grants[i], now)) continue;
+        if (must_terminate(bound_grants[i], now)) {
             pg::terminate_session(pg::backend_pid());
             return;
         }
-        must_leave |= action(bound[i]) == AtDeadline::cancel;
+        must_leave |= deadline_action(bound_grants[i]) == AtDeadline::cancel;
     }
     if (must_leave) leave_ended_grants();
-    arm();  // a deadline may have been extended meanwhile
+    arm_real_timer();  // a deadline may have been extended meanwhile
 }
 
 pg::Moment earliest_deadline() noexcept {
     constexpr auto never = std::numeric_limits<std::int64_t>::max();
     pg::Moment first{.wall = never, .boot = never};
     for (std::uint32_t i = 0; i < bound_count; ++i) {
-        first.wall = std::min(first.wall, bound[i].slot->ends_wall.load(std::memory_order_relaxed));
-        first.boot = std::min(first.boot, bound[i].slot->ends_boot.load(std::memory_order_relaxed));
+        first.wall = std::min(first.wall, bound_grants[i].slot->ends_wall.load(std::memory_order_relaxed));
+        first.boot = std::min(first.boot, bound_grants[i].slot->ends_boot.load(std::memory_order_relaxed));
     }
     return first;
 }
 
+// The real-time timer follows the boot clock and keeps the deadline if the wall clock is set back; the wall timer fires
+// if the wall clock is set forward.
 void arm_for(pg::Moment end) noexcept {
     armed_for = end;
-    arm();
+    arm_real_timer();
     pg::arm_wall_timer(end.wall);
 }
 
-bool is_held(std::uint64_t id) noexcept {
-    const auto end = bound.begin() + bound_count.load(std::memory_order_relaxed);
-    return std::any_of(bound.begin(), end, [id](const BoundGrant& grant) { return grant.id == id; });
+bool is_bound(std::uint64_t id) noexcept {
+    const auto end = bound_grants.begin() + bound_count.load(std::memory_order_relaxed);
+    return std::any_of(bound_grants.begin(), end, [id](const BoundGrant& grant) { return grant.id == id; });
 }
 
 void add_bound_grant(Slot* slot, std::uint64_t id) noexcept {
-    if (is_held(id)) return;
+    if (is_bound(id)) return;
     const auto count = bound_count.load();
-    bound[count] = {id, slot, slot->at_deadline.load()};
+    bound_grants[count] = {id, slot, slot->at_deadline.load()};
     bound_count = count + 1;
     session_slot->grants[count].store(id);
     session_slot->grant_count.store(count + 1, std::memory_order_release);
@@ -159,8 +164,8 @@ void add_bound_grant(Slot* slot, std::uint64_t id) noexcept {
 // timer from reading the moved entry; the timer is therefore armed again.
 void remove_bound_grant(std::uint32_t i) noexcept {
     const auto last = bound_count.exchange(i) - 1;
-    bound[i] = bound[last];
-    session_slot->grants[i].store(bound[i].id);
+    bound_grants[i] = bound_grants[last];
+    session_slot->grants[i].store(bound_grants[i].id);
     bound_count = last;
     session_slot->grant_count.store(last, std::memory_order_release);
     armed_for = {};
@@ -175,6 +180,8 @@ void on_session_exit() noexcept {
     if (slot != nullptr) slot->pid.store(0);
 }
 
+// Claims this process's slot in shared memory, at the first use of a grant. The pid is stored last: the worker ends
+// only sessions whose entry is complete.
 void register_session() {
     if (!pg::make_deadline_timers(on_deadline_timer))
         throw Failure(Code::limit_exceeded, "this session could not be stopped at the deadline",
@@ -194,7 +201,7 @@ template <class Visit>
 void for_each_grant_to_leave(Visit&& visit) noexcept {
     const auto now = pg::both_clocks();
     for (std::uint32_t i = bound_count; i-- > 0;)
-        if (is_over(bound[i], now) && action(bound[i]) == AtDeadline::cancel) visit(i);
+        if (is_over(bound_grants[i], now) && deadline_action(bound_grants[i]) == AtDeadline::cancel) visit(i);
 }
 
 void publish_kept_cursors(bool kept) noexcept {
@@ -218,9 +225,9 @@ void release_ended_grants() {
 void check_commit() {
     const auto now = pg::both_clocks();
     for (std::uint32_t i = 0; i < bound_count; ++i) {
-        if (!is_over(bound[i], now)) continue;
-        if (action(bound[i]) == AtDeadline::grace && !must_end(bound[i], now)) continue;
-        throw Failure(Code::grant_over, "grant " + std::to_string(bound[i].id) + " has ended",
+        if (!is_over(bound_grants[i], now)) continue;
+        if (deadline_action(bound_grants[i]) == AtDeadline::grace && !must_terminate(bound_grants[i], now)) continue;
+        throw Failure(Code::grant_over, "grant " + std::to_string(bound_grants[i].id) + " has ended",
                       "What this transaction did under the grant cannot be committed after its end.",
                       "Ask again with jit_request if you still need it.");
     }
@@ -230,16 +237,16 @@ void check_commit() {
 
 bool has_room_for(const enforcement::EffectiveGrants& grants) noexcept {
     const auto end = grants.ids.begin() + grants.count;
-    const auto more = std::count_if(grants.ids.begin(), end, [](std::uint64_t id) { return !is_held(id); });
-    return bound_count + static_cast<std::size_t>(more) <= bound.size();
+    const auto more = std::count_if(grants.ids.begin(), end, [](std::uint64_t id) { return !is_bound(id); });
+    return bound_count + static_cast<std::size_t>(more) <= bound_grants.size();
 }
 
-bool is_bound_to(std::uint64_t id) noexcept { return is_held(id); }
+bool is_bound_to(std::uint64_t id) noexcept { return is_bound(id); }
 
 bool is_bound_exactly_to(const enforcement::EffectiveGrants& grants) noexcept {
     if (bound_count.load(std::memory_order_relaxed) != grants.count) return false;
     for (std::uint32_t i = 0; i < grants.count; ++i)
-        if (bound[i].id != grants.ids[i] || bound[i].slot != grants.slots[i]) return false;
+        if (bound_grants[i].id != grants.ids[i] || bound_grants[i].slot != grants.slots[i]) return false;
     return true;
 }
 
@@ -262,7 +269,7 @@ void close_uses_at_exit() {
 
 std::uint64_t ended_grant(pg::Moment at) noexcept {
     for (std::uint32_t i = 0; i < bound_count.load(std::memory_order_relaxed); ++i)
-        if (is_over(bound[i], at)) return bound[i].id;
+        if (is_over(bound_grants[i], at)) return bound_grants[i].id;
     return 0;
 }
 
@@ -275,7 +282,7 @@ void schedule_release() noexcept {
 void release_grant(std::uint64_t id) noexcept {
     if (session_slot == nullptr || pg::outer_user() != pg::session_user() || pg::has_held_cursors()) return;
     for (std::uint32_t i = bound_count; i-- > 0;)
-        if (bound[i].id == id) remove_bound_grant(i);
+        if (bound_grants[i].id == id) remove_bound_grant(i);
 }
 
 void before_commit() {

@@ -104,10 +104,10 @@ const RelationPrivileges& relation_privileges(std::uint32_t relation, const Role
 StandingPrivileges find(const pg::CheckedRelation& checked) {
     const auto& roles = roles_of(checked.owner ? checked.owner : subject());
     if (roles.is_superuser) return {.privileges = checked.privileges};
-    const auto& on = relation_privileges(checked.relation, roles);
-    const AclBits standing = checked.privileges & on.privileges;
+    const auto& held = relation_privileges(checked.relation, roles);
+    const AclBits standing = checked.privileges & held.privileges;
     const AclBits missing = checked.privileges & ~standing;
-    if (missing == 0 || !on.depends_on_columns || !checked.column_privileges_suffice) return {.privileges = standing};
+    if (missing == 0 || !held.depends_on_columns || !checked.column_privileges_suffice) return {.privileges = standing};
     return {.privileges = standing | pg::privileges_on_columns(checked, missing, roles.all),
             .depends_on_columns = true};
 }

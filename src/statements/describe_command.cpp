@@ -216,14 +216,16 @@ void add_objects(const TruncateStmt* truncate) {
     add_each(truncate->relations, core::privilege_truncate);
     if (truncate->behavior != DROP_CASCADE) return;
     const List* all = pg::call([=] {
-        List* found = NIL;
+        List* relations = NIL;
         const ListCell* cell = nullptr;
         foreach (cell, truncate->relations) {
             const Oid relation = find_relation(lfirst_node(RangeVar, cell));
-            if (OidIsValid(relation)) found = list_append_unique_oid(found, relation);
+            if (OidIsValid(relation)) relations = list_append_unique_oid(relations, relation);
         }
-        for (List* more = found; more != NIL; found = list_concat(found, more)) more = heap_truncate_find_FKs(found);
-        return found;
+        // TRUNCATE ... CASCADE includes the tables that reference these, and so on (ExecuteTruncate() in tablecmds.c).
+        for (List* referencing = relations; referencing != NIL; relations = list_concat(relations, referencing))
+            referencing = heap_truncate_find_FKs(relations);
+        return relations;
     });
     const ListCell* cell = nullptr;
     foreach (cell, all) {

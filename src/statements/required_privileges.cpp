@@ -61,10 +61,11 @@ std::string missing_columns(const pg::CheckedRelation& checked, pg::AclBits priv
         return {};
     std::string list;
     for (int member = bms_next_member(columns, -1); member >= 0; member = bms_next_member(columns, member)) {
-        auto one = checked;
-        one.privileges = privilege;
-        one.selected = one.inserted = one.updated = pg::call([member] { return bms_make_singleton(member); });
-        if ((standing_privileges::find(one).privileges & privilege) != 0) continue;
+        auto single_column = checked;
+        single_column.privileges = privilege;
+        single_column.selected = single_column.inserted = single_column.updated =
+            pg::call([member] { return bms_make_singleton(member); });
+        if ((standing_privileges::find(single_column).privileges & privilege) != 0) continue;
         const char* name = pg::call([&] { return column_name(checked.relation, member); });
         if (name == nullptr) return {};
         list += (list.empty() ? " (" : ", ") + pg::quote(name);

@@ -159,11 +159,11 @@ bool truncates_foreign(const TruncateStmt* truncate) {
 // ---- tables of the extension, grants of others ----------------------------------------------------------------------
 
 bool reads_extension_tables(const PlannedStmt* plan) {
-    const Oid ours = get_namespace_oid("jit_access", true);
+    const Oid extension_schema = get_namespace_oid("jit_access", true);
     const ListCell* cell = nullptr;
     foreach (cell, plan->rtable) {
         const auto* entry = lfirst_node(RangeTblEntry, cell);
-        if (entry->rtekind == RTE_RELATION && get_rel_namespace(entry->relid) == ours &&
+        if (entry->rtekind == RTE_RELATION && get_rel_namespace(entry->relid) == extension_schema &&
             get_rel_relkind(entry->relid) != RELKIND_VIEW)
             return true;
     }
@@ -283,7 +283,8 @@ void check_query(const QueryDesc* query) {
 void check_continued_query() {
     if (ActivePortal == nullptr || ActivePortal == scope_portal || ActivePortal->createSubid >= scope_subtransaction)
         return;
-    refuse("a cursor that was opened before is not read in a dry run", "What it calls was checked before the dry run began, if at all.");
+    refuse("a cursor that was opened before is not read in a dry run",
+           "What it calls was checked before the dry run began, if at all.");
 }
 
 void check_command(const Node* command) {

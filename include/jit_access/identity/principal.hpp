@@ -1,5 +1,5 @@
-// Who makes a call, and what that person may do. Identity is the session user, as authenticated: SET ROLE does not
-// change it, and being a superuser does not make a login an approver.
+// The person who makes a call, and what that person may do. Identity is the session user, as authenticated: SET ROLE
+// does not change it, and being a superuser does not make a login an approver.
 //
 // Lookups read catalogs and tables of the control database through SPI; they need a transaction and may throw server
 // errors. Functions named require_… throw a Failure (SQLSTATE class JA) that says what is missing.

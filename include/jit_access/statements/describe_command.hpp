@@ -1,4 +1,4 @@
-// What a utility command is, for the record: its command tag, its part of the text, the objects it touches and what it
+// Describes a utility command for the record: its command tag, its part of the text, the objects it touches and what it
 // does with each of them. docs/record.md says what that is for every kind of statement.
 //
 // Called before the command runs, in a transaction; may throw. The result is valid until the next statement is

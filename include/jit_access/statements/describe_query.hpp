@@ -1,4 +1,4 @@
-// What a query is, for the record: its command tag, its part of the text, the relations it touches and what it does
+// Describes a query for the record: its command tag, its part of the text, the relations it touches and what it does
 // with each of them. docs/record.md says what that is for every kind of statement.
 //
 // Called before the query runs, in a transaction; may throw. The result is valid until the next statement is described.

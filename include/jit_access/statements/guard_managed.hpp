@@ -1,4 +1,4 @@
-// What no session may do to the roles and objects that the extension manages, with a grant or without.
+// Refuses changes to the roles and objects that the extension manages, to every session, with a grant or without.
 //
 // Called in a transaction. The checks throw `guarded`, or `live_grants` where it is possible once all grants have
 // ended.
