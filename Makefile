@@ -8,8 +8,17 @@ SQL_PARTS  = $(sort $(wildcard sql/[0-9]*.sql))
 DATA_built = sql/jit_access--$(EXTVERSION).sql
 DOCS       = docs/reference.md
 
+# Two builds with objects of their own; jit_access.so is of the one made last. BUILD=full is what is installed by hand,
+# packaged and measured: optimised across files. BUILD=quick compiles faster, for `make demo`, `make test` and
+# `make check`.
+QUICK  := BUILD=$(or $(BUILD),quick)
+BUILD  ?= full
+BUILT   = build/$(BUILD)
+
+SOURCES      = $(filter-out src/verify/%,$(wildcard src/*.cpp src/*/*.cpp))
 CORE_SOURCES = $(wildcard src/core/*.cpp)
-OBJS         = $(patsubst %.cpp,%.o,$(filter-out src/verify/%,$(wildcard src/*.cpp src/*/*.cpp)))
+OBJS         = $(SOURCES:src/%.cpp=$(BUILT)/%.o)
+CORE_OBJS    = $(CORE_SOURCES:src/%.cpp=$(BUILT)/%.o)
 
 JIT_CXXFLAGS = -std=c++20 -Wall -Wextra -Wno-missing-field-initializers -fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP
 # The server's headers are not ours to mend: -isystem. A result assigned under PG_TRY is only read when nothing jumped.
@@ -17,13 +26,18 @@ JIT_CXXFLAGS += -Wno-clobbered
 # GCC 12 sees ghosts in a std::optional of a container.
 JIT_CXXFLAGS += -Wno-maybe-uninitialized
 PG_CPPFLAGS  = -isystem $(shell $(PG_CONFIG) --includedir-server) -Iinclude -D'PGDLLEXPORT=__attribute__((visibility("default")))'
-# Across files: what a statement under a grant goes through is small functions of many of them.
-PG_CXXFLAGS  = $(JIT_CXXFLAGS) -flto=auto
-SHLIB_LINK   = -lstdc++ -loath -lqrencode -lcrypto -Wl,--version-script=src/exports.map
-EXTRA_CLEAN  = build $(OBJS:.o=.d) $(DATA_built)
+# A statement under a grant goes through small functions of many files.
+FLAGS_full   = -flto=auto
+FLAGS_quick  = -O0 -g1
+PG_CXXFLAGS  = $(JIT_CXXFLAGS) $(FLAGS_$(BUILD))
+SHLIB_LINK   = -lstdc++ -loath -lqrencode -lcrypto -Wl,--version-script=src/exports.map $(filter -flto%,$(PG_CXXFLAGS))
+EXTRA_CLEAN  = build $(DATA_built)
 
 .DEFAULT_GOAL := all
-MAKEFLAGS += --no-print-directory
+# V=1 shows every command.
+MAKEFLAGS += --no-print-directory $(if $(V),,--silent)
+# For the targets that somebody waits for, unless make was called with -j.
+ALL_CORES = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # The stand-alone verifier: core/ and OpenSSL, no server.
 SCRIPTS_built = build/bin/jit-verify
@@ -33,7 +47,15 @@ PG_CONFIG ?= pg_config
 export PG_CONFIG
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 
-ifneq ($(wildcard $(PGXS)),)
+ifneq ($(filter check,$(MAKECMDGOALS)),)
+# PGXS has a target of this name, too, which only says that it does nothing.
+.PHONY: check
+check:
+	test/deps test
+	$(MAKE) $(ALL_CORES) $(QUICK) test-programs
+	$(MAKE) $(QUICK) install
+	test/run check $(T)
+else ifneq ($(wildcard $(PGXS)),)
 # PGXS passes no C++ flags to its bitcode rule; the server's JIT does not need ours.
 override with_llvm := no
 include $(PGXS)
@@ -44,13 +66,14 @@ all install:
 	$(MAKE) $@
 endif
 
-.PHONY: help demo test test-installed bench matrix fuzz crash lint unit fuzz-programs print-cxxflags
+.PHONY: help demo test test-programs bench matrix fuzz crash lint unit fuzz-programs print-cxxflags FORCE
 
 help:
-	@echo "make            build the extension"
+	@echo "make            build the extension (V=1 shows the commands)"
 	@echo "make install    install it"
 	@echo "make demo       play the main story on a throw-away server (KEEP=1 leaves it up)"
-	@echo "make test       every test, on a throw-away server"
+	@echo "make test       every test, on throw-away servers (BUILD=full: of the optimised library)"
+	@echo "make check      the unit tests and those named, after a quick build: make check T='015_leaving policy'"
 	@echo "make bench      measure, as ratios taken in one run (also bench-idle, bench-audit, bench-deadline, bench-report, bench-alerts)"
 	@echo "make matrix     make test on PostgreSQL 15, 17 and 18"
 	@echo "make fuzz       the journal's parser under libFuzzer, for ten minutes (FUZZ_SECONDS)"
@@ -60,26 +83,86 @@ help:
 $(DATA_built): $(SQL_PARTS)
 	cat $^ > $@
 
-$(OBJS): Makefile
-jit_access.so: src/exports.map
+# ---- objects ------------------------------------------------------------------------------------------------------
 
-build/bin/jit-verify: src/verify/jit_verify.cpp src/verify/hasher.hpp $(CORE_SOURCES) $(wildcard include/jit_access/core/*.hpp)
+# $(call stamp,TEXT) writes TEXT to the target, unless it is what the target holds: what depends on it is made again when
+# the text is another one.
+stamp = @mkdir -p $(@D); echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' >$@
+# One line for all that one make compiles.
+announce = $(if $(announced),,$(eval announced := yes)$(info compiling ($(BUILD) build) ...))
+
+$(BUILT)/flags: FORCE
+	$(call stamp,$(COMPILE.cc) $(VERSION))
+
+# The first word is the directory of the objects that jit_access.so is made of.
+build/library: FORCE
+	$(call stamp,$(BUILT) $(LINK.shared) $(LDFLAGS) $(LDFLAGS_SL) $(SHLIB_LINK))
+
+jit_access.so: build/library src/exports.map
+
+$(OBJS) $(BUILT)/verify/jit_verify.o: $(BUILT)/%.o: src/%.cpp $(BUILT)/flags
 	@mkdir -p $(@D)
-	$(CXX) $(JIT_CXXFLAGS) -O2 -Iinclude -o $@ $< $(CORE_SOURCES) -lcrypto
+	$(announce)$(COMPILE.cc) $(PRECOMPILED) -o $@ $<
+
+# Core and OpenSSL, no server.
+build/bin/jit-verify: $(BUILT)/verify/jit_verify.o $(CORE_OBJS) build/library
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -o $@ $(filter %.o,$^) -lcrypto
+
+# ---- precompiled headers ------------------------------------------------------------------------------------------
+
+# The quick build reads the headers that most files include in compiled form: those of the standard library, and in the
+# rooms that see the server those of the server too. The full build and `make lint` do without, so a file that does not
+# include what it uses is found.
+STANDARD_HEADERS = algorithm array atomic charconv climits compare cstdint cstdio cstdlib cstring exception functional \
+                   limits map memory optional set span stdexcept string string_view tuple type_traits unordered_map \
+                   utility variant vector
+SERVER_HEADERS   = access/htup_details.h access/table.h catalog/namespace.h catalog/pg_class.h catalog/pg_proc.h \
+                   utils/lsyscache.h utils/snapmgr.h utils/syscache.h
+SERVER_OBJS      = $(patsubst src/%.cpp,$(BUILT)/%.o,$(wildcard src/*.cpp src/pg/*.cpp src/statements/*.cpp src/api/*.cpp))
+
+ifeq ($(BUILD),quick)
+$(OBJS): PRECOMPILED = -Winvalid-pch -include $(BUILT)/standard.hpp
+$(SERVER_OBJS): PRECOMPILED = -Winvalid-pch -include $(BUILT)/server.hpp
+$(filter-out $(SERVER_OBJS),$(OBJS)): $(BUILT)/standard.hpp.gch
+$(SERVER_OBJS): $(BUILT)/server.hpp.gch
+endif
+
+$(BUILT)/standard.hpp: Makefile
+	@mkdir -p $(@D)
+	printf '#include <%s>\n' $(STANDARD_HEADERS) >$@
+
+# Core headers want to be seen before the server's; what follows this one is in the sources' hands.
+$(BUILT)/server.hpp: Makefile
+	@mkdir -p $(@D)
+	printf '#include <%s>\n' $(STANDARD_HEADERS) >$@
+	printf '#include "jit_access/%s"\n' core/zone.hpp pg/server.hpp >>$@
+	printf 'extern "C" {\n#include "%s"\n}\n' $(SERVER_HEADERS) >>$@
+
+$(BUILT)/%.hpp.gch: $(BUILT)/%.hpp $(BUILT)/flags
+	$(announce)$(COMPILE.cc) -x c++-header -MF $(BUILT)/$*.d -o $@ $<
+
+# ---- demo and tests -----------------------------------------------------------------------------------------------
+
+demo:
+	@began=$$(date +%s) && test/deps build && \
+	$(MAKE) $(ALL_CORES) $(QUICK) all && $(MAKE) $(QUICK) install && \
+	built=$$(date +%s) && test/demo && ended=$$(date +%s) && \
+	echo "make demo: $$((ended - began)) s (build $$((built - began)) s)"
 
 test:
 	test/deps test
-	$(MAKE) test-installed
-
-test-installed: all unit fuzz-programs
-	$(MAKE) install
+	$(MAKE) $(ALL_CORES) $(QUICK) test-programs
+	$(MAKE) $(QUICK) install
 	test/run
 
-demo:
-	test/deps build
-	$(MAKE) all
-	$(MAKE) install
-	test/demo
+test-programs: all unit fuzz-programs $(BUILT)/optimised/ring.o
+
+# What test/arch/fetched reads: machine code, as the full build makes it.
+$(BUILT)/optimised/ring.o: src/core/ring.cpp $(BUILT)/flags
+	@mkdir -p $(@D)
+	$(announce)$(COMPILE.cc) -O2 $(FLAGS_full) -o $@.lto $<
+	$(CXX) $(CXXFLAGS) -O2 $(FLAGS_full) -nostdlib -r -flinker-output=nolto-rel -o $@ $@.lto
 
 # bench runs them all; each prints one key=value a line.
 BENCHES = bench-idle bench-audit bench-deadline bench-report bench-alerts
@@ -88,19 +171,24 @@ bench: $(BENCHES)
 
 $(BENCHES): bench-%:
 	test/deps bench
-	$(MAKE) all build/bench/deadline_clients build/bench/life
+	$(MAKE) $(ALL_CORES) all build/bench/deadline_clients build/bench/life
 	$(MAKE) install
 	bench/$*
 
 build/bench/%: bench/%.cpp
 	@mkdir -p $(@D)
-	$(CXX) -std=c++20 -O2 -Wall -Wextra -I$(shell $(PG_CONFIG) --includedir) -o $@ $< -lpq -lpthread
+	$(announce)$(CXX) -std=c++20 -O2 -Wall -Wextra -I$(shell $(PG_CONFIG) --includedir) -o $@ $< -lpq -lpthread
 
-# Made-up life for what has to be measured on much of it: core/ and OpenSSL, no server.
-LIFE_SOURCES = bench/life.cpp $(wildcard bench/life/*.cpp)
-build/bench/life: $(LIFE_SOURCES) $(wildcard bench/life/*.hpp) src/verify/hasher.hpp $(CORE_SOURCES) $(wildcard include/jit_access/core/*.hpp)
+# Made-up life for what has to be measured on much of it: core and OpenSSL, no server.
+LIFE_OBJS = $(patsubst %.cpp,$(BUILT)/%.o,bench/life.cpp $(wildcard bench/life/*.cpp))
+
+$(LIFE_OBJS): $(BUILT)/%.o: %.cpp $(BUILT)/flags
 	@mkdir -p $(@D)
-	$(CXX) $(JIT_CXXFLAGS) -O2 -Iinclude -o $@ $(LIFE_SOURCES) $(CORE_SOURCES) -lcrypto
+	$(announce)$(COMPILE.cc) -o $@ $<
+
+build/bench/life: $(LIFE_OBJS) $(CORE_OBJS)
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -o $@ $^ -lcrypto
 
 matrix:
 	test/matrix/run
@@ -112,32 +200,62 @@ lint:
 print-cxxflags:
 	@echo $(CPPFLAGS) $(JIT_CXXFLAGS)
 
-# The core zone, natively, under the sanitizers.
-UNIT_FLAGS = -std=c++20 -O1 -g -Wall -Wextra -Wno-missing-field-initializers -Wno-maybe-uninitialized -Iinclude -Isrc -fsanitize=address,undefined -fno-sanitize-recover=all
-UNIT_TESTS = $(patsubst test/unit/%.cpp,build/unit/%,$(wildcard test/unit/*.cpp))
+# ---- unit tests and fuzzing: core, natively, under the sanitizers -------------------------------------------------
+
+# Unit tests are not optimised: that would take the compiler longer than it saves. Fuzzing repays it.
+UNIT_FLAGS   = -std=c++20 -g1 -Wall -Wextra -Wno-missing-field-initializers -Wno-maybe-uninitialized -Iinclude -Isrc \
+               -fsanitize=address,undefined -fno-sanitize-recover=all
+UNIT_COMPILE = $(CXX) $(UNIT_FLAGS) -O0 -fPIC -MMD -MP
+FUZZ_COMPILE = $(CXX) $(UNIT_FLAGS) -O1 -MMD -MP
+
+UNIT_TESTS   = $(patsubst test/unit/%.cpp,build/unit/%,$(wildcard test/unit/*.cpp))
+UNIT_OBJS    = $(UNIT_TESTS:build/unit/%=build/unit/test/%.o)
+UNIT_CORE    = $(CORE_SOURCES:src/%.cpp=build/unit/%.o)
+# What calls libraries alone, and no server.
+UNIT_PG      = $(patsubst %,build/unit/pg/%.o,oath qr_code seal)
 
 unit: $(UNIT_TESTS)
 
-CORE_HEADERS = $(wildcard include/jit_access/core/*.hpp)
-UNIT_CORE    = $(CORE_SOURCES:src/core/%.cpp=build/unit/core/%.o)
+build/unit/flags: FORCE
+	$(call stamp,$(UNIT_COMPILE))
 
-build/unit/core/%.o: src/core/%.cpp $(CORE_HEADERS)
+$(UNIT_CORE) $(UNIT_PG): build/unit/%.o: src/%.cpp build/unit/flags
 	@mkdir -p $(@D)
-	$(CXX) $(UNIT_FLAGS) -c -o $@ $<
+	$(announce)$(UNIT_COMPILE) -c -o $@ $<
 
-build/unit/%: test/unit/%.cpp $(UNIT_CORE) $(CORE_HEADERS)
+# Shared, so that a change of core needs no test to be linked again.
+build/unit/core/libcore.so: $(UNIT_CORE)
+	$(CXX) $(UNIT_FLAGS) -shared -o $@ $^ -lcrypto
+
+# Precompiled for all unit tests, which Boost.Test gives one main().
+build/unit/test/boost.hpp: Makefile
 	@mkdir -p $(@D)
-	$(CXX) $(UNIT_FLAGS) -o $@ $(filter %.cpp %.o,$^) -lboost_unit_test_framework $(UNIT_LIBRARIES) -lcrypto
+	printf '#include <%s>\n' $(STANDARD_HEADERS) random >$@
+	printf '%s\n' '#define BOOST_TEST_DYN_LINK' '#include <boost/test/unit_test.hpp>' >>$@
 
-# What calls libraries alone, and no server.
-build/unit/totp: $(patsubst %,src/pg/%.cpp,oath qr_code seal)
+build/unit/test/boost.hpp.gch: build/unit/test/boost.hpp build/unit/flags
+	$(announce)$(UNIT_COMPILE) -x c++-header -o $@ $<
+
+build/unit/test/main.o: build/unit/flags
+	@mkdir -p $(@D)
+	printf '%s\n' '#define BOOST_TEST_DYN_LINK' '#define BOOST_TEST_MODULE unit' '#include <boost/test/unit_test.hpp>' | \
+	    $(UNIT_COMPILE) -x c++ -c -o $@ -
+
+$(UNIT_OBJS): build/unit/test/%.o: test/unit/%.cpp build/unit/test/boost.hpp.gch build/unit/flags
+	$(announce)$(UNIT_COMPILE) -Winvalid-pch -include build/unit/test/boost.hpp -c -o $@ $<
+
+$(UNIT_TESTS): build/unit/%: build/unit/test/%.o build/unit/test/main.o | build/unit/core/libcore.so
+	$(CXX) $(UNIT_FLAGS) -o $@ $^ -Lbuild/unit/core -Wl,-rpath,'$$ORIGIN/core' -lcore -lboost_unit_test_framework \
+	    $(UNIT_LIBRARIES) -lcrypto
+
+build/unit/totp: $(UNIT_PG)
 build/unit/totp: UNIT_LIBRARIES = -loath -lqrencode
 
 # The journal's parser, fuzzed: shortly by a driver of our own in `make test`, at length by libFuzzer. The corpus is made
 # by a program, so it follows the format.
 FUZZ_CORE    = src/core/journal_record.cpp src/core/ring.cpp
-FUZZ_HEADERS = $(wildcard test/fuzz/*.hpp test/*.hpp include/jit_access/core/*.hpp)
 FUZZ_TESTS   = $(filter-out corpus driver,$(patsubst test/fuzz/%.cpp,%,$(wildcard test/fuzz/*.cpp)))
+FUZZ_OBJS    = $(patsubst %.cpp,build/fuzz/objects/%.o,$(FUZZ_CORE) $(wildcard test/fuzz/*.cpp))
 FUZZ_SECONDS = 600
 
 fuzz-programs: $(FUZZ_TESTS:%=build/fuzz/%) build/fuzz/corpus
@@ -146,22 +264,30 @@ build/fuzz/corpus: build/fuzz/tools/corpus
 	rm -rf $@
 	$< $@
 
-build/fuzz/tools/corpus: test/fuzz/corpus.cpp $(FUZZ_CORE) $(FUZZ_HEADERS)
-	@mkdir -p $(@D)
-	$(CXX) $(UNIT_FLAGS) -o $@ $< $(FUZZ_CORE)
+build/fuzz/flags: FORCE
+	$(call stamp,$(FUZZ_COMPILE))
 
-build/fuzz/%: test/fuzz/%.cpp test/fuzz/driver.cpp $(FUZZ_CORE) $(FUZZ_HEADERS)
+$(FUZZ_OBJS): build/fuzz/objects/%.o: %.cpp build/fuzz/flags
 	@mkdir -p $(@D)
-	$(CXX) $(UNIT_FLAGS) -o $@ $< test/fuzz/driver.cpp $(FUZZ_CORE)
+	$(announce)$(FUZZ_COMPILE) -c -o $@ $<
 
-build/libfuzzer/%: test/fuzz/%.cpp $(FUZZ_CORE) $(FUZZ_HEADERS)
+FUZZ_LINK = $(patsubst %.cpp,build/fuzz/objects/%.o,$(1) $(FUZZ_CORE))
+
+build/fuzz/tools/corpus: $(call FUZZ_LINK,test/fuzz/corpus.cpp)
 	@mkdir -p $(@D)
-	clang++ $(UNIT_FLAGS) -fsanitize=fuzzer -o $@ $< $(FUZZ_CORE)
+	$(CXX) $(UNIT_FLAGS) -o $@ $^
+
+$(FUZZ_TESTS:%=build/fuzz/%): build/fuzz/%: build/fuzz/objects/test/fuzz/%.o $(call FUZZ_LINK,test/fuzz/driver.cpp)
+	$(CXX) $(UNIT_FLAGS) -o $@ $^
+
+build/libfuzzer/%: test/fuzz/%.cpp $(FUZZ_CORE) $(wildcard test/fuzz/*.hpp test/*.hpp include/jit_access/core/*.hpp)
+	@mkdir -p $(@D)
+	clang++ $(UNIT_FLAGS) -O1 -fsanitize=fuzzer -o $@ $< $(FUZZ_CORE)
 
 # What it has found worth keeping stays in build/libfuzzer for the next time; what fails as build/libfuzzer/NAME-crash-….
 fuzz:
 	test/deps fuzz
-	$(MAKE) build/fuzz/corpus $(FUZZ_TESTS:%=build/libfuzzer/%)
+	$(MAKE) $(ALL_CORES) build/fuzz/corpus $(FUZZ_TESTS:%=build/libfuzzer/%)
 	set -e; for test in $(FUZZ_TESTS); do \
 	    mkdir -p build/libfuzzer/$$test.found; \
 	    build/libfuzzer/$$test -max_total_time=$$(($(FUZZ_SECONDS) / $(words $(FUZZ_TESTS)))) -max_len=20000 -timeout=10 \
@@ -173,8 +299,8 @@ fuzz:
 crash: export KILLS ?= 200
 crash:
 	test/deps test
-	$(MAKE) all
-	$(MAKE) install
+	$(MAKE) $(ALL_CORES) $(QUICK) all
+	$(MAKE) $(QUICK) install
 	test/run tap 160_crash
 
--include $(OBJS:.o=.d)
+-include $(wildcard $(BUILT)/*.d $(BUILT)/*/*.d $(BUILT)/*/*/*.d build/unit/*/*.d build/fuzz/objects/*/*/*.d)
