@@ -48,13 +48,14 @@ void record(const enforcement::EffectiveGrants& grants, std::string_view sqlstat
 void on_error_reported(const Error& error) noexcept {
     const bool has_extension_code = error.sqlstate.starts_with(extension_class);
     const bool is_raised_here = has_extension_code && error.source == ErrorSource::extension;
-    const bool is_relayed = has_extension_code && error.source == ErrorSource::relayed;
+    const bool is_relayed_by_parallel_worker = has_extension_code && error.source == ErrorSource::relayed;
     if (!is_raised_here &&
-        ((!is_relayed && error.sqlstate != pg::sqlstate::insufficient_privilege) || enforcement::holds_no_grant()))
+        ((!is_relayed_by_parallel_worker && error.sqlstate != pg::sqlstate::insufficient_privilege) ||
+         enforcement::holds_no_grant()))
         return;
     if (recorder::is_error_recorded(pg::command_start())) return;
     const auto* grants = enforcement::cached_grants();
-    if (is_relayed && grants == nullptr) return;
+    if (is_relayed_by_parallel_worker && grants == nullptr) return;
     if (is_raised_here || grants != nullptr || error.ends_session) {
         // Redaction parses the text and could raise an error, which is not allowed while one is reported.
         const auto statement =
