@@ -18,7 +18,7 @@ SELECT jit_create_template('apart', '{USAGE ON SCHEMA app, SELECT ON app.orders}
 CALL tap.start();
 SELECT jit_set_person('Alice A.', '{alice, alice_2}');
 SELECT jit_set_person('Bob B.', '{bob, bob_2}');
-SELECT tap.refused($$SELECT jit_set_person('Bob C.', '{bob}')$$, 'JA001 invalid logins: "bob" is of "Bob B." already.', 'one login, one person');
+SELECT tap.refused($$SELECT jit_set_person('Bob C.', '{bob}')$$, 'JA001 invalid logins: "bob" belongs to "Bob B." already.', 'one login, one person');
 SELECT tap.refused($$SELECT jit_set_person(NULL, '{bob}')$$, 'JA001 invalid name: It is NULL.', 'a person has a name');
 SELECT tap.refused($$SELECT jit_set_person('Nobody', '{nobody}')$$, 'JA001 invalid logins: There is no role "nobody".', 'logins exist');
 SELECT alike(tap.error($$SELECT jit_set_person('Dave', '{dave}')$$), 'JA018 %', 'not from inside of something else');

@@ -75,7 +75,7 @@ FROM (VALUES (1, '{"template": []}', 'JA001 invalid policy: The policy has "temp
     (11, '{"rules": [{"name": "x", "effect": "allow", "templates": ["missing"]}]}', 'JA002 template "missing" does not exist: Names are matched exactly.'),
     (13, '{"windows": [{"name": "x", "time_zone": "Mars"}]}', 'JA001 invalid time zone: "Mars" is an abbreviation, an offset or no time zone.'),
     (14, '{"windows": [{"name": "x", "time_zone": "UTC", "days": ["someday"]}]}', 'JA001 invalid policy: windows "x": the server says: invalid input syntax for type date: "someday".'),
-    (12, '{"people": [{"name": "X", "logins": ["carol"]}]}', 'JA001 invalid logins: "carol" is of "Carol" already.')) v (n, policy, error) ORDER BY n;
+    (12, '{"people": [{"name": "X", "logins": ["carol"]}]}', 'JA001 invalid logins: "carol" belongs to "Carol" already.')) v (n, policy, error) ORDER BY n;
 SELECT tap.refused('SELECT * FROM jit_import_policy(NULL)', 'JA001 invalid policy: It is NULL.', 'no policy');
 SELECT jit_import_policy('{"people": [{"name": "Dave", "logins": ["dave"]}], "rules": [{"name": "x", "effect": "maybe"}]}', false);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'invalid effect', 'the last thing is wrong');
