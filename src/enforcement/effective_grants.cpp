@@ -292,10 +292,9 @@ void merge_grants(EffectiveGrants& into, const EffectiveGrants& other) noexcept 
 
 void refuse(const EffectiveGrants& grants, Access access) {
     if (access == Access::condition_unmet)
-        throw Failure(Code::not_from_here,
-                      "grant " + std::to_string(grants.unmet_condition_grant) + " cannot be used from here",
-                      grants.unmet_condition,
-                      "Use it where and how its template allows; a role that was chosen is left with RESET ROLE.");
+        throw Failure(
+            Code::not_from_here, "grant " + std::to_string(grants.unmet_condition_grant) + " cannot be used from here",
+            grants.unmet_condition, "Use it from where its template allows it; leave its role with RESET ROLE.");
     shared_state->counters.late_refusals.fetch_add(1, std::memory_order_relaxed);
     switch (access) {
         case Access::unconfirmed:
@@ -304,14 +303,14 @@ void refuse(const EffectiveGrants& grants, Access access) {
                 "The running server has not yet read this grant from its tables, or it was ended.",
                 "Try again in a moment; if it persists, ask an administrator to look at jit_access.active_grants.");
         case Access::stale_role:
-            throw Failure(Code::grant_over, "the role of this session is not granted any more",
+            throw Failure(Code::grant_over, "the role of this session is no longer granted",
                           "SET ROLE chose it while a grant allowed that; the grant has ended.",
                           "RESET ROLE, or reconnect.");
         case Access::too_many:
             throw Failure(
                 Code::limit_exceeded, "too many grants are in force in this session",
                 "A session can use at most " + std::to_string(core::max_session_grants) + " grants at a time.",
-                "Give some of them back with jit_revoke.");
+                "End some of them with jit_revoke.");
         case Access::second_factor_missing:
             throw Failure(Code::second_factor_required, "a second factor is required",
                           "Grant " + std::to_string(grant_lacking_second_factor(grants)) +

@@ -195,11 +195,11 @@ void begin(const enforcement::EffectiveGrants& grants, const Statement& statemen
         shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
         throw Failure(
             Code::journal_failed, "the journal of uses cannot be written", journal::fault(),
-            "Mend jit_access.journal_directory and restart the server; sessions without a grant are not affected.");
+            "Repair jit_access.journal_directory and restart the server; sessions without a grant are not affected.");
     }
     if (!journal::has_begun() && !wait_for_worker(journal::has_begun))
         refuse(Code::journal_failed, "the journal of uses is not ready",
-               "the worker has not seen yet whether it is whole.");
+               "the worker has not verified yet that it is complete.");
     const auto encoded = encode(grants, statement);
     const auto size = encoded.bytes.size();
     if (size > journal::ring().largest_payload())

@@ -51,10 +51,9 @@ std::string key_file_name() {
 core::Digest derived_key(const char* purpose) {
     const auto name = key_file_name();
     if (const auto fault = key_file::find_problem(name))
-        throw Failure(
-            Code::second_factor_unusable, "second factors cannot be used", *fault,
-            "An administrator puts back the file that jit_access.second_factor_key_file names, or where it is "
-            "lost has everybody enrol again, with jit_reset_totp.");
+        throw Failure(Code::second_factor_unusable, "second factors cannot be used", *fault,
+                      "An administrator puts back the file that jit_access.second_factor_key_file names, or, if it "
+                      "is lost, has all users enrol again, with jit_reset_totp.");
     auto key = key_file::read(name).value();
     const std::string_view text(purpose);
     const auto derived = pg::ServerHasher().mac(key, {std::as_bytes(std::span(text))});
@@ -187,10 +186,10 @@ void check_step_floor(pg::RoleId login, second_factor_state::SecretId secret) {
     const auto floor = second_factor_state::step_floor(login, secret);
     if (now > floor) return;
     const auto seconds = static_cast<std::int64_t>(floor + 1 - now) * core::step_seconds;
-    throw Failure(Code::second_factor_refused, "no one-time code is accepted yet",
-                  "The server has just been started, and does not know which codes were used before.",
-                  "Try again with a code of then, in " + std::to_string(seconds) +
-                      " seconds at most; recovery codes are accepted.");
+    throw Failure(
+        Code::second_factor_refused, "no one-time code is accepted yet",
+        "The server has just been started, and does not know which codes were used before.",
+        "Try again with a new code in at most " + std::to_string(seconds) + " seconds; recovery codes are accepted.");
 }
 
 const std::string& require_well_formed(const std::optional<std::string>& code) {
@@ -207,8 +206,8 @@ const std::string& require_well_formed(const std::optional<std::string>& code) {
         case CodeResult::locked:
             denied_attempt::record_and_throw(
                 {Code::second_factor_refused, "no code of \"" + me.name + "\" is accepted for a while",
-                 "There were too many wrong ones.",
-                 "Wait, an hour at most, or ask an administrator to look at jit_access.second_factors and "
+                 "There were too many wrong codes.",
+                 "Wait up to an hour, or ask an administrator to look at jit_access.second_factors and "
                  "call jit_reset_totp."});
         case CodeResult::no_room:
             denied_attempt::record_and_throw(
@@ -288,7 +287,7 @@ void check_stages(const pg::TextArray& stages) {
     for (const auto& stage : stages)
         if (std::find(stage_names.begin(), stage_names.end(), stage) == stage_names.end())
             throw Failure(Code::invalid_argument, "invalid second_factor",
-                          "\"" + pg::excerpt(stage) + "\" is none of its stages.",
+                          "\"" + pg::excerpt(stage) + "\" is not one of its stages.",
                           "The stages are request, approval, activation and first_use.");
 }
 
@@ -310,7 +309,7 @@ Enrolment enroll(const principal::Origin& origin) {
     if (row && row->secret && !second_factor_state::has_stepped_up(me.role))
         throw Failure(
             Code::wrong_state, "\"" + me.name + "\" has a second factor",
-            "Another authenticator is enrolled with a code of the one that is, or by an administrator's leave.",
+            "Enrolling another authenticator needs a code of the enrolled one, or a reset by an administrator.",
             "Call jit_step_up first, or ask an administrator to call jit_reset_totp.");
     principal::require_own_statement(me, origin, "a second factor is enrolled");
     if (is_repeated_call(row)) return make_enrolment(me, open_sealed(me.role, *row->pending).bytes());

@@ -14,8 +14,8 @@ bool is_actor() noexcept { return is_actor_process; }
 
 void require_canary(const std::string& template_name) {
     if (!is_actor_process || template_name == core::drill_template) return;
-    throw core::Failure(core::Code::not_permitted, "a drill has nothing to do with template \"" + template_name + "\"",
-                        "It plays with \"" + std::string(core::drill_template) + "\" alone.");
+    throw core::Failure(core::Code::not_permitted, "a drill cannot use template \"" + template_name + "\"",
+                        "It uses \"" + std::string(core::drill_template) + "\" only.");
 }
 
 }  // namespace jit::service_identity

@@ -237,7 +237,7 @@ private:
 void read(std::optional<std::uint64_t> from, std::size_t most, const std::function<void(std::span<const Value>)>& put) {
     if (!journal::available())
         throw core::Failure(core::Code::journal_failed, "the journal of uses cannot be read", journal::fault(),
-                            "Mend jit_access.journal_directory and restart the server.");
+                            "Repair jit_access.journal_directory and restart the server.");
     Gathered batch;
     const auto& ring = journal::ring();
     gather(ring.resume(std::max(from.value_or(0), ring.tail())), most, batch);

@@ -193,7 +193,7 @@ const char* why_guarded(const Node* command) {
                        : nullptr;
         case T_CreatedbStmt:
             return has_option(reinterpret_cast<const CreatedbStmt*>(command)->options, {"owner"})
-                       ? "What it makes would belong to another role and outlive the grant."
+                       ? "The new object would belong to another role and outlive the grant."
                        : nullptr;
         case T_CreateTableAsStmt:
             return reinterpret_cast<const CreateTableAsStmt*>(command)->objtype == OBJECT_MATVIEW && !is_code_allowed()
@@ -221,7 +221,7 @@ const char* why_guarded(const Node* command) {
         }
         case T_CreateSchemaStmt:
             return reinterpret_cast<const CreateSchemaStmt*>(command)->authrole != nullptr
-                       ? "What it makes would belong to another role and outlive the grant."
+                       ? "The new object would belong to another role and outlive the grant."
                        : nullptr;
         case T_TransactionStmt:
             return reinterpret_cast<const TransactionStmt*>(command)->kind == TRANS_STMT_PREPARE
@@ -230,14 +230,14 @@ const char* why_guarded(const Node* command) {
         case T_CopyStmt: {
             const auto* copy = reinterpret_cast<const CopyStmt*>(command);
             return copy->is_program || copy->filename != nullptr
-                       ? "Programs and files of the server are out of the record's sight."
+                       ? "The record does not show what programs and files of the server do."
                        : nullptr;
         }
         case T_VariableSetStmt: {
             const auto* set = reinterpret_cast<const VariableSetStmt*>(command);
             return set->kind == VAR_SET_VALUE && set->name != nullptr &&
                            std::string_view(set->name) == "session_authorization"
-                       ? "The record says who did what by the session's user."
+                       ? "The record identifies users by the session user."
                        : nullptr;
         }
         case T_IndexStmt: {

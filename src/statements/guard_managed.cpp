@@ -49,7 +49,7 @@ bool is_superuser_command() { return pg::is_superuser(pg::current_user()); }
 void refuse_managed(const char* role) {
     if (!is_managed(role) || is_superuser_command()) return;
     throw Failure(Code::guarded, std::string("role \"") + role + "\" is managed by jit_access",
-                  "Changing it by hand would give, keep or hide access that nobody approved.",
+                  "Changing it by hand would give, keep or hide access that was not approved.",
                   "Use the jit_* functions; a superuser can still repair it by hand, which is recorded as drift.");
 }
 
@@ -70,7 +70,7 @@ void refuse_group_role(const char* role) {
         return;
     const auto group = pg::find_role(name);
     if (group && pg::has_admin_option(pg::current_user(), *group)) return;
-    throw Failure(Code::guarded, "role \"" + std::string(name) + "\" is an office of jit_access",
+    throw Failure(Code::guarded, "role \"" + std::string(name) + "\" is a group role of jit_access",
                   "Its members administer, audit or monitor all access.", "Ask a superuser for it.");
 }
 
@@ -131,8 +131,8 @@ void refuse_marker(const char* role) {
     if (role == nullptr || std::string_view(role) != core::marker_role) return;
     const auto marker = pg::find_role(core::marker_role);
     if (!marker || pg::members(*marker).empty()) return;
-    throw Failure(Code::live_grants, std::string("role \"") + role + "\" has to stay",
-                  "Roles of grants are its members; without it nothing would hold their deadlines.",
+    throw Failure(Code::live_grants, std::string("role \"") + role + "\" cannot be dropped or renamed",
+                  "Roles of grants are its members; without it their deadlines would not be enforced.",
                   "End the grants first: SELECT jit_revoke(id) FROM jit_access.active_grants.");
 }
 
@@ -193,7 +193,7 @@ void check_grant(const GrantStmt* grant) {
         refuse_managed(spec->rolename);
         if (grant->grant_option && is_managed(spec->rolename))
             throw Failure(Code::guarded, std::string("role \"") + spec->rolename + "\" cannot have a grant option",
-                          "Whoever uses a grant could pass its privileges on.", "Grant without WITH GRANT OPTION.");
+                          "A user of the grant could pass its privileges on.", "Grant without WITH GRANT OPTION.");
     }
 }
 
@@ -306,7 +306,7 @@ void check_function_name(std::uint32_t function) {
     if (!is_extension_name) return;
     throw Failure(Code::guarded,
                   std::string("function name \"") + name_in_other_schema + "\" is reserved by jit_access",
-                  "A function of this name in another schema could capture the calls of people who mean jit_access.",
+                  "A function of this name in another schema could capture calls that are meant for jit_access.",
                   "Choose another name.");
 }
 

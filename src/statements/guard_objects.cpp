@@ -104,7 +104,7 @@ const char* why_expression_refused(HeapTuple row, TupleDesc columns, AttrNumber 
     const Datum value = heap_getattr(row, column, columns, &is_null);
     if (is_null || !calls_side_effects(static_cast<Node*>(stringToNode(TextDatumGetCString(value))), nullptr))
         return nullptr;
-    return "Functions that do more than compute would run in other people's statements.";
+    return "Functions with side effects would run in other people's statements.";
 }
 
 // Whether the table has foreign keys whose actions change its rows. They run as the owner of the table.
@@ -275,7 +275,7 @@ void check_created_object(std::uint32_t object_class, std::uint32_t object, int 
         const pg::RoleId owner{list_nth_oid(owners, i)};
         if (owner.oid != InvalidOid && owner != me && !pg::is_superuser(owner) &&
             enforcement::is_session_member_without_grant(owner))
-            throw refusal("It uses code that would stay yours to change after the grant's end.");
+            throw refusal("It uses code that you could still change after the grant's end.");
     }
 }
 

@@ -412,7 +412,7 @@ Permission analyze_command(Query* query, const char* text, std::optional<pg::Rol
 RawStmt* parse_single_statement(const std::string& statement) {
     const List* commands = pg::call([&] { return pg_parse_query(statement.c_str()); });
     if (list_length(commands) == 1) return linitial_node(RawStmt, commands);
-    throw core::invalid("statement", list_length(commands) == 0 ? "It is empty." : "It is more than one.",
+    throw core::invalid("statement", list_length(commands) == 0 ? "It is empty." : "It is more than one statement.",
                         "Give every statement an element of its own.");
 }
 

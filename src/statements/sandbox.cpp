@@ -176,13 +176,13 @@ void refuse_live_grants(const PlannedStmt* plan) {
         uses_grant = uses_grant || (checked.owner && enforcement::grants_of_owner(checked.owner) != nullptr);
     });
     if (uses_grant)
-        refuse("a grant that is live is not used in a dry run", "It would be a use of it, which is no rehearsal.");
+        refuse("a grant that is live is not used in a dry run", "That would use the grant instead of rehearsing.");
 }
 
 // Parallel workers do not know of the dry run, so a function would run in them unchecked. The dry run sets the limits
 // for workers to 0; a function with a SET clause may raise them again.
 [[noreturn]] void refuse_other_processes() {
-    refuse("no other process takes part in a dry run", "What a function does there would not be held back.");
+    refuse("no other process takes part in a dry run", "Functions would run there without the checks of the dry run.");
 }
 
 // ---- commands -------------------------------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ void check_function(std::uint32_t function) {
     if (pg::call([&] { return may_run(called, function); })) return;
     refuse(std::string("function ") + (called.name != nullptr ? called.name : "") + " is not called in a dry run",
            mode == Mode::check_only ? "Nothing is run where a statement is only checked."
-                                    : "What it does may outlive a rollback.");
+                                    : "Its effects may outlive a rollback.");
 }
 
 void check_query(const QueryDesc* query) {
@@ -292,7 +292,7 @@ void check_command(const Node* command) {
     const std::string tag = GetCommandTagName(CreateCommandTag(const_cast<Node*>(command)));
     if (IsA(command, VariableSetStmt)) {
         if (is_settable(reinterpret_cast<const VariableSetStmt*>(command))) return;
-        refuse(tag + " of this setting is not run in a dry run", "It is not among those that a rehearsal needs.");
+        refuse(tag + " of this setting is not run in a dry run", "A dry run allows only the settings that it needs.");
     }
     if (max_parallel_maintenance_workers > 0) refuse_other_processes();
     if (!is_rolled_back_fully(command))

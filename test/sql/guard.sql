@@ -33,12 +33,12 @@ INSERT INTO tap.statements (statement) SELECT replace(unnest(ARRAY[
     'CREATE ROLE newcomer ROLE jit_template_debug_read', 'CREATE ROLE newcomer ADMIN %g']), '%g', 'jit_grant_' || :'id');
 \connect - mallory
 CALL tap.start();
-SELECT alike(tap.error(statement), 'JA016 role "jit_%" is managed by jit_access: Changing it by hand would give, keep or hide access that nobody approved.',
+SELECT alike(tap.error(statement), 'JA016 role "jit_%" is managed by jit_access: Changing it by hand would give, keep or hide access that was not approved.',
              regexp_replace(statement, 'jit_grant_\d{1,5}\M', 'jit_grant_<id>'))
 FROM tap.statements ORDER BY n;
 SELECT tap.refused($call$DO $do$ BEGIN EXECUTE 'GRANT jit_template_debug_read TO mallory'; END $do$$call$,
-    'JA016 role "jit_template_debug_read" is managed by jit_access: Changing it by hand would give, keep or hide access that nobody approved.', 'nor by a detour');
-SELECT tap.refused(statement, format('JA016 role "%s" is an office of jit_access: Its members administer, audit or monitor all access.', office), 'an office: ' || statement) FROM (VALUES
+    'JA016 role "jit_template_debug_read" is managed by jit_access: Changing it by hand would give, keep or hide access that was not approved.', 'nor by a detour');
+SELECT tap.refused(statement, format('JA016 role "%s" is a group role of jit_access: Its members administer, audit or monitor all access.', office), 'an office: ' || statement) FROM (VALUES
     (1, 'GRANT jit_admin TO mallory', 'jit_admin'), (2, 'GRANT minion, jit_auditor TO mallory', 'jit_auditor'), (3, 'REVOKE jit_auditor FROM olga', 'jit_auditor'),
     (4, 'CREATE ROLE newcomer IN ROLE jit_admin', 'jit_admin'), (5, 'ALTER GROUP jit_auditor ADD USER mallory', 'jit_auditor'),
     (6, 'GRANT jit_monitor TO mallory', 'jit_monitor')) v (n, statement, office) ORDER BY n;
@@ -95,9 +95,9 @@ SELECT tap.refused(statement, format('JA016 %s is not allowed to a session that 
     (20, 'CREATE EXTENSION pgcrypto', 'CREATE EXTENSION', 'Extensions bring code.'),
     (21, 'CREATE PUBLICATION p', 'CREATE PUBLICATION', 'Replication carries data away.'),
     (22, 'LOAD ''auto_explain''', 'LOAD', 'Libraries bring code.'),
-    (23, 'COPY app.orders TO ''/tmp/orders''', 'COPY', 'Programs and files of the server are out of the record''s sight.'),
-    (24, 'COPY mine FROM PROGRAM ''id''', 'COPY', 'Programs and files of the server are out of the record''s sight.'),
-    (25, 'SET SESSION AUTHORIZATION dave', 'SET', 'The record says who did what by the session''s user.')) v (n, statement, tag, why) ORDER BY n;
+    (23, 'COPY app.orders TO ''/tmp/orders''', 'COPY', 'The record does not show what programs and files of the server do.'),
+    (24, 'COPY mine FROM PROGRAM ''id''', 'COPY', 'The record does not show what programs and files of the server do.'),
+    (25, 'SET SESSION AUTHORIZATION dave', 'SET', 'The record identifies users by the session user.')) v (n, statement, tag, why) ORDER BY n;
 SELECT tap.refused($call$DO $do$ BEGIN EXECUTE 'GRANT SELECT ON mine TO PUBLIC'; END $do$$call$,
     'JA016 GRANT is not allowed to a session that uses a grant: GRANT and REVOKE would pass privileges on.', 'nor by a detour');
 ALTER SYSTEM SET work_mem = '1GB';

@@ -13,22 +13,22 @@ CALL tap.start();
 CREATE FUNCTION trap.harmless(integer) RETURNS text LANGUAGE sql AS 'SELECT ''captured''';
 CREATE FUNCTION trap.harmless_too(text, text) RETURNS bigint LANGUAGE sql AS 'SELECT 666::bigint';
 SELECT tap.refused(statement, error, statement) FROM (VALUES
-    (1, 'CREATE FUNCTION public.jit_approve(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'),
-    (2, 'CREATE FUNCTION trap.jit_approve(bigint) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'),
-    (3, 'CREATE FUNCTION trap.jit_request(text, text) RETURNS bigint LANGUAGE sql AS ''SELECT 1::bigint''', 'JA016 function name "jit_request" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'),
-    (4, 'CREATE FUNCTION trap.jit_deny(VARIADIC text[]) RETURNS bigint LANGUAGE sql AS ''SELECT 1::bigint''', 'JA016 function name "jit_deny" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'),
-    (5, 'CREATE PROCEDURE trap.jit_revoke(integer) LANGUAGE sql AS ''SELECT 1''', 'JA016 function name "jit_revoke" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'),
-    (6, 'CREATE AGGREGATE trap.jit_extend(integer) (SFUNC = int4pl, STYPE = integer)', 'JA016 function name "jit_extend" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'),
-    (7, 'CREATE FUNCTION pg_temp.jit_cancel(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_cancel" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'),
-    (8, 'ALTER FUNCTION trap.harmless(integer) RENAME TO jit_approve', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'),
-    (9, 'ALTER ROUTINE trap.harmless_too RENAME TO jit_request', 'JA016 function name "jit_request" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'),
-    (10, 'DO $do$ BEGIN EXECUTE ''CREATE FUNCTION trap.jit_drop_template(text) RETURNS text LANGUAGE sql AS $f$ SELECT 1::text $f$''; END $do$', 'JA016 function name "jit_drop_template" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'),
+    (1, 'CREATE FUNCTION public.jit_approve(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'),
+    (2, 'CREATE FUNCTION trap.jit_approve(bigint) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'),
+    (3, 'CREATE FUNCTION trap.jit_request(text, text) RETURNS bigint LANGUAGE sql AS ''SELECT 1::bigint''', 'JA016 function name "jit_request" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'),
+    (4, 'CREATE FUNCTION trap.jit_deny(VARIADIC text[]) RETURNS bigint LANGUAGE sql AS ''SELECT 1::bigint''', 'JA016 function name "jit_deny" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'),
+    (5, 'CREATE PROCEDURE trap.jit_revoke(integer) LANGUAGE sql AS ''SELECT 1''', 'JA016 function name "jit_revoke" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'),
+    (6, 'CREATE AGGREGATE trap.jit_extend(integer) (SFUNC = int4pl, STYPE = integer)', 'JA016 function name "jit_extend" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'),
+    (7, 'CREATE FUNCTION pg_temp.jit_cancel(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_cancel" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'),
+    (8, 'ALTER FUNCTION trap.harmless(integer) RENAME TO jit_approve', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'),
+    (9, 'ALTER ROUTINE trap.harmless_too RENAME TO jit_request', 'JA016 function name "jit_request" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'),
+    (10, 'DO $do$ BEGIN EXECUTE ''CREATE FUNCTION trap.jit_drop_template(text) RETURNS text LANGUAGE sql AS $f$ SELECT 1::text $f$''; END $do$', 'JA016 function name "jit_drop_template" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'),
     (11, 'CREATE FUNCTION trap.jit_something_else(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'no error'),
     (12, 'CREATE FUNCTION trap.not_jit_approve(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'no error'),
     (13, 'CREATE FUNCTION pg_catalog.jit_approve(integer) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', '42501'),
     (14, 'ALTER FUNCTION jit_approve(numeric, text, interval, text) RENAME TO jit_approve_2', '42501'),
     (15, 'ALTER FUNCTION jit_approve(numeric, text, interval, text) SET SCHEMA trap', '42501'),
-    (16, 'CREATE OR REPLACE FUNCTION jit_approve(numeric, text, interval, text) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture the calls of people who mean jit_access.'))
+    (16, 'CREATE OR REPLACE FUNCTION jit_approve(numeric, text, interval, text) RETURNS text LANGUAGE sql AS ''SELECT 1::text''', 'JA016 function name "jit_approve" is reserved by jit_access: A function of this name in another schema could capture calls that are meant for jit_access.'))
     v (n, statement, error) ORDER BY n;
 
 -- A superuser does not replace them by accident either.

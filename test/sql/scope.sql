@@ -113,7 +113,7 @@ SELECT is(:customers || ' ' || :'orders', '2 42501', 'gives the role of the gran
 CALL tap.start();
 SELECT 'jit_grant_' || :'second' AS second_role \gset
 SELECT tap.refused(format('GRANT SELECT ON app.orders TO %I WITH GRANT OPTION', :'second_role'),
-    format('JA016 role "%s" cannot have a grant option: Whoever uses a grant could pass its privileges on.', :'second_role'), 'a grant option for the role of a grant');
+    format('JA016 role "%s" cannot have a grant option: A user of the grant could pass its privileges on.', :'second_role'), 'a grant option for the role of a grant');
 
 -- The access lists are as before when all grants have ended.
 SELECT relacl AS acl FROM pg_class WHERE oid = 'app.orders'::regclass \gset

@@ -18,7 +18,7 @@ SELECT coalesce(max(seq), 0) AS seq FROM jit_access.record \gset
 \connect - ada
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_create_template('wrong', '{SELECT ON app.orders}', second_factor => '{sometimes}')$$,
-    'JA001 invalid second_factor: "sometimes" is none of its stages.', 'a stage that is none');
+    'JA001 invalid second_factor: "sometimes" is not one of its stages.', 'a stage that is none');
 \connect - olga
 CALL tap.start();
 SELECT results_eq($$SELECT name, second_factor FROM jit_access.template_catalog ORDER BY name$$,
@@ -57,7 +57,7 @@ SELECT tap.refused($$SELECT jit_request('twice', '1h')$$,
     'confirming is not stepping up');
 SELECT jit_step_up(:'code');
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'JA020', 'the code that confirmed is used');
-SELECT tap.refused('SELECT * FROM jit_enroll_totp()', 'JA005 "alice" has a second factor: Another authenticator is enrolled with a code of the one that is, or by an administrator''s leave.',
+SELECT tap.refused('SELECT * FROM jit_enroll_totp()', 'JA005 "alice" has a second factor: Enrolling another authenticator needs a code of the enrolled one, or a reset by an administrator.',
     'another authenticator is not enrolled just so');
 
 -- ---- stepping up
