@@ -54,6 +54,7 @@ AccessCheck check_access(const enforcement::EffectiveGrants* grants) {
     return result;
 }
 
+// Bound first: from the moment the intent is on the record a timer watches the deadline.
 void record_use(const AccessCheck& check, const recorder::Statement& statement) {
     consecutive_refusals = 0;
     session::bind_to(*check.grants);

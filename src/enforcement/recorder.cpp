@@ -190,6 +190,8 @@ constexpr std::string_view success = "00000";
 
 }  // namespace
 
+// The use is open, and thus closed by any error, before a flush to disk is awaited. If the flush fails the statement
+// must not run, and its use is closed as failed.
 void begin(const enforcement::EffectiveGrants& grants, const Statement& statement, pg::Moment at) {
     if (!journal::available()) {
         shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
@@ -249,6 +251,8 @@ void leave(const void* key, std::uint64_t rows) noexcept {
     }
 }
 
+// Visited from the last to the first, because close() erases the entry. Subtransaction ids grow, so children of an
+// aborted subtransaction have higher ids.
 void interrupt(std::uint32_t from_subtransaction) noexcept {
     for (std::size_t i = open_uses.size(); i-- > 0;)
         if (!open_uses[i].running && open_uses[i].subtransaction >= from_subtransaction)

@@ -114,6 +114,7 @@ Secret open_sealed(pg::RoleId login, const std::string& sealed) {
     return Secret(std::move(*secret));
 }
 
+// Stored instead of the code. The key makes a copied table useless for guessing.
 core::Digest recovery_digest(pg::RoleId login, const std::string& recovery_code) {
     auto key = derived_key("jit_access recovery codes");
     const auto text = seal_context(login) + " " + recovery_code;
@@ -201,6 +202,7 @@ const std::string& require_well_formed(const std::optional<std::string>& code) {
     return *code;
 }
 
+// The messages do not tell a wrong code from a used one or from a login without a second factor.
 [[noreturn]] void refuse(const Person& me, CodeResult answer) {
     switch (answer) {
         case CodeResult::locked:
@@ -241,6 +243,7 @@ void check_codes_committed() {
                   "Commit it first.");
 }
 
+// The table is asked while shared memory reserves the code, so that two sessions cannot use one code.
 void use_recovery_code(const Person& me, const std::string& code) {
     check_codes_committed();
     const auto digest = recovery_digest(me.role, code);

@@ -36,6 +36,7 @@ namespace {
 using core::Code;
 using core::Failure;
 
+// By name: the roles of grants are recognized in every database, also where the tables cannot be read.
 bool is_managed(const char* role) noexcept {
     if (role == nullptr) return false;
     const std::string_view name(role);
@@ -46,6 +47,7 @@ bool is_managed(const char* role) noexcept {
 
 bool is_superuser_command() { return pg::is_superuser(pg::current_user()); }
 
+// Superusers may repair managed roles by hand. The worker reports the difference as drift.
 void refuse_managed(const char* role) {
     if (!is_managed(role) || is_superuser_command()) return;
     throw Failure(Code::guarded, std::string("role \"") + role + "\" is managed by jit_access",
@@ -136,6 +138,7 @@ void refuse_marker(const char* role) {
                   "End the grants first: SELECT jit_revoke(id) FROM jit_access.active_grants.");
 }
 
+// A managed role, the marker role, or the holder of a live grant.
 void check_dropped_roles(const DropRoleStmt* drop) {
     check_roles(drop->roles);
     const ListCell* cell = nullptr;
@@ -182,6 +185,7 @@ bool may_widen_closure(const GrantStmt* grant) {
     return false;
 }
 
+// REVOKE is allowed: it takes privileges away, and cached closures stay valid when they reach less.
 void check_grant(const GrantStmt* grant) {
     if (!grant->is_grant) return;
     if (may_widen_closure(grant)) commit_actions::change_closures();

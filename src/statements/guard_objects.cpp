@@ -66,6 +66,7 @@ void for_each_row(Oid catalog, Oid index, std::initializer_list<Key> keys, Visit
     table_close(relation, AccessShareLock);
 }
 
+// InvalidOid for classes that hold no code, and for objects that are not in the cache yet.
 Oid owner_of(Oid object_class, Oid object) {
     constexpr std::array<Oid, 4> classes = {ProcedureRelationId, OperatorRelationId, TypeRelationId,
                                             RelationRelationId};
@@ -99,6 +100,7 @@ bool calls_side_effects(Node* node, void* context) {
                                   context);
 }
 
+// `column`: the column of the catalog row that holds the expression, as a node tree.
 const char* why_expression_refused(HeapTuple row, TupleDesc columns, AttrNumber column) {
     bool is_null = false;
     const Datum value = heap_getattr(row, column, columns, &is_null);
@@ -258,10 +260,12 @@ void check_created_object(std::uint32_t object_class, std::uint32_t object, int 
     const auto me = pg::current_user();
     const auto* grants = enforcement::current_grants();
     if (grants == nullptr && !sandbox::is_active()) return;
+    // A temporary login owns what it creates without any SET ROLE.
     const bool is_login = pg::role_name(me).value_or("").starts_with(core::login_role_prefix);
     if (grants != nullptr && (is_login || enforcement::is_grant_role(me)) &&
         would_block_template(object_class, object, *grants))
         throw refusal("It would belong to the grant, whose template cannot change the schema.");
+    // In mode inherit the object belongs to the session user, who could have created it without the grant.
     if (me == pg::session_user() && !is_login && !sandbox::is_active()) return;
     const bool code = is_code_allowed();
     List* owners = NIL;
@@ -271,6 +275,8 @@ void check_created_object(std::uint32_t object_class, std::uint32_t object, int 
         return why_refused(object_class, created, me.oid, code);
     });
     if (why != nullptr) throw refusal(why);
+    // The object belongs to the role of the grant and stays. Code owned by a role that the session user keeps could be
+    // changed later, and would then run in statements of the object's users.
     for (int i = 0; i < list_length(owners); ++i) {
         const pg::RoleId owner{list_nth_oid(owners, i)};
         if (owner.oid != InvalidOid && owner != me && !pg::is_superuser(owner) &&

@@ -47,6 +47,7 @@ needs_fmgr_hook_type previous_needs_fmgr = nullptr;
 fmgr_hook_type previous_fmgr = nullptr;
 get_relation_info_hook_type previous_relation_info = nullptr;
 
+// Stored before it is thrown: the statement may catch the error and succeed.
 [[noreturn]] void refuse(const std::string& what, const std::string& why) {
     if (findings != nullptr && !findings->refusal) findings->refusal = what + ": " + why;
     throw core::Failure(core::Code::guarded, what, why, "Leave it out of the dry run.");
@@ -138,6 +139,7 @@ bool has_foreign_part(Oid relation) {
     return false;
 }
 
+// A partitioned table may have foreign partitions that the plan reaches only while it runs.
 bool writes_to_foreign(const PlannedStmt* plan) {
     const ListCell* cell = nullptr;
     foreach (cell, plan->resultRelations) {
@@ -158,6 +160,7 @@ bool truncates_foreign(const TruncateStmt* truncate) {
 
 // ---- tables of the extension, grants of others ----------------------------------------------------------------------
 
+// Views of the extension are allowed; they restrict what each user sees.
 bool reads_extension_tables(const PlannedStmt* plan) {
     const Oid extension_schema = get_namespace_oid("jit_access", true);
     const ListCell* cell = nullptr;
@@ -268,6 +271,7 @@ void check_function(std::uint32_t function) {
                                     : "Its effects may outlive a rollback.");
 }
 
+// The order matters for the answer: missing privileges are collected even if the query is refused for another reason.
 void check_query(const QueryDesc* query) {
     const PlannedStmt* plan = query->plannedstmt;
     if (mode == Mode::check_only) refuse("no query is run", "Nothing is run where a statement is only checked.");
@@ -280,6 +284,7 @@ void check_query(const QueryDesc* query) {
         refuse("a foreign table is not used in a dry run", "No rollback reaches its server.");
 }
 
+// A cursor opened before the scope has initialized its functions already, so the hooks of functions do not see them.
 void check_continued_query() {
     if (ActivePortal == nullptr || ActivePortal == scope_portal || ActivePortal->createSubid >= scope_subtransaction)
         return;

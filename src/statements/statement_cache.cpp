@@ -33,6 +33,7 @@ struct CheckedObjects {
     }
 };
 
+// Texts and names are copied into the entry, and the views of `statement` point there.
 struct Entry {
     std::uint64_t generation = 0;  // 0: empty
     std::uint64_t user_key = 0;
@@ -90,6 +91,7 @@ const recorder::Statement* find(const PlannedStmt* plan, std::string_view text, 
     return is_equal ? &entry.statement : nullptr;
 }
 
+// The entry is marked empty first: if anything does not fit, the old description is gone and the new one is not found.
 recorder::Encoded* store(const PlannedStmt* plan, const recorder::Statement& statement,
                          std::uint64_t generation) noexcept {
     const auto text = statement.text;
