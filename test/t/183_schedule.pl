@@ -34,6 +34,50 @@ SQL
 	return;
 }
 
+# ---- with pg_cron: its jobs run at the full minute, so both servers begin before the tests without it
+my %ways = (login => 'off', worker => 'on');
+my %nodes;
+for my $how ($has_cron ? sort keys %ways : ())
+{
+	$node = $nodes{$how} = jit_node("by_$how",
+		conf => "shared_preload_libraries = 'jit_access,pg_cron'\ncron.database_name = 'postgres'\ncron.use_background_workers = $ways{$how}\nmax_worker_processes = 20\n");
+	$node->append_conf('postgresql.conf', "cron.host = '" . $node->host . "'");
+	$node->restart;
+	add_jobs();
+	ask(q{CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO PUBLIC; DELETE FROM jit_access.job WHERE name = 'slow'});
+	my $owner = ask("SELECT extowner::regrole FROM pg_extension WHERE extname = 'jit_access'");
+	my $ada = connect_as($node, 'ada');
+	my $available = ask("SELECT count(*) FROM jit_access.jobs WHERE available");
+
+	is(scalar @{ $ada->query('SELECT * FROM jit_schedule()')->{rows} }, $available, "$how: an administrator schedules all jobs");
+	my $jobs = q{SELECT string_agg(concat_ws('|', jobname, schedule, command, database, username, active), ',' ORDER BY jobname) FROM cron.job};
+	my $made = ask($jobs);
+	like($made, qr/jit_access: verify\|20 2 \* \* \*\|SELECT jit_access.run_job\('verify'\)\|postgres\|$owner\|t/, "$how: a job runs one call, as the owner of the extension");
+	$ada->query('SELECT * FROM jit_schedule()');
+	is(ask($jobs), $made, "$how: to schedule again changes nothing");
+	is(ask("SELECT string_agg(DISTINCT cron, ',') FROM jit_access.jobs WHERE available"), 'as scheduled', "$how: the view says so");
+	sqlstate_ok($ada->query('DO $$ BEGIN PERFORM jit_schedule(); END $$'), 'JA018', "$how: scheduling is a statement of one's own");
+	is($ada->query(q{SELECT * FROM jit_schedule('verify', 'now and then')})->{message}, 'job "verify" cannot be scheduled', "$how: a schedule that is none");
+	sqlstate_ok($ada->query(q{SELECT * FROM jit_schedule('verify', E'* * * *\n*')}), 'JA001', "$how: a schedule of two lines");
+	sqlstate_ok($ada->query(q{SELECT * FROM jit_schedule(NULL, '* * * * *')}), 'JA001', "$how: a schedule for no job");
+	sqlstate_ok($ada->query(q{SELECT * FROM jit_schedule('gone')}), 'JA001', "$how: a job without a function");
+	is(ask($jobs), $made, "$how: none of that has changed anything");
+
+	# Users who could change the command of the owner's job.
+	sqlstate_ok($ada->query(q{UPDATE cron.job SET command = 'ALTER ROLE ada SUPERUSER'}), '42501', "$how: an administrator does not write into pg_cron");
+	sqlstate_ok($ada->query(q{SELECT cron.alter_job((SELECT min(jobid) FROM cron.job), command => 'ALTER ROLE ada SUPERUSER')}), '42501', "$how: nor changes a job");
+	ask(q{GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO ada});
+	sqlstate_ok($ada->query(qq{SELECT cron.alter_job($_, command => 'ALTER ROLE ada SUPERUSER')}), 'XX000', "$how: nor one that is not hers, where she could") for ask(q{SELECT min(jobid) FROM cron.job});
+	sqlstate_ok($ada->query(q{SELECT cron.schedule('jit_access: verify', '* * * * *', 'SELECT 1')}), 'no error', "$how: one of the same name");
+	is(ask(q{SELECT username FROM cron.job WHERE command = 'SELECT 1'}), 'ada', "$how: is her own");
+	is(ask(q{SELECT cron FROM jit_access.jobs WHERE name = 'verify'}), 'changed', "$how: and is seen");
+	$ada->query(qq{SELECT * FROM jit_schedule('$_', '* * * * *')}) for qw(verify drift);
+	$ada->query(q{SELECT * FROM jit_schedule('bad')});
+	is(ask(q{SELECT string_agg(cron, ',') FROM jit_access.jobs WHERE name IN ('verify', 'drift', 'bad')}), 'as scheduled,as scheduled,as scheduled', "$how: with another schedule");
+	wait_for_drained($node);
+	is(log_rows($node, "kind = 'job scheduled' AND login = 'ada'"), 2 * $available + 3, "$how: all that is on the record");
+}
+
 # ---- without pg_cron
 $node = jit_node('plain');
 add_jobs();
@@ -165,49 +209,7 @@ is($run->('review_reminders'), 'reminded of 0 reviews', 'until it is reviewed');
 $_->quit for $ada, $erin, $runs;
 $node->stop('fast');
 
-# ---- with pg_cron: its jobs run at the full minute, so both servers at once
-my %ways = (login => 'off', worker => 'on');
-my %nodes;
-for my $how ($has_cron ? sort keys %ways : ())
-{
-	$node = $nodes{$how} = jit_node("by_$how",
-		conf => "shared_preload_libraries = 'jit_access,pg_cron'\ncron.database_name = 'postgres'\ncron.use_background_workers = $ways{$how}\nmax_worker_processes = 20\n");
-	$node->append_conf('postgresql.conf', "cron.host = '" . $node->host . "'");
-	$node->restart;
-	add_jobs();
-	ask(q{CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO PUBLIC; DELETE FROM jit_access.job WHERE name = 'slow'});
-	my $owner = ask("SELECT extowner::regrole FROM pg_extension WHERE extname = 'jit_access'");
-	my $ada = connect_as($node, 'ada');
-	my $available = ask("SELECT count(*) FROM jit_access.jobs WHERE available");
-
-	is(scalar @{ $ada->query('SELECT * FROM jit_schedule()')->{rows} }, $available, "$how: an administrator schedules all jobs");
-	my $jobs = q{SELECT string_agg(concat_ws('|', jobname, schedule, command, database, username, active), ',' ORDER BY jobname) FROM cron.job};
-	my $made = ask($jobs);
-	like($made, qr/jit_access: verify\|20 2 \* \* \*\|SELECT jit_access.run_job\('verify'\)\|postgres\|$owner\|t/, "$how: a job runs one call, as the owner of the extension");
-	$ada->query('SELECT * FROM jit_schedule()');
-	is(ask($jobs), $made, "$how: to schedule again changes nothing");
-	is(ask("SELECT string_agg(DISTINCT cron, ',') FROM jit_access.jobs WHERE available"), 'as scheduled', "$how: the view says so");
-	sqlstate_ok($ada->query('DO $$ BEGIN PERFORM jit_schedule(); END $$'), 'JA018', "$how: scheduling is a statement of one's own");
-	is($ada->query(q{SELECT * FROM jit_schedule('verify', 'now and then')})->{message}, 'job "verify" cannot be scheduled', "$how: a schedule that is none");
-	sqlstate_ok($ada->query(q{SELECT * FROM jit_schedule('verify', E'* * * *\n*')}), 'JA001', "$how: a schedule of two lines");
-	sqlstate_ok($ada->query(q{SELECT * FROM jit_schedule(NULL, '* * * * *')}), 'JA001', "$how: a schedule for no job");
-	sqlstate_ok($ada->query(q{SELECT * FROM jit_schedule('gone')}), 'JA001', "$how: a job without a function");
-	is(ask($jobs), $made, "$how: none of that has changed anything");
-
-	# Users who could change the command of the owner's job.
-	sqlstate_ok($ada->query(q{UPDATE cron.job SET command = 'ALTER ROLE ada SUPERUSER'}), '42501', "$how: an administrator does not write into pg_cron");
-	sqlstate_ok($ada->query(q{SELECT cron.alter_job((SELECT min(jobid) FROM cron.job), command => 'ALTER ROLE ada SUPERUSER')}), '42501', "$how: nor changes a job");
-	ask(q{GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO ada});
-	sqlstate_ok($ada->query(qq{SELECT cron.alter_job($_, command => 'ALTER ROLE ada SUPERUSER')}), 'XX000', "$how: nor one that is not hers, where she could") for ask(q{SELECT min(jobid) FROM cron.job});
-	sqlstate_ok($ada->query(q{SELECT cron.schedule('jit_access: verify', '* * * * *', 'SELECT 1')}), 'no error', "$how: one of the same name");
-	is(ask(q{SELECT username FROM cron.job WHERE command = 'SELECT 1'}), 'ada', "$how: is her own");
-	is(ask(q{SELECT cron FROM jit_access.jobs WHERE name = 'verify'}), 'changed', "$how: and is seen");
-	$ada->query(qq{SELECT * FROM jit_schedule('$_', '* * * * *')}) for qw(verify drift);
-	$ada->query(q{SELECT * FROM jit_schedule('bad')});
-	is(ask(q{SELECT string_agg(cron, ',') FROM jit_access.jobs WHERE name IN ('verify', 'drift', 'bad')}), 'as scheduled,as scheduled,as scheduled', "$how: with another schedule");
-	wait_for_drained($node);
-	is(log_rows($node, "kind = 'job scheduled' AND login = 'ada'"), 2 * $available + 3, "$how: all that is on the record");
-}
+# ---- with pg_cron: what it has run meanwhile
 for my $how (sort keys %nodes)
 {
 	$node = $nodes{$how};

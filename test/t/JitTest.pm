@@ -19,12 +19,29 @@ our @EXPORT = qw(
 our $patience = $PostgreSQL::Test::Utils::timeout_default || 180;
 my %stopped;    # node name => pid of its stopped worker
 
+# A data directory like the one that initdb makes, copied: initdb takes longer than many a test. Its system identifier is
+# that of the other copies, so a test of different systems calls init itself.
+sub init_from_template
+{
+	my ($node, %options) = @_;
+	my $template = $ENV{JIT_DATA_TEMPLATE};
+	my $run = \&PostgreSQL::Test::Utils::system_or_bail;
+	no warnings 'redefine';
+	local *PostgreSQL::Test::Utils::system_or_bail = sub {
+		my @command = @_;
+		@command = ('cp', '-a', '--reflink=auto', $template, $node->data_dir)
+		  if $command[0] eq 'initdb' && $template && !$options{extra};
+		return $run->(@command);
+	};
+	return $node->init(%options);
+}
+
 # A running server with the extension in database postgres.
 sub jit_node
 {
 	my ($name, %options) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
-	$node->init(%{ $options{init} || {} });
+	init_from_template($node, %{ $options{init} || {} });
 	$node->append_conf('postgresql.conf', <<"CONF" . ($options{conf} || ''));
 shared_preload_libraries = 'jit_access'
 jit_access.database = 'postgres'
