@@ -69,9 +69,9 @@ sub set_rule { my ($rule, $change) = @_; $node->safe_psql('postgres', "SELECT ji
 # The baseline, for the rules that need one.
 sub learn
 {
-	my ($login, $kind, $days, @what) = @_;
-	$node->safe_psql('postgres', "INSERT INTO jit_access.baseline SELECT p.person_id, '$kind', what, $days, now() - interval '40 days', now() - interval '1 day' "
-		  . "FROM jit_access.person_of_login('$login') p, unnest(ARRAY[" . join(', ', map { "'$_'" } '', @what) . "]) what ON CONFLICT (person_id, kind, what) "
+	my ($login, $kind, $days, @values) = @_;
+	$node->safe_psql('postgres', "INSERT INTO jit_access.baseline SELECT p.person_id, '$kind', value, $days, now() - interval '40 days', now() - interval '1 day' "
+		  . "FROM jit_access.person_of_login('$login') p, unnest(ARRAY[" . join(', ', map { "'$_'" } '', @values) . "]) value ON CONFLICT (person_id, kind, value) "
 		  . 'DO UPDATE SET days = excluded.days');
 }
 
