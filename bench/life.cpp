@@ -79,9 +79,7 @@ jit::core::Uuid node_for(std::uint64_t seed) {
     life::Random random(seed, 5);
     jit::core::Uuid node{};
     for (auto& byte : node) byte = static_cast<std::uint8_t>(random.next());
-    node[6] = static_cast<std::uint8_t>((node[6] & 0x0FU) | 0x40U);
-    node[8] = static_cast<std::uint8_t>((node[8] & 0x3FU) | 0x80U);
-    return node;
+    return jit::core::uuid_from_random(node);
 }
 
 life::Head head_of(const Options& options) {
@@ -94,9 +92,9 @@ life::Head head_of(const Options& options) {
         head.digest = jit::core::first_head(hasher, *chain);
         return head;
     }
-    const auto bytes = jit::core::from_hex(options.at("head"));
-    if (!bytes || bytes->size() != head.digest.size()) die("--head is no hash");
-    std::copy(bytes->begin(), bytes->end(), head.digest.begin());
+    const auto digest = jit::core::array_from_hex<jit::core::digest_size>(options.at("head"));
+    if (!digest) die("--head is no hash");
+    head.digest = *digest;
     return head;
 }
 

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "jit_access/core/duration.hpp"
+#include "jit_access/core/encoding.hpp"
 
 namespace life {
 
@@ -35,9 +36,8 @@ auto any(const T& of, Random& random) {
 }
 
 std::string hexadecimal(Random& random) {
-    constexpr std::string_view digits = "0123456789abcdef";
     std::string text;
-    for (int i = 0; i < 64; ++i) text += digits[random.next() % 16];
+    for (int i = 0; i < 64; ++i) text += jit::core::hex_digit(static_cast<unsigned>(random.next() % 16));
     return text;
 }
 

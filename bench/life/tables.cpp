@@ -8,6 +8,7 @@
 namespace life {
 
 using jit::core::AuditRecord;
+using jit::core::ColumnInfo;
 
 void CopyFile::begin_field() {
     if (!first_) row_ += '\t';
@@ -79,35 +80,32 @@ void CopyFile::flush() {
 
 namespace {
 
-// One field for each column of the record.
+// Visitor that writes one field for each column of the record.
 class ToCopy {
 public:
     explicit ToCopy(CopyFile& to) : to_(to) {}
 
-    void operator()(std::int64_t value) {
-        const bool is_time = column_ == 4 || column_ == 13;  // at, session_start
-        ++column_;
-        is_time ? to_.moment(value) : to_.number(value);
+    void operator()(const ColumnInfo& column, std::int64_t value) {
+        column.type == jit::core::SqlType::timestamptz ? to_.moment(value) : to_.number(value);
     }
-    void operator()(std::int32_t value) { ++column_, to_.number(value); }
-    void operator()(std::string_view value) { ++column_, to_.text(value); }
-    void operator()(const jit::core::Uuid& value) { ++column_, to_.text(jit::core::to_text(value)); }
-    void operator()(const jit::core::Span& value) { ++column_, to_.length(value.microseconds); }
+    void operator()(const ColumnInfo&, std::int32_t value) { to_.number(value); }
+    void operator()(const ColumnInfo&, std::string_view value) { to_.text(value); }
+    void operator()(const ColumnInfo&, const jit::core::Uuid& value) { to_.text(jit::core::to_text(value)); }
+    void operator()(const ColumnInfo&, const jit::core::Span& value) { to_.length(value.microseconds); }
     template <class T>
-    void operator()(const std::vector<T>& values) {
-        ++column_, to_.list(values);
+    void operator()(const ColumnInfo&, const std::vector<T>& values) {
+        to_.list(values);
     }
     template <class T>
-    void operator()(const std::optional<T>& value) {
+    void operator()(const ColumnInfo& column, const std::optional<T>& value) {
         if (value)
-            (*this)(*value);
+            (*this)(column, *value);
         else
-            ++column_, to_.null();
+            to_.null();
     }
 
 private:
     CopyFile& to_;
-    int column_ = 0;
 };
 
 struct Close {

@@ -10,24 +10,6 @@ namespace {
 
 constexpr std::size_t max_findings = 20;
 
-Bytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
-Bytes bytes_of(const Uuid& uuid) { return std::as_bytes(std::span(uuid)); }
-
-std::array<std::byte, 8> big_endian(std::int64_t value) {
-    std::array<std::byte, 8> bytes{};
-    for (std::size_t i = 0; i < bytes.size(); ++i)
-        bytes.at(i) = static_cast<std::byte>(static_cast<std::uint64_t>(value) >> (56 - 8 * i) & 0xFFU);
-    return bytes;
-}
-
-std::optional<Digest> digest_from_hex(std::string_view text) {
-    const auto bytes = from_hex(text);
-    Digest digest{};
-    if (!bytes || bytes->size() != digest.size()) return std::nullopt;
-    std::copy(bytes->begin(), bytes->end(), digest.begin());
-    return digest;
-}
-
 std::optional<std::int64_t> number_from(std::string_view text) {
     std::int64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -41,8 +23,6 @@ std::string_view next_word(std::string_view& line) {
     line.remove_prefix(std::min(end + 1, line.size()));
     return word;
 }
-
-std::string_view text_of(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 // The value behind `"key": ` in what to_detail() writes.
 std::string_view value_in(std::string_view detail, std::string_view key) {
@@ -65,14 +45,14 @@ Digest next_head(Hasher& hasher, const Digest& head, Bytes bytes) {
 }
 
 Digest checkpoint_mac(Hasher& hasher, Bytes key, const Checkpoint& checkpoint) {
-    const auto seq = big_endian(checkpoint.seq);
-    const auto at = big_endian(checkpoint.at);
+    const auto seq = bytes_in_order<std::endian::big>(checkpoint.seq);
+    const auto at = bytes_in_order<std::endian::big>(checkpoint.at);
     return hasher.mac(key,
                       {bytes_of("jit_access checkpoint 1\n"), bytes_of(checkpoint.chain), seq, at, checkpoint.head});
 }
 
 Digest dropped_mac(Hasher& hasher, Bytes key, const Uuid& chain, const Dropped& dropped) {
-    const auto last = big_endian(dropped.last);
+    const auto last = bytes_in_order<std::endian::big>(dropped.last);
     return hasher.mac(key, {bytes_of("jit_access dropped 1\n"), bytes_of(chain), last, dropped.head});
 }
 
@@ -89,57 +69,10 @@ std::optional<Dropped> dropped_from(Bytes bytes) {
     const auto detail = text_of(*column);
     const auto first = number_from(value_in(detail, "first"));
     const auto last = number_from(value_in(detail, "last"));
-    const auto head = digest_from_hex(value_in(detail, "head"));
-    const auto mac = digest_from_hex(value_in(detail, "mac"));
+    const auto head = array_from_hex<digest_size>(value_in(detail, "head"));
+    const auto mac = array_from_hex<digest_size>(value_in(detail, "mac"));
     if (!first || !last || !head || !mac) return std::nullopt;
     return Dropped{*first, *last, *head, *mac};
-}
-
-std::string to_hex(Bytes bytes) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    std::string text;
-    text.reserve(bytes.size() * 2);
-    for (const auto byte : bytes) {
-        text += digits[std::to_integer<std::size_t>(byte >> 4)];
-        text += digits[std::to_integer<std::size_t>(byte & std::byte{0xF})];
-    }
-    return text;
-}
-
-std::optional<std::vector<std::byte>> from_hex(std::string_view text) {
-    const auto value = [](char c) -> int {
-        if (c >= '0' && c <= '9') return c - '0';
-        if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-        return -1;
-    };
-    if (text.size() % 2 != 0) return std::nullopt;
-    std::vector<std::byte> bytes;
-    bytes.reserve(text.size() / 2);
-    for (std::size_t i = 0; i < text.size(); i += 2) {
-        const int high = value(text[i]);
-        const int low = value(text[i + 1]);
-        if (high < 0 || low < 0) return std::nullopt;
-        bytes.push_back(static_cast<std::byte>(high << 4 | low));
-    }
-    return bytes;
-}
-
-std::string to_text(const Uuid& uuid) {
-    auto text = to_hex(bytes_of(uuid));
-    for (const std::size_t at : {20, 16, 12, 8}) text.insert(at, 1, '-');
-    return text;
-}
-
-std::optional<Uuid> uuid_from_text(std::string_view text) {
-    std::string plain(text);
-    std::erase(plain, '-');
-    const auto bytes = from_hex(plain);
-    Uuid uuid{};
-    if (!bytes || bytes->size() != uuid.size()) return std::nullopt;
-    std::transform(bytes->begin(), bytes->end(), uuid.begin(),
-                   [](std::byte b) { return std::to_integer<std::uint8_t>(b); });
-    return uuid;
 }
 
 std::string to_line(const Checkpoint& checkpoint) {
@@ -151,8 +84,8 @@ std::optional<Checkpoint> checkpoint_from_line(std::string_view line) {
     const auto chain = uuid_from_text(next_word(line));
     const auto seq = number_from(next_word(line));
     const auto at = number_from(next_word(line));
-    const auto head = digest_from_hex(next_word(line));
-    const auto mac = digest_from_hex(next_word(line));
+    const auto head = array_from_hex<digest_size>(next_word(line));
+    const auto mac = array_from_hex<digest_size>(next_word(line));
     if (!chain || !seq || !at || !head || !mac || !line.empty()) return std::nullopt;
     return Checkpoint{*chain, *seq, *at, *head, *mac};
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <tuple>
 
+#include "jit_access/core/encoding.hpp"
+
 namespace jit::core {
 
 namespace {
@@ -45,47 +47,37 @@ bool is_listed(const Conditions& conditions, std::uint32_t database) noexcept {
     return std::find(conditions.databases.begin(), end, database) != end;
 }
 
-// version, flags, methods, networks, databases; numbers with the highest byte first.
-constexpr char version = 1;
+// The packed form: form, flags, methods, networks, databases, big-endian.
+constexpr std::uint8_t form = 1;
 constexpr std::uint8_t flag_local = 1;
 constexpr std::uint8_t flag_tls = 2;
 constexpr std::uint8_t flag_certificate = 4;
 
-void put(std::string& bytes, std::uint32_t number) {
-    for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(number >> shift & 0xFF);
+using Reader = BinaryReader<std::endian::big>;
+
+Network read_network(Reader& in) noexcept {
+    Network network;
+    network.base.family = in.number<std::uint8_t>();
+    network.prefix = in.number<std::uint8_t>();
+    in.raw(network.base.bytes.data(), network.base.family == 4 ? v4_bytes : v6_bytes);
+    return network;
 }
 
-class Reader {
-public:
-    explicit Reader(std::string_view bytes) noexcept : left_(bytes) {}
-    std::uint8_t byte() noexcept {
-        if (left_.empty()) {
-            good_ = false;
-            return 0;
-        }
-        const auto first = static_cast<std::uint8_t>(left_.front());
-        left_.remove_prefix(1);
-        return first;
+template <class Sink>
+void write_fields(const Conditions& conditions, Sink& out) noexcept {
+    out.number(form);
+    out.number(static_cast<std::uint8_t>((conditions.local ? flag_local : 0) | (conditions.tls ? flag_tls : 0) |
+                                         (conditions.certificate ? flag_certificate : 0)));
+    out.number(conditions.methods);
+    out.number(conditions.network_count);
+    for (std::size_t i = 0; i < conditions.network_count; ++i) {
+        const auto& network = conditions.networks[i];
+        out.number(network.base.family);
+        out.number(network.prefix);
+        out.raw(network.base.bytes.data(), bits_of(network.base) / 8);
     }
-    std::uint32_t number() noexcept {
-        std::uint32_t result = 0;
-        for (int i = 0; i < 4; ++i) result = result << 8 | byte();
-        return result;
-    }
-    [[nodiscard]] bool is_done() const noexcept { return good_ && left_.empty(); }
-
-private:
-    std::string_view left_;
-    bool good_ = true;
-};
-
-Network read_network(Reader& from) noexcept {
-    Network network;
-    network.base.family = from.byte();
-    network.prefix = from.byte();
-    const std::size_t size = network.base.family == 4 ? v4_bytes : v6_bytes;
-    for (std::size_t i = 0; i < size; ++i) network.base.bytes[i] = from.byte();
-    return network;
+    out.number(conditions.database_count);
+    for (std::size_t i = 0; i < conditions.database_count; ++i) out.number(conditions.databases[i]);
 }
 
 Conditions in_order(const Conditions& conditions) noexcept {
@@ -156,47 +148,36 @@ std::optional<const char*> objection(const Conditions& conditions, const Client&
 
 std::string pack(const Conditions& conditions) {
     const auto sorted = in_order(conditions);
-    std::string bytes(1, version);
-    bytes += static_cast<char>((sorted.local ? flag_local : 0) | (sorted.tls ? flag_tls : 0) |
-                               (sorted.certificate ? flag_certificate : 0));
-    put(bytes, sorted.methods);
-    bytes += static_cast<char>(sorted.network_count);
-    for (std::size_t i = 0; i < sorted.network_count; ++i) {
-        const auto& network = sorted.networks[i];
-        bytes += static_cast<char>(network.base.family);
-        bytes += static_cast<char>(network.prefix);
-        bytes.append(reinterpret_cast<const char*>(network.base.bytes.data()), bits_of(network.base) / 8);
-    }
-    bytes += static_cast<char>(sorted.database_count);
-    for (std::size_t i = 0; i < sorted.database_count; ++i) put(bytes, sorted.databases[i]);
+    std::string bytes;
+    write_measured<std::endian::big>(bytes, [&](auto& out) { write_fields(sorted, out); });
     return bytes;
 }
 
 std::optional<Conditions> unpack(std::string_view bytes) noexcept {
-    Reader from(bytes);
-    if (from.byte() != version) return std::nullopt;
+    Reader in(bytes_of(bytes));
+    if (in.number<std::uint8_t>() != form) return std::nullopt;
     Conditions conditions;
-    const auto flags = from.byte();
+    const auto flags = in.number<std::uint8_t>();
     if (flags > (flag_local | flag_tls | flag_certificate)) return std::nullopt;
     conditions.local = (flags & flag_local) != 0;
     conditions.tls = (flags & flag_tls) != 0;
     conditions.certificate = (flags & flag_certificate) != 0;
-    conditions.methods = from.number();
-    conditions.network_count = from.byte();
+    conditions.methods = in.number<std::uint32_t>();
+    conditions.network_count = in.number<std::uint8_t>();
     if (conditions.network_count > max_networks) return std::nullopt;
     for (std::size_t i = 0; i < conditions.network_count; ++i) {
         auto& network = conditions.networks[i];
-        network = read_network(from);
+        network = read_network(in);
         const auto family = network.base.family;
         if ((family != 4 && family != 6) || network.prefix > bits_of(network.base)) return std::nullopt;
         Network exact = network;
         cut(exact);
         if (exact != network) return std::nullopt;
     }
-    conditions.database_count = from.byte();
+    conditions.database_count = in.number<std::uint8_t>();
     if (conditions.database_count > max_databases) return std::nullopt;
-    for (std::size_t i = 0; i < conditions.database_count; ++i) conditions.databases[i] = from.number();
-    if (!from.is_done() || in_order(conditions) != conditions) return std::nullopt;
+    for (std::size_t i = 0; i < conditions.database_count; ++i) conditions.databases[i] = in.number<std::uint32_t>();
+    if (!in.is_done() || in_order(conditions) != conditions) return std::nullopt;
     return conditions;
 }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "jit_access/core/encoding.hpp"
 #include "jit_access/core/text.hpp"
 
 namespace jit::core {
@@ -103,10 +104,8 @@ std::string printable(std::string_view text) {
     constexpr std::size_t max_bytes = 200;
     std::string result;
     for (std::size_t i = 0; i < text.size() && result.size() < max_bytes;) {
-        const auto first = static_cast<unsigned char>(text[i]);
-        const std::size_t size = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-        const auto character = text.substr(i, size);
-        i += size;
+        const auto character = text.substr(i, utf8_length(static_cast<unsigned char>(text[i])));
+        i += character.size();
         result += character == " " || !fault_in_text(character) ? std::string(character) : "?";
     }
     return result;

@@ -3,34 +3,11 @@
 #include <algorithm>
 #include <array>
 
+#include "jit_access/core/encoding.hpp"
+
 namespace jit::core {
 
 namespace {
-
-constexpr char32_t replacement = 0xFFFD;
-
-struct Decoded {
-    char32_t character;
-    std::size_t size;
-};
-
-// The character at the front, by RFC 3629; a byte that is none is replaced.
-Decoded decode(std::string_view text) {
-    const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-    const unsigned char first = byte(0);
-    if (first < 0x80) return {first, 1};
-    const std::size_t size = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    if (first < 0xC2 || first > 0xF4 || size > text.size()) return {replacement, 1};
-    char32_t character = first & (0x7FU >> size);
-    for (std::size_t i = 1; i < size; ++i) {
-        if ((byte(i) & 0xC0U) != 0x80U) return {replacement, 1};
-        character = character << 6 | (byte(i) & 0x3FU);
-    }
-    constexpr std::array<char32_t, 5> least{0, 0, 0x80, 0x800, 0x10000};
-    const bool surrogate = character >= 0xD800 && character <= 0xDFFF;
-    if (character < least.at(size) || character > 0x10FFFF || surrogate) return {replacement, 1};
-    return {character, size};
-}
 
 struct Range {
     char32_t from, to;
@@ -47,22 +24,21 @@ bool is_hidden(char32_t c) {
 }
 
 std::string hexadecimal(char32_t c) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
     std::string text;
-    for (int shift = c > 0xFFFF ? 20 : 12; shift >= 0; shift -= 4) text += digits[c >> shift & 0xFU];
+    for (int shift = c > 0xFFFF ? 20 : 12; shift >= 0; shift -= 4) text += upper_hex_digit(c >> shift);
     return text;
 }
 
-bool holds_no_grant(char32_t c) {
+bool needs_no_escape(char32_t c) {
     return c >= 0x20 && c < 0x7F && c != '&' && c != '<' && c != '>' && c != '"' && c != '\'' && c != '`';
 }
 
 // Fit for an element and for an attribute in quotes.
 void escape(std::string_view text, std::string& to) {
     while (!text.empty()) {
-        const auto [character, size] = decode(text);
+        const auto [character, size, is_valid] = decode_utf8(text);
         text.remove_prefix(size);
-        if (holds_no_grant(character))
+        if (needs_no_escape(character))
             to += static_cast<char>(character);
         else if (is_hidden(character))
             to += "&#x27E8;U+" + hexadecimal(character) + "&#x27E9;";
@@ -124,18 +100,6 @@ Html& Html::close(Markup tag) {
 
 Html& Html::element(Markup tag, std::string_view text, std::initializer_list<Attribute> attributes) {
     return open(tag, attributes).text(text).close(tag);
-}
-
-std::string to_base64(const std::string& bytes) {
-    constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string text;
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        std::uint32_t group = 0;
-        for (std::size_t k = 0; k < 3; ++k)
-            group = group << 8 | (i + k < bytes.size() ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-        for (std::size_t k = 0; k < 4; ++k) text += i + k > bytes.size() ? '=' : letters[group >> (18 - 6 * k) & 0x3FU];
-    }
-    return text;
 }
 
 }  // namespace jit::core

@@ -1,95 +1,17 @@
 #include "jit_access/core/journal_record.hpp"
 
-#include <bit>
-#include <cstring>
+#include "jit_access/core/encoding.hpp"
 
 namespace jit::core {
 
 namespace {
 
-static_assert(std::endian::native == std::endian::little,
-              "the journal is read on the machine that wrote it: little-endian");
-
-class Writer {
-public:
-    explicit Writer(std::byte* to) noexcept : at_(to) {}
-
-    template <class T>
-    void number(T value) noexcept {
-        std::memcpy(at_, &value, sizeof value);
-        at_ += sizeof value;
-    }
-
-    void text(std::string_view value) noexcept {
-        number(static_cast<std::uint32_t>(value.size()));
-        raw(value.data(), value.size());
-    }
-
-    void raw(const void* bytes, std::size_t size) noexcept {
-        if (size == 0) return;  // an empty view may have no address
-        std::memcpy(at_, bytes, size);
-        at_ += size;
-    }
-
-private:
-    std::byte* at_;
-};
-
-// Reads past the end yield zeroes and leave ok() false.
-class Reader {
-public:
-    explicit Reader(std::span<const std::byte> from) noexcept : rest_(from) {}
-
-    template <class T>
-    T number() noexcept {
-        T value{};
-        raw(&value, sizeof value);
-        return value;
-    }
-
-    std::string_view text() noexcept {
-        const auto size = number<std::uint32_t>();
-        if (!ok_ || size > rest_.size()) {
-            ok_ = false;
-            return {};
-        }
-        const std::string_view value{reinterpret_cast<const char*>(rest_.data()), size};
-        rest_ = rest_.subspan(size);
-        return value;
-    }
-
-    void raw(void* to, std::size_t size) noexcept {
-        if (!ok_ || size > rest_.size()) {
-            ok_ = false;
-            return;
-        }
-        std::memcpy(to, rest_.data(), size);
-        rest_ = rest_.subspan(size);
-    }
-
-    [[nodiscard]] bool ok() const noexcept { return ok_; }
-    [[nodiscard]] bool done() const noexcept { return ok_ && rest_.empty(); }
-
-private:
-    std::span<const std::byte> rest_;
-    bool ok_ = true;
-};
-
-// One walk over the fields serves measuring and writing, so the two cannot disagree.
-class Meter {
-public:
-    template <class T>
-    void number(T) noexcept {
-        size += sizeof(T);
-    }
-    void text(std::string_view value) noexcept { size += sizeof(std::uint32_t) + value.size(); }
-    void raw(const void*, std::size_t bytes) noexcept { size += bytes; }
-
-    std::size_t size = 0;
-};
+// The journal is read on the machine that wrote it.
+using Reader = BinaryReader<std::endian::little>;
+using Writer = BinaryWriter<std::endian::little>;
 
 template <class Sink>
-void walk(const Use& use, Sink& out) noexcept {
+void write_fields(const Use& use, Sink& out) noexcept {
     out.number(use.grant);
     out.number(static_cast<std::uint32_t>(use.grants.size()));
     for (const auto id : use.grants) out.number(id);
@@ -120,11 +42,7 @@ void walk(const Use& use, Sink& out) noexcept {
 }  // namespace
 
 void encode(const Use& use, std::vector<std::byte>& to) {
-    Meter meter;
-    walk(use, meter);
-    to.resize(meter.size);
-    Writer writer(to.data());
-    walk(use, writer);
+    write_measured<std::endian::little>(to, [&use](auto& out) noexcept { write_fields(use, out); });
 }
 
 std::array<std::byte, outcome_size> encode(const Outcome& outcome) noexcept {
@@ -144,7 +62,7 @@ std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
     Use& use = result.use;
     use.grant = in.number<std::uint64_t>();
     const auto grants = in.number<std::uint32_t>();
-    if (!in.ok() || grants > max_session_grants) return std::nullopt;
+    if (!in.is_ok() || grants > max_session_grants) return std::nullopt;
     for (std::uint32_t i = 0; i < grants; ++i) result.grants.push_back(in.number<std::uint64_t>());
     use.pid = in.number<std::uint32_t>();
     use.depth = in.number<std::uint32_t>();
@@ -161,7 +79,7 @@ std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
     use.parameters = in.text();
     use.object_count = in.number<std::uint32_t>();
     const auto objects = in.number<std::uint32_t>();
-    if (!in.ok() || objects > max_objects) return std::nullopt;
+    if (!in.is_ok() || objects > max_objects) return std::nullopt;
     for (std::uint32_t i = 0; i < objects; ++i) {
         const auto privileges = in.number<std::uint32_t>();
         const auto own = in.number<std::uint32_t>();
@@ -169,7 +87,7 @@ std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
     }
     in.raw(use.sqlstate.data(), use.sqlstate.size());
     use.reason = in.text();
-    if (!in.done()) return std::nullopt;
+    if (!in.is_done()) return std::nullopt;
     return result;
 }
 
@@ -181,7 +99,8 @@ std::optional<Outcome> decode_outcome(std::span<const std::byte> payload) noexce
     outcome.duration = in.number<std::int64_t>();
     in.raw(outcome.sqlstate.data(), outcome.sqlstate.size());
     outcome.ending = in.number<Ending>();
-    if (!in.done() || outcome.ending < Ending::completed || outcome.ending > Ending::interrupted) return std::nullopt;
+    if (!in.is_done() || outcome.ending < Ending::completed || outcome.ending > Ending::interrupted)
+        return std::nullopt;
     return outcome;
 }
 

@@ -55,9 +55,7 @@ std::string shown(std::int64_t value) {
 std::string policy(Hasher& hasher) {
     const auto text = style.text();
     const auto digest = hasher.hash({std::as_bytes(std::span(text))});
-    return "default-src 'none'; style-src 'sha256-" +
-           to_base64({reinterpret_cast<const char*>(digest.data()), digest.size()}) +
-           "'; base-uri 'none'; form-action 'none'";
+    return "default-src 'none'; style-src 'sha256-" + to_base64(digest) + "'; base-uri 'none'; form-action 'none'";
 }
 
 void head(Html& to, const Page& page, Hasher& hasher) {

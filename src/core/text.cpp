@@ -2,19 +2,19 @@
 
 #include <algorithm>
 
+#include "jit_access/core/encoding.hpp"
+
 namespace jit::core {
 
 namespace {
 
 bool is_blank(std::string_view text) noexcept { return text.find_first_not_of(' ') == std::string_view::npos; }
 
-// C1 controls (C2 80..9F), and the characters that reorder or hide text: U+200B..200F, U+2028..202E, U+2060..206F,
-// U+FEFF.
-bool hides_text(unsigned char a, unsigned char b, unsigned char c) noexcept {
-    if (a == 0xC2) return b >= 0x80 && b <= 0x9F;
-    if (a == 0xE2 && b == 0x80) return (c >= 0x8B && c <= 0x8F) || (c >= 0xA8 && c <= 0xAE);
-    if (a == 0xE2 && b == 0x81) return c >= 0xA0 && c <= 0xAF;
-    return a == 0xEF && b == 0xBB && c == 0xBF;
+// Controls, and the characters that reorder or hide text.
+bool is_control_or_invisible(char32_t c) noexcept {
+    const auto is_within = [c](char32_t first, char32_t last) { return c >= first && c <= last; };
+    return c < 0x20 || is_within(0x7F, 0x9F) || is_within(0x200B, 0x200F) || is_within(0x2028, 0x202E) ||
+           is_within(0x2060, 0x206F) || c == 0xFEFF;
 }
 
 }  // namespace
@@ -32,12 +32,12 @@ std::optional<std::string> fault_in_text(std::string_view text, std::size_t long
     if (text.empty() || is_blank(text)) return "It is empty.";
     if (text.size() > longest)
         return "It has " + std::to_string(text.size()) + " bytes; the limit is " + std::to_string(longest) + ".";
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const auto byte = [&](std::size_t k) { return k < text.size() ? static_cast<unsigned char>(text[k]) : 0U; };
-        const auto a = static_cast<unsigned char>(byte(i));
-        if (a < 0x20 || a == 0x7F ||
-            hides_text(a, static_cast<unsigned char>(byte(i + 1)), static_cast<unsigned char>(byte(i + 2))))
+    // Bytes that are no UTF-8 pass: a database may have another encoding.
+    for (std::size_t i = 0; i < text.size();) {
+        const auto next = decode_utf8(text.substr(i));
+        if (is_control_or_invisible(next.character))
             return "It holds a control character or invisible formatting at byte " + std::to_string(i + 1) + ".";
+        i += next.size;
     }
     return std::nullopt;
 }

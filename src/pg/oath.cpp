@@ -7,6 +7,8 @@
 
 #include <liboath/oath.h>
 
+#include "jit_access/core/encoding.hpp"
+
 namespace jit::pg {
 
 namespace {
@@ -18,21 +20,6 @@ void check(int result) {
 }
 
 const char* as_chars(std::span<const std::byte> bytes) noexcept { return reinterpret_cast<const char*>(bytes.data()); }
-
-// Encodes all characters except the unreserved ones of RFC 3986.
-std::string percent_encoded(const std::string& text) {
-    constexpr std::string_view unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    std::string encoded;
-    for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (unreserved.find(c) != std::string_view::npos)
-            encoded += c;
-        else
-            encoded.append({'%', digits[byte >> 4], digits[byte & 15]});
-    }
-    return encoded;
-}
 
 }  // namespace
 
@@ -57,8 +44,8 @@ std::string base32(std::span<const std::byte> secret) {
 }
 
 std::string otpauth_uri(const std::string& issuer, const std::string& account, std::span<const std::byte> secret) {
-    return "otpauth://totp/" + percent_encoded(issuer) + ':' + percent_encoded(account) + "?secret=" + base32(secret) +
-           "&issuer=" + percent_encoded(issuer) + "&algorithm=SHA1&digits=6&period=30";
+    return "otpauth://totp/" + core::percent_encode(issuer) + ':' + core::percent_encode(account) + "?secret=" + base32(secret) +
+           "&issuer=" + core::percent_encode(issuer) + "&algorithm=SHA1&digits=6&period=30";
 }
 
 }  // namespace jit::pg

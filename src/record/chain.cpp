@@ -14,6 +14,7 @@
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
 #include "jit_access/pg/error.hpp"
+#include "jit_access/pg/json.hpp"
 #include "jit_access/pg/record_table.hpp"
 #include "jit_access/pg/settings.hpp"
 #include "jit_access/pg/sql.hpp"
@@ -37,12 +38,8 @@ core::Uuid chain_id() {
     return core::uuid_from_text(row->get<std::string>(0)).value();
 }
 
-Digest digest(const std::string& hex) {
-    const auto bytes = core::from_hex(hex);
-    Digest result{};
-    if (bytes && bytes->size() == result.size()) std::copy(bytes->begin(), bytes->end(), result.begin());
-    return result;
-}
+// All zeros, which is the hash of nothing, where the text is no hash.
+Digest digest_from(const std::string& hex) { return core::array_from_hex<core::digest_size>(hex).value_or(Digest{}); }
 
 struct Head {
     std::int64_t seq = 0;
@@ -53,8 +50,8 @@ Checkpoint from_row(const pg::Row& row, const core::Uuid& chain) {
     return {.chain = chain,
             .seq = row.get<std::int64_t>(0),
             .at = row.get<pg::Instant>(1).us,
-            .head = digest(row.get<std::string>(2)),
-            .mac = digest(row.get<std::string>(3))};
+            .head = digest_from(row.get<std::string>(2)),
+            .mac = digest_from(row.get<std::string>(3))};
 }
 
 constexpr const char* hex_head = "SELECT seq, pg_catalog.encode(hash, 'hex') FROM jit_access.record ";
@@ -69,8 +66,8 @@ Head head_before(std::int64_t seq, const core::Uuid& chain, core::Hasher& hasher
     const std::string of_checkpoint = std::string(checkpoint_columns) + "WHERE seq < $1 ORDER BY seq DESC LIMIT 1";
     const auto checkpoint = pg::query_row(of_checkpoint.c_str(), {seq});
     if (record && (!checkpoint || record->get<std::int64_t>(0) >= checkpoint->get<std::int64_t>(0)))
-        return {record->get<std::int64_t>(0), digest(record->get<std::string>(1))};
-    if (checkpoint) return {checkpoint->get<std::int64_t>(0), digest(checkpoint->get<std::string>(2))};
+        return {record->get<std::int64_t>(0), digest_from(record->get<std::string>(1))};
+    if (checkpoint) return {checkpoint->get<std::int64_t>(0), digest_from(checkpoint->get<std::string>(2))};
     return {0, core::first_head(hasher, chain)};
 }
 
@@ -173,7 +170,7 @@ Appender::Appender() {
     const auto head = head_before(std::numeric_limits<std::int64_t>::max(), chain_id(), hasher_);
     head_ = head.digest;
     // Where somebody has emptied the tables it goes on all the same, and what is missing is missing.
-    seq_ = std::max(head.seq, writer_.first() - 1);
+    seq_ = std::max(head.seq, writer_.first_seq() - 1);
 }
 
 void Appender::add(core::AuditRecord& entry) {
@@ -224,9 +221,9 @@ void note_dropped(std::int64_t first, std::int64_t last) {
                       "Record " + std::to_string(last) + " is not the one of its checkpoint.",
                       "Look at jit_audit_verify().");
     pg::ServerHasher hasher;
-    core::Dropped dropped{.first = first, .last = last, .head = digest(known->get<std::string>(0))};
+    core::Dropped dropped{.first = first, .last = last, .head = digest_from(known->get<std::string>(0))};
     dropped.mac = core::dropped_mac(hasher, key_or_new(), chain, dropped);
-    const auto detail = pg::normal_json(core::to_detail(dropped));
+    const auto detail = pg::normalize_json(core::to_detail(dropped));
     core::AuditRecord entry;
     entry.node = journal::node_id();
     entry.kind = core::dropped_kind;

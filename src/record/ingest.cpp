@@ -9,7 +9,8 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
-#include "jit_access/pg/record_table.hpp"
+#include "jit_access/pg/json.hpp"
+#include "jit_access/pg/text_encoding.hpp"
 #include "jit_access/record/chain.hpp"
 #include "jit_access/record/journal.hpp"
 #include "jit_access/record/metrics.hpp"
@@ -21,6 +22,7 @@ namespace jit::ingest {
 namespace {
 
 using core::AuditRecord;
+using core::ColumnInfo;
 using core::RecordKind;
 using pg::Value;
 
@@ -85,28 +87,26 @@ std::string_view name_of(RecordKind record_kind) noexcept {
     return "gap";
 }
 
-// jsonb wants its text quoted.
-std::string json_text(std::string_view value) {
-    std::string quoted = "\"";
-    for (const char c : value) {
-        if (c == '"' || c == '\\') quoted += '\\';
-        quoted += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-    }
-    return quoted + '"';
-}
-
 // Other databases have other encodings.
 std::string_view valid(std::string_view text, Gathered& to) {
     if (pg::is_valid_text(text)) return text;
-    return to.texts.emplace_back(pg::escape_invalid(text));
+    return to.texts.emplace_back(pg::escape_invalid_text(text));
+}
+
+// Control characters become blanks before the text is quoted: a detail is read in terminals.
+std::string quoted_json(std::string_view text) {
+    std::string plain(text);
+    std::replace_if(
+        plain.begin(), plain.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+    return pg::quote_json(plain);
 }
 
 std::string reason_member(std::string_view reason, Gathered& to) {
-    return "\"reason\": " + json_text(valid(reason, to));
+    return "\"reason\": " + quoted_json(valid(reason, to));
 }
 
 void set_detail(AuditRecord& entry, const std::string& members, Gathered& to) {
-    entry.detail = to.texts.emplace_back(pg::normal_json("{" + members + "}"));
+    entry.detail = to.texts.emplace_back(pg::normalize_json("{" + members + "}"));
 }
 
 std::string detail_of(const core::DecodedUse& decoded, Gathered& to) {
@@ -203,34 +203,52 @@ AuditRecord entry_of(const Taken& taken, Gathered& in) {
     return entry;
 }
 
+// Visitor that appends the value of one column as jit_access.journal() returns it.
 class ToValues {
 public:
-    explicit ToValues(std::vector<Value>& to) : to_(to) {}
+    explicit ToValues(std::vector<Value>& row) : row_(row) {}
 
-    void operator()(std::int64_t value) { to_.emplace_back(value); }
-    void operator()(std::int32_t value) { to_.emplace_back(value); }
-    void operator()(std::string_view value) { to_.emplace_back(std::string(value)); }
-    void operator()(const core::Uuid& value) { to_.emplace_back(core::to_text(value)); }
-    void operator()(const core::Span& value) { to_.emplace_back(value.microseconds); }
-    void operator()(const std::vector<std::int64_t>& values) {
+    void operator()(const ColumnInfo& column, std::int64_t value) {
+        if (column.type == core::SqlType::timestamptz)
+            row_.emplace_back(pg::Instant{value});
+        else
+            row_.emplace_back(value);
+    }
+    void operator()(const ColumnInfo&, std::int32_t value) { row_.emplace_back(value); }
+    void operator()(const ColumnInfo&, std::string_view value) { row_.emplace_back(std::string(value)); }
+    void operator()(const ColumnInfo&, const core::Uuid& value) { row_.emplace_back(core::to_text(value)); }
+    void operator()(const ColumnInfo&, const core::Span& value) { row_.emplace_back(value.microseconds); }
+    void operator()(const ColumnInfo&, const std::vector<std::int64_t>& values) {
         std::string text;
         for (const auto value : values) text += (text.empty() ? "" : ",") + std::to_string(value);
-        to_.emplace_back("{" + text + "}");
+        row_.emplace_back("{" + text + "}");
     }
-    void operator()(const std::vector<std::string_view>& values) {
-        to_.emplace_back(pg::TextArray(values.begin(), values.end()));
+    void operator()(const ColumnInfo&, const std::vector<std::string_view>& values) {
+        row_.emplace_back(pg::TextArray(values.begin(), values.end()));
     }
     template <class T>
-    void operator()(const std::optional<T>& value) {
+    void operator()(const ColumnInfo& column, const std::optional<T>& value) {
         if (value)
-            (*this)(*value);
+            (*this)(column, *value);
         else
-            to_.emplace_back();
+            row_.emplace_back();
     }
 
 private:
-    std::vector<Value>& to_;
+    std::vector<Value>& row_;
 };
+
+// The row of jit_access.journal(): the columns that it shows, and next_position behind the position.
+std::vector<Value> journal_row(const AuditRecord& record, std::uint64_t next_position) {
+    constexpr auto position_column = core::record_columns[core::column_index("position")].name;
+    std::vector<Value> row;
+    core::for_each_column(record, [&](const ColumnInfo& column, const auto& value) {
+        if (!column.is_shown_in(core::Shown::journal)) return;
+        ToValues{row}(column, value);
+        if (column.name == position_column) row.emplace_back(static_cast<std::int64_t>(next_position));
+    });
+    return row;
+}
 
 }  // namespace
 
@@ -241,19 +259,8 @@ void read(std::optional<std::uint64_t> from, std::size_t most, const std::functi
     Gathered batch;
     const auto& ring = journal::ring();
     gather(ring.resume(std::max(from.value_or(0), ring.tail())), most, batch);
-    constexpr std::size_t seq = 0;
-    constexpr std::size_t at = 4;
-    constexpr std::size_t session_start = 13;
     for (const auto& taken : batch.taken) {
-        const auto entry = entry_of(taken, batch);
-        std::vector<Value> row;
-        core::for_each_column(entry, ToValues(row));
-        for (const auto time : {at, session_start})
-            // cppcheck-suppress containerOutOfBounds  // it does not see that every column fills the row
-            if (auto* us = std::get_if<std::int64_t>(&row[time])) row[time] = pg::Instant{*us};
-        // The columns of jit_access.journal(): no number yet, but where to go on.
-        row.erase(row.begin() + seq);
-        row.insert(row.begin() + 2, static_cast<std::int64_t>(taken.next));
+        const auto row = journal_row(entry_of(taken, batch), taken.next);
         // Only the worker keeps it from being written over: what has been taken over meanwhile is in the table.
         std::atomic_thread_fence(std::memory_order_acquire);
         if (journal::ring().tail() <= taken.record.position) put(row);

@@ -120,8 +120,7 @@ void format(int fd, std::uint64_t capacity, const struct stat& file) {
     fresh->capacity = capacity;
     pg::random_bytes(&fresh->secret, sizeof fresh->secret);
     pg::random_bytes(fresh->node.data(), fresh->node.size());
-    fresh->node[6] = static_cast<std::uint8_t>((fresh->node[6] & 0x0F) | 0x40);  // RFC 4122 version 4
-    fresh->node[8] = static_cast<std::uint8_t>((fresh->node[8] & 0x3F) | 0x80);
+    fresh->node = core::uuid_from_random(fresh->node);
     fresh->device = file.st_dev;
     fresh->inode = file.st_ino;
     fresh->tail.store(0);

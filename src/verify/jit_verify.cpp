@@ -83,11 +83,9 @@ std::int64_t number(std::string_view word) {
 }
 
 Digest digest(std::string_view word) {
-    const auto bytes = from_hex(word);
-    Digest result{};
-    if (!bytes || bytes->size() != result.size()) die("\"" + std::string(word) + "\" is no hash");
-    std::copy(bytes->begin(), bytes->end(), result.begin());
-    return result;
+    const auto result = array_from_hex<digest_size>(word);
+    if (!result) die("\"" + std::string(word) + "\" is no hash");
+    return *result;
 }
 
 class Reader {
@@ -156,7 +154,7 @@ private:
         const auto bytes = from_hex(line);
         if (!bytes) die("record " + std::to_string(seq) + " cannot be read");
         if (options_.print)
-            std::cout << explain_bytes(bytes->data(), bytes->size()).value_or("(of another form)") << "\n";
+            std::cout << explain_bytes(*bytes).value_or("(of another form)") << "\n";
         verifier_->record(seq, *bytes, head);
     }
 

@@ -67,12 +67,3 @@ BOOST_AUTO_TEST_CASE(numbers) {
     BOOST_TEST(Html().number(-1234567).str() == "-1&#x202F;234&#x202F;567");
     BOOST_TEST(Html().number(-123).str() == "-123");
 }
-
-BOOST_AUTO_TEST_CASE(base64) {  // RFC 4648, 10
-    BOOST_TEST(to_base64("") == "");
-    BOOST_TEST(to_base64("f") == "Zg==");
-    BOOST_TEST(to_base64("fo") == "Zm8=");
-    BOOST_TEST(to_base64("foo") == "Zm9v");
-    BOOST_TEST(to_base64("foobar") == "Zm9vYmFy");
-    BOOST_TEST(to_base64("\xFF\xFE\xFD") == "//79");
-}

@@ -61,7 +61,7 @@ BOOST_AUTO_TEST_CASE(the_policy_names_the_style_by_its_hash) {
     const auto style = html.substr(from, html.find("</style>") - from);
     jit::verify::OpenSslHasher hasher;
     const auto digest = hasher.hash({std::as_bytes(std::span(style))});
-    const auto hash = to_base64({reinterpret_cast<const char*>(digest.data()), digest.size()});
+    const auto hash = to_base64(std::as_bytes(std::span(digest)));
     BOOST_TEST(html.find("default-src &#x0027;none&#x0027;; style-src &#x0027;sha256-" + hash + "&#x0027;;") !=
                std::string::npos);
     BOOST_TEST(html.find("style=\"") == std::string::npos);

@@ -1,7 +1,11 @@
-// One row of the record, and the bytes that stand for it in the chain.
+// One row of the record (jit_access.record), its columns, and the canonical bytes that stand for it in the hash chain.
 //
-// The bytes are canonical: every column in a fixed order, each with its length in front, numbers big-endian, nothing
-// that depends on a setting, a locale or a time zone. Two rows that differ anywhere have different bytes.
+// The canonical bytes hold every column but the hash in a fixed order, each with its length in front, numbers
+// big-endian, and nothing that depends on a setting, a locale or a time zone. Two rows that differ anywhere have
+// different bytes. An array holds its elements, each with its length in front. A length of 0xFFFFFFFF is NULL.
+//
+// An AuditRecord owns its arrays only: its texts are views, and the caller keeps what they point to. Times are
+// microseconds since 2000-01-01 00:00 UTC, as PostgreSQL counts them.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -13,21 +17,24 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
 #include <vector>
+
+#include "jit_access/core/encoding.hpp"
 
 namespace jit::core {
 
-using Uuid = std::array<std::uint8_t, 16>;
-
-// As an interval is stored.
+// An interval, as the server stores it.
 struct Span {
     std::int64_t microseconds = 0;
     std::int32_t days = 0;
     std::int32_t months = 0;
 };
 
-// The columns of jit_access.record, in order, but for the hash. Times are microseconds since 2000-01-01; texts are
-// views of somebody else's memory.
+// The members are the columns of the table, in order, except for the hash. record_column_table below lists them again
+// with their SQL types; the compiler checks that the two agree.
 struct AuditRecord {
     using Number = std::optional<std::int64_t>;
     using Small = std::optional<std::int32_t>;
@@ -51,11 +58,11 @@ struct AuditRecord {
     Text tag;
     Text statement;
     Small statement_bytes;
-    Text statement_sha256;  // where it is cut
+    Text statement_sha256;  // of the whole statement, where it is cut
     Text parameters;
     std::optional<std::vector<std::string_view>> objects;
     std::optional<std::vector<std::string_view>> privileges;
-    std::optional<std::vector<std::string_view>> standing_privileges;  // those of them that needed no grant
+    std::optional<std::vector<std::string_view>> standing_privileges;  // the part of `privileges` that needs no grant
     Text outcome;
     Number rows;
     std::optional<Span> duration;
@@ -64,78 +71,184 @@ struct AuditRecord {
     Number of_position;
 };
 
-// Calls visit(value) for each column in order.
-template <class E, class Visit>
-void for_each_column(E& entry, Visit&& visit) {
-    visit(entry.seq);
-    visit(entry.node);
-    visit(entry.position);
-    visit(entry.kind);
-    visit(entry.at);
-    visit(entry.grant_id);
-    visit(entry.grants);
-    visit(entry.login);
-    visit(entry.role);
-    visit(entry.database);
-    visit(entry.client_addr);
-    visit(entry.application);
-    visit(entry.pid);
-    visit(entry.session_start);
-    visit(entry.depth);
-    visit(entry.tag);
-    visit(entry.statement);
-    visit(entry.statement_bytes);
-    visit(entry.statement_sha256);
-    visit(entry.parameters);
-    visit(entry.objects);
-    visit(entry.privileges);
-    visit(entry.standing_privileges);
-    visit(entry.outcome);
-    visit(entry.rows);
-    visit(entry.duration);
-    visit(entry.sqlstate);
-    visit(entry.detail);
-    visit(entry.of_position);
+// ---- the columns ----------------------------------------------------------------------------------------------------
+
+enum class SqlType : std::uint8_t {
+    bigint,
+    integer,
+    text,
+    uuid,
+    timestamptz,
+    interval,
+    jsonb,
+    bigint_array,
+    text_array,
+    bytea
+};
+enum class Nullability : std::uint8_t { not_null, nullable };
+// Which relation beside the table shows a column: the view jit_access.audit_log, the function jit_access.journal().
+enum class Shown : std::uint8_t { nowhere = 0, audit_log = 1, journal = 2, both = 3 };
+
+struct ColumnInfo {
+    std::string_view name;
+    SqlType type;
+    Nullability nullability;
+    Shown shown;
+
+    [[nodiscard]] constexpr bool is_shown_in(Shown relation) const noexcept {
+        return (static_cast<unsigned>(shown) & static_cast<unsigned>(relation)) != 0;
+    }
+};
+
+template <class T>
+struct Column : ColumnInfo {
+    using Value = T;
+    T AuditRecord::*member;
+
+    constexpr Column(std::string_view column_name, SqlType sql_type, Nullability nulls, Shown relations,
+                     T AuditRecord::*of_record)
+        : ColumnInfo{column_name, sql_type, nulls, relations}, member(of_record) {}
+};
+
+// The one list of the columns, in their order in the table, which is that of the canonical bytes. Everything that walks
+// over the columns derives from it; test/arch/record_columns holds SQL and documentation to it. A new column goes to
+// the end.
+inline constexpr auto record_column_table = [] {
+    using enum SqlType;
+    using enum Nullability;
+    using enum Shown;
+    using Row = AuditRecord;
+    return std::tuple{Column{"seq", bigint, not_null, audit_log, &Row::seq},
+                      Column{"node", uuid, not_null, journal, &Row::node},
+                      Column{"position", bigint, nullable, journal, &Row::position},
+                      Column{"kind", text, not_null, both, &Row::kind},
+                      Column{"at", timestamptz, not_null, both, &Row::at},
+                      Column{"grant_id", bigint, nullable, both, &Row::grant_id},
+                      Column{"grants", bigint_array, nullable, both, &Row::grants},
+                      Column{"login", text, nullable, both, &Row::login},
+                      Column{"role", text, nullable, both, &Row::role},
+                      Column{"database", text, nullable, both, &Row::database},
+                      Column{"client_addr", text, nullable, both, &Row::client_addr},
+                      Column{"application", text, nullable, both, &Row::application},
+                      Column{"pid", integer, nullable, both, &Row::pid},
+                      Column{"session_start", timestamptz, nullable, both, &Row::session_start},
+                      Column{"depth", integer, nullable, both, &Row::depth},
+                      Column{"tag", text, nullable, both, &Row::tag},
+                      Column{"statement", text, nullable, both, &Row::statement},
+                      Column{"statement_bytes", integer, nullable, both, &Row::statement_bytes},
+                      Column{"statement_sha256", text, nullable, both, &Row::statement_sha256},
+                      Column{"parameters", text, nullable, both, &Row::parameters},
+                      Column{"objects", text_array, nullable, both, &Row::objects},
+                      Column{"privileges", text_array, nullable, both, &Row::privileges},
+                      Column{"standing_privileges", text_array, nullable, both, &Row::standing_privileges},
+                      Column{"outcome", text, nullable, both, &Row::outcome},
+                      Column{"rows", bigint, nullable, both, &Row::rows},
+                      Column{"duration", interval, nullable, both, &Row::duration},
+                      Column{"sqlstate", text, nullable, both, &Row::sqlstate},
+                      Column{"detail", jsonb, nullable, both, &Row::detail},
+                      Column{"of_position", bigint, nullable, journal, &Row::of_position}};
+}();
+
+// Of the table only: the hash of a row is over the bytes of the others.
+inline constexpr ColumnInfo hash_column{"hash", SqlType::bytea, Nullability::not_null, Shown::nowhere};
+
+// The same columns as a list for loops.
+inline constexpr auto record_columns = std::apply(
+    [](const auto&... column) { return std::array<ColumnInfo, sizeof...(column)>{column...}; }, record_column_table);
+
+// Position of a column among record_columns. A name that is none of them does not compile.
+[[nodiscard]] consteval std::size_t column_index(std::string_view name) {
+    for (std::size_t i = 0; i < record_columns.size(); ++i)
+        if (record_columns[i].name == name) return i;
+    throw "the record has no column of this name";
 }
 
-inline constexpr std::array<std::string_view, 29> audit_record_columns{"seq",
-                                                                       "node",
-                                                                       "position",
-                                                                       "kind",
-                                                                       "at",
-                                                                       "grant_id",
-                                                                       "grants",
-                                                                       "login",
-                                                                       "role",
-                                                                       "database",
-                                                                       "client_addr",
-                                                                       "application",
-                                                                       "pid",
-                                                                       "session_start",
-                                                                       "depth",
-                                                                       "tag",
-                                                                       "statement",
-                                                                       "statement_bytes",
-                                                                       "statement_sha256",
-                                                                       "parameters",
-                                                                       "objects",
-                                                                       "privileges",
-                                                                       "standing_privileges",
-                                                                       "outcome",
-                                                                       "rows",
-                                                                       "duration",
-                                                                       "sqlstate",
-                                                                       "detail",
-                                                                       "of_position"};
+// Calls visit(column, value) for each column in order; `column` is a ColumnInfo.
+template <class Row, class Visit>
+void for_each_column(Row& record, Visit&& visit) {
+    [&]<std::size_t... i>(std::index_sequence<i...>) {
+        (visit(static_cast<const ColumnInfo&>(std::get<i>(record_column_table)),
+               record.*std::get<i>(record_column_table).member),
+         ...);
+    }
+    (std::make_index_sequence<record_columns.size()>{});
+}
 
-// Replaces what `to` held.
-void canonical_bytes(const AuditRecord& entry, std::vector<std::byte>& to);
+namespace detail {
 
-// The bytes of one column; nothing when it is NULL or the bytes are not an entry's.
-[[nodiscard]] std::optional<std::span<const std::byte>> column_of(std::span<const std::byte> bytes,
-                                                                  std::string_view column);
+// The C++ types that the SQL types are held in.
+template <class T>
+struct Held {
+    using Type = T;
+    static constexpr auto nullability = Nullability::not_null;
+};
+template <class T>
+struct Held<std::optional<T>> {
+    using Type = T;
+    static constexpr auto nullability = Nullability::nullable;
+};
 
-// The bytes as "column=value ..." for people; nothing when they are not an entry's.
-[[nodiscard]] std::optional<std::string> explain_bytes(const std::byte* bytes, std::size_t size);
+template <class T>
+constexpr bool is_held_as(SqlType type) {
+    switch (type) {
+        case SqlType::bigint:
+        case SqlType::timestamptz: return std::is_same_v<T, std::int64_t>;
+        case SqlType::integer: return std::is_same_v<T, std::int32_t>;
+        case SqlType::text:
+        case SqlType::jsonb: return std::is_same_v<T, std::string_view>;
+        case SqlType::uuid: return std::is_same_v<T, Uuid>;
+        case SqlType::interval: return std::is_same_v<T, Span>;
+        case SqlType::bigint_array: return std::is_same_v<T, std::vector<std::int64_t>>;
+        case SqlType::text_array: return std::is_same_v<T, std::vector<std::string_view>>;
+        case SqlType::bytea: return false;
+    }
+    return false;
+}
+
+template <class... Columns>
+constexpr bool fit_their_members(const std::tuple<Columns...>& columns) {
+    return std::apply(
+        [](const auto&... column) {
+            return ((is_held_as<typename Held<typename Columns::Value>::Type>(column.type) &&
+                     column.nullability == Held<typename Columns::Value>::nullability) &&
+                    ...);
+        },
+        columns);
+}
+
+// How large a struct of these members, in this order, is.
+template <class... Columns>
+constexpr std::size_t size_of_members(const std::tuple<Columns...>&) {
+    std::size_t size = 0;
+    const auto pad_to = [&](std::size_t alignment) { size = (size + alignment - 1) / alignment * alignment; };
+    ((pad_to(alignof(typename Columns::Value)), size += sizeof(typename Columns::Value)), ...);
+    pad_to(alignof(AuditRecord));
+    return size;
+}
+
+}  // namespace detail
+
+static_assert(detail::fit_their_members(record_column_table),
+              "a column of record_column_table has another type or nullability than its member of AuditRecord");
+static_assert(detail::size_of_members(record_column_table) == sizeof(AuditRecord),
+              "a member of AuditRecord is missing in record_column_table");
+
+// ---- the canonical bytes --------------------------------------------------------------------------------------------
+
+// First byte of the canonical bytes. The bytes of a row that is written never change, or its hash would no longer fit:
+// a column that is added needs a new form, and rows of the old form keep it, see canonical_bytes().
+inline constexpr std::uint8_t canonical_form = 1;
+static_assert(record_columns.size() == 29,
+              "form 1 of the canonical bytes has 29 columns; a new column needs a new form");
+
+// Replaces the contents of `to`, whose memory is used again.
+void canonical_bytes(const AuditRecord& record, std::vector<std::byte>& to);
+
+// The bytes of one column; nothing when it is NULL or the bytes are not those of a record.
+[[nodiscard]] std::optional<Bytes> column_of(Bytes bytes, std::string_view column);
+
+// The bytes as "column=value ..." for people, without the columns that are NULL; nothing when the bytes are not those
+// of a record.
+[[nodiscard]] std::optional<std::string> explain_bytes(Bytes bytes);
 
 }  // namespace jit::core

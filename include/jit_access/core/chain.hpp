@@ -25,8 +25,8 @@
 
 namespace jit::core {
 
-using Digest = std::array<std::byte, 32>;
-using Bytes = std::span<const std::byte>;
+inline constexpr std::size_t digest_size = 32;
+using Digest = std::array<std::byte, digest_size>;
 
 // SHA-256 by a library, which core/ has none of.
 class Hasher {
@@ -70,11 +70,6 @@ inline constexpr std::string_view dropped_kind = "records dropped";
 [[nodiscard]] std::string to_detail(const Dropped& dropped);  // jsonb, as the server writes it
 // From the bytes of an entry; nothing when it is about something else.
 [[nodiscard]] std::optional<Dropped> dropped_from(Bytes bytes);
-
-[[nodiscard]] std::string to_hex(Bytes bytes);
-[[nodiscard]] std::optional<std::vector<std::byte>> from_hex(std::string_view text);
-[[nodiscard]] std::string to_text(const Uuid& uuid);
-[[nodiscard]] std::optional<Uuid> uuid_from_text(std::string_view text);
 
 struct Finding {
     std::int64_t seq = 0;

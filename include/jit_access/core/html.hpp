@@ -42,7 +42,4 @@ private:
     std::string html_;
 };
 
-// RFC 4648; Content-Security-Policy names hashes by it.
-[[nodiscard]] std::string to_base64(const std::string& bytes);
-
 }  // namespace jit::core

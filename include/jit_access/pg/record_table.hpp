@@ -1,27 +1,31 @@
-// The table jit_access.record: rows written many at a time into its open partition, the way COPY does, and read back as
-// what they were.
+// The table jit_access.record: rows are written many at a time into its open partition, the way COPY does, and read back
+// exactly as they are stored.
+//
+// Both directions check first that the table has the columns of core::record_columns and the hash, in that order and of
+// those types: a column that was altered by hand is an error and not a wild pointer. Everything throws, and runs in a
+// transaction.
 #pragma once
 
 #include <functional>
 #include <optional>
-#include <span>
-#include <string>
 
 #include "jit_access/core/chain.hpp"
 
 namespace jit::pg {
 
-// Appends, in the transaction it is made in. What is not finished is lost with the transaction.
+// Appends to the record in the current transaction. Rows are buffered; those that are not finished are lost with the
+// transaction. The destructor releases nothing, because the transaction releases everything the writer holds.
 class RecordWriter {
 public:
-    RecordWriter();             // throws
-    ~RecordWriter() = default;  // what the transaction holds it lets go of itself
+    RecordWriter();
+    ~RecordWriter() = default;
     RecordWriter(const RecordWriter&) = delete;
     RecordWriter& operator=(const RecordWriter&) = delete;
 
-    // The least number that the open partition takes.
-    [[nodiscard]] std::int64_t first() const;
-    void add(const core::AuditRecord& entry, const core::Digest& head);
+    // The least sequence number that the open partition takes.
+    [[nodiscard]] std::int64_t first_seq() const;
+    void add(const core::AuditRecord& record, const core::Digest& head);
+    // Writes the rows that are still buffered. Nothing may be added afterwards.
     void finish();
 
 private:
@@ -29,16 +33,13 @@ private:
     State* state_;
 };
 
-// In order of their numbers, and as they are now, whatever snapshot the transaction has; texts are valid during the
-// call. From nothing on: also what has a number that the record never gives. Where a row holds what the record never
-// holds (a NULL, an array of another shape, a hash of another length), the head is all zeros, which fits nothing.
+// Visits the rows with sequence numbers from `from` to `to` in their order, as they are now, whatever snapshot the
+// transaction has. Texts are valid during the call of `visit`. Without `from`, rows with numbers that the record never
+// assigns (below 1) are visited as well.
+//
+// Where a row holds what the record never holds (a NULL in a column that is never NULL, an array of another shape, a
+// hash of another length), its head is given as all zeros, which fits no record.
 void read_record(std::optional<std::int64_t> from, std::int64_t to,
-                 const std::function<void(const core::AuditRecord& entry, const core::Digest& head)>& visit);
-
-// jsonb as the server writes it; throws for what is no JSON.
-[[nodiscard]] std::string normal_json(const std::string& text);
-// Text in the encoding of this database: what is not, is written as \xHH.
-[[nodiscard]] bool is_valid_text(std::string_view text) noexcept;
-[[nodiscard]] std::string escape_invalid(std::string_view text);
+                 const std::function<void(const core::AuditRecord& record, const core::Digest& head)>& visit);
 
 }  // namespace jit::pg

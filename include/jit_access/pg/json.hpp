@@ -1,0 +1,16 @@
+// JSON by the server's own functions, so that a document has one form whoever has written it.
+//
+// For code inside a transaction. Texts are in the encoding of the database.
+#pragma once
+
+#include <string>
+
+namespace jit::pg {
+
+// A JSON string with its quotes. The text ends at its first zero byte.
+[[nodiscard]] std::string quote_json(const std::string& text);
+
+// The document as jsonb prints it: keys in the order of jsonb, the last of repeated keys. Throws for what is no JSON.
+[[nodiscard]] std::string normalize_json(const std::string& document);
+
+}  // namespace jit::pg
