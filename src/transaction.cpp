@@ -47,7 +47,7 @@ void committed() noexcept {
     if (queued.empty()) return;
     const bool ended = std::any_of(queued.begin(), queued.end(), ends_grant);
     commit_actions::after_commit();
-    journal::note_commit(pg::last_commit_lsn());
+    journal::advance_decision_lsn(pg::last_commit_lsn());
     // The worker does the same, but access must also end while the worker is down.
     if (ended) expire::stop_ended_grants();
     wake_worker();

@@ -65,7 +65,7 @@ Datum jit_audit_verify(PG_FUNCTION_ARGS) {
         if (verdict.sound) table.add_row(row);
         for (const auto& finding : verdict.findings) {
             row[6] = finding.seq;
-            row[7] = finding.what;
+            row[7] = finding.message;
             table.add_row(row);
         }
         return Datum{0};
@@ -79,7 +79,7 @@ Datum jit_audit_export(PG_FUNCTION_ARGS) {
         principal::require_auditor(principal::caller());
         const Args args(fcinfo);
         pg::TableResult table(fcinfo);
-        chain::write_out(args.bigint(0), args.bigint(1), [&](std::optional<std::int64_t> seq, const std::string& line) {
+        chain::export_lines(args.bigint(0), args.bigint(1), [&](std::optional<std::int64_t> seq, const std::string& line) {
             const std::array row{or_null(seq), pg::Value(line)};
             table.add_row(row);
         });

@@ -24,7 +24,7 @@ std::string_view next_word(std::string_view& line) {
     return word;
 }
 
-// The value behind `"key": ` in what to_detail() writes.
+// The value of a key in the JSON that to_detail() writes. Anything else yields a value that does not parse.
 std::string_view value_in(std::string_view detail, std::string_view key) {
     const auto at = detail.find('"' + std::string(key) + "\": ");
     if (at == std::string_view::npos) return {};
@@ -93,76 +93,77 @@ std::optional<Checkpoint> checkpoint_from_line(std::string_view line) {
 Verifier::Verifier(Hasher& hasher, const Uuid& chain, std::int64_t before, const Digest& head, Bytes key)
     : hasher_(hasher), chain_(chain), before_(before), last_(before), head_(head), key_(key.begin(), key.end()) {}
 
-void Verifier::find(std::int64_t seq, std::string what) {
-    if (findings_.size() < max_findings) findings_.push_back({seq, std::move(what)});
+void Verifier::report(std::int64_t seq, std::string message) {
+    if (findings_.size() < max_findings) findings_.push_back({seq, std::move(message)});
 }
 
-void Verifier::know(const Checkpoint& checkpoint, const std::string& kept_in) {
+void Verifier::add_checkpoint(const Checkpoint& checkpoint, const std::string& source) {
     if (checkpoint.chain != chain_) {
-        if (!others_.insert(checkpoint.chain).second) return;
-        find(checkpoint.seq, kept_in + " knows another chain, " + to_text(checkpoint.chain) +
-                                 ": the extension was dropped and created anew");
+        if (!other_chains_.insert(checkpoint.chain).second) return;
+        report(checkpoint.seq, source + " knows another chain, " + to_text(checkpoint.chain) +
+                                   ": the extension was dropped and created anew");
         return;
     }
     if (!key_.empty() && checkpoint_mac(hasher_, key_, checkpoint) != checkpoint.mac) {
-        find(checkpoint.seq, "a checkpoint in " + kept_in + " was not made with the key");
+        report(checkpoint.seq, "a checkpoint in " + source + " was not made with the key");
         return;
     }
-    known_.emplace(checkpoint.seq, Known{checkpoint.head, kept_in});
+    known_heads_.emplace(checkpoint.seq, KnownHead{checkpoint.head, source});
     if (checkpoint.seq == last_) compare_with_known(last_, head_);
 }
 
-void Verifier::know_dropped(Bytes bytes) { dropped_ = dropped_from(bytes); }
+void Verifier::add_dropped(Bytes bytes) { dropped_ = dropped_from(bytes); }
 
 void Verifier::compare_with_known(std::int64_t seq, const Digest& head) {
-    const auto [from, to] = known_.equal_range(seq);
+    const auto [from, to] = known_heads_.equal_range(seq);
     for (auto known = from; known != to; ++known) {
         if (known->second.head == head)
-            ++met_;
+            ++matching_checkpoints_;
         else
-            find(seq, "the record is not the one of a checkpoint in " + known->second.kept_in +
-                          ": it was rewritten, or is another branch of it");
+            report(seq, "the record is not the one of a checkpoint in " + known->second.source +
+                            ": it was rewritten, or is another branch of it");
     }
 }
 
-void Verifier::record(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
+void Verifier::add_record(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
     ++records_;
     if (seq <= last_) {
-        find(seq, "there twice, or out of order");
+        report(seq, "there twice, or out of order");
         return;
     }
     const bool follows = seq - 1 == last_;
     if (follows && next_head(hasher_, head_, bytes) != stored_head)
-        find(seq, "changed, or what stood before it was");
+        report(seq, "changed, or what stood before it was");
     else if (!follows && first_)
-        find(last_ + 1, "missing, up to the one before " + std::to_string(seq));
+        report(last_ + 1, "missing, up to the one before " + std::to_string(seq));
     else if (const auto dropped = dropped_from(bytes))
         dropped_ = dropped;
-    if (!first_) begin(seq, bytes, stored_head);
-    // Goes on from what is stored, so that one change is one finding.
+    if (!first_) keep_first(seq, bytes, stored_head);
+    // Goes on from the stored head, so that one change is one finding and not one for every later record.
     last_ = seq;
     head_ = stored_head;
     compare_with_known(last_, head_);
 }
 
-// What stood before it may have been dropped: only the records behind it say so.
-void Verifier::begin(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
-    first_ = First{seq, {}, stored_head};
+// Records before the first one may have been dropped for their age, which only a later record states. So the first one
+// is checked last.
+void Verifier::keep_first(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
+    first_ = FirstRecord{seq, {}, stored_head};
     if (seq - 1 != before_) first_->bytes.assign(bytes.begin(), bytes.end());
 }
 
-bool Verifier::was_dropped(std::int64_t before) const { return dropped_ && dropped_->last == before - 1; }
+bool Verifier::was_dropped_before(std::int64_t seq) const { return dropped_ && dropped_->last == seq - 1; }
 
-void Verifier::settle_beginning() {
+void Verifier::check_beginning() {
     if (!first_) return;
     const auto begins = first_->seq;
     if (dropped_ && dropped_->last >= begins) {
-        find(begins, "there, although the record says that it was dropped, up to " + std::to_string(dropped_->last));
+        report(begins, "there, although the record says that it was dropped, up to " + std::to_string(dropped_->last));
         return;
     }
     if (begins - 1 == before_) return;
-    if (!was_dropped(begins)) {
-        // In front of what else was found: it comes first in the record as well.
+    if (!was_dropped_before(begins)) {
+        // First of the findings, because it is the first in the record.
         const auto from = std::max(before_, dropped_ ? dropped_->last : 0) + 1;
         findings_.insert(findings_.begin(), {from, "missing, up to the one before " + std::to_string(begins)});
         if (findings_.size() > max_findings) findings_.pop_back();
@@ -170,26 +171,26 @@ void Verifier::settle_beginning() {
     }
     dropped_to_ = dropped_->last;
     if (!key_.empty() && dropped_mac(hasher_, key_, chain_, *dropped_) != dropped_->mac)
-        find(begins, "what stood before it was dropped, and the record that says so was not made with the key");
+        report(begins, "what stood before it was dropped, and the record that says so was not made with the key");
     compare_with_known(dropped_->last, dropped_->head);
     if (next_head(hasher_, dropped_->head, first_->bytes) != first_->head)
-        find(begins, "changed, or what stood before it was");
+        report(begins, "changed, or what stood before it was");
 }
 
 void Verifier::end_of_record(std::int64_t to, std::optional<std::int64_t> next) {
-    settle_beginning();
+    check_beginning();
     if (last_ >= to) return;
     if (next) {
-        if (!first_ && was_dropped(*next))
+        if (!first_ && was_dropped_before(*next))
             dropped_to_ = dropped_->last;
         else
-            find(last_ + 1, "missing, up to the one before " + std::to_string(*next));
+            report(last_ + 1, "missing, up to the one before " + std::to_string(*next));
         return;
     }
-    const auto behind = known_.upper_bound(last_);
-    if (behind == known_.end()) return;
-    find(last_ + 1, "missing: the record ends here, and a checkpoint in " + known_.rbegin()->second.kept_in +
-                        " knows it up to " + std::to_string(known_.rbegin()->first));
+    const auto later = known_heads_.upper_bound(last_);
+    if (later == known_heads_.end()) return;
+    report(last_ + 1, "missing: the record ends here, and a checkpoint in " + known_heads_.rbegin()->second.source +
+                          " knows it up to " + std::to_string(known_heads_.rbegin()->first));
 }
 
 }  // namespace jit::core

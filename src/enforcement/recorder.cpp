@@ -143,7 +143,7 @@ bool wait_for_worker(Done&& done) {
 bool wait_briefly_for_start() noexcept {
     using namespace std::chrono_literals;
     static int attempts_left = 500;
-    for (; !journal::has_begun(); --attempts_left) {
+    for (; !journal::accepts_writes(); --attempts_left) {
         if (attempts_left == 0) return false;
         std::this_thread::sleep_for(1ms);
     }
@@ -199,7 +199,7 @@ void begin(const enforcement::EffectiveGrants& grants, const Statement& statemen
             Code::journal_failed, "the journal of uses cannot be written", journal::fault(),
             "Repair jit_access.journal_directory and restart the server; sessions without a grant are not affected.");
     }
-    if (!journal::has_begun() && !wait_for_worker(journal::has_begun))
+    if (!journal::accepts_writes() && !wait_for_worker(journal::accepts_writes))
         refuse(Code::journal_failed, "the journal of uses is not ready",
                "the worker has not verified yet that it is complete.");
     const auto encoded = encode(grants, statement);

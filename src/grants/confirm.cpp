@@ -155,7 +155,7 @@ void after_start() {
         task::run_or_log("confirm grant " + std::to_string(id) + ", it stays refused", [&] { confirm_active(id); });
     for (const auto id : task::query_ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' ORDER BY id"))
         task::run_or_log("confirm scheduled request " + std::to_string(id), [&] { confirm_scheduled(id); });
-    if (shared_state->tables_are_stale) journal::forget_later_commits(pg::last_commit_lsn());
+    if (shared_state->tables_are_stale) journal::reset_decision_lsn(pg::last_commit_lsn());
 }
 
 void follow_primary() {

@@ -27,7 +27,8 @@ namespace {
 
 constexpr std::size_t page = 4096;
 constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '3'};
-constexpr char unfinished[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '-'};  // is being made, or was when the power failed
+constexpr char unfinished[8] = {'J', 'I', 'T', 'J',
+                                'R', 'N', 'L', '-'};  // while the file is created, and after a power failure meanwhile
 
 struct FileHeader {
     char magic[8];
@@ -37,14 +38,14 @@ struct FileHeader {
     std::uint64_t device;
     std::uint64_t inode;
     std::atomic<std::uint64_t> tail;
-    std::atomic<std::uint64_t> wal;
+    std::atomic<std::uint64_t> last_decision_lsn;
     std::atomic<std::int32_t> sync_error;  // errno; outlives the shared memory, not the server
     ClockMark clock;
-    char whole_on[sizeof ClockMark::boot_id];  // the boot on which it was seen to be whole
+    char checked_on[sizeof ClockMark::boot_id];  // boot on which the file was last compared with the tables
 };
 static_assert(sizeof(FileHeader) <= page, "the header has one page");
 
-// A fault while opening; ends in fault().
+// Thrown while the journal is opened; open() keeps it as fault().
 struct CannotOpen {
     std::string why;
 };
@@ -68,9 +69,9 @@ private:
 
 FileHeader* header = nullptr;
 std::byte* mapped = nullptr;
-core::Ring the_ring;
-std::string the_fault = "It has not been opened.";
-int the_file = -1;
+core::Ring mapped_ring;
+std::string open_fault = "It has not been opened.";
+int journal_fd = -1;
 
 FileHeader* map_header(int fd) {
     void* at = ::mmap(nullptr, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -78,14 +79,14 @@ FileHeader* map_header(int fd) {
     return static_cast<FileHeader*>(at);
 }
 
-void note_boot(FileHeader& file) noexcept {
-    std::memset(file.whole_on, 0, sizeof file.whole_on);
-    pg::boot_id().copy(file.whole_on, sizeof file.whole_on - 1);
+void set_checked_on_this_boot(FileHeader& file) noexcept {
+    std::memset(file.checked_on, 0, sizeof file.checked_on);
+    pg::boot_id().copy(file.checked_on, sizeof file.checked_on - 1);
 }
 
-bool is_of_this_boot(const FileHeader& file) noexcept {
+bool was_checked_on_this_boot(const FileHeader& file) noexcept {
     const auto id = pg::boot_id();
-    return !id.empty() && id == file.whole_on;
+    return !id.empty() && id == file.checked_on;
 }
 
 void preallocate(int fd, std::uint64_t capacity) {
@@ -96,8 +97,8 @@ void preallocate(int fd, std::uint64_t capacity) {
     }
 }
 
-// As the server does with its WAL: of what is only reserved, the first to write a page waits until the file system has
-// made it, and each sync until that is in its books.
+// As the server does with its WAL segments (wal_init_zero): the first write to a page that is only reserved waits for
+// the file system to allocate it, and the next sync waits for the file system's own journal.
 void fill_with_zeroes(int fd, std::uint64_t capacity) {
     const std::vector<std::byte> zeroes(std::size_t{1} << 20);
     for (std::uint64_t done = 0; done < capacity;) {
@@ -124,13 +125,14 @@ void format(int fd, std::uint64_t capacity, const struct stat& file) {
     fresh->device = file.st_dev;
     fresh->inode = file.st_ino;
     fresh->tail.store(0);
-    note_boot(*fresh);
+    set_checked_on_this_boot(*fresh);
     std::memcpy(fresh->magic, magic, sizeof magic);
     ::munmap(fresh, page);
     if (::fsync(fd) != 0) fail("could not fsync");
 }
 
-// Half a journal would keep the disk full, and the next start would take it for another server's.
+// Empties the file when formatting fails: a partial journal would keep the disk full, and the next start would take it
+// for the journal of another server.
 void format_or_empty(int fd, std::uint64_t capacity, const struct stat& file) {
     try {
         format(fd, capacity, file);
@@ -140,7 +142,7 @@ void format_or_empty(int fd, std::uint64_t capacity, const struct stat& file) {
     }
 }
 
-enum class Found { ours, empty, copied, foreign };
+enum class FileState { ours, empty, copied, foreign };
 
 bool is_unfinished(int fd) noexcept {
     char begins[sizeof unfinished];
@@ -148,21 +150,21 @@ bool is_unfinished(int fd) noexcept {
            std::memcmp(begins, unfinished, sizeof begins) == 0;
 }
 
-Found inspect(int fd, const struct stat& file) {
-    if (file.st_size == 0 || is_unfinished(fd)) return Found::empty;
-    if (file.st_size < static_cast<off_t>(page)) return Found::foreign;
+FileState inspect(int fd, const struct stat& file) {
+    if (file.st_size == 0 || is_unfinished(fd)) return FileState::empty;
+    if (file.st_size < static_cast<off_t>(page)) return FileState::foreign;
     FileHeader* present = map_header(fd);
-    Found result = Found::ours;
+    FileState state = FileState::ours;
     if (std::memcmp(present->magic, magic, sizeof magic) != 0 || present->capacity == 0 ||
         present->capacity % page != 0 || file.st_size != static_cast<off_t>(page + present->capacity))
-        result = Found::foreign;
+        state = FileState::foreign;
     else if (present->device != file.st_dev || present->inode != file.st_ino)
-        result = Found::copied;
+        state = FileState::copied;
     ::munmap(present, page);
-    return result;
+    return state;
 }
 
-// The server's own file, made or found; anything else is moved out of the way and kept.
+// Opens and locks the journal of this server, or creates it. Any other file of that name is renamed and kept.
 int open_file(const std::string& path, std::uint64_t capacity) {
     for (int attempt = 0; attempt < 2; ++attempt) {
         Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -172,10 +174,10 @@ int open_file(const std::string& path, std::uint64_t capacity) {
         struct stat info {};
         if (::fstat(file.get(), &info) != 0) fail("could not stat \"" + path + "\"");
         switch (inspect(file.get(), info)) {
-            case Found::ours: return file.release();
-            case Found::empty: format_or_empty(file.get(), capacity, info); return file.release();
-            case Found::copied:
-            case Found::foreign: {
+            case FileState::ours: return file.release();
+            case FileState::empty: format_or_empty(file.get(), capacity, info); return file.release();
+            case FileState::copied:
+            case FileState::foreign: {
                 const std::string aside = path + ".aside." + std::to_string(pg::wall_clock());
                 if (::rename(path.c_str(), aside.c_str()) != 0) fail("could not rename \"" + path + "\"");
                 pg::log_line("the journal was not made by this server and this version of jit_access; it is kept as " +
@@ -186,22 +188,23 @@ int open_file(const std::string& path, std::uint64_t capacity) {
     throw CannotOpen{"could not make \"" + path + "\""};
 }
 
-// The ring, and behind it the ring again. The kernel keeps a file in pieces of many pages and maps a piece as a whole
-// where its address is aligned as its offset is. Elsewhere each page is a fault, and costs as much as its whole piece.
+// Maps the ring twice in a row, so that no record is split. The page cache holds a file in large folios, and the kernel
+// maps a folio with one fault if the address is aligned as the offset in the file is. Otherwise every page is a fault
+// that costs as much as the whole folio.
 std::byte* map_twice(int fd, std::uint64_t capacity) {
-    constexpr std::uint64_t largest_piece = std::uint64_t{2} << 20;
+    constexpr std::uint64_t largest_folio = std::uint64_t{2} << 20;
     const std::uint64_t size = page + 2 * capacity;
-    std::size_t reserved = size + largest_piece;
+    std::size_t reserved = size + largest_folio;
     void* space = ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (space == MAP_FAILED) fail("could not reserve address space");
     void* aligned = space;
-    auto* file = static_cast<std::byte*>(std::align(largest_piece, size, aligned, reserved));
+    auto* file = static_cast<std::byte*>(std::align(largest_folio, size, aligned, reserved));
     const auto map = [fd](std::byte* to, std::uint64_t bytes, std::uint64_t offset) {
         return ::mmap(to, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, static_cast<off_t>(offset)) == to;
     };
     if (!map(file, size - capacity, 0) || !map(file + size - capacity, capacity, page)) {
         const int error = errno;
-        ::munmap(space, size + largest_piece);
+        ::munmap(space, size + largest_folio);
         errno = error;
         fail("could not map the journal");
     }
@@ -212,17 +215,17 @@ void open_and_map() {
     const std::string folder = directory();
     if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) fail("could not make directory \"" + folder + "\"");
     Descriptor file(open_file(folder + "/journal", static_cast<std::uint64_t>(settings::journal_size) << 20));
-    FileHeader* found = map_header(file.get());
+    FileHeader* file_header = map_header(file.get());
     try {
-        preallocate(file.get(), found->capacity);
-        mapped = map_twice(file.get(), found->capacity);
+        preallocate(file.get(), file_header->capacity);
+        mapped = map_twice(file.get(), file_header->capacity);
     } catch (...) {
-        ::munmap(found, page);
+        ::munmap(file_header, page);
         throw;
     }
-    header = found;
-    // The descriptor stays open in the postmaster and is inherited: it holds the lock.
-    the_file = file.release();
+    header = file_header;
+    // The descriptor stays open in the postmaster and is inherited by every process: it holds the lock on the file.
+    journal_fd = file.release();
 }
 
 }  // namespace
@@ -233,20 +236,20 @@ void open() noexcept {
             open_and_map();
             header->sync_error.store(0);
         }
-        // The mapping stays; the control block is in shared memory, which is new.
-        the_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &shared_state->ring);
-        shared_state->journal_head_at_start = the_ring.recover(header->tail.load()).head;
-        shared_state->last_decision_lsn = header->wal.load();
-        shared_state->journal_accepts_writes.store(is_of_this_boot(*header));
-        the_fault.clear();
+        // After a crash the mapping is still there, but the control block is in shared memory, which is new.
+        mapped_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &shared_state->ring);
+        shared_state->journal_head_at_start = mapped_ring.recover(header->tail.load()).head;
+        shared_state->last_decision_lsn = header->last_decision_lsn.load();
+        shared_state->journal_accepts_writes.store(was_checked_on_this_boot(*header));
+        open_fault.clear();
     } catch (const CannotOpen& error) {
         header = nullptr;
-        the_fault = error.why;
+        open_fault = error.why;
     } catch (const std::exception& error) {
         header = nullptr;
-        the_fault = error.what();
+        open_fault = error.what();
     }
-    if (!available()) pg::log_line("the journal is not available, uses of grants will be refused: " + the_fault);
+    if (!available()) pg::log_line("the journal is not available, uses of grants will be refused: " + open_fault);
 }
 
 std::string directory() {
@@ -256,17 +259,17 @@ std::string directory() {
 }
 
 bool available() noexcept { return header != nullptr; }
-const std::string& fault() noexcept { return the_fault; }
-core::Ring& ring() noexcept { return the_ring; }
+const std::string& fault() noexcept { return open_fault; }
+core::Ring& ring() noexcept { return mapped_ring; }
 core::Uuid node_id() noexcept { return header != nullptr ? header->node : core::Uuid{}; }
 std::string node() { return core::to_text(node_id()); }
 ClockMark& clock_mark() noexcept { return header->clock; }
 
 namespace {
 
-int write_out() noexcept {
+int sync_file() noexcept {
     int result = 0;
-    do result = ::fdatasync(the_file);
+    do result = ::fdatasync(journal_fd);
     while (result != 0 && errno == EINTR);  // some file systems let a signal interrupt it
     return result;
 }
@@ -274,15 +277,15 @@ int write_out() noexcept {
 }  // namespace
 
 void make_durable() {
-    // A sync that begins from here on covers it.
+    // Only a sync that starts from here on covers the records of this process.
     auto& syncs = shared_state->syncs;
-    std::atomic_thread_fence(std::memory_order_seq_cst);  // the record is to be seen before the number is read
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // stores of the records come before the load of the number
     const auto before = syncs.started.load();
     while (syncs.completed.load() <= before && header->sync_error.load() == 0) {
-        if (!pg::acquire_sync_lock_or_wait()) continue;  // somebody has synced meanwhile
+        if (!pg::acquire_sync_lock_or_wait()) continue;  // another process has synced meanwhile
         if (syncs.completed.load() <= before && header->sync_error.load() == 0) {
             const auto number = syncs.started.fetch_add(1) + 1;
-            if (write_out() == 0)
+            if (sync_file() == 0)
                 syncs.completed.store(number);
             else
                 header->sync_error.store(errno);
@@ -297,27 +300,28 @@ void make_durable() {
 
 void mark_read(std::uint64_t position) noexcept {
     header->tail.store(position, std::memory_order_release);
-    the_ring.advance(position);
+    mapped_ring.advance(position);
 }
 
-void note_commit(std::uint64_t position) noexcept {
+void advance_decision_lsn(std::uint64_t lsn) noexcept {
     if (header == nullptr) return;
-    auto known = header->wal.load(std::memory_order_relaxed);
-    while (known < position && !header->wal.compare_exchange_weak(known, position)) {
+    auto& stored = header->last_decision_lsn;
+    auto current = stored.load(std::memory_order_relaxed);
+    while (current < lsn && !stored.compare_exchange_weak(current, lsn)) {
     }
 }
 
-void forget_later_commits(std::uint64_t position) noexcept {
-    if (header != nullptr) header->wal.store(position);
+void reset_decision_lsn(std::uint64_t lsn) noexcept {
+    if (header != nullptr) header->last_decision_lsn.store(lsn);
 }
 
-void begin_after(std::uint64_t bytes) noexcept {
-    if (bytes != 0) {
-        const auto position = shared_state->journal_head_at_start + bytes;
+void start_writes_after(std::uint64_t lost_bytes) noexcept {
+    if (lost_bytes != 0) {
+        const auto position = shared_state->journal_head_at_start + lost_bytes;
         header->tail.store(position, std::memory_order_release);
-        shared_state->journal_head_at_start = the_ring.recover(position).head;
+        shared_state->journal_head_at_start = mapped_ring.recover(position).head;
     }
-    note_boot(*header);
+    set_checked_on_this_boot(*header);
     shared_state->journal_was_checked = true;
     shared_state->journal_accepts_writes.store(true, std::memory_order_release);
 }

@@ -12,17 +12,17 @@ namespace jit::notification {
 namespace {
 
 constexpr const char* channel = "jit_access";
-using Next = std::vector<std::string>::const_iterator;
+using Position = std::vector<std::string>::const_iterator;
 
-// The server sends only once what is alike in one transaction.
-Next first_repeated(Next from, Next end) {
-    std::set<std::string> said;
-    while (from != end && said.insert(*from).second) ++from;
+// Within one transaction the server drops duplicates, so equal payloads go into different ones.
+Position first_repeated(Position from, Position end) {
+    std::set<std::string> payloads;
+    while (from != end && payloads.insert(*from).second) ++from;
     return from;
 }
 
-// Who sends holds a lock that all who send wait for, until its commit is done: it does not wait for the disk.
-std::optional<std::string> send_together(Next from, Next to) {
+// The commit holds a lock that every sender in the cluster waits for, so it does not wait for the disk.
+std::optional<std::string> send_together(Position from, Position to) {
     return pg::in_own_transaction([&] {
         pg::commit_asynchronously();
         for (; from != to; ++from) pg::query("SELECT pg_catalog.pg_notify($1, $2)", {std::string(channel), *from});
@@ -38,15 +38,15 @@ std::optional<std::string> of_event(std::string_view kind, std::optional<std::in
 }
 
 void send(const std::vector<std::string>& notices) {
-    static bool failing = false;
+    static bool is_failing = false;
     for (auto from = notices.begin(); from != notices.end();) {
         const auto to = first_repeated(from, notices.end());
         if (const auto fault = send_together(from, to)) {
-            if (!failing) pg::log_line("could not notify, will not be retried: " + *fault);
-            failing = true;
+            if (!is_failing) pg::log_line("could not notify, will not be retried: " + *fault);
+            is_failing = true;
             return;
         }
-        failing = false;
+        is_failing = false;
         from = to;
     }
 }

@@ -15,22 +15,29 @@ namespace jit::partition {
 
 namespace {
 
-// Holds the numbers from `from` (nothing: whatever there is) up to the one before `to` (nothing: it is open).
+// Holds the records from `from` (nothing: no lower bound) to the one before `to` (nothing: the partition is open).
 struct Partition {
     std::string table;
     std::optional<std::int64_t> from;
     std::optional<std::int64_t> to;
 };
 
-// Oldest first. The catalogs know them, nothing else does.
+// The bounds are read from the catalogs: a list of our own could disagree with them.
+constexpr const char* list_partitions = R"sql(
+    SELECT c.relname::text,
+           substring(b FROM 'FROM [(]''?([0-9]+)')::bigint,
+           substring(b FROM 'TO [(]''?([0-9]+)')::bigint
+    FROM pg_catalog.pg_inherits i
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid,
+         pg_catalog.pg_get_expr(c.relpartbound, c.oid) b
+    WHERE i.inhparent = 'jit_access.record'::pg_catalog.regclass
+    ORDER BY 2 NULLS FIRST
+)sql";
+
+// Oldest first.
 std::vector<Partition> partitions() {
     std::vector<Partition> all;
-    for (const auto& row :
-         pg::query("SELECT c.relname::text, substring(b FROM 'FROM [(]''?([0-9]+)')::bigint, "
-                   "substring(b FROM 'TO [(]''?([0-9]+)')::bigint FROM pg_catalog.pg_inherits i JOIN "
-                   "pg_catalog.pg_class c ON "
-                   "c.oid = i.inhrelid, pg_catalog.pg_get_expr(c.relpartbound, c.oid) b WHERE i.inhparent = "
-                   "'jit_access.record'::pg_catalog.regclass ORDER BY 2 NULLS FIRST"))
+    for (const auto& row : pg::query(list_partitions))
         all.push_back({"jit_access." + pg::quote(row.get<std::string>(0)), row.maybe<std::int64_t>(1),
                        row.maybe<std::int64_t>(2)});
     return all;
@@ -42,29 +49,37 @@ std::string bounds(const std::optional<std::int64_t>& from, const std::optional<
     return " FOR VALUES FROM (" + (from ? text(*from) : "MINVALUE") + ") TO (" + (to ? text(*to) : "MAXVALUE") + ")";
 }
 
-// Whoever checks a checkpoint takes the same locks in the same order. Nobody else adds to the record until the commit,
-// so the job that drops may.
+// Locks in the order in which a checkpoint takes them, or the two could deadlock. Until the commit nothing else is
+// appended to the record, so the caller may append to it in place of the worker.
 void lock(const Partition& part) {
     pg::command("LOCK TABLE jit_access.checkpoint IN SHARE ROW EXCLUSIVE MODE");
     pg::command("LOCK TABLE ONLY jit_access.record, ONLY " + part.table + " IN ACCESS EXCLUSIVE MODE");
 }
 
-// What sql/95_privileges.sql does for the tables that come with the extension.
+constexpr const char* grantees_of_table = R"sql(
+    SELECT DISTINCT CASE a.grantee
+                        WHEN 0 THEN 'PUBLIC'
+                        ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee))
+                    END
+    FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+    WHERE c.oid = $1::pg_catalog.regclass AND a.grantee <> c.relowner
+)sql";
+
+// Gives a new partition the protection that sql/95_privileges.sql gives to the tables of the install script. Default
+// privileges of the schema or the owner could have granted something on it.
 void protect(const std::string& table) {
-    const auto owner = pg::query_row(
-        "SELECT pg_catalog.pg_get_userbyid(relowner)::text FROM pg_catalog.pg_class WHERE oid = "
-        "'jit_access.record'::pg_catalog.regclass");
+    const auto owner = pg::query_row(R"sql(
+        SELECT pg_catalog.pg_get_userbyid(relowner)::text
+        FROM pg_catalog.pg_class
+        WHERE oid = 'jit_access.record'::pg_catalog.regclass
+    )sql");
     pg::command("ALTER TABLE " + table + " OWNER TO " + pg::quote(owner.value().get<std::string>(0)));
     pg::command("ALTER TABLE " + table + " ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
-    for (const auto& row : pg::query(
-             "SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE "
-             "pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END FROM pg_catalog.pg_class c, "
-             "pg_catalog.aclexplode(c.relacl) a WHERE c.oid = $1::pg_catalog.regclass AND a.grantee <> c.relowner",
-             {table}))
+    for (const auto& row : pg::query(grantees_of_table, {table}))
         pg::command("REVOKE ALL ON TABLE " + table + " FROM " + row.get<std::string>(0));
 }
 
-void make_open(std::int64_t from) {
+void create_open(std::int64_t from) {
     const auto table = "jit_access." + pg::quote("record_" + text(from));
     pg::command("CREATE TABLE " + table + " PARTITION OF jit_access.record" + bounds(from, std::nullopt));
     protect(table);
@@ -72,11 +87,14 @@ void make_open(std::int64_t from) {
     pg::command("ALTER EXTENSION jit_access ADD TABLE " + table);
 }
 
-// The number of the last record, which a checkpoint has just dated.
-std::int64_t date_its_end() {
+// Makes a checkpoint of the last record and returns its number.
+std::int64_t checkpoint_end() {
     chain::checkpoint();
-    const auto last = pg::query_row(
-        "SELECT c.seq FROM jit_access.checkpoint c WHERE c.seq = (SELECT max(r.seq) FROM jit_access.record r)");
+    const auto last = pg::query_row(R"sql(
+        SELECT c.seq
+        FROM jit_access.checkpoint c
+        WHERE c.seq = (SELECT max(r.seq) FROM jit_access.record r)
+    )sql");
     if (!last)
         throw core::Failure(core::Code::wrong_state, "the partition stays open",
                             "The record does not end where its last checkpoint is.", "Look at jit_audit_verify().");
@@ -85,15 +103,16 @@ std::int64_t date_its_end() {
 
 void close(const Partition& open) {
     lock(open);
-    const auto next = date_its_end() + 1;
+    const auto next = checkpoint_end() + 1;
     pg::command("ALTER TABLE jit_access.record DETACH PARTITION " + open.table);
-    // No row is read for that: the index has just said which number is the last one.
+    // ATTACH PARTITION would scan the whole partition to verify its bounds. The bounds are known from the index, so
+    // they are declared as a constraint that is assumed to hold.
     pg::add_valid_check(
         open.table, "numbers",
         "seq < '" + text(next) + "'::bigint" + (open.from ? " AND seq >= '" + text(*open.from) + "'::bigint" : ""));
     pg::command("ALTER TABLE jit_access.record ATTACH PARTITION " + open.table + bounds(open.from, next));
     pg::command("ALTER TABLE " + open.table + " DROP CONSTRAINT numbers");
-    make_open(next);
+    create_open(next);
 }
 
 }  // namespace
@@ -101,11 +120,17 @@ void close(const Partition& open) {
 void close_if_due() {
     const auto all = partitions();
     if (all.empty() || all.back().to) return;
-    // It was begun when the one before it was closed: what is taken over late may be older.
+    // A partition begins when the previous one is closed, whose last checkpoint dates that. Its first record may be
+    // older, if it was taken over late.
     const auto due = pg::query_row(
-        "SELECT greatest(r.at, c.at) < date_trunc($2, pg_catalog.clock_timestamp(), 'UTC') FROM jit_access.record r "
-        "LEFT "
-        "JOIN jit_access.checkpoint c ON c.seq = r.seq - 1 WHERE r.seq >= $1 ORDER BY r.seq LIMIT 1",
+        R"sql(
+        SELECT greatest(r.at, c.at) < date_trunc($2, pg_catalog.clock_timestamp(), 'UTC')
+        FROM jit_access.record r
+        LEFT JOIN jit_access.checkpoint c ON c.seq = r.seq - 1
+        WHERE r.seq >= $1
+        ORDER BY r.seq
+        LIMIT 1
+    )sql",
         {all.back().from.value_or(std::numeric_limits<std::int64_t>::min()), std::string(settings::record_period())});
     if (due && due->get<bool>(0)) close(all.back());
 }
@@ -116,14 +141,18 @@ void drop_if_due() {
     if (all.empty() || !all.front().to) return;
     const auto& oldest = all.front();
     const auto last = *oldest.to - 1;
-    const auto due = pg::query_row(
-        "SELECT coalesce(max(at) < pg_catalog.clock_timestamp() - $2::integer * interval '1 day', false) FROM (SELECT "
-        "at FROM "
-        "jit_access.checkpoint WHERE seq = $1 UNION ALL SELECT at FROM jit_access.record WHERE seq = $1) x",
-        {last, std::int32_t{settings::record_retention}});
+    const auto due = pg::query_row(R"sql(
+        SELECT coalesce(max(at) < pg_catalog.clock_timestamp() - $2::integer * interval '1 day', false)
+        FROM (
+            SELECT at FROM jit_access.checkpoint WHERE seq = $1
+            UNION ALL
+            SELECT at FROM jit_access.record WHERE seq = $1
+        ) x
+    )sql",
+                                   {last, std::int32_t{settings::record_retention}});
     if (!due.value().get<bool>(0)) return;
     lock(oldest);
-    chain::note_dropped(oldest.from.value_or(1), last);
+    chain::record_dropped(oldest.from.value_or(1), last);
     pg::execute("DELETE FROM jit_access.use_count WHERE partition_oid = $1::text::pg_catalog.regclass", {oldest.table});
     pg::command("ALTER EXTENSION jit_access DROP TABLE " + oldest.table);
     pg::command("DROP TABLE " + oldest.table);

@@ -204,7 +204,7 @@ std::int64_t expect_sound_record(Progress& progress) {
     });
     if (!verdict.sound)
         fail_step("The record is not sound at " + std::to_string(verdict.findings.front().seq) + ": " +
-                  verdict.findings.front().what);
+                  verdict.findings.front().message);
     return pg::wall_clock() - started;
 }
 

@@ -76,7 +76,7 @@ void verify_newest(Page::Verification& description, std::int64_t verified_to) {
                         " verified while this page was made: " + (verdict.sound ? "sound" : "NOT SOUND") + ", " +
                         std::to_string(verdict.checkpoints) + " checkpoints and anchors agree.";
     for (const auto& finding : verdict.findings)
-        claim += " At " + std::to_string(finding.seq) + ": " + finding.what + ".";
+        claim += " At " + std::to_string(finding.seq) + ": " + finding.message + ".";
     description.claims.push_back(claim);
     description.head = core::to_hex(verdict.head);
 }

@@ -130,7 +130,7 @@ private:
         for (std::string line; std::getline(file, line);)
             if (const auto anchor = checkpoint_from_line(line);
                 anchor && (anchor->chain != chain_ || anchor->seq >= before_))
-                verifier_->know(*anchor, *options_.anchors);
+                verifier_->add_checkpoint(*anchor, *options_.anchors);
     }
 
     void take(std::string_view line) {
@@ -138,13 +138,13 @@ private:
         if (kind == "checkpoint") {
             const auto checkpoint = checkpoint_from_line(line);
             if (!checkpoint) die("a checkpoint cannot be read");
-            verifier_->know(*checkpoint, "jit_access.checkpoint");
+            verifier_->add_checkpoint(*checkpoint, "jit_access.checkpoint");
             return;
         }
         if (kind == "dropped") {
             const auto bytes = from_hex(line);
             if (!bytes) die("what was dropped cannot be read");
-            verifier_->know_dropped(*bytes);
+            verifier_->add_dropped(*bytes);
             return;
         }
         if (kind != "record") die("a line is neither a record nor a checkpoint");
@@ -155,12 +155,12 @@ private:
         if (!bytes) die("record " + std::to_string(seq) + " cannot be read");
         if (options_.print)
             std::cout << explain_bytes(*bytes).value_or("(of another form)") << "\n";
-        verifier_->record(seq, *bytes, head);
+        verifier_->add_record(seq, *bytes, head);
     }
 
     int report() {
         for (const auto& finding : verifier_->findings())
-            std::cout << "broken at " << finding.seq << ": " << finding.what << "\n";
+            std::cout << "broken at " << finding.seq << ": " << finding.message << "\n";
         const bool sound = verifier_->findings().empty();
         std::cout << (sound ? "sound" : "not sound") << ": " << verifier_->records() << " records up to "
                   << verifier_->last() << ", " << verifier_->checkpoints() << " checkpoints, head "

@@ -75,7 +75,7 @@ std::optional<std::string> first_finding(const chain::Verification& verdict, con
         if (auto finding = finding_at(*mark)) return finding;
     if (verdict.sound) return std::nullopt;
     const auto& finding = verdict.findings.front();
-    return "record " + std::to_string(finding.seq) + ": " + finding.what;
+    return "record " + std::to_string(finding.seq) + ": " + finding.message;
 }
 
 void store_sound(const chain::Verification& verdict, bool is_whole) {
@@ -98,7 +98,7 @@ void store_sound(const chain::Verification& verdict, bool is_whole) {
 void store_for_reports(const chain::Verification& verdict) {
     const auto head = core::to_hex(verdict.head);
     std::optional<std::string> finding;
-    if (!verdict.findings.empty()) finding = verdict.findings.front().what;
+    if (!verdict.findings.empty()) finding = verdict.findings.front().message;
     pg::execute(R"sql(
         INSERT INTO jit_access.whole_verification
             (at, by, sound, records, first_seq, last_seq, checkpoints, head, finding)

@@ -114,7 +114,7 @@ void check_journal() {
     if (missing != 0)
         pg::log_line("the journal has lost its last " + std::to_string(missing) +
                      " bytes or more; their entries are in the record");
-    journal::begin_after(missing);
+    journal::start_writes_after(missing);
 }
 
 // Whether everything that was in the journal at the start of the server is in the record. Entries written since then do
@@ -253,7 +253,7 @@ void run() {
         bool more = false;
         const auto installed = is_installed();
         // Without tables nothing of the journal was read, so nothing can be missing.
-        if (installed == false && needs_journal_check()) journal::begin_after(0);
+        if (installed == false && needs_journal_check()) journal::start_writes_after(0);
         if (installed == true) {
             check_journal();
             if (pg::is_standby()) {

@@ -202,12 +202,12 @@ struct Verdict {
 Verdict verify(const Record& record, const std::vector<Checkpoint>& anchors = {}, const Buffer& by = key,
                std::int64_t to = highest, std::optional<std::int64_t> next = std::nullopt) {
     Verifier verifier(hasher, chain, 0, first_head(hasher, chain), by);
-    for (const auto& anchor : anchors) verifier.know(anchor, "the safe");
-    for (const auto& stored : record) verifier.record(stored.seq, stored.bytes, stored.head);
+    for (const auto& anchor : anchors) verifier.add_checkpoint(anchor, "the safe");
+    for (const auto& stored : record) verifier.add_record(stored.seq, stored.bytes, stored.head);
     verifier.end_of_record(to, next);
     Verdict verdict{{}, verifier.records(), verifier.checkpoints(), verifier.last()};
     for (const auto& finding : verifier.findings())
-        verdict.findings += std::to_string(finding.seq) + ": " + finding.what + "\n";
+        verdict.findings += std::to_string(finding.seq) + ": " + finding.message + "\n";
     return verdict;
 }
 

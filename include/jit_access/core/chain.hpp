@@ -1,16 +1,19 @@
-// The hash chain over the record, and what is to be found when it has been tampered with.
+// The hash chain over the record: how its hashes are computed, and the verification that finds tampering.
 //
-//     head(0) = SHA-256("jit_access chain 1\n"  · chain)            chain: a UUID made with the extension
-//     head(n) = SHA-256("jit_access record 1\n" · head(n-1) · bytes(n))
-//     mac     = HMAC-SHA-256(key, "jit_access checkpoint 1\n" · chain · n · at · head(n))
-//     dropped = HMAC-SHA-256(key, "jit_access dropped 1\n" · chain · n · head(n))
+//     head(0) = SHA-256("jit_access chain 1\n"  . chain)            chain: a UUID made with the extension
+//     head(n) = SHA-256("jit_access record 1\n" . head(n-1) . bytes(n))
+//     mac     = HMAC-SHA-256(key, "jit_access checkpoint 1\n" . chain . n . at . head(n))
+//     dropped = HMAC-SHA-256(key, "jit_access dropped 1\n" . chain . n . head(n))
 //
-// A checkpoint says that the record had this head at this time. Where it is kept outside of the database it is an
-// anchor: whoever changes the record cannot change those. The server and the program jit-verify come to their verdicts
-// by the Verifier below.
+// bytes(n) are the canonical bytes of record n (audit_record.hpp). Numbers are 8 bytes, big-endian. SHA-256 is FIPS
+// 180-4, HMAC is RFC 2104.
 //
-// The oldest records may be dropped for their age. Then the chain itself says so, further on: up to which, and which
-// head the last of them had. A record that begins anywhere else has lost its beginning.
+// A checkpoint states that the record had this head at this time. A checkpoint that is kept outside of the database is
+// an anchor: a person who can rewrite the tables cannot rewrite it. The server and the program jit-verify reach the
+// same verdict because both use the Verifier below.
+//
+// The oldest records may be dropped when they exceed their retention. A later record of the chain then states up to
+// which one they were dropped and which head that one had. A record that begins anywhere else has lost its beginning.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -28,7 +31,7 @@ namespace jit::core {
 inline constexpr std::size_t digest_size = 32;
 using Digest = std::array<std::byte, digest_size>;
 
-// SHA-256 by a library, which core/ has none of.
+// SHA-256 and HMAC. An interface, because core/ uses no library: the server and jit-verify bring their own.
 class Hasher {
 public:
     Hasher() = default;
@@ -44,20 +47,20 @@ public:
 
 struct Checkpoint {
     Uuid chain{};
-    std::int64_t seq = 0;  // 0: of a chain without a record
-    std::int64_t at = 0;   // microseconds since 2000-01-01
+    std::int64_t seq = 0;  // 0: the chain has no record yet
+    std::int64_t at = 0;   // microseconds since 2000-01-01 00:00 UTC
     Digest head{};
     Digest mac{};
 };
 
 [[nodiscard]] Digest checkpoint_mac(Hasher& hasher, Bytes key, const Checkpoint& checkpoint);
 
-// One line of text a checkpoint: "<chain> <seq> <at> <head> <mac>", in hexadecimal where bytes.
+// A checkpoint as one line: "<chain> <seq> <at> <head> <mac>", bytes in hexadecimal.
 [[nodiscard]] std::string to_line(const Checkpoint& checkpoint);
 [[nodiscard]] std::optional<Checkpoint> checkpoint_from_line(std::string_view line);
 
-// What stands on the record for records that were dropped; `head` is that of the last of them. The MAC is for whoever
-// reaches the tables and not the key: he cannot make one.
+// Contents of the record that states that older records were dropped; `head` is that of the last of them. The MAC
+// prevents a person who can write the tables but does not have the key from faking such a record.
 struct Dropped {
     std::int64_t first = 1;
     std::int64_t last = 0;
@@ -67,55 +70,60 @@ struct Dropped {
 inline constexpr std::string_view dropped_kind = "records dropped";
 
 [[nodiscard]] Digest dropped_mac(Hasher& hasher, Bytes key, const Uuid& chain, const Dropped& dropped);
-[[nodiscard]] std::string to_detail(const Dropped& dropped);  // jsonb, as the server writes it
-// From the bytes of an entry; nothing when it is about something else.
+// The detail column: jsonb, in the form that the server prints.
+[[nodiscard]] std::string to_detail(const Dropped& dropped);
+// From the canonical bytes of a record; nothing when the record is of another kind.
 [[nodiscard]] std::optional<Dropped> dropped_from(Bytes bytes);
 
 struct Finding {
     std::int64_t seq = 0;
-    std::string what;
+    std::string message;
 };
 
-// Fed with everything that is known about one chain, in this order: checkpoints, then records by their numbers.
+// Verifies a chain or a range of it. The caller adds everything that is known, in this order: the checkpoints, the
+// record of dropped records if it lies behind the range, the records of the range by ascending number, the end.
+//
+// At most 20 findings are kept: the first ones say where to look, and a record that was replaced as a whole has one
+// for every row.
 class Verifier {
 public:
-    // The chain, and the head before the first record that will come: first_head(), or a checkpoint's.
+    // `before` is the number of the record before the range and `head` its head: 0 and first_head(), or those of a
+    // checkpoint. Without a key no MAC is checked.
     Verifier(Hasher& hasher, const Uuid& chain, std::int64_t before, const Digest& head, Bytes key);
 
-    // Where it was kept, for the message. Of another chain: the extension was dropped and made anew.
-    void know(const Checkpoint& checkpoint, const std::string& kept_in);
-    void record(std::int64_t seq, Bytes bytes, const Digest& stored_head);
-    // The record that says what was dropped, when it stands behind what is looked at. Before the records.
-    void know_dropped(Bytes bytes);
-    // Where what was to be looked at ends, and which record stands behind it, if any: what should be there up to `to`,
-    // because it was anchored or because of that record, is missing.
+    // `source` names the place where the checkpoint is kept, for messages. A checkpoint of another chain is a finding:
+    // the extension was dropped and created again.
+    void add_checkpoint(const Checkpoint& checkpoint, const std::string& source);
+    void add_record(std::int64_t seq, Bytes bytes, const Digest& stored_head);
+    void add_dropped(Bytes bytes);
+    // Ends the range at record `to`; `next` is the first record behind it, if there is one. Records up to `to` that a
+    // checkpoint or `next` proves to have existed are reported as missing.
     void end_of_record(std::int64_t to = std::numeric_limits<std::int64_t>::max(),
                        std::optional<std::int64_t> next = std::nullopt);
 
     [[nodiscard]] const std::vector<Finding>& findings() const { return findings_; }
     [[nodiscard]] std::int64_t records() const { return records_; }
-    [[nodiscard]] std::int64_t checkpoints() const { return met_; }  // that were met and agree
+    [[nodiscard]] std::int64_t checkpoints() const { return matching_checkpoints_; }  // that the record agrees with
     [[nodiscard]] std::int64_t last() const { return last_; }
-    // What was to be looked at begins behind this one, because it was dropped; 0: nothing of it was.
+    // Last record of the range that was dropped for its age; 0 when none was.
     [[nodiscard]] std::int64_t dropped_to() const { return dropped_to_; }
     [[nodiscard]] const Digest& head() const { return head_; }
 
 private:
-    struct Known {
+    struct KnownHead {
         Digest head;
-        std::string kept_in;
+        std::string source;
     };
-    // The first record that came.
-    struct First {
+    struct FirstRecord {
         std::int64_t seq = 0;
-        std::vector<std::byte> bytes;
+        std::vector<std::byte> bytes;  // only if it does not follow `before_`, which is decided at the end
         Digest head;
     };
-    void find(std::int64_t seq, std::string what);
+    void report(std::int64_t seq, std::string message);
     void compare_with_known(std::int64_t seq, const Digest& head);
-    void begin(std::int64_t seq, Bytes bytes, const Digest& stored_head);
-    void settle_beginning();
-    [[nodiscard]] bool was_dropped(std::int64_t before) const;
+    void keep_first(std::int64_t seq, Bytes bytes, const Digest& stored_head);
+    void check_beginning();
+    [[nodiscard]] bool was_dropped_before(std::int64_t seq) const;
 
     Hasher& hasher_;
     Uuid chain_;
@@ -123,14 +131,14 @@ private:
     std::int64_t last_;
     Digest head_;
     std::vector<std::byte> key_;
-    std::multimap<std::int64_t, Known> known_;
-    std::set<Uuid> others_;  // chains: each is one finding, however many checkpoints it has
-    std::optional<First> first_;
-    std::optional<Dropped> dropped_;  // the newest says it all
+    std::multimap<std::int64_t, KnownHead> known_heads_;
+    std::set<Uuid> other_chains_;  // each is one finding, however many checkpoints it has
+    std::optional<FirstRecord> first_;
+    std::optional<Dropped> dropped_;  // the newest one, which covers the older ones
     std::int64_t dropped_to_ = 0;
     std::vector<Finding> findings_;
     std::int64_t records_ = 0;
-    std::int64_t met_ = 0;
+    std::int64_t matching_checkpoints_ = 0;
 };
 
 }  // namespace jit::core

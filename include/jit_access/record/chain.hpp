@@ -1,8 +1,10 @@
-// The record as a hash chain: appending to it, dating it by checkpoints, proving that nothing was changed.
+// The record as a hash chain in the database: appending to it, making checkpoints, verifying and exporting it.
 //
-// core/chain.hpp says what is hashed. Checkpoints are kept in the table jit_access.checkpoint and, as anchors, in a
-// file outside of the database and in the server log: cutting the record, rewriting it with new hashes, restoring an
-// older copy or making the extension anew leaves an anchor that does not fit.
+// core/chain.hpp defines the hashes. A checkpoint is stored in the table jit_access.checkpoint and, as an anchor, in a
+// file outside of the database and in the server log. Truncating the record, rewriting it with new hashes, restoring an
+// older copy or creating the extension again leaves an anchor that does not fit.
+//
+// Everything runs in a transaction and throws.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +19,14 @@
 
 namespace jit::chain {
 
-// Numbers, hashes and writes rows at the end of the record, in a transaction of the worker; or of a job that drops the
-// oldest part and holds the record locked until it commits. What is not finished is lost with the transaction.
+// Numbers, hashes and writes rows at the end of the record. There must be one appender at a time in the cluster: it
+// belongs to the worker, or to the job that drops the oldest partition and holds the record locked until it commits.
+// Rows that are not finished are lost with the transaction.
 class Appender {
 public:
-    Appender();  // throws
-    void add(core::AuditRecord& entry);
+    Appender();
+    // Sets the sequence number of the record.
+    void add(core::AuditRecord& record);
     void finish();
 
 private:
@@ -33,30 +37,31 @@ private:
     std::vector<std::byte> bytes_;
 };
 
-// A checkpoint of the record as it is, in the table, the file and the server log. Answers its number; nothing when
-// there is no record since the last one.
+// Makes a checkpoint of the last record in the table, the anchor file and the server log. Returns the number of that
+// record; nothing when it has a checkpoint already or the record is empty.
 std::optional<std::int64_t> checkpoint();
-// The worker's: when the last one is older than jit_access.checkpoint_interval.
+// The same when the last checkpoint is older than jit_access.checkpoint_interval. For the worker.
 void checkpoint_if_due();
 
-// Puts on the record that these were dropped, in the transaction that drops them. Throws when the last of them is not
-// the one of a checkpoint.
-void note_dropped(std::int64_t first, std::int64_t last);
+// Appends the record that states that records `first` to `last` are dropped, in the transaction that drops them. Throws
+// unless the last of them matches its checkpoint: otherwise the chain would vouch for a head that it never had.
+void record_dropped(std::int64_t first, std::int64_t last);
 
 struct Verification {
     bool sound = true;
     std::int64_t records = 0;
-    std::int64_t first = 0;  // asked for, or the first behind what was dropped
+    std::int64_t first = 0;  // of the range, or the first one that was not dropped
     std::int64_t last = 0;
-    std::int64_t checkpoints = 0;  // that were met and agree
+    std::int64_t checkpoints = 0;  // that the record agrees with
     core::Digest head{};
     std::vector<core::Finding> findings;
 };
-// From a record on (nothing: the first) up to another (nothing: to the end, which anchors must not know to be further).
+// Verifies the records `from` (nothing: the first) to `to`. Without `to` the range ends with the record, and an anchor
+// of a later number proves that the record was truncated.
 [[nodiscard]] Verification verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to);
 
-// Lines for the program jit-verify.
-void write_out(std::optional<std::int64_t> from, std::optional<std::int64_t> to,
-               const std::function<void(std::optional<std::int64_t> seq, const std::string& line)>& put);
+// Emits the same range as lines for the program jit-verify; `seq` is the number of the record in the line, if any.
+void export_lines(std::optional<std::int64_t> from, std::optional<std::int64_t> to,
+                  const std::function<void(std::optional<std::int64_t> seq, const std::string& line)>& emit);
 
 }  // namespace jit::chain

@@ -1,4 +1,8 @@
-// From the journal into the record, exactly once: rows, sequence numbers and the position reached commit together.
+// Moves the journal and the control events into the table jit_access.record, exactly once: the rows, their sequence
+// numbers and the position that was reached commit in one transaction.
+//
+// Only the worker writes. After the commit it calls journal::mark_read() with the position of the batch; if it is
+// killed in between, the next batch begins at the position in the table, and nothing is written twice.
 #pragma once
 
 #include <functional>
@@ -9,31 +13,33 @@
 
 namespace jit::ingest {
 
-// Hands out up to `most` records from a position on, as rows of jit_access.journal(). A use whose outcome is among them
-// comes as one row. Nothing = the oldest record kept.
-void read(std::optional<std::uint64_t> from, std::size_t most,
-          const std::function<void(std::span<const pg::Value>)>& put);
+// Emits up to `max_records` journal records from a position on (nothing: the oldest that is kept) as rows of
+// jit_access.journal(). A use whose outcome is among them is one row. Any process may call it: records that the worker
+// releases meanwhile are left out. Throws journal_failed without a journal.
+void read(std::optional<std::uint64_t> from, std::size_t max_records,
+          const std::function<void(std::span<const pg::Value>)>& emit);
 
-// In a transaction of the worker: takes over control events and what the journal holds now, at most one batch. Answers
-// the position up to which the journal may be reused once the transaction has committed: also when there was nothing,
-// since the worker may have been killed between the commit of the last batch and that.
 struct Batch {
+    // The journal may be reused up to here once the transaction has committed. Also set when the batch is empty: the
+    // worker may have been killed between the last commit and mark_read().
     std::uint64_t position = 0;
-    bool more = false;
-    std::vector<std::string> notices;    // to be sent, see notification.hpp
-    std::vector<std::string> alerts;     // to be told in the server log, as JSON
-    std::optional<std::int64_t> oldest;  // when what it holds of the journal was written
-    UsageTally tally;                    // of the record that it has become
+    bool more = false;                   // the journal holds records behind the batch
+    std::vector<std::string> notices;    // payloads for the channel jit_access, see notification.hpp
+    std::vector<std::string> alerts;     // JSON lines for the server log
+    std::optional<std::int64_t> oldest;  // when the first journal record of the batch was written
+    UsageTally tally;                    // of the records that were written
 };
+// Writes one batch of control events and journal records to the record, in the current transaction of the worker.
 [[nodiscard]] Batch take_over();
 
-// In a transaction: how much further the tables have read than the journal reached at the start.
+// How many bytes further the tables have read than the journal reached when the server started: the file is older than
+// the tables, after a power failure or a restored backup. In a transaction.
 [[nodiscard]] std::uint64_t lost_bytes();
 
-// In a transaction of the worker, once after a start, when what was written before it
-// (SharedState::journal_head_at_start) is taken over: statements that were running when the server went down, or that
-// another one had: a primary that this standby has followed, a journal that was moved. Should one of these come back
-// with an outcome, that stands by itself.
+// Records the outcome "interrupted" for every use without one that was written before this start of the server
+// (SharedState::journal_head_at_start) or by another node: a primary that this standby has followed, a journal that was
+// moved. For the worker, in a transaction, once after a start, when all of that has been taken over. An outcome
+// of such a use that arrives later is recorded without a use.
 void close_interrupted();
 
 }  // namespace jit::ingest

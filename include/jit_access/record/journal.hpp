@@ -1,12 +1,14 @@
 // The journal as a file: preallocated, mapped by the postmaster, inherited by every process of the server.
 //
 // journal_directory/journal holds one page of header and then the ring (core/ring.hpp), which is mapped twice in a row.
-// The header carries the UUID of this node, the secret of the stamps, how far the worker has read and where in
-// the WAL the last decision is: where the file lies outside the data directory, that tells tables that were restored.
-// The file knows the inode it was made on: a copy (base backup, cloned directory) is set aside under its own name and
-// never continued, so no server replays another one's journal as its own.
+// The header carries the UUID of this node, the secret that stamps are mixed with, how far the worker has read, and the
+// WAL position of the last decision about a grant. Where the file lies outside the data directory, that position tells
+// whether the tables were restored from an older backup.
 //
-// A journal that cannot be opened does not keep the server from starting: uses of grants are refused, nothing else.
+// The header also names the inode that the file was created on. A copy (base backup, cloned directory) has another
+// inode: it is renamed, kept and never continued, so no server replays the journal of another one as its own.
+//
+// A journal that cannot be opened does not keep the server from starting: only uses of grants are refused.
 #pragma once
 
 #include <cstdint>
@@ -18,44 +20,48 @@
 
 namespace jit::journal {
 
-// What the wall clock was ahead of the boot clock when the worker last looked; outlives the server.
+// How far the wall clock was ahead of the boot clock when the worker last compared them. In the file, so that a clock
+// that is set while the server is down is noticed.
 struct ClockMark {
-    std::int64_t offset;
-    char boot_id[48];  // of the boot it was seen on; empty: never looked
+    std::int64_t offset;  // microseconds
+    char boot_id[48];     // boot on which they were compared; empty: never
 };
 
-// Called by the postmaster each time shared memory is made: at start and after a crash of a process. Never fails;
-// fault() says what is wrong.
+// Called by the postmaster each time shared memory is created: at start and after the crash of a process. Never fails;
+// fault() says why the journal is not available.
 void open() noexcept;
 
 [[nodiscard]] std::string directory();
 [[nodiscard]] bool available() noexcept;
 [[nodiscard]] const std::string& fault() noexcept;
-// Only while available().
+// This and the functions below need available().
 [[nodiscard]] core::Ring& ring() noexcept;
-[[nodiscard]] core::Uuid node_id() noexcept;  // nil while there is no journal
+[[nodiscard]] core::Uuid node_id() noexcept;  // nil without a journal, which is allowed here
 [[nodiscard]] std::string node();             // the same as text
 [[nodiscard]] ClockMark& clock_mark() noexcept;
 
-// What this process has put on the journal is on the disk when this returns: one fsync for everybody who waits. After
-// one that failed nobody can say what is on the disk, so every later one fails as well until the server is restarted.
-// Throws journal_failed.
+// Returns when everything that this process has appended is on disk. Processes that wait at the same time share one
+// fdatasync. After a failed one the kernel may have dropped the dirty pages, and a later one that succeeds would prove
+// nothing, so every later call fails until the server is restarted. Throws journal_failed.
 void make_durable();
 
-// The worker has everything before this position in the table.
+// Releases everything before this position to the writers. For the worker, when it is committed in the table.
 void mark_read(std::uint64_t position) noexcept;
 
-// A commit that changed requests or grants, by its place in the WAL: tables that end before it are older than what this
-// server has done (SharedState::last_decision_lsn). Once that has been seen to, the later ones are forgotten.
-void note_commit(std::uint64_t position) noexcept;
-void forget_later_commits(std::uint64_t position) noexcept;
+// Moves the WAL position of the last commit that changed requests or grants forward. Tables that end before it are
+// older than what this server has done (SharedState::last_decision_lsn). Allowed without a journal.
+void advance_decision_lsn(std::uint64_t lsn) noexcept;
+// Sets it back, once restored tables have been dealt with. Allowed without a journal.
+void reset_decision_lsn(std::uint64_t lsn) noexcept;
 
-// A power failure may leave the file behind what the tables have read of it: what is written there is taken for read.
-// So after a boot nobody writes before the worker has compared the two; on the same boot the file is what it was.
-[[nodiscard]] inline bool has_begun() noexcept {
+// After a power failure the file may end before the position up to which the tables have read it. Records that are
+// written there would be skipped as if they had been read. So after a boot nothing is written until the worker has
+// compared the two. On the same boot the page cache has kept the file as it was.
+[[nodiscard]] inline bool accepts_writes() noexcept {
     return shared_state->journal_accepts_writes.load(std::memory_order_acquire);
 }
-// The worker's, once after a start: the tables have read so many bytes more, and the journal goes on behind that.
-void begin_after(std::uint64_t bytes) noexcept;
+// Allows writes, once after a start. The tables have read `lost_bytes` more than the file holds, and the journal
+// continues behind them. For the worker.
+void start_writes_after(std::uint64_t lost_bytes) noexcept;
 
 }  // namespace jit::journal

@@ -1,5 +1,4 @@
-// Counting for jit_access.metrics as the record is written: what is counted once is never looked for among ten million
-// rows.
+// Counts records for jit_access.metrics while they are written, so that a scrape never scans the record.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +9,13 @@
 
 namespace jit::metrics {
 
-// Kinds, outcomes and codes are views of what outlives it.
+// Counts the records of one batch. Keeps views of their kinds, outcomes and codes, which must outlive it.
 class Counter {
 public:
-    void add(const core::AuditRecord& entry);
-    // In the transaction that writes what was counted. A fault is logged and leaves the record alone.
-    void keep() const;
+    void add(const core::AuditRecord& record);
+    // Adds the counts to the tables in the transaction that writes the records. An error rolls back the counts alone
+    // and is logged once: the record must not depend on its statistics.
+    void store() const;
 
 private:
     struct Count {
@@ -23,16 +23,16 @@ private:
         std::string_view label;
         std::int64_t number;
     };
-    void count(std::string_view name, std::string_view label);
-    void keep_counts() const;
-    void keep_durations() const;
-
-    std::vector<Count> counts_;
-    std::vector<std::int64_t> activated_;
     struct CleanedUp {
         std::int64_t grant;
         std::int64_t at;
     };
+    void increment(std::string_view name, std::string_view label);
+    void store_counts() const;
+    void store_durations() const;
+
+    std::vector<Count> counts_;
+    std::vector<std::int64_t> activated_;
     std::vector<CleanedUp> cleaned_up_;
 };
 

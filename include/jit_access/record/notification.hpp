@@ -1,8 +1,9 @@
-// What has changed, told to whoever listens on the channel jit_access: id and state, nothing else. Anybody can send on
-// any channel, so who hears it looks at the views; they are the truth.
+// Notifications of state changes on the channel jit_access: id and state, nothing else. Any user can send on any
+// channel, so a listener must read the views for the truth.
 //
-// The worker sends it, when it has taken the control events over: NOTIFY in the transaction that makes a change could
-// fail its commit, and have all such commits wait for each other. Here it fails alone, and is dropped.
+// The worker sends them after it has taken the control events over. A NOTIFY in the transaction that makes the change
+// could fail its commit, and would make all such commits wait for each other (the server serializes them by a lock that
+// is held until the commit is done, commands/async.c). Here a notification that cannot be sent is dropped.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +14,10 @@
 
 namespace jit::notification {
 
-// What is said of a control event; nothing, when it changes no state.
+// The payload for a control event; nothing when the event changes no state.
 [[nodiscard]] std::optional<std::string> of_event(std::string_view kind, std::optional<std::int64_t> id);
 
-// In transactions of their own, in this order. What cannot be sent is lost; the first time it is in the server log.
+// Sends in this order, in transactions of its own. The first failure in a row is logged, and the rest is dropped.
 void send(const std::vector<std::string>& notices);
 
 }  // namespace jit::notification

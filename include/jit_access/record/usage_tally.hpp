@@ -1,7 +1,7 @@
-// Uses added up as they are written to the record, so that the alert rules need not read them again.
+// Sums up uses as they are written to the record, so that the alert rules need not read them again.
 //
-// Uses are the mass of the record. They are summed by grant and session; of every other row the sequence number is
-// enough to find it later.
+// Nearly all records are uses. They are summed by grant and session; of every other record the sequence number is kept,
+// by which the rules read it later.
 #pragma once
 
 #include <cstdint>
