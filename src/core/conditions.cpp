@@ -23,8 +23,8 @@ std::uint8_t mask_of(unsigned bits) noexcept {
 
 unsigned bits_of(const Address& address) noexcept { return address.family == 4 ? 32 : 128; }
 
-// Without what is behind the prefix.
-void cut(Network& network) noexcept {
+// Clears the bits behind the prefix.
+void clear_host_bits(Network& network) noexcept {
     for (unsigned i = 0; i < v6_bytes; ++i) {
         const unsigned done = i * 8;
         network.base.bytes[i] &= network.prefix > done ? mask_of(network.prefix - done) : std::uint8_t{0};
@@ -35,7 +35,7 @@ bool comes_before(const Network& a, const Network& b) noexcept {
     return std::tie(a.base.family, a.base.bytes, a.prefix) < std::tie(b.base.family, b.base.bytes, b.prefix);
 }
 
-bool is_at_home(const Conditions& conditions, const Client& client) noexcept {
+bool is_in_networks(const Conditions& conditions, const Client& client) noexcept {
     if (client.address.family == 0) return conditions.local;
     const auto end = conditions.networks.begin() + conditions.network_count;
     return std::any_of(conditions.networks.begin(), end,
@@ -104,14 +104,14 @@ std::optional<Network> network_from(std::span<const std::uint8_t> bytes, unsigne
     constexpr unsigned mapped_prefix = 96;
     Network network{.base = address_from(bytes)};
     if (network.base.family == 0 || prefix > bytes.size() * 8) return std::nullopt;
-    if (maps_v4(bytes) && prefix < mapped_prefix) {  // it reaches beyond what is mapped
+    if (maps_v4(bytes) && prefix < mapped_prefix) {  // the network is larger than the mapped range
         network.base.family = 6;
         std::copy(bytes.begin(), bytes.end(), network.base.bytes.begin());
     } else if (maps_v4(bytes)) {
         prefix -= mapped_prefix;
     }
     network.prefix = static_cast<std::uint8_t>(prefix);
-    cut(network);
+    clear_host_bits(network);
     return network;
 }
 
@@ -131,10 +131,10 @@ std::uint32_t auth_method(std::string_view name) noexcept {
 }
 
 std::optional<const char*> objection(const Conditions& conditions, const Client& client) noexcept {
-    const bool somewhere = conditions.network_count != 0 || conditions.local;
-    if (!client.connected && (somewhere || conditions.tls || conditions.certificate || conditions.methods != 0))
+    const bool has_networks = conditions.network_count != 0 || conditions.local;
+    if (!client.connected && (has_networks || conditions.tls || conditions.certificate || conditions.methods != 0))
         return "This is no connection of a client.";
-    if (somewhere && !is_at_home(conditions, client))
+    if (has_networks && !is_in_networks(conditions, client))
         return client.address.family == 0 ? "A Unix socket is not among its networks."
                                           : "The address of the client is not in its networks.";
     if (conditions.tls && !client.tls) return "The connection does not use TLS.";
@@ -171,7 +171,7 @@ std::optional<Conditions> unpack(std::string_view bytes) noexcept {
         const auto family = network.base.family;
         if ((family != 4 && family != 6) || network.prefix > bits_of(network.base)) return std::nullopt;
         Network exact = network;
-        cut(exact);
+        clear_host_bits(exact);
         if (exact != network) return std::nullopt;
     }
     conditions.database_count = in.number<std::uint8_t>();

@@ -7,12 +7,12 @@ namespace jit::core {
 
 namespace {
 
-// Also in their full-width forms, and what some programs skip before they look for one.
-constexpr std::array<std::string_view, 14> beginnings_of_formulas{
+// Also the full-width forms of these characters, and characters that some programs skip before a formula.
+constexpr std::array<std::string_view, 14> formula_prefixes{
     "=",           "+", "-", "@", "|", "\t", "\r", "\n", "\v", "\f", "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D",
     "\xEF\xBC\xA0"};
 
-// The plain one, the one that does not break, the wide one.
+// U+0020, U+00A0 and U+3000.
 constexpr std::array<std::string_view, 3> blanks{" ", "\xC2\xA0", "\xE3\x80\x80"};
 
 std::string_view without_blanks(std::string_view text) noexcept {
@@ -26,11 +26,11 @@ std::string_view without_blanks(std::string_view text) noexcept {
 
 bool is_formula(std::string_view text) noexcept {
     const auto rest = without_blanks(text);
-    return std::any_of(beginnings_of_formulas.begin(), beginnings_of_formulas.end(),
-                       [rest](std::string_view beginning) { return rest.starts_with(beginning); });
+    return std::any_of(formula_prefixes.begin(), formula_prefixes.end(),
+                       [rest](std::string_view prefix) { return rest.starts_with(prefix); });
 }
 
-// Blanks at the ends would be lost in some programs.
+// Some programs drop blanks at the ends of a cell without quotes.
 bool needs_quotes(std::string_view text) noexcept {
     if (text.empty()) return false;
     return text.find_first_of(",\"\r\n\t") != std::string_view::npos || text.front() == ' ' || text.back() == ' ';

@@ -10,11 +10,11 @@ DurationResult reduce(const IntervalParts& interval) noexcept {
     constexpr auto min64 = std::numeric_limits<std::int64_t>::min();
     constexpr auto max64 = std::numeric_limits<std::int64_t>::max();
 
-    // PostgreSQL 17 and later spell infinity as all fields at their end.
-    const auto is = [&](std::int32_t m, std::int32_t d, std::int64_t us) {
+    // PostgreSQL 17 and later store an infinite interval as the extreme value of every field.
+    const auto has_fields = [&](std::int32_t m, std::int32_t d, std::int64_t us) {
         return interval.months == m && interval.days == d && interval.microseconds == us;
     };
-    if (is(max32, max32, max64) || is(min32, min32, min64)) return {0, DurationFault::infinite};
+    if (has_fields(max32, max32, max64) || has_fields(min32, min32, min64)) return {0, DurationFault::infinite};
     if (interval.months != 0) return {0, DurationFault::months};
 
     std::int64_t total = 0;
@@ -49,18 +49,18 @@ std::string format_duration(std::int64_t microseconds) {
     std::string text = microseconds < 0 ? "-" : "";
     std::uint64_t rest =
         microseconds < 0 ? 0 - static_cast<std::uint64_t>(microseconds) : static_cast<std::uint64_t>(microseconds);
-    bool first = true;
-    const auto put = [&](const std::string& part) {
-        if (!first) text += ' ';
+    bool is_first = true;
+    const auto append = [&](const std::string& part) {
+        if (!is_first) text += ' ';
         text += part;
-        first = false;
+        is_first = false;
     };
     for (const auto& unit : units) {
         const auto size = static_cast<std::uint64_t>(unit.size);
-        if (rest >= size) put(std::to_string(rest / size) + unit.name);
+        if (rest >= size) append(std::to_string(rest / size) + unit.name);
         rest %= size;
     }
-    if (rest == 0 && !first) return text;
+    if (rest == 0 && !is_first) return text;
 
     std::string seconds = std::to_string(rest / us_per_second);
     if (const auto fraction = rest % us_per_second; fraction != 0) {
@@ -68,7 +68,7 @@ std::string format_duration(std::int64_t microseconds) {
         digits.erase(digits.find_last_not_of('0') + 1);
         seconds += "." + digits;
     }
-    put(seconds + "s");
+    append(seconds + "s");
     return text;
 }
 

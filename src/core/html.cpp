@@ -13,7 +13,7 @@ struct Range {
     char32_t from, to;
 };
 
-// Controls, and what reorders, joins or hides text.
+// Controls, and characters that reorder, join or hide text.
 constexpr std::array hidden{Range{0x00, 0x1F},      Range{0x7F, 0x9F},     Range{0xAD, 0xAD},     Range{0x34F, 0x34F},
                             Range{0x61C, 0x61C},    Range{0x180B, 0x180E}, Range{0x200B, 0x200F}, Range{0x2028, 0x202E},
                             Range{0x2060, 0x206F},  Range{0xFE00, 0xFE0F}, Range{0xFEFF, 0xFEFF}, Range{0xFFF9, 0xFFFB},
@@ -33,7 +33,7 @@ bool needs_no_escape(char32_t c) {
     return c >= 0x20 && c < 0x7F && c != '&' && c != '<' && c != '>' && c != '"' && c != '\'' && c != '`';
 }
 
-// Fit for an element and for an attribute in quotes.
+// Escapes for the contents of an element and for a quoted attribute alike.
 void escape(std::string_view text, std::string& to) {
     while (!text.empty()) {
         const auto [character, size, is_valid] = decode_utf8(text);
@@ -65,7 +65,7 @@ Html& Html::number(std::int64_t value) {
     for (std::size_t at = digits.size(); at > sign + 3; at -= 3) digits.insert(at - 3, "\x1F");
     for (const char c : digits) {
         if (c == '\x1F')
-            html_ += "&#x202F;";  // a narrow blank where no line breaks
+            html_ += "&#x202F;";  // NARROW NO-BREAK SPACE
         else
             html_ += c;
     }

@@ -10,6 +10,7 @@ namespace {
 using Reader = BinaryReader<std::endian::little>;
 using Writer = BinaryWriter<std::endian::little>;
 
+// Called twice by write_measured(), once to measure.
 template <class Sink>
 void write_fields(const Use& use, Sink& out) noexcept {
     out.number(use.grant);

@@ -17,39 +17,42 @@ constexpr std::array<std::string_view, 3> answer_names{"denied", "needs approval
 
 std::string quoted(const std::string& name) { return "\"" + name + "\""; }
 
-void object_to_asker(const PolicyFacts& of, std::vector<Failure>& objections) {
-    if (of.who.superuser)
+void object_to_requester(const PolicyFacts& facts, std::vector<Failure>& objections) {
+    if (facts.requester.is_superuser)
         objections.emplace_back(Code::not_permitted, "a superuser cannot ask for access",
                                 "He has every privilege already, and no deadline would bind him.",
                                 "Ask as an ordinary login.");
-    if (of.ask == RequestKind::request && !of.who.listed)
-        objections.emplace_back(Code::not_permitted,
-                                quoted(of.who.name) + " may not ask for template " + quoted(of.policy.template_name),
-                                "Neither this login nor a role it belongs to is among the template's requesters.",
-                                "An administrator can add it with jit_alter_template.");
-    if (of.ask == RequestKind::break_glass && !of.break_glass.responder)
+    if (facts.kind == RequestKind::request && !facts.requester.is_listed)
         objections.emplace_back(
             Code::not_permitted,
-            quoted(of.who.name) + " may not break the glass for template " + quoted(of.policy.template_name),
+            quoted(facts.requester.name) + " may not ask for template " + quoted(facts.policy.template_name),
+            "Neither this login nor a role it belongs to is among the template's requesters.",
+            "An administrator can add it with jit_alter_template.");
+    if (facts.kind == RequestKind::break_glass && !facts.break_glass.is_responder)
+        objections.emplace_back(
+            Code::not_permitted,
+            quoted(facts.requester.name) + " may not break the glass for template " +
+                quoted(facts.policy.template_name),
             "Neither this login nor a role it belongs to is among the template's responders; a group that every login "
             "is in does not count, nor one that comes with a grant.",
             "Ask for it with jit_request; an administrator can add responders with jit_alter_template.");
 }
 
-void object_to_client(const PolicyFacts& of, std::vector<Failure>& objections) {
-    const auto why = of.client ? objection(of.conditions, *of.client) : std::nullopt;
+void object_to_client(const PolicyFacts& facts, std::vector<Failure>& objections) {
+    const auto why = facts.client ? objection(facts.conditions, *facts.client) : std::nullopt;
     if (why)
-        objections.emplace_back(Code::not_from_here,
-                                "template " + quoted(of.policy.template_name) + " is not given to who asks from here",
-                                *why, "Connect as the template demands, or ask an administrator.");
+        objections.emplace_back(
+            Code::not_from_here,
+            "template " + quoted(facts.policy.template_name) + " is not given to who asks from here", *why,
+            "Connect as the template demands, or ask an administrator.");
 }
 
-void object_to_duration(const PolicyFacts& of, std::vector<Failure>& objections) {
-    if (of.duration > of.policy.max_duration)
+void object_to_duration(const PolicyFacts& facts, std::vector<Failure>& objections) {
+    if (facts.duration > facts.policy.max_duration)
         objections.emplace_back(Code::limit_exceeded,
-                                "the duration is over the maximum of template " + quoted(of.policy.template_name),
-                                format_duration(of.duration) + " was asked for; the maximum is " +
-                                    format_duration(of.policy.max_duration) + ".",
+                                "the duration is over the maximum of template " + quoted(facts.policy.template_name),
+                                format_duration(facts.duration) + " was asked for; the maximum is " +
+                                    format_duration(facts.policy.max_duration) + ".",
                                 "Ask for less; an approver can extend a grant up to the maximum.");
 }
 
@@ -62,88 +65,91 @@ void object_to_count(std::int64_t count, std::int32_t cap, const std::string& wh
         hint);
 }
 
-void object_to_usage(const PolicyFacts& of, std::vector<Failure>& objections) {
-    const auto& policy = of.policy;
-    const auto& usage = of.usage;
+void object_to_usage(const PolicyFacts& facts, std::vector<Failure>& objections) {
+    const auto& policy = facts.policy;
+    const auto& usage = facts.usage;
     const std::string tmpl = "Template " + quoted(policy.template_name);
-    object_to_count(usage.person_now, policy.person_at_once, quoted(of.who.name), "of it at once",
+    object_to_count(usage.person_now, policy.person_at_once, quoted(facts.requester.name), "of it at once",
                     "Give one back with jit_revoke, or wait for its end.", objections);
-    object_to_count(usage.person_today, policy.person_per_day, quoted(of.who.name), "of it in 24 hours", "Ask later.",
-                    objections);
+    object_to_count(usage.person_today, policy.person_per_day, quoted(facts.requester.name), "of it in 24 hours",
+                    "Ask later.", objections);
     object_to_count(usage.template_now, policy.template_at_once, tmpl, "grants at once", "Wait for the end of one.",
                     objections);
     object_to_count(usage.template_today, policy.template_per_day, tmpl, "grants in 24 hours", "Ask later.",
                     objections);
-    if (policy.cool_down && usage.last_end && of.now - *usage.last_end < *policy.cool_down)
+    if (policy.cool_down && usage.last_end && facts.now - *usage.last_end < *policy.cool_down)
         objections.emplace_back(
             Code::limit_exceeded, "too soon after the last grant",
             "It takes " + format_duration(*policy.cool_down) + " from the end of one to the next; " +
-                format_duration(std::max<std::int64_t>(of.now - *usage.last_end, 0)) + " have passed.",
+                format_duration(std::max<std::int64_t>(facts.now - *usage.last_end, 0)) + " have passed.",
             "Ask later.");
 }
 
-void object_to_hours(const PolicyFacts& of, std::vector<Failure>& objections) {
-    if (of.hours.open() || (of.start == Start::when_allowed && of.hours.next)) return;
-    const std::string what = "the windows of template " + quoted(of.policy.template_name) + " are closed";
-    const std::string when = format_moment(of.starts_at);
-    if (of.hours.next)
+void object_to_hours(const PolicyFacts& facts, std::vector<Failure>& objections) {
+    if (facts.hours.open() || (facts.start == Start::when_allowed && facts.hours.next)) return;
+    const std::string what = "the windows of template " + quoted(facts.policy.template_name) + " are closed";
+    const std::string when = format_moment(facts.starts_at);
+    if (facts.hours.next)
         objections.emplace_back(
-            Code::limit_exceeded, what + (of.start == Start::now ? "" : " at that time"),
-            "It would start at " + when + "; they open at " + format_moment(*of.hours.next) + ".",
-            of.start == Start::now ? "Try again then." : "Ask for a start when they are open, or leave starts_at out.");
+            Code::limit_exceeded, what + (facts.start == Start::now ? "" : " at that time"),
+            "It would start at " + when + "; they open at " + format_moment(*facts.hours.next) + ".",
+            facts.start == Start::now ? "Try again then."
+                                      : "Ask for a start when they are open, or leave starts_at out.");
     else
         objections.emplace_back(Code::limit_exceeded, what, "They do not open within 90 days after " + when + ".",
                                 "An administrator can change them: see jit_access.windows.");
 }
 
-// Who has one unreviewed gets no other, whatever it is for.
-void object_to_break_glass(const PolicyFacts& of, std::vector<Failure>& objections) {
-    if (of.ask != RequestKind::break_glass) return;
-    if (of.break_glass.unreviewed)
-        objections.emplace_back(Code::unreviewed,
-                                "break-glass " + std::to_string(*of.break_glass.unreviewed) + " has not been reviewed",
-                                quoted(of.who.name) + " gets no other one before.",
-                                "Ask an approver to run jit_review(" + std::to_string(*of.break_glass.unreviewed) +
-                                    ", ...), or for an approval with jit_request.");
-    const auto& policy = of.policy;
+// A person with an unreviewed break-glass gets no other one, for any template.
+void object_to_break_glass(const PolicyFacts& facts, std::vector<Failure>& objections) {
+    if (facts.kind != RequestKind::break_glass) return;
+    if (facts.break_glass.unreviewed)
+        objections.emplace_back(
+            Code::unreviewed, "break-glass " + std::to_string(*facts.break_glass.unreviewed) + " has not been reviewed",
+            quoted(facts.requester.name) + " gets no other one before.",
+            "Ask an approver to run jit_review(" + std::to_string(*facts.break_glass.unreviewed) +
+                ", ...), or for an approval with jit_request.");
+    const auto& policy = facts.policy;
     if (!policy.break_glass_duration)
         objections.emplace_back(Code::not_permitted,
                                 "there is no break-glass for template " + quoted(policy.template_name),
                                 "The template does not say for how long.", "Ask for it with jit_request.");
-    else if (of.duration > *policy.break_glass_duration)
+    else if (facts.duration > *policy.break_glass_duration)
         objections.emplace_back(
             Code::limit_exceeded,
             "the duration is over that of a break-glass of template " + quoted(policy.template_name),
-            format_duration(of.duration) + " was asked for; the longest is " +
+            format_duration(facts.duration) + " was asked for; the longest is " +
                 format_duration(*policy.break_glass_duration) + ".",
             "Ask for less, or for an approval with jit_request.");
-    object_to_count(of.break_glass.today, policy.break_glass_per_day, quoted(of.who.name),
+    object_to_count(facts.break_glass.today, policy.break_glass_per_day, quoted(facts.requester.name),
                     "by breaking the glass in 24 hours", "Ask for an approval with jit_request.", objections);
 }
 
-bool applies(const Rule& rule, const PolicyFacts& of) {
-    return rule.here && rule.open && of.duration <= rule.max_duration.value_or(of.duration) &&
-           of.policy.risk <= rule.max_risk.value_or(of.policy.risk);
+bool applies(const Rule& rule, const PolicyFacts& facts) {
+    return rule.network_matches && rule.windows_are_open &&
+           facts.duration <= rule.max_duration.value_or(facts.duration) &&
+           facts.policy.risk <= rule.max_risk.value_or(facts.policy.risk);
 }
 
-// A rule that forbids is meant for what exceeds it: a duration or a risk from which on it says no.
+// The limits of a rule that forbids are exclusive: it forbids what exceeds one of them, and everything if it has none.
 bool forbids(const Rule& rule, std::int64_t duration, Risk risk) {
     const bool bounded = rule.max_duration || rule.max_risk;
     const bool exceeded =
         (rule.max_duration && duration > *rule.max_duration) || (rule.max_risk && risk > *rule.max_risk);
-    return !rule.allows && rule.here && rule.open && (!bounded || exceeded);
+    return !rule.allows && rule.network_matches && rule.windows_are_open && (!bounded || exceeded);
 }
 
-// Gives a group to the person, who may take it from another one who has a second choice (augmenting path).
-using Takers = std::map<int, const Decision*>;
-bool find_group(const Decision& voice, Takers& takers, std::uint64_t& tried) {
-    for (auto left = voice.groups; left != 0; left &= left - 1) {
+// Assigns a group of approvers to the person of a decision: a free one, or one whose holder can move to another group.
+// One step of the augmenting-path algorithm for a maximum bipartite matching (Kuhn).
+using Assignment = std::map<int, const Decision*>;
+bool assign_group(const Decision& decision, Assignment& assigned, std::uint64_t& tried) {
+    for (auto left = decision.groups; left != 0; left &= left - 1) {
         const int group = std::countr_zero(left);
         if ((tried >> group & 1) != 0) continue;
         tried |= std::uint64_t{1} << group;
-        const auto taker = takers.find(group);
-        if (taker == takers.end() || find_group(*taker->second, takers, tried)) {
-            takers[group] = &voice;
+        const auto holder = assigned.find(group);
+        if (holder == assigned.end() || assign_group(*holder->second, assigned, tried)) {
+            assigned[group] = &decision;
             return true;
         }
     }
@@ -160,49 +166,53 @@ std::optional<Risk> risk_from(std::string_view text) noexcept {
 
 std::string_view to_string(Eligibility answer) noexcept { return answer_names.at(static_cast<std::size_t>(answer)); }
 
-std::int32_t count_approvals(const std::vector<Decision>& voices, const PersonId& requester, bool distinct_groups) {
+std::int32_t count_approvals(const std::vector<Decision>& decisions, const PersonId& requester, bool distinct_groups) {
     std::map<PersonId, Decision> people;
-    for (const auto& voice : voices) {
-        if (!voice.approves || !voice.fresh || voice.groups == 0 || voice.person == requester) continue;
-        people.try_emplace(voice.person, voice).first->second.groups |= voice.groups;
+    for (const auto& decision : decisions) {
+        if (!decision.approves || !decision.is_current || decision.groups == 0 || decision.person == requester)
+            continue;
+        people.try_emplace(decision.person, decision).first->second.groups |= decision.groups;
     }
     if (!distinct_groups) return static_cast<std::int32_t>(people.size());
-    Takers takers;
-    for (const auto& [person, voice] : people) {
+    Assignment assigned;
+    for (const auto& [person, decision] : people) {
         std::uint64_t tried = 0;
-        find_group(voice, takers, tried);
+        assign_group(decision, assigned, tried);
     }
-    return static_cast<std::int32_t>(takers.size());
+    return static_cast<std::int32_t>(assigned.size());
 }
 
-Ruling decide(const PolicyFacts& of) {
-    Ruling ruling{.ask = of.ask};
-    object_to_asker(of, ruling.objections);
-    object_to_break_glass(of, ruling.objections);
-    object_to_client(of, ruling.objections);
-    object_to_duration(of, ruling.objections);
-    object_to_hours(of, ruling.objections);
-    object_to_usage(of, ruling.objections);
-    if (std::any_of(of.voices.begin(), of.voices.end(), [](const Decision& voice) { return !voice.approves; }))
+Ruling decide(const PolicyFacts& facts) {
+    Ruling ruling{.kind = facts.kind};
+    object_to_requester(facts, ruling.objections);
+    object_to_break_glass(facts, ruling.objections);
+    object_to_client(facts, ruling.objections);
+    object_to_duration(facts, ruling.objections);
+    object_to_hours(facts, ruling.objections);
+    object_to_usage(facts, ruling.objections);
+    if (std::any_of(facts.decisions.begin(), facts.decisions.end(),
+                    [](const Decision& decision) { return !decision.approves; }))
         ruling.objections.emplace_back(Code::wrong_state, "it was denied", "One denial decides.");
-    for (const auto& rule : of.rules) {
-        if (forbids(rule, of.duration, of.policy.risk))
+    for (const auto& rule : facts.rules) {
+        if (forbids(rule, facts.duration, facts.policy.risk))
             ruling.objections.emplace_back(Code::not_permitted, "rule " + quoted(rule.name) + " forbids it",
                                            "Whatever else is allowed, a rule that forbids wins.",
                                            "Ask an administrator.");
-        if (of.ask == RequestKind::request && rule.allows && applies(rule, of) && !ruling.rule) ruling.rule = rule.name;
+        if (facts.kind == RequestKind::request && rule.allows && applies(rule, facts) && !ruling.rule)
+            ruling.rule = rule.name;
     }
-    ruling.approvals = count_approvals(of.voices, of.who.person, of.policy.distinct_groups);
-    const bool needs_none = ruling.rule || of.ask == RequestKind::break_glass;
-    ruling.missing = needs_none ? 0 : std::max(of.policy.approvals_needed - ruling.approvals, 0);
+    ruling.approvals = count_approvals(facts.decisions, facts.requester.person, facts.policy.distinct_groups);
+    const bool needs_none = ruling.rule || facts.kind == RequestKind::break_glass;
+    ruling.missing = needs_none ? 0 : std::max(facts.policy.approvals_needed - ruling.approvals, 0);
     if (ruling.objections.empty())
         ruling.answer = ruling.missing == 0 ? Eligibility::allowed : Eligibility::needs_approval;
-    if (!of.hours.open()) ruling.put_off_to = of.hours.next;
-    if (of.hours.until && *of.hours.until - of.starts_at < of.duration) ruling.ends_by = of.hours.until;
+    if (!facts.hours.open()) ruling.windows_open_at = facts.hours.next;
+    if (facts.hours.until && *facts.hours.until - facts.starts_at < facts.duration)
+        ruling.windows_close_at = facts.hours.until;
     return ruling;
 }
 
-std::int64_t begin_of(Start start, std::int64_t starts_at, const Hours& hours) noexcept {
+std::int64_t start_of_grant(Start start, std::int64_t starts_at, const Hours& hours) noexcept {
     return start == Start::when_allowed && !hours.open() ? hours.next.value_or(starts_at) : starts_at;
 }
 
@@ -214,14 +224,15 @@ std::vector<std::string> Ruling::reasons() const {
     if (answer == Eligibility::needs_approval)
         texts.push_back("it has " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
                         " that count and needs " + std::to_string(missing) + " more");
-    if (answer == Eligibility::allowed && ask == RequestKind::break_glass)
+    if (answer == Eligibility::allowed && kind == RequestKind::break_glass)
         texts.emplace_back("the glass was broken: no approval before, a review afterwards");
     else if (answer == Eligibility::allowed && !rule)
         texts.push_back("it has the " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
                         " it needs");
-    if (objections.empty() && put_off_to)
-        texts.push_back("its windows are closed: it opens at " + format_moment(*put_off_to));
-    if (objections.empty() && ends_by) texts.push_back("it ends when its windows close, at " + format_moment(*ends_by));
+    if (objections.empty() && windows_open_at)
+        texts.push_back("its windows are closed: it opens at " + format_moment(*windows_open_at));
+    if (objections.empty() && windows_close_at)
+        texts.push_back("it ends when its windows close, at " + format_moment(*windows_close_at));
     return texts;
 }
 

@@ -13,16 +13,16 @@ std::byte* payload_of(RecordHeader* header) noexcept {
 
 }  // namespace
 
-// Inline: GCC drops the call of a function that does nothing but fetch.
-[[gnu::always_inline]] inline void Ring::fetch(std::uint64_t position) const noexcept {
-    constexpr std::size_t usual = 512;  // a use and its outcome
-    constexpr std::size_t line = 64;
+// Always inlined: GCC takes a function that only prefetches for one without effect and drops the call.
+[[gnu::always_inline]] inline void Ring::prefetch(std::uint64_t position) const noexcept {
+    constexpr std::size_t usual_size = 512;  // of a use and its outcome
+    constexpr std::size_t cache_line = 64;
     const auto* const place = reinterpret_cast<const std::byte*>(at(position));
-    for (std::size_t i = 0; i < usual; i += line) __builtin_prefetch(place + i, 1);
+    for (std::size_t i = 0; i < usual_size; i += cache_line) __builtin_prefetch(place + i, 1);
 }
 
-std::uint32_t Ring::checksum(const Covered& header, std::uint32_t payload_crc) const noexcept {
-    static_assert(sizeof(Covered) == 32, "no padding may be under the checksum");
+std::uint32_t Ring::checksum(const CheckedHeader& header, std::uint32_t payload_crc) const noexcept {
+    static_assert(sizeof(CheckedHeader) == 32, "no padding may be under the checksum");
     return crc_(payload_crc, &header, sizeof header);
 }
 
@@ -45,8 +45,8 @@ void Ring::publish(std::uint64_t position, RecordKind kind, const Payload& paylo
     header->stamp.store(stamp, std::memory_order_release);
 }
 
-// What is fetched is to be written. The instruction for that is in all but the first of the x86-64, which take it for
-// none; the compiler has to be told.
+// The prefetch is for writing. PREFETCHW exists on all x86-64 processors but the first ones, which execute it as a
+// no-op; the compiler only emits it when it is told that the target has it.
 #ifdef __x86_64__
 [[gnu::target("prfchw")]]
 #endif
@@ -56,17 +56,18 @@ Ring::append(RecordKind kind, const Payload& payload, std::int64_t time) noexcep
     const auto position = control_->head.fetch_add(size, std::memory_order_seq_cst);
     std::memcpy(payload_of(at(position)), payload.bytes.data(), payload.bytes.size());
     publish(position, kind, payload, size, time);
-    // The end of a statement: what its session writes next is the use of another one.
-    if (kind == RecordKind::outcome) fetch(position + size);
+    // After the outcome of a statement the session writes the use of its next statement, some time later.
+    if (kind == RecordKind::outcome) prefetch(position + size);
     return position;
 }
 
-std::optional<Ring::Covered> Ring::look(std::uint64_t position, std::uint64_t end) const noexcept {
+std::optional<Ring::CheckedHeader> Ring::read_header(std::uint64_t position, std::uint64_t end) const noexcept {
     RecordHeader* const header = at(position);
     const auto stamp = position ^ secret_;
     if (header->stamp.load(std::memory_order_acquire) != stamp) return std::nullopt;
-    // One look: what is checked is what is used, should the next lap come by meanwhile.
-    const Covered seen{stamp, header->size, 0, header->kind, header->payload_size, header->at};
+    // Read once, so that the values that are checked are the values that are used, should a writer of the next lap
+    // overwrite the header meanwhile.
+    const CheckedHeader seen{stamp, header->size, 0, header->kind, header->payload_size, header->at};
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (seen.size < record_alignment || seen.size % record_alignment != 0 ||
         seen.size > std::min(end - position, capacity_))
@@ -78,7 +79,7 @@ std::optional<Ring::Covered> Ring::look(std::uint64_t position, std::uint64_t en
 
 std::optional<std::uint64_t> Ring::next_valid(std::uint64_t from, std::uint64_t end) const noexcept {
     for (auto position = from; position < end; position += record_alignment)
-        if (valid(position, end)) return position;
+        if (is_valid(position, end)) return position;
     return std::nullopt;
 }
 
@@ -86,9 +87,9 @@ std::optional<JournalRecord> Ring::read(std::uint64_t position, std::uint64_t en
     if (position >= end) return std::nullopt;
     RecordHeader* const header = at(position);
     if (header->stamp.load(std::memory_order_acquire) != (position ^ secret_)) return std::nullopt;
-    const auto seen = look(position, end);
+    const auto seen = read_header(position, end);
     if (!seen) {
-        // Published, then damaged: nobody will complete it.
+        // Published and damaged: no writer will complete it.
         const auto next = next_valid(position + record_alignment, end);
         if (!next) return std::nullopt;
         return JournalRecord{position, *next, 0, RecordKind::gap, {}};
@@ -112,7 +113,7 @@ std::uint64_t Ring::resume(std::uint64_t position) const noexcept {
     return begin;
 }
 
-void Ring::forget(std::uint64_t from, std::uint64_t end) noexcept {
+void Ring::erase_stamps(std::uint64_t from, std::uint64_t end) noexcept {
     for (auto position = from; position < end; position += record_alignment) {
         auto& stamp = at(position)->stamp;
         const auto stamped = stamp.load() ^ secret_;
@@ -125,7 +126,7 @@ Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
     const auto limit = tail + capacity_;
     Recovered result{tail, 0};
     for (auto position = tail; position < limit;) {
-        if (!valid(position, limit)) {
+        if (!is_valid(position, limit)) {
             const auto next = next_valid(position + record_alignment, limit);
             if (!next) break;
             publish(position, RecordKind::gap, {}, *next - position, 0);
@@ -133,10 +134,10 @@ Ring::Recovered Ring::recover(std::uint64_t tail) noexcept {
         }
         const auto* header = at(position);
         result.head = position + header->size;
-        forget(position + record_size(header->payload_size), result.head);
+        erase_stamps(position + record_size(header->payload_size), result.head);
         position = result.head;
     }
-    forget(result.head, limit);
+    erase_stamps(result.head, limit);
     control_->tail.store(tail);
     control_->head.store(result.head);
     control_->room.store(static_cast<std::int64_t>(capacity_ - (result.head - tail)));

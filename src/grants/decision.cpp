@@ -154,14 +154,14 @@ State activate_or_schedule(Request& request, const Template& tmpl, const core::R
         control_event::write("allowed", request.id, actor,
                              {{"rule", ruling.rule}, {"reasons", core::join(ruling.reasons(), "; ")}});
     const auto now = pg::wall_clock();
-    if (ruling.put_off_to) request.starts_at = pg::Instant{*ruling.put_off_to};
+    if (ruling.windows_open_at) request.starts_at = pg::Instant{*ruling.windows_open_at};
     const bool starts_later = request.starts_at && request.starts_at->us > now;
     // A second factor at activation is the requester's own, so only the requester can activate the grant.
     if (tmpl.time_to_use || second_factor::demands(tmpl.second_factor, Stage::activation))
         request.use_by =
             pg::Instant{(starts_later ? request.starts_at->us : now) + tmpl.time_to_use.value_or(tmpl.time_to_decide)};
     if (starts_later || request.use_by)
-        return schedule(request, actor, ruling.put_off_to ? std::optional("its windows are closed") : std::nullopt);
+        return schedule(request, actor, ruling.windows_open_at ? std::optional("its windows are closed") : std::nullopt);
     return provision::activate(request, tmpl, ruling, actor);
 }
 

@@ -120,8 +120,8 @@ pg::RoleId create_grant_role(const Request& request, const Template& tmpl) {
 
 // The requested duration, or less if the windows of the template close earlier.
 std::int64_t granted_duration(const Request& request, const core::Ruling& ruling, std::int64_t now) {
-    if (!ruling.ends_by) return request.duration;
-    const auto duration = std::min(request.duration, *ruling.ends_by - now);
+    if (!ruling.windows_close_at) return request.duration;
+    const auto duration = std::min(request.duration, *ruling.windows_close_at - now);
     if (duration > 0) return duration;
     throw Failure(Code::wrong_state, failure_message(request), "Its windows have closed just now.",
                   "Ask again with jit_request.");
@@ -179,7 +179,7 @@ core::State activate(Request& request, const Template& tmpl, const core::Ruling&
                  pg::nullable(conditions::to_hex(conditions))});
     return request::advance(
         request, core::Event::activate, actor,
-        ruling.ends_by ? std::optional("it ends when its windows close, at " + core::format_moment(*ruling.ends_by))
+        ruling.windows_close_at ? std::optional("it ends when its windows close, at " + core::format_moment(*ruling.windows_close_at))
                        : std::nullopt);
 }
 

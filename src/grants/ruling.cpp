@@ -66,7 +66,7 @@ std::vector<core::Decision> read_decisions(const Request& request, const Templat
         decisions.push_back({.person = principal::person_of(approver),
                              .groups = is_same_role ? principal::approver_groups(approver, tmpl.id) : 0,
                              .approves = row.get<bool>(2),
-                             .fresh = row.maybe<std::string>(3) == digest});
+                             .is_current = row.maybe<std::string>(3) == digest});
     }
     return decisions;
 }
@@ -85,7 +85,7 @@ core::BreakGlass read_break_glass(const Person& responder, const Template& tmpl)
     )sql",
                       {person, principal::logins_of(person), responder.name, tmpl.id, pg::Instant{pg::wall_clock()}})
             .value();
-    return {.responder = principal::may_break_glass(responder, tmpl.id),
+    return {.is_responder = principal::may_break_glass(responder, tmpl.id),
             .today = row.get<std::int64_t>(0),
             .unreviewed = row.maybe<std::int64_t>(1)};
 }
@@ -120,10 +120,10 @@ core::PolicyFacts collect_facts(const Person& requester, const Template& tmpl, c
     const auto hours = window::hours_at(about.starts_at, tmpl.windows, about.duration);
     return {
         .policy = policy_of(tmpl),
-        .who = {.person = person,
+        .requester = {.person = person,
                 .name = requester.name,
-                .superuser = pg::is_superuser(requester.role),
-                .listed = principal::may_request(requester, tmpl.id)},
+                .is_superuser = pg::is_superuser(requester.role),
+                .is_listed = principal::may_request(requester, tmpl.id)},
         .duration = about.duration,
         .now = about.now,
         .start = about.start,
@@ -132,8 +132,8 @@ core::PolicyFacts collect_facts(const Person& requester, const Template& tmpl, c
         .conditions = conditions::for_template(tmpl),
         .client = about.actor == Actor::requester ? std::optional(requesting_client()) : std::nullopt,
         .usage = count_usage(person, tmpl, about.request_id),
-        .voices = {},
-        .rules = applicable_rules(requester, tmpl, core::begin_of(about.start, about.starts_at, hours), about.actor)};
+        .decisions = {},
+        .rules = applicable_rules(requester, tmpl, core::start_of_grant(about.start, about.starts_at, hours), about.actor)};
 }
 
 }  // namespace
@@ -152,8 +152,8 @@ std::vector<core::Rule> applicable_rules(const Person& person, const Template& t
                                      {tmpl.id, actor == Actor::requester})) {
         if (const auto role = row.maybe<pg::RoleId>(2); role && !principal::is_member_without_grant(person.role, *role))
             continue;
-        core::Rule rule{.name = row.get<std::string>(0), .allows = row.get<bool>(1), .here = row.get<bool>(5)};
-        rule.open = window::hours_at(start, row.get<pg::TextArray>(6)).open();
+        core::Rule rule{.name = row.get<std::string>(0), .allows = row.get<bool>(1), .network_matches = row.get<bool>(5)};
+        rule.windows_are_open = window::hours_at(start, row.get<pg::TextArray>(6)).open();
         if (const auto max_duration = row.maybe<pg::Duration>(3)) rule.max_duration = max_duration->us;
         if (const auto risk = row.maybe<std::string>(4)) rule.max_risk = core::risk_from(*risk).value();
         rules.push_back(std::move(rule));
@@ -188,7 +188,7 @@ core::Ruling for_new_request(const Person& requester, const Template& tmpl, std:
 core::Ruling for_break_glass(const Person& responder, const Template& tmpl, std::int64_t duration) {
     auto facts =
         collect_facts(responder, tmpl, {.duration = duration, .start = core::Start::now, .actor = Actor::requester});
-    facts.ask = core::RequestKind::break_glass;
+    facts.kind = core::RequestKind::break_glass;
     facts.break_glass = read_break_glass(responder, tmpl);
     return core::decide(facts);
 }
@@ -202,11 +202,11 @@ core::Ruling for_request(const Request& request, const Template& tmpl, Purpose p
     else
         about.start = core::Start::now;
     auto facts = collect_facts({request.requester, request.requester_name}, tmpl, about);
-    facts.voices = read_decisions(request, tmpl);
+    facts.decisions = read_decisions(request, tmpl);
     // Only the rule that allowed the request when it was made may still allow it. Its networks were compared then, with
     // the client of the requester; now it only has to exist.
     std::erase_if(facts.rules, [&](const core::Rule& rule) { return rule.allows && rule.name != request.rule; });
-    for (auto& rule : facts.rules) rule.here = rule.here || rule.allows;
+    for (auto& rule : facts.rules) rule.network_matches = rule.network_matches || rule.allows;
     return core::decide(facts);
 }
 

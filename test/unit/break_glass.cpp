@@ -17,15 +17,15 @@ constexpr std::int64_t minute = 60 * us_per_second;
 constexpr std::int64_t hour = 60 * minute;
 
 PolicyFacts good() {
-    return {.ask = RequestKind::break_glass,
+    return {.kind = RequestKind::break_glass,
             .policy = {.template_name = "prod",
                        .approvals_needed = 2,
                        .max_duration = 8 * hour,
                        .holder_extension = hour,
                        .break_glass_duration = hour},
-            .who = {.person = "person Rita", .name = "rita"},
+            .requester = {.person = "person Rita", .name = "rita"},
             .duration = hour,
-            .break_glass = {.responder = true}};
+            .break_glass = {.is_responder = true}};
 }
 
 std::string first_objection(const PolicyFacts& of) {
@@ -48,9 +48,9 @@ BOOST_AUTO_TEST_CASE(it_needs_no_approval_and_is_reviewed) {
 
 BOOST_AUTO_TEST_CASE(a_request_of_a_responder_needs_what_others_need) {
     auto of = good();
-    of.ask = RequestKind::request;
+    of.kind = RequestKind::request;
     BOOST_TEST(first_objection(of) == "JA004 \"rita\" may not ask for template \"prod\"");
-    of.who.listed = true;
+    of.requester.is_listed = true;
     BOOST_TEST(decide(of).missing == 2);
     // What a responder has not had reviewed keeps him from nothing that somebody else allows.
     of.break_glass.unreviewed = 7;
@@ -63,11 +63,12 @@ BOOST_AUTO_TEST_CASE(each_objection) {
         change(of);
         return first_objection(of);
     };
-    BOOST_TEST(with([](PolicyFacts& of) { of.break_glass.responder = false; }) ==
+    BOOST_TEST(with([](PolicyFacts& of) { of.break_glass.is_responder = false; }) ==
                "JA004 \"rita\" may not break the glass for template \"prod\"");
-    BOOST_TEST(with([](PolicyFacts& of) { of.break_glass.responder = false, of.who.listed = true; }) ==
+    BOOST_TEST(with([](PolicyFacts& of) { of.break_glass.is_responder = false, of.requester.is_listed = true; }) ==
                "JA004 \"rita\" may not break the glass for template \"prod\"");
-    BOOST_TEST(with([](PolicyFacts& of) { of.who.superuser = true; }) == "JA004 a superuser cannot ask for access");
+    BOOST_TEST(with([](PolicyFacts& of) { of.requester.is_superuser = true; }) ==
+               "JA004 a superuser cannot ask for access");
     BOOST_TEST(with([](PolicyFacts& of) { of.policy.break_glass_duration.reset(); }) ==
                "JA004 there is no break-glass for template \"prod\"");
     BOOST_TEST(with([](PolicyFacts& of) { ++of.duration; }) ==
@@ -89,9 +90,9 @@ BOOST_AUTO_TEST_CASE(a_rule_that_allows_adds_nothing) {
     auto of = good();
     of.rules = {{.name = "all", .allows = true}};
     BOOST_TEST(!decide(of).rule);
-    of.break_glass.responder = false;
+    of.break_glass.is_responder = false;
     BOOST_TEST((decide(of).answer == Eligibility::denied));
-    of.break_glass = {.responder = true, .unreviewed = 1};
+    of.break_glass = {.is_responder = true, .unreviewed = 1};
     BOOST_TEST((decide(of).answer == Eligibility::denied));
 }
 
@@ -104,34 +105,35 @@ BOOST_AUTO_TEST_CASE(what_passes) {
     const auto likely = [&] { return pick(8) != 0; };
     int passed = 0;
     for (int i = 0; i < 200'000; ++i) {
-        PolicyFacts of{.ask = RequestKind::break_glass,
-                       .policy = {.template_name = "prod",
-                                  .approvals_needed = static_cast<std::int32_t>(1 + pick(10)),
-                                  .max_duration = hour + pick(4) * hour,
-                                  .template_at_once = static_cast<std::int32_t>(pick(3)),
-                                  .break_glass_per_day = static_cast<std::int32_t>(pick(3))},
-                       .who = {.person = "person Rita", .name = "rita", .superuser = !likely(), .listed = likely()},
-                       .duration = 1 + pick(3 * hour),
-                       .break_glass = {.responder = likely(), .today = pick(3)}};
+        PolicyFacts of{
+            .kind = RequestKind::break_glass,
+            .policy = {.template_name = "prod",
+                       .approvals_needed = static_cast<std::int32_t>(1 + pick(10)),
+                       .max_duration = hour + pick(4) * hour,
+                       .template_at_once = static_cast<std::int32_t>(pick(3)),
+                       .break_glass_per_day = static_cast<std::int32_t>(pick(3))},
+            .requester = {.person = "person Rita", .name = "rita", .is_superuser = !likely(), .is_listed = likely()},
+            .duration = 1 + pick(3 * hour),
+            .break_glass = {.is_responder = likely(), .today = pick(3)}};
         if (likely()) of.policy.break_glass_duration = pick(3 * hour);
         if (!likely()) of.break_glass.unreviewed = pick(100);
         of.usage.template_now = pick(3);
-        if (likely()) of.rules.push_back({.name = "a", .allows = likely(), .here = likely()});
+        if (likely()) of.rules.push_back({.name = "a", .allows = likely(), .network_matches = likely()});
         for (auto n = pick(3); n > 0; --n)
-            of.voices.push_back(
-                {.person = "login " + std::to_string(n), .groups = 1, .approves = likely(), .fresh = likely()});
+            of.decisions.push_back(
+                {.person = "login " + std::to_string(n), .groups = 1, .approves = likely(), .is_current = likely()});
         if (decide(of).answer != Eligibility::allowed) continue;
         ++passed;
-        BOOST_TEST_REQUIRE((of.break_glass.responder && !of.break_glass.unreviewed && !of.who.superuser));
+        BOOST_TEST_REQUIRE((of.break_glass.is_responder && !of.break_glass.unreviewed && !of.requester.is_superuser));
         BOOST_TEST_REQUIRE((of.policy.break_glass_duration && of.duration <= *of.policy.break_glass_duration));
         BOOST_TEST_REQUIRE(of.duration <= of.policy.max_duration);
         BOOST_TEST_REQUIRE(
             (of.policy.break_glass_per_day == 0 || of.break_glass.today < of.policy.break_glass_per_day));
         BOOST_TEST_REQUIRE((of.policy.template_at_once == 0 || of.usage.template_now < of.policy.template_at_once));
-        BOOST_TEST_REQUIRE(
-            std::none_of(of.rules.begin(), of.rules.end(), [](const Rule& rule) { return !rule.allows && rule.here; }));
-        BOOST_TEST_REQUIRE(
-            std::all_of(of.voices.begin(), of.voices.end(), [](const Decision& voice) { return voice.approves; }));
+        BOOST_TEST_REQUIRE(std::none_of(of.rules.begin(), of.rules.end(),
+                                        [](const Rule& rule) { return !rule.allows && rule.network_matches; }));
+        BOOST_TEST_REQUIRE(std::all_of(of.decisions.begin(), of.decisions.end(),
+                                       [](const Decision& decision) { return decision.approves; }));
     }
     BOOST_TEST(passed > 1'000);
 }

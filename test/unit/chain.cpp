@@ -320,8 +320,7 @@ BOOST_AUTO_TEST_CASE(bytes_are_explained) {
                R"(standing_privileges={"","SELECT"} outcome="completed" )"
                R"(rows=3 duration=1500us sqlstate="00000" detail="{\"reason\": \"x\"}" of_position=-1)");
     const auto bare = bytes_of(AuditRecord{});
-    BOOST_TEST(explain_bytes(bare).value() ==
-               R"(seq=0 node=00000000-0000-0000-0000-000000000000 kind="" at=0)");
+    BOOST_TEST(explain_bytes(bare).value() == R"(seq=0 node=00000000-0000-0000-0000-000000000000 kind="" at=0)");
     BOOST_TEST(!explain_bytes({}).has_value());
 }
 

@@ -20,16 +20,16 @@ constexpr std::int64_t hour = 3600 * us_per_second;
 
 PolicyFacts plain() {
     return {.policy = {.template_name = "debug_read", .approvals_needed = 2, .max_duration = 8 * hour},
-            .who = {.person = "alice", .name = "alice", .listed = true},
+            .requester = {.person = "alice", .name = "alice", .is_listed = true},
             .duration = hour,
             .now = 1000 * hour,
             .usage = {},
-            .voices = {},
+            .decisions = {},
             .rules = {}};
 }
 
 Decision yes(const char* person, std::uint64_t groups = 1) {
-    return {.person = person, .groups = groups, .approves = true, .fresh = true};
+    return {.person = person, .groups = groups, .approves = true, .is_current = true};
 }
 
 std::string answer(const PolicyFacts& of) { return std::string(to_string(decide(of).answer)); }
@@ -44,11 +44,11 @@ std::string first_objection(const PolicyFacts& of) {
 BOOST_AUTO_TEST_CASE(a_quorum_of_distinct_people) {
     struct Row {
         const char* what;
-        std::vector<Decision> voices;
+        std::vector<Decision> decisions;
         const char* answer;
     };
     auto stale = yes("bob");
-    stale.fresh = false;
+    stale.is_current = false;
     auto no = yes("bob");
     no.approves = false;
     auto nobodys_no = no;
@@ -66,14 +66,14 @@ BOOST_AUTO_TEST_CASE(a_quorum_of_distinct_people) {
     };
     for (const auto& row : rows) {
         auto facts = plain();
-        facts.voices = row.voices;
+        facts.decisions = row.decisions;
         BOOST_TEST(answer(facts) == row.answer, row.what);
     }
 }
 
 BOOST_AUTO_TEST_CASE(distinct_groups_fit_whichever_way_they_can) {
     struct Row {
-        std::vector<Decision> voices;
+        std::vector<Decision> decisions;
         int count;
     };
     const std::vector<Row> rows{
@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(distinct_groups_fit_whichever_way_they_can) {
         {{yes("bob", 1), yes("bob", 2)}, 1},
         {{yes("bob", std::uint64_t{1} << 63), yes("carol", std::uint64_t{1} << 63 | 1)}, 2},
     };
-    for (const auto& row : rows) BOOST_TEST(count_approvals(row.voices, "alice", true) == row.count);
+    for (const auto& row : rows) BOOST_TEST(count_approvals(row.decisions, "alice", true) == row.count);
 }
 
 BOOST_AUTO_TEST_CASE(objections) {
@@ -97,9 +97,9 @@ BOOST_AUTO_TEST_CASE(objections) {
         std::string objection;
     };
     const std::vector<Row> rows{
-        {[](PolicyFacts& of) { of.who.superuser = true; },
+        {[](PolicyFacts& of) { of.requester.is_superuser = true; },
          "a superuser cannot ask for access: He has every privilege already, and no deadline would bind him."},
-        {[](PolicyFacts& of) { of.who.listed = false; },
+        {[](PolicyFacts& of) { of.requester.is_listed = false; },
          "\"alice\" may not ask for template \"debug_read\": Neither this login nor a role it belongs to is among the "
          "template's requesters."},
         {[](PolicyFacts& of) { of.duration = 8 * hour + 1; },
@@ -136,14 +136,14 @@ BOOST_AUTO_TEST_CASE(objections) {
          "too soon after the last grant: It takes 1h from the end of one to the next; 0s have passed."},
         {[](PolicyFacts& of) { of.rules = {{.name = "never"}}; },
          "rule \"never\" forbids it: Whatever else is allowed, a rule that forbids wins."},
-        {[](PolicyFacts& of) { of.voices = {{.person = "bob"}}; }, "it was denied: One denial decides."},
+        {[](PolicyFacts& of) { of.decisions = {{.person = "bob"}}; }, "it was denied: One denial decides."},
     };
     for (const auto& row : rows) {
         auto facts = plain();
         facts.rules = {{.name = "fast", .allows = true}};
         BOOST_TEST(answer(facts) == "allowed");
         facts.rules.clear();
-        facts.voices = {yes("bob"), yes("carol")};
+        facts.decisions = {yes("bob"), yes("carol")};
         row.change(facts);
         facts.rules.push_back({.name = "fast", .allows = true});
         BOOST_TEST(answer(facts) == "denied", row.objection);
@@ -174,9 +174,9 @@ BOOST_AUTO_TEST_CASE(rules) {
         {{.name = "r", .allows = true, .max_duration = hour}, hour + 1, Risk::high, "needs approval"},
         {{.name = "r", .allows = true, .max_risk = Risk::medium}, hour, Risk::medium, "allowed"},
         {{.name = "r", .allows = true, .max_risk = Risk::medium}, hour, Risk::high, "needs approval"},
-        {{.name = "r", .allows = true, .here = false}, hour, Risk::low, "needs approval"},
+        {{.name = "r", .allows = true, .network_matches = false}, hour, Risk::low, "needs approval"},
         {{.name = "r"}, hour, Risk::low, "denied"},
-        {{.name = "r", .here = false}, hour, Risk::low, "needs approval"},
+        {{.name = "r", .network_matches = false}, hour, Risk::low, "needs approval"},
         {{.name = "r", .max_duration = hour}, hour, Risk::high, "needs approval"},
         {{.name = "r", .max_duration = hour}, hour + 1, Risk::low, "denied"},
         {{.name = "r", .max_risk = Risk::low}, hour, Risk::low, "needs approval"},
@@ -193,9 +193,9 @@ BOOST_AUTO_TEST_CASE(rules) {
 
 BOOST_AUTO_TEST_CASE(reasons_are_sentences_for_people) {
     auto facts = plain();
-    facts.voices = {yes("bob")};
+    facts.decisions = {yes("bob")};
     BOOST_TEST(decide(facts).reasons() == std::vector<std::string>{"it has 1 approval that count and needs 1 more"});
-    facts.voices.push_back(yes("carol"));
+    facts.decisions.push_back(yes("carol"));
     BOOST_TEST(decide(facts).reasons() == std::vector<std::string>{"it has the 2 approvals it needs"});
     facts.rules = {{.name = "fast", .allows = true}};
     BOOST_TEST(decide(facts).reasons() == std::vector<std::string>{"rule \"fast\" allows it without an approval"});
@@ -219,7 +219,7 @@ const char* somebody(Random& random) {
 }
 
 Rule random_rule(Random& random) {
-    Rule rule{.name = "r", .allows = chance(random, 2), .here = !chance(random, 3)};
+    Rule rule{.name = "r", .allows = chance(random, 2), .network_matches = !chance(random, 3)};
     if (chance(random, 2)) rule.max_duration = between(random, 1, 10) * hour;
     if (chance(random, 2)) rule.max_risk = static_cast<Risk>(between(random, 0, 2));
     return rule;
@@ -235,16 +235,16 @@ PolicyFacts random_case(Random& random) {
     if (chance(random, 4)) policy.cool_down = between(random, 1, 4) * hour;
     if (chance(random, 4)) policy.person_at_once = static_cast<std::int32_t>(between(random, 1, 3));
     if (chance(random, 4)) policy.template_per_day = static_cast<std::int32_t>(between(random, 1, 3));
-    of.who.superuser = chance(random, 20);
-    of.who.listed = !chance(random, 20);
+    of.requester.is_superuser = chance(random, 20);
+    of.requester.is_listed = !chance(random, 20);
     of.duration = between(random, 1, 10) * hour;
     of.usage = {between(random, 0, 3), between(random, 0, 3), between(random, 0, 3), between(random, 0, 3), {}};
     if (chance(random, 3)) of.usage.last_end = of.now - between(random, 0, 5) * hour;
-    for (auto voices = between(random, 0, 6); voices > 0; --voices)
-        of.voices.push_back({.person = somebody(random),
-                             .groups = static_cast<std::uint64_t>(between(random, 0, 15)),
-                             .approves = !chance(random, 12),
-                             .fresh = !chance(random, 6)});
+    for (auto decisions = between(random, 0, 6); decisions > 0; --decisions)
+        of.decisions.push_back({.person = somebody(random),
+                                .groups = static_cast<std::uint64_t>(between(random, 0, 15)),
+                                .approves = !chance(random, 12),
+                                .is_current = !chance(random, 6)});
     for (auto rules = chance(random, 3) ? between(random, 1, 3) : 0; rules > 0; --rules)
         of.rules.push_back(random_rule(random));
     return of;
@@ -269,8 +269,8 @@ bool has_quorum(const PolicyFacts& of) {
     std::vector<std::pair<std::string, std::uint64_t>> people;
     for (const char* name : {"bob", "carol", "dave", "erin", "frank"}) {  // not alice, who asks
         std::uint64_t groups = 0;
-        for (const auto& voice : of.voices)
-            if (voice.person == name && voice.approves && voice.fresh) groups |= voice.groups;
+        for (const auto& decision : of.decisions)
+            if (decision.person == name && decision.approves && decision.is_current) groups |= decision.groups;
         if (groups != 0) people.emplace_back(name, groups);
     }
     if (!of.policy.distinct_groups) return static_cast<int>(people.size()) >= of.policy.approvals_needed;
@@ -278,9 +278,10 @@ bool has_quorum(const PolicyFacts& of) {
 }
 
 bool somebody_says_no(const PolicyFacts& of) {
-    return std::any_of(of.voices.begin(), of.voices.end(), [](const Decision& voice) { return !voice.approves; }) ||
+    return std::any_of(of.decisions.begin(), of.decisions.end(),
+                       [](const Decision& decision) { return !decision.approves; }) ||
            std::any_of(of.rules.begin(), of.rules.end(), [&](const Rule& rule) {
-               if (rule.allows || !rule.here) return false;
+               if (rule.allows || !rule.network_matches) return false;
                if (!rule.max_duration && !rule.max_risk) return true;
                return (rule.max_duration && of.duration > *rule.max_duration) ||
                       (rule.max_risk && of.policy.risk > *rule.max_risk);
@@ -289,7 +290,7 @@ bool somebody_says_no(const PolicyFacts& of) {
 
 bool a_rule_allows(const PolicyFacts& of) {
     return std::any_of(of.rules.begin(), of.rules.end(), [&](const Rule& rule) {
-        return rule.allows && rule.here && !(rule.max_duration && of.duration > *rule.max_duration) &&
+        return rule.allows && rule.network_matches && !(rule.max_duration && of.duration > *rule.max_duration) &&
                !(rule.max_risk && of.policy.risk > *rule.max_risk);
     });
 }
@@ -298,7 +299,7 @@ bool within_limits(const PolicyFacts& of) {
     const auto& policy = of.policy;
     const auto& usage = of.usage;
     const auto below = [](std::int64_t count, std::int32_t cap) { return cap == 0 || count < cap; };
-    return !of.who.superuser && of.who.listed && of.duration <= policy.max_duration &&
+    return !of.requester.is_superuser && of.requester.is_listed && of.duration <= policy.max_duration &&
            below(usage.person_now, policy.person_at_once) && below(usage.person_today, policy.person_per_day) &&
            below(usage.template_now, policy.template_at_once) && below(usage.template_today, policy.template_per_day) &&
            !(policy.cool_down && usage.last_end && of.now - *usage.last_end < *policy.cool_down);
@@ -332,12 +333,12 @@ BOOST_AUTO_TEST_CASE(one_more_voice_of_somebody_new_never_takes_an_approval_away
     Random random(42);
     for (int i = 0; i < 100'000; ++i) {
         const auto of = random_case(random);
-        const auto before = count_approvals(of.voices, "alice", of.policy.distinct_groups);
-        auto voices = of.voices;
-        std::shuffle(voices.begin(), voices.end(), random);
-        BOOST_REQUIRE_EQUAL(count_approvals(voices, "alice", of.policy.distinct_groups), before);
-        voices.push_back(yes("grace", static_cast<std::uint64_t>(between(random, 0, 15))));
-        const auto after = count_approvals(voices, "alice", of.policy.distinct_groups);
+        const auto before = count_approvals(of.decisions, "alice", of.policy.distinct_groups);
+        auto decisions = of.decisions;
+        std::shuffle(decisions.begin(), decisions.end(), random);
+        BOOST_REQUIRE_EQUAL(count_approvals(decisions, "alice", of.policy.distinct_groups), before);
+        decisions.push_back(yes("grace", static_cast<std::uint64_t>(between(random, 0, 15))));
+        const auto after = count_approvals(decisions, "alice", of.policy.distinct_groups);
         BOOST_REQUIRE(after == before || after == before + 1);
     }
 }
@@ -377,36 +378,36 @@ BOOST_AUTO_TEST_CASE(windows_put_off_cut_short_or_forbid) {
     const Hours later{.limited = true, .until = std::nullopt, .next = now + hour};
     const Hours never{.limited = true, .until = std::nullopt, .next = std::nullopt};
     auto facts = plain();
-    facts.voices = {yes("bob"), yes("carol")};
+    facts.decisions = {yes("bob"), yes("carol")};
     facts.starts_at = now;
-    BOOST_TEST(!decide(facts).ends_by.has_value());
+    BOOST_TEST(!decide(facts).windows_close_at.has_value());
     for (const auto start : {Start::when_allowed, Start::as_asked, Start::now}) {
         facts.start = start;
         facts.hours = open;
         BOOST_TEST(answer(facts) == "allowed");
-        BOOST_TEST(decide(facts).ends_by.value() == now + hour / 2);
+        BOOST_TEST(decide(facts).windows_close_at.value() == now + hour / 2);
         facts.hours.until = now + hour;
-        BOOST_TEST(!decide(facts).ends_by.has_value());
+        BOOST_TEST(!decide(facts).windows_close_at.has_value());
         facts.hours = later;
         BOOST_TEST(answer(facts) == (start == Start::when_allowed ? "allowed" : "denied"));
-        BOOST_TEST(begin_of(start, now, later) == (start == Start::when_allowed ? now + hour : now));
+        BOOST_TEST(start_of_grant(start, now, later) == (start == Start::when_allowed ? now + hour : now));
         facts.hours = never;
         BOOST_TEST(answer(facts) == "denied");
-        BOOST_TEST(begin_of(start, now, never) == now);
+        BOOST_TEST(start_of_grant(start, now, never) == now);
     }
     facts.start = Start::when_allowed;
     facts.hours = later;
-    BOOST_TEST(decide(facts).put_off_to.value() == now + hour);
+    BOOST_TEST(decide(facts).windows_open_at.value() == now + hour);
 }
 
 BOOST_AUTO_TEST_CASE(a_rule_outside_of_its_windows_says_nothing) {
     auto facts = plain();
-    facts.rules = {{.name = "allows", .allows = true, .open = false},
-                   {.name = "forbids", .allows = false, .open = false}};
+    facts.rules = {{.name = "allows", .allows = true, .windows_are_open = false},
+                   {.name = "forbids", .allows = false, .windows_are_open = false}};
     BOOST_TEST(answer(facts) == "needs approval");
-    facts.rules[0].open = true;
+    facts.rules[0].windows_are_open = true;
     BOOST_TEST(answer(facts) == "allowed");
-    facts.rules[1].open = true;
+    facts.rules[1].windows_are_open = true;
     BOOST_TEST(answer(facts) == "denied");
 }
 
@@ -424,7 +425,7 @@ BOOST_AUTO_TEST_CASE(no_extension_beyond_the_windows) {
 
 BOOST_AUTO_TEST_CASE(where_the_requester_is_counts_when_it_is_he_who_acts) {
     auto facts = plain();
-    facts.voices = {yes("bob"), yes("carol")};
+    facts.decisions = {yes("bob"), yes("carol")};
     facts.conditions.tls = true;
     BOOST_TEST(answer(facts) == "allowed");
     facts.client = Client{.connected = true};

@@ -1,8 +1,8 @@
 // From where and how a grant may be used: networks, TLS, client certificate, authentication method, databases.
 //
-// A grant carries its conditions from its activation on, in its row and on the board, where every backend compares them
-// with its own client. So they are of a fixed size, and comparing allocates nothing and throws nothing. An address that
-// maps IPv4 into IPv6 is the IPv4 address.
+// A grant has the conditions of its template from its activation on, in its row and in its slot in shared memory. Every
+// backend compares them with its own client, so they have a fixed size, and comparing allocates nothing and throws
+// nothing. An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) counts as the IPv4 address.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -34,24 +34,24 @@ struct Network {
     std::uint8_t prefix = 0;
     bool operator==(const Network&) const = default;
 };
-// A prefix of the bytes given; nothing when that is no network.
+// The network of the first `prefix` bits of an address; nothing when the address cannot have such a prefix.
 [[nodiscard]] std::optional<Network> network_from(std::span<const std::uint8_t> bytes, unsigned prefix) noexcept;
 [[nodiscard]] bool contains(const Network& network, const Address& address) noexcept;
 
-// As pg_hba.conf calls them. The position is kept in tables: new ones go to the end.
+// As pg_hba.conf calls them. Positions are stored in tables, so a new method goes to the end.
 inline constexpr std::array<std::string_view, 14> auth_methods{"trust", "ident",  "password", "md5",  "scram-sha-256",
                                                                "gss",   "sspi",   "pam",      "bsd",  "ldap",
                                                                "cert",  "radius", "peer",     "oauth"};
-// One bit; 0: it is none of them.
+// The bit of a method; 0 for any other name.
 [[nodiscard]] std::uint32_t auth_method(std::string_view name) noexcept;
 
 struct Conditions {
     std::array<Network, max_networks> networks{};
     std::array<std::uint32_t, max_databases> databases{};
-    std::uint32_t methods = 0;  // bits of auth_method(); 0: any
+    std::uint32_t methods = 0;  // bits of auth_method(); 0: no restriction
     std::uint8_t network_count = 0;
     std::uint8_t database_count = 0;
-    bool local = false;  // a Unix socket, beside the networks; with neither, from anywhere
+    bool local = false;  // also through a Unix socket; without networks and this, from anywhere
     bool tls = false;
     bool certificate = false;
 
@@ -60,20 +60,21 @@ struct Conditions {
 };
 static_assert(std::is_trivially_copyable_v<Conditions>, "conditions lie in shared memory");
 
-// Facts of a session's client; they do not change while it lasts.
+// Facts about the client of a session. They do not change while the session lasts.
 struct Client {
-    bool connected = false;  // a client's own connection; background work has none
+    bool connected = false;  // false in background processes
     Address address;         // none: a Unix socket
     bool tls = false;
-    bool certificate = false;  // shown, and found good
+    bool certificate = false;  // presented and verified
     std::uint32_t method = 0;
-    std::uint32_t database = 0;  // 0: it does not matter here
+    std::uint32_t database = 0;  // 0: not to be compared
 };
 
-// The sentence that says which condition does not hold.
+// A DETAIL sentence that says which condition does not hold; nothing when all hold.
 [[nodiscard]] std::optional<const char*> objection(const Conditions& conditions, const Client& client) noexcept;
 
-// The same conditions are the same bytes, whatever order they were given in.
+// Binary form for the column request.conditions. Equal conditions have equal bytes, whatever the order of their
+// networks and databases. unpack() returns nothing for anything that pack() would not write.
 [[nodiscard]] std::string pack(const Conditions& conditions);
 [[nodiscard]] std::optional<Conditions> unpack(std::string_view bytes) noexcept;
 

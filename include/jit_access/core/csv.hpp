@@ -1,7 +1,7 @@
-// Lines of comma-separated values as RFC 4180 has them, safe to be opened in a spreadsheet.
+// Comma-separated values by RFC 4180, safe to open in a spreadsheet.
 //
-// A program that opens such a file takes a cell that begins with one of = + - @ for a formula, which can run commands
-// or send data away. Such a cell gets an apostrophe in front; the programs do not show it (OWASP, "CSV Injection").
+// Spreadsheet programs take a cell that begins with one of = + - @ for a formula, which can run commands or send data
+// to another host. Such a cell gets an apostrophe in front, which the programs do not show (OWASP, "CSV Injection").
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -13,7 +13,7 @@
 namespace jit::core {
 
 [[nodiscard]] std::string csv_cell(std::string_view text);
-// With its end, CR LF.
+// Ends with CR LF.
 [[nodiscard]] std::string csv_line(const std::vector<std::string>& cells);
 
 }  // namespace jit::core

@@ -1,8 +1,8 @@
-// How long a grant lasts: an SQL interval reduced, once, to microseconds.
+// The duration of a grant: an SQL interval, reduced once to microseconds.
 //
 // Intervals compare and add by different rules ('1200 mons -35999 days' is less than a day, yet adds 525 days; a day is
-// 25 hours when the clocks change), so a duration here is a fixed number of microseconds: a day is 24 hours, months and
-// years are refused. Whatever cannot be reduced is an error, never a guess.
+// 25 hours when the clocks change). So a duration is a fixed number of microseconds: a day is 24 hours, months and
+// years are refused. An interval that cannot be reduced is an error, never a guess.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -23,7 +23,7 @@ struct IntervalParts {
 inline constexpr std::int64_t us_per_second = 1'000'000;
 inline constexpr std::int64_t us_per_day = 86'400 * us_per_second;
 
-// Longer than any deadline anybody means; keeps every later addition far from overflow.
+// Far longer than any useful deadline, and far from an overflow in any later addition.
 inline constexpr std::int64_t max_duration = 3660 * us_per_day;
 
 enum class DurationFault : std::uint8_t { months, infinite, overflow, not_positive, too_short, too_long };
@@ -33,10 +33,10 @@ struct DurationResult {
     std::optional<DurationFault> fault;
 };
 
-// One second is the shortest duration: less is gone before the requester has read the answer.
+// The shortest duration is one second: less would be over before the requester could use it.
 [[nodiscard]] DurationResult reduce(const IntervalParts& interval) noexcept;
 
-// The sentence for DETAIL.
+// A DETAIL sentence.
 [[nodiscard]] const char* explain(DurationFault fault) noexcept;
 
 // "2h", "1d 30m", "1.5s": for messages and views.

@@ -1,7 +1,8 @@
-// What can go wrong, as one table: every error a user can get from jit_access carries a SQLSTATE of class JA.
+// Every error that jit_access raises, as one table. Each has a SQLSTATE of class JA.
 //
-// A Failure is thrown by any stage; the entry point turns it into a PostgreSQL ERROR after every C++ object is gone.
-// `message` says what (lower case, no full stop), `detail` why, `hint` what to do next (sentences).
+// A Failure may be thrown anywhere; the entry point turns it into a PostgreSQL ERROR after every C++ object is gone
+// (pg/server.hpp). By PostgreSQL's message style `message` is lower case without a full stop, `detail` (why) and `hint`
+// (what to do next) are sentences.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -105,7 +106,7 @@ public:
     std::string hint;
 };
 
-// An argument that cannot be taken: "invalid <what>", why, and what to give instead.
+// An argument that is refused: "invalid <what>", why, and what to pass instead.
 [[nodiscard]] inline Failure invalid(const std::string& what, const std::string& detail, const std::string& hint = {}) {
     return {Code::invalid_argument, "invalid " + what, detail, hint};
 }

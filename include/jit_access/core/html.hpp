@@ -1,6 +1,8 @@
-// HTML in which no text becomes markup: markup is what the program's own source says, and the compiler sees to it that
-// nothing else is. Texts, which people have typed, are written as references wherever they are not plain ASCII, so that
-// a page means the same in every encoding; what reorders or hides text is shown by its number.
+// HTML in which no text can become markup. Markup is a type that only a string literal converts to, at compile time;
+// everything else is text and is escaped.
+//
+// Users have typed the texts. Every character of them that is not plain ASCII is written as a character reference, so a
+// page means the same in every encoding. Characters that reorder or hide text are shown by their number, as U+202E.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -14,7 +16,7 @@ namespace jit::core {
 
 class Html {
 public:
-    // Of a literal: what is read at run time cannot be made one.
+    // Converts from a literal only: a string that is made at run time does not compile.
     class Markup {
     public:
         consteval Markup(const char* text) : text_(text) {}  // NOLINT: literals are written as they are
@@ -30,7 +32,7 @@ public:
 
     Html& markup(Markup literal);
     Html& text(std::string_view text);
-    Html& number(std::int64_t value);  // digits in threes
+    Html& number(std::int64_t value);  // digits in groups of three
     Html& add(const Html& other);
     Html& open(Markup tag, std::initializer_list<Attribute> attributes = {});
     Html& close(Markup tag);

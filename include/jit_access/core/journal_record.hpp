@@ -1,7 +1,7 @@
-// What the journal says: the payload of each kind of record, as length-prefixed little-endian fields.
+// The payload of each kind of journal record: length-prefixed little-endian fields (encoding.hpp).
 //
-// Encoding allocates nothing where there is room already; decoding checks every bound and returns nothing for a
-// malformed payload. The views in a decoded record point into the payload.
+// encode() allocates nothing when the buffer is large enough already. Decoding checks every bound and returns nothing
+// for a malformed payload. The views in a decoded record point into the payload.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -19,19 +19,19 @@ namespace jit::core {
 enum class RecordKind : std::uint32_t {
     use = 1,      // the intent: a statement is about to run under a grant
     outcome = 2,  // how that statement ended
-    refusal = 3,  // a statement that was not allowed to start; same payload as a use
-    gap = 4       // space that a dead process reserved and never wrote; no payload
+    refusal = 3,  // a statement that was not allowed to start; the payload is that of a use
+    gap = 4       // room that a process reserved and never wrote, because it died; no payload
 };
 
-// A relation or function a statement touches and what it does to it, as bits of Privilege.
+// A relation or function that a statement touches, and the privileges it needs there, as bits of Privilege.
 struct ObjectUse {
     std::uint32_t privileges = 0;
-    std::uint32_t own = 0;  // those of them that need no grant
+    std::uint32_t own = 0;  // standing privileges: the part that needs no grant
     std::string_view name;  // schema-qualified and quoted where needed
 };
 
-// The server's privileges, and beside them what only an owner may do, what an owner or (from 17 on) a maintainer may
-// do, and LOCK TABLE, for which any of several will do.
+// The privileges of the server, and beside them: what only an owner may do; what an owner or, from PostgreSQL 17 on, a
+// role with MAINTAIN may do; and LOCK TABLE, for which any of several privileges suffices.
 enum Privilege : std::uint32_t {
     privilege_select = 1U << 0,
     privilege_insert = 1U << 1,
@@ -49,7 +49,7 @@ enum Privilege : std::uint32_t {
 };
 inline constexpr std::uint32_t privilege_bits = (1U << 13) - 1;
 
-inline constexpr std::size_t max_objects = 64;        // in one record; the number of all is kept beside them
+inline constexpr std::size_t max_objects = 64;        // in one record; Use::object_count counts all
 inline constexpr std::size_t max_session_grants = 8;  // live grants one session can use at a time
 
 struct Use {
@@ -64,11 +64,11 @@ struct Use {
     std::string_view application{};
     std::string_view client{};          // address as text, empty for a local socket
     std::string_view tag{};             // command tag
-    std::string_view statement{};       // this statement's slice of the text, perhaps cut
+    std::string_view statement{};       // its part of the text that the client sent, perhaps cut
     std::uint32_t statement_size = 0;   // bytes before the cut
-    std::string_view statement_hash{};  // SHA-256 of the whole, in hexadecimal; empty where nothing is cut
-    std::string_view parameters{};      // what is bound; empty unless that is to be recorded
-    std::uint32_t object_count = 0;     // touched in all; `objects` holds at most `max_objects`
+    std::string_view statement_hash{};  // SHA-256 of the whole, in hexadecimal; empty if nothing is cut
+    std::string_view parameters{};      // values that are bound; empty unless they are to be recorded
+    std::uint32_t object_count = 0;     // of all objects; `objects` holds at most max_objects
     std::span<const ObjectUse> objects{};
     std::array<char, 5> sqlstate{'0', '0', '0', '0', '0'};  // of a refusal
     std::string_view reason{};                              // of a refusal
@@ -86,7 +86,7 @@ struct Outcome {
 
 inline constexpr std::size_t outcome_size = 8 + 8 + 8 + 5 + 1;
 
-// The use becomes what `to` holds, whose room is used again.
+// Replaces the contents of `to`, whose memory is used again.
 void encode(const Use& use, std::vector<std::byte>& to);
 [[nodiscard]] std::array<std::byte, outcome_size> encode(const Outcome& outcome) noexcept;
 

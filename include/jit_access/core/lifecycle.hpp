@@ -1,7 +1,8 @@
-// The life of a request and of the grant that comes of it (one id, one life).
+// The life cycle of a request and of the grant that it becomes, which share one id.
 //
-// The transition table below is the only place that knows which state may follow which. SQL, the worker and the diagram
-// in docs/ARCHITECTURE.md are derived from it or compared with it by a test. Terminal states have no successor.
+// The transition table is the only place that knows which state may follow which. SQL, the worker and the diagram in
+// docs/ARCHITECTURE.md derive from it or are compared with it by test/arch/lifecycle. A state without a transition is
+// terminal.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -16,22 +17,22 @@ namespace jit::core {
 enum class State : std::uint8_t { pending, denied, cancelled, lapsed, scheduled, active, suspended, ended, revoked };
 
 enum class Event : std::uint8_t {
-    deny,      // an approver said no
-    cancel,    // the requester withdrew before it became active
-    lapse,     // nobody decided, or nobody could activate, in time
-    schedule,  // quorum reached, the start lies ahead
-    activate,  // quorum reached or the start has come: the privileges exist from here
+    deny,      // by an approver
+    cancel,    // by the requester, before the grant was active
+    lapse,     // was not decided, or not activated, in time
+    schedule,  // approved, with a start that lies ahead
+    activate,  // approved, and the start has come: from here on the privileges exist
     suspend,   // anomaly, template changed, clone or restore
     resume,    // the suspension was lifted
     end,       // the deadline was reached
     revoke     // by hand, by policy, by drift
 };
 
-// What becomes at the deadline of a session that has used the grant.
+// What happens at the deadline to a session that has used the grant.
 enum class AtDeadline : std::uint8_t {
-    terminate,  // it is ended
-    cancel,     // its statement and transaction end, and it goes on with its own privileges
-    grace       // what runs may go on for an interval, then it is ended
+    terminate,  // the session is terminated
+    cancel,     // its transaction is aborted, and the session continues with its own privileges
+    grace       // the running statement may continue for an interval, then the session is terminated
 };
 
 inline constexpr std::size_t state_count = 9;
@@ -81,7 +82,7 @@ inline constexpr std::array transitions{
 // The kind of the control event on the record: "denied", "activated", ...
 [[nodiscard]] std::string_view to_past(Event event) noexcept;
 
-// The state that such a control event leads to, or "requested"; nothing where it is about something else.
+// The state after a control event of this kind, also for "requested"; nothing for kinds that change no state.
 [[nodiscard]] std::optional<State> state_after(std::string_view past) noexcept;
 
 // The spelling in SQL (enum jit_access.at_deadline).
@@ -90,7 +91,7 @@ inline constexpr std::array transitions{
 
 static_assert(is_terminal(State::denied) && is_terminal(State::cancelled) && is_terminal(State::lapsed) &&
                   is_terminal(State::ended) && is_terminal(State::revoked),
-              "a decided, ended or revoked request never lives again");
-static_assert(next(State::pending, Event::end) == std::nullopt, "only what was active can reach its deadline");
+              "a denied, cancelled, lapsed, ended or revoked request stays so");
+static_assert(next(State::pending, Event::end) == std::nullopt, "a pending request has no deadline");
 
 }  // namespace jit::core

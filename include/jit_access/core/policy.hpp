@@ -1,11 +1,12 @@
-// Who may have what, and what is still missing: the decision as a function of facts.
+// Whether a person gets access, and what is still missing for it, as a function of facts.
 //
-// The server looks the facts up (ruling.cpp); here stands what follows from them, and nowhere else. It forgets nobody's
-// "no": whatever forbids is found before anything that allows, and every objection is told, not only the first. Nothing
-// is allowed but by a rule that says so or by the quorum: approvals of so many distinct people, each of whom counts and
-// has approved what would be given now, none of whom is the requester. Or by breaking the glass, which needs no
-// approval: by a responder of the template, for a short time, while nothing that he has done so before waits for its
-// review.
+// grants/ruling.cpp looks the facts up; what follows from them is decided here and nowhere else. Every objection is
+// found before anything that allows, and all of them are reported, not only the first. Access is allowed by a rule, or
+// by the quorum: approvals by distinct people, none of them the requester, who are approvers and have approved exactly
+// what would be given now. A break-glass needs no approval: a responder of the template gets access at once, for a
+// short time, unless an earlier break-glass of the same person has not been reviewed.
+//
+// Times are microseconds, moments since 2000-01-01 00:00 UTC.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -26,18 +27,18 @@ enum class Risk : std::uint8_t { low, medium, high };
 
 [[nodiscard]] std::optional<Risk> risk_from(std::string_view text) noexcept;
 
-// Several logins of one person have the same.
+// Several logins may belong to one person; they have the same id.
 using PersonId = std::string;
 
-// What a template says. Times are microseconds; a cap of 0 is none.
+// The settings of a template. A cap of 0 means no cap.
 struct Policy {
     std::string template_name;
     std::int32_t approvals_needed = 1;
-    bool distinct_groups = false;  // each approval from another one of the approver roles
+    bool distinct_groups = false;  // each approval through a different approver role
     std::int64_t max_duration = 0;
-    std::optional<std::int64_t> total_duration;  // with extensions; nothing: max_duration
-    std::int64_t holder_extension = 0;           // what the holder may add himself, in all
-    std::optional<std::int64_t> cool_down;       // from the end of a person's grant to his next one
+    std::optional<std::int64_t> total_duration;  // extensions included; nothing: max_duration
+    std::int64_t holder_extension = 0;           // that the holder may add without an approver, in all
+    std::optional<std::int64_t> cool_down;       // from the end of a person's grant to their next one
     std::int32_t person_at_once = 0;
     std::int32_t person_per_day = 0;
     std::int32_t template_at_once = 0;
@@ -47,71 +48,72 @@ struct Policy {
     std::int32_t break_glass_per_day = 0;
 };
 
-// What is asked for: access that somebody else has to allow, or access at once that somebody else reviews afterwards.
+// Access that is allowed beforehand, or access at once that is reviewed afterwards.
 enum class RequestKind : std::uint8_t { request, break_glass };
 
 struct Requester {
     PersonId person;
     std::string name;
-    bool superuser = false;
-    bool listed = false;  // among the template's requesters
+    bool is_superuser = false;
+    bool is_listed = false;  // among the template's requesters
 };
 
-// Grants of the template, without the one in question.
+// Grants of the template, without the one that is decided.
 struct Usage {
     std::int64_t person_now = 0;
-    std::int64_t person_today = 0;  // made active in the last 24 hours
+    std::int64_t person_today = 0;  // activated in the last 24 hours
     std::int64_t template_now = 0;
     std::int64_t template_today = 0;
-    std::optional<std::int64_t> last_end;  // of the person's
+    std::optional<std::int64_t> last_end;  // of a grant of the person
 };
 
-// What a person has broken the glass for before; he himself, by whichever login.
+// Earlier break-glass requests of the person, by any of their logins.
 struct BreakGlass {
-    bool responder = false;                  // of the template
-    std::int64_t today = 0;                  // of the template, in the last 24 hours
-    std::optional<std::int64_t> unreviewed;  // of any template
+    bool is_responder = false;               // of the template
+    std::int64_t today = 0;                  // for the template, in the last 24 hours
+    std::optional<std::int64_t> unreviewed;  // id of one for any template
 };
 
-// A decision somebody has taken.
+// An approval or a denial.
 struct Decision {
     PersonId person;
-    // One bit for each approver role of the template through which he counts; 0: he does not count.
+    // One bit for each approver role of the template that the person has; 0: the approval does not count.
     std::uint64_t groups = 0;
     bool approves = false;
-    bool fresh = false;  // about what would be given now
+    bool is_current = false;  // its digest is that of what would be given now
 };
 
 // A rule as far as it concerns this template and this person.
 struct Rule {
     std::string name;
     bool allows = false;
-    std::optional<std::int64_t> max_duration;  // nothing: any
+    std::optional<std::int64_t> max_duration;  // nothing: no limit
     std::optional<Risk> max_risk;
-    bool here = true;  // the network it is for is the client's
-    bool open = true;  // its windows are, when the grant would start
+    bool network_matches = true;   // the client is in the network that the rule is for
+    bool windows_are_open = true;  // when the grant would start
 };
 
-// How firm the start is that is decided about.
+// Which start is decided about.
 enum class Start : std::uint8_t {
-    when_allowed,  // at once, or as soon as the template's windows open
-    as_asked,      // at the moment that was asked for
-    now,
+    when_allowed,  // at once, or as soon as the windows of the template open
+    as_asked,      // at the requested moment; closed windows are an objection
+    now,           // at once; closed windows are an objection
 };
 
 struct PolicyFacts {
-    RequestKind ask = RequestKind::request;
+    RequestKind kind = RequestKind::request;
     Policy policy;
-    Requester who;
+    Requester requester;
     std::int64_t duration = 0;
     std::int64_t now = 0;
     Start start = Start::when_allowed;
     std::int64_t starts_at = 0;
-    Hours hours;  // of the template, then
+    Hours hours;  // windows of the template at starts_at
     Conditions conditions;
-    std::optional<Client> client;  // the requester's, where it is he who acts
+    std::optional<Client>
+        client;  // of the requester, when the requester acts; nothing: the conditions are not compared
     Usage usage;
-    std::vector<Decision> voices;
+    std::vector<Decision> decisions;
     std::vector<Rule> rules;
     BreakGlass break_glass;
 };
@@ -121,27 +123,28 @@ enum class Eligibility : std::uint8_t { denied, needs_approval, allowed };
 [[nodiscard]] std::string_view to_string(Eligibility answer) noexcept;
 
 struct Ruling {
-    RequestKind ask = RequestKind::request;
+    RequestKind kind = RequestKind::request;
     Eligibility answer = Eligibility::denied;
-    std::vector<Failure> objections;  // when denied: all of them
-    std::optional<std::string> rule;  // that allowed it, or that would without the objections
-    std::int32_t approvals = 0;       // that count
+    std::vector<Failure> objections;  // all of them; the request is denied unless there are none
+    std::optional<std::string> rule;  // that allows it, or would allow it without the objections
+    std::int32_t approvals = 0;       // that count towards the quorum
     std::int32_t missing = 0;
-    std::optional<std::int64_t> put_off_to;                  // the windows are closed, and open then
-    std::optional<std::int64_t> ends_by;                     // they close then, before the duration is over
+    std::optional<std::int64_t> windows_open_at;             // set when they are closed
+    std::optional<std::int64_t> windows_close_at;            // set when they close before the duration is over
     [[nodiscard]] std::vector<std::string> reasons() const;  // sentences, for people
 };
 
-[[nodiscard]] Ruling decide(const PolicyFacts& of);
+[[nodiscard]] Ruling decide(const PolicyFacts& facts);
 
-// When a grant would begin: rules are asked about that moment.
-[[nodiscard]] std::int64_t begin_of(Start start, std::int64_t starts_at, const Hours& hours) noexcept;
+// When a grant would start. The windows of rules are compared with that moment.
+[[nodiscard]] std::int64_t start_of_grant(Start start, std::int64_t starts_at, const Hours& hours) noexcept;
 
-// How many approvals the voices come to: of distinct people, and with distinct groups each by another one of them.
-[[nodiscard]] std::int32_t count_approvals(const std::vector<Decision>& voices, const PersonId& requester,
+// The number of people whose approvals count. With distinct groups, the largest number of people that can be assigned
+// to approver roles so that no two share a role.
+[[nodiscard]] std::int32_t count_approvals(const std::vector<Decision>& decisions, const PersonId& requester,
                                            bool distinct_groups);
 
-// More time for an active grant.
+// A request for more time for an active grant.
 struct Extension {
     std::int64_t activated_at = 0;
     std::int64_t ends_at = 0;
@@ -149,7 +152,7 @@ struct Extension {
     bool by_holder = false;
     std::int64_t by_holder_so_far = 0;
     bool break_glass = false;
-    Hours hours;  // now
+    Hours hours;  // windows of the template now
     std::vector<Rule> rules;
 };
 

@@ -1,5 +1,7 @@
-// The report as a page for a browser and for paper: what it says is in the model below, every text of which may be
-// somebody's. It has no script, loads nothing, and tells the browser so.
+// The report as an HTML page, for a browser and for paper: the model, and its rendering.
+//
+// Every text of the model may have been typed by a user. The page has no script, loads nothing, and tells the browser
+// so by a Content-Security-Policy that allows one style sheet by its hash.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -16,7 +18,7 @@ namespace jit::core {
 
 struct Page {
     struct Figure {
-        std::string name;  // what a test finds it by
+        std::string name;  // id by which tests find it
         std::string label;
         std::int64_t value = 0;
         bool wants_zero = false;
@@ -33,18 +35,18 @@ struct Page {
         std::vector<Evidence> evidence;
         std::string not_covered;
     };
-    // One bar; its time may be several days.
+    // One bar of the timeline, of one day or several.
     struct Bar {
         std::string label;
         std::int64_t grants = 0;
         std::int64_t statements = 0;
-        std::int64_t marks = 0;  // what wants attention
+        std::int64_t marks = 0;  // events that want attention
     };
     struct Column {
         std::string name;
         bool numeric = false;
     };
-    // What stands in a cell: text, or a number.
+    // A text or a number.
     struct Cell {
         std::string text;
         std::optional<std::int64_t> number;
@@ -55,9 +57,9 @@ struct Page {
         std::string about;
         std::vector<Column> columns;
         std::vector<std::vector<Cell>> rows;
-        std::int64_t all = 0;  // of which these are the first
+        std::int64_t all = 0;  // number of all rows, of which `rows` are the first
     };
-    // What is known of the record being whole, and what is not.
+    // What is proved about the integrity of the record, and what is not.
     struct Verification {
         bool sound = false;
         std::vector<std::string> claims;

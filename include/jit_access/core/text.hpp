@@ -1,4 +1,5 @@
-// What people type: reasons, tickets, comments, template names. Checked once, at the door.
+// Names and limits of texts, and the checks of what users type: reasons, tickets, comments, template names. Texts are
+// checked where they enter, by the function that takes them, and nowhere else.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -27,14 +28,14 @@ inline constexpr std::string_view monitor_role = "jit_monitor";
 
 static_assert(template_role_prefix.size() + max_template_name <= 63, "a role name has 63 bytes");
 
-// "a, b, c".
 [[nodiscard]] std::string join(const std::vector<std::string>& items, std::string_view separator = ", ");
 
-// The sentence that says what is wrong with a free text, or nothing. Control characters (also tab and newline, also the
-// C1 range and the bidirectional overrides) would let a reason forge what an approver or auditor sees in his terminal.
+// A DETAIL sentence that says why a free text is refused, or nothing. Control characters (also tab, newline and the C1
+// range) and invisible formatting (bidirectional overrides, zero-width characters) are refused: with them a reason
+// could forge what an approver or auditor sees in a terminal.
 [[nodiscard]] std::optional<std::string> fault_in_text(std::string_view text, std::size_t longest = max_reason);
 
-// Template names are small letters, digits, underscore and hyphen, starting with a letter.
+// The same for the name of a template: lower-case letters, digits, underscores and hyphens, beginning with a letter.
 [[nodiscard]] std::optional<std::string> fault_in_template_name(std::string_view name);
 
 }  // namespace jit::core

@@ -1,9 +1,10 @@
-// One-time codes by time (RFC 6238): what a code looks like, which step it is of, whether it counts, and how long one
-// waits after wrong ones. What computes the code of a step is given by the caller.
+// Time-based one-time codes (RFC 6238): the form of a code, the time step it belongs to, whether it is accepted, and
+// the lock after wrong codes. The caller provides the function that computes the code of a step.
 //
-// A code counts once: only one of a later step than the last that was accepted. It may be one step early or late, for
-// clocks that differ. Wrong codes are counted until a right one comes; from the fifth on nothing is accepted for a
-// time, which doubles with each further one. That is at most a guess an hour, of three in a million.
+// A code is accepted once: only if its step is later than that of the last accepted code. It may be one step early or
+// late, for clocks that differ. Wrong codes are counted until a right one is accepted. From the fifth one on no code is
+// accepted for a time that doubles with each further one, up to an hour: an attacker has one guess an hour, with a
+// chance of three in a million.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -22,21 +23,22 @@ inline constexpr std::int64_t step_seconds = 30;
 inline constexpr std::uint64_t code_skew = 1;  // steps
 
 inline constexpr std::size_t recovery_codes = 10;
-inline constexpr std::size_t recovery_bytes = 10;  // random ones, in each
+inline constexpr std::size_t recovery_bytes = 10;  // random bytes in each
 
 enum class CodeKind : std::uint8_t { malformed, one_time, recovery };
 
-// Six digits; or four groups of four of a-z and 2-7, with hyphens. Nothing else, no blanks.
+// A one-time code has six digits. A recovery code has four groups of four of a-z and 2-7 (base32, RFC 4648, in small
+// letters), separated by hyphens. Blanks are malformed.
 [[nodiscard]] CodeKind kind_of_code(std::string_view text) noexcept;
 [[nodiscard]] std::string recovery_code(const std::array<std::byte, recovery_bytes>& random);
 
 [[nodiscard]] std::uint64_t step_at(std::int64_t unix_seconds) noexcept;
 
 using Code6 = std::array<char, code_digits>;
-// Takes as long wherever they differ.
+// In constant time, so that the answer does not tell how many digits were right.
 [[nodiscard]] bool same_code(const Code6& a, std::string_view b) noexcept;
 
-// The step that the code is of, around the one it is now; all of them are computed, whichever fits.
+// The step around `now` whose code this is. All of them are computed, whichever matches, for a constant time.
 template <class CodeOf>
 [[nodiscard]] std::optional<std::uint64_t> step_of_code(std::string_view code, std::uint64_t now, CodeOf&& code_of) {
     std::optional<std::uint64_t> found;
@@ -49,23 +51,23 @@ inline constexpr std::uint32_t free_attempts = 5;
 inline constexpr std::int64_t first_lock = 60'000'000;  // microseconds
 inline constexpr std::int64_t max_lock = 3'600'000'000;
 
-// How long nothing is accepted after so many wrong codes in a row.
+// Microseconds for which no code is accepted after so many wrong ones in a row.
 [[nodiscard]] std::int64_t lock_after(std::uint32_t failures) noexcept;
 
-// What is known of one identity's codes; for shared memory, under a lock.
+// The codes of one identity. In shared memory, under a lock.
 struct CodeHistory {
-    std::uint64_t last_step = 0;    // that was accepted
-    std::int64_t locked_until = 0;  // boot clock
+    std::uint64_t last_step = 0;    // of the last accepted code
+    std::int64_t locked_until = 0;  // on the boot clock
     std::uint32_t failures = 0;     // in a row
 };
 
 enum class Admission : std::uint8_t { accepted, wrong, locked };
 
-// Counts an attempt. `step`: of the code, if it is one that was or will be right about now. Nothing up to `floor`
-// counts.
+// Counts an attempt. `step` is that of the code, if it is a right one around now. Codes of steps up to `floor` are
+// refused.
 [[nodiscard]] Admission admit_code(CodeHistory& history, std::optional<std::uint64_t> step, std::uint64_t floor,
                                    std::int64_t boot) noexcept;
-// The same for a recovery code, which is right or not.
+// The same for a recovery code, which has no step.
 [[nodiscard]] Admission admit_recovery(CodeHistory& history, bool is_right, std::int64_t boot) noexcept;
 
 }  // namespace jit::core

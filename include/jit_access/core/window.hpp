@@ -1,7 +1,8 @@
-// Recurring windows, once the server has expanded them into intervals: is it open, until when, and when does it open?
+// Recurring windows of a template, after the server has expanded them into stretches of time: whether they are open at
+// a moment, until when, and when they open next.
 //
-// All times are microseconds since 2000-01-01 UTC. An interval holds its first moment and not its last; one that ends
-// where it begins, or before, is none. What is closed wins over what is open.
+// Times are microseconds since 2000-01-01 00:00 UTC. A stretch is half-open: it contains `from` and not `to`. A stretch
+// that ends where it begins, or before, is empty. Closed windows win over open ones.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -19,16 +20,16 @@ struct Stretch {
     bool operator==(const Stretch&) const = default;
 };
 
-// In order, without empty, adjacent or overlapping ones.
+// The union, sorted, without empty, adjacent or overlapping stretches.
 [[nodiscard]] std::vector<Stretch> merged(std::vector<Stretch> stretches);
-// What is open and not closed; the same form.
+// The difference, in the same form.
 [[nodiscard]] std::vector<Stretch> without(const std::vector<Stretch>& open, const std::vector<Stretch>& closed);
 
-// What windows say about a moment. Without any, everything is open for ever.
+// The state of the windows at a moment. A template without windows is always open.
 struct Hours {
     bool limited = false;
-    std::optional<std::int64_t> until;  // open, and closes then; nothing: it is closed
-    std::optional<std::int64_t> next;   // closed, and opens then; nothing: not within what was looked at
+    std::optional<std::int64_t> until;  // open, and closes then; nothing: closed
+    std::optional<std::int64_t> next;   // closed, and opens then; nothing: not within the stretches that were given
 
     [[nodiscard]] bool open() const noexcept { return !limited || until.has_value(); }
     bool operator==(const Hours&) const = default;
