@@ -441,8 +441,8 @@ BOOST_AUTO_TEST_CASE(a_sound_chain) {
     BOOST_TEST(verify({}).findings == "");
     // A part of it, from a checkpoint on.
     Verifier part(hasher, chain, 4, record[3].head, key);
-    part.know(checkpoint_of(record[3]), "the safe");
-    for (std::size_t i = 4; i < 8; ++i) part.record(record[i].seq, record[i].bytes, record[i].head);
+    part.add_checkpoint(checkpoint_of(record[3]), "the safe");
+    for (std::size_t i = 4; i < 8; ++i) part.add_record(record[i].seq, record[i].bytes, record[i].head);
     part.end_of_record(8, 9);
     BOOST_TEST(part.findings().empty());
     BOOST_TEST(part.checkpoints() == 1);
@@ -549,9 +549,9 @@ BOOST_AUTO_TEST_CASE(what_was_dropped_is_not_missing) {
     BOOST_TEST(verify(behind(again, 7)).findings == "");
     for (const std::int64_t to : {2, 4, 5, 8}) {
         Verifier part(hasher, chain, 0, first_head(hasher, chain), key);
-        part.know_dropped(whole[8].bytes);
+        part.add_dropped(whole[8].bytes);
         for (const auto& stored : rest)
-            if (stored.seq <= to) part.record(stored.seq, stored.bytes, stored.head);
+            if (stored.seq <= to) part.add_record(stored.seq, stored.bytes, stored.head);
         part.end_of_record(to, to < 5 ? 5 : to + 1);
         BOOST_TEST(part.findings().empty());
         BOOST_TEST(part.dropped_to() == 4);
