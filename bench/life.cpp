@@ -1,5 +1,5 @@
-// Makes up the life of a company: so many days of so many people who ask for templates and use them, as files for COPY,
-// with a record that goes on from where the chain of a server stands. What it is like: docs/bench-life.md.
+// Generates made-up data of a company: people who request templates and use them, over a number of days, as files for
+// COPY, with a record that continues the hash chain of a server. docs/bench-life.md describes the data.
 //
 // The same options give the same bytes. bench/load_life loads them into a server.
 #include <cstring>
@@ -74,7 +74,7 @@ life::Day day(const std::string& text) {
     return date;
 }
 
-// The server's journal counts its own positions; these are of another node.
+// A node of its own: the positions must not collide with those of the server's journal.
 jit::core::Uuid node_for(std::uint64_t seed) {
     life::Random random(seed, 5);
     jit::core::Uuid node{};

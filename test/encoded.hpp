@@ -1,4 +1,4 @@
-// A use as it goes into the journal, for tests.
+// The payload of a use, for tests.
 #pragma once
 
 #include "jit_access/core/journal_record.hpp"

@@ -1,4 +1,4 @@
-// Days and hours where people are: time zones with their summer times, weekends, holidays.
+// Local days and hours: time zones with daylight saving time, weekends, holidays.
 #pragma once
 
 #include <array>
@@ -30,12 +30,12 @@ struct Date {
 
 struct Site {
     const char* name;
-    int offset_minutes;  // of the winter, from UTC
+    int offset_minutes;  // of standard time from UTC
     Summer summer;
     std::vector<Date> holidays;
 };
 
-// Where the people are. Whoever travels goes to the next one in his region.
+// The sites of the company, and for each the one that people travel to.
 inline const std::array<Site, 5> sites{{
     {"berlin", 60, Summer::europe, {{1, 1}, {5, 1}, {10, 3}, {12, 25}, {12, 26}}},
     {"london", 0, Summer::europe, {{1, 1}, {8, 25}, {12, 25}, {12, 26}}},
@@ -59,7 +59,7 @@ inline bool is_summer(Summer summer, Day day) {
     return day >= from && day < to;
 }
 
-// A moment of a local day, as hours after its midnight (which may be beyond 24).
+// The moment so many hours (also more than 24) after midnight of a local day.
 inline Instant local_time(const Site& site, Day day, double hours) {
     const auto offset = site.offset_minutes + (is_summer(site.summer, day) ? 60 : 0);
     return start_of(day) - offset * minute + static_cast<Instant>(hours * static_cast<double>(hour));
@@ -77,7 +77,7 @@ inline bool is_holiday(const Site& site, Day day) {
     return false;
 }
 
-// As COPY reads it: 2026-11-23 16:11:51.123456+00
+// For COPY: 2026-11-23 16:11:51.123456+00
 inline std::string to_text(Instant at) {
     const auto day = day_of(at);
     const auto date = std::chrono::year_month_day(day);

@@ -1,4 +1,4 @@
-// The days that nobody needs to look at.
+// Ordinary work, which raises no alert.
 #include <algorithm>
 
 #include "story.hpp"
@@ -38,7 +38,7 @@ private:
     [[nodiscard]] int week(Day day) const { return static_cast<int>((day - story_.world().first).count() / 7); }
     [[nodiscard]] bool is_on_call(Day day) const { return who_.on_call && week(day) % weeks_of_rota == *who_.on_call; }
 
-    // New colleagues look at everything in their first weeks; so does the record, of everybody.
+    // In their first weeks people use many templates, and so does everybody in the first weeks of the record.
     std::size_t next_template(Random& random) {
         if (taken_ < who_.templates.size() && random.chance(0.4)) return who_.templates[taken_++];
         return who_.templates[random.pick_first(who_.templates.size())];
@@ -79,7 +79,7 @@ private:
         }
     }
 
-    // Early, late and night shift, a week each, five days of seven.
+    // Early, late and night shifts of a week each, on five of seven days.
     void shift(Day day, Random& random) {
         const auto turn = static_cast<std::size_t>(week(day)) + me_ / 8;
         if ((static_cast<std::size_t>(weekday_of(day)) + me_ / 8) % 7 >= 5) return;
@@ -87,7 +87,7 @@ private:
         hours(day, begins[turn % 3], begins[turn % 3] + 7.5, who_.rate * 1.3, random);
     }
 
-    // Called at night, or on a free day.
+    // On-call work at night or on a free day.
     void pages(Day day, Random& random) {
         const auto at = [&](double from, double to) {
             const auto moment = local_time(site(day), day, from + (to - from) * random.uniform());

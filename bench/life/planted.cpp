@@ -1,4 +1,4 @@
-// What somebody should look at: 15 kinds, each among otherwise usual work of people of whom it is not usual.
+// Anomalies of 15 kinds, each within otherwise ordinary work of people for whom it is unusual.
 #include <algorithm>
 #include <functional>
 #include <set>
@@ -67,7 +67,7 @@ private:
                             [&](Day from) { return day >= from && day < from + std::chrono::days(7); });
     }
 
-    // Somebody who has done nothing else that is odd, on a day in the second half.
+    // A person without another anomaly, on a day in the second half.
     Place place(Random& random, const Fits& fits) {
         const auto days = (world_.end - world_.first).count();
         for (int tries = 0;; ++tries) {
@@ -90,7 +90,7 @@ private:
         story_.planted.push_back({rule, person, request, from, to, std::move(what)});
     }
 
-    // A grant as he has many of, for what is odd about it.
+    // An ordinary grant of the person, which carries the anomaly.
     std::optional<Index> grant(const Place& where, Random& random, const std::string& client = {}) {
         return story_.ask({.person = where.person,
                            .tmpl = where.tmpl,
@@ -265,7 +265,7 @@ private:
                      .detail = json({{"verdict", request.verdict}, {"comment", request.review->comment}})});
     }
 
-    // Far more than anybody has moved under this template.
+    // Far more rows than any other grant of this template has moved.
     void unusual_rows() {
         auto random = random_for(11);
         const auto where = place(random, regular);

@@ -1,4 +1,5 @@
-// Chance that is the same everywhere for the same seed: the standard library's distributions are each library's own.
+// Random numbers that are the same on every platform for the same seed. The distributions of the standard library are
+// not.
 #pragma once
 
 #include <cmath>
@@ -11,7 +12,7 @@ namespace life {
 
 class Random {
 public:
-    // The numbers after the seed name what it is drawn for, so that one more draw here changes nothing there.
+    // The numbers after the seed identify the purpose: one more draw for one purpose does not change the others.
     template <class... Parts>
     explicit Random(std::uint64_t seed, Parts... of) : state_(mix(seed)) {
         ((state_ = mix(state_ ^ (static_cast<std::uint64_t>(of) + 0x632BE59BD9B4E019U))), ...);
@@ -20,7 +21,7 @@ public:
     std::uint64_t next() { return mix(state_ += 0x9E3779B97F4A7C15U); }  // splitmix64
     double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
     bool chance(double p) { return uniform() < p; }
-    std::int64_t between(std::int64_t low, std::int64_t high) {  // both included
+    std::int64_t between(std::int64_t low, std::int64_t high) {  // inclusive
         return low + static_cast<std::int64_t>(next() % static_cast<std::uint64_t>(high - low + 1));
     }
     double normal() {
@@ -38,7 +39,7 @@ public:
     const T& pick(const std::vector<T>& of) {
         return of[static_cast<std::size_t>(between(0, static_cast<std::int64_t>(of.size()) - 1))];
     }
-    // Of n, the first ones more often: the k-th with a weight of 1/k.
+    // An index below n; the k-th has the weight 1/k.
     std::size_t pick_first(std::size_t n) {
         double all = 0;
         for (std::size_t k = 1; k <= n; ++k) all += 1.0 / static_cast<double>(k);

@@ -101,7 +101,7 @@ Instant Story::step_up(Index session, Index person, Instant at, int wrong, Rando
     return at + seconds(random, 5, 20);
 }
 
-// Another one of the team who decides; of all, where it has none.
+// Another approver of the team of the template, or of any team if that one has none.
 Index Story::approver_of(Index person, Index tmpl, Random& random) const {
     std::vector<Index> all;
     std::vector<Index> team;
@@ -114,7 +114,7 @@ Index Story::approver_of(Index person, Index tmpl, Random& random) const {
     return all.empty() ? (person + 1) % world_.people.size() : random.pick(all);
 }
 
-// What was wrong with the statement before.
+// A failed attempt before the request.
 void Story::stumble(Index number, Random& random) {
     const auto& request = requests[number];
     const auto at = request.requested_at - seconds(random, 10, 60);
@@ -236,7 +236,7 @@ void Story::activate(Index number, Instant at, const std::string& by) {
     control(at, "activated", number, by, {});
 }
 
-// Worked with until it is done, he goes home, or it ends.
+// Use of a grant until the work is done, the day ends or the grant ends.
 void Story::use(Index number, const Need& need, Random& random) {
     auto& request = requests[number];
     const auto& tmpl = world_.templates[need.tmpl];

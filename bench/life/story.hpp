@@ -1,4 +1,4 @@
-// What happens: requests with what became of them, and the rows of the record that are no use of a grant.
+// The events: requests with their outcome, and the records that are not uses of a grant.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@ namespace life {
 using Index = std::size_t;
 using Members = std::vector<std::pair<std::string, std::string>>;
 
-// As the server writes jsonb: shorter keys first.
+// An object in the form of jsonb, which has shorter keys first.
 [[nodiscard]] std::string json(Members members);
 
 struct Session {
@@ -23,7 +23,7 @@ struct Session {
     std::string tool;
 };
 
-// A row of the record. In its texts, %ID% is the number of the request.
+// A record. In its texts %ID% stands for the id of the request.
 struct Note {
     Instant at = 0;
     std::string kind;
@@ -64,7 +64,7 @@ struct Request {
     Instant closed_at = 0;
     std::string closed_by;
     std::string close_reason;
-    // Of a break-glass: none yet.
+    // Of a break-glass; nothing: not reviewed yet.
     std::optional<Decision> review;
     std::string verdict;
     // How it is used.
@@ -89,27 +89,27 @@ struct Need {
     Index person = 0;
     Index tmpl = 0;
     Instant at = 0;
-    Instant until = 0;  // when he goes home
+    Instant until = 0;  // end of the working day
     bool on_call = false;
     bool break_glass = false;
     Outcome outcome = Outcome::usual;
-    std::string client;  // not from where he usually comes
+    std::string client;  // an unusual address; empty: the usual one
 };
 
 class Story {
 public:
     Story(const World& world, Instant until) : world_(world), until_(until) {}
 
-    // What comes of it is told; nothing when it would not be over in time.
+    // Adds a request with everything that follows from it; nothing if it would not be over in time.
     std::optional<Index> ask(const Need& need, Random& random);
     void tell(Note note) { notes.push_back(std::move(note)); }
     Index open_session(Index person, Instant start, Random& random, const std::string& client = {});
-    // A statement that was refused, in a session of its own or that of a grant.
+    // Adds a refused statement, in a session of its own or of a grant.
     void refuse(Index session, Index person, Instant at, std::string sqlstate, const std::string& message,
                 std::string statement, std::optional<Index> request = std::nullopt);
-    // Wrong codes, so many, and then the right one.
+    // Adds so many wrong codes and then a right one.
     Instant step_up(Index session, Index person, Instant at, int wrong, Random& random);
-    void finish();  // everything in the order of time, requests with numbers
+    void finish();  // sorts everything by time and numbers the requests
 
     [[nodiscard]] Index approver_of(Index person, Index tmpl, Random& random) const;
     [[nodiscard]] const World& world() const { return world_; }
@@ -135,7 +135,7 @@ private:
 
 inline const std::string worker = "jit_access";
 
-// 90 days of what nobody needs to look at, and 60 times what somebody should.
+// Ordinary work (days.cpp), and anomalies, so many of each kind (planted.cpp).
 void live(Story& story);
 void plant(Story& story, int of_each);
 

@@ -11,7 +11,7 @@ namespace {
 
 using jit::core::AuditRecord;
 
-// What is left to do under one grant.
+// The remaining work under one grant.
 struct Work {
     Index request;
     Random random;
@@ -26,10 +26,10 @@ struct Statement {
     std::string_view tag;
     std::size_t table = 0;
     std::string_view privilege;
-    bool inside = false;  // what a function runs
+    bool inside = false;  // run by a function
 };
 
-// A use that had not ended when it was taken over.
+// The outcome of a use that was still running when it was taken over.
 struct Late {
     Instant at;
     std::int64_t position;
@@ -75,7 +75,7 @@ private:
         }
     };
 
-    // How many statements each grant has, so that they come to what was asked for.
+    // Distributes the requested number of records over the grants.
     void share_out() {
         counts_.assign(story_.requests.size(), 0);
         double all = 0;

@@ -1,5 +1,5 @@
-// The record of a story, row by row in the order of time: its notes, and the statements that are run under its grants,
-// which are made up while they are written, because there may be ten millions of them.
+// The record of a story in the order of time: its notes, and the statements that run under its grants. The statements
+// are generated while they are written, because there may be ten million of them.
 #pragma once
 
 #include <functional>
@@ -12,9 +12,9 @@ namespace life {
 struct Stream {
     const Story& story;
     jit::core::Uuid node{};
-    std::int64_t rows = 0;  // of the whole record, about
+    std::int64_t rows = 0;  // of the whole record, approximately
 
-    // Entries live during the call.
+    // The record is valid during the call.
     void run(const std::function<void(jit::core::AuditRecord&)>& put) const;
 };
 

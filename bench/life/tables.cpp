@@ -152,7 +152,7 @@ void write_people(CopyFile& to, const World& world) {
         to.text(person.login).text("life_team_" + world.teams[person.team]).flag(person.approves).end_row();
 }
 
-// Anybody of the company may ask for what is not dangerous; the team alone for the rest.
+// Every team may request templates that are not of high risk; only its own team may request the others.
 void write_parts(CopyFile& to, const World& world) {
     for (const auto& tmpl : world.templates) {
         for (const auto& team : world.teams)

@@ -8,7 +8,7 @@
 
 namespace life {
 
-// One row of text after the other; NULL is \N.
+// Rows in the text format of COPY; NULL is \N.
 class CopyFile {
 public:
     explicit CopyFile(std::FILE* file) : file_(file) {}
@@ -33,7 +33,7 @@ private:
     bool first_ = true;
 };
 
-// Where the chain stands, and goes on.
+// The last record of a chain, which the generated records continue.
 struct Head {
     std::int64_t seq = 0;
     jit::core::Digest digest{};

@@ -17,7 +17,7 @@ struct Shape {
     const char* traits;  // w writes, s set_role, f second factor, r rule, h high risk, 2 two approvals, x rare
 };
 
-// Four for each team; what is beyond 30 repeats with a number.
+// Four templates for each team; more than 30 templates repeat these with a number.
 constexpr std::array shapes{
     Shape{"orders_read", "shop orders order_lines customers", 180, 1.1, 1, "r"},
     Shape{"orders_repair", "shop orders order_lines", 12, 0.8, 0.6, "w"},
@@ -115,7 +115,7 @@ std::string name_for(Random& random, std::set<std::string>& taken) {
     }
 }
 
-// The templates of the team that anybody in it takes, in an order of his own, and now and then one of a neighbour's.
+// The templates that a person uses: those of the team in an order of their own, sometimes one of another team.
 std::vector<std::size_t> usual_templates(const World& world, std::size_t team, Random& random) {
     std::vector<std::size_t> own;
     std::vector<std::size_t> others;
@@ -136,7 +136,7 @@ Person make_person(const World& world, std::size_t number, int days, std::set<st
     made.login = name_for(random, taken);
     made.team = number % world.teams.size();
     const auto in_team = number / world.teams.size();
-    // A team sits in one place, and a third of it elsewhere.
+    // Two thirds of a team work at one site, the others elsewhere.
     made.site = random.chance(0.67) ? made.team % sites.size() : static_cast<std::size_t>(random.between(0, 4));
     made.joined = world.first;
     made.starts = 8 + 2 * random.uniform();
@@ -175,7 +175,7 @@ World make_world(const Size& size, Day end, std::int64_t first_template) {
     return world;
 }
 
-// Offices and the ways in from outside are networks that many share; a home has one of its own.
+// Offices and VPN gateways are networks that many people share; a home has a network of its own.
 std::string address_of(const World& world, std::size_t person, Day day, Random& random) {
     const Person& who = world.people[person];
     const bool travels = who.trip && day >= *who.trip && day < *who.trip + std::chrono::days(7);

@@ -1,4 +1,4 @@
-// Who lives: people with their habits, in teams, and the templates of these.
+// The company: people with their habits, teams, and the templates of the teams.
 #pragma once
 
 #include <optional>
@@ -21,15 +21,15 @@ struct Template {
     std::size_t team = 0;
     std::vector<Table> tables;
     double rows = 0;    // median of the rows that a grant moves
-    double tail = 0;    // sigma of their logarithm
-    double effort = 0;  // how many statements a grant has, beside others
+    double tail = 0;    // standard deviation of their logarithm
+    double effort = 0;  // relative number of statements in a grant
     bool writes = false;
     bool set_role = false;
     bool second_factor = false;
-    bool rule = false;  // given without an approval
+    bool rule = false;  // a rule allows it without an approval
     std::string risk;
     int approvals = 1;
-    bool rare = false;  // few ask for it
+    bool rare = false;  // few people request it
 };
 
 struct Person {
@@ -38,19 +38,19 @@ struct Person {
     std::size_t site = 0;
     Day joined{};
     double starts = 9;  // local hour
-    double rate = 1;    // grants a working day
+    double rate = 1;    // grants per working day
     bool shifts = false;
-    bool late = false;           // sits there in some evenings
+    bool late = false;           // works in some evenings
     bool weekends = false;       // and on some Saturdays
     bool remote = false;         // works from home
-    bool six = false;            // his home has IPv6
+    bool six = false;            // IPv6 at home
     std::optional<int> on_call;  // which week of four
     bool approves = false;
     std::size_t tool = 0;
     std::vector<std::size_t> templates;  // usual ones, most usual first
     std::vector<Day> away;               // first days of a week off
     std::optional<Day> trip;             // first day of a week at the neighbouring site
-    // Whose habits are narrow enough that something else is odd for sure.
+    // True if the habits are so regular that a deviation raises an alert.
     [[nodiscard]] bool is_regular(Day first) const {
         return !shifts && !late && !weekends && !on_call && joined == first;
     }
@@ -74,7 +74,7 @@ struct Size {
 
 [[nodiscard]] World make_world(const Size& size, Day end, std::int64_t first_template);
 
-// Where a session of this person comes from on such a day.
+// The client address of a session of this person on a day.
 [[nodiscard]] std::string address_of(const World& world, std::size_t person, Day day, Random& random);
 [[nodiscard]] const char* tool_of(const Person& person);
 

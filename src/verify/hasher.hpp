@@ -1,4 +1,4 @@
-// SHA-256 without a server: OpenSSL's, which the server's library is built on as well.
+// SHA-256 and HMAC-SHA-256 by OpenSSL, for programs without a server.
 #pragma once
 
 #include <openssl/evp.h>

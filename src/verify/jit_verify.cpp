@@ -1,5 +1,5 @@
-// jit-verify: proves an export of the record (jit_audit_export) without a server, and says what jit_audit_verify()
-// says.
+// jit-verify: verifies an export of the record (jit_audit_export) without a server. It uses the Verifier of core/, so its
+// verdict is that of jit_audit_verify().
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -88,25 +88,25 @@ Digest digest(std::string_view word) {
     return *result;
 }
 
-class Reader {
+class ExportReader {
 public:
-    explicit Reader(Options options) : options_(std::move(options)) {}
+    explicit ExportReader(Options options) : options_(std::move(options)) {}
 
     int run(std::istream& in) {
         std::string line;
         if (!std::getline(in, line)) die("there is nothing to read");
-        begin(line);
-        while (std::getline(in, line)) take(line);
-        know_anchors();
+        read_header(line);
+        while (std::getline(in, line)) read_line(line);
+        add_anchors();
         verifier_->end_of_record(to_, next_);
         return report();
     }
 
 private:
-    void begin(std::string_view line) {
-        const bool known = next_word(line) == "jit_access" && next_word(line) == "record" && next_word(line) == "1";
+    void read_header(std::string_view line) {
+        const bool is_export = next_word(line) == "jit_access" && next_word(line) == "record" && next_word(line) == "1";
         const auto chain = uuid_from_text(next_word(line));
-        if (!known || !chain) die("this is no export of the record, or of another version");
+        if (!is_export || !chain) die("this is no export of the record, or of another version");
         const auto before = number(next_word(line));
         const auto head = digest(next_word(line));
         if (const auto end = next_word(line); end == "to") {
@@ -122,9 +122,9 @@ private:
         before_ = before;
     }
 
-    // After the checkpoints of the export, as the server does it.
-    void know_anchors() {
-        if (!options_.anchors || std::exchange(anchors_known_, true)) return;
+    // Adds the anchors after the checkpoints of the export and before its records: the order of the server.
+    void add_anchors() {
+        if (!options_.anchors || std::exchange(has_anchors_, true)) return;
         std::ifstream file(*options_.anchors);
         if (!file) die("cannot read \"" + *options_.anchors + "\"");
         for (std::string line; std::getline(file, line);)
@@ -133,7 +133,7 @@ private:
                 verifier_->add_checkpoint(*anchor, *options_.anchors);
     }
 
-    void take(std::string_view line) {
+    void read_line(std::string_view line) {
         const auto kind = next_word(line);
         if (kind == "checkpoint") {
             const auto checkpoint = checkpoint_from_line(line);
@@ -148,7 +148,7 @@ private:
             return;
         }
         if (kind != "record") die("a line is neither a record nor a checkpoint");
-        know_anchors();
+        add_anchors();
         const auto seq = number(next_word(line));
         const auto head = digest(next_word(line));
         const auto bytes = from_hex(line);
@@ -173,7 +173,7 @@ private:
     std::optional<Verifier> verifier_;
     Uuid chain_{};
     std::int64_t before_ = 0;
-    bool anchors_known_ = false;
+    bool has_anchors_ = false;
     std::int64_t to_ = std::numeric_limits<std::int64_t>::max();
     std::optional<std::int64_t> next_;
 };
@@ -183,7 +183,7 @@ private:
 int main(int count, char** arguments) {
     try {
         const auto options = parse(count, arguments);
-        Reader reader(options);
+        ExportReader reader(options);
         if (!options.file) return reader.run(std::cin);
         std::ifstream file(*options.file);
         if (!file) die("cannot read \"" + *options.file + "\"");

@@ -1,7 +1,7 @@
-// Makes the corpus: records and rings that are whole, torn, stale, wrapped, forged. Run each time the harnesses are
-// built, so that it follows the format.
+// Writes the corpus: intact, torn, stale, wrapped and forged records and rings. Runs each time the harnesses are built,
+// so the corpus follows the format.
 //
-//   corpus DIRECTORY    one folder in it for each harness
+//   corpus DIRECTORY    gets one folder for each harness
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -83,7 +83,7 @@ std::uint64_t put(MappedRing& ring, std::string_view statement) {
     return ring.append(RecordKind::use, bytes, 7);
 }
 
-// As it is, and with the units of `records` to be put right after whatever change.
+// The ring as it is, with the places of its records, whose stamps and checksums the harness repairs after a mutation.
 void save_image(const std::string& name, const MappedRing& ring, std::uint64_t tail,
                 const std::vector<std::uint64_t>& records, std::uint16_t head = 0) {
     ImageHeader header{.pages = static_cast<std::uint8_t>(ring.capacity / page - 1), .head = head, .tail = tail};
@@ -123,7 +123,7 @@ void images() {
         std::memset(ring.at(records.back()) + 12, 0, 4);
         save_image("torn_at_the_end" + suffix, ring, 0, records);
 
-        // Laps: what earlier ones have left lies all over, and one record goes over the end of the memory.
+        // Later laps: remains of earlier ones are everywhere, and one record crosses the end of the memory.
         MappedRing& lapped = empty_ring(pages);
         lapped.restart(1ULL << 40);
         while (lapped.ring.head() < (1ULL << 40) + 2 * lapped.capacity + lapped.capacity / 2) {
@@ -140,7 +140,7 @@ void images() {
         std::memset(lapped.at(records.at(1)), 0, 8);
         save_image("wrapped_and_torn" + suffix, lapped, tail, records);
 
-        // A record in a statement, and one that says it goes on behind the last place there is.
+        // A record within a statement, and a record whose size reaches past the end of the ring.
         MappedRing& forged = empty_ring(pages);
         forged.restart(0);
         put(forged, "DROP TABLE evidence");

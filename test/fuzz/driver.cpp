@@ -1,5 +1,5 @@
-// The short run of a harness, without libFuzzer: every file of the corpus, then so many changes of them, chosen by
-// a seed. Speaks TAP. What fails is left in a file; given that file instead of a folder, it runs once more.
+// Runs a harness for a short time without libFuzzer: every file of the corpus, then mutations of them that depend on a
+// seed. Prints TAP. An input that fails is kept in a file; given that file instead of a folder, the driver repeats it.
 //
 //   driver CORPUS [RUNS [SEED]]
 #include <algorithm>
@@ -31,7 +31,7 @@ void keep_current() {
 
 void run(const Bytes& input) {
     current = input;
-    // Of its own size, so that the sanitizer sees a byte too many.
+    // A buffer of exactly this size, so that the sanitizer detects a read past its end.
     const Bytes exact(input.begin(), input.end());
     LLVMFuzzerTestOneInput(exact.data(), exact.size());
 }
@@ -57,7 +57,7 @@ private:
     auto place(Bytes& bytes, std::size_t at) { return bytes.begin() + static_cast<std::ptrdiff_t>(at); }
 
     void change(Bytes& bytes) {
-        // Headers are at the front.
+        // More mutations in front, where the headers are.
         const auto near = below(4) == 0 ? std::min<std::size_t>(bytes.size(), 64) : bytes.size();
         const auto at = below(near);
         const auto length = std::min(1 + below(below(3) == 0 ? 300 : 8), bytes.size() - at);

@@ -1,5 +1,5 @@
-// What the fuzz harnesses share: each is one function over bytes, which libFuzzer (`make fuzz`) or driver.cpp
-// (`make test`) calls. The bytes are read front to back; where they end, zeroes follow.
+// Shared by the fuzz harnesses. Each harness is one function over bytes, which libFuzzer (`make fuzz`) or driver.cpp
+// (`make test`) calls. The bytes are read from front to back; after the last one zeroes follow.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// A small ring in memory that is mapped twice in a row as the server maps it, between pages that nobody may touch.
+// A small ring in memory that is mapped twice in a row, as in the server, between pages that cannot be accessed.
 #pragma once
 
 #include "jit_access/core/ring.hpp"
@@ -22,7 +22,7 @@ struct MappedRing {
     MappedRing(const MappedRing&) = delete;
     MappedRing& operator=(const MappedRing&) = delete;
 
-    // What a new server does with what is in the memory.
+    // Does what a new server does with the memory of an old one.
     jit::core::Ring::Recovered restart(std::uint64_t tail) {
         attach(~0ULL, ~0ULL, -1);
         return ring.recover(tail);
@@ -35,7 +35,7 @@ struct MappedRing {
         ring = jit::core::Ring(memory, capacity, secret, crc32c, &control);
     }
 
-    // Their room is claimed.
+    // Needs claimed room.
     std::uint64_t append(jit::core::RecordKind kind, const std::vector<std::byte>& bytes, std::int64_t time) {
         return ring.append(kind, ring.payload(bytes), time);
     }
@@ -64,7 +64,7 @@ private:
     }
 };
 
-// One of 1 to 4 pages, empty. Made once: mapping is slower than everything else.
+// An empty ring of 1 to 4 pages. Mapped once, because mapping is slower than everything else.
 inline MappedRing& empty_ring(std::size_t pages) {
     static MappedRing rings[max_pages] = {MappedRing(1), MappedRing(2), MappedRing(3), MappedRing(4)};
     MappedRing& chosen = rings[pages - 1];
@@ -72,7 +72,7 @@ inline MappedRing& empty_ring(std::size_t pages) {
     return chosen;
 }
 
-// The input of ring_image.cpp: this, `repairs` 16-bit words, the bytes of the ring.
+// Input of ring_image.cpp: this header, `repairs` 16-bit words, the bytes of the ring.
 struct ImageHeader {
     std::uint8_t pages;     // in the ring, - 1
     std::uint8_t repairs;   // units of the ring where a fitting stamp or checksum is put, see ring_image.cpp
@@ -90,7 +90,7 @@ enum Repair : std::uint16_t {
     repair_unit = (1U << 14) - 1
 };
 
-// The input of ring_crash.cpp: the number of pages - 1, the first position in units, then operations with an argument.
+// Input of ring_crash.cpp: the number of pages - 1, the first position in units, then operations with an argument.
 enum Operation : std::uint8_t {
     op_use,      // statement of 4 × argument bytes
     op_outcome,  // of the oldest use that has none

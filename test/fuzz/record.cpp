@@ -1,4 +1,4 @@
-// Payloads of any bytes: decoding reads nothing outside, what it takes is written the same again.
+// Arbitrary payloads: decoding stays within them, and a payload that is accepted is encoded to the same bytes.
 #include "jit_access/core/journal_record.hpp"
 
 #include <algorithm>

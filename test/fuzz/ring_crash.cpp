@@ -1,9 +1,9 @@
-// A ring that is written and read while processes and the machine crash, against a model that is a list.
+// A ring that is written and read while processes and the machine crash, compared with a list as its model.
 //
-// When processes die: what was published and not read comes out exactly once and in order, what was not published
-// does not, what lies between becomes gaps, and the room is right. When the machine dies, any page may be as it was
-// when everything was flushed last: then every record that comes out is one that was published at its place, and
-// reading goes on from where the tables are.
+// After a crash of processes, records that were published and not read are read exactly once and in order, unpublished
+// ones are not read, gaps cover the room between them, and the count of free room is right. After a crash of the
+// machine any page may have the contents of the last flush: then every record that is read was published at its place,
+// and reading continues at the position in the tables.
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -50,7 +50,7 @@ public:
         published(ring_.append(outcome, 9), jit::core::outcome_record_size);
     }
 
-    // The place keeps its old bytes from `written` on, and the stamp that was there.
+    // The memory keeps its old bytes from `written` on, and its old stamp.
     void tear(std::uint8_t argument, bool untouched) {
         const std::string statement = text(argument);
         const Use use{.grant = ++serial_, .statement = statement};
@@ -120,7 +120,7 @@ public:
         tail_on_disk_ = tail_;
     }
 
-    // The tables know that everything before tail_ has been read: the WAL was flushed.
+    // The WAL was flushed: according to the tables everything before tail_ has been read.
     void power_failure(std::uint8_t lost) {
         for (std::size_t i = 0; i < ring_.capacity / page; ++i)
             if ((lost >> i & 1) != 0) std::memcpy(ring_.memory + i * page, disk_.data() + i * page, page);
@@ -133,7 +133,7 @@ public:
             const auto record = ring_.ring.read(position);
             CHECK(record && record->next > position && record->next <= ring_.ring.head());
             const std::string bytes = bytes_at(position, record->next - position);
-            // What pads it to a whole unit is nobody's.
+            // The padding up to a whole unit does not count.
             const std::string covered = bytes.substr(0, unit + record->payload.size());
             const auto [first, last] = history_.equal_range(position);
             CHECK(record->kind == RecordKind::gap ||
@@ -150,7 +150,7 @@ private:
         return {reinterpret_cast<const char*>(ring_.at(position)), size};
     }
 
-    // Some statements hold what lies in the ring, records and all.
+    // Some statements hold bytes of the ring, with whole records.
     [[nodiscard]] std::string text(std::uint8_t argument) const {
         const std::size_t size = argument * 4U;
         return argument % 3 == 0 ? bytes_at(argument * 7U * unit + 4, size)

@@ -1,8 +1,8 @@
-// A ring of any bytes, as a damaged file shows it, against a second reading of the format that shares no code with the
-// first: recovery ends, finds the records that are whole, all and in order, turns the rest into gaps, and does
-// nothing when it is run again; reading hands out no record that is not whole.
+// A ring of arbitrary bytes, as in a damaged file, compared with a second implementation of the format that shares no
+// code with the first. Recovery terminates, finds all intact records in order, turns the rest into gaps, and changes
+// nothing when it runs again. Reading never returns a damaged record.
 //
-// A checksum is not found by chance, so the input says where stamps and checksums are put right.
+// A right checksum does not occur by chance, so the input says where stamps and checksums are repaired.
 #include <algorithm>
 
 #include "mapped_ring.hpp"
@@ -19,7 +19,7 @@ struct Found {
     bool gap;
 };
 
-// A ring's bytes, read without the library.
+// Reads the bytes of a ring without core/ring.
 class Image {
 public:
     Image(const std::byte* bytes, std::uint64_t capacity) : bytes_(bytes), capacity_(capacity) {}
@@ -37,7 +37,7 @@ public:
     }
     [[nodiscard]] const std::byte* at(std::uint64_t position) const { return bytes_ + position % capacity_; }
 
-    // Of the payload, then of the header, with zero where the checksum is.
+    // Over the payload, then over the header with zeroes in place of the checksum.
     [[nodiscard]] std::uint32_t checksum(std::uint64_t position) const {
         std::byte covered[32];
         const std::byte* header = at(position);
@@ -98,7 +98,7 @@ void check_record(const MappedRing& ring, const Image& image, const JournalRecor
     (void)jit::core::decode_outcome(record.payload);
 }
 
-// Damaged while the server runs: every place of it is asked for.
+// Damaged while the server runs: reads at every place.
 void check_unrecovered(const MappedRing& ring, const Image& image, std::uint64_t tail, std::uint64_t head) {
     for (auto position = tail; position < head; position += unit) {
         const auto record = ring.ring.read(position);
@@ -144,7 +144,7 @@ void check_recovered(MappedRing& ring, const Image& image, std::uint64_t tail) {
     CHECK(again.head == head && again.gaps == 0);
     CHECK(std::memcmp(mended.data(), ring.memory, ring.capacity) == 0);
 
-    // Writers are at work behind the head: nothing there is taken for theirs.
+    // Writers work behind the head: no record that is found there may be taken for theirs.
     ring.control.head = tail + ring.capacity;
     for (auto behind = head; behind < tail + ring.capacity; behind += unit) CHECK(!ring.ring.read(behind));
     ring.control.head = head;

@@ -1,4 +1,4 @@
-// Break-glass in the policy: who, for how long, how often, and never with one of his that is not reviewed.
+// Break-glass in the policy: by responders, for a short time, with caps, and never while an earlier one is unreviewed.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE break_glass
 #include <algorithm>
@@ -52,7 +52,7 @@ BOOST_AUTO_TEST_CASE(a_request_of_a_responder_needs_what_others_need) {
     BOOST_TEST(first_objection(of) == "JA004 \"rita\" may not ask for template \"prod\"");
     of.requester.is_listed = true;
     BOOST_TEST(decide(of).missing == 2);
-    // What a responder has not had reviewed keeps him from nothing that somebody else allows.
+    // An unreviewed break-glass does not prevent ordinary requests, which an approver decides.
     of.break_glass.unreviewed = 7;
     BOOST_TEST((decide(of).answer == Eligibility::needs_approval));
 }
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(a_rule_that_allows_adds_nothing) {
     BOOST_TEST((decide(of).answer == Eligibility::denied));
 }
 
-// Whatever else holds: if it passes, all of this is so.
+// Random facts: a break-glass is allowed only if all of this holds.
 BOOST_AUTO_TEST_CASE(what_passes) {
     std::mt19937_64 random(20);  // NOLINT(cert-msc51-cpp): the same cases each time
     const auto pick = [&](std::int64_t below) {

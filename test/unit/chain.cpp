@@ -1,5 +1,4 @@
-// The chain over the record: every difference shows in the bytes, the bytes never change their form, and whatever is
-// done to a record that an anchor covers is found.
+// The hash chain: its form never changes, and any change of a record that an anchor covers is found.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE chain
 #include "jit_access/core/chain.hpp"
@@ -10,133 +9,16 @@
 #include <random>
 #include <string>
 
+#include "sample_record.hpp"
 #include "verify/hasher.hpp"
 
 using namespace jit::core;
+using namespace sample_record;
 using namespace std::string_view_literals;
 
 namespace {
 
-using Buffer = std::vector<std::byte>;
-constexpr auto lowest = std::numeric_limits<std::int64_t>::min();
-constexpr auto highest = std::numeric_limits<std::int64_t>::max();
-
-Uuid uuid_of(std::uint8_t first) {
-    Uuid uuid{};
-    for (std::size_t i = 0; i < uuid.size(); ++i) uuid.at(i) = static_cast<std::uint8_t>(first + i);
-    return uuid;
-}
-
-AuditRecord sample() {
-    AuditRecord entry;
-    entry.seq = 7;
-    entry.node = uuid_of(0x10);
-    entry.position = 4096;
-    entry.kind = "use";
-    entry.at = 725'760'000'123'456;
-    entry.grant_id = 42;
-    entry.grants = {{42, 43}};
-    entry.login = "alice";
-    entry.role = "jit_grant_42";
-    entry.database = "postgres";
-    entry.client_addr = "::1/128";
-    entry.application = "psql";
-    entry.pid = 4711;
-    entry.session_start = 725'759'999'000'000;
-    entry.depth = 0;
-    entry.tag = "SELECT";
-    entry.statement = "SELECT 'Zürich'\n";
-    entry.statement_bytes = 17;
-    entry.statement_sha256 = "5c";
-    entry.parameters = "$1 = 'x'";
-    entry.objects = {{"app.orders", "app.\"a,b\""}};
-    entry.privileges = {{"SELECT", "SELECT,UPDATE"}};
-    entry.standing_privileges = {{"", "SELECT"}};
-    entry.outcome = "completed";
-    entry.rows = 3;
-    entry.duration = Span{.microseconds = 1500, .days = -1, .months = 2};
-    entry.sqlstate = "00000";
-    entry.detail = R"({"reason": "x"})";
-    entry.of_position = -1;
-    return entry;
-}
-
-Buffer bytes_of(const AuditRecord& entry) {
-    Buffer bytes;
-    canonical_bytes(entry, bytes);
-    return {bytes.begin(), bytes.end()};  // exactly as large, so that the sanitizer sees a byte too many
-}
-
 std::string hex_of(const AuditRecord& entry) { return to_hex(bytes_of(entry)); }
-
-// What a column may hold: values that are next to each other, at the edges, or could be taken for each other.
-template <class T>
-std::vector<T> values_of();
-template <>
-std::vector<std::int64_t> values_of() {
-    return {0, 1, -1, 7, 256, 4294967295, 4294967296, lowest, highest};
-}
-template <>
-std::vector<std::int32_t> values_of() {
-    return {0, 1, -1, 255, 65536, std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()};
-}
-template <>
-std::vector<Uuid> values_of() {
-    return {Uuid{}, uuid_of(1), uuid_of(2)};
-}
-template <>
-std::vector<std::string_view> values_of() {
-    return {"", "NULL", " ", "a", "A", "a ", "ab", "\0"sv, "a\0"sv, "\xff\xff\xff\xff"sv, "ä", "a\xcc\x88"};
-}
-template <>
-std::vector<Span> values_of() {
-    return {Span{},         Span{1, 0, 0}, Span{0, 1, 0}, Span{0, 0, 1}, Span{86'400'000'000, 0, 0},
-            Span{0, 30, 0}, Span{-1, 0, 0}};
-}
-template <>
-std::vector<std::vector<std::int64_t>> values_of() {
-    return {{}, {0}, {0, 0}, {1, 2}, {2, 1}, {lowest}, {highest}};
-}
-template <>
-std::vector<std::vector<std::string_view>> values_of() {
-    return {{},         {""},        {"", ""},    {"a"},          {"a", "b"}, {"b", "a"},     {"ab"},
-            {"ab", ""}, {"", "ab"},  {"a,b"},     {"{a,b}"},      {"NULL"},   {"a", "", "b"}, {"a", "b", ""},
-            {"abc"},    {"a", "bc"}, {"ab", "c"}, {"\0\0\0\1b"sv}};
-}
-
-template <class T>
-std::vector<T> all_values(const T*) {
-    return values_of<T>();
-}
-template <class T>
-std::vector<std::optional<T>> all_values(const std::optional<T>*) {
-    const auto values = values_of<T>();
-    std::vector<std::optional<T>> all(values.begin(), values.end());
-    all.emplace_back();
-    return all;
-}
-
-// Every entry that differs from this one in one column.
-std::vector<AuditRecord> neighbours(const AuditRecord& entry) {
-    std::vector<AuditRecord> all;
-    for (std::size_t column = 0; column < record_columns.size(); ++column) {
-        bool more = true;
-        for (std::size_t i = 0; more; ++i) {
-            AuditRecord other = entry;
-            std::size_t at = 0;
-            for_each_column(other, [&](const ColumnInfo&, auto& value) {
-                if (at++ != column) return;
-                const auto values = all_values(&value);
-                more = i < values.size();
-                if (more) value = values[i];
-            });
-            if (more) all.push_back(std::move(other));
-        }
-    }
-    return all;
-}
-
-// ---- a chain to tamper with -----------------------------------------------------------------------------------------
 
 jit::verify::OpenSslHasher hasher;
 const Buffer key(32, std::byte{0x5A});
@@ -150,7 +32,7 @@ struct Stored {
 };
 using Record = std::vector<Stored>;
 
-// What somebody does who knows how the chain is made, and has no key.
+// Makes the hashes fit again, as an attacker would who knows the algorithm and does not have the key.
 void rehash(Record& record) {
     auto head = first_head(hasher, chain);
     for (auto& stored : record) head = stored.head = next_head(hasher, head, stored.bytes);
@@ -163,7 +45,7 @@ Stored stored_of(std::int64_t seq, std::string_view statement) {
     return {seq, bytes_of(entry), {}};
 }
 
-// What the worker writes when it has dropped what stands up to `last`.
+// The record that is written when the records up to `last` are dropped.
 Stored stored_of_dropped(std::int64_t seq, const Dropped& dropped) {
     const auto detail = to_detail(dropped);
     AuditRecord entry = sample();
@@ -217,69 +99,9 @@ const std::string rewritten =
 
 }  // namespace
 
-// ---- bytes ----------------------------------------------------------------------------------------------------------
+// ---- form --------------------------------------------------------------------------------------------------------
 
-BOOST_AUTO_TEST_CASE(every_column_has_its_name) {
-    std::size_t columns = 0;
-    const AuditRecord entry;
-    for_each_column(entry, [&](const ColumnInfo&, const auto&) { ++columns; });
-    BOOST_TEST(columns == record_columns.size());
-    const auto bytes = bytes_of(sample());
-    const auto text = explain_bytes(bytes);
-    BOOST_REQUIRE(text.has_value());
-    for (const auto& column : record_columns)
-        BOOST_TEST(text->find(std::string(column.name) + "=") != std::string::npos);
-}
-
-// No two of them: neither two values of a column, nor the same value in two columns.
-BOOST_AUTO_TEST_CASE(different_entries_have_different_bytes) {
-    AuditRecord bare;
-    bare.kind = "use";
-    for (const AuditRecord& base : {sample(), bare}) {
-        std::map<Buffer, std::string> seen;
-        std::map<std::string, int> as_base;
-        for (const AuditRecord& entry : neighbours(base)) {
-            const auto bytes = bytes_of(entry);
-            const auto said = explain_bytes(bytes).value();
-            if (bytes == bytes_of(base)) {
-                ++as_base[said];  // a value that the column holds already
-                continue;
-            }
-            const auto [found, fresh] = seen.emplace(bytes, said);
-            BOOST_TEST(fresh, "the same bytes: " << found->second << " and " << said);
-        }
-        BOOST_TEST(seen.size() > 200U);
-        BOOST_TEST(as_base.size() <= 1U);
-    }
-}
-
-// Each value of a column has bytes of its own: what was left out above as "the same as the base" is one of each column
-// at most.
-BOOST_AUTO_TEST_CASE(no_two_values_of_a_column_have_the_same_bytes) {
-    for (std::size_t column = 0; column < record_columns.size(); ++column) {
-        std::vector<Buffer> all;
-        std::size_t at = 0;
-        AuditRecord entry = sample();
-        for_each_column(entry, [&](const ColumnInfo&, auto& value) {
-            if (at++ != column) return;
-            for (const auto& other : all_values(&value)) {
-                value = other;
-                all.push_back(bytes_of(entry));
-            }
-        });
-        BOOST_REQUIRE(all.size() > 2U);
-        std::sort(all.begin(), all.end());
-        BOOST_TEST((std::adjacent_find(all.begin(), all.end()) == all.end()), record_columns.at(column).name);
-    }
-}
-
-BOOST_AUTO_TEST_CASE(bytes_replace_what_was_there) {
-    Buffer bytes(5000, std::byte{1});
-    canonical_bytes(sample(), bytes);
-    BOOST_TEST((bytes == bytes_of(sample())));
-}
-
-// The form of bytes, heads and MACs is for ever: a record written today is proved by the program of ten years on.
+// The form of bytes, heads and MACs must never change: later versions have to verify the records of this one.
 BOOST_AUTO_TEST_CASE(the_form_does_not_change) {
     BOOST_TEST(hex_of(AuditRecord{}) ==
                "010000000800000000000000000000001000000000000000000000000000000000ffffffff0000000000000008000000"
@@ -306,55 +128,6 @@ BOOST_AUTO_TEST_CASE(the_form_does_not_change) {
         to_line(checkpoint) ==
         "a0a1a2a3-a4a5-a6a7-a8a9-aaabacadaeaf 7 -1 0a4b142e23fb94c890dd33f2c7e53b83b6b63795c57d95de6e4dc179ea8a0ec1 "
         "c506ed4def5bc126c01cd2ba97a7f61a6f23a0061ef7b741dfc9b327b0b797e6");
-}
-
-BOOST_AUTO_TEST_CASE(bytes_are_explained) {
-    const auto bytes = bytes_of(sample());
-    BOOST_TEST(explain_bytes(bytes).value() ==
-               R"(seq=7 node=10111213-1415-1617-1819-1a1b1c1d1e1f position=4096 kind="use" at=725760000123456 )"
-               R"(grant_id=42 grants={42,43} login="alice" role="jit_grant_42" database="postgres" )"
-               R"(client_addr="::1/128" application="psql" pid=4711 session_start=725759999000000 depth=0 )"
-               R"(tag="SELECT" statement="SELECT 'Zürich'\x0a" statement_bytes=17 statement_sha256="5c" )"
-               R"(parameters="$1 = 'x'" )"
-               R"(objects={"app.orders","app.\"a,b\""} privileges={"SELECT","SELECT,UPDATE"} )"
-               R"(standing_privileges={"","SELECT"} outcome="completed" )"
-               R"(rows=3 duration=1500us sqlstate="00000" detail="{\"reason\": \"x\"}" of_position=-1)");
-    const auto bare = bytes_of(AuditRecord{});
-    BOOST_TEST(explain_bytes(bare).value() == R"(seq=0 node=00000000-0000-0000-0000-000000000000 kind="" at=0)");
-    BOOST_TEST(!explain_bytes({}).has_value());
-}
-
-// The sanitizers watch.
-BOOST_AUTO_TEST_CASE(torn_bytes_are_no_entry) {
-    const auto bytes = bytes_of(sample());
-    for (std::size_t size = 0; size < bytes.size(); ++size) {
-        const Buffer torn(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size));
-        BOOST_TEST(!explain_bytes(torn).has_value());
-    }
-    auto longer = bytes;
-    longer.push_back(std::byte{0});
-    BOOST_TEST(!explain_bytes(longer).has_value());
-}
-
-BOOST_AUTO_TEST_CASE(mutated_bytes_are_read_within_their_bounds) {
-    std::mt19937 random(1);
-    const auto pick = [&](std::size_t below) {
-        return std::uniform_int_distribution<std::size_t>(0, below - 1)(random);
-    };
-    const auto good = bytes_of(sample());
-    std::size_t readable = 0;
-    for (int round = 0; round < 50'000; ++round) {
-        auto bytes = good;
-        for (std::size_t i = pick(4) + 1; i > 0; --i) {
-            constexpr unsigned edges[] = {0, 1, 0x7F, 0x80, 0xFE, 0xFF};
-            bytes[pick(bytes.size())] = static_cast<std::byte>(pick(2) == 0 ? edges[pick(6)] : pick(256));
-        }
-        if (pick(4) == 0) bytes.resize(pick(bytes.size() + 1));
-        const Buffer exact(bytes.begin(), bytes.end());
-        if (explain_bytes(exact)) ++readable;
-    }
-    BOOST_TEST(readable > 0U);
-    BOOST_TEST(readable < 50'000U);
 }
 
 // ---- lines ----------------------------------------------------------------------------------------------------------
@@ -439,7 +212,7 @@ BOOST_AUTO_TEST_CASE(a_sound_chain) {
     BOOST_TEST(verdict.checkpoints == 2);
     BOOST_TEST(verdict.last == 10);
     BOOST_TEST(verify({}).findings == "");
-    // A part of it, from a checkpoint on.
+    // A range that begins at a checkpoint.
     Verifier part(hasher, chain, 4, record[3].head, key);
     part.add_checkpoint(checkpoint_of(record[3]), "the safe");
     for (std::size_t i = 4; i < 8; ++i) part.add_record(record[i].seq, record[i].bytes, record[i].head);
@@ -505,13 +278,13 @@ BOOST_AUTO_TEST_CASE(a_cut_tail) {
     auto record = make_record(10);
     const std::vector anchors{checkpoint_of(record[3]), checkpoint_of(record[7]), checkpoint_of(record[9])};
     record.resize(6);
-    BOOST_TEST(verify(record).findings == "");  // nobody knows
+    BOOST_TEST(verify(record).findings == "");  // no anchor covers it
     BOOST_TEST(verify(record, {anchors[0]}).findings == "");
     BOOST_TEST(verify(record, anchors).findings ==
                "7: missing: the record ends here, and a checkpoint in the safe knows it up to 10\n");
     BOOST_TEST(verify({}, anchors).findings ==
                "1: missing: the record ends here, and a checkpoint in the safe knows it up to 10\n");
-    // Only a part was asked for.
+    // Only a range is verified.
     BOOST_TEST(verify(record, anchors, key, 6).findings == "");
     BOOST_TEST(verify(record, anchors, key, 6, 7).findings == "");
     BOOST_TEST(verify(record, anchors, key, 7).findings ==
@@ -519,7 +292,7 @@ BOOST_AUTO_TEST_CASE(a_cut_tail) {
     BOOST_TEST(verify(record, {}, key, 8, 9).findings == "7: missing, up to the one before 9\n");
 }
 
-// Ten records, of which some were dropped after the eighth; the ninth says so.
+// Ten records. After the eighth some were dropped, which the ninth states.
 Record with_dropped(std::size_t count, const Buffer& by = key) {
     auto record = make_record(10);
     record[8] = stored_of_dropped(9, dropped_up_to(record[count - 1], by));
@@ -539,9 +312,9 @@ BOOST_AUTO_TEST_CASE(what_was_dropped_is_not_missing) {
     auto verdict = verify(rest, anchors);
     BOOST_TEST(verdict.findings == "");
     BOOST_TEST(verdict.records == 6);
-    BOOST_TEST(verdict.checkpoints == 2);  // that of the last one that was dropped as well
+    BOOST_TEST(verdict.checkpoints == 2);  // also the one of the last dropped record
     BOOST_TEST(verify(rest, anchors, {}).findings == "");
-    // Everything up to the record that says so; again, more of it; parts that do not reach it, which it is handed to.
+    // The whole record, a longer one, and ranges that end before the record of the drop, which is added separately.
     BOOST_TEST(verify(behind(with_dropped(8), 8)).findings == "");
     auto again = whole;
     again[9] = stored_of_dropped(10, dropped_up_to(whole[6]));
@@ -571,7 +344,7 @@ BOOST_AUTO_TEST_CASE(what_was_not_dropped_is_missing) {
     record = behind(whole, 4);
     record.erase(record.begin() + 4);
     BOOST_TEST(verify(record).findings == "1: missing, up to the one before 5\n9: missing, up to the one before 10\n");
-    // Only the newest counts, and only where it is in the chain.
+    // Only the newest record of a drop counts, and only if it is in the chain.
     record = behind(whole, 6);
     record[2].bytes = stored_of_dropped(9, dropped_up_to(whole[5])).bytes;
     BOOST_TEST(verify(record).findings == "1: missing, up to the one before 7\n9: " + changed);
@@ -580,7 +353,7 @@ BOOST_AUTO_TEST_CASE(what_was_not_dropped_is_missing) {
                "7: what stood before it was dropped, and the record that says so was not made with the key\n");
     BOOST_TEST(verify(forged, {}, {}).findings == "");
     BOOST_TEST(verify(forged, {checkpoint_of(whole[9])}, {}).findings == "10: " + rewritten);
-    // Another head than the one that was anchored.
+    // A head that differs from the anchored one.
     auto other = dropped_up_to(whole[3]);
     other.head[0] ^= std::byte{1};
     other.mac = dropped_mac(hasher, key, chain, other);
@@ -610,7 +383,7 @@ BOOST_AUTO_TEST_CASE(what_was_dropped_comes_back_from_its_bytes) {
         (void)dropped_from(torn);
     }
     BOOST_TEST(!dropped_from({}).has_value());
-    // The form is for ever, as that of checkpoints.
+    // The form of this MAC must never change either.
     Dropped dropped{.first = 1, .last = 7, .head = first_head(hasher, chain)};
     BOOST_TEST(to_hex(dropped_mac(hasher, key, chain, dropped)) ==
                "8f91d00c2b444ca470655720ddd0359a81cbffd64b6e86a9f2afd112529036c9");
@@ -622,18 +395,18 @@ BOOST_AUTO_TEST_CASE(a_rewritten_chain) {
     record[4].bytes = stored_of(5, "SELECT 'nothing'").bytes;
     rehash(record);
     BOOST_TEST(verify(record).findings == "");
-    BOOST_TEST(verify(record, {checkpoint_of(original[3])}).findings == "");  // made before what was changed
+    BOOST_TEST(verify(record, {checkpoint_of(original[3])}).findings == "");  // older than the change
     const auto verdict = verify(record, {checkpoint_of(original[3]), checkpoint_of(original[7])});
     BOOST_TEST(verdict.findings == "8: " + rewritten);
     BOOST_TEST(verdict.checkpoints == 1);
-    // One is taken out, and the others are numbered anew.
+    // One is deleted, and the others are renumbered.
     record = original;
     record.erase(record.begin() + 4);
     for (std::size_t i = 4; i < record.size(); ++i)
         record[i] = stored_of(record[i].seq - 1, "SELECT " + std::to_string(record[i].seq));
     rehash(record);
     BOOST_TEST(verify(record, {checkpoint_of(original[7])}).findings == "8: " + rewritten);
-    // Everything, from the first on, with the chain of another one.
+    // Rewritten from the first record on, with another chain.
     BOOST_TEST(verify({}, {Checkpoint{chain, 0, 0, first_head(hasher, uuid_of(1)), {}}}, {}).findings ==
                "0: " + rewritten);
 }
@@ -647,10 +420,10 @@ BOOST_AUTO_TEST_CASE(a_forged_checkpoint) {
     checkpoint = checkpoint_of(record[4]);
     checkpoint.at += 1;
     BOOST_TEST(verify(record, {checkpoint}).findings == forged);
-    BOOST_TEST(verify(record, {checkpoint}, {}).findings == "");  // without the key only the head counts
+    BOOST_TEST(verify(record, {checkpoint}, {}).findings == "");  // without the key only the head is compared
     BOOST_TEST(verify(record, {checkpoint_of(record[4], Buffer(32, std::byte{1}))}).findings == forged);
     BOOST_TEST(verify(record, {checkpoint_of(record[4])}, Buffer(16, std::byte{0x5A})).findings == forged);
-    // One that is far ahead says nothing: whoever has no key cannot make the end of a record look cut.
+    // A checkpoint far ahead that was not made with the key is rejected: it must not make the record look truncated.
     auto ahead = record[4];
     ahead.seq = 1'000'000;
     BOOST_TEST(verify(record, {checkpoint_of(ahead, Buffer(32, std::byte{1}))}).findings ==
@@ -676,7 +449,7 @@ BOOST_AUTO_TEST_CASE(findings_do_not_grow_without_end) {
     BOOST_TEST(std::ranges::count(verify(record).findings, '\n') == 20);
 }
 
-// Whatever is done to records that an anchor covers, with their hashes made to fit or not.
+// Random changes of records that an anchor covers, with or without hashes that were made to fit.
 BOOST_AUTO_TEST_CASE(no_tampering_with_what_is_anchored_stays_unfound) {
     std::mt19937 random(2);
     const auto pick = [&](std::size_t below) {
@@ -703,7 +476,7 @@ BOOST_AUTO_TEST_CASE(no_tampering_with_what_is_anchored_stays_unfound) {
                 default: record.resize(at);
             }
         }
-        if (pick(2) == 0)  // numbered anew, as if nothing was missing
+        if (pick(2) == 0)  // renumbered, as if nothing was missing
             for (std::size_t i = 0; i < record.size(); ++i) record[i].seq = static_cast<std::int64_t>(i) + 1;
         if (pick(2) == 0) rehash(record);
 

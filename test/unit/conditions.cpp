@@ -1,4 +1,4 @@
-// Conditions of a grant: networks against a model that compares bit by bit, every other one by itself, and their bytes.
+// Conditions of a grant: networks against a model that compares bit by bit, each other condition, and the packed form.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE conditions
 #include "jit_access/core/conditions.hpp"
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(v4_mapped_into_v6_is_v4) {
     BOOST_TEST(is_in(v4(10, 0, 0, 0), 8, mapped(address)));
     BOOST_TEST(is_in(mapped(v4(10, 0, 0, 0)), 104, address));
     BOOST_TEST(is_in(mapped(v4(0, 0, 0, 0)), 96, address));
-    // Any address of IPv6 is none of IPv4.
+    // The network of all IPv6 addresses contains no IPv4 address.
     BOOST_TEST(!is_in(v6({}), 0, address));
     BOOST_TEST(!is_in(v6({}), 0, mapped(address)));
     BOOST_TEST(!is_in(mapped(v4(0, 0, 0, 0)), 80, mapped(address)));
@@ -95,9 +95,9 @@ BOOST_AUTO_TEST_CASE(against_a_model_that_compares_bit_by_bit) {
         const std::size_t size = random() % 2 == 0 ? 4 : 16;
         Bytes network(size);
         for (auto& byte : network) byte = static_cast<std::uint8_t>(random());
-        network.front() |= 1;  // no mapped one
+        network.front() |= 1;  // not a mapped address
         Bytes address = network;
-        // One that differs in a single bit, or not at all.
+        // An address that differs in one bit, or not at all.
         if (random() % 4 != 0) address[random() % size] ^= static_cast<std::uint8_t>(1U << random() % 8);
         address.front() |= 1;
         const unsigned prefix = random() % (static_cast<unsigned>(size) * 8 + 1);
@@ -170,7 +170,7 @@ BOOST_AUTO_TEST_CASE(databases) {
     Conditions conditions;
     conditions.databases[conditions.database_count++] = 16'384;
     Client client = by_v4;
-    BOOST_TEST(said(conditions, client) == "nothing");  // where it does not matter
+    BOOST_TEST(said(conditions, client) == "nothing");  // not compared
     client.database = 16'385;
     BOOST_TEST(said(conditions, client) == "This database is not among its databases.");
     client.database = 16'384;
@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(bytes_and_back) {
         std::reverse(turned.networks.begin(), turned.networks.begin() + turned.network_count);
         std::reverse(turned.databases.begin(), turned.databases.begin() + turned.database_count);
         BOOST_REQUIRE(pack(turned) == bytes);
-        // Cut short, or with more behind, it is none.
+        // Truncated or longer bytes are rejected.
         BOOST_REQUIRE(!unpack(std::string_view(bytes).substr(0, random() % bytes.size())).has_value());
         BOOST_REQUIRE(!unpack(bytes + '\0').has_value());
     }
@@ -221,7 +221,7 @@ BOOST_AUTO_TEST_CASE(bytes_that_nobody_has_packed) {
         for (auto left = random() % 3 + 1; left > 0; --left)
             changed[random() % changed.size()] = static_cast<char>(random());
         const auto back = unpack(changed);
-        // Whatever is read is what would be written.
+        // Bytes that are accepted are those that pack() writes.
         if (back) BOOST_REQUIRE(pack(*back) == changed);
     }
     BOOST_TEST(!unpack("").has_value());

@@ -1,4 +1,4 @@
-// Comma-separated values: what RFC 4180 says, and nothing that a spreadsheet would run.
+// Comma-separated values: RFC 4180, and no cell that a spreadsheet would take for a formula.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE csv
 #include "jit_access/core/csv.hpp"
@@ -10,7 +10,7 @@ using namespace std::string_literals;
 
 namespace {
 
-// What a reader of RFC 4180 gets back.
+// Reads a line by RFC 4180.
 std::vector<std::string> read(const std::string& line) {
     std::vector<std::string> cells{""};
     bool quoted = false;

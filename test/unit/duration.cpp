@@ -1,4 +1,4 @@
-// Durations: every fault, the ends of every field, and intervals that compare as a day and add as a year and a half.
+// Durations: every fault, the extremes of every field, and intervals whose comparison and addition disagree.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE duration
 #include "jit_access/core/duration.hpp"
@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(months_whatever_the_rest_says) {
 BOOST_AUTO_TEST_CASE(infinity_is_all_fields_at_their_end) {
     BOOST_TEST(is(reduce({max32, max32, max64}), DurationFault::infinite));
     BOOST_TEST(is(reduce({min32, min32, min64}), DurationFault::infinite));
-    // One field short of it is merely enormous.
+    // With one field less than the extreme it is finite.
     BOOST_TEST(is(reduce({max32, max32, max64 - 1}), DurationFault::months));
     BOOST_TEST(is(reduce({max32 - 1, max32, max64}), DurationFault::months));
     BOOST_TEST(is(reduce({min32, min32 + 1, min64}), DurationFault::months));
@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(overflow) {
     BOOST_TEST(is(reduce({0, 427'007'965, 0}), DurationFault::overflow));
 }
 
-// Whatever the fields: an answer is either a fault or a duration between a second and the longest.
+// Random fields: the result is a fault, or a duration between one second and the maximum.
 BOOST_AUTO_TEST_CASE(corners_of_every_field) {
     for (const std::int32_t months : {min32, -1, 0, 1, max32})
         for (const std::int32_t days : {min32, min32 + 1, -3660, -1, 0, 1, 3660, 3661, max32 - 1, max32})

@@ -26,7 +26,7 @@ BOOST_AUTO_TEST_CASE(sqlstates_are_of_class_ja) {
     for (const auto& line : codes) {
         BOOST_TEST(line.sqlstate.size() == 5U);
         BOOST_TEST(line.sqlstate.starts_with("JA"));
-        // "000" is the code of a whole class; the rest is what a SQLSTATE may hold.
+        // "000" stands for a whole class; otherwise a SQLSTATE consists of digits and capital letters.
         BOOST_TEST(line.sqlstate != "JA000");
         BOOST_TEST(std::all_of(line.sqlstate.begin(), line.sqlstate.end(),
                                [](char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); }));

@@ -1,4 +1,4 @@
-// Pages: whatever somebody has typed stays text.
+// HTML: text that a user has typed cannot become markup.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE html
 #include "jit_access/core/html.hpp"
@@ -43,7 +43,7 @@ BOOST_AUTO_TEST_CASE(other_letters_are_references) {
 
 BOOST_AUTO_TEST_CASE(bytes_that_are_no_text) {
     BOOST_TEST(text("\xFF\xC0\xAF") == "&#xFFFD;&#xFFFD;&#xFFFD;");
-    BOOST_TEST(text("\xED\xA0\x80") == "&#xFFFD;&#xFFFD;&#xFFFD;");  // half of a pair
+    BOOST_TEST(text("\xED\xA0\x80") == "&#xFFFD;&#xFFFD;&#xFFFD;");  // a surrogate
     BOOST_TEST(text("\xC3") == "&#xFFFD;");
     BOOST_TEST(text("\xE2<b>") == "&#xFFFD;&#x003C;b&#x003E;");
     for (int byte = 0; byte < 256; ++byte)

@@ -1,4 +1,4 @@
-// What the journal says: encoding and decoding agree, and nothing malformed is taken for a record.
+// Payloads of journal records: encoding and decoding agree, and malformed payloads are rejected.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE record
 #include "jit_access/core/journal_record.hpp"
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(a_byte_too_many) {
     BOOST_TEST(!decode_use(bytes).has_value());
 }
 
-// Every byte changed in turn: read or not, but always inside the payload.
+// Each byte is changed in turn: accepted or not, decoding stays within the payload.
 BOOST_AUTO_TEST_CASE(damaged_at_every_byte) {
     const Bytes whole = encoded(Sample().use);
     for (std::size_t at = 0; at < whole.size(); ++at)

@@ -1,4 +1,4 @@
-// The life cycle against an expectation written down independently: a grid, read row by row.
+// The life cycle against an independent expectation: a grid of states and events.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE lifecycle
 #include "jit_access/core/lifecycle.hpp"
@@ -17,7 +17,7 @@ constexpr State states[] = {State::pending, State::denied,    State::cancelled, 
 constexpr Event events[] = {Event::deny,    Event::cancel, Event::lapse, Event::schedule, Event::activate,
                             Event::suspend, Event::resume, Event::end,   Event::revoke};
 
-// What follows each state for each event, in the order of `events`; "-" is not allowed.
+// The next state for each state and event, in the order of `events`; "-": not allowed.
 const std::map<std::string, std::array<std::string, 9>> grid{
     //               deny      cancel       lapse     schedule     activate  suspend      resume    end      revoke
     {"pending", {"denied", "cancelled", "lapsed", "scheduled", "active", "-", "-", "-", "-"}},

@@ -1,4 +1,4 @@
-// The decision: by a table of cases, and by random policies and people against a second opinion written down naively.
+// The decision: a table of cases, and random policies and people against a second, naive implementation.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE policy
 #include "jit_access/core/policy.hpp"
@@ -201,8 +201,7 @@ BOOST_AUTO_TEST_CASE(reasons_are_sentences_for_people) {
     BOOST_TEST(decide(facts).reasons() == std::vector<std::string>{"rule \"fast\" allows it without an approval"});
 }
 
-// ---- what no policy and no people may come to
-// ------------------------------------------------------------------------
+// ---- random policies and people -------------------------------------------------------------------------------------
 
 namespace {
 
@@ -250,7 +249,7 @@ PolicyFacts random_case(Random& random) {
     return of;
 }
 
-// Whether so many people of this list can be found, each by another group: every way is tried.
+// Whether so many people can be assigned to distinct groups, by trying every assignment.
 bool can_choose(const std::vector<std::pair<std::string, std::uint64_t>>& people, std::size_t from, int wanted,
                 std::uint64_t taken) {
     if (wanted == 0) return true;
@@ -267,7 +266,7 @@ bool can_choose(const std::vector<std::pair<std::string, std::uint64_t>>& people
 
 bool has_quorum(const PolicyFacts& of) {
     std::vector<std::pair<std::string, std::uint64_t>> people;
-    for (const char* name : {"bob", "carol", "dave", "erin", "frank"}) {  // not alice, who asks
+    for (const char* name : {"bob", "carol", "dave", "erin", "frank"}) {  // not alice, who is the requester
         std::uint64_t groups = 0;
         for (const auto& decision : of.decisions)
             if (decision.person == name && decision.approves && decision.is_current) groups |= decision.groups;
@@ -323,7 +322,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_allowed_without_a_quorum_or_a_rule_and_deny_wins
         denied += ruling.answer == Eligibility::denied ? 1 : 0;
         by_quorum_of_groups += should && !ruling.rule && of.policy.distinct_groups ? 1 : 0;
     }
-    // Each of these really occurs.
+    // The random cases reach each of these outcomes.
     BOOST_TEST(allowed > 10'000);
     BOOST_TEST(denied > 10'000);
     BOOST_TEST(by_quorum_of_groups > 1'000);

@@ -1,4 +1,4 @@
-// The report's page: hostile text in every place where there is text, and what the browser is told.
+// The page of the report: hostile text in every place that holds text, and the policy for the browser.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE page
 #include "jit_access/core/report_model.hpp"
@@ -33,7 +33,7 @@ std::string rendered(const Page& page) {
     return render(page, hasher);
 }
 
-// Names of elements, and of attributes, as a browser finds them: this page has no other '<' than those.
+// Names of elements and attributes as a browser finds them: the page has no other '<'.
 std::set<std::string> tags(const std::string& html) {
     std::set<std::string> found;
     for (auto at = html.find('<'); at != std::string::npos; at = html.find('<', at + 1))

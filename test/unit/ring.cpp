@@ -1,4 +1,4 @@
-// The journal's ring, on memory that is mapped twice in a row as the server maps it.
+// The ring of the journal, on memory that is mapped twice in a row, as in the server.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE ring
 #include "jit_access/core/ring.hpp"
@@ -23,7 +23,7 @@ namespace {
 constexpr std::uint64_t secret = 0x5EC2E7AF00DFACE5;
 constexpr std::uint64_t capacity = 65'536;
 
-// One file's worth of ring; restart() is what a new server finds.
+// A ring with its memory; restart() does what a new server does with the same file.
 class Journal {
 public:
     explicit Journal(std::uint64_t start = 0) {
@@ -57,7 +57,7 @@ public:
         return ring.append(RecordKind::use, ring.payload(bytes), 7);
     }
 
-    // Its room was claimed with its use.
+    // Needs no claim: its use claimed the room.
     std::uint64_t write(const Outcome& outcome, std::int64_t at) {
         return ring.append(RecordKind::outcome, ring.payload(encode(outcome)), at);
     }
@@ -70,7 +70,7 @@ public:
         return use ? std::string(use->use.statement) : "unreadable";
     }
 
-    // Every record from a position to the first that is not there.
+    // All records from a position to the first one that is not published.
     std::vector<JournalRecord> from(std::uint64_t position) const {
         std::vector<JournalRecord> records;
         for (auto record = ring.read(position); record; record = ring.read(position)) {
@@ -124,7 +124,7 @@ BOOST_AUTO_TEST_CASE(what_is_written_is_read) {
     BOOST_TEST(decode_outcome(outcome.payload).value().use_position == first);
 }
 
-// Gone through once, written twice.
+// The checksum is computed once, and the payload is appended twice.
 BOOST_AUTO_TEST_CASE(what_comes_again) {
     Journal j;
     const auto bytes = encoded(Use{.grant = 42, .statement = "SELECT 1"});
@@ -182,7 +182,7 @@ BOOST_AUTO_TEST_CASE(what_finds_no_room_claims_none) {
     BOOST_TEST(!j.ring.claim(0, 0));
 }
 
-// Each use claimed its outcome's room: with the ring full of uses every outcome still finds its place.
+// Each use claims the room of its outcome: with the ring full of uses every outcome can still be appended.
 BOOST_AUTO_TEST_CASE(an_outcome_never_lacks_room) {
     Journal j;
     std::vector<std::uint64_t> uses;
@@ -247,7 +247,7 @@ BOOST_AUTO_TEST_CASE(recover_a_full_ring) {
     BOOST_TEST(j.room() == static_cast<std::int64_t>(capacity - (head - tail)));
 }
 
-// The last writer died before it published: nothing of it ran, nothing of it is there.
+// The last writer died before it published: its statement did not run, and it leaves no record.
 BOOST_AUTO_TEST_CASE(recover_with_a_torn_tail) {
     Journal j;
     const auto whole = j.write("SELECT 1").value();
@@ -281,7 +281,7 @@ BOOST_AUTO_TEST_CASE(recover_with_a_hole_in_the_middle) {
     BOOST_TEST((kinds.front() == RecordKind::use));
     BOOST_TEST((kinds.back() == RecordKind::use));
     for (std::size_t i = 1; i + 1 < kinds.size(); ++i) BOOST_TEST((kinds[i] == RecordKind::gap));
-    // What was mended once stays mended.
+    // A second recovery changes nothing.
     BOOST_TEST(j.restart(0).gaps == 0U);
     BOOST_TEST(j.ring.head() == head);
 }
@@ -307,7 +307,7 @@ BOOST_AUTO_TEST_CASE(every_damaged_bit_of_a_record_is_noticed) {
         auto& byte = *j.at(record + bit / 8);
         byte ^= std::byte{1} << bit % 8;
         const auto read = j.ring.read(record);
-        // Without its stamp it is one that somebody is still at.
+        // Without its stamp the record looks as if its writer were still at work.
         BOOST_TEST(read.has_value() == (bit / 8 >= sizeof(RecordHeader::stamp)), bit);
         if (read) BOOST_TEST((read->kind == RecordKind::gap && read->next == next), bit);
         byte ^= std::byte{1} << bit % 8;
@@ -315,14 +315,14 @@ BOOST_AUTO_TEST_CASE(every_damaged_bit_of_a_record_is_noticed) {
     BOOST_TEST(j.statement_at(record) == "SELECT 'damaged'");
 }
 
-// A crash of the machine may keep the stamp and lose the payload. What is dropped then must not come back while the
-// next writer is still at it.
+// A crash of the machine may keep the stamp and lose the payload. The record is dropped, and must not reappear while
+// the next writer is at work in the same place.
 BOOST_AUTO_TEST_CASE(a_dropped_record_is_not_seen_again) {
     Journal j;
     const auto lost = j.write("SELECT 'lost'", 0).value();
     *j.at(lost + sizeof(RecordHeader)) ^= std::byte{1};
     BOOST_TEST(j.restart(0).head == lost);
-    // One writer has taken its place and not published yet, the next one has.
+    // One writer has reserved its place and not published yet; the next one has published.
     const auto size = size_of("SELECT 'lost'");
     BOOST_REQUIRE(j.ring.claim(encoded(Use{.grant = 42, .statement = "SELECT 'lost'"}).size(), 0));
     j.control.head.fetch_add(size);
@@ -331,8 +331,9 @@ BOOST_AUTO_TEST_CASE(a_dropped_record_is_not_seen_again) {
     BOOST_TEST(!j.ring.read(lost).has_value(), "the reader waits for the writer");
 }
 
-// The bytes of a record inside a statement's text, at a place where recovery looks: with the stamp of another secret,
-// of the plain position, of the lap before, or of this place but under another secret's checksum.
+// The bytes of a record within the text of a statement, at a place where recovery looks for records: with a stamp of
+// another secret, of the plain position or of the previous lap, or with the right stamp and the checksum of another
+// secret.
 BOOST_AUTO_TEST_CASE(recover_with_forged_records_in_a_text) {
     Journal model;
     (void)model.write("DROP TABLE evidence", 0);
@@ -343,7 +344,7 @@ BOOST_AUTO_TEST_CASE(recover_with_forged_records_in_a_text) {
         const auto prefix = encoded(Use{.grant = 42}).size() + sizeof(RecordHeader);
         text.append((record_alignment - prefix % record_alignment) % record_alignment + record_alignment * 4, ' ');
         for (int i = 0; i < 20; ++i) {
-            // The text ends with the reason's length and the objects', so its place is known only roughly: all of them.
+            // The exact offset of the text in the record depends on the fields around it, so every offset is tried.
             for (std::uint64_t place = 0; place < 8192; place += 4096) {
                 const std::uint64_t stamp = place ^ key;
                 std::memcpy(forged.data(), &stamp, sizeof stamp);
@@ -362,7 +363,7 @@ BOOST_AUTO_TEST_CASE(recover_with_forged_records_in_a_text) {
     }
 }
 
-// Whole journals of another secret, and of an earlier lap, at every place.
+// Complete journals of another secret and of an earlier lap, at every place.
 BOOST_AUTO_TEST_CASE(recover_over_foreign_and_stale_records) {
     Journal j;
     while (j.write("SELECT 'an earlier lap'", 0)) {
@@ -392,7 +393,7 @@ BOOST_AUTO_TEST_CASE(recover_from_any_bytes) {
     }
 }
 
-// Killed at any instant: of some records in a row each one is published or not, every combination.
+// Processes killed at any instant: every combination of published and unpublished records in a row.
 BOOST_AUTO_TEST_CASE(recover_after_every_combination_of_unpublished_records) {
     constexpr std::size_t count = 6;
     for (unsigned dead = 0; dead < 1U << count; ++dead) {
@@ -425,7 +426,8 @@ BOOST_AUTO_TEST_CASE(the_largest_record_fits_and_is_read) {
     }
 }
 
-// Many writers, one reader: every record once, intact, each writer's own in order, an outcome for each use.
+// Many writers and one reader: every record is read once and intact, those of each writer in order, with an outcome for
+// each use.
 BOOST_AUTO_TEST_CASE(writers_and_a_reader) {
     constexpr int writers = 4;
     constexpr int each = 20'000;

@@ -1,4 +1,4 @@
-// Texts that people type: what could forge an approver's or auditor's screen does not get in.
+// Texts that users type: characters that could forge an approver's or auditor's screen are refused.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE text
 #include "jit_access/core/text.hpp"
@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(limits_are_in_bytes) {
     BOOST_TEST(fault_in_text("ööö", 5).has_value());
 }
 
-// A text cut inside a character is judged without reading past its end (the sanitizer watches).
+// A text that ends within a character is checked without a read past its end (detected by the sanitizer).
 BOOST_AUTO_TEST_CASE(cut_inside_a_character) {
     for (const std::string& whole : {utf8(0x85), utf8(0x202E), utf8(0x2066), utf8(0xFEFF), utf8(0x1F642)})
         for (std::size_t size = 1; size < whole.size(); ++size) {

@@ -1,5 +1,5 @@
-// One-time codes: the vectors of the RFCs through the way the server takes, skew, single use, lock-out; and what seals
-// and shows their secrets.
+// One-time codes: the vectors of the RFCs through the functions that the server uses, skew, single use and lock; and
+// the functions that seal and show secrets.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE totp
 #include "jit_access/core/totp.hpp"
@@ -24,7 +24,7 @@ std::string text(const core::Code6& code) { return {code.begin(), code.end()}; }
 constexpr std::string_view rfc_secret = "12345678901234567890";
 constexpr std::int64_t minute = 60'000'000;
 
-// The step of the code as the server looks for it.
+// The step of a code, as the server determines it.
 std::optional<std::uint64_t> step_of(std::string_view code, std::int64_t unix_seconds) {
     return core::step_of_code(code, core::step_at(unix_seconds),
                               [](std::uint64_t step) { return pg::one_time_code(bytes(rfc_secret), step); });
@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(wrong_codes_lock_out_for_longer_and_longer) {
     for (int i = 0; i < 5; ++i) BOOST_TEST((core::admit_code(history, std::nullopt, 0, 1000) == Admission::wrong));
     BOOST_TEST((core::admit_code(history, 100, 0, 1000) == Admission::locked));
     BOOST_TEST((core::admit_recovery(history, true, 1000 + minute - 1) == Admission::locked));
-    BOOST_TEST(history.failures == 5U);  // nothing is counted while nothing would be accepted
+    BOOST_TEST(history.failures == 5U);  // attempts during a lock are not counted
     BOOST_TEST((core::admit_code(history, std::nullopt, 0, 1000 + minute) == Admission::wrong));
     BOOST_TEST((core::admit_code(history, 100, 0, 1000 + 3 * minute - 1) == Admission::locked));
     BOOST_TEST((core::admit_code(history, 100, 0, 1000 + 3 * minute) == Admission::accepted));
@@ -139,7 +139,7 @@ BOOST_AUTO_TEST_CASE(the_uri_is_what_authenticators_read) {
         pg::otpauth_uri("i", "a b&c?\n\xC3\xA4", bytes("x")).starts_with("otpauth://totp/i:a%20b%26c%3F%0A%C3%A4?"));
 }
 
-// What is drawn, read back, is what the library has made, with the quiet zone around it.
+// The drawing, read back, is the symbol of the library with the quiet zone around it.
 BOOST_AUTO_TEST_CASE(the_drawing_is_the_code) {
     const std::string uri = pg::otpauth_uri("jit_access", "alice", bytes(rfc_secret));
     QRcode* code = QRcode_encodeData(static_cast<int>(uri.size()), reinterpret_cast<const unsigned char*>(uri.data()),

@@ -1,5 +1,5 @@
-// Windows as intervals: what is open, until when, and when it opens next, also against a model that looks at every
-// minute.
+// Windows as stretches of time: whether they are open, until when, and when they open next, also against a model that
+// checks every minute.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE window
 #include "jit_access/core/window.hpp"
