@@ -115,32 +115,58 @@ private:
     std::string& to_;
 };
 
+template <class T>
+bool is_null(const T&) noexcept {
+    return false;
+}
+template <class T>
+bool is_null(const std::optional<T>& value) noexcept {
+    return !value;
+}
+
+std::uint8_t form_of(const AuditRecord& record) noexcept {
+    std::uint8_t form = 1;
+    for_each_column(record, [&form](const ColumnInfo& column, const auto& value) {
+        if (column.form > form && !is_null(value)) form = column.form;
+    });
+    return form;
+}
+
+bool is_known_form(std::uint8_t form) noexcept { return form >= 1 && form <= canonical_form; }
+
 }  // namespace
 
 void canonical_bytes(const AuditRecord& record, std::vector<std::byte>& to) {
-    write_measured<std::endian::big>(to, [&record](auto& out) {
-        out.number(canonical_form);
-        for_each_column(record, [&](const ColumnInfo&, const auto& value) { FieldWriter{out}(value); });
+    const auto form = form_of(record);
+    write_measured<std::endian::big>(to, [&record, form](auto& out) {
+        out.number(form);
+        for_each_column(record, [&](const ColumnInfo& column, const auto& value) {
+            if (column.form <= form) FieldWriter{out}(value);
+        });
     });
 }
 
-std::optional<Bytes> column_of(Bytes bytes, std::string_view column) {
+std::optional<Bytes> column_of(Bytes bytes, std::string_view name) {
     Reader in(bytes);
-    if (in.number<std::uint8_t>() != canonical_form) return std::nullopt;
-    for (const auto& [name, type, nullability, shown] : record_columns) {
+    const auto form = in.number<std::uint8_t>();
+    if (!is_known_form(form)) return std::nullopt;
+    for (const auto& column : record_columns) {
+        if (column.form > form) continue;
         const auto field = read_field(in);
         if (!in.is_ok()) return std::nullopt;
-        if (name == column) return field;
+        if (column.name == name) return field;
     }
     return std::nullopt;
 }
 
 std::optional<std::string> explain_bytes(Bytes bytes) {
     Reader in(bytes);
-    if (in.number<std::uint8_t>() != canonical_form) return std::nullopt;
+    const auto form = in.number<std::uint8_t>();
+    if (!is_known_form(form)) return std::nullopt;
     std::string text;
     const AuditRecord record_of_types;  // its values do not matter
     for_each_column(record_of_types, [&](const ColumnInfo& column, const auto& value) {
+        if (column.form > form) return;
         const auto field = read_field(in);
         if (!field || !in.is_ok()) return;
         if (!text.empty()) text += ' ';

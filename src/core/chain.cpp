@@ -133,7 +133,7 @@ void Verifier::add_record(std::int64_t seq, Bytes bytes, const Digest& stored_he
     }
     const bool follows = seq - 1 == last_;
     if (follows && next_head(hasher_, head_, bytes) != stored_head)
-        report(seq, "changed, or what stood before it was");
+        report(seq, "changed, or a record before it was");
     else if (!follows && first_)
         report(last_ + 1, "missing, up to the one before " + std::to_string(seq));
     else if (const auto dropped = dropped_from(bytes))
@@ -171,10 +171,10 @@ void Verifier::check_beginning() {
     }
     dropped_to_ = dropped_->last;
     if (!key_.empty() && dropped_mac(hasher_, key_, chain_, *dropped_) != dropped_->mac)
-        report(begins, "what stood before it was dropped, and the record that says so was not made with the key");
+        report(begins, "the records before it were dropped, and the record that says so was not made with the key");
     compare_with_known(dropped_->last, dropped_->head);
     if (next_head(hasher_, dropped_->head, first_->bytes) != first_->head)
-        report(begins, "changed, or what stood before it was");
+        report(begins, "changed, or a record before it was");
 }
 
 void Verifier::end_of_record(std::int64_t to, std::optional<std::int64_t> next) {

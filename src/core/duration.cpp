@@ -30,7 +30,7 @@ DurationResult reduce(const IntervalParts& interval) noexcept {
 const char* explain(DurationFault fault) noexcept {
     switch (fault) {
         case DurationFault::months: return "Months and years have no fixed length.";
-        case DurationFault::infinite: return "Access without an end is what this extension abolishes.";
+        case DurationFault::infinite: return "A grant has to end.";
         case DurationFault::overflow: return "The interval does not fit in microseconds.";
         case DurationFault::not_positive: return "A duration is greater than zero.";
         case DurationFault::too_short: return "The shortest duration is one second.";

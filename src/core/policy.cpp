@@ -20,7 +20,7 @@ std::string quoted(const std::string& name) { return "\"" + name + "\""; }
 void object_to_requester(const PolicyFacts& facts, std::vector<Failure>& objections) {
     if (facts.requester.is_superuser)
         objections.emplace_back(Code::not_permitted, "a superuser cannot ask for access",
-                                "He has every privilege already, and no deadline would bind him.",
+                                "A superuser has every privilege already, and no deadline would apply.",
                                 "Ask as an ordinary login.");
     if (facts.kind == RequestKind::request && !facts.requester.is_listed)
         objections.emplace_back(
@@ -41,10 +41,9 @@ void object_to_requester(const PolicyFacts& facts, std::vector<Failure>& objecti
 void object_to_client(const PolicyFacts& facts, std::vector<Failure>& objections) {
     const auto why = facts.client ? objection(facts.conditions, *facts.client) : std::nullopt;
     if (why)
-        objections.emplace_back(
-            Code::not_from_here,
-            "template " + quoted(facts.policy.template_name) + " is not given to who asks from here", *why,
-            "Connect as the template demands, or ask an administrator.");
+        objections.emplace_back(Code::not_from_here,
+                                "template " + quoted(facts.policy.template_name) + " may not be requested from here",
+                                *why, "Connect as the template demands, or ask an administrator.");
 }
 
 void object_to_duration(const PolicyFacts& facts, std::vector<Failure>& objections) {
@@ -106,7 +105,7 @@ void object_to_break_glass(const PolicyFacts& facts, std::vector<Failure>& objec
     if (facts.break_glass.unreviewed)
         objections.emplace_back(
             Code::unreviewed, "break-glass " + std::to_string(*facts.break_glass.unreviewed) + " has not been reviewed",
-            quoted(facts.requester.name) + " gets no other one before.",
+            quoted(facts.requester.name) + " gets no other one until then.",
             "Ask an approver to run jit_review(" + std::to_string(*facts.break_glass.unreviewed) +
                 ", ...), or for an approval with jit_request.");
     const auto& policy = facts.policy;
@@ -240,12 +239,12 @@ std::optional<Failure> objection_to(const Extension& extension, const Policy& po
     const std::string what = "cannot extend request " + std::to_string(id);
     if (extension.by_holder && extension.break_glass)
         return Failure(
-            Code::not_permitted, what, "Who has broken the glass cannot extend that himself.",
+            Code::not_permitted, what, "The holder of a break-glass grant cannot extend it.",
             "Ask an approver to run jit_extend(" + std::to_string(id) + ", ...), or for an approval with jit_request.");
     if (extension.by_holder && extension.by > policy.holder_extension - extension.by_holder_so_far)
         return Failure(Code::limit_exceeded, what,
-                       "The holder himself may add " + format_duration(policy.holder_extension) +
-                           " in all, and has added " + format_duration(extension.by_holder_so_far) + ".",
+                       "The holder may add " + format_duration(policy.holder_extension) + " in all, and has added " +
+                           format_duration(extension.by_holder_so_far) + ".",
                        "Ask an approver to run jit_extend(" + std::to_string(id) + ", ...).");
     const auto ceiling = extension.break_glass ? policy.break_glass_duration.value_or(0)
                                                : policy.total_duration.value_or(policy.max_duration);

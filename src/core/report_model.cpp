@@ -170,7 +170,7 @@ void controls(Html& to, const Page& page) {
     to.markup(
         "<h2>Controls</h2>\n<p class=\"about\">What this database has to show for each, and what it has not. It is "
         "evidence, not a "
-        "verdict: whether a control holds is for who audits to say.</p>\n");
+        "verdict: whether a control holds is for the auditor to decide.</p>\n");
     to.markup(
         "<table id=\"controls\">\n<thead><tr><th>control</th><th>evidence</th><th class=\"n\">count</th><th "
         "class=\"n\">exceptions</th>"

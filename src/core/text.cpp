@@ -50,7 +50,8 @@ std::optional<std::string> fault_in_template_name(std::string_view name) {
         return "It has " + std::to_string(name.size()) + " bytes; the limit is " + std::to_string(max_template_name) +
                ".";
     if (!is_letter(name.front()) || !std::all_of(name.begin(), name.end(), is_part))
-        return "A template name starts with a small letter and holds small letters, digits, '_' and '-'.";
+        return "A template name starts with a lower-case letter and consists of lower-case letters, digits, '_' and "
+               "'-'.";
     return std::nullopt;
 }
 

@@ -109,12 +109,12 @@ SELECT tap.refused(format($$SELECT jit_create_template(%L, '{USAGE ON SCHEMA app
 FROM (VALUES (1, NULL, 'It is NULL.', 'name: NULL'), (2, '', 'It is empty.', 'name: empty'),
              (3, repeat('x', 41), 'It has 41 bytes; the limit is 40.', 'name: too long'),
              (4, repeat('x', 1048576), 'It has 1048576 bytes; the limit is 40.', 'name: a megabyte'),
-             (5, 'Upper', 'A template name starts with a small letter and holds small letters, digits, ''_'' and ''-''.', 'name: a capital letter'),
-             (6, '1st', 'A template name starts with a small letter and holds small letters, digits, ''_'' and ''-''.', 'name: a digit first'),
-             (7, 'a b', 'A template name starts with a small letter and holds small letters, digits, ''_'' and ''-''.', 'name: a space'),
-             (8, 'a"b', 'A template name starts with a small letter and holds small letters, digits, ''_'' and ''-''.', 'name: a quote'),
-             (9, E'a\nb', 'A template name starts with a small letter and holds small letters, digits, ''_'' and ''-''.', 'name: a newline'),
-             (10, U&'\0430', 'A template name starts with a small letter and holds small letters, digits, ''_'' and ''-''.', 'name: a Cyrillic letter')) v (n, name, why, description)
+             (5, 'Upper', 'A template name starts with a lower-case letter and consists of lower-case letters, digits, ''_'' and ''-''.', 'name: a capital letter'),
+             (6, '1st', 'A template name starts with a lower-case letter and consists of lower-case letters, digits, ''_'' and ''-''.', 'name: a digit first'),
+             (7, 'a b', 'A template name starts with a lower-case letter and consists of lower-case letters, digits, ''_'' and ''-''.', 'name: a space'),
+             (8, 'a"b', 'A template name starts with a lower-case letter and consists of lower-case letters, digits, ''_'' and ''-''.', 'name: a quote'),
+             (9, E'a\nb', 'A template name starts with a lower-case letter and consists of lower-case letters, digits, ''_'' and ''-''.', 'name: a newline'),
+             (10, U&'\0430', 'A template name starts with a lower-case letter and consists of lower-case letters, digits, ''_'' and ''-''.', 'name: a Cyrillic letter')) v (n, name, why, description)
 ORDER BY n;
 SELECT tap.refused(call, error, call) FROM (VALUES
     (1, $$SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app}')$$, 'JA007 template "debug_read" exists already'),

@@ -39,15 +39,15 @@ SELECT results_eq($$SELECT name, networks, tls_required, client_cert_required, a
 CALL tap.start();
 SELECT results_eq($$SELECT template_name, outcome, reasons[1] FROM jit_eligibility(duration => '1h') ORDER BY 1$$,
     $$VALUES ('anywhere', 'needs approval', 'it has 0 approvals that count and needs 1 more'),
-             ('certificate', 'denied', 'template "certificate" is not given to who asks from here: The client has not shown a certificate.'),
+             ('certificate', 'denied', 'template "certificate" may not be requested from here: The client has not shown a certificate.'),
              ('elsewhere', 'needs approval', 'it has 0 approvals that count and needs 1 more'),
              ('here', 'needs approval', 'it has 0 approvals that count and needs 1 more'),
              ('local', 'needs approval', 'it has 0 approvals that count and needs 1 more'),
-             ('method', 'denied', 'template "method" is not given to who asks from here: The client has been let in by an authentication method that is not among its methods.'),
-             ('network', 'denied', 'template "network" is not given to who asks from here: A Unix socket is not among its networks.'),
-             ('tls', 'denied', 'template "tls" is not given to who asks from here: The connection does not use TLS.'),
+             ('method', 'denied', 'template "method" may not be requested from here: The client has been let in by an authentication method that is not among its methods.'),
+             ('network', 'denied', 'template "network" may not be requested from here: A Unix socket is not among its networks.'),
+             ('tls', 'denied', 'template "tls" may not be requested from here: The connection does not use TLS.'),
              ('trust', 'needs approval', 'it has 0 approvals that count and needs 1 more')$$, 'the user is told the condition that does not hold');
-SELECT tap.refused($$SELECT jit_request('tls', '1h')$$, 'JA023 template "tls" is not given to who asks from here: The connection does not use TLS.', 'and is refused');
+SELECT tap.refused($$SELECT jit_request('tls', '1h')$$, 'JA023 template "tls" may not be requested from here: The connection does not use TLS.', 'and is refused');
 SELECT alike(tap.error($$SELECT jit_break_glass('tls', '5 minutes', 'fire')$$), 'JA023 %', 'breaking the glass is no way around it');
 SELECT jit_request('anywhere', '1h') AS anywhere, jit_request('local', '1h') AS local, jit_request('trust', '1h') AS trust, jit_request('elsewhere', '1h') AS elsewhere,
        jit_request('here', '1h') AS here_id \gset
@@ -129,7 +129,7 @@ UPDATE jit_access.template SET networks = '{10.0.0.0/8}' WHERE name = 'by-hand';
 \connect - alice
 CALL tap.start();
 SELECT jit_activate(:by_hand);
-SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "by-hand" is not given to who asks from here', 'checked again at that moment');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "by-hand" may not be requested from here', 'checked again at that moment');
 SELECT is((SELECT state::text FROM jit_access.my_requests WHERE id = :by_hand), 'scheduled', 'and the approval is still there');
 
 -- The conditions of a request hold for a break-glass as well.
@@ -139,7 +139,7 @@ SELECT jit_create_template('glass', '{USAGE ON SCHEMA app, SELECT ON app.orders}
 \connect - alice
 CALL tap.start();
 SELECT jit_break_glass('glass', '10 minutes', 'why');
-SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "glass" is not given to who asks from here', 'nor is the glass broken from there');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "glass" may not be requested from here', 'nor is the glass broken from there');
 \connect - olga
 CALL tap.start();
 CALL tap.wait_for_record();

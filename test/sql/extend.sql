@@ -37,9 +37,9 @@ SELECT tap.refused(format('SELECT jit_extend(%s, ''0'')', :id), 'JA001 invalid d
 SELECT tap.refused(format('SELECT jit_extend(%s, ''-10 minutes'')', :id), 'JA001 invalid duration: A duration is greater than zero.', 'less than nothing');
 SELECT tap.refused(format('SELECT jit_extend(%s, ''1 mon'')', :id), 'JA001 invalid duration: Months and years have no fixed length.', 'a month');
 SELECT tap.refused(format('SELECT jit_extend(%s, ''41 minutes'')', :id),
-    format('JA009 cannot extend request %s: The holder himself may add 40m in all, and has added 0s.', :id), 'more than the holder may');
+    format('JA009 cannot extend request %s: The holder may add 40m in all, and has added 0s.', :id), 'more than the holder may');
 SELECT tap.refused(format('SELECT jit_extend(%s, ''1 minute'')', :strict),
-    format('JA009 cannot extend request %s: The holder himself may add 0s in all, and has added 0s.', :strict),
+    format('JA009 cannot extend request %s: The holder may add 0s in all, and has added 0s.', :strict),
     'a template lets the holder add nothing unless it says so');
 SELECT is(tap.state(), :'before', 'none of this has moved the deadline');
 
@@ -47,7 +47,7 @@ SELECT jit_extend(:id, '30 minutes', 'one more import') AS got \gset
 SELECT is(:'got'::timestamptz, :'ends'::timestamptz + '30 minutes', 'the holder extends their own deadline');
 SELECT is((SELECT ends_at FROM jit_access.my_grants WHERE id = :id), :'ends'::timestamptz + '30 minutes', 'which is the new deadline');
 SELECT tap.refused(format('SELECT jit_extend(%s, ''11 minutes'')', :id),
-    format('JA009 cannot extend request %s: The holder himself may add 40m in all, and has added 30m.', :id), 'in all, not each time');
+    format('JA009 cannot extend request %s: The holder may add 40m in all, and has added 30m.', :id), 'in all, not each time');
 SELECT jit_extend(:id, '10 minutes') AS got \gset
 SELECT is(:'got'::timestamptz, :'ends'::timestamptz + '40 minutes', 'up to the last minute');
 \connect - carol
@@ -62,7 +62,7 @@ SELECT is(:'got'::timestamptz, :'ends'::timestamptz + '2h', 'which can be reache
 \connect - bob
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_extend(%s, ''41 minutes'')', :bobs),
-    format('JA009 cannot extend request %s: The holder himself may add 40m in all, and has added 0s.', :bobs),
+    format('JA009 cannot extend request %s: The holder may add 40m in all, and has added 0s.', :bobs),
     'an approver who holds a grant counts as its holder');
 
 -- A rollback undoes an extension.

@@ -86,7 +86,7 @@ SELECT tap.refused(format('SELECT jit_cancel(%s)', :later),
                    format('JA004 only the requester can cancel request %s: Another user made it.', :later),
                    'not even a superuser');
 SELECT tap.refused($$SELECT jit_request('debug_read', '1h')$$,
-                   'JA004 a superuser cannot ask for access: He has every privilege already, and no deadline would bind him.',
+                   'JA004 a superuser cannot ask for access: A superuser has every privilege already, and no deadline would apply.',
                    'a superuser does not ask');
 
 -- The identity is the session user, whatever role is set.

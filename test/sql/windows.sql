@@ -6,7 +6,7 @@
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_create_window(%s)', arguments), error, arguments)
 FROM (VALUES ($$NULL, 'UTC'$$, 'JA001 invalid window name: It is NULL.'),
-             ($$'Office', 'UTC'$$, 'JA001 invalid window name: A template name starts with a small letter and holds small letters, digits, ''_'' and ''-''.'),
+             ($$'Office', 'UTC'$$, 'JA001 invalid window name: A template name starts with a lower-case letter and consists of lower-case letters, digits, ''_'' and ''-''.'),
              ($$'x', NULL$$, 'JA001 invalid time zone: It is NULL.'),
              ($$'x', ''$$, 'JA001 invalid time zone: "" is an abbreviation, an offset or no time zone.'),
              ($$'x', 'FOO3BAR'$$, 'JA001 invalid time zone: "FOO3BAR" is an abbreviation, an offset or no time zone.'),

@@ -47,7 +47,7 @@ sub found_after
 	return $found;
 }
 
-sub changed { return join '', map { "broken at $_: changed, or what stood before it was\n" } @_ }
+sub changed { return join '', map { "broken at $_: changed, or a record before it was\n" } @_ }
 sub missing { my ($from, $to) = @_; return "broken at $from: missing, up to the one before $to\n" }
 sub rewritten { my ($seq, @places) = @_; return join '', map { "broken at $seq: the record is not the one of a checkpoint in $_: it was rewritten, or is another branch of it\n" } @places }
 sub cut { my ($from) = @_; return "broken at $from: missing: the record ends here, and a checkpoint in $directory/anchors knows it up to $anchored\n" }

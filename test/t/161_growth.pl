@@ -330,7 +330,7 @@ sub found_after
 	return $found;
 }
 sub missing { my ($from, $to) = @_; return "broken at $from: missing, up to the one before $to\n" }
-sub changed { return join '', map { "broken at $_: changed, or what stood before it was\n" } @_ }
+sub changed { return join '', map { "broken at $_: changed, or a record before it was\n" } @_ }
 # The chain is recomputed from there on.
 sub rehash_from
 {
@@ -357,7 +357,7 @@ is(found_after('dropped with its checkpoint', "ALTER EXTENSION jit_access DROP T
 is(found_after('one in the middle', "TRUNCATE jit_access.record_$then"), missing($then, begin_of(2)), 'one in the middle: found');
 is(found_after('no record of it', "DELETE FROM jit_access.record WHERE kind = 'records dropped'"), missing(1, $first) . join('', map { missing($_, $_ + 1) } split /\n/, ask("SELECT seq FROM jit_access.record WHERE kind = 'records dropped' ORDER BY seq")),
 	'no record of it: the beginning is missing, and the record of it as well');
-like(found_after('moved', $dropped, $by_hand), qr/^broken at \d+: missing, up to the one before $then\nbroken at $event: changed, or what stood before it was\n$/, 'moved: a record of it that was changed is none');
+like(found_after('moved', $dropped, $by_hand), qr/^broken at \d+: missing, up to the one before $then\nbroken at $event: changed, or a record before it was\n$/, 'moved: a record of it that was changed is none');
 like(found_after('moved, rewritten', $dropped, $by_hand, sub { rehash_from($event) }), qr/^broken at $anchored: the record is not the one of a checkpoint in .*was not made with the key\n$/s,
 	'moved, rewritten: found at the anchor, and by the key');
 is( found_after('a dropped one is back', sub {
@@ -374,7 +374,7 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 		$first, $then - 1, $head_then, '0' x 64);
 	ok($node->poll_query_until('postgres', "SELECT max(seq) > $before FROM jit_access.record"), 'event by hand: the worker takes it over');
 	ask($by_hand);
-	like(same_verdict($dba, 'event by hand'), qr/^broken at $then: what stood before it was dropped, and the record that says so was not made with the key\n$/, 'event by hand: found');
+	like(same_verdict($dba, 'event by hand'), qr/^broken at $then: the records before it were dropped, and the record that says so was not made with the key\n$/, 'event by hand: found');
 }
 
 # A partition whose last row does not match its checkpoint is kept, as evidence.

@@ -93,7 +93,7 @@ Verdict verify(const Record& record, const std::vector<Checkpoint>& anchors = {}
     return verdict;
 }
 
-const std::string changed = "changed, or what stood before it was\n";
+const std::string changed = "changed, or a record before it was\n";
 const std::string rewritten =
     "the record is not the one of a checkpoint in the safe: it was rewritten, or is another branch of it\n";
 
@@ -350,7 +350,7 @@ BOOST_AUTO_TEST_CASE(what_was_not_dropped_is_missing) {
     BOOST_TEST(verify(record).findings == "1: missing, up to the one before 7\n9: " + changed);
     const auto forged = behind(with_dropped(6, Buffer(32, std::byte{1})), 6);
     BOOST_TEST(verify(forged).findings ==
-               "7: what stood before it was dropped, and the record that says so was not made with the key\n");
+               "7: the records before it were dropped, and the record that says so was not made with the key\n");
     BOOST_TEST(verify(forged, {}, {}).findings == "");
     BOOST_TEST(verify(forged, {checkpoint_of(whole[9])}, {}).findings == "10: " + rewritten);
     // A head that differs from the anchored one.

@@ -98,7 +98,7 @@ BOOST_AUTO_TEST_CASE(objections) {
     };
     const std::vector<Row> rows{
         {[](PolicyFacts& of) { of.requester.is_superuser = true; },
-         "a superuser cannot ask for access: He has every privilege already, and no deadline would bind him."},
+         "a superuser cannot ask for access: A superuser has every privilege already, and no deadline would apply."},
         {[](PolicyFacts& of) { of.requester.is_listed = false; },
          "\"alice\" may not ask for template \"debug_read\": Neither this login nor a role it belongs to is among the "
          "template's requesters."},

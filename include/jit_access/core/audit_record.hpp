@@ -94,6 +94,7 @@ struct ColumnInfo {
     SqlType type;
     Nullability nullability;
     Shown shown;
+    std::uint8_t form;  // of the canonical bytes, from which on they have this column; see canonical_form
 
     [[nodiscard]] constexpr bool is_shown_in(Shown relation) const noexcept {
         return (static_cast<unsigned>(shown) & static_cast<unsigned>(relation)) != 0;
@@ -106,8 +107,8 @@ struct Column : ColumnInfo {
     T AuditRecord::*member;
 
     constexpr Column(std::string_view column_name, SqlType sql_type, Nullability nulls, Shown relations,
-                     T AuditRecord::*of_record)
-        : ColumnInfo{column_name, sql_type, nulls, relations}, member(of_record) {}
+                     T AuditRecord::*of_record, std::uint8_t since_form = 1)
+        : ColumnInfo{column_name, sql_type, nulls, relations, since_form}, member(of_record) {}
 };
 
 // The one list of the columns, in their order in the table, which is that of the canonical bytes. Everything that walks
@@ -150,7 +151,7 @@ inline constexpr auto record_column_table = [] {
 }();
 
 // Of the table only: the hash of a row is over the bytes of the others.
-inline constexpr ColumnInfo hash_column{"hash", SqlType::bytea, Nullability::not_null, Shown::nowhere};
+inline constexpr ColumnInfo hash_column{"hash", SqlType::bytea, Nullability::not_null, Shown::nowhere, 0};
 
 // The same columns as a list for loops.
 inline constexpr auto record_columns = std::apply(
@@ -235,17 +236,30 @@ static_assert(detail::size_of_members(record_column_table) == sizeof(AuditRecord
 
 // ---- the canonical bytes --------------------------------------------------------------------------------------------
 
-// First byte of the canonical bytes. The bytes of a row that is written never change, or its hash would no longer fit:
-// a column that is added needs a new form, and rows of the old form keep it, see canonical_bytes().
-inline constexpr std::uint8_t canonical_form = 1;
-static_assert(record_columns.size() == 29,
-              "form 1 of the canonical bytes has 29 columns; a new column needs a new form");
+// The bytes of a row that is written must never change, or its hash would no longer fit. So a column that is added gets
+// a new form, as the last argument of its Column. The first byte is the form of a row: the least one that has all
+// columns of the row that are not NULL. Rows from before the column was added, where it is NULL, keep their old bytes.
+inline constexpr std::uint8_t canonical_form = [] {
+    std::uint8_t form = 1;
+    for (const auto& column : record_columns) form = column.form > form ? column.form : form;
+    return form;
+}();
+static_assert(
+    [] {
+        std::size_t columns_of_form_1 = 0;
+        for (const auto& column : record_columns) {
+            if (column.form == 1) ++columns_of_form_1;
+            if (column.form > 1 && column.nullability == Nullability::not_null) return false;
+        }
+        return columns_of_form_1 == 29;
+    }(),
+    "form 1 of the canonical bytes has 29 columns: a new column is nullable and needs a new form, see canonical_form");
 
 // Replaces the contents of `to`, whose memory is used again.
 void canonical_bytes(const AuditRecord& record, std::vector<std::byte>& to);
 
 // The bytes of one column; nothing when it is NULL or the bytes are not those of a record.
-[[nodiscard]] std::optional<Bytes> column_of(Bytes bytes, std::string_view column);
+[[nodiscard]] std::optional<Bytes> column_of(Bytes bytes, std::string_view name);
 
 // The bytes as "column=value ..." for people, without the columns that are NULL; nothing when the bytes are not those
 // of a record.
