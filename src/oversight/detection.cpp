@@ -76,7 +76,7 @@ void evaluate_rules(const Batch& batch, OnConflict on_conflict) {
             try {
                 evaluate_rule(rule, batch, persons);
             } catch (const pg::ServerError& error) {
-                is_conflict = pg::sqlstate::is_conflict(error.sqlstate());
+                is_conflict = pg::sqlstate::is_lock_conflict(error.sqlstate());
                 throw;
             }
         });

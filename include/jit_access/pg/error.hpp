@@ -31,9 +31,13 @@ inline constexpr std::string_view deadlock_detected = "40P01";
 inline constexpr std::string_view serialization_failure = "40001";
 inline constexpr std::string_view internal_error = "XX000";  // among others "tuple concurrently updated"
 
-// Whether another session was in the way: the same attempt may succeed later.
+// Whether another session held a lock: the same attempt may succeed once that session is gone.
+[[nodiscard]] constexpr bool is_lock_conflict(std::string_view state) noexcept {
+    return state == lock_not_available || state == deadlock_detected;
+}
+// Whether another session was in the way in any manner: the same attempt may succeed later.
 [[nodiscard]] constexpr bool is_conflict(std::string_view state) noexcept {
-    return state == lock_not_available || state == deadlock_detected || state == serialization_failure;
+    return is_lock_conflict(state) || state == serialization_failure;
 }
 }  // namespace sqlstate
 
