@@ -159,7 +159,7 @@ test:
 test-programs: all unit fuzz-programs $(BUILT)/optimised/ring.o
 
 # What test/arch/fetched reads: machine code, as the full build makes it.
-$(BUILT)/optimised/ring.o: src/core/ring.cpp $(BUILT)/flags
+$(BUILT)/optimised/ring.o: src/core/journal_ring.cpp $(BUILT)/flags
 	@mkdir -p $(@D)
 	$(announce)$(COMPILE.cc) -O2 $(FLAGS_full) -o $@.lto $<
 	$(CXX) $(CXXFLAGS) -O2 $(FLAGS_full) -nostdlib -r -flinker-output=nolto-rel -o $@ $@.lto
@@ -253,7 +253,7 @@ build/unit/totp: UNIT_LIBRARIES = -loath -lqrencode
 
 # The journal's parser, fuzzed: shortly by a driver of our own in `make test`, at length by libFuzzer. The corpus is made
 # by a program, so it follows the format.
-FUZZ_CORE    = src/core/journal_record.cpp src/core/ring.cpp
+FUZZ_CORE    = src/core/journal_record.cpp src/core/journal_ring.cpp
 FUZZ_TESTS   = $(filter-out corpus driver,$(patsubst test/fuzz/%.cpp,%,$(wildcard test/fuzz/*.cpp)))
 FUZZ_OBJS    = $(patsubst %.cpp,build/fuzz/objects/%.o,$(FUZZ_CORE) $(wildcard test/fuzz/*.cpp))
 FUZZ_SECONDS = 600

@@ -10,7 +10,7 @@
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/xact.hpp"
 #include "jit_access/policy/template_closure.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 
 namespace jit::transaction {

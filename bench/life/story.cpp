@@ -208,7 +208,7 @@ void Story::decide(Index number, const Need& need, Random& random) {
               random.chance(0.5) ? "typed the wrong one" : "");
     } else if (luck < 0.075 || need.outcome == Outcome::lapsed) {
         close(number, "lapsed", request.requested_at + day_length + seconds(random, 0.01, 0.5), worker,
-              "nobody decided in time");
+              "it was not decided in time");
     } else {
         for (int i = 0; i < tmpl.approvals; ++i) approve(request, number, random);
         activate(number, request.decisions.back().at + 300, world_.people[request.decisions.back().person].login);

@@ -8,7 +8,7 @@
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/digest.hpp"
 #include "jit_access/pg/settings.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 
 namespace jit::recorder {
 

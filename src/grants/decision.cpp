@@ -13,7 +13,7 @@
 #include "jit_access/policy/contention.hpp"
 #include "jit_access/policy/template_closure.hpp"
 #include "jit_access/policy/template_settings.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/control_event.hpp"
 
@@ -161,7 +161,8 @@ State activate_or_schedule(Request& request, const Template& tmpl, const core::R
         request.use_by =
             pg::Instant{(starts_later ? request.starts_at->us : now) + tmpl.time_to_use.value_or(tmpl.time_to_decide)};
     if (starts_later || request.use_by)
-        return schedule(request, actor, ruling.windows_open_at ? std::optional("its windows are closed") : std::nullopt);
+        return schedule(request, actor,
+                        ruling.windows_open_at ? std::optional("its windows are closed") : std::nullopt);
     return provision::activate(request, tmpl, ruling, actor);
 }
 

@@ -9,7 +9,7 @@
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/pg/xact.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 #include "jit_access/shared/blocking_session.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/control_event.hpp"

@@ -11,7 +11,7 @@
 #include "jit_access/policy/conditions.hpp"
 #include "jit_access/policy/contention.hpp"
 #include "jit_access/policy/template_closure.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 
 namespace jit::provision {
@@ -177,10 +177,10 @@ core::State activate(Request& request, const Template& tmpl, const core::Ruling&
                 {request.id, *request.activated_at, *request.ends_at, ends.boot, pg::boot_id(), role, journal::node(),
                  std::string(core::to_string(tmpl.at_deadline)), pg::nullable_duration(tmpl.grace_period), steps_up,
                  pg::nullable(conditions::to_hex(conditions))});
-    return request::advance(
-        request, core::Event::activate, actor,
-        ruling.windows_close_at ? std::optional("it ends when its windows close, at " + core::format_moment(*ruling.windows_close_at))
-                       : std::nullopt);
+    return request::advance(request, core::Event::activate, actor,
+                            ruling.windows_close_at ? std::optional("it ends when its windows close, at " +
+                                                                    core::format_moment(*ruling.windows_close_at))
+                                                    : std::nullopt);
 }
 
 }  // namespace jit::provision

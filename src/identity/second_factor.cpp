@@ -19,7 +19,7 @@
 #include "jit_access/pg/redact_secrets.hpp"
 #include "jit_access/pg/seal.hpp"
 #include "jit_access/pg/settings.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 #include "jit_access/shared/control_event.hpp"
 #include "jit_access/shared/key_file.hpp"
 #include "jit_access/shared/second_factor_state.hpp"

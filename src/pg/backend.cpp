@@ -10,7 +10,7 @@
 #endif
 
 #include "jit_access/pg/settings.hpp"
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 
 extern "C" {
 #include "access/parallel.h"

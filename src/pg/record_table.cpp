@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "jit_access/core/failure.hpp"
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 
 extern "C" {
 #include "access/heapam.h"

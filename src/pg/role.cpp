@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "jit_access/pg/error.hpp"
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 #include "jit_access/pg/xact.hpp"
 
 extern "C" {

@@ -18,7 +18,7 @@
 #include "jit_access/pg/record_table.hpp"
 #include "jit_access/pg/settings.hpp"
 #include "jit_access/pg/sql.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 #include "jit_access/shared/key_file.hpp"
 #include "jit_access/shared/task.hpp"
 

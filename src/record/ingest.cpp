@@ -6,7 +6,7 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/record/chain.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 #include "jit_access/record/metrics.hpp"
 #include "jit_access/record/notification.hpp"
 #include "jit_access/record/source_batch.hpp"

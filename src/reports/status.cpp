@@ -2,7 +2,7 @@
 
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 #include "jit_access/shared/shared_state.hpp"
 
 namespace jit::status {

@@ -7,7 +7,7 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/enforcement/effective_grants.hpp"
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 #include "jit_access/shared/shared_state.hpp"
 #include "jit_access/statements/sandbox.hpp"
 

@@ -6,7 +6,7 @@
 #include "jit_access/core/text.hpp"
 #include "jit_access/pg/role.hpp"
 #include "jit_access/pg/settings.hpp"
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/shared_state.hpp"
 

@@ -8,7 +8,7 @@
 #include "jit_access/core/text.hpp"
 #include "jit_access/enforcement/effective_grants.hpp"
 #include "jit_access/pg/role.hpp"
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 #include "jit_access/statements/guard_commands.hpp"
 #include "jit_access/statements/sandbox.hpp"
 

@@ -4,7 +4,7 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/impersonation.hpp"
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 #include "jit_access/statements/describe_command.hpp"
 #include "jit_access/statements/guard_commands.hpp"
 #include "jit_access/statements/guard_managed.hpp"

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "jit_access/enforcement/standing_privileges.hpp"
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 
 namespace jit::statement_cache {
 

@@ -18,7 +18,7 @@
 #include "jit_access/pg/xact.hpp"
 #include "jit_access/record/chain.hpp"
 #include "jit_access/record/ingest.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 #include "jit_access/record/notification.hpp"
 #include "jit_access/record/partition.hpp"
 #include "jit_access/shared/control_event.hpp"

@@ -2,7 +2,8 @@
 // grant without a slot is refused; only a grant that is confirmed here can be used again.
 //
 // The tables travel with base backups, to standbys, and back in time. A grant therefore names the node that granted it,
-// by the UUID of the node's journal, which does not travel (a copied journal is set aside, see record/journal.hpp).
+// by the UUID of the node's journal, which does not travel (a copied journal is set aside, see
+// record/journal_file.hpp).
 //
 //      restart, crash          same node               confirmed, with the same deadline
 //      hot standby             runs as a standby       confirmed while it follows; kept through promotion

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "jit_access/core/audit_record.hpp"
-#include "jit_access/core/ring.hpp"
-#include "jit_access/record/journal.hpp"
+#include "jit_access/core/journal_ring.hpp"
+#include "jit_access/record/journal_file.hpp"
 
 namespace jit::ingest {
 

@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "jit_access/enforcement/effective_grants.hpp"
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 
 struct ParamListInfoData;
 struct PlannedStmt;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 
 namespace jit::required_privileges {
 

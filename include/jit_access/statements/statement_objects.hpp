@@ -11,7 +11,7 @@
 #include <span>
 
 #include "jit_access/enforcement/recorder.hpp"
-#include "jit_access/pg/version.hpp"
+#include "jit_access/pg/version_shims.hpp"
 
 namespace jit::describe {
 

@@ -1,4 +1,4 @@
-#include "jit_access/record/journal.hpp"
+#include "jit_access/record/journal_file.hpp"
 
 #include <algorithm>
 #include <cerrno>
