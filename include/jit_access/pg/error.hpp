@@ -29,7 +29,6 @@ inline constexpr std::string_view query_canceled = "57014";
 inline constexpr std::string_view lock_not_available = "55P03";
 inline constexpr std::string_view deadlock_detected = "40P01";
 inline constexpr std::string_view serialization_failure = "40001";
-inline constexpr std::string_view internal_error = "XX000";  // among others "tuple concurrently updated"
 
 // Whether another session held a lock: the same attempt may succeed once that session is gone.
 [[nodiscard]] constexpr bool is_lock_conflict(std::string_view state) noexcept {
