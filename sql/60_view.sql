@@ -1,6 +1,6 @@
 -- Views for requesters, approvers, auditors and administrators, and the functions their conditions call.
 --
--- Nobody has privileges on the tables. A view runs with its owner's privileges on the tables and shows the rows that the
+-- No role has privileges on the tables. A view runs with its owner's privileges on them and shows the rows that the
 -- session user may see. Views that show a user their own rows are security barriers. Conditions on the user stand in
 -- scalar subqueries, so that they are evaluated once per query and not once per row. OFFSET 0 keeps a view over one table
 -- from being updatable.

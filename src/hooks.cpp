@@ -49,7 +49,7 @@ shmem_startup_hook_type previous_shmem_startup = nullptr;
 bool runs_leaders_plan = false;
 bool is_leaders_statement() noexcept { return IsParallelWorker() && !runs_leaders_plan; }
 
-// Outside of a transaction no catalog can be read; what a leader has admitted is not admitted again.
+// Outside of a transaction no catalog can be read. Statements that a leader has admitted are not admitted again.
 bool can_admit() noexcept { return IsTransactionState() && !is_leaders_statement(); }
 
 // Adds to the error that is being thrown why a session that leaves its grant has its statement cancelled.

@@ -21,9 +21,9 @@ void check_database() {
 }
 
 // Creates a group role, or accepts an existing one without attributes, members and memberships. Members from before the
-// installation would be administrators or auditors without anybody having granted that. The marker may have members:
-// they are roles of grants, for example from a dump of roles, and the membership is what makes the server refuse their
-// use until the worker removes them.
+// installation would be administrators or auditors although no administrator has granted that. The marker may have
+// members: they are roles of grants, for example from a dump of roles, and the membership is what makes the server
+// refuse their use until the worker removes them.
 void create_group(std::string_view name) {
     const auto role = pg::find_role(name);
     if (!role) {

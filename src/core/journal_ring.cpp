@@ -46,7 +46,7 @@ void Ring::publish(std::uint64_t position, RecordKind kind, const Payload& paylo
 }
 
 // The prefetch is for writing. PREFETCHW exists on all x86-64 processors but the first ones, which execute it as a
-// no-op; the compiler only emits it when it is told that the target has it.
+// no-op; the compiler emits it only if the target attribute allows it.
 #ifdef __x86_64__
 [[gnu::target("prfchw")]]
 #endif

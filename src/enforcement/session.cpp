@@ -40,7 +40,7 @@ std::atomic<bool> releasing = false;  // this transaction releases the ended gra
 // they arrive, so a process that was stopped or starved of CPU time does not lose them.
 constexpr std::int64_t tick_us = 13'000;
 constexpr int max_ticks = 3;
-// When what is due cannot be done yet, the timer fires again after this time.
+// If a due action cannot be taken yet, the timer fires again after this time.
 constexpr std::int64_t recheck_us = 1'000'000;
 int ticks = 0;
 

@@ -42,7 +42,7 @@ constexpr const char* select_grants = R"sql(
 StoredGrant grant_from_row(const pg::Row& row) {
     const auto wall = row.get<pg::Instant>(3).us;
     const auto boot_id = pg::boot_id();
-    // In the same boot, the stored value of the boot clock is still valid. In another one it is meaningless, and the
+    // In the same boot, the stored value of the boot clock is still valid. In another boot it is meaningless, and the
     // deadline on the boot clock is derived from the wall clock.
     const bool is_same_boot = !boot_id.empty() && row.get<std::string>(5) == boot_id;
     const auto boot = is_same_boot ? row.get<std::int64_t>(4) : pg::boot_clock() + (wall - pg::wall_clock());
@@ -164,8 +164,8 @@ void follow_primary() {
     const auto is_active = [&](std::uint64_t id) {
         return std::any_of(grants->begin(), grants->end(), [id](const StoredGrant& g) { return g.terms.id == id; });
     };
-    // First the ends: a grant that the primary has ended must not stay usable because a slot for another one is
-    // missing.
+    // Ended grants first: a grant that the primary has ended must not stay usable because there is no slot for another
+    // grant.
     for (auto& slot : shared_state->used_slots())
         if (slot.state.load() == SlotState::live && !is_active(slot.id.load())) finish_slot(slot);
     for (const auto& grant : *grants) {

@@ -247,7 +247,7 @@ void sweep(Extent extent) {
         found |= revoke_foreign_memberships();
         found |= revoke_template_role_from_others();
         found |= end_broken_grants();
-        // What was found or failed is compared again in the next nap.
+        // Differences that were found or could not be repaired are compared again in the next nap.
         swept_changes = found || task::failure_count() != failures_before ? enforcement::no_generation : changes;
         last_sweep = now;
     }

@@ -40,7 +40,7 @@ constexpr const char* how_to_step_up =
     "Call SELECT jit_step_up($1) with a code of your authenticator or a recovery code, then try again (in psql: SELECT "
     "jit_step_up($1) \\bind '123456' \\g). Without a second factor, enrol with SELECT * FROM jit_enroll_totp().";
 
-// ---- the key, and what is sealed with it ----------------------------------------------------------------------------
+// ---- the key, and the secrets sealed with it ------------------------------------------------------------------------
 
 std::string key_file_name() {
     const std::string configured = settings::second_factor_key_file;

@@ -128,7 +128,7 @@ void evaluate<core::Evaluator::unusual_hours>(const alert_rule::Rule& rule, cons
 
 namespace {
 
-// True if the template is requested by somebody with similar habits: of all other templates that one of the two
+// True if a person with similar habits requests the template: of all other templates that one of the two
 // requests, at least half are requested by both (a Jaccard index of one half).
 bool is_requested_by_peer(const core::PersonId& person, const std::string& template_name) {
     return pg::query_row(R"sql(

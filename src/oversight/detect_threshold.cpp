@@ -21,7 +21,7 @@ std::optional<Person> subject_of(const Observation& seen, core::Subject subject,
     switch (subject) {
         case core::Subject::login: return persons.find(seen.login);
         case core::Subject::holder: return seen.holder ? std::optional(persons.find(*seen.holder)) : std::nullopt;
-        // A drift of a temporary role is about the holder of its grant. Other drift without a member is about nobody.
+        // A drift of a temporary role is about the holder of its grant. Other drift without a member has no subject.
         case core::Subject::member:
             if (seen.member) return persons.find(*seen.member);
             if (seen.holder) return persons.find(*seen.holder);
@@ -31,8 +31,8 @@ std::optional<Person> subject_of(const Observation& seen, core::Subject subject,
     return std::nullopt;
 }
 
-// What occurrences are grouped by beside the person. Nested statements form a group of their own, because somebody else
-// may have written the code that sent them; see Finding::suspends below.
+// The group in which occurrences are counted, besides the person. Nested statements form a group of their own, because
+// another user may have written the code that sent them; see Finding::suspends below.
 std::string group_of(const Observation& seen, CountedBy counted_by) {
     if (counted_by == CountedBy::person_and_template) return seen.template_name.value_or("");
     if (counted_by != CountedBy::person_and_grant || !seen.grant) return {};

@@ -71,7 +71,7 @@ std::optional<std::string> in_own_transaction(const std::function<void()>& body)
         call([] {
             if (ActiveSnapshotSet()) PopActiveSnapshot();
             CommitTransactionCommand();
-            pgstat_report_stat(false);  // otherwise autovacuum would not learn what the worker writes
+            pgstat_report_stat(false);  // otherwise autovacuum would not see the worker's writes
         });
         MemoryContextSwitchTo(outside);
         return std::nullopt;

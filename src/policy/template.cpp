@@ -320,7 +320,7 @@ std::string create(const TemplateArguments& arguments, const principal::Origin& 
     tmpl.role_name = arguments.role.value_or(std::string(core::template_role_prefix) + name);
     tmpl.role = arguments.role ? adopt_role(*arguments.role) : create_role(tmpl.role_name);
     const auto schemas = grant_privileges(tmpl.privileges, tmpl.role_name);
-    // Only now is it known what the items reach. A refusal rolls the role and its privileges back.
+    // The closure of the items is known only now. A refusal rolls the role and its privileges back.
     check_closure(tmpl);
     principal::require_own_statement(me, origin, "template \"" + name + "\" is defined");
 

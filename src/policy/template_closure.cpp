@@ -56,8 +56,8 @@ constexpr const char* owning_role = R"sql(
     LIMIT 1
 )sql";
 
-// An entry "e" of an access list that belongs to this extension. Whoever can write to pg_cron's tables can schedule
-// jobs, which run as their owner.
+// An entry "e" of an access list that belongs to this extension. A user who can write to pg_cron's tables can
+// schedule jobs, which run as their owner.
 constexpr const char* of_protected_extension =
     "(e.extname = 'jit_access' OR (e.extname = 'pg_cron' AND x.privilege_type NOT IN ('SELECT', 'USAGE')))";
 

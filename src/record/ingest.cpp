@@ -20,7 +20,7 @@ using core::AuditRecord;
 using core::ColumnInfo;
 using pg::Value;
 
-// Takes some tenths of a second. The worker looks at deadlines between two batches.
+// Takes some tenths of a second. The worker checks deadlines between two batches.
 constexpr std::size_t batch_size = 8'000;
 
 // Visitor that appends the value of one column as jit_access.journal() returns it.
@@ -111,7 +111,7 @@ constexpr const char* take_events = R"sql(
     ORDER BY at, id
 )sql";
 
-// What a control event causes besides its record: a line in the server log, a notification.
+// The effects of a control event besides its record: a line in the server log, a notification.
 void add_messages(const pg::Row& event, Batch& result) {
     if (auto alert = event.maybe<std::string>(5)) result.alerts.push_back(std::move(*alert));
     auto notice = event.maybe<std::string>(6);

@@ -147,7 +147,7 @@ void add_journal_records(std::uint64_t position, std::size_t max_records, Source
             if (const auto use = open_uses.find(outcome->use_position); use != open_uses.end()) {
                 batch.items[use->second].outcome = outcome;
                 open_uses.erase(use);
-                // The outcome needs no item of its own; whoever stops after the last item must not read it again.
+                // The outcome needs no item of its own; a reader that stops after the last item must not read it again.
                 batch.items.back().next_position = position;
                 continue;
             }

@@ -15,7 +15,7 @@ using core::Failure;
 
 namespace {
 
-// A role of that name that somebody has prepared could let that person act as the service identity, so it is refused.
+// A prepared role of that name could let another user act as the service identity, so it is refused.
 void make_login(const std::string& name) {
     if (!pg::find_role(name))
         pg::command("CREATE ROLE " + pg::quote(name) +
@@ -42,7 +42,7 @@ void make_login(const std::string& name) {
                                 pg::quote(name));
 }
 
-// The schema must belong to superusers with everything in it: code that somebody else puts there would run as a service
+// The schema must belong to superusers with everything in it: code that another user puts there would run as a service
 // identity.
 void make_canary() {
     const auto schema = pg::query_row(R"sql(

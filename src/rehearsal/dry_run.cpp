@@ -94,7 +94,7 @@ void require_executor(const Person& caller, const Plan& plan, const principal::O
     principal::require_own_statement(caller, origin, "a dry run is executed");
 }
 
-// Auditors and approvers may check a template for anybody, requesters for themselves alone. A dry run changes the
+// Auditors and approvers may check a template for every person, requesters only for themselves. A dry run changes the
 // memberships of the template's role and so blocks other grants of it (from PostgreSQL 16 on); one that a requester has
 // started therefore waits for no lock.
 void require_checker(const Person& caller, const DryRunArguments& arguments, Plan& plan) {

@@ -1,5 +1,5 @@
-// jit-verify: verifies an export of the record (jit_audit_export) without a server. It uses the Verifier of core/, so its
-// verdict is that of jit_audit_verify().
+// jit-verify: verifies an export of the record (jit_audit_export) without a server. It uses the Verifier of core/, so
+// its verdict is that of jit_audit_verify().
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -143,7 +143,7 @@ private:
         }
         if (kind == "dropped") {
             const auto bytes = from_hex(line);
-            if (!bytes) die("what was dropped cannot be read");
+            if (!bytes) die("an entry about a dropped partition cannot be read");
             verifier_->add_dropped(*bytes);
             return;
         }
@@ -153,8 +153,7 @@ private:
         const auto head = digest(next_word(line));
         const auto bytes = from_hex(line);
         if (!bytes) die("record " + std::to_string(seq) + " cannot be read");
-        if (options_.print)
-            std::cout << explain_bytes(*bytes).value_or("(of another form)") << "\n";
+        if (options_.print) std::cout << explain_bytes(*bytes).value_or("(of another form)") << "\n";
         verifier_->add_record(seq, *bytes, head);
     }
 

@@ -1,5 +1,5 @@
-// What the SQL-callable functions have in common: the checks before the body, and conversions of results. For the files
-// of this room only; src/api/README.md says how a function is added.
+// Shared by the SQL-callable functions: the checks before the body, and conversions of results. For the files of this
+// room only; src/api/README.md says how a function is added.
 //
 // The files of this room hold the only extern "C" functions of the library beside _PG_init. C++ exceptions become
 // server ERRORs there and nowhere else (pg::guarded).

@@ -86,7 +86,7 @@ enum class SqlType : std::uint8_t {
     bytea
 };
 enum class Nullability : std::uint8_t { not_null, nullable };
-// Which relation beside the table shows a column: the view jit_access.audit_log, the function jit_access.journal().
+// The relations besides the table that show a column: the view jit_access.audit_log, the function jit_access.journal().
 enum class Shown : std::uint8_t { nowhere = 0, audit_log = 1, journal = 2, both = 3 };
 
 struct ColumnInfo {

@@ -32,13 +32,13 @@ enum class Evaluator : std::uint8_t {
     unusual_rows
 };
 
-// The person an alert is about. `member` is the role that was given something by hand.
+// The person an alert is about. `member` is the role that received a membership by hand.
 enum class Subject : std::uint8_t { login, holder, member, nobody };
 
 // Occurrences are always counted for each person, and for each template or grant as well where this says so.
 enum class CountedBy : std::uint8_t { person, person_and_template, person_and_grant };
 
-// What a record must fulfil beside its kind and SQLSTATE.
+// The condition on a record besides its kind and SQLSTATE.
 enum class Condition : std::uint8_t { none, under_a_grant, not_justified, lag_reaches_threshold };
 
 // Alerts raised at once are written by the transaction they are about, because they must exist even without a worker.

@@ -9,7 +9,7 @@
 // publishes it by storing the stamp last. A use also claims the room of its outcome, so an outcome can always be
 // written: it is recorded from places that must not fail. The reader stops at the first record that is not published.
 //
-// After a crash nothing is being written: recover() walks from the tail, turns what was reserved and never published
+// After a crash there is no writer. recover() walks from the tail, turns space that was reserved and never published
 // into gap records, and finds the head. The stamp is the position XOR a secret of the file, so neither a record that an
 // earlier lap left nor the text of a statement is taken for a record.
 //

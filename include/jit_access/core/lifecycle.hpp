@@ -28,7 +28,7 @@ enum class Event : std::uint8_t {
     revoke     // by hand, by policy, by drift
 };
 
-// What happens at the deadline to a session that has used the grant.
+// The action at the deadline on a session that has used the grant.
 enum class AtDeadline : std::uint8_t {
     terminate,  // the session is terminated
     cancel,     // its transaction is aborted, and the session continues with its own privileges

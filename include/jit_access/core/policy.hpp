@@ -1,10 +1,10 @@
 // Whether a person gets access, and what is still missing for it, as a function of facts.
 //
-// grants/ruling.cpp looks the facts up; what follows from them is decided here and nowhere else. Every objection is
-// found before anything that allows, and all of them are reported, not only the first. Access is allowed by a rule, or
-// by the quorum: approvals by distinct people, none of them the requester, who are approvers and have approved exactly
-// what would be given now. A break-glass needs no approval: a responder of the template gets access at once, for a
-// short time, unless an earlier break-glass of the same person has not been reviewed.
+// grants/ruling.cpp looks up the facts, and only this file decides from them. All objections are collected and
+// reported, not only the first, before anything can allow access. Access is allowed by a rule, or by the quorum:
+// approvals by distinct people, none of them the requester, who are approvers and have approved exactly what would be
+// given now. A break-glass needs no approval: a responder of the template gets access at once, for a short time, unless
+// an earlier break-glass of the same person has not been reviewed.
 //
 // Times are microseconds, moments since 2000-01-01 00:00 UTC.
 #pragma once
@@ -93,7 +93,7 @@ struct Rule {
     bool windows_are_open = true;  // when the grant would start
 };
 
-// Which start is decided about.
+// The start that a ruling assumes.
 enum class Start : std::uint8_t {
     when_allowed,  // at once, or as soon as the windows of the template open
     as_asked,      // at the requested moment; closed windows are an objection

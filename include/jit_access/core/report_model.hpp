@@ -59,7 +59,7 @@ struct Page {
         std::vector<std::vector<Cell>> rows;
         std::int64_t all = 0;  // number of all rows, of which `rows` are the first
     };
-    // What is proved about the integrity of the record, and what is not.
+    // The claims about the integrity of the record: those that are proved, and those that are not.
     struct Verification {
         bool sound = false;
         std::vector<std::string> claims;

@@ -25,7 +25,7 @@ void drop_grant_roles(std::int64_t id);
 // its privileges there. Throws when it owns an object that must not be reassigned.
 void reassign(pg::RoleId role, const std::string& name, const pg::NewOwner& new_owner);
 
-// Revokes one membership, whoever granted it. Throws when it still exists afterwards.
+// Revokes one membership, by all its grantors. Throws if it still exists afterwards.
 void revoke_membership(const std::string& role, const std::string& member);
 
 // Revokes a temporary role from its members, and its own memberships except the one in jit_marker. Returns whether

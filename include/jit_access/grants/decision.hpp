@@ -1,9 +1,9 @@
 // Decisions: approvals by distinct people who are not the requester, each about what the approver was shown; a single
-// denial decides; a grant can be ended early. core/policy decides what the approvals so far amount to.
+// denial decides; a grant can be ended early. core/policy decides whether the approvals suffice.
 //
 // The functions with an id are called by a user through SQL. They lock the row of the request, then the row of its
 // template, and hold both until the transaction ends. They throw unknown_request, not_permitted, own_request or
-// wrong_state, and whatever the policy objects. Those with an `origin` give access: they must be called by a statement
+// wrong_state, or an objection of the policy. Those with an `origin` give access: they must be called by a statement
 // of the user's own.
 #pragma once
 

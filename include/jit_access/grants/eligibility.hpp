@@ -1,5 +1,5 @@
-// Eligibility: explains the policy to a person. Which templates the person may request, what a request needs, who could
-// approve it, and what speaks against it.
+// Eligibility: explains the policy to a person: the templates that the person may request, the approvals that a request
+// needs, the possible approvers, and the objections.
 #pragma once
 
 #include <array>

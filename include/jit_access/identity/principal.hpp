@@ -60,7 +60,7 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
 // Whether the person is listed as a requester of the template, directly or through a group.
 [[nodiscard]] bool may_request(const Person& person, std::int64_t template_id);
 // Whether listing this role lists the person: it is the person's login, or a group that contains it. A group that
-// contains every login lists nobody, or separation of duties would be lost by one GRANT.
+// contains every login does not count, because one GRANT to it would remove the separation of duties.
 [[nodiscard]] bool is_listed_through(const Person& person, pg::RoleId role);
 // One bit for each approver role of the template, in the order of their names; set if the role lists the person.
 [[nodiscard]] std::uint64_t approver_groups(const Person& person, std::int64_t template_id);

@@ -1,5 +1,5 @@
-// Alerts: what an auditor has to look into. There is one open alert for each rule, person and grant; what comes while
-// it is open is counted in it.
+// Alerts: findings that an auditor has to examine. There is one open alert for each rule, person and grant. Further
+// findings increase its count while it is open.
 //
 // An alert is written in the transaction it is about (raise) or in the one in which the worker has evaluated the record
 // (raise_finding). The worker announces it after the commit, with a line in the server log and a notification: when it
@@ -24,7 +24,7 @@ struct Alert {
 // Raises an alert in the caller's transaction, unless the rule is disabled.
 void raise(const Alert& alert, const std::string& actor);
 
-// What a rule has found in the record. Times are those of the records.
+// A finding of a rule in the record. Times are those of the records.
 struct Finding {
     core::PersonId person_id;
     std::string person;  // name

@@ -1,5 +1,5 @@
 // The settings of the alert rules: jit_access.alert_rule, which administrators change with jit_set_alert_rule. Every
-// change is on the record. What a rule looks for is in core/detection.hpp.
+// change is on the record. core/detection.hpp defines the conditions.
 #pragma once
 
 #include <cstdint>

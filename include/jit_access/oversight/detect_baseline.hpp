@@ -1,6 +1,6 @@
 // Evaluators that compare a request or a use with the person's history: hours, templates and networks.
 //
-// A baseline counts days, not events, so that nobody builds one within an hour. A person with too little history
+// A baseline counts days, not events, so that a user cannot build one within an hour. A person with too little history
 // triggers no rule: the rule's threshold is the number of days that the history must have.
 #pragma once
 

@@ -31,10 +31,10 @@ struct Observation {
     std::string sqlstate;
     std::string login;
     std::optional<std::int64_t> grant;
-    bool is_nested = false;  // inside another statement, so code of somebody else may have sent it
+    bool is_nested = false;  // inside another statement, so code of another user may have sent it
     std::optional<std::string> template_name;
     std::optional<std::string> holder;  // of the grant
-    std::optional<std::string> member;  // the role that was given something by hand
+    std::optional<std::string> member;  // the role that received a membership by hand
     std::optional<std::string> reason;
     std::optional<std::string> verdict;
     std::optional<std::int64_t> seconds;

@@ -1,4 +1,4 @@
-// JSON by the server's own functions, so that a document has one form whoever has written it.
+// JSON by the server's own functions, so that equal documents have the same text.
 //
 // For code inside a transaction. Texts are in the encoding of the database.
 #pragma once
@@ -10,7 +10,8 @@ namespace jit::pg {
 // A JSON string with its quotes. The text ends at its first zero byte.
 [[nodiscard]] std::string quote_json(const std::string& text);
 
-// The document as jsonb prints it: keys in the order of jsonb, the last of repeated keys. Throws for what is no JSON.
+// The document as jsonb prints it: keys in the order of jsonb, the last of repeated keys. Throws if the text is not
+// JSON.
 [[nodiscard]] std::string normalize_json(const std::string& document);
 
 }  // namespace jit::pg

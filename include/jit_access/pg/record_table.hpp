@@ -1,5 +1,5 @@
-// The table jit_access.record: rows are written many at a time into its open partition, the way COPY does, and read back
-// exactly as they are stored.
+// The table jit_access.record: rows are written many at a time into its open partition, the way COPY does, and read
+// back exactly as they are stored.
 //
 // Both directions check first that the table has the columns of core::record_columns and the hash, in that order and of
 // those types: a column that was altered by hand is an error and not a wild pointer. Everything throws, and runs in a
@@ -37,8 +37,8 @@ private:
 // transaction has. Texts are valid during the call of `visit`. Without `from`, rows with numbers that the record never
 // assigns (below 1) are visited as well.
 //
-// Where a row holds what the record never holds (a NULL in a column that is never NULL, an array of another shape, a
-// hash of another length), its head is given as all zeros, which fits no record.
+// If a row holds a value that the record never holds (a NULL in a NOT NULL column, an array of another shape, a hash of
+// another length), its head is given as all zeros, which fits no record.
 void read_record(std::optional<std::int64_t> from, std::int64_t to,
                  const std::function<void(const core::AuditRecord& record, const core::Digest& head)>& visit);
 

@@ -18,7 +18,7 @@ using Nonce = std::array<std::byte, 12>;
 // std::runtime_error.
 [[nodiscard]] std::vector<std::byte> seal(const SealKey& key, const Nonce& nonce, std::span<const std::byte> bound_to,
                                           std::span<const std::byte> secret);
-// nullopt if the key or the context is another one, or the sealed secret was changed.
+// nullopt if the key or the context differs, or the sealed secret was changed.
 [[nodiscard]] std::optional<std::vector<std::byte>> open_sealed(const SealKey& key, std::span<const std::byte> bound_to,
                                                                 std::span<const std::byte> sealed);
 

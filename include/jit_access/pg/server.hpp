@@ -1,4 +1,4 @@
-// The door between C++ and the server: the only header that includes postgres.h, and the two functions through which
+// The boundary between C++ and the server: the only header that includes postgres.h, and the two functions through which
 // errors pass. README.md has a wrong and a right example. Only `pg`, `statements`, `api` and the top include it.
 //
 // Standard headers come first, because PostgreSQL defines macros with the names of standard functions. The macros are

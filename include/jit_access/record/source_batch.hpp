@@ -1,4 +1,4 @@
-// A batch of what becomes the record: control events, and journal records with each use joined to its outcome where the
+// A batch of input to the record: control events, and journal records with each use joined to its outcome where the
 // batch holds both. Internal to this room; ingest.hpp is the entry.
 //
 // The records of a batch hold views of the journal's memory and of the texts below. They stay valid until the journal
@@ -17,7 +17,7 @@
 
 namespace jit::ingest {
 
-// What one row of the record is made of.
+// The source of one row of the record.
 struct SourceItem {
     std::int64_t at;
     std::uint64_t next_position = 0;  // the journal continues here after this item and all before it

@@ -1,7 +1,7 @@
 // Sums up uses as they are written to the record, so that the alert rules need not read them again.
 //
-// Nearly all records are uses. They are summed by grant and session; of every other record the sequence number is kept,
-// by which the rules read it later.
+// Nearly all records are uses, which are summed by grant and session. For every other record only the sequence number
+// is kept, and the rules read the record later.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace jit {
 
-// What one session did under one grant.
+// The uses of one session under one grant.
 struct SessionUsage {
     std::int64_t grant = 0;
     std::int64_t first = 0;  // sequence numbers

@@ -16,7 +16,7 @@ enum class Actor : std::uint32_t { requester, approver_1, approver_2 };
 // By Actor.
 inline constexpr std::array actor_logins{"jit_drill_requester", "jit_drill_approver_1", "jit_drill_approver_2"};
 
-// What an actor process is started with. It is copied as plain bytes.
+// The arguments of an actor process, copied as plain bytes.
 struct ActorOrder {
     std::int64_t drill = 0;
     std::int64_t request = 0;       // to approve

@@ -9,7 +9,7 @@
 
 namespace jit::drill {
 
-// What the conductor process is started with. It is copied as plain bytes.
+// The arguments of the conductor process, copied as plain bytes.
 struct ConductorOrder {
     std::int64_t drill = 0;
     std::int64_t step_timeout = 0;      // microseconds

@@ -32,7 +32,7 @@ struct TemporaryRoles {
 [[nodiscard]] Outcome check_statement(const std::string& statement, const TemporaryRoles& roles, const Plan& plan);
 
 // Runs the statement and writes it to the record. `search_path` is that of the statements before, and is updated if
-// this one sets it. `deferred` receives what may be shown only if it existed before the dry run.
+// this one sets it. `deferred` receives the names that may be shown only if they existed before the dry run.
 [[nodiscard]] Outcome execute_statement(const std::string& statement, const TemporaryRoles& roles, const Plan& plan,
                                         std::string& search_path, redaction::Deferred& deferred);
 

@@ -1,4 +1,4 @@
-// What an executed dry run may show of a statement. The requester knows the statements and may see the names in the
+// Restricts the output of an executed dry run. The requester knows the statements and may see the names in the
 // catalogs. Everything else may be data the requester has no privilege for, even the name of an object that a statement
 // has created.
 #pragma once
@@ -14,7 +14,7 @@ namespace jit::redaction {
 
 inline constexpr const char* not_shown = "(not shown: it may hold data)";
 
-// What is shown only if it existed before the dry run. That can be looked up only after the rollback.
+// Names shown only if they existed before the dry run, which can be checked only after the rollback.
 struct Deferred {
     std::vector<std::string> names;  // in the message
     std::vector<std::uint32_t> sequences;

@@ -1,5 +1,5 @@
-// What shared memory knows, for the views jit_access.health and jit_access.active_grants. Reads without a lock, so the
-// values need not be of the same instant.
+// The contents of shared memory for the views jit_access.health and jit_access.active_grants. Read without a lock, so
+// the values need not be of the same instant.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// Terminates sessions that keep a lock which others need.
+// Terminates sessions that hold a lock that other sessions need.
 //
 // Some rows are changed by one transaction at a time: a request, a template, the memberships of a role. A session that
 // leaves its transaction open must not delay an emergency, a change of policy, or the end of a grant. Each function

@@ -144,8 +144,8 @@ inline constexpr std::uint32_t max_factor_logins = 4096;
 
 // State of second factors, see second_factor_state.hpp.
 struct SecondFactors {
-    // Codes of steps up to this one may have been accepted before the server could know. Written at the start and by
-    // the first process that notices a promotion; read under the second-factor lock.
+    // Codes of steps up to this one may have been accepted before the server was started or promoted. Written at the
+    // start and by the first process that notices a promotion; read under the second-factor lock.
     std::atomic<std::uint64_t> step_floor;
     std::atomic<bool> was_primary;  // whether `step_floor` covers the time as a standby; written by the same processes
     std::atomic<bool> has_unsaved;  // set under the second-factor lock by sessions, cleared by the worker
@@ -203,8 +203,8 @@ struct SharedState {
     // WAL position of the last commit that changed requests or grants, from the journal's header. Written by the
     // postmaster, read by the worker.
     std::uint64_t last_decision_lsn;
-    // Journal position where this run of the server began to write. What lies before it was written by processes that
-    // are gone. Written by the postmaster; by the worker where the file lost its tail, before backends may write.
+    // Journal position where this run of the server began to write. Earlier records were written by processes that no
+    // longer exist. Written by the postmaster; by the worker where the file lost its tail, before backends may write.
     std::uint64_t journal_head_at_start;
     // Whether backends may write to the journal: set by the postmaster if the machine has not booted since the file was
     // verified, else by the worker (release) after it has compared file and tables. Read with acquire.

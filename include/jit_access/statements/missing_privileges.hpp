@@ -13,7 +13,7 @@ namespace jit::required_privileges {
 
 using PrivilegeList = std::vector<std::string>;  // "SELECT ON app.orders"
 
-// What a query names. A plain struct with palloc()ed lists, because an ERROR may leave a tree walker.
+// The objects that a query names. A plain struct with palloc()ed lists, because an ERROR may leave a tree walker.
 struct NamedObjects {
     List* checked = NIL;    // of pg::CheckedRelation
     List* sequences = NIL;  // of Sequence

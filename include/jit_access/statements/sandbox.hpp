@@ -1,5 +1,6 @@
-// The sandbox of a dry run: refuses what a rollback would not take back, and what a session under a grant may not do.
-// The hooks ask it for every statement and function at any depth, and what is not known to be safe is refused.
+// The sandbox of a dry run: refuses statements whose effects a rollback does not undo, and statements that a session
+// under a grant may not run. The hooks ask it for every statement and function at any depth. It refuses everything that
+// is not known to be safe.
 //
 // One dry run at a time per process. The checks are called by hooks while is_active(), in a transaction, and throw
 // `guarded`.

@@ -1,5 +1,5 @@
-// The main loop of the worker, a background process of the control database: stops what has reached its deadline,
-// brings tables and catalogs after, moves the journal to the record, evaluates the alert rules, and sleeps until the
+// The main loop of the worker, a background process of the control database: ends grants at their deadline,
+// updates tables and catalogs, moves the journal to the record, evaluates the alert rules, and sleeps until the
 // next deadline. src/worker/README.md has the order of a round.
 #pragma once
 
