@@ -8,7 +8,7 @@ namespace life {
 namespace {
 
 constexpr int weeks_of_rota = 4;
-constexpr double asks_again = 0.6;  // after a denial, or when nobody has decided
+constexpr double asks_again = 0.6;  // after a denial, or without a decision
 
 class Life {
 public:
@@ -38,7 +38,7 @@ private:
     [[nodiscard]] int week(Day day) const { return static_cast<int>((day - story_.world().first).count() / 7); }
     [[nodiscard]] bool is_on_call(Day day) const { return who_.on_call && week(day) % weeks_of_rota == *who_.on_call; }
 
-    // In their first weeks people use many templates, and so does everybody in the first weeks of the record.
+    // In their first weeks people use many templates, and so do all people in the first weeks of the record.
     std::size_t next_template(Random& random) {
         if (taken_ < who_.templates.size() && random.chance(0.4)) return who_.templates[taken_++];
         return who_.templates[random.pick_first(who_.templates.size())];

@@ -45,9 +45,9 @@ private:
     struct Place {
         Index person;
         Day day;
-        Instant at;  // in his working hours
+        Instant at;  // in the working hours of the person
         Instant until;
-        std::size_t tmpl;  // his most usual one that needs no rule and no code
+        std::size_t tmpl;  // the most usual one of the person that needs no rule and no code
     };
 
     Random random_for(int kind) const { return Random(world_.seed, 3, turn_, kind); }
@@ -128,7 +128,8 @@ private:
         auto where = place(random, [&](const Person& p) { return p.is_regular(world_.first); });
         where.at = local_time(sites.at(world_.people[where.person].site), where.day, 1.5 + 2 * random.uniform());
         where.until = where.at + 2 * hour;
-        if (const auto made = grant(where, random)) note_grant("unusual_hours", *made, "at night, of who works by day");
+        if (const auto made = grant(where, random))
+            note_grant("unusual_hours", *made, "at night, by a person who works by day");
     }
 
     void unusual_template() {
@@ -190,7 +191,7 @@ private:
                                    std::to_string(random.between(1, 250)) + "." +
                                    std::to_string(random.between(2, 250));
         if (const auto made = grant(where, random, client))
-            note_grant("new_network", *made, "from a network that nobody has come from");
+            note_grant("new_network", *made, "from a network not used before");
     }
 
     void failed_second_factor() {
@@ -219,10 +220,10 @@ private:
         const auto count = random.between(1, 3);
         for (int i = 0; i < count; ++i) {
             story_.refuse(request.session, request.person, at + i * 4 * second, "JA006",
-                          "nobody decides about his own request", "SELECT jit_approve(%ID%)", *made);
-            story_.notes.back().under_grant = false;  // he has none yet
+                          "cannot decide about your own request", "SELECT jit_approve(%ID%)", *made);
+            story_.notes.back().under_grant = false;  // there is no grant yet
         }
-        note("self_approval", request.person, std::nullopt, at, at + count * 4 * second, "approves his own request");
+        note("self_approval", request.person, std::nullopt, at, at + count * 4 * second, "approves their own request");
     }
 
     void trap_approval() {
@@ -236,7 +237,7 @@ private:
                       "request " + number + " is approved only by a statement that \"" + login + "\" has sent",
                       "SELECT * FROM public.open_tickets");
         note("trap_approval", where.person, std::nullopt, where.at, where.at + second,
-             "a view approves in the name of who reads it");
+             "a view approves in the name of its reader");
     }
 
     void break_glass() {
@@ -251,8 +252,7 @@ private:
             random);
         if (!made) return;
         auto& request = story_.requests[*made];
-        note("break_glass", request.person, made, request.requested_at, request.closed_at,
-             "nobody was there to approve");
+        note("break_glass", request.person, made, request.requested_at, request.closed_at, "no approver was available");
         if (turn_ == 3) return;  // still to be reviewed
         const auto by = story_.approver_of(where.person, where.tmpl, random);
         request.review =
@@ -308,7 +308,7 @@ private:
              .login = worker,
              .detail = json({{"role", "jit_grant_%ID%"}, {"member", other}, {"what", "granted by hand; revoked"}})});
         note("drift", request.person, made, request.used_from, request.used_from + minute,
-             "the role of a grant given to somebody else");
+             "the role of a grant given to another user");
     }
 
     void of_the_server(const char* rule, const char* kind, const std::function<Members(Random&)>& detail) {

@@ -105,7 +105,7 @@ void object_to_break_glass(const PolicyFacts& facts, std::vector<Failure>& objec
     if (facts.break_glass.unreviewed)
         objections.emplace_back(
             Code::unreviewed, "break-glass " + std::to_string(*facts.break_glass.unreviewed) + " has not been reviewed",
-            quoted(facts.requester.name) + " gets no other one until then.",
+            quoted(facts.requester.name) + " cannot start another until then.",
             "Ask an approver to run jit_review(" + std::to_string(*facts.break_glass.unreviewed) +
                 ", ...), or for an approval with jit_request.");
     const auto& policy = facts.policy;

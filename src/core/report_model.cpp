@@ -168,13 +168,14 @@ void timeline(Html& to, const Page& page) {
 
 void controls(Html& to, const Page& page) {
     to.markup(
-        "<h2>Controls</h2>\n<p class=\"about\">What this database has to show for each, and what it has not. It is "
+        "<h2>Controls</h2>\n<p class=\"about\">The evidence that this database has for each control, and the evidence "
+        "that it lacks. It is "
         "evidence, not a "
         "verdict: whether a control holds is for the auditor to decide.</p>\n");
     to.markup(
         "<table id=\"controls\">\n<thead><tr><th>control</th><th>evidence</th><th class=\"n\">count</th><th "
         "class=\"n\">exceptions</th>"
-        "<th>what is an exception</th></tr></thead>\n");
+        "<th>exceptions are</th></tr></thead>\n");
     for (const auto& control : page.controls) {
         to.markup("<tbody>\n");
         bool first = true;

@@ -228,7 +228,7 @@ void check_commit() {
         if (!is_over(bound_grants[i], now)) continue;
         if (deadline_action(bound_grants[i]) == AtDeadline::grace && !must_terminate(bound_grants[i], now)) continue;
         throw Failure(Code::grant_over, "grant " + std::to_string(bound_grants[i].id) + " has ended",
-                      "What this transaction did under the grant cannot be committed after its end.",
+                      "A transaction that has written under a grant cannot commit after the end of the grant.",
                       "Ask again with jit_request if you still need it.");
     }
 }

@@ -147,10 +147,10 @@ pg::NewOwner checked_owner(const Successor& successor) {
     if (pg::role_name(successor.role) != successor.name)
         throw Failure(Code::wrong_state,
                       "role \"" + successor.name +
-                          "\", the new owner of what was created under the grant, was dropped or renamed");
+                          "\", the new owner of objects created under the grant, was dropped or renamed");
     if (pg::is_superuser(successor.role))
         throw Failure(Code::wrong_state, "role \"" + successor.name +
-                                             "\", the new owner of what was created under the grant, is a superuser");
+                                             "\", the new owner of objects created under the grant, is a superuser");
     return {successor.role, successor.takes_code};
 }
 

@@ -69,7 +69,7 @@ void check_digest(const Request& request, const Template& tmpl, const std::optio
     if (request.template_version != tmpl.version) throw template_changed(request, tmpl);
     if (request_digest::compute(request, tmpl) != request.digest)
         throw out_of_date(request.id,
-                          "What template \"" + tmpl.name + "\" would give has changed since it was asked for.");
+                          "The grant that template \"" + tmpl.name + "\" would give has changed since the request.");
     if (digest_seen && *digest_seen != request.digest)
         throw Failure(Code::wrong_state, request_text(request.id) + " is not what you have seen", "Its digest differs.",
                       "Look at jit_access.pending_requests again.");

@@ -138,7 +138,7 @@ bool revoke_foreign_memberships() {
         WHERE s.id = )sql";
     const auto grants = task::query_ids_replanned(grants_sql.c_str());
     for (const auto id : grants)
-        task::run_or_log("revoke what was granted by hand around grant " + std::to_string(id), [&] {
+        task::run_or_log("revoke memberships granted by hand around grant " + std::to_string(id), [&] {
             for (const auto& row : pg::query_replanned((memberships_sql + std::to_string(id)).c_str()))
                 revoke_and_report(id, row.get<std::string>(0), row.get<std::string>(1));
         });

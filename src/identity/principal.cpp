@@ -151,7 +151,7 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
         if (other)
             throw Failure(Code::invalid_argument, "invalid logins",
                           "\"" + login.name + "\" belongs to \"" + other->get<std::string>(0) + "\" already.",
-                          "A login belongs to one person; take it from the other one first.");
+                          "A login belongs to one person; remove it from the other person first.");
     }
     require_own_statement(me, origin, "person \"" + *name + "\" is declared");
     pg::execute("DELETE FROM jit_access.person WHERE name = $1", {*name});

@@ -108,7 +108,7 @@ Secret open_sealed(pg::RoleId login, const std::string& sealed) {
     if (!secret)
         throw Failure(Code::second_factor_unusable, "second factors cannot be used",
                       "The secret of this login does not open with the key in \"" + key_file_name() +
-                          "\": it was sealed with another one, or the table was changed.",
+                          "\": it was sealed with another key, or the table was changed.",
                       "An administrator puts back the key that it was sealed with, or has the login enrol again, with "
                       "jit_reset_totp.");
     return Secret(std::move(*secret));
@@ -214,8 +214,9 @@ const std::string& require_well_formed(const std::optional<std::string>& code) {
         case CodeResult::no_room:
             denied_attempt::record_and_throw(
                 {Code::second_factor_refused, "no code can be accepted",
-                 "There is no room to note that it was used: since the start " + std::to_string(max_factor_logins) +
-                     " logins have used codes, or the worker has not written down the recovery codes.",
+                 "There is no space left to store that it was used: since the start " +
+                     std::to_string(max_factor_logins) +
+                     " logins have used codes, or the worker has not stored the recovery codes.",
                  "Ask an administrator to look at jit_access.health; a restart makes room."});
         default:
             denied_attempt::record_and_throw(
@@ -359,8 +360,8 @@ pg::TextArray confirm(const std::optional<std::string>& code, const principal::O
         )sql",
         {me.role, *row->pending});
     if (confirmed == 0)
-        throw Failure(Code::wrong_state, "there is no second factor to confirm", "Another one was enrolled meanwhile.",
-                      "Confirm with a code of that one.");
+        throw Failure(Code::wrong_state, "there is no second factor to confirm",
+                      "Another second factor was enrolled meanwhile.", "Confirm with a code of that one.");
     confirmed_in = pg::local_transaction_id();
     auto codes = make_recovery_codes(me.role);
     control_event::write("second factor confirmed", std::nullopt, me.name);

@@ -86,9 +86,8 @@ void check_policy(const Template& policy) {
         throw invalid("at_deadline", "A login of its own has no privileges to go back to.",
                       "Use terminate, or grace (with grace_period).");
     if (policy.allow_schema_change && !policy.set_role)
-        throw invalid(
-            "allow_schema_change", "Only templates of mode set_role can change the schema.",
-            "What is created then belongs to the temporary role and can be reclaimed: use mode => 'set_role'.");
+        throw invalid("allow_schema_change", "Only templates of mode set_role can change the schema.",
+                      "Objects then belong to the temporary role and can be reclaimed: use mode => 'set_role'.");
 }
 
 void check_break_glass(const Template& policy) {
@@ -113,7 +112,7 @@ void check_end_of_grant(const Template& policy) {
                                           core::format_duration(max_grace_period) + ".");
     if ((policy.object_owner || policy.allow_code) && !policy.allow_schema_change)
         throw invalid(policy.object_owner ? "object_owner" : "allow_code",
-                      "Nothing is made under a template that cannot change the schema.",
+                      "Objects cannot be created under a template that cannot change the schema.",
                       "Declare the template with allow_schema_change => true and mode => 'set_role'.");
 }
 
@@ -131,7 +130,7 @@ RoleId checked_object_owner(const std::string& name, const Person& admin) {
         throw invalid("object_owner", "\"" + name + "\" belongs to jit_access.", "Name a role of your own.");
     if (pg::is_superuser(*role))
         throw invalid("object_owner", "\"" + name + "\" is a superuser.",
-                      "What requesters make would be a superuser's; name an ordinary role.");
+                      "Objects that requesters create would belong to a superuser; name an ordinary role.");
     if (!pg::is_superuser(admin.role) && !pg::is_member(admin.role, *role))
         throw Failure(Code::not_permitted, "you cannot give objects to \"" + name + "\"",
                       "You are not a member of that role.", "Name a role you are a member of, or ask a superuser.");

@@ -121,7 +121,7 @@ void Counter::store() const {
         store_counts();
         store_durations();
     });
-    if (fault && !is_failing) pg::log_line("could not count what is on the record: " + *fault);
+    if (fault && !is_failing) pg::log_line("could not count the rows of the record: " + *fault);
     is_failing = fault.has_value();
 }
 

@@ -94,7 +94,7 @@ void set_analysis(Outcome& outcome, const Analysis& analysis) {
             break;
         case required_privileges::Permission::unknown:
             outcome.outcome = "unknown";
-            outcome.message = "Which privileges it needs is known when it runs: mode => 'execute'.";
+            outcome.message = "The privileges that it needs are known only when it runs: use mode => 'execute'.";
             break;
     }
 }

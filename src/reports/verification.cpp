@@ -52,11 +52,11 @@ std::int64_t describe_last_verification(Page::Verification& description) {
                                      ", but is NOT the one that was verified: number " + std::to_string(last) +
                                      " has another head now, or is missing.");
     } else {
-        description.claims.push_back(
-            "The whole record, up to number " + std::to_string(last) + ", was verified on " + done +
-            ": sound, and its head is still the same. These " + std::to_string(row->get<std::int64_t>(7)) +
-            " records were not verified again for this page: what is changed among them after that "
-            "verification, the next one finds, not this page.");
+        description.claims.push_back("The whole record, up to number " + std::to_string(last) + ", was verified on " +
+                                     done + ": sound, and its head is still the same. These " +
+                                     std::to_string(row->get<std::int64_t>(7)) +
+                                     " records were not verified again for this page: the next verification, not this "
+                                     "page, finds later changes of them.");
     }
     return last;
 }

@@ -289,7 +289,7 @@ void check_continued_query() {
     if (ActivePortal == nullptr || ActivePortal == scope_portal || ActivePortal->createSubid >= scope_subtransaction)
         return;
     refuse("a cursor that was opened before is not read in a dry run",
-           "What it calls was checked before the dry run began, if at all.");
+           "Functions that it calls were checked before the dry run began, if at all.");
 }
 
 void check_command(const Node* command) {

@@ -198,7 +198,7 @@ void run_nap_tasks() {
 // if there are more.
 bool sum_up_usage() {
     bool more = false;
-    task::run_or_log("sum up what was used", [&] {
+    task::run_or_log("sum up the uses of privileges", [&] {
         more = pg::query_row("SELECT jit_access.sum_up_usage($1)", {summary_rows}).value().get<std::int64_t>(0) > 0;
     });
     unsummarized_rows = more ? summary_rows : 0;

@@ -111,7 +111,7 @@ CALL tap.start();
 SELECT results_eq($$SELECT person, grant_id, count, cardinality(evidence) FROM jit_access.alerts WHERE rule = 'self_approval' AND person LIKE 'Gina%'$$,
     $$VALUES ('Gina G.', NULL::bigint, 3::bigint, 3)$$, 'one alert of one person, counted, by whichever login');
 SELECT id AS alert FROM jit_access.alerts WHERE rule = 'self_approval' AND person LIKE 'Gina%' \gset
-SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'alert raised' AND detail ->> 'alert' = :'alert'), 1, 'told once, not three times');
+SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'alert raised' AND detail ->> 'alert' = :'alert'), 1, 'reported once, not three times');
 \connect - :owner
 GRANT jit_auditor TO gina_2;
 \connect - gina_2

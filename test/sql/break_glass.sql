@@ -102,12 +102,12 @@ SELECT results_eq(format('SELECT state, break_glass, reason, approvals, rule, ac
     $$VALUES ('active'::jit_access.state, true, 'orders are stuck', 0::bigint, NULL::text, true)$$, 'without an approval');
 SELECT jit_extend(:id, '1 minute');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :id), 'its holder cannot extend it');
-SELECT tap.refused($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita" gets no other one until then.', :id), 'no other one before the review');
-SELECT tap.refused($$SELECT jit_break_glass('other', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita" gets no other one until then.', :id), 'for no template');
+SELECT tap.refused($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita" cannot start another until then.', :id), 'no other one before the review');
+SELECT tap.refused($$SELECT jit_break_glass('other', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita" cannot start another until then.', :id), 'for no template');
 SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id), format('JA006 users cannot review their own break-glass: Break-glass %s is yours.', :id), 'a responder cannot review their own');
 \connect - rita_2
 CALL tap.start();
-SELECT tap.refused($$SELECT jit_break_glass('other', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita_2" gets no other one until then.', :id), 'nor by another login of hers');
+SELECT tap.refused($$SELECT jit_break_glass('other', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita_2" cannot start another until then.', :id), 'nor by another login of hers');
 SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id), 'JA006 users cannot review their own break-glass: "rita_2" and "rita" are the same person.', 'which reviews nothing of hers either, an approver though it is');
 SELECT jit_extend(:id, '1 minute');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :id), 'nor extends it');

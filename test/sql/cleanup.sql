@@ -14,10 +14,10 @@ CALL tap.start();
 CREATE FUNCTION pg_temp.refused(arguments text, error text, description text) RETURNS text LANGUAGE sql AS $$
     SELECT tap.refused(format('SELECT jit_create_template(%L, ARRAY[%L], %s)', 'refused', 'SELECT ON app.orders', arguments), error, description)
 $$;
-SELECT pg_temp.refused('object_owner => ''other_keeper''', 'JA001 invalid object_owner: Nothing is made under a template that cannot change the schema.', 'object_owner alone');
-SELECT pg_temp.refused('object_owner => ''other_keeper'', mode => ''set_role''', 'JA001 invalid object_owner: Nothing is made under a template that cannot change the schema.', 'object_owner with set_role');
-SELECT pg_temp.refused('allow_code => true', 'JA001 invalid allow_code: Nothing is made under a template that cannot change the schema.', 'allow_code alone');
-SELECT pg_temp.refused('allow_code => true, mode => ''set_role''', 'JA001 invalid allow_code: Nothing is made under a template that cannot change the schema.', 'allow_code with set_role');
+SELECT pg_temp.refused('object_owner => ''other_keeper''', 'JA001 invalid object_owner: Objects cannot be created under a template that cannot change the schema.', 'object_owner alone');
+SELECT pg_temp.refused('object_owner => ''other_keeper'', mode => ''set_role''', 'JA001 invalid object_owner: Objects cannot be created under a template that cannot change the schema.', 'object_owner with set_role');
+SELECT pg_temp.refused('allow_code => true', 'JA001 invalid allow_code: Objects cannot be created under a template that cannot change the schema.', 'allow_code alone');
+SELECT pg_temp.refused('allow_code => true, mode => ''set_role''', 'JA001 invalid allow_code: Objects cannot be created under a template that cannot change the schema.', 'allow_code with set_role');
 SELECT pg_temp.refused(format('object_owner => %L, mode => ''set_role'', allow_schema_change => true', name), 'JA001 invalid object_owner: ' || why, name)
 FROM (VALUES (1, 'nobody', 'There is no role "nobody".'), (2, '', 'There is no role "".'), (3, 'Other_Keeper', 'There is no role "Other_Keeper".'),
              (4, 'other_keeper ', 'There is no role "other_keeper ".'), (5, 'current_user', 'There is no role "current_user".'), (6, 'public', 'There is no role "public".'),

@@ -46,7 +46,7 @@ SELECT results_eq($$SELECT template_name, outcome, reasons[1] FROM jit_eligibili
              ('method', 'denied', 'template "method" may not be requested from here: The client has been let in by an authentication method that is not among its methods.'),
              ('network', 'denied', 'template "network" may not be requested from here: A Unix socket is not among its networks.'),
              ('tls', 'denied', 'template "tls" may not be requested from here: The connection does not use TLS.'),
-             ('trust', 'needs approval', 'it has 0 approvals that count and needs 1 more')$$, 'the user is told the condition that does not hold');
+             ('trust', 'needs approval', 'it has 0 approvals that count and needs 1 more')$$, 'eligibility names the condition that does not hold');
 SELECT tap.refused($$SELECT jit_request('tls', '1h')$$, 'JA023 template "tls" may not be requested from here: The connection does not use TLS.', 'and is refused');
 SELECT alike(tap.error($$SELECT jit_break_glass('tls', '5 minutes', 'fire')$$), 'JA023 %', 'breaking the glass is no way around it');
 SELECT jit_request('anywhere', '1h') AS anywhere, jit_request('local', '1h') AS local, jit_request('trust', '1h') AS trust, jit_request('elsewhere', '1h') AS elsewhere,

@@ -79,7 +79,7 @@ SELECT is(tap.tried(NULL, template, statement), answer, 'check, ' || template ||
     (26, 'debug_read', 'COPY app.orders TO ''/tmp/x''', 'refused | JA016 | COPY is not allowed to a session that uses a grant: The record does not show what programs and files of the server do.'),
     (27, 'fix', 'GRANT SELECT ON app.orders TO PUBLIC', 'refused | JA016 | GRANT is not allowed to a session that uses a grant: GRANT and REVOKE would pass privileges on.'),
     (28, 'fix', 'CREATE FUNCTION app.f() RETURNS integer LANGUAGE sql AS ''SELECT 1''', 'refused | JA016 | CREATE FUNCTION is not allowed to a session that uses a grant: Functions run with the privileges of their owner.'),
-    (29, 'debug_read', 'DO $$ BEGIN PERFORM 1; END $$', 'unknown | Which privileges it needs is known when it runs: mode => ''execute''.'),
+    (29, 'debug_read', 'DO $$ BEGIN PERFORM 1; END $$', 'unknown | The privileges that it needs are known only when it runs: use mode => ''execute''.'),
     (30, 'debug_read', 'BEGIN', 'allowed'),
     (31, 'debug_read', 'SELECT app.spy()', 'allowed'),
     (32, 'debug_read', 'CREATE SCHEMA more', 'denied | CREATE ON DATABASE | 42501'),

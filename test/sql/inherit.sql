@@ -44,7 +44,7 @@ SELECT tap.refused('SELECT count(*) FROM app.orders', '42501', 'another requeste
 SELECT tap.refused(format('SET ROLE jit_grant_%s', :id), '42501', 'and cannot take the role');
 \connect - bob
 CALL tap.start();
-SELECT tap.refused('SELECT count(*) FROM app.orders', '42501', 'neither has the approver');
+SELECT tap.refused('SELECT count(*) FROM app.orders', '42501', 'and neither can the approver');
 
 -- A login with NOINHERIT would hold a grant that it cannot use, unless the membership itself says INHERIT (16 and later).
 \connect - :owner

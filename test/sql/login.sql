@@ -36,7 +36,7 @@ SELECT is(:'login'::text, format('jit_login_%s', :id), 'the login');
 SELECT matches(:'password'::text, '^[A-Za-z0-9_-]{32}$', 'and its password');
 SELECT is(:'valid_until'::timestamptz, (SELECT ends_at FROM jit_access.my_grants WHERE id = :id), 'valid to the deadline');
 SELECT jit_credentials(:id);
-SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :id), 'it is told once');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :id), 'it is shown once');
 -- It is in no group, and a group of all other logins still counts as a group of everybody.
 \connect - :owner
 CREATE ROLE everybody;

@@ -131,7 +131,7 @@ GRANT UPDATE ON app.customers TO behind;
 CALL tap.start();
 SELECT is((SELECT stale FROM jit_access.pending_requests WHERE id = :reaches), true, 'another privilege behind the template makes it stale');
 SELECT tap.refused(format('SELECT jit_approve(%s)', :reaches),
-    format('JA005 request %s is out of date: What template "reaches" would give has changed since it was asked for.', :reaches), 'and it cannot be approved');
+    format('JA005 request %s is out of date: The grant that template "reaches" would give has changed since the request.', :reaches), 'and it cannot be approved');
 \connect - :owner
 UPDATE jit_access.request SET starts_at = clock_timestamp() WHERE id = :later;
 SELECT jit_alter_template('two', description => 'wakes the worker') AS version \gset
@@ -194,7 +194,7 @@ SELECT results_eq($$SELECT outcome, approvers FROM jit_eligibility('two', '1h')$
     'the possible approvers: neither the requester nor a group of everybody');
 SELECT results_eq($$SELECT outcome, reasons FROM jit_eligibility('lead', '9h')$$,
     $$VALUES ('denied', '{"\"alice\" may not ask for template \"lead\": Neither this login nor a role it belongs to is among the template''s requesters.",
-    "the duration is over the maximum of template \"lead\": 9h was asked for; the maximum is 8h."}'::text[])$$, 'every objection is told');
+    "the duration is over the maximum of template \"lead\": 9h was asked for; the maximum is 8h."}'::text[])$$, 'every objection is reported');
 SELECT tap.refused($$SELECT jit_request('ruled', '5h')$$,
     'JA004 rule "nothing-long" forbids it: Whatever else is allowed, a rule that forbids wins.', 'a request that a rule denies cannot be made');
 SELECT alike(tap.error($$SELECT jit_request('ruled')$$), 'JA018 template "ruled" is given by a rule only by a statement that "alice" has sent: %',

@@ -89,7 +89,7 @@ SELECT alike(jit_report_html('soc2'), '%, was verified on % by olga: sound, and 
 UPDATE jit_access.whole_verification SET head = repeat('0', 64);
 \connect - olga
 CALL tap.start();
-SELECT alike(jit_report_html('soc2'), '%class="verdict bad"%, but is NOT the one that was verified:%', 'a record that is another one by now');
+SELECT alike(jit_report_html('soc2'), '%class="verdict bad"%, but is NOT the one that was verified:%', 'a record that was changed since it was verified');
 \connect - :owner
 DELETE FROM jit_access.whole_verification;
 CALL tap.start();

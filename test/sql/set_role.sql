@@ -62,7 +62,7 @@ SELECT count(*) AS orders FROM app.orders \gset
 RESET ROLE;
 CALL tap.start();
 SELECT is(:orders, 3, 'a login with NOINHERIT uses it the same way');
-SELECT tap.refused(format('SET ROLE jit_grant_%s', :id), '42501', 'another one''s role cannot be set');
+SELECT tap.refused(format('SET ROLE jit_grant_%s', :id), '42501', 'the role of another grant cannot be set');
 \connect - dave
 CALL tap.start();
 SELECT tap.refused(format('SET ROLE jit_grant_%s', :id), '42501', 'not by other requesters');

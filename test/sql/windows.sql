@@ -154,7 +154,7 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :open)
 SELECT jit_activate(:by_hand) AS got \gset
 SELECT is(:'got'::text, 'active', 'she makes use of an approval while they are open');
 SELECT jit_extend(:by_hand, '30 minutes');
-SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :by_hand), 'her own share is looked at first');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :by_hand), 'the holder''s own limit is checked first');
 \connect - bob
 SELECT jit_extend(:by_hand, '30 minutes') IS NOT NULL AS got \gset
 CALL tap.start();

@@ -133,7 +133,7 @@ round('kill -9 of a backend again', \&backend);
 	is($written->(), $before, 'and nothing is written');
 	$node->safe_psql('postgres', q{COMMIT PREPARED 'look'});
 	rows_ok($bob->finish, '100', 'it runs when the worker has looked');
-	ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grants of before are confirmed');
+	ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'earlier grants are confirmed');
 	ok(wait_for_drained($node), 'the journal is read');
 	is(log_rows($node, "kind = 'journal lost'"), '1', 'the loss is on the record, once');
 	is(log_rows($node, "application = 'lost' AND statement LIKE 'INSERT%' AND outcome = 'completed'"), '20', 'records read before are still there');

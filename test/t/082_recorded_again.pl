@@ -66,7 +66,7 @@ my @steps = (
 	[ 'of which she has the privilege', sub { admin('GRANT SELECT (id) ON app.kept TO alice') }, $kept, '0 third app.kept:SELECT:SELECT', 2 ],
 	[ 'and another has its name', sub { admin('ALTER TABLE app.kept RENAME id TO was; ALTER TABLE app.kept RENAME note TO id') }, $kept, '0 third app.kept:SELECT:', 2 ],
 	[ 'inside a function', sub { }, $orders, '1 third app.orders:SELECT:', 2, "SELECT app.ask('$orders')" ],
-	[ 'inside as somebody else', sub { admin('GRANT USAGE ON SCHEMA app TO carol; GRANT SELECT ON app.orders TO carol'); approve_as($node, 'dave', request_as($node, 'carol', 'second', '1 hour')) },
+	[ 'inside as another user', sub { admin('GRANT USAGE ON SCHEMA app TO carol; GRANT SELECT ON app.orders TO carol'); approve_as($node, 'dave', request_as($node, 'carol', 'second', '1 hour')) },
 		$orders, '1 third app.orders:SELECT:SELECT', 1, "SELECT app.ask_as_carol('$orders')" ],
 	[ 'inside as herself', sub { }, $orders, '1 third app.orders:SELECT:', 2, "SELECT app.ask('$orders')" ],
 	[ 'a variable that is called like a column', sub { }, $kept, '1 third app.kept:SELECT:SELECT', 2, 'SELECT app.of_variable()' ],

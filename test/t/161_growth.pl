@@ -285,7 +285,7 @@ is(ask("SELECT concat_ws(' ', login, outcome, detail->>'first', detail->>'last',
 	"jit_access completed 1 @{[ $second - 1 ]} $head", 'retention: the record says which, and where the chain stood');
 is(ask("SELECT to_regclass('jit_access.record_1') IS NULL"), 't', 'retention: the table is gone');
 is(ask("SELECT encode(head, 'hex') FROM jit_access.checkpoint WHERE seq = $second - 1"), $head, 'retention: its checkpoint stays');
-like(slurp_file("$files/anchors"), qr/^\Q$old_anchors\E/, 'retention: and so do the anchors of before');
+like(slurp_file("$files/anchors"), qr/^\Q$old_anchors\E/, 'retention: and so do earlier anchors');
 is(same_verdict($dba, 'dropped'), 'sound', 'dropped: sound, from the checkpoint of the dropped records on');
 rows_ok($dba->query('SELECT first_seq, records = last_seq - first_seq + 1 FROM jit_audit_verify()'), "$second,t", 'dropped: the verdict says where the record begins');
 for my $range ('1, 5', "1, $second", "$second, $second", "$second, " . ($second + 1), '2', '2, ' . ($second + 2), $second - 1, $second + 1, 'NULL, ' . last_record(), last_record())

@@ -139,7 +139,7 @@ next_code('alice');
 my $ahead = code_at('alice', time + $offset + 30);
 stepped_up_ok(step_up($alice, $ahead), 'an authenticator may be half a minute ahead');
 next_code('alice');
-sqlstate_ok(step_up($alice, $ahead), 'JA020', 'its code is not right again when its time has come');
+sqlstate_ok(step_up($alice, $ahead), 'JA020', 'a code accepted early is not accepted again in its own time step');
 next_code('alice') for 1 .. 2;
 stepped_up_ok(step_up($alice, code_at('alice', time + $offset - 30)), 'or behind');
 my $id = $alice->query("SELECT jit_request('asks', '1h')")->{rows}[0][0];
@@ -193,7 +193,7 @@ for my $round (1 .. 2)
 	is(scalar(grep { $_ eq 'no code of "carol" is accepted for a while' } @messages), 15, 'the others none');
 	$_->query('ROLLBACK') for @sessions;
 	my $result = step_up($sessions[0], next_code('carol'));
-	is($result->{message}, 'no code of "carol" is accepted for a while', 'rolling back changes nothing, a right code neither');
+	is($result->{message}, 'no code of "carol" is accepted for a while', 'neither a rollback nor a right code lifts the lock');
 	is(step_up($sessions[1], $recovery{carol}[0])->{message}, 'no code of "carol" is accepted for a while', 'nor does a recovery code');
 	stepped_up_ok(step_up($alice, next_code('alice')), 'others are not locked out');
 	is($node->safe_psql('postgres', "SELECT login FROM jit_access.second_factors WHERE locked_until > clock_timestamp()"), 'carol', 'the view names the locked login');
@@ -243,7 +243,7 @@ for my $session ([ 'a query', $first, $read ], [ 'one that needs nothing', $firs
 	my $result = $session->[1]->query($session->[2]);
 	sqlstate_ok($result, 'JA019', "refused: $session->[0]");
 }
-like($there->query('SELECT 1')->{hint}, qr/in database "postgres"/, 'a session in another database is told where to step up');
+like($there->query('SELECT 1')->{hint}, qr/in database "postgres"/, 'a session in another database gets a hint where to step up');
 stepped_up_ok(step_up($first, next_code('alice')), 'the session steps up all the same');
 rows_ok($first->query($read), 't', 'and uses it');
 rows_ok($second->query($read), 't', 'so does another session of the login, from the same address');
@@ -292,7 +292,7 @@ ok($node->poll_query_until('postgres', "SELECT recovery_codes = 7 FROM jit_acces
 restart();
 $alice = connect_as($node, 'alice');
 my $result = step_up($alice, $used);
-is($result->{message}, 'no one-time code is accepted yet', 'after a restart a code of before does not count');
+is($result->{message}, 'no one-time code is accepted yet', 'after a restart an earlier code does not count');
 $result = step_up($alice, code_at('alice', time + $offset + 30));
 is($result->{message}, 'no one-time code is accepted yet', 'nor one of the next moment');
 sqlstate_ok($alice->query($read), 'JA019', 'the grant demands it as before');
@@ -308,7 +308,7 @@ stepped_up_ok(step_up($bob, $used = next_code('bob')), 'bob');
 	ok($node->poll_query_until('postgres', 'SELECT count(*) > 0 FROM jit_access.health WHERE worker_pid IS NOT NULL'), 'kill -9: the server comes back');
 	$node->poll_query_until('postgres', "SELECT bool_and(confirmed) FROM jit_access.active_grants") or die;
 	$bob = connect_as($node, 'bob');
-	is(step_up($bob, $used)->{message}, 'no one-time code is accepted yet', 'kill -9: a code of before does not count');
+	is(step_up($bob, $used)->{message}, 'no one-time code is accepted yet', 'kill -9: an earlier code does not count');
 	wait_for_start();
 	stepped_up_ok(step_up($bob, next_code('bob')), 'kill -9: a later one does');
 }
@@ -383,7 +383,7 @@ is(key_is('is short', qr/does not hold 64 hexadecimal digits\.$/), 'JA021', 'and
 unlink $key_file;
 append_to_file($key_file, 'ab' x 32);
 chmod 0600, $key_file;
-is(key_is('is another one', qr/sealed with another one, or the table was changed\.$/), 'enrolled', 'but others can enrol with it');
+is(key_is('is another one', qr/sealed with another key, or the table was changed\.$/), 'enrolled', 'but others can enrol with it');
 unlink $key_file;
 $node->append_conf('postgresql.conf', "jit_access.second_factor_key_file = '/etc/passwd'");
 $node->reload;

@@ -179,7 +179,7 @@ is(run_as('alice', 'socket', with_role($id{there}, $list), dbname => 'other'), '
 is(run_as('alice', 'socket', with_role($id{there}, $list)), 'JA023', 'database: refused here');
 $node->safe_psql('postgres', 'ALTER DATABASE other RENAME TO renamed; CREATE DATABASE other');
 is(run_as('alice', 'socket', with_role($id{there}, $list), dbname => 'renamed'), 't', 'database: it may be renamed');
-is(run_as('alice', 'socket', with_role($id{there}, $list), dbname => 'other'), 'JA023', 'database: another one of its name is another one');
+is(run_as('alice', 'socket', with_role($id{there}, $list), dbname => 'other'), 'JA023', 'database: a new database with the same name does not match');
 
 # ---- on a standby, and after a restart
 $node->backup('backup');

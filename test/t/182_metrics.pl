@@ -31,7 +31,7 @@ sqlstate_ok($exporter->query('SELECT * FROM jit_access.metrics'), 'no error', 'a
 rows_ok($exporter->query('SELECT count(*) > 40 FROM jit_access.metrics'), 't', 'all of them');
 my $readable = $exporter->query(q{SELECT string_agg(c.oid::regclass::text, ' ' ORDER BY c.oid::regclass::text) FROM pg_class c WHERE relnamespace = 'jit_access'::regnamespace
 	AND relkind IN ('r', 'p', 'v') AND has_table_privilege(c.oid, 'SELECT') AND NOT has_table_privilege('carol', c.oid, 'SELECT')});
-rows_ok($readable, 'jit_access.metrics', 'it reads nothing besides that not everybody reads');
+rows_ok($readable, 'jit_access.metrics', 'it reads nothing else that other users cannot read');
 sqlstate_ok($exporter->query("TABLE jit_access.$_"), '42501', "not $_") for qw(health jobs grant_history audit_log alerts record request counter);
 sqlstate_ok($exporter->query("SELECT * FROM $_"), '42501', "nor $_") for ('jit_access.status()', 'jit_access.journal()', 'jit_schedule()', "jit_access.run_job('verify')", 'jit_audit_verify()');
 rows_ok($exporter->query('SELECT jit_access.may_audit()'), 'f', 'it is no auditor');
@@ -105,7 +105,7 @@ is(ask(q{SELECT sum(value) FROM jit_access.metrics WHERE name = 'events_total'})
 ask('ALTER TABLE jit_access.counter RENAME TO counted');
 request_as($node, 'alice', 'reader', '1 hour');
 ok(wait_for_drained($node), 'the record goes on without the counters');
-like(slurp_file($node->logfile), qr/could not count what is on the record: relation "jit_access.counter" does not exist/, 'which is told');
+like(slurp_file($node->logfile), qr/could not count the rows of the record: relation "jit_access.counter" does not exist/, 'which is told');
 ask('ALTER TABLE jit_access.counted RENAME TO counter');
 
 # Alerts, reviews, jobs.

@@ -65,7 +65,7 @@ $node->safe_psql('postgres', q{CREATE ROLE everybody ROLE alice, bob, carol, dav
 	SELECT jit_create_template('open', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{everybody}')});
 is(connect_as($node, 'dave')->query(q{SELECT jit_access.may_decide(t) FROM generate_series(1, 5) t ORDER BY 1 DESC LIMIT 1})->{rows}[0][0], 't', 'dave is an approver');
 my $open = request_as($node, 'alice', 'open', '1h');
-sqlstate_ok(connect_as($node, 'carol')->query("SELECT jit_approve($open)"), 'JA004', 'a group that every login of a person is in is still everybody');
+sqlstate_ok(connect_as($node, 'carol')->query("SELECT jit_approve($open)"), 'JA004', 'a group with every login of a person still counts as all users');
 
 # ---- a good one -----------------------------------------------------------------------------------------------------
 

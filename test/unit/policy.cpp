@@ -58,11 +58,13 @@ BOOST_AUTO_TEST_CASE(a_quorum_of_distinct_people) {
         {"one", {yes("bob")}, "needs approval"},
         {"two", {yes("bob"), yes("carol")}, "allowed"},
         {"one person twice", {yes("bob"), yes("bob", 2)}, "needs approval"},
-        {"the requester himself", {yes("bob"), yes("alice")}, "needs approval"},
+        {"the requester", {yes("bob"), yes("alice")}, "needs approval"},
         {"who does not count", {yes("bob"), yes("carol", 0)}, "needs approval"},
         {"about something else", {stale, yes("carol")}, "needs approval"},
         {"one denial", {yes("bob"), yes("carol"), yes("dave"), {.person = "erin", .groups = 1}}, "denied"},
-        {"a denial stands, whoever its author is by now", {yes("carol"), yes("dave"), nobodys_no}, "denied"},
+        {"a denial stands, even if its author is no longer an approver",
+         {yes("carol"), yes("dave"), nobodys_no},
+         "denied"},
     };
     for (const auto& row : rows) {
         auto facts = plain();

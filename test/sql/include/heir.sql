@@ -15,8 +15,8 @@ SELECT jit_revoke(id) AS state FROM unnest(ARRAY[:id, :other, :idle]) AS id \g /
 CALL tap.wait_until(format('SELECT count(*) = 2 FROM jit_access.request WHERE id IN (%s, %s) AND cleanup = ''done''', :other, :idle));
 CALL tap.wait_until(format('SELECT cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = %s', :id));
 CALL tap.start();
-SELECT is((SELECT cleanup_error FROM jit_access.active_grants WHERE id = :id), format('role "keeper", the new owner of what was created under the grant, %s', :'why'), :'why');
-SELECT is((SELECT relowner::regrole::text FROM pg_class WHERE oid = 'app.t'::regclass), :'grant_role', 'nobody else gets it');
+SELECT is((SELECT cleanup_error FROM jit_access.active_grants WHERE id = :id), format('role "keeper", the new owner of objects created under the grant, %s', :'why'), :'why');
+SELECT is((SELECT relowner::regrole::text FROM pg_class WHERE oid = 'app.t'::regclass), :'grant_role', 'no other role gets it');
 SELECT results_eq(format('SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %1$L::regrole OR roleid = %1$L::regrole', :'grant_role'), $$VALUES ('jit_marker')$$,
                   'the memberships are gone');
 \o /dev/null

@@ -15,8 +15,8 @@ CALL tap.wait_until(format('SELECT cleanup_error IS NOT NULL FROM jit_access.act
 CALL tap.start();
 SELECT is((SELECT cleanup_error FROM jit_access.active_grants WHERE id = :id), format('"%s" owns %s, which %s and is not reassigned', :'grant_role', :'what', :'why'), :'what');
 SELECT results_eq(format('SELECT roleid::regrole::text FROM pg_auth_members WHERE member = %1$L::regrole OR roleid = %1$L::regrole', :'grant_role'), $$VALUES ('jit_marker')$$,
-                  'its owner is nobody''s role and has none');
+                  'the marker is its only membership');
 SELECT tap.refused(format('DROP ROLE %I', :'grant_role'), '2BP01', 'and stays');
 :mend;
 CALL tap.wait_for_cleanup();
-SELECT ok(to_regrole(:'grant_role') IS NULL, 'until somebody has looked at what it owns');
+SELECT ok(to_regrole(:'grant_role') IS NULL, 'until an administrator has examined the objects it owns');
