@@ -21,9 +21,9 @@ OBJS         = $(SOURCES:src/%.cpp=$(BUILT)/%.o)
 CORE_OBJS    = $(CORE_SOURCES:src/%.cpp=$(BUILT)/%.o)
 
 JIT_CXXFLAGS = -std=c++20 -Wall -Wextra -Wno-missing-field-initializers -fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP
-# The server's headers are not ours to mend: -isystem. A result assigned under PG_TRY is only read when nothing jumped.
+# -isystem: no warnings about the server's headers. A result assigned under PG_TRY is read only if no error was thrown.
 JIT_CXXFLAGS += -Wno-clobbered
-# GCC 12 sees ghosts in a std::optional of a container.
+# GCC 12 warns without reason about a std::optional of a container.
 JIT_CXXFLAGS += -Wno-maybe-uninitialized
 PG_CPPFLAGS  = -isystem $(shell $(PG_CONFIG) --includedir-server) -Iinclude -D'PGDLLEXPORT=__attribute__((visibility("default")))'
 # A statement under a grant goes through small functions of many files.
@@ -36,13 +36,13 @@ EXTRA_CLEAN  = build $(DATA_built)
 .DEFAULT_GOAL := all
 # V=1 shows every command.
 MAKEFLAGS += --no-print-directory $(if $(V),,--silent)
-# For the targets that somebody waits for, unless make was called with -j.
+# For the targets of interactive use, unless make was called with -j.
 ALL_CORES = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # The stand-alone verifier: core/ and OpenSSL, no server.
 SCRIPTS_built = build/bin/jit-verify
 
-# Targets that must work before the server's development files are there.
+# Targets that must work without the server's development files.
 PG_CONFIG ?= pg_config
 export PG_CONFIG
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
@@ -85,10 +85,10 @@ $(DATA_built): $(SQL_PARTS)
 
 # ---- objects ------------------------------------------------------------------------------------------------------
 
-# $(call stamp,TEXT) writes TEXT to the target, unless it is what the target holds: what depends on it is made again when
-# the text is another one.
+# $(call stamp,TEXT) writes TEXT to the target if its contents differ. So files that depend on it are made again only if
+# the text has changed.
 stamp = @mkdir -p $(@D); echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' >$@
-# One line for all that one make compiles.
+# One line for all objects that one make compiles.
 announce = $(if $(announced),,$(eval announced := yes)$(info compiling ($(BUILD) build) ...))
 
 $(BUILT)/flags: FORCE
@@ -132,7 +132,7 @@ $(BUILT)/standard.hpp: Makefile
 	@mkdir -p $(@D)
 	printf '#include <%s>\n' $(STANDARD_HEADERS) >$@
 
-# Core headers want to be seen before the server's; what follows this one is in the sources' hands.
+# Core headers have to come before the server's; the sources include the rest.
 $(BUILT)/server.hpp: Makefile
 	@mkdir -p $(@D)
 	printf '#include <%s>\n' $(STANDARD_HEADERS) >$@
@@ -158,13 +158,13 @@ test:
 
 test-programs: all unit fuzz-programs $(BUILT)/optimised/ring.o
 
-# What test/arch/fetched reads: machine code, as the full build makes it.
+# Input of test/arch/fetched: machine code of the full build.
 $(BUILT)/optimised/ring.o: src/core/journal_ring.cpp $(BUILT)/flags
 	@mkdir -p $(@D)
 	$(announce)$(COMPILE.cc) -O2 $(FLAGS_full) -o $@.lto $<
 	$(CXX) $(CXXFLAGS) -O2 $(FLAGS_full) -nostdlib -r -flinker-output=nolto-rel -o $@ $@.lto
 
-# bench runs them all; each prints one key=value a line.
+# bench runs all of them; each prints lines of key=value.
 BENCHES = bench-idle bench-audit bench-deadline bench-report bench-alerts
 .PHONY: $(BENCHES)
 bench: $(BENCHES)
@@ -179,7 +179,7 @@ build/bench/%: bench/%.cpp
 	@mkdir -p $(@D)
 	$(announce)$(CXX) -std=c++20 -O2 -Wall -Wextra -I$(shell $(PG_CONFIG) --includedir) -o $@ $< -lpq -lpthread
 
-# Made-up life for what has to be measured on much of it: core and OpenSSL, no server.
+# Generator of made-up data for the benchmarks: core and OpenSSL, no server.
 LIFE_OBJS = $(patsubst %.cpp,$(BUILT)/%.o,bench/life.cpp $(wildcard bench/life/*.cpp))
 
 $(LIFE_OBJS): $(BUILT)/%.o: %.cpp $(BUILT)/flags
@@ -202,7 +202,7 @@ print-cxxflags:
 
 # ---- unit tests and fuzzing: core, natively, under the sanitizers -------------------------------------------------
 
-# Unit tests are not optimised: that would take the compiler longer than it saves. Fuzzing repays it.
+# Unit tests are not optimised, because compiling would take longer than the tests save. Fuzzing is optimised.
 UNIT_FLAGS   = -std=c++20 -g1 -Wall -Wextra -Wno-missing-field-initializers -Wno-maybe-uninitialized -Iinclude -Isrc \
                -fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_COMPILE = $(CXX) $(UNIT_FLAGS) -O0 -fPIC -MMD -MP
@@ -211,7 +211,7 @@ FUZZ_COMPILE = $(CXX) $(UNIT_FLAGS) -O1 -MMD -MP
 UNIT_TESTS   = $(patsubst test/unit/%.cpp,build/unit/%,$(wildcard test/unit/*.cpp))
 UNIT_OBJS    = $(UNIT_TESTS:build/unit/%=build/unit/test/%.o)
 UNIT_CORE    = $(CORE_SOURCES:src/%.cpp=build/unit/%.o)
-# What calls libraries alone, and no server.
+# Programs that call libraries only, and no server.
 UNIT_PG      = $(patsubst %,build/unit/pg/%.o,oath qr_code seal)
 
 unit: $(UNIT_TESTS)
@@ -251,8 +251,8 @@ $(UNIT_TESTS): build/unit/%: build/unit/test/%.o build/unit/test/main.o | build/
 build/unit/totp: $(UNIT_PG)
 build/unit/totp: UNIT_LIBRARIES = -loath -lqrencode
 
-# The journal's parser, fuzzed: shortly by a driver of our own in `make test`, at length by libFuzzer. The corpus is made
-# by a program, so it follows the format.
+# Fuzzing of the journal's parser: briefly by our own driver in `make test`, longer by libFuzzer. A program writes the
+# corpus, so it follows the format.
 FUZZ_CORE    = src/core/journal_record.cpp src/core/journal_ring.cpp
 FUZZ_TESTS   = $(filter-out corpus driver,$(patsubst test/fuzz/%.cpp,%,$(wildcard test/fuzz/*.cpp)))
 FUZZ_OBJS    = $(patsubst %.cpp,build/fuzz/objects/%.o,$(FUZZ_CORE) $(wildcard test/fuzz/*.cpp))
@@ -284,7 +284,7 @@ build/libfuzzer/%: test/fuzz/%.cpp $(FUZZ_CORE) $(wildcard test/fuzz/*.hpp test/
 	@mkdir -p $(@D)
 	clang++ $(UNIT_FLAGS) -O1 -fsanitize=fuzzer -o $@ $< $(FUZZ_CORE)
 
-# What it has found worth keeping stays in build/libfuzzer for the next time; what fails as build/libfuzzer/NAME-crash-….
+# Inputs with new coverage stay in build/libfuzzer for the next run; failing inputs are build/libfuzzer/NAME-crash-….
 fuzz:
 	test/deps fuzz
 	$(MAKE) $(ALL_CORES) build/fuzz/corpus $(FUZZ_TESTS:%=build/libfuzzer/%)
@@ -295,7 +295,7 @@ fuzz:
 	        build/libfuzzer/$$test.found build/fuzz/corpus/$$test; \
 	done
 
-# `make test` does it shortly. Beyond some 500 kills TIMEOUT has to be raised as well.
+# `make test` runs fewer kills. For more than 500 kills, raise TIMEOUT as well.
 crash: export KILLS ?= 200
 crash:
 	test/deps test

@@ -1,14 +1,13 @@
 // Clients of the deadline benchmark: real sessions over libpq, each with its own login.
 //
-//   deadline_clients loop SESSIONS GRANTS     each session asks for 1 to 5 s, has it approved, and selects in a tight
-//   loop
-//                                             until it is stopped; prints one line a grant: id, when the last statement
-//                                             that was answered was sent, when the connection was seen to end
+//   deadline_clients loop SESSIONS GRANTS     each session requests 1 to 5 s, has them approved, and selects in a tight
+//                                             loop until it is stopped; prints for each grant: id, time at which
+//                                             the last answered statement was sent, time at which the connection ended
 //   deadline_clients sleep SESSIONS GRANTS    the same with one statement that would run for a minute
 //   deadline_clients activate TEMPLATE COUNT  approves COUNT requests one after the other; prints milliseconds
 //
-// Times are of the wall clock of this machine, which is the server's. Late is a statement that was sent at or after the
-// deadline that the tables tell, and was answered.
+// Times are of the wall clock of this machine, which is also the server's. A statement is late if it was sent at or
+// after the deadline in the tables and was answered.
 #include <libpq-fe.h>
 
 #include <atomic>
@@ -63,7 +62,7 @@ std::string ask(PGconn* connection, double seconds) {
 std::mutex print_lock;
 std::atomic<long> grants_left;
 
-// One requester, who goes on asking until all grants are used up.
+// One requester, who makes requests until all grants are used up.
 void session(int number, bool sleeps) {
     std::mt19937 random(static_cast<unsigned>(number));
     std::uniform_real_distribution<double> seconds(1.0, 5.0);

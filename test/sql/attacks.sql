@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- Attempts to get round a grant: by membership instead of privilege, by another user's view, by what outlives the role of
--- the session, by the predefined roles, by a template item that has become void.
+-- Attempts to get round a grant: by membership instead of privilege, by another user's view, by objects that outlive
+-- the role of the session, by the predefined roles, by a template item that has become void.
 CREATE ROLE keeper;
 GRANT USAGE ON SCHEMA app TO keeper;
 GRANT SELECT, INSERT ON app.orders TO keeper;
@@ -27,7 +27,7 @@ FROM unnest(ARRAY['CREATE SCHEMA planted AUTHORIZATION keeper', 'ALTER DEFAULT P
                   'ALTER SCHEMA app OWNER TO keeper', 'REASSIGN OWNED BY alice TO keeper', 'DROP OWNED BY keeper']) WITH ORDINALITY AS v (statement, n)
 ORDER BY n;
 
--- What was written under the grant cannot be prepared after RESET ROLE.
+-- A transaction that has written under the grant cannot be prepared after RESET ROLE.
 SELECT 'jit_grant_' || :'deep' AS grant_role \gset
 SET ROLE :grant_role;
 BEGIN;

@@ -127,7 +127,7 @@ CALL tap.wait_for_cleanup();
 CALL tap.start();
 SELECT ok(pg_has_role('alice', 'app_writer', 'MEMBER'), 'a membership granted meanwhile stays');
 
--- A membership granted on to the role of a grant is removed with it, whoever the grantor is.
+-- A membership granted on to the role of a grant is removed with it, for every grantor.
 \connect - alice
 SELECT jit_request('debug_read', '1h') AS id \gset
 \connect - bob

@@ -1,8 +1,8 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- What is protected around grants: the roles of the extension, the extension itself, the logins that hold grants. And what
--- a session that uses a grant may not do, because it would outlive the grant.
+-- Objects that are protected: the roles of the extension, the extension itself, the logins that hold grants. And
+-- commands that a session may not run under a grant, because their effect would outlive it.
 CREATE ROLE mallory LOGIN CREATEROLE CREATEDB;
 CREATE ROLE minion;
 CREATE SCHEMA mine AUTHORIZATION dave;
@@ -54,7 +54,7 @@ FROM unnest(ARRAY['GRANT SELECT ON mine.bait TO jit_template_debug_read', 'GRANT
                   'GRANT SELECT (id) ON mine.bait TO jit_marker',
                   'ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO jit_template_debug_read']) WITH ORDINALITY AS v (statement, n) ORDER BY n;
 
--- What live grants need cannot be dropped.
+-- Objects that live grants need cannot be dropped.
 \connect - :owner
 CALL tap.start();
 SELECT tap.refused('DROP ROLE alice', format('JA015 role "alice" cannot be dropped: It holds grant %s, which is live.', :id), 'DROP ROLE of the holder');

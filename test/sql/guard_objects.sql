@@ -118,7 +118,8 @@ SELECT tap.refused(statement, 'JA016 this is not allowed to a session that uses 
 SELECT is(tap.error(statement), 'no error', 'allowed: ' || statement) FROM tap.allowed ORDER BY n;
 RESET ROLE;
 
--- allow_code does not lift this for her own code or for objects of other owners; on objects that she creates she may have it.
+-- allow_code does not lift this for the user's own code or for objects of other owners; it does for objects that the
+-- user creates.
 SELECT jit_revoke(:makes) AS state \gset
 \connect - :owner
 CALL tap.wait_for_cleanup();

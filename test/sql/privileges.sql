@@ -2,7 +2,7 @@
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
 -- Privileges on every function, table, view, sequence and type of the extension. The lists are by name, so that a new
--- object fails this test until somebody has decided about it.
+-- object fails this test until it is added to a list.
 CREATE ROLE reads_all LOGIN IN ROLE pg_read_all_data;
 CREATE ROLE writes_all LOGIN IN ROLE pg_write_all_data;
 CREATE ROLE reads_and_writes_all LOGIN IN ROLE pg_read_all_data, pg_write_all_data;

@@ -82,7 +82,7 @@ SELECT is(substring(html FROM 'id="figure-statements" data-value="([0-9]+)"')::b
 SELECT is(substring(html FROM 'id="figure-rows" data-value="([0-9]+)"')::bigint, (SELECT sum(rows)::bigint FROM jit_access.grant_usage), 'its rows') FROM page;
 SELECT is((SELECT count(*) FROM regexp_matches(jit_report_html('gdpr', '2001-01-01', '2001-01-02'), 'data-value="0"', 'g')), 10::bigint, 'a time when nothing was');
 
--- What the page says about the record.
+-- Statements of the page about the record.
 SELECT is(sound, true, 'verified') FROM jit_report_verify();
 SELECT alike(jit_report_html('soc2'), '%, was verified on % by olga: sound, and its head is still the same.%were not verified again for this page%', 'an earlier verification, and its worth');
 \connect - :owner

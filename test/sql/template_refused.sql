@@ -1,8 +1,9 @@
 \set ECHO none
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
--- What no template may hold: superusers and their equals, privileges that can be passed on, roles that own objects,
--- privileges to create objects that outlive a grant, and items that are no privileges. A refusal leaves nothing behind.
+-- Roles and privileges that no template may hold: superusers and their equals, privileges that can be passed on, roles
+-- that own objects, privileges to create objects that outlive a grant, and items that are no privileges. A refusal
+-- leaves nothing behind.
 CREATE FUNCTION tap.refuses_item(item text, why text, description text) RETURNS text LANGUAGE sql AS $$
     SELECT tap.refused(format('SELECT jit_create_template(%L, ARRAY[%L])', 'refused', item),
                        'JA008 cannot give the privilege "' || item || '" to a template: ' || why, description)

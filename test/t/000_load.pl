@@ -23,7 +23,7 @@ jit_access.database = 'postgres'
 CONF
 $node->restart;
 
-# ---- what somebody has prepared
+# ---- objects prepared by another user
 sub refused
 {
 	my ($preparation, $why, $removal, $name) = @_;
@@ -43,7 +43,7 @@ refused("CREATE ROLE $_->[0]", qr/role "jit_\w+" exists and is not empty/, "DROP
 refused(q{CREATE FUNCTION public.jit_approve(integer) RETURNS text LANGUAGE sql AS 'SELECT 1::text'}, qr/function \S*jit_approve\(integer\) is in the way/,
 	'DROP FUNCTION public.jit_approve(integer)', 'a prepared function would capture calls');
 
-# ---- default privileges of who installs
+# ---- default privileges of the installing user
 my @kinds = qw(TABLES SEQUENCES FUNCTIONS TYPES SCHEMAS);
 $node->safe_psql('postgres', join '', map { "ALTER DEFAULT PRIVILEGES GRANT ALL ON $_ TO mallory, PUBLIC;" } @kinds);
 is($node->psql('postgres', 'CREATE EXTENSION jit_access'), 0, 'CREATE EXTENSION succeeds with the library preloaded');

@@ -122,7 +122,7 @@ rows_ok($bystander->query('SELECT 1'), '1', 'a session without a grant is not af
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $id"), 'active',
 	'the worker has done nothing of this');
 
-# ---- SET ROLE: the server checks it when it is issued, never again
+# ---- SET ROLE: the server checks it only when it is issued
 my ($bobs, $b) = under_grant($node, 'bob', sub {
 	my ($grant) = @_;
 	my %b = map { $_ => connect_as($node, 'bob') } qw(chosen ended fresh direct);

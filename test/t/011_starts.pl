@@ -15,7 +15,7 @@ my $node = jit_node('starts', init => { allows_streaming => 1 }, conf => "jit_ac
 my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 my $force_parallel = $node->pg_version >= 16 ? 'debug_parallel_query' : 'force_parallel_mode';
 
-# The same in two databases; what the template gives in the other one is given there.
+# The same in two databases; the privileges of the template in the other database are given there.
 $node->safe_psql('postgres', 'CREATE DATABASE other; CREATE SEQUENCE public.trapped; GRANT USAGE ON SEQUENCE public.trapped TO PUBLIC');
 $node->safe_psql('other', <<'SQL');
 CREATE SCHEMA app; CREATE TABLE app.orders (id int, status text); INSERT INTO app.orders VALUES (1, 'new');

@@ -99,7 +99,7 @@ my ($alices, $bobs) = under_grant($node, 'alice', sub {
 	my %bobs = (id => $id, sessions => {});
 	my $sessions = $bobs{sessions};
 
-	# bob chooses the role of his grant, which may change the schema.
+	# bob sets the role of the grant, which may change the schema.
 	my $builds = $sessions->{'CREATE INDEX CONCURRENTLY'} = connect_as($node, 'bob');
 	works($builds, $_) for "SET ROLE jit_grant_$id", "CREATE TABLE app.built_$id (id int)";
 	works($bobs{writer} = connect_as($node, $superuser), "BEGIN; INSERT INTO app.built_$id VALUES (1)");

@@ -1,4 +1,4 @@
-# What a session may do while it leaves a grant, and what other sessions may do to it.
+# Commands of a session while it leaves a grant, and effects of other sessions on it.
 use strict;
 use warnings;
 

@@ -1,5 +1,6 @@
 
-# What libpq cannot send: portals with a row limit, interleaved, abandoned, suspended across the deadline; function calls.
+# Messages that libpq cannot send: portals with a row limit, interleaved, abandoned, suspended across the deadline;
+# function calls.
 use strict;
 use warnings;
 

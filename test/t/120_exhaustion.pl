@@ -1,5 +1,5 @@
 
-# The worker runs out of what it needs: processes, locks, catalogs, transaction ids. Access ends all the same, the clean-up
+# The worker runs out of a resource: processes, locks, catalogs, transaction ids. Access ends all the same, the clean-up
 # follows when it can, and the views show the state.
 use strict;
 use warnings;

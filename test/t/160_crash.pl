@@ -1,6 +1,6 @@
 
-# Processes are killed under load, at any instant: what a client saw succeed is on the record once, what is on the record
-# was sent, the chain over it is sound, and nothing committed is lost.
+# Processes are killed under load, at any instant: a statement that a client saw succeed is on the record once, every
+# recorded statement was sent, the chain is sound, and nothing committed is lost.
 #
 #   KILLS   how many processes are killed with -9 (default: 12; make crash: 200)
 # SEED    of the random choices (default: a new one each time; it is printed)

@@ -156,7 +156,7 @@ for my $case (
 }
 is(run_as('harry', 'socket', "SET ROLE jit_grant_$id{inherited}"), '42501', 'other users do not reach it');
 
-# A login with a grant of its own reads the view of another one: the conditions of both must hold.
+# A login with a grant of its own reads the view of another login: the conditions of both must hold.
 my $both = 'SELECT (SELECT count(*) FROM app.orders) + (SELECT count(*) FROM lent.orders)';
 is(run_as('alice', 'v6', with_role($id{v6}, 'SELECT count(*) FROM lent.orders')), 'JA023', 'a view of another holder: refused where only the own grant is met');
 is(run_as('alice', 'v4', with_role($id{network}, $both)), '200', 'a view of another holder: used where both are met');

@@ -111,14 +111,14 @@ sqlstate_ok($again->query($forbidden), 'JA016', 'the tenth, after a crash of the
 is(alerts_of('refusal_burst'), "alice $id high open 1 " . join(',', ('refusal JA016') x 10), 'refusal_burst: the tenth, with those before the crash');
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.active_grants WHERE id = $id"), 'active', 'by default nothing is suspended');
 
-# Refusals inside her statements may come from code of others: they suspend nothing.
+# Refusals inside the statements of a holder may come from code of other users: they suspend nothing.
 set_rule('refusal_burst', 'suspends => true, threshold => 3');
 $again->query("DO \$\$ BEGIN FOR i IN 1 .. 5 LOOP BEGIN GRANT SELECT ON app.orders TO carol; EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END \$\$");
 wait_for_watched();
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.active_grants WHERE id = $id"), 'active', 'refusals inside a statement suspend nothing');
 my $holds = connect_as($node, 'alice');
 $holds->query('BEGIN');
-$holds->query("SELECT jit_revoke($id)");    # keeps the row to herself
+$holds->query("SELECT jit_revoke($id)");    # keeps the row locked
 $again->query($forbidden) for 1 .. 2;
 ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $id"), 'suspended, although its holder keeps the row locked');
 like(connect_as($node, 'alice')->query('SELECT count(*) FROM app.orders')->{sqlstate}, qr/^(JA010|JA011)$/, 'and refused at once');
@@ -162,7 +162,7 @@ like(alerts_of('new_network'), qr/^bob $odd medium open 1 use$/, 'new_network: w
 $node->safe_psql('postgres', "SELECT jit_revoke($odd)");
 
 $node->safe_psql('postgres', "INSERT INTO jit_access.template_volume SELECT id, array_fill(1000::bigint, ARRAY[30]) FROM jit_access.template WHERE name = 'large'");
-# She keeps its row locked while she reads.
+# The holder keeps its row locked while reading.
 my $kept = request_as($node, 'carol', 'large', '1h');
 approve_as($node, 'dave', $kept);
 my $keeper = connect_as($node, 'carol');

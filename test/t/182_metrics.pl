@@ -1,5 +1,5 @@
-# Metrics: what a monitoring login sees, and nothing else; Debian's exporter, run with the queries of contrib/; and the
-# dashboard, which uses nothing that the exporter does not have.
+# Metrics: the views that a monitoring login can read, and no others; Debian's exporter, run with the queries of
+# contrib/; and the dashboard, which uses nothing that the exporter does not have.
 use strict;
 use warnings;
 
@@ -25,7 +25,7 @@ SQL
 sub ask { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
 sub value_of { my ($name, $label) = @_; return ask("SELECT value FROM jit_access.metrics WHERE name = '$name' AND label = '" . ($label // '') . "'") }
 
-# ---- readers, and what else they may read
+# ---- readers, and other relations that they may read
 my $exporter = connect_as($node, 'exporter');
 sqlstate_ok($exporter->query('SELECT * FROM jit_access.metrics'), 'no error', 'a member of jit_monitor sees the metrics');
 rows_ok($exporter->query('SELECT count(*) > 40 FROM jit_access.metrics'), 't', 'all of them');

@@ -1,5 +1,5 @@
 # Load whose statements can be told apart, by clients that outlive their server: each statement ends with a token of its
-# own, and each client keeps a diary of the tokens it has sent and of what it has heard of them.
+# own, and each client keeps a diary of the tokens it has sent and of their results.
 package CrashLoad;
 
 use strict;

@@ -1,4 +1,4 @@
-# What the tests of the running server share: a server with the extension and its people, a client that speaks the wire
+# Shared by the tests of the running server: a server with the extension and its people, a client that speaks the wire
 # protocol (so that a test sees SQLSTATEs, closed connections and suspended portals), and ways to wait for conditions.
 package JitTest;
 
@@ -96,7 +96,7 @@ sub grant_to
 }
 
 # Runs the preparation under a short grant that is still live when it is done; a machine that was too slow gets a longer
-# one. Answers the id and what the preparation answered.
+# one. Returns the id and the result of the preparation.
 sub under_grant
 {
 	my ($node, $who, $prepare) = @_;
@@ -108,7 +108,7 @@ sub under_grant
 		return ($id, $answer) if !$error && !deadline_passed($node, $id);
 		die $error if $error && !deadline_passed($node, $id);
 		note("the deadline came before the preparation was done, trying with more time: $error");
-		# Until it is cleaned up, whoever inherits it is refused the next request.
+		# Until it is cleaned up, logins that inherit it are refused the next request.
 		my $stopped = exists $stopped{ $node->name };
 		continue_worker($node);
 		wait_for_cleanup($node, $id) or die "grant $id is not cleaned up";
@@ -215,7 +215,7 @@ sub record_is_sound
 		'0', "$name: every use has at most one outcome");
 }
 
-# What jit_audit_verify says, in the words of jit-verify; in a session, to see what its transaction has done.
+# The findings of jit_audit_verify, in the words of jit-verify; in a session, to include changes of its transaction.
 sub verdict_of
 {
 	my ($session, $range) = @_;
@@ -230,7 +230,7 @@ SQL
 	return "error: $result->{message}\n";
 }
 
-# What jit-verify says about an export, with the key and the anchors of the server.
+# The findings of jit-verify about an export, with the key and the anchors of the server.
 sub verdict_by_program
 {
 	my ($session, $range, %options) = @_;
@@ -246,7 +246,7 @@ sub verdict_by_program
 	return $out . ($err ? "error: $err" : '');
 }
 
-# Server and program agree to the letter. Answers "sound", or what was found.
+# Server and program agree to the letter. Returns "sound" or the findings.
 sub same_verdict
 {
 	my ($session, $name, $range) = @_;
@@ -450,7 +450,7 @@ sub fill
 	return 1;
 }
 
-# Whatever the server still says, until it hangs up.
+# All further messages of the server, until it closes the connection.
 sub await_close
 {
 	my ($self) = @_;
