@@ -1,4 +1,4 @@
--- Rules: which requests need no approval and which are never allowed; what a request would come to; the policy as one
+-- Rules: requests that need no approval or are never allowed; the outcome that a request would have; the policy as one
 -- document.
 CREATE TABLE jit_access.rule (
     name           text PRIMARY KEY,
@@ -48,8 +48,8 @@ CREATE FUNCTION pg_catalog.jit_eligibility(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_eligibility';
 COMMENT ON FUNCTION pg_catalog.jit_eligibility IS
-    'returns what a request by the session user would come to now: allowed, needs approval or denied, the logins that '
-    'could approve it, and the reasons; without a template, one row for each template the user may request. Errors: '
+    'returns the outcome that a request by the session user would have now: allowed, needs approval or denied, the logins '
+    'that could approve it, and the reasons; without a template, one row for each template the user may request. Errors: '
     'JA001, JA002, JA004.';
 
 CREATE FUNCTION jit_access.request_digest(id bigint) RETURNS text

@@ -23,7 +23,7 @@ COMMENT ON TABLE jit_access.drill_step IS 'steps of each drill, up to the first 
 CREATE FUNCTION pg_catalog.jit_set_up_drill() RETURNS void
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_set_up_drill';
 COMMENT ON FUNCTION pg_catalog.jit_set_up_drill() IS
-    'creates or repairs what a drill needs: three logins that no client can use, the table jit_drill.canary and the '
+    'creates or repairs the objects of a drill: three logins that no client can use, the table jit_drill.canary and the '
     'template jit_drill. For administrators. Errors: JA004, JA005, JA007, JA008, JA015, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drill(

@@ -58,7 +58,7 @@ CREATE FUNCTION pg_catalog.jit_review_item(review numeric, item integer, verdict
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_review_item';
 COMMENT ON FUNCTION pg_catalog.jit_review_item IS
-    'decides an item of an access review: verdict is confirm or withdraw, comment says why; both are final. To withdraw '
+    'decides an item of an access review: verdict is confirm or withdraw, comment says why; both are final. Withdrawing '
     'takes effect at once. Returns the verdict. For reviewers whom the item does not concern. Errors: JA001, JA004, '
     'JA005, JA006, JA018.';
 

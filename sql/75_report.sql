@@ -82,7 +82,7 @@ CREATE TABLE jit_access.control (
     PRIMARY KEY (framework, place)
 );
 COMMENT ON TABLE jit_access.control IS
-    'controls of each framework: the evidence for them, and what of a control this database does not cover';
+    'controls of each framework: the evidence for them, and the parts of a control that this database does not cover';
 INSERT INTO jit_access.control VALUES
     ('soc2', 1, 'CC6.1', 'Logical access security',
      '{grants,uses,second_factor,drift}',

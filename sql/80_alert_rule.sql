@@ -20,7 +20,7 @@ COMMENT ON COLUMN jit_access.alert_rule.threshold IS
 COMMENT ON COLUMN jit_access.alert_rule.within IS 'how far back the rule looks';
 COMMENT ON COLUMN jit_access.alert_rule.suspends IS 'an alert of this rule suspends the grant';
 COMMENT ON COLUMN jit_access.alert_rule.may_suspend IS
-    'suspends can be set: the evidence is what the holder''s own session sent, so no other user can cause the suspension';
+    'suspends can be set: the evidence comes from the holder''s own session, so no other user can cause the suspension';
 COMMENT ON COLUMN jit_access.alert_rule.error IS
     'error of the last failed evaluation, at failed_at; the rule missed the records evaluated then';
 INSERT INTO jit_access.alert_rule (name, severity, threshold, within, may_suspend, description) VALUES

@@ -366,7 +366,7 @@ BEGIN
         GROUP BY n.login, n.is_cut, n.number
         ORDER BY n.login, n.is_cut, n.number
     LOOP
-        -- A login that is gone, a superuser or a login of the extension cannot be impersonated: the template alone counts.
+        -- A dropped login, a superuser or a login of the extension cannot be impersonated: the template alone counts.
         person := (SELECT a.rolname
                    FROM pg_authid a
                    WHERE a.rolname = batch.login AND NOT a.rolsuper AND NOT starts_with(a.rolname, 'jit_'));

@@ -202,7 +202,7 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
 
 // ---- errors ---------------------------------------------------------------------------------------------------------
 
-// A one-time code that was not accepted is a secret all the same. Neither the server log nor pg_stat_activity shows it.
+// A one-time code that was not accepted is still a secret. Neither the server log nor pg_stat_activity shows it.
 void hide_code(ErrorData* error) noexcept {
     if (debug_query_string == nullptr || !pg::may_hold_code(debug_query_string)) return;
     error->hide_stmt = true;

@@ -130,7 +130,8 @@ bool applies(const Rule& rule, const PolicyFacts& facts) {
            facts.policy.risk <= rule.max_risk.value_or(facts.policy.risk);
 }
 
-// The limits of a rule that forbids are exclusive: it forbids what exceeds one of them, and everything if it has none.
+// The limits of a denying rule are exclusive: it denies requests that exceed one of them, and every request if it has
+// none.
 bool forbids(const Rule& rule, std::int64_t duration, Risk risk) {
     const bool bounded = rule.max_duration || rule.max_risk;
     const bool exceeded =

@@ -250,7 +250,7 @@ const EffectiveGrants* grants_of_owner(RoleId owner) {
 namespace {
 
 // The id of a grant that demands a second factor at the first use in a session, if this is the first use and the login
-// has not stepped up; otherwise 0. A parallel worker runs what its leader was allowed to.
+// has not stepped up; otherwise 0. A parallel worker runs statements that its leader was allowed to run.
 std::uint64_t grant_lacking_second_factor(const EffectiveGrants& grants) noexcept {
     for (std::uint32_t i = 0; i < grants.count; ++i)
         if (grants.slots[i]->steps_up.load(std::memory_order_relaxed) && !session::is_bound_to(grants.ids[i]) &&

@@ -80,7 +80,7 @@ bool is_live(std::uint64_t id) noexcept {
     return slot != nullptr && slot->state.load() == SlotState::live;
 }
 
-// The journal holds the UUID of this node. Without it, no grant can be told from a copy.
+// The journal holds the UUID of this node. Without it, a grant cannot be distinguished from a copy.
 void require_journal() {
     if (!journal::available())
         throw Failure(core::Code::journal_failed, "the journal of uses is not available", journal::fault());

@@ -33,7 +33,7 @@ std::string request_text(std::int64_t id) { return "request " + std::to_string(i
 
 std::string state_text(const Request& request) { return "It is " + std::string(core::to_string(request.state)) + "."; }
 
-// ---- who may decide, and what ------------------------------------------------------------------------------------
+// ---- permissions of approvers ------------------------------------------------------------------------------------
 
 // Compares people, not logins: several logins may belong to one person.
 void check_decider(const principal::Person& me, const Request& request, const Template& tmpl) {
@@ -64,7 +64,7 @@ Failure template_changed(const Request& request, const Template& tmpl) {
     return out_of_date(request.id, "Template \"" + tmpl.name + "\" has changed since it was asked for.");
 }
 
-// An approval covers exactly what the requester asked for and the approver has seen.
+// An approval covers exactly the request that the requester made and the approver has seen.
 void check_digest(const Request& request, const Template& tmpl, const std::optional<std::string>& digest_seen) {
     if (request.template_version != tmpl.version) throw template_changed(request, tmpl);
     if (request_digest::compute(request, tmpl) != request.digest)

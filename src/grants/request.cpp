@@ -269,7 +269,7 @@ State cancel(std::int64_t id, const std::optional<std::string>& reason) {
 
 namespace {
 
-// Throws what speaks against `more` time for an active grant.
+// Throws the objection, if any, to `more` time for an active grant.
 void check_extension(const Request& request, const Template& tmpl, const principal::Person& me, std::int64_t more,
                      bool by_holder, std::int64_t now) {
     const auto actor = request.requester == me.role ? ruling::Actor::requester : ruling::Actor::other;

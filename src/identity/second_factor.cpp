@@ -202,7 +202,7 @@ const std::string& require_well_formed(const std::optional<std::string>& code) {
     return *code;
 }
 
-// The messages do not tell a wrong code from a used one or from a login without a second factor.
+// The messages are the same for a wrong code, a used one, and a login without a second factor.
 [[noreturn]] void refuse(const Person& me, CodeResult answer) {
     switch (answer) {
         case CodeResult::locked:

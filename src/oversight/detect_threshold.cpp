@@ -90,7 +90,7 @@ core::OccurrenceWindow load_window(const alert_rule::Rule& rule, const Key& key,
     return window;
 }
 
-// Writes what the windows still hold and deletes what has left them.
+// Writes the occurrences within the windows and deletes older ones.
 void store_windows(const alert_rule::Rule& rule, const Counters& counters) {
     for (const auto& [key, counter] : counters) {
         const auto& held = counter.window.occurrences();

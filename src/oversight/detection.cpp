@@ -61,7 +61,7 @@ void record_fault(const alert_rule::Rule& rule, const std::string& fault) {
     });
 }
 
-// Another session has locked what a rule writes. The batch is not lost but evaluated again later.
+// Another session has locked rows that a rule writes. The batch is not lost but evaluated again later.
 struct LockConflict : std::runtime_error {
     using std::runtime_error::runtime_error;
 };

@@ -130,7 +130,7 @@ private:
 // only what the server detoasts or parses is inside.
 class FromDatums {
 public:
-    // Clears `is_regular` when a column holds what the record never holds; that column is left empty.
+    // Clears `is_regular` if a column holds a value that the record never holds; that column is left empty.
     FromDatums(const Datum* values, const bool* nulls, bool& is_regular)
         : values_(values), nulls_(nulls), is_regular_(is_regular) {}
 

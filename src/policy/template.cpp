@@ -104,7 +104,7 @@ std::string append_settings(const Template& tmpl, std::vector<pg::Argument>& val
     return placeholders;
 }
 
-// ---- what forbids a change ---------------------------------------------------------------------------------------
+// ---- conditions of a change -----------------------------------------------------------------------------------------
 
 bool has_live_grants(std::int64_t template_id) {
     return pg::query_row(R"sql(
@@ -335,7 +335,7 @@ std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& 
     const auto me = principal::caller();
     principal::require_admin(me);
     Template tmpl = lock_for_change(arguments.name);
-    // The approvers of live grants approved the object_owner too. A superuser may change it all the same, because
+    // The approvers of live grants approved the object_owner too. A superuser may change it nevertheless, because
     // clean-up needs a new owner when the role was dropped.
     if (arguments.object_owner && !pg::is_superuser(me.role))
         require_no_live_grants(tmpl, "change the object_owner of");

@@ -16,7 +16,7 @@ using pg::RoleId;
 
 namespace {
 
-// For a role that the template created: it holds what the items say and nothing else.
+// For a role that the template created: it holds the privileges of the items and no others.
 void revoke_everything(const Template& tmpl) {
     const auto owned = pg::query_row(R"sql(
         SELECT 1 FROM pg_catalog.pg_shdepend
@@ -34,8 +34,8 @@ void revoke_everything(const Template& tmpl) {
             pg::command("REVOKE " + pg::quote(*name) + " FROM " + pg::quote(tmpl.role_name));
 }
 
-// For an adopted role: it had privileges of its own before, so only what the items granted is revoked. An object that
-// an item names may have been dropped meanwhile; that item is skipped with a notice.
+// For an adopted role: it had privileges of its own before, so only the privileges of the items are revoked. An object
+// that an item names may have been dropped meanwhile; that item is skipped with a notice.
 void revoke_items(const Template& tmpl) {
     for (const auto& item : tmpl.privileges) {
         const auto fault = pg::in_subtransaction(

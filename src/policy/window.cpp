@@ -121,7 +121,7 @@ void create(const WindowArguments& arguments, const principal::Origin& origin) {
     if (pg::query_row("SELECT 1 FROM jit_access.time_window WHERE name = $1", {name}))
         throw invalid("window name", "Window \"" + name + "\" exists already.", "Drop it first, with jit_drop_window.");
     principal::require_own_statement(me, origin, "window \"" + name + "\" is made");
-    // Two windows of one name are kept apart by the primary key. The event repeats what was stored, as text that does
+    // Two windows of one name are kept apart by the primary key. The event repeats the stored window, as text that does
     // not depend on DateStyle.
     const auto row =
         pg::query_row(R"sql(

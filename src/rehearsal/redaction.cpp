@@ -153,7 +153,7 @@ private:
     Names statements_;
 };
 
-// A sequence that was created in the dry run is gone by now and has no name.
+// A sequence that was created in the dry run no longer exists and has no name.
 pg::TextArray names_of(const std::vector<std::uint32_t>& sequences) {
     pg::TextArray names;
     for (const auto oid : sequences) {

@@ -87,7 +87,7 @@ void admit_call(Oid function) {
     const auto check = admission::check_access();
     if (!check.under_grant() || is_stepping_up(check, function)) return;
     if (!check.allowed()) admission::refuse_statement(check, describe::function_call(function));
-    // Nothing tells when such a call ends. Its use is closed when another command records one, at the end of the
+    // The end of such a call is not reported. Its use is closed when another command records one, at the end of the
     // transaction, or by a reported error.
     if (calls_recorded_in != pg::command_start())
         while (recorder::is_use_open(describe::function_call_key())) recorder::complete(describe::function_call_key());
@@ -108,7 +108,7 @@ bool query(const QueryDesc* query) {
 bool continued_query(const QueryDesc* query) {
     const auto check = check_query(query);
     const bool is_recorded = recorder::is_use_open(query);
-    // A cursor that was opened under a role which the session has left since still fetches what that role may see.
+    // A cursor that was opened under a role which the session has left since still fetches rows that the role may see.
     if (!check.under_grant() || is_stepping_up(check, query)) return is_recorded;
     if (!check.allowed()) admission::refuse_statement(check, describe::query(query));
     // A query that began before the session had the grant is recorded from here on.

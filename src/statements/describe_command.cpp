@@ -281,7 +281,7 @@ void add_objects(const GrantStmt* grant) {
         add_each(grant->objects, core::privilege_owner);
 }
 
-// The grammar accepts any FROM clause. The command itself refuses later whatever is not a relation.
+// The grammar accepts any FROM clause. The command itself later refuses anything but a relation.
 void add_objects(const CreateStatsStmt* statistics) {
     const ListCell* cell = nullptr;
     foreach (cell, statistics->relations) {

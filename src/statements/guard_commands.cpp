@@ -201,7 +201,7 @@ const char* why_guarded(const Node* command) {
                        ? "Views give what their owner can see."
                        : nullptr;
         case T_ExplainStmt: {
-            // EXPLAIN ANALYZE creates what it explains.
+            // EXPLAIN ANALYZE runs the command that it explains.
             const auto* query = castNode(Query, reinterpret_cast<const ExplainStmt*>(command)->query);
             return query->utilityStmt != nullptr ? why_guarded(query->utilityStmt) : nullptr;
         }

@@ -16,7 +16,7 @@ using namespace jit::core;
 
 constexpr const char* usage =
     "usage: jit-verify [--key FILE] [--anchors FILE] [--print] [EXPORT]\n"
-    "  EXPORT          what \"COPY (SELECT line FROM jit_audit_export()) TO STDOUT\" gave; default: standard input\n"
+    "  EXPORT          output of \"COPY (SELECT line FROM jit_audit_export()) TO STDOUT\"; default: standard input\n"
     "  --key FILE      the key of the checkpoints (jit_access.checkpoint_key_file): their MACs are checked\n"
     "  --anchors FILE  checkpoints kept elsewhere (jit_access.anchor_file), one a line\n"
     "  --print         the records, readable\n"

@@ -30,8 +30,8 @@ struct ObjectUse {
     std::string_view name;  // schema-qualified and quoted where needed
 };
 
-// The privileges of the server, and beside them: what only an owner may do; what an owner or, from PostgreSQL 17 on, a
-// role with MAINTAIN may do; and LOCK TABLE, for which any of several privileges suffices.
+// The privileges of the server, and besides them: commands that only an owner may run; commands that an owner or, from
+// PostgreSQL 17 on, a role with MAINTAIN may do; and LOCK TABLE, for which any of several privileges suffices.
 enum Privilege : std::uint32_t {
     privilege_select = 1U << 0,
     privilege_insert = 1U << 1,

@@ -1,6 +1,6 @@
 // The life cycle of a request and of the grant that it becomes, which share one id.
 //
-// The transition table is the only place that knows which state may follow which. SQL, the worker and the diagram in
+// The transition table is the only place that defines which state may follow which. SQL, the worker and the diagram in
 // docs/ARCHITECTURE.md derive from it or are compared with it by test/arch/lifecycle. A state without a transition is
 // terminal.
 #pragma once

@@ -1,4 +1,4 @@
-// Whether a person gets access, and what is still missing for it, as a function of facts.
+// Decides, as a function of facts, whether a person gets access, and lists the conditions that are still missing.
 //
 // grants/ruling.cpp looks up the facts, and only this file decides from them. All objections are collected and
 // reported, not only the first, before anything can allow access. Access is allowed by a rule, or by the quorum:
@@ -80,7 +80,7 @@ struct Decision {
     // One bit for each approver role of the template that the person has; 0: the approval does not count.
     std::uint64_t groups = 0;
     bool approves = false;
-    bool is_current = false;  // its digest is that of what would be given now
+    bool is_current = false;  // its digest is that of the grant that would be given now
 };
 
 // A rule as far as it concerns this template and this person.

@@ -40,7 +40,7 @@ struct Page {
         std::string label;
         std::int64_t grants = 0;
         std::int64_t statements = 0;
-        std::int64_t marks = 0;  // events that want attention
+        std::int64_t marks = 0;  // events that need attention
     };
     struct Column {
         std::string name;

@@ -1,4 +1,4 @@
-// Names and limits of texts, and the checks of what users type: reasons, tickets, comments, template names. Texts are
+// Names and limits of texts, and the checks of user input: reasons, tickets, comments, template names. Texts are
 // checked where they enter, by the function that takes them, and nowhere else.
 #pragma once
 

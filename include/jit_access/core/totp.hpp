@@ -35,10 +35,10 @@ enum class CodeKind : std::uint8_t { malformed, one_time, recovery };
 [[nodiscard]] std::uint64_t step_at(std::int64_t unix_seconds) noexcept;
 
 using Code6 = std::array<char, code_digits>;
-// In constant time, so that the answer does not tell how many digits were right.
+// In constant time, so that the time does not reveal how many digits were right.
 [[nodiscard]] bool same_code(const Code6& a, std::string_view b) noexcept;
 
-// The step around `now` whose code this is. All of them are computed, whichever matches, for a constant time.
+// The step around `now` whose code this is. All of them are computed, even after a match, so that the time is constant.
 template <class CodeOf>
 [[nodiscard]] std::optional<std::uint64_t> step_of_code(std::string_view code, std::uint64_t now, CodeOf&& code_of) {
     std::optional<std::uint64_t> found;

@@ -18,7 +18,8 @@
 
 namespace jit::recorder {
 
-// The encoded payload of a statement, kept in the statement cache, and what it depends on beside the statement.
+// The encoded payload of a statement, kept in the statement cache, and the state on which it depends besides the
+// statement.
 struct Encoded {
     std::uint64_t grants_serial = 0;  // EffectiveGrants::serial; 0: empty
     std::uint32_t depth = 0;

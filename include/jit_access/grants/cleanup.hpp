@@ -2,7 +2,7 @@
 //
 // Access is refused already when clean-up begins, so it may fail. The worker retries it without an end, and
 // jit_access.active_grants shows its state. "Already gone" is success in every function. All need a transaction and
-// throw what prevents them.
+// throw the error that prevents them.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Decisions: approvals by distinct people who are not the requester, each about what the approver was shown; a single
-// denial decides; a grant can be ended early. core/policy decides whether the approvals suffice.
+// Decisions: approvals by distinct people who are not the requester, each for the request that the approver was shown;
+// a single denial decides; a grant can be ended early. core/policy decides whether the approvals suffice.
 //
 // The functions with an id are called by a user through SQL. They lock the row of the request, then the row of its
 // template, and hold both until the transaction ends. They throw unknown_request, not_permitted, own_request or

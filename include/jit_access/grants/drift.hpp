@@ -1,5 +1,6 @@
-// Drift: roles and memberships that differ from what the tables say. Superusers can cause it, by hand or by restoring a
-// dump of the roles. The worker finds it within one nap, puts it on the record, and revokes what was not approved.
+// Drift: roles and memberships that differ from the tables. Superusers can cause it, by hand or by restoring a
+// dump of the roles. The worker finds it within one nap, puts it on the record, and revokes memberships that were not
+// approved.
 #pragma once
 
 #include <cstdint>

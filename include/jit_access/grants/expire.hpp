@@ -14,8 +14,8 @@ namespace jit::expire {
 // table, so it works also on a standby.
 void stop_ended_grants() noexcept;
 
-// Makes the tables and catalogs follow: ends, lapses, starts and cleans up what is due. Called outside of a
-// transaction; failures are logged. Returns when there will be more to do, if that is known.
+// Updates the tables and catalogs: ends, lapses, starts and cleans up all requests and grants that are due. Called
+// outside of a transaction; failures are logged. Returns the next due time, if it is known.
 [[nodiscard]] std::optional<pg::Instant> process_due();
 
 // The next moment at which stop_ended_grants() has something to do, on the wall clock (microseconds since 2000-01-01).

@@ -1,4 +1,4 @@
-// Requests: the row that a request and its grant share for life, and what the requester does with it.
+// Requests: the row that a request and its grant share for life, and the actions of the requester on it.
 //
 // Every change of a request happens under the lock on its row, taken by lock() or one of its variants and held until
 // the transaction ends. The functions that change state are in decision.hpp, expire.hpp and here; all of them end in
@@ -45,7 +45,7 @@ struct RequestArguments {
     std::optional<pg::Instant> starts_at;
 };
 
-// Called by a user through SQL. They throw invalid_argument, not_permitted, wrong_state, and what the policy objects.
+// Called by a user through SQL. They throw invalid_argument, not_permitted, wrong_state, and objections of the policy.
 // create() activates or schedules the grant at once if a rule allows it; returns the id.
 std::int64_t create(const RequestArguments& arguments, const principal::Origin& origin);
 core::State cancel(std::int64_t id, const std::optional<std::string>& reason);

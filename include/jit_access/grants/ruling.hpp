@@ -1,4 +1,4 @@
-// Rulings: collects the facts of a request for core::decide(), which decides what they amount to.
+// Rulings: collects the facts of a request for core::decide(), which decides.
 //
 // All functions run SQL and need a transaction. Before for_new_request(), for_break_glass() and for_request() the
 // caller takes contention::lock_for_caps(), so that the usage that is counted cannot change before the transaction
@@ -30,7 +30,7 @@ enum class Actor { requester, other };
                                            std::int64_t duration);
 
 // A stored request with its decisions. Each decision is checked again: whether the approver is still one, and whether
-// what would be given now is still what was approved.
+// the grant that would be given now is still the approved one.
 enum class Purpose : std::uint8_t {
     decision,                 // an approval was just stored
     activation,               // a scheduled grant is due

@@ -1,8 +1,8 @@
-// The person who makes a call, and what that person may do. Identity is the session user, as authenticated: SET ROLE
-// does not change it, and being a superuser does not make a login an approver.
+// The person who makes a call, and the permissions of that person. Identity is the session user, as authenticated: SET
+// ROLE does not change it, and being a superuser does not make a login an approver.
 //
 // Lookups read catalogs and tables of the control database through SPI; they need a transaction and may throw server
-// errors. Functions named require_… throw a Failure (SQLSTATE class JA) that says what is missing.
+// errors. Functions named require_… throw a Failure (SQLSTATE class JA) that names the missing permission.
 #pragma once
 
 #include <optional>

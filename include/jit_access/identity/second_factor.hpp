@@ -4,7 +4,7 @@
 //      jit_confirm_totp(code)  the first right code: it counts from here on; answers the recovery codes, once
 //      jit_step_up(code)       this session has stepped up, for jit_access.second_factor_lifetime
 //
-// A template says at which stages it demands a second factor. The stages call require(), which is all they know of it.
+// A template says at which stages it demands a second factor. The stages only call require().
 // A second factor belongs to the session user, and each function below is called by a statement that this user has sent
 // (principal::require_own_statement), so that no code they run can enrol in their name or use up their attempts.
 //

@@ -24,8 +24,8 @@ struct Assessment {
     std::optional<std::string> comment;
 };
 
-// For an approver of the template who is another person. A grant is reviewed once, after its end, because only then is
-// it known what was done with it. Returns the verdict.
+// For an approver of the template who is another person. A grant is reviewed once, after its end, because its use
+// is known only then. Returns the verdict.
 std::string review(std::int64_t id, const Assessment& assessment, const principal::Origin& origin);
 
 }  // namespace jit::break_glass

@@ -4,8 +4,8 @@
 // records were committed. After a crash the batch is therefore evaluated again as a whole, and no record counts twice.
 // Times are those of the record, so a late batch gives the same alerts.
 //
-// Each rule runs in a subtransaction. A rule that fails loses the batch and the others go on; its fault is shown in
-// jit_access.alert_rules and logged once. docs/alerts.md says what the rules look for and what they keep.
+// Each rule runs in a subtransaction. A rule that fails loses the batch and the others continue; its fault is shown in
+// jit_access.alert_rules and logged once. docs/alerts.md describes the rules and their data.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
 // A batch of the record as the alert rules read it, and the interface of their evaluators.
 //
 // Uses are summed by grant and session (record/usage_tally.hpp). All other records that a rule needs are read one by
-// one. A batch belongs to the transaction that evaluates it and is gone with it.
+// one. A batch exists only in the transaction that evaluates it.
 #pragma once
 
 #include <cstdint>
@@ -75,7 +75,7 @@ private:
     std::vector<alert::Finding> findings_;
 };
 
-// Evaluates one rule over a batch: updates what the rule keeps in its own tables and raises alerts for what it finds.
+// Evaluates one rule over a batch: updates the tables of the rule and raises alerts for its findings.
 // Baselines are kept up to date while a rule is disabled; alerts are not raised then.
 //
 // Each core::Evaluator has a specialisation in one of the detect_*.hpp. An evaluator without one does not compile,

@@ -7,7 +7,7 @@
 
 namespace jit::pg {
 
-// While it exists, identifiers are quoted only where needed, whatever quote_all_identifiers says: an object has one
+// While it exists, identifiers are quoted only where needed, independent of quote_all_identifiers: an object has one
 // name on the record.
 class MinimalQuoting {
 public:

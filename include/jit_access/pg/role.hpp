@@ -1,6 +1,6 @@
 // Roles and their memberships, as the catalogs have them.
 //
-// Identity is the session user: the role that the client authenticated as, whatever SET ROLE says. Functions that are
+// Identity is the session user: the role that the client authenticated as, independent of SET ROLE. Functions that are
 // not noexcept need a transaction and throw server errors.
 #pragma once
 

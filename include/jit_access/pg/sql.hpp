@@ -2,7 +2,7 @@
 //
 // Contract: every name in the text is schema-qualified; callers run as the extension's owner with a pinned search_path
 // (SECURITY DEFINER functions, the worker). Plans are kept for the life of the process, keyed by the text and the types
-// of the arguments, so the text must not vary: pass what varies as an argument. Needs a transaction. Throws
+// of the arguments, so the text must not vary: pass values as arguments. Needs a transaction. Throws
 // ServerError.
 //
 // Results are copied out of SPI's memory, so they outlive the call.

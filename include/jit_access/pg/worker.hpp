@@ -23,7 +23,7 @@ namespace jit::pg {
 void register_worker(const char* main);
 void connect_worker(const char* database);
 
-// The role that gets the objects left by a temporary role, and whether it also gets functions and the like.
+// The role that gets the objects left by a temporary role, and whether it also gets functions and similar objects.
 struct NewOwner {
     RoleId role;
     bool takes_code = false;

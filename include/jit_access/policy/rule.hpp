@@ -1,5 +1,5 @@
 // Rules: requests that need no approval, and requests that are always denied, by person, template, duration, risk,
-// network and window. core/policy decides what a rule means for a request.
+// network and window. core/policy applies a rule to a request.
 //
 // Both functions are called by an administrator from a statement of their own. They need a transaction and throw
 // invalid_argument or not_permitted.

@@ -10,7 +10,7 @@ namespace jit::templates {
 // Grants the items to the role. Returns the OIDs of the schemas that ALL TABLES IN SCHEMA names. Throws
 // privilege_refused when an item is not a plain GRANT or the server rejects it.
 std::vector<std::uint32_t> grant_privileges(const pg::TextArray& items, const std::string& role);
-// Revokes from the template's role what the template granted.
+// Revokes from the template's role the privileges that the template granted.
 void revoke_privileges(const Template& tmpl);
 
 // Called by the event trigger for the relations that a command created or moved, with their schemas: repeats the items

@@ -1,4 +1,4 @@
-// Creates what a drill needs: the service identities, the canary table, and the canary template.
+// Creates the objects of a drill: the service identities, the canary table, and the canary template.
 //
 // A service identity is a login without a password and with CONNECTION LIMIT 0. The limit stops every client; the
 // server does not count background processes against it (miscinit.c, InitializeSessionUserId).
@@ -8,8 +8,8 @@
 
 namespace jit::drill {
 
-// For administrators. Can be called again to repair what is missing. Throws core::Failure if a role or schema of that
-// name exists and is not what a drill needs.
+// For administrators. Can be called again to repair missing objects. Throws core::Failure if a role or schema of that
+// name exists with other properties.
 void set_up(const principal::Origin& origin);
 
 }  // namespace jit::drill

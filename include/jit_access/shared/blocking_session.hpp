@@ -5,7 +5,7 @@
 // here names the lock and the sessions that may be terminated for it, and returns how many were signalled.
 // The caller waits for the lock again afterwards.
 //
-// All of them need a transaction and throw what the server throws.
+// All functions need a transaction. They throw the errors of the server.
 #pragma once
 
 #include <cstdint>

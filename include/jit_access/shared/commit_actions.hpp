@@ -1,6 +1,6 @@
 // Changes of shared memory that a transaction makes when it commits.
 //
-// Catalog changes roll back; shared memory does not. A transaction therefore queues what it wants done to a slot. The
+// Catalog changes roll back; shared memory does not. A transaction therefore queues its actions on slots. The
 // queue is applied at commit and dropped at abort, also for a subtransaction alone.
 //
 // A new grant's slot becomes live just before the commit, when no session can see its membership yet: a session that

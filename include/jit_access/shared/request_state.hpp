@@ -2,7 +2,7 @@
 // inserted, and it asks core::next() which state follows: the transition table in core/lifecycle.hpp decides alone.
 //
 // The caller holds the lock on the row (SELECT ... FOR UPDATE) from the moment it read `from` until the transaction
-// ends. That lock serialises the changes of one request. It needs a transaction and throws what the server throws.
+// ends. That lock serialises the changes of one request. It needs a transaction and throws the errors of the server.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// The shared memory of the extension: which grants are live and until when, which sessions use them, and what the
-// worker and the backends tell each other. It is the enforcement; tables and catalogs follow it. README.md of this room
-// explains the states of a slot, the order of publication and what a crash does.
+// The shared memory of the extension: which grants are live and until when, which sessions use them, and the
+// messages between the worker and the backends. It is the enforcement; tables and catalogs follow it. README.md of this
+// room explains the states of a slot, the order of publication and the effect of a crash.
 //
 // Contract: the memory is created zeroed by the postmaster (src/hooks.cpp) and again after a crash. Every field names
 // its writers and readers. Unless a lock is named, a field is atomic and read without a lock. "Counter" means relaxed
@@ -55,7 +55,7 @@ private:
 // free -> reserved -> live -> over -> retired -> reserved; reserved -> free on abort.
 enum class SlotState : std::uint32_t { free, reserved, live, over, retired };
 
-// One grant. Written by the process that reserved the slot, then by whichever process holds the lock on the row of the
+// One grant. Written by the process that reserved the slot, then by the process that holds the lock on the row of the
 // request, except that any process may move `state` from live to over. Read by every backend before a statement.
 struct alignas(64) Slot {
     // Stored last (release) when the slot becomes live, first when it stops being live. Readers load it with acquire.
@@ -64,12 +64,12 @@ struct alignas(64) Slot {
     std::atomic<std::uint64_t> id;
     std::atomic<std::uint32_t> role;       // OID of jit_grant_<id>; kept until reuse, see README.md
     std::atomic<std::uint32_t> requester;  // OID
-    // The deadline on both clocks; whichever comes first ends the grant. An extension stores them one after the other:
+    // The deadline on both clocks; the earlier one ends the grant. An extension stores them one after the other:
     // a reader in between sees the earlier deadline on one of them.
     std::atomic<std::int64_t> ends_wall;
     std::atomic<std::int64_t> ends_boot;
-    std::atomic<core::AtDeadline> at_deadline;  // what happens to sessions that use the grant when it is over
-    std::atomic<bool> allows_code;              // the template allows functions and the like to be created
+    std::atomic<core::AtDeadline> at_deadline;  // action on sessions that use the grant when it is over
+    std::atomic<bool> allows_code;              // the template allows functions and similar objects to be created
     std::atomic<bool> allows_schema_change;     // objects created under the grant belong to its role
     std::atomic<bool> steps_up;                 // first use in a session needs a second factor
     std::atomic<std::int64_t> grace;            // how long running statements may go on after the deadline

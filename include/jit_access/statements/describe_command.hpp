@@ -1,5 +1,5 @@
 // Describes a utility command for the record: its command tag, its part of the text, the objects it touches and what it
-// does with each of them. docs/record.md says what that is for every kind of statement.
+// does with each of them. docs/record.md defines this for every kind of statement.
 //
 // Called before the command runs, in a transaction; may throw. The result is valid until the next statement is
 // described.

@@ -1,5 +1,5 @@
 // Describes a query for the record: its command tag, its part of the text, the relations it touches and what it does
-// with each of them. docs/record.md says what that is for every kind of statement.
+// with each of them. docs/record.md defines this for every kind of statement.
 //
 // Called before the query runs, in a transaction; may throw. The result is valid until the next statement is described.
 // Allocates nothing once the names of the query's relations have been cached, and less for a query in the statement

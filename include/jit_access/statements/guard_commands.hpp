@@ -2,7 +2,7 @@
 // privileges on. Decided on the parse tree, not on text.
 //
 // Called in a transaction, before the command or function runs. The checks throw `guarded`; recording the refusal is
-// for the caller. guard_objects.hpp examines what a command has created.
+// for the caller. guard_objects.hpp examines the objects that a command has created.
 #pragma once
 
 #include <cstdint>

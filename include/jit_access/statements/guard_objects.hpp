@@ -1,4 +1,4 @@
-// Examines what a command has just created or changed under a grant, as the catalogs have it.
+// Examines, in the catalogs, the objects that a command has just created or changed under a grant.
 //
 // The command does not show whose function a default calls, whose view was replaced, or which index stands behind a
 // constraint. The catalog rows do.

@@ -32,7 +32,7 @@ struct RequiredPrivileges {
 // Throws invalid_argument, or the parser's error, unless the text is exactly one statement.
 void require_single_statement(const std::string& statement);
 
-// Appends what the current user lacks for a query that is about to run.
+// Appends the privileges that the current user lacks for a query that is about to run.
 void append_missing(const QueryDesc* query, std::vector<std::string>& missing);
 
 }  // namespace jit::required_privileges

@@ -2,7 +2,7 @@
 // statement needs on each of them and those of them that its user has without any grant.
 //
 // Used by describe_query and describe_command only. One statement is described at a time, so there is one collection
-// per process; what it returns is valid until the next statement is described. Needs a transaction; lookups may throw.
+// per process; the result is valid until the next statement is described. Needs a transaction; lookups may throw.
 // Names are looked up without locks and without regard to privileges: whether an object exists, and whether the user
 // may reach it, is for the statement itself to find out.
 #pragma once

@@ -1,5 +1,5 @@
 // Scheduled jobs that belong to no other room. Each runs in the process and transaction of its job (schedule.hpp), and
-// returns the line that becomes jit_access.job.result. It throws what makes the run fail.
+// returns the line that becomes jit_access.job.result. It throws if the run fails.
 #pragma once
 
 #include <string>
