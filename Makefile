@@ -159,7 +159,7 @@ test:
 test-programs: all unit fuzz-programs $(BUILT)/optimised/ring.o
 
 # Input of test/arch/fetched: machine code of the full build.
-$(BUILT)/optimised/ring.o: src/core/journal_ring.cpp $(BUILT)/flags
+$(BUILT)/optimised/ring.o: src/core/ring_buffer.cpp $(BUILT)/flags
 	@mkdir -p $(@D)
 	$(announce)$(COMPILE.cc) -O2 $(FLAGS_full) -o $@.lto $<
 	$(CXX) $(CXXFLAGS) -O2 $(FLAGS_full) -nostdlib -r -flinker-output=nolto-rel -o $@ $@.lto
@@ -253,7 +253,7 @@ build/unit/totp: UNIT_LIBRARIES = -loath -lqrencode
 
 # Fuzzing of the journal's parser: briefly by our own driver in `make test`, longer by libFuzzer. A program writes the
 # corpus, so it follows the format.
-FUZZ_CORE    = src/core/journal_record.cpp src/core/journal_ring.cpp
+FUZZ_CORE    = src/core/journal_record.cpp src/core/ring_buffer.cpp
 FUZZ_TESTS   = $(filter-out corpus driver,$(patsubst test/fuzz/%.cpp,%,$(wildcard test/fuzz/*.cpp)))
 FUZZ_OBJS    = $(patsubst %.cpp,build/fuzz/objects/%.o,$(FUZZ_CORE) $(wildcard test/fuzz/*.cpp))
 FUZZ_SECONDS = 600

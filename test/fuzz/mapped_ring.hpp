@@ -1,7 +1,7 @@
 // A small ring in memory that is mapped twice in a row, as in the server, between pages that cannot be accessed.
 #pragma once
 
-#include "jit_access/core/journal_ring.hpp"
+#include "jit_access/core/ring_buffer.hpp"
 
 #include <sys/mman.h>
 #include <unistd.h>

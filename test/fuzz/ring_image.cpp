@@ -19,7 +19,7 @@ struct Found {
     bool gap;
 };
 
-// Reads the bytes of a ring without core/journal_ring.
+// Reads the bytes of a ring without core/ring_buffer.
 class Image {
 public:
     Image(const std::byte* bytes, std::uint64_t capacity) : bytes_(bytes), capacity_(capacity) {}

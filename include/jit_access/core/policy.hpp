@@ -19,7 +19,7 @@
 
 #include "jit_access/core/conditions.hpp"
 #include "jit_access/core/failure.hpp"
-#include "jit_access/core/window.hpp"
+#include "jit_access/core/opening_hours.hpp"
 
 namespace jit::core {
 

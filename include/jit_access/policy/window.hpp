@@ -2,15 +2,15 @@
 // windows and holidays.
 //
 // A window is a local time, a time zone and the days on which it begins. The server's time zone library expands it into
-// moments, so 09:00 stays 09:00 when daylight saving time begins. core/window and core/policy decide what the open
-// hours mean for a request.
+// moments, so 09:00 stays 09:00 when daylight saving time begins. core/opening_hours and core/policy decide what the
+// open hours mean for a request.
 //
 // All functions run SQL and need a transaction. create(), replace() and drop() are called by an administrator from a
 // statement of their own.
 #pragma once
 
 #include "jit_access/core/duration.hpp"
-#include "jit_access/core/window.hpp"
+#include "jit_access/core/opening_hours.hpp"
 #include "jit_access/identity/principal.hpp"
 
 namespace jit::window {

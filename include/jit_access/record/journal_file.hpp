@@ -1,6 +1,6 @@
 // The journal as a file: preallocated, mapped by the postmaster, inherited by every process of the server.
 //
-// journal_directory/journal holds one page of header and then the ring (core/journal_ring.hpp), which is mapped twice
+// journal_directory/journal holds one page of header and then the ring (core/ring_buffer.hpp), which is mapped twice
 // in a row. The header carries the UUID of this node, the secret that stamps are mixed with, how far the worker has
 // read, and the WAL position of the last decision about a grant. Where the file lies outside the data directory, that
 // position tells whether the tables were restored from an older backup.
@@ -15,7 +15,7 @@
 #include <string>
 
 #include "jit_access/core/audit_record.hpp"
-#include "jit_access/core/journal_ring.hpp"
+#include "jit_access/core/ring_buffer.hpp"
 #include "jit_access/shared/shared_state.hpp"
 
 namespace jit::journal {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "jit_access/core/audit_record.hpp"
-#include "jit_access/core/journal_ring.hpp"
+#include "jit_access/core/ring_buffer.hpp"
 #include "jit_access/record/journal_file.hpp"
 
 namespace jit::ingest {

@@ -19,8 +19,8 @@
 
 #include "jit_access/core/conditions.hpp"
 #include "jit_access/core/journal_record.hpp"
-#include "jit_access/core/journal_ring.hpp"
 #include "jit_access/core/lifecycle.hpp"
+#include "jit_access/core/ring_buffer.hpp"
 #include "jit_access/core/totp.hpp"
 #include "jit_access/pg/clock.hpp"
 
@@ -185,7 +185,7 @@ struct DrillControl {
 // NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding)
 struct SharedState {
     SecondFactors second_factors;
-    core::RingControl ring;  // the journal's positions, see core/journal_ring.hpp
+    core::RingControl ring;  // the journal's positions, see core/ring_buffer.hpp
     Counters counters;
     alignas(64) SyncProgress syncs;
     SweepProgress sweeps;

@@ -1,4 +1,4 @@
-#include "jit_access/core/window.hpp"
+#include "jit_access/core/opening_hours.hpp"
 
 #include <algorithm>
 #include <array>

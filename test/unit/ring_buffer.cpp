@@ -1,7 +1,7 @@
 // The ring of the journal, on memory that is mapped twice in a row, as in the server.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE ring
-#include "jit_access/core/journal_ring.hpp"
+#include "jit_access/core/ring_buffer.hpp"
 
 #include "../crc32c.hpp"
 #include "../encoded.hpp"

@@ -1,4 +1,4 @@
-#include "jit_access/core/journal_ring.hpp"
+#include "jit_access/core/ring_buffer.hpp"
 
 #include <algorithm>
 #include <cstring>

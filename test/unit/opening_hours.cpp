@@ -2,7 +2,7 @@
 // checks every minute.
 #define BOOST_TEST_DYN_LINK
 #define BOOST_TEST_MODULE window
-#include "jit_access/core/window.hpp"
+#include "jit_access/core/opening_hours.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <random>
