@@ -49,7 +49,7 @@ SELECT tap.refused(format('SELECT jit_set_alert_rule(%s)', arguments), error, ar
     (16, $$'drift'$$, 'JA001 invalid change: Rule "drift" already has these settings.'),
     (17, $$'drift', enabled => true, severity => 'high', threshold => 1, within => '24 hours'$$, 'JA001 invalid change: Rule "drift" already has these settings.')) r (n, arguments, error) ORDER BY n;
 SELECT alike(tap.error($$SELECT jit_set_alert_rule('drift', enabled => false)$$), 'JA018 alert rule "drift" is changed only by a statement that "ada" has sent: %',
-    'nothing that an administrator runs changes a rule in her name');
+    'code that an administrator runs cannot change a rule in their name');
 BEGIN;
 SELECT jit_set_alert_rule('drift', enabled => false);
 ROLLBACK;
@@ -143,7 +143,7 @@ SELECT jit_approve(:own);
 \connect - :owner
 CALL tap.wait_for_alerts();
 CALL tap.start();
-SELECT is((SELECT array_agg(person || '|' || (detail ->> 'login')) FROM jit_access.alerts WHERE person ~ '^mal'), '{mal?lory?|mal?lory?}', 'no name can forge what a terminal shows');
+SELECT is((SELECT array_agg(person || '|' || (detail ->> 'login')) FROM jit_access.alerts WHERE person ~ '^mal'), '{mal?lory?|mal?lory?}', 'no name can forge the output of a terminal');
 SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'alert raised' AND detail::text ~ 'mal.n|\u202E'), 0, 'nor on the record or in the server log');
 
 -- One alert cannot hide among many, and alerts do not cause alerts.

@@ -75,7 +75,7 @@ FROM (VALUES (1, $$'prod', '10 minutes'$$, 'JA001 invalid reason: It is NULL.'),
              (8, $$'missing', '10 minutes', 'why'$$, 'JA002 template "missing" does not exist: Names are matched exactly.'),
              (9, $$NULL, '10 minutes', 'why'$$, 'JA001 invalid template name: It is NULL.')) r (n, arguments, error) ORDER BY n;
 SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA018 the glass is broken for template "prod" only by a statement that "rita" has sent: %',
-    'nothing that she runs does it in her name');
+    'code that a user runs cannot do it in the name of the user');
 SELECT alike(tap.error($$SELECT jit_request('prod', '10 minutes')$$), 'JA004 "rita" may not ask for template "prod": %', 'a responder is no requester by that');
 -- A rollback leaves nothing.
 BEGIN;
@@ -102,13 +102,13 @@ SELECT results_eq(format('SELECT state, break_glass, reason, approvals, rule, ac
     $$VALUES ('active'::jit_access.state, true, 'orders are stuck', 0::bigint, NULL::text, true)$$, 'without an approval');
 SELECT jit_extend(:id, '1 minute');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :id), 'its holder cannot extend it');
-SELECT tap.refused($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita" cannot start another until then.', :id), 'no other one before the review');
+SELECT tap.refused($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita" cannot start another until then.', :id), 'no second break-glass before the review');
 SELECT tap.refused($$SELECT jit_break_glass('other', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita" cannot start another until then.', :id), 'for no template');
 SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id), format('JA006 users cannot review their own break-glass: Break-glass %s is yours.', :id), 'a responder cannot review their own');
 \connect - rita_2
 CALL tap.start();
-SELECT tap.refused($$SELECT jit_break_glass('other', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita_2" cannot start another until then.', :id), 'nor by another login of hers');
-SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id), 'JA006 users cannot review their own break-glass: "rita_2" and "rita" are the same person.', 'which reviews nothing of hers either, an approver though it is');
+SELECT tap.refused($$SELECT jit_break_glass('other', '10 minutes', 'why')$$, format('JA022 break-glass %s has not been reviewed: "rita_2" cannot start another until then.', :id), 'nor by another login of the same person');
+SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id), 'JA006 users cannot review their own break-glass: "rita_2" and "rita" are the same person.', 'the other login cannot review it, although it is an approver');
 SELECT jit_extend(:id, '1 minute');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :id), 'nor extends it');
 \connect - bob
@@ -147,7 +147,7 @@ CALL tap.wait_for_cleanup();
 \connect - rita
 CALL tap.start();
 SELECT results_eq('SELECT id, open, overdue FROM jit_access.reviews', format('VALUES (%s::bigint, true, true)', :id), 'the overdue review stays open, and the responder sees it');
-SELECT alike(tap.error($$SELECT jit_break_glass('other', '10 minutes', 'why')$$), 'JA022 %', 'overdue it stands in the way');
+SELECT alike(tap.error($$SELECT jit_break_glass('other', '10 minutes', 'why')$$), 'JA022 %', 'an overdue review prevents another break-glass');
 \connect - ada
 CALL tap.start();
 SELECT jit_drop_template('prod');
@@ -184,7 +184,7 @@ SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'on second though
 \connect - rita_2
 SELECT jit_break_glass('other', reason => 'who is customer 2') AS next \gset
 CALL tap.start();
-SELECT results_eq(format('SELECT duration FROM jit_access.my_requests WHERE id = %s', :next), $$VALUES ('10 minutes'::interval)$$, 'when it has been reviewed, another one');
+SELECT results_eq(format('SELECT duration FROM jit_access.my_requests WHERE id = %s', :next), $$VALUES ('10 minutes'::interval)$$, 'after the review, another break-glass is possible');
 SELECT jit_revoke(:next) AS got \gset
 \connect - carol
 SELECT jit_review(:next, 'justified', 'a customer was waiting') AS got \gset

@@ -117,7 +117,7 @@ SELECT tap.refused(format('SELECT jit_deny(%s, ''too late'')', :id),
 \connect - carol
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_approve(%s)', :id),
-    format('JA005 request %s cannot be decided any more: It is active.', :id), 'not by another one either');
+    format('JA005 request %s cannot be decided any more: It is active.', :id), 'not by another approver either');
 \connect - olga
 CALL tap.start();
 SELECT results_eq(

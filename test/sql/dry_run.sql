@@ -124,14 +124,14 @@ SELECT tap.refused('SELECT * FROM jit_dry_run(' || arguments || ')', error, 'bad
 -- Permissions
 \connect - alice
 CALL tap.start();
-SELECT is(tap.tried(NULL, 'debug_read', 'SELECT * FROM hr.mine'), 'allowed', 'a requester of the template may try it for themself');
-SELECT is(tap.tried('alice', 'debug_read', 'DELETE FROM app.orders'), 'denied | DELETE ON app.orders | 42501', 'by her name as well');
+SELECT is(tap.tried(NULL, 'debug_read', 'SELECT * FROM hr.mine'), 'allowed', 'a requester of the template may try it for themselves');
+SELECT is(tap.tried('alice', 'debug_read', 'DELETE FROM app.orders'), 'denied | DELETE ON app.orders | 42501', 'the same with the own login as person');
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', person => 'bob')$$,
     'JA004 you may only try this template for yourself: "alice" is not an approver of it, an auditor or an administrator.', 'not for another');
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', privileges => '{"SELECT ON hr.salaries"}')$$,
     'JA004 you may not make this dry run: Only auditors and administrators may try privileges that no template gives.', 'nor with other privileges');
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}', 'execute')$$,
-    'JA004 only an administrator of jit_access may do this: "alice" is neither a superuser nor a member of jit_admin.', 'nor does she execute');
+    'JA004 only an administrator of jit_access may do this: "alice" is neither a superuser nor a member of jit_admin.', 'a requester does not execute');
 \connect - bob
 CALL tap.start();
 SELECT is(tap.tried('alice', 'debug_read', 'SELECT * FROM app.orders'), 'allowed', 'an approver tries it for the requester');
@@ -246,7 +246,7 @@ FROM jit_dry_run('writer', ARRAY['SELECT pg_sleep(1000)', 'DO $do$ BEGIN LOOP BE
     'execute', statement_timeout => '1 second');
 \connect - :owner
 CALL tap.start();
-SELECT is(tap.everything(), :'before', 'none of it has left anything');
+SELECT is(tap.everything(), :'before', 'none of it has left anything behind');
 SELECT is((SELECT count(*)::int FROM pg_roles WHERE rolname LIKE 'jit\_rehearsal%'), 0, 'no role is left');
 SELECT is((SELECT count(*)::int FROM pg_locks WHERE locktype = 'advisory'), 0, 'no lock is left');
 

@@ -105,7 +105,7 @@ SET TimeZone = 'America/New_York';
 CALL tap.start();
 SELECT is(extract(epoch FROM ends_at - activated_at), (:days * 86400)::numeric, 'a day is 24 hours when the clocks change while a grant lives')
 FROM jit_access.request WHERE id = :long;
-SELECT is(extract(epoch FROM ends_at - activated_at), (:days * 86400 + 3600)::numeric, 'so it is in an extension')
+SELECT is(extract(epoch FROM ends_at - activated_at), (:days * 86400 + 3600)::numeric, 'the same for an extension')
 FROM jit_access.request WHERE id = :longer;
 SELECT isnt(extract(epoch FROM activated_at + :days * interval '1 day' - activated_at), (:days * 86400)::numeric, 'although it is not in SQL')
 FROM jit_access.request WHERE id = :long;

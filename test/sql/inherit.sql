@@ -55,7 +55,7 @@ CALL tap.start();
 SELECT is(tap.error($$SELECT jit_request('debug_read', '1h')$$),
           CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'no error'
                ELSE 'JA004 "noah" cannot use template "debug_read": The login has NOINHERIT, so on this server version it would not have the privileges.'
-          END, 'NOINHERIT is refused where it would be in the way');
+          END, 'NOINHERIT is refused if it would make the grant unusable');
 
 -- A session under a grant may take the role of the grant as well.
 \connect - alice

@@ -23,7 +23,7 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for requ
 SELECT results_eq(format('SELECT rolcanlogin, rolinherit FROM pg_roles WHERE rolname = ''jit_login_%s''', :id), 'VALUES (false, true)', 'the login cannot log in yet');
 \connect - alice
 CALL tap.start();
-SELECT alike(tap.error(format('SELECT jit_credentials(%s)', :id)), 'JA018 %', 'the requester asks by a statement of her own');
+SELECT alike(tap.error(format('SELECT jit_credentials(%s)', :id)), 'JA018 %', 'the requester asks by a statement of their own');
 SELECT jit_credentials(:plain);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('there are no credentials for request %s', :plain), 'nor for another mode');
 SELECT is(pg_has_role(format('jit_grant_%s', :id), 'MEMBER'), false, 'the requester''s own login has nothing of it');

@@ -58,7 +58,7 @@ SELECT results_eq(format('SELECT item, kind, template, role, grant_id FROM jit_a
         (4, 'approver', 'prod', 'rex', NULL), (5, 'responder', 'prod', 'dave', NULL), (6, 'responder', 'prod', 'rita', NULL),
         (7, 'break-glass', 'prod', 'dave', %s), (8, 'template', 'reader', NULL, NULL), (9, 'requester', 'reader', '=cmd|'' /C calc''!A0', NULL),
         (10, 'requester', 'reader', 'developers', NULL), (11, 'requester', 'reader', 'rita_2', NULL), (12, 'approver', 'reader', 'bob', NULL),
-        (13, 'approver', 'reader', 'leads', NULL)$$, :glass), 'everything that stands is an item');
+        (13, 'approver', 'reader', 'leads', NULL)$$, :glass), 'all eligibility is listed as items');
 SELECT results_eq(format('SELECT items, open, confirmed, withdrawn, overdue, reviewers FROM jit_access.access_reviews WHERE id = %s', :review),
     $$VALUES (13::bigint, 13::bigint, 0::bigint, 0::bigint, false, '{reviewers}'::text[])$$, 'with every item open');
 
@@ -101,9 +101,9 @@ SELECT tap.refused(format($$SELECT jit_review_item(%s, 4, 'confirm', 'me')$$, :r
 CALL tap.start();
 SELECT tap.refused(format($$SELECT jit_review_item(%s, 6, 'confirm', 'me')$$, :review), 'JA006 users cannot review their own access: Item 6 concerns "rita".', 'not as a responder');
 SELECT tap.refused(format($$SELECT jit_review_item(%s, 1, 'confirm', 'mine')$$, :review), 'JA006 users cannot review their own access: Item 1 concerns "rita".', 'nor the template');
-SELECT tap.refused(format($$SELECT jit_review_item(%s, 11, 'withdraw', 'me')$$, :review), 'JA006 users cannot review their own access: Item 11 concerns "rita_2".', 'nor another login of hers');
+SELECT tap.refused(format($$SELECT jit_review_item(%s, 11, 'withdraw', 'me')$$, :review), 'JA006 users cannot review their own access: Item 11 concerns "rita_2".', 'nor another login of the same person');
 SELECT tap.refused(format($$SELECT jit_review_item(%s, 13, 'withdraw', 'no')$$, :review), 'JA006 users cannot review their own access: Item 13 concerns "rita_2".', 'nor may a reviewer withdraw the approvers of their own requests');
-SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'confirm', 'why')$$, :review)), 'JA018 %', 'nothing that a reviewer runs decides in her name');
+SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'confirm', 'why')$$, :review)), 'JA018 %', 'code that a reviewer runs cannot decide in their name');
 SELECT tap.refused(format('SELECT jit_review_item(%s)', arguments), error, arguments)
 FROM (VALUES (1, :'review' || $$, 10, 'maybe', 'x'$$, 'JA001 invalid verdict: "maybe" is not a verdict.'),
              (2, :'review' || $$, 10, NULL, 'x'$$, 'JA001 invalid verdict: It is NULL.'),
@@ -139,7 +139,7 @@ SELECT jit_review_item(:review, 8, 'withdraw', 'nobody needs it') \g /dev/null
 \connect - ada
 CALL tap.start();
 SELECT results_eq($$SELECT name, requesters, approvers, responders FROM jit_access.template_catalog WHERE name <> 'lent' ORDER BY 1$$,
-    $$VALUES ('prod', '{alice}'::text[], '{rex}'::text[], '{rita}'::text[]), ('reader', '{}', '{bob,leads}', '{}')$$, 'only that is gone; a withdrawn template has no requesters');
+    $$VALUES ('prod', '{alice}'::text[], '{rex}'::text[], '{rita}'::text[]), ('reader', '{}', '{bob,leads}', '{}')$$, 'only withdrawn entries are removed; a withdrawn template has no requesters');
 SELECT results_eq(format('SELECT verdict, reviewer, comment FROM jit_access.reviews WHERE id = %s', :glass), $$VALUES ('not_justified', 'rex', 'the shop was not down')$$, 'the break-glass is reviewed');
 SELECT results_eq(format('SELECT items, open, confirmed, withdrawn FROM jit_access.access_reviews WHERE id = %s', :review),
     $$VALUES (13::bigint, 7::bigint, 1::bigint, 5::bigint)$$, 'how far it is');

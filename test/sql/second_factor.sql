@@ -58,7 +58,7 @@ SELECT tap.refused($$SELECT jit_request('twice', '1h')$$,
 SELECT jit_step_up(:'code');
 SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'JA020', 'the code that confirmed is used');
 SELECT tap.refused('SELECT * FROM jit_enroll_totp()', 'JA005 "alice" has a second factor: Enrolling another authenticator needs a code of the enrolled one, or a reset by an administrator.',
-    'another authenticator is not enrolled just so');
+    'another authenticator is not enrolled without a code');
 
 -- ---- stepping up
 \set later 30

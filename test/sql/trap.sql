@@ -219,7 +219,7 @@ CALL tap.wait_for_record();
 SELECT results_eq(format($$SELECT sqlstate || ' ' || regexp_replace(statement, ';?\n?$', ''), count(*) FROM jit_access.audit_log
                            WHERE seq > %s AND kind = 'refusal' AND login = 'bob' GROUP BY 1 HAVING count(*) > 1$$, :seq),
                   $$SELECT 'x', 1::bigint WHERE false$$, 'no attempt is on the record twice');
-SELECT is(count(*), 40::bigint, 'each attempt is on the record, with the login and the statement of the approver who was to be used')
+SELECT is(count(*), 40::bigint, 'each attempt is on the record, with the login and the statement of the deceived approver')
 FROM jit_access.audit_log WHERE seq > :seq AND kind = 'refusal' AND login = 'bob' AND sqlstate IN ('JA018', 'JA004');
 SELECT is(detail->>'reason', format('request %s is approved only by a statement that "bob" has sent', :id), 'the one that was caught as well')
 FROM jit_access.audit_log WHERE seq > :seq AND statement LIKE 'SELECT trap.hides()%';

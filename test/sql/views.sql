@@ -42,7 +42,7 @@ CREATE FUNCTION pg_temp.leak(bigint) RETURNS boolean LANGUAGE plpgsql COST 0.000
 SELECT count(*) AS n FROM jit_access.my_requests WHERE pg_temp.leak(id) \gset
 SELECT count(*) AS n FROM jit_access.pending_requests WHERE pg_temp.leak(id) \gset
 CALL tap.start();
-SELECT is(ARRAY(SELECT DISTINCT id FROM leak), ARRAY[:d1]::bigint[], 'no row of others is seen on the way');
+SELECT is(ARRAY(SELECT DISTINCT id FROM leak), ARRAY[:d1]::bigint[], 'no row of others is visible to the function');
 
 \connect - bob
 SELECT jit_approve(:a1) AS state \gset
@@ -56,7 +56,7 @@ SELECT array_agg(id ORDER BY id) AS requests FROM jit_access.my_requests \gset
 SELECT array_agg(id ORDER BY id) AS grants, bool_and(time_left > '0' AND time_left <= '1h') AS left FROM jit_access.my_grants \gset
 CALL tap.start();
 SELECT is(:'requests', format('{%s,%s,%s}', :a1, :a2, :a3)::text, 'alice sees hers');
-SELECT is(:'grants' || :'left', format('{%s}t', :a1), 'and her grant with the time left');
+SELECT is(:'grants' || :'left', format('{%s}t', :a1), 'and the grant with the time left');
 SET ROLE NONE;
 SELECT tap.refused('SELECT * FROM jit_access.' || name, '42501', 'not for everyone: ' || name)
 FROM unnest('{active_grants, audit_log, decisions, grant_history, grant_usage, health, template_catalog, decision, event, journal_position,

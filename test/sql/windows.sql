@@ -80,7 +80,7 @@ FROM (VALUES ('before the day', '{berlin}', '2026-11-24 07:59:59+00', NULL, '11-
 SET timezone_abbreviations = 'Australia';
 SET DateStyle = 'SQL, DMY';
 SET TimeZone = 'Pacific/Kiritimati';
-SELECT is((SELECT opens_at FROM jit_access.hours('{berlin}', '24.11.2026 07:59+00')), '24.11.2026 08:00+00'::timestamptz, 'whatever the session is set to');
+SELECT is((SELECT opens_at FROM jit_access.hours('{berlin}', '24.11.2026 07:59+00')), '24.11.2026 08:00+00'::timestamptz, 'independent of the settings of the session');
 RESET ALL;
 SELECT is((SELECT (open, closes_at, opens_at)::text FROM jit_access.hours('{}')), '(t,,)', 'without any it is open');
 SELECT tap.refused($$SELECT jit_access.hours('{missing}')$$, 'JA001 invalid windows: There is no window "missing".', 'of a window that is not there');
@@ -129,7 +129,7 @@ SELECT alike(tap.error(format($$SELECT jit_request('open', '1h', starts_at => %L
 SELECT results_eq($$SELECT template_name, outcome, reasons[1] LIKE 'the windows of template "never" are closed: They do not open %',
                     reasons[2] LIKE 'its windows are closed: it opens at %:00 UTC', reasons[2] LIKE 'it ends when its windows close, at %:00 UTC'
                     FROM jit_eligibility(duration => '8h') WHERE template_name <> 'by-hand' ORDER BY 1$$,
-    $$VALUES ('closed', 'needs approval', false, true, false), ('never', 'denied', true, NULL, NULL), ('open', 'needs approval', false, false, true)$$, 'she is told before');
+    $$VALUES ('closed', 'needs approval', false, true, false), ('never', 'denied', true, NULL, NULL), ('open', 'needs approval', false, false, true)$$, 'the requester sees this before');
 SELECT jit_request('closed', '30 minutes') AS closed, jit_request('open', '8h') AS open, jit_request('by-hand', '1h') AS by_hand \gset
 SELECT jit_request('open', '10 minutes', starts_at => clock_timestamp() + interval '30 minutes') AS soon \gset
 \connect - bob
@@ -152,7 +152,7 @@ SELECT count(*) AS seen FROM app.orders \gset
 SELECT jit_extend(:open, '1 minute');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :open), 'it is not extended beyond that');
 SELECT jit_activate(:by_hand) AS got \gset
-SELECT is(:'got'::text, 'active', 'she makes use of an approval while they are open');
+SELECT is(:'got'::text, 'active', 'an approved request is activated while they are open');
 SELECT jit_extend(:by_hand, '30 minutes');
 SELECT is(:'LAST_ERROR_MESSAGE'::text, format('cannot extend request %s', :by_hand), 'the holder''s own limit is checked first');
 \connect - bob

@@ -141,7 +141,7 @@ wait_for_deadline($node, $bobs);
 closed_ok($b->{$_}, "a session that used its SET ROLE is ended at the deadline: $_") for qw(ended chosen);
 $b->{fresh}->query("SET ROLE jit_grant_$bobs");
 sqlstate_ok($b->{fresh}->query($read), 'JA010', 'SET ROLE after the deadline gives nothing');
-sqlstate_ok($b->{fresh}->query('RESET ROLE'), 'no error', 'RESET ROLE leads out');
+sqlstate_ok($b->{fresh}->query('RESET ROLE'), 'no error', 'RESET ROLE ends this');
 rows_ok($b->{fresh}->query('SELECT current_user'), 'bob', 'and gives the session its own privileges back');
 sqlstate_ok($b->{fresh}->query($read), '42501', 'which do not include the grant\'s');
 SKIP:

@@ -82,7 +82,7 @@ for my $session (qw(idle running block lock held temp prepared unused))
 sqlstate_ok($s->{held}->query('FETCH ALL FROM h'), '34000', 'the cursor is gone');
 sqlstate_ok($s->{temp}->query('SELECT * FROM kept'), '42P01', 'the temporary table is gone');
 rows_ok($s->{prepared}->query('EXECUTE one'), '1', 'a prepared statement of its own is still there');
-sqlstate_ok($s->{prepared}->query('EXECUTE orders'), '42501', 'one that needs the grant is of no use');
+sqlstate_ok($s->{prepared}->query('EXECUTE orders'), '42501', 'a prepared statement that needs the grant is denied');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname = 'kept'"), '0', 'nothing is left of it');
 
 # ---- cancel, and the role that was chosen
@@ -189,7 +189,7 @@ $running->send("$read, generate_series(1, 1000000000)");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM jit_access.audit_log WHERE grant_id = $id AND kind = 'use'")
   or die 'it does not run';
 $node->safe_psql('postgres', "SELECT jit_revoke($id)", extra_params => [ '-U', 'dave' ]);
-closed_ok($running, 'grace: a revoked holder has none');
+closed_ok($running, 'grace: a revoked grant has none');
 
 # The interval ends without the worker.
 $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', grace_period => '1s')});

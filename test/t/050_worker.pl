@@ -84,9 +84,9 @@ revoke($poisoned);
 closed_ok($alice, 'and is ended with it');
 ok($node->poll_query_until('postgres', "SELECT cleanup_attempts > 1 FROM jit_access.active_grants WHERE id = $poisoned"), 'a grant that left code is tried again and again');
 like($node->safe_psql('postgres', "SELECT cleanup_error FROM jit_access.active_grants WHERE id = $poisoned"), qr/kept/, 'and says why');
-is($node->safe_psql('postgres', 'SELECT cleanups_due || \' \' || cleanups_failing FROM jit_access.health'), '1 1', 'health tells');
+is($node->safe_psql('postgres', 'SELECT cleanups_due || \' \' || cleanups_failing FROM jit_access.health'), '1 1', 'the view health shows it');
 is($node->safe_psql('postgres', "SELECT has_table_privilege('alice', 'app.orders', 'SELECT')"), 'f', 'the requester has lost the privileges');
-is($node->safe_psql('postgres', "SELECT has_table_privilege('jit_grant_$poisoned', 'app.orders', 'SELECT')"), 'f', 'and so have the leftovers');
+is($node->safe_psql('postgres', "SELECT has_table_privilege('jit_grant_$poisoned', 'app.orders', 'SELECT')"), 'f', 'and the privileges of the remaining role are revoked');
 revoke($other);
 ok(wait_for_cleanup($node, $other), 'another grant is cleaned up meanwhile');
 $node->safe_psql('postgres', 'DROP VIEW app.kept');
@@ -111,7 +111,7 @@ $open->query("BEGIN; REVOKE jit_grant_$shared FROM alice");
 revoke($shared);
 ok($node->poll_query_until('postgres', "SELECT cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = $shared"), 'the clean-up waits for another REVOKE as well');
 $open->query('COMMIT');
-ok(wait_for_cleanup($node, $shared), 'an object that is gone already is no failure');
+ok(wait_for_cleanup($node, $shared), 'an object that was dropped already is no failure');
 
 # ---- access lists that change all the time: "tuple concurrently updated"
 $node->safe_psql('postgres', 'CREATE SEQUENCE public.turns; CREATE ROLE zed');
@@ -133,7 +133,7 @@ for (1 .. 20)
 	wait_for_cleanup($node, $narrow) or last;
 }
 my $turns = $node->safe_psql('postgres', 'SELECT last_value FROM public.turns');
-ok($node->poll_query_until('postgres', "SELECT last_value > $turns FROM public.turns"), 'a table is granted and revoked all the time');
+ok($node->poll_query_until('postgres', "SELECT last_value > $turns FROM public.turns"), 'a table is granted and revoked continually');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM jit_access.request WHERE scope IS NOT NULL AND cleanup = \'done\''), '20', 'grants on it are cleaned up all the same');
 kill 'INT', $busy->pid;
 $busy->finish;

@@ -73,7 +73,7 @@ sqlstate_ok(as_bob('none'), '42501', 'back: its holder has nothing');
 ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_auth_members WHERE member = 'carol'::regrole}), 'back: a membership granted by hand is removed');
 ok($node->poll_query_until('postgres', q{SELECT to_regrole('jit_grant_999999') IS NULL}), 'back: a role that was made by hand as well');
 sqlstate_ok(connect_as($node, 'carol')->query($read), '42501', 'back: carol has nothing');
-ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_auth_members WHERE member = 'frank'::regrole}), 'back: the role of a template that was handed out is taken away');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 0 FROM pg_auth_members WHERE member = 'frank'::regrole}), 'back: the role of a template that was granted by hand is revoked');
 sqlstate_ok(connect_as($node, 'frank')->query($read), '42501', 'back: frank has nothing');
 ok(wait_for_drained($node), 'back: the record is complete');
 is(log_rows($node, "kind = 'drift' AND grant_id = $held AND detail->>'member' = 'carol'"), '1', 'back: that is on the record');

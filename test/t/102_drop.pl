@@ -161,7 +161,7 @@ for my $case ([ 'keeper', '' ], [ $superuser, ' WITH (FORCE)' ])
 	$node->safe_psql('postgres', "SELECT jit_revoke($left)");
 	ok($node->poll_query_until('postgres', "SELECT cleanup_error LIKE '%in database \"elsewhere\"%' FROM jit_access.active_grants WHERE id = $left"),
 		"$name: code that was left there keeps the role");
-	unlike(memberships(), qr/\w of jit_(grant|gate)_$left\b/, "$name: which has no members any more");
+	unlike(memberships(), qr/\w of jit_(grant|gate)_$left\b/, "$name: the role has no members any more");
 	sqlstate_ok(connect_as($node, $superuser)->query('DROP EXTENSION jit_access'), 'JA015', "$name: the extension stays for that");
 	# A clean-up process in that database ends in a moment.
 	ok(wait_for('the database is dropped', sub { !connect_as($node, $who)->query("DROP DATABASE elsewhere$force")->{sqlstate} }), "$name: the database is dropped");

@@ -72,7 +72,7 @@ for my $how ('cancel', 'terminate')
 # The client receives no messages of what runs.
 my ($result, $out, $err) = $node->psql('postgres', "SELECT outcome, rows FROM jit_dry_run('reader', ARRAY['UPDATE app.orders SET status = ''secret'''], 'execute')",
 	extra_params => [ '-U', 'ada' ]);
-is("$out|$err", 'allowed|100|', 'nothing was heard');
+is("$out|$err", 'allowed|100|', 'the client received no messages');
 nothing_is_left('a trigger that speaks');
 ($result, $out, $err) = $node->psql('postgres', 'DO $$ BEGIN RAISE INFO \'afterwards\'; END $$', extra_params => [ '-U', 'ada' ]);
 like($err, qr/afterwards/, 'afterwards everything is heard again');

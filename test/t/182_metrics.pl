@@ -105,7 +105,7 @@ is(ask(q{SELECT sum(value) FROM jit_access.metrics WHERE name = 'events_total'})
 ask('ALTER TABLE jit_access.counter RENAME TO counted');
 request_as($node, 'alice', 'reader', '1 hour');
 ok(wait_for_drained($node), 'the record goes on without the counters');
-like(slurp_file($node->logfile), qr/could not count the rows of the record: relation "jit_access.counter" does not exist/, 'which is told');
+like(slurp_file($node->logfile), qr/could not count the rows of the record: relation "jit_access.counter" does not exist/, 'and the failure is logged');
 ask('ALTER TABLE jit_access.counted RENAME TO counter');
 
 # Alerts, reviews, jobs.

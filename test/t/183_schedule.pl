@@ -67,9 +67,9 @@ for my $how ($has_cron ? sort keys %ways : ())
 	sqlstate_ok($ada->query(q{UPDATE cron.job SET command = 'ALTER ROLE ada SUPERUSER'}), '42501', "$how: an administrator does not write into pg_cron");
 	sqlstate_ok($ada->query(q{SELECT cron.alter_job((SELECT min(jobid) FROM cron.job), command => 'ALTER ROLE ada SUPERUSER')}), '42501', "$how: nor changes a job");
 	ask(q{GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO ada});
-	sqlstate_ok($ada->query(qq{SELECT cron.alter_job($_, command => 'ALTER ROLE ada SUPERUSER')}), 'XX000', "$how: nor one that is not hers, where she could") for ask(q{SELECT min(jobid) FROM cron.job});
+	sqlstate_ok($ada->query(qq{SELECT cron.alter_job($_, command => 'ALTER ROLE ada SUPERUSER')}), 'XX000', "$how: nor the job of another user that ada could alter") for ask(q{SELECT min(jobid) FROM cron.job});
 	sqlstate_ok($ada->query(q{SELECT cron.schedule('jit_access: verify', '* * * * *', 'SELECT 1')}), 'no error', "$how: one of the same name");
-	is(ask(q{SELECT username FROM cron.job WHERE command = 'SELECT 1'}), 'ada', "$how: is her own");
+	is(ask(q{SELECT username FROM cron.job WHERE command = 'SELECT 1'}), 'ada', "$how: belongs to ada");
 	is(ask(q{SELECT cron FROM jit_access.jobs WHERE name = 'verify'}), 'changed', "$how: and is seen");
 	$ada->query(qq{SELECT * FROM jit_schedule('$_', '* * * * *')}) for qw(verify drift);
 	$ada->query(q{SELECT * FROM jit_schedule('bad')});

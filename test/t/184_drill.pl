@@ -132,7 +132,7 @@ sub fails_at
 	my ($name, $step, $why, $patience) = @_;
 	my $rows = drill($patience)->{rows};
 	is(scalar(grep { $_->[2] eq 't' } @$rows), @$rows - 1, "$name: all steps but one are good");
-	is("$rows->[-1][1] $rows->[-1][2]", "$step f", "$name: it says at which one");
+	is("$rows->[-1][1] $rows->[-1][2]", "$step f", "$name: it names the failing step");
 	like($rows->[-1][3], $why, "$name: and why");
 }
 
@@ -162,7 +162,7 @@ ok(wait_for_drained($node), 'without the worker: and keeps the record');
 is(log_rows($node, "kind = 'drill failed' AND grant_id = $grant AND detail ->> 'step' = 'clean-up'"), '1', 'without the worker: the failure is there');
 is($node->safe_psql('postgres', 'SELECT last_drill_ok FROM jit_access.health'), 'f', 'without the worker: the last drill was not good');
 rows_ok(drill(), $good, 'the next one is');
-is($node->safe_psql('postgres', 'SELECT last_drill_ok FROM jit_access.health'), 't', 'which the health shows');
+is($node->safe_psql('postgres', 'SELECT last_drill_ok FROM jit_access.health'), 't', 'the view health shows it');
 
 # ---- a drill that does not finish ------------------------------------------------------------------------------
 

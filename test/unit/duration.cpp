@@ -55,7 +55,7 @@ BOOST_AUTO_TEST_CASE(zero_and_negative) {
     BOOST_TEST(is(reduce({0, -106'751'991, 0}), DurationFault::not_positive));
 }
 
-BOOST_AUTO_TEST_CASE(months_whatever_the_rest_says) {
+BOOST_AUTO_TEST_CASE(months_are_refused_with_any_other_fields) {
     // Compares as less than a day, adds 525 days.
     BOOST_TEST(is(reduce({1200, -35999, 0}), DurationFault::months));
     BOOST_TEST(is(reduce({1, 0, 0}), DurationFault::months));

@@ -27,7 +27,7 @@ BOOST_AUTO_TEST_CASE(text_stays_text) {
     BOOST_TEST(text("]]>--></style>").find('<') == std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(what_hides_or_reorders_is_shown) {
+BOOST_AUTO_TEST_CASE(hiding_or_reordering_characters_are_shown) {
     BOOST_TEST(text("a\nb\tc") == "a&#x27E8;U+000A&#x27E9;b&#x27E8;U+0009&#x27E9;c");
     BOOST_TEST(text("\xE2\x80\xAE"
                     "evil") == "&#x27E8;U+202E&#x27E9;evil");

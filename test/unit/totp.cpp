@@ -186,7 +186,7 @@ BOOST_AUTO_TEST_CASE(the_drawing_is_the_code) {
     BOOST_TEST(blocks.substr(0, expected.size()) == expected);
 }
 
-BOOST_AUTO_TEST_CASE(what_is_sealed_opens_with_its_key_and_its_owner_alone) {
+BOOST_AUTO_TEST_CASE(a_sealed_secret_opens_only_with_its_key_and_its_owner) {
     pg::SealKey key{};
     key[0] = std::byte{1};
     pg::SealKey other = key;
