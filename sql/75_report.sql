@@ -17,7 +17,7 @@ CREATE TABLE jit_access.whole_verification (
 COMMENT ON TABLE jit_access.whole_verification IS
     'results of verifications of the whole record, with its last row and hash at that time';
 
--- Records other than uses are few, and are what reports and alert rules look for. A use pays one comparison for it.
+-- Reports and alert rules look for records other than uses, which are few. For a use the index costs one comparison.
 CREATE INDEX record_by_kind ON jit_access.record (kind, at) WHERE kind <> 'use';
 -- Attempts to decide one's own request, which are failed uses if the user holds a grant at that time.
 CREATE INDEX record_own_request ON jit_access.record (at) WHERE sqlstate = 'JA006';

@@ -1,4 +1,4 @@
-// The transaction callbacks: the one place that orders what the rooms below do when a transaction ends.
+// The transaction callbacks: the one place that orders the actions of the rooms below at the end of a transaction.
 //
 // The order matters. Before a commit, enforcement may still refuse it, and new grants become live in shared memory
 // before their memberships become visible. After a commit, uses are closed first, then the session is released, then

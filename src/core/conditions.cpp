@@ -140,7 +140,7 @@ std::optional<const char*> objection(const Conditions& conditions, const Client&
     if (conditions.tls && !client.tls) return "The connection does not use TLS.";
     if (conditions.certificate && !client.certificate) return "The client has not shown a certificate.";
     if (conditions.methods != 0 && (conditions.methods & client.method) == 0)
-        return "The client has been let in by an authentication method that is not among its methods.";
+        return "The client was authenticated by a method that is not among its methods.";
     if (conditions.database_count != 0 && client.database != 0 && !is_listed(conditions, client.database))
         return "This database is not among its databases.";
     return std::nullopt;

@@ -196,7 +196,7 @@ Ruling decide(const PolicyFacts& facts) {
     for (const auto& rule : facts.rules) {
         if (forbids(rule, facts.duration, facts.policy.risk))
             ruling.objections.emplace_back(Code::not_permitted, "rule " + quoted(rule.name) + " forbids it",
-                                           "Whatever else is allowed, a rule that forbids wins.",
+                                           "A rule that denies takes precedence over rules and approvals.",
                                            "Ask an administrator.");
         if (facts.kind == RequestKind::request && rule.allows && applies(rule, facts) && !ruling.rule)
             ruling.rule = rule.name;

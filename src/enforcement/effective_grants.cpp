@@ -138,7 +138,7 @@ void add_grants_of_memberships(EffectiveGrants& grants, RoleId user, RoleId mark
 
 enum class Holder : std::uint8_t { current_user, view_owner };
 
-// Superusers are checked against no privilege, so they use no grant's. A view's owner has set no role.
+// The server checks no privileges of superusers, so they use no grant. A view's owner has set no role.
 EffectiveGrants resolve(RoleId user, Holder holder) {
     EffectiveGrants result;
     const auto marker = pg::find_role(core::marker_role);

@@ -127,7 +127,7 @@ private:
 };
 
 // Visitor for the other direction. Runs outside of call(), because it fills C++ containers, which a longjmp would leak;
-// only what the server detoasts or parses is inside.
+// only detoasting and parsing by the server run inside.
 class FromDatums {
 public:
     // Clears `is_regular` if a column holds a value that the record never holds; that column is left empty.

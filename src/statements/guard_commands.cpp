@@ -51,21 +51,21 @@ constexpr Guard guards[] = {
     {T_AlterDatabaseSetStmt, "Settings of databases outlive the grant."},
     {T_AlterDatabaseStmt, "Settings of databases outlive the grant."},
     {T_ReassignOwnedStmt, "A change of owner outlives the grant."},
-    {T_DropOwnedStmt, "Dropping what a role owns outlives the grant."},
+    {T_DropOwnedStmt, "Dropping the objects of a role outlives the grant."},
     {T_CreateFunctionStmt, "Functions run with the privileges of their owner.", true},
-    {T_CreateTrigStmt, "Triggers run in other people's statements.", true},
-    {T_CreateEventTrigStmt, "Triggers run in other people's statements."},
-    {T_RuleStmt, "Rules run in other people's statements.", true},
+    {T_CreateTrigStmt, "Triggers run in statements of other users.", true},
+    {T_CreateEventTrigStmt, "Triggers run in statements of other users."},
+    {T_RuleStmt, "Rules run in statements of other users.", true},
     {T_ViewStmt, "Views give what their owner can see.", true},
-    {T_CreatePolicyStmt, "Policies run in other people's statements.", true},
+    {T_CreatePolicyStmt, "Policies run in statements of other users.", true},
     {T_CreateExtensionStmt, "Extensions bring code."},
     {T_AlterExtensionStmt, "Extensions bring code."},
     {T_AlterExtensionContentsStmt, "Extensions bring code."},
-    {T_CreateCastStmt, "Casts run in other people's statements.", true},
+    {T_CreateCastStmt, "Casts run in statements of other users.", true},
     {T_CreateTransformStmt, "Transforms run in other people's functions.", true},
-    {T_CreateConversionStmt, "Conversions run in other people's statements.", true},
-    {T_CreateOpClassStmt, "Operators run in other people's statements.", true},
-    {T_AlterOperatorStmt, "Operators run in other people's statements.", true},
+    {T_CreateConversionStmt, "Conversions run in statements of other users.", true},
+    {T_CreateOpClassStmt, "Operators run in statements of other users.", true},
+    {T_AlterOperatorStmt, "Operators run in statements of other users.", true},
     {T_CreatePLangStmt, "Languages bring code."},
     {T_CreatePublicationStmt, "Replication carries data away."},
     {T_CreateSubscriptionStmt, "Replication carries data away."},
@@ -78,8 +78,8 @@ constexpr Guard guards[] = {
     {T_SecLabelStmt, "Labels decide what others may see."},
     {T_AlterSystemStmt, "Settings of the server outlive the grant."},
     {T_LoadStmt, "Libraries bring code."},
-    {T_AlterPolicyStmt, "Policies run in other people's statements.", true},
-    {T_DefineStmt, "Operators, aggregates and types run in other people's statements.", true},
+    {T_AlterPolicyStmt, "Policies run in statements of other users.", true},
+    {T_DefineStmt, "Operators, aggregates and types run in statements of other users.", true},
     {T_AlterFunctionStmt, "Functions run with the privileges of their owner.", true},
     {T_AlterPublicationStmt, "Replication carries data away."},
     {T_AlterSubscriptionStmt, "Replication carries data away."},
@@ -154,7 +154,7 @@ const char* why_guarded(const AlterTableStmt* alter, bool code) {
             case AT_EnableAlwaysRule:
             case AT_EnableReplicaRule:
             case AT_DisableRule:
-                if (!code) return "Triggers and rules run in other people's statements.";
+                if (!code) return "Triggers and rules run in statements of other users.";
                 break;
             case AT_AddConstraint: {
                 const auto* constraint = castNode(Constraint, command->def);
@@ -209,7 +209,7 @@ const char* why_guarded(const Node* command) {
             return has_option(reinterpret_cast<const CreateRangeStmt*>(command)->params,
                               {"canonical", "subtype_diff"}) &&
                            !is_code_allowed()
-                       ? "Functions of a type run in other people's statements."
+                       ? "Functions of a type run in statements of other users."
                        : nullptr;
         case T_CreateStmt: {
             const auto* spec = reinterpret_cast<const CreateStmt*>(command)->partspec;

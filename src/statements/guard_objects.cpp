@@ -106,7 +106,7 @@ const char* why_expression_refused(HeapTuple row, TupleDesc columns, AttrNumber 
     const Datum value = heap_getattr(row, column, columns, &is_null);
     if (is_null || !calls_side_effects(static_cast<Node*>(stringToNode(TextDatumGetCString(value))), nullptr))
         return nullptr;
-    return "Functions with side effects would run in other people's statements.";
+    return "Functions with side effects would run in statements of other users.";
 }
 
 // Whether the table has foreign keys whose actions change its rows. They run as the owner of the table.

@@ -70,7 +70,7 @@ FROM (VALUES (1, $$'prod', '10 minutes'$$, 'JA001 invalid reason: It is NULL.'),
              (3, $$'prod', '10 minutes', E'a\nb'$$, 'JA001 invalid reason: It holds a control character or invisible formatting at byte 2.'),
              (4, $$'prod', '2 hours', 'why'$$, 'JA009 the duration is over that of a break-glass of template "prod": 2h was asked for; the longest is 1h.'),
              (5, $$'prod', '1 mon', 'why'$$, 'JA001 invalid duration: Months and years have no fixed length.'),
-             (6, $$'prod', '50 minutes', 'why'$$, 'JA004 rule "nothing-long" forbids it: Whatever else is allowed, a rule that forbids wins.'),
+             (6, $$'prod', '50 minutes', 'why'$$, 'JA004 rule "nothing-long" forbids it: A rule that denies takes precedence over rules and approvals.'),
              (7, $$'sealed', '10 minutes', 'why'$$, 'JA004 there is no break-glass for template "sealed": The template does not say for how long.'),
              (8, $$'missing', '10 minutes', 'why'$$, 'JA002 template "missing" does not exist: Names are matched exactly.'),
              (9, $$NULL, '10 minutes', 'why'$$, 'JA001 invalid template name: It is NULL.')) r (n, arguments, error) ORDER BY n;

@@ -43,7 +43,7 @@ SELECT results_eq($$SELECT template_name, outcome, reasons[1] FROM jit_eligibili
              ('elsewhere', 'needs approval', 'it has 0 approvals that count and needs 1 more'),
              ('here', 'needs approval', 'it has 0 approvals that count and needs 1 more'),
              ('local', 'needs approval', 'it has 0 approvals that count and needs 1 more'),
-             ('method', 'denied', 'template "method" may not be requested from here: The client has been let in by an authentication method that is not among its methods.'),
+             ('method', 'denied', 'template "method" may not be requested from here: The client was authenticated by a method that is not among its methods.'),
              ('network', 'denied', 'template "network" may not be requested from here: A Unix socket is not among its networks.'),
              ('tls', 'denied', 'template "tls" may not be requested from here: The connection does not use TLS.'),
              ('trust', 'needs approval', 'it has 0 approvals that count and needs 1 more')$$, 'eligibility names the condition that does not hold');

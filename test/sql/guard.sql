@@ -85,13 +85,13 @@ SELECT tap.refused(statement, format('JA016 %s is not allowed to a session that 
     (10, 'ALTER SCHEMA app OWNER TO alice', 'ALTER SCHEMA', 'A change of owner outlives the grant.'),
     (11, 'ALTER TABLE mine OWNER TO jit_template_debug_read', 'ALTER TABLE', 'A change of owner outlives the grant.'),
     (12, 'REASSIGN OWNED BY alice TO dave', 'REASSIGN OWNED', 'A change of owner outlives the grant.'),
-    (13, 'DROP OWNED BY alice', 'DROP OWNED', 'Dropping what a role owns outlives the grant.'),
+    (13, 'DROP OWNED BY alice', 'DROP OWNED', 'Dropping the objects of a role outlives the grant.'),
     (14, 'CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql SECURITY DEFINER AS ''SELECT 1''', 'CREATE FUNCTION', 'Functions run with the privileges of their owner.'),
     (15, 'CREATE PROCEDURE pg_temp.p() LANGUAGE sql AS ''SELECT 1''', 'CREATE PROCEDURE', 'Functions run with the privileges of their owner.'),
-    (16, 'CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION suppress_redundant_updates_trigger()', 'CREATE TRIGGER', 'Triggers run in other people''s statements.'),
-    (17, 'CREATE RULE r AS ON INSERT TO mine DO INSTEAD NOTHING', 'CREATE RULE', 'Rules run in other people''s statements.'),
+    (16, 'CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION suppress_redundant_updates_trigger()', 'CREATE TRIGGER', 'Triggers run in statements of other users.'),
+    (17, 'CREATE RULE r AS ON INSERT TO mine DO INSTEAD NOTHING', 'CREATE RULE', 'Rules run in statements of other users.'),
     (18, 'CREATE VIEW v AS SELECT * FROM app.orders', 'CREATE VIEW', 'Views give what their owner can see.'),
-    (19, 'CREATE POLICY p ON mine USING (true)', 'CREATE POLICY', 'Policies run in other people''s statements.'),
+    (19, 'CREATE POLICY p ON mine USING (true)', 'CREATE POLICY', 'Policies run in statements of other users.'),
     (20, 'CREATE EXTENSION pgcrypto', 'CREATE EXTENSION', 'Extensions bring code.'),
     (21, 'CREATE PUBLICATION p', 'CREATE PUBLICATION', 'Replication carries data away.'),
     (22, 'LOAD ''auto_explain''', 'LOAD', 'Libraries bring code.'),
@@ -130,7 +130,7 @@ SELECT tap.refused(statement, format('JA016 %s is not allowed to a session that 
     (2, 'ALTER TABLE app.made OWNER TO alice', 'ALTER TABLE', 'A change of owner outlives the grant.'),
     (3, 'CREATE FUNCTION app.backdoor() RETURNS integer LANGUAGE sql SECURITY DEFINER AS ''SELECT 1''', 'CREATE FUNCTION', 'Functions run with the privileges of their owner.'),
     (4, 'CREATE VIEW app.backdoor AS SELECT * FROM app.orders', 'CREATE VIEW', 'Views give what their owner can see.'),
-    (5, 'CREATE TRIGGER t AFTER INSERT ON app.made EXECUTE FUNCTION suppress_redundant_updates_trigger()', 'CREATE TRIGGER', 'Triggers run in other people''s statements.'))
+    (5, 'CREATE TRIGGER t AFTER INSERT ON app.made EXECUTE FUNCTION suppress_redundant_updates_trigger()', 'CREATE TRIGGER', 'Triggers run in statements of other users.'))
     v (n, statement, tag, why) ORDER BY n;
 SELECT lives_ok('ALTER TABLE app.made ADD COLUMN more text', 'commands that the template is for are allowed');
 RESET ROLE;

@@ -46,7 +46,7 @@ GRANT USAGE ON SCHEMA his TO PUBLIC;
 CREATE TABLE tap.tries (n integer GENERATED ALWAYS AS IDENTITY, statement text, why text);
 GRANT SELECT ON tap.tries TO PUBLIC;
 \set hers 'It uses code that you could still change after the grant''s end.'
-\set acts 'Functions with side effects would run in other people''s statements.'
+\set acts 'Functions with side effects would run in statements of other users.'
 \set by_owner 'It belongs to another role and runs with the privileges of its owner.'
 INSERT INTO tap.tries (statement, why) VALUES
     ('CREATE TABLE app.t (id integer DEFAULT hers.number())', :'hers'),

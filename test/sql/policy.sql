@@ -189,14 +189,14 @@ SELECT results_eq($$SELECT outcome, approvals_needed, approvers, reasons FROM ji
 SELECT results_eq($$SELECT outcome, approvals_needed, approvers, reasons FROM jit_eligibility('ruled', '2h')$$,
     $$VALUES ('needs approval', 1, '{bob}'::text[], '{"it has 0 approvals that count and needs 1 more"}'::text[])$$, 'for longer it needs an approval');
 SELECT results_eq($$SELECT outcome, reasons FROM jit_eligibility('ruled', '5h')$$,
-    $$VALUES ('denied', '{"rule \"nothing-long\" forbids it: Whatever else is allowed, a rule that forbids wins."}'::text[])$$, 'a rule forbids it');
+    $$VALUES ('denied', '{"rule \"nothing-long\" forbids it: A rule that denies takes precedence over rules and approvals."}'::text[])$$, 'a rule forbids it');
 SELECT results_eq($$SELECT outcome, approvers FROM jit_eligibility('two', '1h')$$, $$VALUES ('needs approval', '{bob,bob_2,carol}'::text[])$$,
     'the possible approvers: neither the requester nor a group of everybody');
 SELECT results_eq($$SELECT outcome, reasons FROM jit_eligibility('lead', '9h')$$,
     $$VALUES ('denied', '{"\"alice\" may not ask for template \"lead\": Neither this login nor a role it belongs to is among the template''s requesters.",
     "the duration is over the maximum of template \"lead\": 9h was asked for; the maximum is 8h."}'::text[])$$, 'every objection is reported');
 SELECT tap.refused($$SELECT jit_request('ruled', '5h')$$,
-    'JA004 rule "nothing-long" forbids it: Whatever else is allowed, a rule that forbids wins.', 'a request that a rule denies cannot be made');
+    'JA004 rule "nothing-long" forbids it: A rule that denies takes precedence over rules and approvals.', 'a request that a rule denies cannot be made');
 SELECT alike(tap.error($$SELECT jit_request('ruled')$$), 'JA018 template "ruled" is given by a rule only by a statement that "alice" has sent: %',
     'a rule allows only a request of the requester''s own');
 SELECT jit_request('ruled') AS ruled \gset

@@ -227,7 +227,7 @@ UPDATE jit_access.time_window SET starts = :'hour_ago', lasts = '3 hours' WHERE 
 \connect - alice
 CALL tap.start();
 SELECT results_eq($$SELECT outcome, reasons[1] FROM jit_eligibility('open', '1h')$$,
-    $$VALUES ('denied', 'rule "not-tonight" forbids it: Whatever else is allowed, a rule that forbids wins.')$$, 'in the hours of another it is forbidden');
+    $$VALUES ('denied', 'rule "not-tonight" forbids it: A rule that denies takes precedence over rules and approvals.')$$, 'in the hours of another it is forbidden');
 \connect - :owner
 UPDATE jit_access.time_window SET starts = :'in_two_hours', lasts = '1 hour' WHERE name = 'tonight';
 UPDATE jit_access.rule SET windows = '{tonight}' WHERE name = 'while-open';

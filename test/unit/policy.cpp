@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(objections) {
          },
          "too soon after the last grant: It takes 1h from the end of one to the next; 0s have passed."},
         {[](PolicyFacts& of) { of.rules = {{.name = "never"}}; },
-         "rule \"never\" forbids it: Whatever else is allowed, a rule that forbids wins."},
+         "rule \"never\" forbids it: A rule that denies takes precedence over rules and approvals."},
         {[](PolicyFacts& of) { of.decisions = {{.person = "bob"}}; }, "it was denied: One denial decides."},
     };
     for (const auto& row : rows) {

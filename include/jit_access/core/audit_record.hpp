@@ -157,7 +157,7 @@ inline constexpr ColumnInfo hash_column{"hash", SqlType::bytea, Nullability::not
 inline constexpr auto record_columns = std::apply(
     [](const auto&... column) { return std::array<ColumnInfo, sizeof...(column)>{column...}; }, record_column_table);
 
-// Position of a column among record_columns. A name that is none of them does not compile.
+// Position of a column among record_columns. An unknown name does not compile.
 [[nodiscard]] consteval std::size_t column_index(std::string_view name) {
     for (std::size_t i = 0; i < record_columns.size(); ++i)
         if (record_columns[i].name == name) return i;

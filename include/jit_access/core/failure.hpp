@@ -53,7 +53,7 @@ struct CodeEntry {
 inline constexpr std::array codes{
     CodeEntry{Code::invalid_argument, "JA001", "invalid_argument", "an argument is missing, malformed or out of range"},
     CodeEntry{Code::unknown_template, "JA002", "unknown_template", "no template has this name"},
-    CodeEntry{Code::unknown_request, "JA003", "unknown_request", "no request has this id, or it is not yours to see"},
+    CodeEntry{Code::unknown_request, "JA003", "unknown_request", "no request has this id, or you may not see it"},
     CodeEntry{Code::not_permitted, "JA004", "not_permitted", "the policy does not let this person do this"},
     CodeEntry{Code::wrong_state, "JA005", "wrong_state", "the request is in a state that does not allow this"},
     CodeEntry{Code::own_request, "JA006", "own_request", "cannot decide about your own request"},
@@ -71,7 +71,7 @@ inline constexpr std::array codes{
     CodeEntry{Code::not_here, "JA017", "not_here",
               "not in this database, on a standby, or in this kind of transaction"},
     CodeEntry{Code::not_own_statement, "JA018", "not_own_statement",
-              "what gives access is called by a statement that the client itself has sent"},
+              "functions that give access must be called by a statement that the client itself has sent"},
     CodeEntry{Code::second_factor_required, "JA019", "second_factor_required",
               "a second factor is demanded, and the session has not stepped up"},
     CodeEntry{Code::second_factor_refused, "JA020", "second_factor_refused",

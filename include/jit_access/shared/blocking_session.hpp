@@ -32,7 +32,7 @@ template <class Try, class End>
 // Idle transactions that have locked a template for its caps (jit_access.template_cap_lock).
 std::uint64_t end_holders_of_caps(std::int64_t template_id);
 // Transactions that change memberships of a role, if they are idle or, unless a superuser's, older than five seconds.
-// One that waits for a synchronous standby has done its part and is left alone.
+// Transactions that wait for a synchronous standby are not terminated, because they have committed.
 std::uint64_t end_holders_of_memberships(pg::RoleId role);
 // Sessions with a locked row in jit_access.template, but neither superusers nor administrators of the extension.
 std::uint64_t end_holders_of_templates(pg::RoleId admin_role);

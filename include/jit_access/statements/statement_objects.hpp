@@ -3,8 +3,8 @@
 //
 // Used by describe_query and describe_command only. One statement is described at a time, so there is one collection
 // per process; the result is valid until the next statement is described. Needs a transaction; lookups may throw.
-// Names are looked up without locks and without regard to privileges: whether an object exists, and whether the user
-// may reach it, is for the statement itself to find out.
+// Names are looked up without locks and without regard to privileges. The statement itself checks whether an object
+// exists, and whether the user may use it.
 #pragma once
 
 #include <array>
