@@ -148,14 +148,17 @@ std::optional<std::vector<StoredGrant>> read_active_grants() {
 
 }  // namespace
 
-void after_start() {
+bool after_start() {
+    const auto failures = task::failure_count();
     // The journal is not restored with a backup: it may know a decision that the tables do not have yet.
     shared_state->tables_are_stale |= pg::last_redo_lsn() < shared_state->last_decision_lsn;
     for (const auto id : task::query_ids("SELECT id FROM jit_access.request WHERE state = 'active' ORDER BY id"))
         task::run_or_log("confirm grant " + std::to_string(id) + ", it stays refused", [&] { confirm_active(id); });
     for (const auto id : task::query_ids("SELECT id FROM jit_access.request WHERE state = 'scheduled' ORDER BY id"))
         task::run_or_log("confirm scheduled request " + std::to_string(id), [&] { confirm_scheduled(id); });
+    if (task::failure_count() != failures) return false;
     if (shared_state->tables_are_stale) journal::reset_decision_lsn(pg::last_commit_lsn());
+    return true;
 }
 
 void follow_primary() {

@@ -98,11 +98,15 @@ record_is_sound($node, 'unconfirmed');
 
 # ---- a session older than the confirmation: the worker waits for a lock that has outlived the restart
 $node->safe_psql('postgres', "BEGIN; LOCK TABLE jit_access.request; PREPARE TRANSACTION 'hold'");
+my $log_end = -s $node->logfile;
 $node->stop('immediate');
 $node->start;
 my $early = connect_as($node, 'alice');
 sqlstate_ok($early->query($read), 'JA011', 'before the grant is confirmed a session is refused');
 sqlstate_ok($early->query($read), 'JA011', 'and again');
+# The worker gives up at its lock_timeout and tries again.
+ok(wait_for('a lock timeout of the worker', sub { slurp_file($node->logfile, $log_end) =~ /could not read the requests: / }),
+	'the worker does not get the lock in time');
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'hold'");
 ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grant is confirmed when the worker can read it');
 rows_ok($early->query($read), 't', 'and the session that was refused can use it');

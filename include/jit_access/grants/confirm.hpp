@@ -19,8 +19,9 @@
 
 namespace jit::confirm {
 
-// On a primary, once after shared memory was initialized.
-void after_start();
+// On a primary, after shared memory was initialized. Returns false if a grant could not be read or locked: it stays
+// refused, and the caller tries again later. What is confirmed already is left as it is.
+[[nodiscard]] bool after_start();
 
 // On a standby, repeatedly: makes the slots match the replayed tables.
 void follow_primary();
