@@ -6,6 +6,13 @@ namespace {
 
 using Reader = BinaryReader<std::endian::big>;
 
+// First byte of the canonical bytes. The bytes of a row that is written must never change, or its hash would no longer
+// fit. So a column that is added is nullable and makes a new form: rows where it is NULL keep this form and its
+// columns, and both are read.
+constexpr std::uint8_t form = 1;
+static_assert(record_columns.size() == 29,
+              "form 1 of the canonical bytes has 29 columns: a new column needs a new form");
+
 constexpr std::uint32_t null_length = 0xFFFFFFFFU;
 
 // Writes one column, or one element of an array, by its type.
@@ -115,43 +122,19 @@ private:
     std::string& to_;
 };
 
-template <class T>
-bool is_null(const T&) noexcept {
-    return false;
-}
-template <class T>
-bool is_null(const std::optional<T>& value) noexcept {
-    return !value;
-}
-
-std::uint8_t form_of(const AuditRecord& record) noexcept {
-    std::uint8_t form = 1;
-    for_each_column(record, [&form](const ColumnInfo& column, const auto& value) {
-        if (column.form > form && !is_null(value)) form = column.form;
-    });
-    return form;
-}
-
-bool is_known_form(std::uint8_t form) noexcept { return form >= 1 && form <= canonical_form; }
-
 }  // namespace
 
 void canonical_bytes(const AuditRecord& record, std::vector<std::byte>& to) {
-    const auto form = form_of(record);
-    write_measured<std::endian::big>(to, [&record, form](auto& out) {
+    write_measured<std::endian::big>(to, [&record](auto& out) {
         out.number(form);
-        for_each_column(record, [&](const ColumnInfo& column, const auto& value) {
-            if (column.form <= form) FieldWriter{out}(value);
-        });
+        for_each_column(record, [&out](const ColumnInfo&, const auto& value) { FieldWriter{out}(value); });
     });
 }
 
 std::optional<Bytes> column_of(Bytes bytes, std::string_view name) {
     Reader in(bytes);
-    const auto form = in.number<std::uint8_t>();
-    if (!is_known_form(form)) return std::nullopt;
+    if (in.number<std::uint8_t>() != form) return std::nullopt;
     for (const auto& column : record_columns) {
-        if (column.form > form) continue;
         const auto field = read_field(in);
         if (!in.is_ok()) return std::nullopt;
         if (column.name == name) return field;
@@ -161,12 +144,10 @@ std::optional<Bytes> column_of(Bytes bytes, std::string_view name) {
 
 std::optional<std::string> explain_bytes(Bytes bytes) {
     Reader in(bytes);
-    const auto form = in.number<std::uint8_t>();
-    if (!is_known_form(form)) return std::nullopt;
+    if (in.number<std::uint8_t>() != form) return std::nullopt;
     std::string text;
     const AuditRecord record_of_types;  // its values do not matter
     for_each_column(record_of_types, [&](const ColumnInfo& column, const auto& value) {
-        if (column.form > form) return;
         const auto field = read_field(in);
         if (!field || !in.is_ok()) return;
         if (!text.empty()) text += ' ';

@@ -60,12 +60,11 @@ private:
 
 // A row of jit_access.journal(): the columns that it shows, and next_position behind the position.
 std::vector<Value> journal_row(const AuditRecord& record, std::uint64_t next_position) {
-    constexpr auto position_column = core::record_columns[core::column_index("position")].name;
     std::vector<Value> row;
     core::for_each_column(record, [&](const ColumnInfo& column, const auto& value) {
         if (!column.is_shown_in(core::Shown::journal)) return;
         ToValues{row}(column, value);
-        if (column.name == position_column) row.emplace_back(static_cast<std::int64_t>(next_position));
+        if (column.name == "position") row.emplace_back(static_cast<std::int64_t>(next_position));
     });
     return row;
 }

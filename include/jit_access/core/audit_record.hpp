@@ -94,7 +94,6 @@ struct ColumnInfo {
     SqlType type;
     Nullability nullability;
     Shown shown;
-    std::uint8_t form;  // of the canonical bytes, from which on they have this column; see canonical_form
 
     [[nodiscard]] constexpr bool is_shown_in(Shown relation) const noexcept {
         return (static_cast<unsigned>(shown) & static_cast<unsigned>(relation)) != 0;
@@ -107,8 +106,8 @@ struct Column : ColumnInfo {
     T AuditRecord::*member;
 
     constexpr Column(std::string_view column_name, SqlType sql_type, Nullability nulls, Shown relations,
-                     T AuditRecord::*of_record, std::uint8_t since_form = 1)
-        : ColumnInfo{column_name, sql_type, nulls, relations, since_form}, member(of_record) {}
+                     T AuditRecord::*of_record)
+        : ColumnInfo{column_name, sql_type, nulls, relations}, member(of_record) {}
 };
 
 // The one list of the columns, in their order in the table, which is that of the canonical bytes. Everything that walks
@@ -151,18 +150,11 @@ inline constexpr auto record_column_table = [] {
 }();
 
 // Of the table only: the hash of a row is over the bytes of the others.
-inline constexpr ColumnInfo hash_column{"hash", SqlType::bytea, Nullability::not_null, Shown::nowhere, 0};
+inline constexpr ColumnInfo hash_column{"hash", SqlType::bytea, Nullability::not_null, Shown::nowhere};
 
 // The same columns as a list for loops.
 inline constexpr auto record_columns = std::apply(
     [](const auto&... column) { return std::array<ColumnInfo, sizeof...(column)>{column...}; }, record_column_table);
-
-// Position of a column among record_columns. An unknown name does not compile.
-[[nodiscard]] consteval std::size_t column_index(std::string_view name) {
-    for (std::size_t i = 0; i < record_columns.size(); ++i)
-        if (record_columns[i].name == name) return i;
-    throw "the record has no column of this name";
-}
 
 // Calls visit(column, value) for each column in order; `column` is a ColumnInfo.
 template <class Row, class Visit>
@@ -177,18 +169,7 @@ void for_each_column(Row& record, Visit&& visit) {
 
 namespace detail {
 
-// The C++ types that the SQL types are held in.
-template <class T>
-struct Held {
-    using Type = T;
-    static constexpr auto nullability = Nullability::not_null;
-};
-template <class T>
-struct Held<std::optional<T>> {
-    using Type = T;
-    static constexpr auto nullability = Nullability::nullable;
-};
-
+// Whether the C++ type is the one for values of the SQL type.
 template <class T>
 constexpr bool is_held_as(SqlType type) {
     switch (type) {
@@ -206,15 +187,13 @@ constexpr bool is_held_as(SqlType type) {
     return false;
 }
 
-template <class... Columns>
-constexpr bool fit_their_members(const std::tuple<Columns...>& columns) {
-    return std::apply(
-        [](const auto&... column) {
-            return ((is_held_as<typename Held<typename Columns::Value>::Type>(column.type) &&
-                     column.nullability == Held<typename Columns::Value>::nullability) &&
-                    ...);
-        },
-        columns);
+template <class T>
+constexpr bool fits_its_member(const Column<T>& column) {
+    return column.nullability == Nullability::not_null && is_held_as<T>(column.type);
+}
+template <class T>
+constexpr bool fits_its_member(const Column<std::optional<T>>& column) {
+    return column.nullability == Nullability::nullable && is_held_as<T>(column.type);
 }
 
 // How large a struct of these members, in this order, is.
@@ -229,31 +208,13 @@ constexpr std::size_t size_of_members(const std::tuple<Columns...>&) {
 
 }  // namespace detail
 
-static_assert(detail::fit_their_members(record_column_table),
+static_assert(std::apply([](const auto&... column) { return (detail::fits_its_member(column) && ...); },
+                         record_column_table),
               "a column of record_column_table has another type or nullability than its member of AuditRecord");
 static_assert(detail::size_of_members(record_column_table) == sizeof(AuditRecord),
               "a member of AuditRecord is missing in record_column_table");
 
 // ---- the canonical bytes --------------------------------------------------------------------------------------------
-
-// The bytes of a row that is written must never change, or its hash would no longer fit. So a column that is added gets
-// a new form, as the last argument of its Column. The first byte is the form of a row: the least one that has all
-// columns of the row that are not NULL. Rows from before the column was added, where it is NULL, keep their old bytes.
-inline constexpr std::uint8_t canonical_form = [] {
-    std::uint8_t form = 1;
-    for (const auto& column : record_columns) form = column.form > form ? column.form : form;
-    return form;
-}();
-static_assert(
-    [] {
-        std::size_t columns_of_form_1 = 0;
-        for (const auto& column : record_columns) {
-            if (column.form == 1) ++columns_of_form_1;
-            if (column.form > 1 && column.nullability == Nullability::not_null) return false;
-        }
-        return columns_of_form_1 == 29;
-    }(),
-    "form 1 of the canonical bytes has 29 columns: a new column is nullable and needs a new form, see canonical_form");
 
 // Replaces the contents of `to`, whose memory is used again.
 void canonical_bytes(const AuditRecord& record, std::vector<std::byte>& to);
