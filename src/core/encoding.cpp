@@ -99,7 +99,7 @@ Uuid uuid_from_random(Uuid random) noexcept {
 DecodedCharacter decode_utf8(std::string_view text) noexcept {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
     const unsigned char first = byte(0);
-    if (first < 0x80) return {first, 1, true};
+    if (first < 0x80) return {first, 1};
     const std::size_t size = utf8_length(first);
     if (first < 0xC2 || first > 0xF4 || size > text.size()) return {};
     char32_t character = first & (0x7FU >> size);
@@ -110,7 +110,7 @@ DecodedCharacter decode_utf8(std::string_view text) noexcept {
     constexpr std::array<char32_t, 5> smallest{0, 0, 0x80, 0x800, 0x10000};  // by size: below it the form is overlong
     const bool is_surrogate = character >= 0xD800 && character <= 0xDFFF;
     if (character < smallest[size] || character > 0x10FFFF || is_surrogate) return {};
-    return {character, size, true};
+    return {character, size};
 }
 
 }  // namespace jit::core

@@ -36,7 +36,7 @@ bool needs_no_escape(char32_t c) {
 // Escapes for the contents of an element and for a quoted attribute alike.
 void escape(std::string_view text, std::string& to) {
     while (!text.empty()) {
-        const auto [character, size, is_valid] = decode_utf8(text);
+        const auto [character, size] = decode_utf8(text);
         text.remove_prefix(size);
         if (needs_no_escape(character))
             to += static_cast<char>(character);

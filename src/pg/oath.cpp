@@ -44,8 +44,9 @@ std::string base32(std::span<const std::byte> secret) {
 }
 
 std::string otpauth_uri(const std::string& issuer, const std::string& account, std::span<const std::byte> secret) {
-    return "otpauth://totp/" + core::percent_encode(issuer) + ':' + core::percent_encode(account) + "?secret=" + base32(secret) +
-           "&issuer=" + core::percent_encode(issuer) + "&algorithm=SHA1&digits=6&period=30";
+    return "otpauth://totp/" + core::percent_encode(issuer) + ':' + core::percent_encode(account) +
+           "?secret=" + base32(secret) + "&issuer=" + core::percent_encode(issuer) +
+           "&algorithm=SHA1&digits=6&period=30";
 }
 
 }  // namespace jit::pg

@@ -33,7 +33,6 @@ namespace jit::pg {
 namespace {
 
 using core::AuditRecord;
-
 using core::ColumnInfo;
 using core::SqlType;
 

@@ -27,8 +27,8 @@ namespace {
 
 constexpr std::size_t page = 4096;
 constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '3'};
-constexpr char unfinished[8] = {'J', 'I', 'T', 'J',
-                                'R', 'N', 'L', '-'};  // while the file is created, and after a power failure meanwhile
+// While the file is created, and after a power failure meanwhile.
+constexpr char unfinished[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '-'};
 
 struct FileHeader {
     char magic[8];

@@ -18,7 +18,7 @@ using jit::core::Use;
 
 namespace {
 
-struct AuditRecord {
+struct ModelRecord {
     std::uint64_t position;
     std::uint64_t size;
     std::string bytes;  // of the whole record; empty: it was never published
@@ -76,7 +76,7 @@ public:
                 CHECK(!record);
                 return;
             }
-            const AuditRecord& entry = records_.front();
+            const ModelRecord& entry = records_.front();
             CHECK(record && record->position == entry.position && record->next == entry.position + entry.size);
             CHECK(bytes_at(entry.position, entry.size) == entry.bytes);
             tail_ = record->next;
@@ -94,7 +94,7 @@ public:
         const auto recovered = ring_.restart(tail_);
         CHECK(recovered.head == head && ring_.ring.tail() == tail_);
         std::uint64_t gaps = 0;
-        std::deque<AuditRecord> after;
+        std::deque<ModelRecord> after;
         for (const auto& entry : records_) {
             if (entry.bytes.empty() && !after.empty() && after.back().bytes.empty()) {
                 after.back().size += entry.size;
@@ -187,7 +187,7 @@ private:
     std::uint64_t tail_;
     std::uint64_t serial_ = 0;
     std::uint64_t promised_ = 0;       // to the outcomes of uses that run
-    std::deque<AuditRecord> records_;  // not read yet
+    std::deque<ModelRecord> records_;  // not read yet
     std::deque<std::uint64_t> open_;   // uses without an outcome
     std::multimap<std::uint64_t, std::string> history_;
     std::string disk_;

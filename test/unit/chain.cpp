@@ -99,7 +99,7 @@ const std::string rewritten =
 
 }  // namespace
 
-// ---- form --------------------------------------------------------------------------------------------------------
+// ---- form -----------------------------------------------------------------------------------------------------------
 
 // The form of bytes, heads and MACs must never change: later versions have to verify the records of this one.
 BOOST_AUTO_TEST_CASE(the_form_does_not_change) {

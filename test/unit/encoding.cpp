@@ -19,14 +19,12 @@ std::string base64(std::string_view text) { return to_base64(bytes_of(text)); }
 // The sequence is one invalid byte, whatever follows.
 void check_invalid(std::string_view text) {
     const auto decoded = decode_utf8(text);
-    BOOST_TEST(!decoded.is_valid, to_hex(bytes_of(text)));
     BOOST_TEST((decoded.character == replacement_character), to_hex(bytes_of(text)));
     BOOST_TEST(decoded.size == 1U, to_hex(bytes_of(text)));
 }
 
 void check_valid(std::string_view text, char32_t character) {
     const auto decoded = decode_utf8(text);
-    BOOST_TEST(decoded.is_valid, to_hex(bytes_of(text)));
     BOOST_TEST((decoded.character == character), to_hex(bytes_of(text)));
     BOOST_TEST(decoded.size == text.size(), to_hex(bytes_of(text)));
 }
@@ -118,8 +116,9 @@ BOOST_AUTO_TEST_CASE(random_uuids_are_of_version_4) {  // RFC 4122, 4.4
 BOOST_AUTO_TEST_CASE(every_character_of_utf8) {
     for (char32_t c = 0; c <= 0x10FFFF; ++c) {
         if (c == 0xD800) c = 0xE000;
-        const auto decoded = decode_utf8(encoded_utf8(c));
-        if (!decoded.is_valid || decoded.character != c) BOOST_FAIL(static_cast<unsigned>(c));
+        const auto encoded = encoded_utf8(c);
+        const auto decoded = decode_utf8(encoded);
+        if (decoded.size != encoded.size() || decoded.character != c) BOOST_FAIL(static_cast<unsigned>(c));
     }
 }
 

@@ -1,6 +1,6 @@
 // Payloads of journal records: encoding and decoding agree, and malformed payloads are rejected.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE record
+#define BOOST_TEST_MODULE journal_record
 #include "jit_access/core/journal_record.hpp"
 
 #include "../encoded.hpp"

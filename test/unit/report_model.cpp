@@ -1,6 +1,6 @@
 // The page of the report: hostile text in every place that holds text, and the policy for the browser.
 #define BOOST_TEST_DYN_LINK
-#define BOOST_TEST_MODULE page
+#define BOOST_TEST_MODULE report_model
 #include "jit_access/core/report_model.hpp"
 
 #include <boost/test/unit_test.hpp>

@@ -82,7 +82,6 @@ inline constexpr char32_t replacement_character = 0xFFFD;
 struct DecodedCharacter {
     char32_t character = replacement_character;
     std::size_t size = 1;  // bytes
-    bool is_valid = false;
 };
 
 // Bytes that a sequence has according to its first byte. The answer for a byte that starts no sequence is arbitrary.
