@@ -6,7 +6,7 @@
 #include "jit_access/pg/server.hpp"
 
 // With ENABLE_GSS, libpq-be.h includes GSSAPI headers, which the server's development package does not depend on. The
-// layout of Port is the same without.
+// layout of Port does not depend on it.
 #undef ENABLE_GSS
 extern "C" {
 #include "libpq/auth.h"

@@ -34,7 +34,7 @@ namespace jit::pg {
 
 namespace {
 
-// expression_tree_walker() and its like are declared with a K&R-style callback before PostgreSQL 16.
+// expression_tree_walker() and similar functions are declared with a K&R-style callback before PostgreSQL 16.
 using Walker = bool (*)();
 
 template <class Node_>

@@ -217,7 +217,7 @@ Template from_arguments(const std::string& name, const TemplateArguments& argume
     tmpl.privileges = arguments.privileges.value_or(pg::TextArray{});
     if (tmpl.privileges.empty() && !arguments.role)
         throw invalid("privileges", "A template without privileges gives nothing.",
-                      "List what it gives, or adopt a role that holds it with the argument role.");
+                      "List its privileges, or adopt a role that holds them with the argument role.");
     if (arguments.role && !tmpl.privileges.empty())
         require_superuser_for_adopted_role(me, "Adopt the role as it is, or leave role out to have one created.");
     return tmpl;

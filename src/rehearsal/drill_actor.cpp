@@ -90,7 +90,7 @@ bool is_running(const ActorOrder& order) noexcept {
            pg::process_exists(shared_state->drill.conductor_pid.load());
 }
 
-// Returns whether the actor goes on.
+// Returns whether the actor continues.
 bool expect_no_access() {
     const auto attempt = read_canary();
     if (attempt.sqlstate == pg::sqlstate::insufficient_privilege) {

@@ -45,7 +45,7 @@ struct Analysis {
 };
 
 // Analyses as the user of the dry run. With a reader, schemas are looked up with its privileges and the missing USAGE
-// is reported. The subtransaction takes back whatever the functions that turn text into values may have done.
+// is reported. The subtransaction undoes all effects of the functions that convert text to values.
 Analysis analyse_once(const std::string& statement, const TemporaryRoles& roles, const Plan& plan,
                       const std::string& search_path, std::optional<RoleId> reader) {
     Analysis analysis;

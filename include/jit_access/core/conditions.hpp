@@ -1,4 +1,4 @@
-// From where and how a grant may be used: networks, TLS, client certificate, authentication method, databases.
+// Conditions for the use of a grant: networks, TLS, client certificate, authentication method, databases.
 //
 // A grant has the conditions of its template from its activation on, in its row and in its slot in shared memory. Every
 // backend compares them with its own client, so they have a fixed size, and comparing allocates nothing and throws

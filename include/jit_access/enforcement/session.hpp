@@ -16,7 +16,8 @@
 
 namespace jit::session {
 
-// Whether the session can be bound to these grants in addition. It could not be stopped at the deadline of others.
+// Whether the session can be bound to these grants in addition. It could not be stopped at the deadlines of further
+// grants.
 [[nodiscard]] bool has_room_for(const enforcement::EffectiveGrants& grants) noexcept;
 [[nodiscard]] bool is_bound_to(std::uint64_t id) noexcept;
 // Whether the session is bound to these grants and to no other.
