@@ -1,4 +1,5 @@
--- The record: control events, the partitioned table with its hash chain, checkpoints, verification, and the journal.
+-- The record: control events, the partitioned table with its hash chain, its view for auditors, checkpoints, verification,
+-- and the journal.
 
 -- Events are written in the transaction they describe. The worker moves them to the record, because only one process may
 -- append to the chain and no caller should wait for it.
@@ -130,3 +131,32 @@ REVOKE ALL ON FUNCTION jit_access.journal(bigint, integer) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.journal(bigint, integer) IS
     'returns up to max_rows entries of this node''s journal from a byte position on (NULL = the oldest kept); a use and '
     'its outcome are one row if both are there. For administrators and auditors. Errors: JA013.';
+
+CREATE FUNCTION jit_access.may_audit() RETURNS boolean
+    LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_may_audit';
+COMMENT ON FUNCTION jit_access.may_audit() IS
+    'whether the session user is a superuser or a member of jit_auditor or jit_admin; pg_read_all_data does not count';
+
+CREATE VIEW jit_access.audit_log AS
+SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u.client_addr, u.application, u.pid,
+       u.session_start, u.depth, u.tag, u.statement, u.statement_bytes, u.statement_sha256, u.parameters, u.objects,
+       u.privileges, u.standing_privileges,
+       CASE
+           WHEN u.privileges <> u.standing_privileges THEN true
+           WHEN u.objects <> '{}' AND u.detail -> 'objects' IS NULL THEN false
+       END AS needed_grant,
+       COALESCE(u.outcome, o.outcome) AS outcome,
+       COALESCE(u.rows, o.rows) AS rows,
+       COALESCE(u.duration, o.duration) AS duration,
+       COALESCE(u.sqlstate, o.sqlstate) AS sqlstate,
+       u.detail
+FROM jit_access.record u
+-- A use that already has its outcome compares of_position with NULL, which spares it the index scan of every partition.
+LEFT JOIN jit_access.record o
+       ON o.node = u.node
+      AND o.seq > u.seq
+      AND o.of_position = CASE WHEN u.kind = 'use' AND u.outcome IS NULL THEN u.position END
+WHERE u.kind <> 'outcome' AND (SELECT jit_access.may_audit());
+COMMENT ON VIEW jit_access.audit_log IS
+    'the record for auditors: one row for each use, refusal and control event, in the order of seq; standing_privileges = '
+    'those of privileges that needed no grant; outcome is NULL while the statement runs';

@@ -10,11 +10,6 @@ CREATE FUNCTION jit_access.may_decide(template_id bigint) RETURNS boolean
 COMMENT ON FUNCTION jit_access.may_decide(bigint) IS
     'whether the session user is a member of an approver role of the template; being a superuser does not count';
 
-CREATE FUNCTION jit_access.may_audit() RETURNS boolean
-    LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_may_audit';
-COMMENT ON FUNCTION jit_access.may_audit() IS
-    'whether the session user is a superuser or a member of jit_auditor or jit_admin; pg_read_all_data does not count';
-
 CREATE FUNCTION jit_access.require_auditor() RETURNS void
     LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_require_auditor';
 REVOKE ALL ON FUNCTION jit_access.require_auditor() FROM PUBLIC;
@@ -205,30 +200,6 @@ LEFT JOIN pg_catalog.pg_authid a ON a.oid = f.login
 WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.second_factors IS
     'logins with a second factor: times of enrolment, confirmation and last use, lock, and recovery codes left';
-
-CREATE VIEW jit_access.audit_log AS
-SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u.client_addr, u.application, u.pid,
-       u.session_start, u.depth, u.tag, u.statement, u.statement_bytes, u.statement_sha256, u.parameters, u.objects,
-       u.privileges, u.standing_privileges,
-       CASE
-           WHEN u.privileges <> u.standing_privileges THEN true
-           WHEN u.objects <> '{}' AND u.detail -> 'objects' IS NULL THEN false
-       END AS needed_grant,
-       COALESCE(u.outcome, o.outcome) AS outcome,
-       COALESCE(u.rows, o.rows) AS rows,
-       COALESCE(u.duration, o.duration) AS duration,
-       COALESCE(u.sqlstate, o.sqlstate) AS sqlstate,
-       u.detail
-FROM jit_access.record u
--- A use that already has its outcome compares of_position with NULL, which spares it the index scan of every partition.
-LEFT JOIN jit_access.record o
-       ON o.node = u.node
-      AND o.seq > u.seq
-      AND o.of_position = CASE WHEN u.kind = 'use' AND u.outcome IS NULL THEN u.position END
-WHERE u.kind <> 'outcome' AND (SELECT jit_access.may_audit());
-COMMENT ON VIEW jit_access.audit_log IS
-    'the record for auditors: one row for each use, refusal and control event, in the order of seq; standing_privileges = '
-    'those of privileges that needed no grant; outcome is NULL while the statement runs';
 
 CREATE VIEW jit_access.grant_usage AS
 SELECT r.id, r.requester_name AS requester, t.name AS template, u.statements, u.failed, u.refused, u.rows, u.first_use,

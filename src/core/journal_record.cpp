@@ -10,6 +10,10 @@ namespace {
 using Reader = BinaryReader<std::endian::little>;
 using Writer = BinaryWriter<std::endian::little>;
 
+static_assert(sizeof(Use) == 240,
+              "a member of Use is missing in write_fields() or decode_use(); a new field needs a new magic of the "
+              "journal's file (record/journal_file.cpp)");
+
 // Called twice by write_measured(), once to measure.
 template <class Sink>
 void write_fields(const Use& use, Sink& out) noexcept {
