@@ -52,7 +52,8 @@ sub init_from_template
 	};
 }
 
-# A running server with the extension in database postgres.
+# A running server with the extension in database postgres. Sessions that have been closed may need a moment to exit, so
+# the server allows more of them than init() does.
 sub jit_node
 {
 	my ($name, %options) = @_;
@@ -63,6 +64,7 @@ shared_preload_libraries = 'jit_access'
 jit_access.database = 'postgres'
 jit_access.worker_naptime = 1
 max_prepared_transactions = 5
+max_connections = 30
 restart_after_crash = on
 fsync = off
 CONF
