@@ -79,10 +79,11 @@ Datum jit_audit_export(PG_FUNCTION_ARGS) {
         principal::require_auditor(principal::caller());
         const Args args(fcinfo);
         pg::TableResult table(fcinfo);
-        chain::export_lines(args.bigint(0), args.bigint(1), [&](std::optional<std::int64_t> seq, const std::string& line) {
-            const std::array row{or_null(seq), pg::Value(line)};
-            table.add_row(row);
-        });
+        chain::export_lines(args.bigint(0), args.bigint(1),
+                            [&](std::optional<std::int64_t> seq, const std::string& line) {
+                                const std::array row{or_null(seq), pg::Value(line)};
+                                table.add_row(row);
+                            });
         return Datum{0};
     });
 }

@@ -118,22 +118,22 @@ void set_start(Case& about, const std::optional<pg::Instant>& starts_at) {
 core::PolicyFacts collect_facts(const Person& requester, const Template& tmpl, const Case& about) {
     const auto person = principal::person_of(requester);
     const auto hours = window::hours_at(about.starts_at, tmpl.windows, about.duration);
-    return {
-        .policy = policy_of(tmpl),
-        .requester = {.person = person,
-                .name = requester.name,
-                .is_superuser = pg::is_superuser(requester.role),
-                .is_listed = principal::may_request(requester, tmpl.id)},
-        .duration = about.duration,
-        .now = about.now,
-        .start = about.start,
-        .starts_at = about.starts_at,
-        .hours = hours,
-        .conditions = conditions::for_template(tmpl),
-        .client = about.actor == Actor::requester ? std::optional(requesting_client()) : std::nullopt,
-        .usage = count_usage(person, tmpl, about.request_id),
-        .decisions = {},
-        .rules = applicable_rules(requester, tmpl, core::start_of_grant(about.start, about.starts_at, hours), about.actor)};
+    return {.policy = policy_of(tmpl),
+            .requester = {.person = person,
+                          .name = requester.name,
+                          .is_superuser = pg::is_superuser(requester.role),
+                          .is_listed = principal::may_request(requester, tmpl.id)},
+            .duration = about.duration,
+            .now = about.now,
+            .start = about.start,
+            .starts_at = about.starts_at,
+            .hours = hours,
+            .conditions = conditions::for_template(tmpl),
+            .client = about.actor == Actor::requester ? std::optional(requesting_client()) : std::nullopt,
+            .usage = count_usage(person, tmpl, about.request_id),
+            .decisions = {},
+            .rules = applicable_rules(requester, tmpl, core::start_of_grant(about.start, about.starts_at, hours),
+                                      about.actor)};
 }
 
 }  // namespace
@@ -152,7 +152,8 @@ std::vector<core::Rule> applicable_rules(const Person& person, const Template& t
                                      {tmpl.id, actor == Actor::requester})) {
         if (const auto role = row.maybe<pg::RoleId>(2); role && !principal::is_member_without_grant(person.role, *role))
             continue;
-        core::Rule rule{.name = row.get<std::string>(0), .allows = row.get<bool>(1), .network_matches = row.get<bool>(5)};
+        core::Rule rule{
+            .name = row.get<std::string>(0), .allows = row.get<bool>(1), .network_matches = row.get<bool>(5)};
         rule.windows_are_open = window::hours_at(start, row.get<pg::TextArray>(6)).open();
         if (const auto max_duration = row.maybe<pg::Duration>(3)) rule.max_duration = max_duration->us;
         if (const auto risk = row.maybe<std::string>(4)) rule.max_risk = core::risk_from(*risk).value();

@@ -1,5 +1,5 @@
-// The boundary between C++ and the server: the only header that includes postgres.h, and the two functions through which
-// errors pass. README.md has a wrong and a right example. Only `pg`, `statements`, `api` and the top include it.
+// The boundary between C++ and the server: the only header that includes postgres.h, and the two functions through
+// which errors pass. README.md has a wrong and a right example. Only `pg`, `statements`, `api` and the top include it.
 //
 // Standard headers come first, because PostgreSQL defines macros with the names of standard functions. The macros are
 // undefined afterwards.
