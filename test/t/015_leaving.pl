@@ -23,7 +23,7 @@ my ($id, $s) = under_grant($node, 'alice', sub {
 	my $result = $session->query('BEGIN; SELECT count(*) FROM app.orders');
 	die $result->{message} if $result->{sqlstate};
 	return $session;
-}, 2);
+}, 1);
 my $bystander = connect_as($node, 'carol');
 closed_ok($s, 'a session with a temporary table is ended in its block');
 ok(wait_for_cleanup($node, $id), 'and the grant is cleaned up');
@@ -76,7 +76,7 @@ stop_worker($node);
 	$s{pipelined}->execute('h', 3);
 	$s{pipelined}->sync;
 	return \%s;
-});
+}, 2);
 wait_for_deadline($node, $id);
 closed_ok($s->{$_}, "a held cursor: a session is ended that does not come out of its transaction: $_") for qw(block unsynced fetch);
 sqlstate_ok($s->{own}->finish, '57014', 'a held cursor: the running statement is cancelled');
@@ -125,7 +125,7 @@ for my $call ('jit_revoke(%s)', q{jit_extend(%s, '1s')})
 	my $result = $session->query("BEGIN; SELECT jit_extend($id, '1s')");
 	die $result->{message} if $result->{sqlstate};
 	return $session;
-}, 2);
+}, 1);
 closed_ok($s, 'jit_extend left open over the deadline: the session is ended');
 ok(wait_for_cleanup($node, $id), 'jit_extend left open over the deadline: cleaned up');
 
@@ -138,7 +138,7 @@ $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', at_deadline =
 	my $result = $s{approver}->query("BEGIN; SELECT jit_extend($id, '1h')");
 	die $result->{message} if $result->{sqlstate};
 	return \%s;
-}, 2);
+}, 1);
 wait_for_deadline($node, $id);
 sqlstate_ok($s->{approver}->query('COMMIT'), 'JA005', 'an extension cannot be committed after the deadline');
 closed_ok($s->{running}, 'a running statement has its grace from the old deadline');
@@ -152,7 +152,7 @@ $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', grace_period 
 	my $result = $session->query('BEGIN; SELECT count(*) FROM app.orders');
 	die $result->{message} if $result->{sqlstate};
 	return $session;
-}, 2);
+}, 1);
 closed_ok($s, 'a session that could read on from a held cursor has no grace');
 ok(wait_for_cleanup($node, $id), 'so the grant is cleaned up');
 
