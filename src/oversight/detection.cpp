@@ -31,10 +31,11 @@ using Evaluate = void (*)(const alert_rule::Rule&, const Batch&, PersonCache&);
 
 // One evaluator for each rule, in the order of core::alert_rules. "use of deleted function evaluate<...>" here means
 // that a rule names an evaluator that no detect_*.hpp declares.
-constexpr auto evaluators = []<std::size_t... i>(std::index_sequence<i...>) {
-    return std::array<Evaluate, sizeof...(i)>{&evaluate<core::alert_rules[i].evaluator>...};
+template <std::size_t... i>
+constexpr std::array<Evaluate, sizeof...(i)> evaluators_of(std::index_sequence<i...>) {
+    return {&evaluate<core::alert_rules[i].evaluator>...};
 }
-(std::make_index_sequence<core::alert_rules.size()>());
+constexpr auto evaluators = evaluators_of(std::make_index_sequence<core::alert_rules.size()>());
 
 void evaluate_rule(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons) {
     const auto* entry = core::find_alert_rule(rule.name);

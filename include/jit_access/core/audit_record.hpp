@@ -91,9 +91,9 @@ enum class Shown : std::uint8_t { nowhere = 0, audit_log = 1, journal = 2, both 
 
 struct ColumnInfo {
     std::string_view name;
-    SqlType type;
-    Nullability nullability;
-    Shown shown;
+    SqlType type = SqlType::text;
+    Nullability nullability = Nullability::nullable;
+    Shown shown = Shown::nowhere;
 
     [[nodiscard]] constexpr bool is_shown_in(Shown relation) const noexcept {
         return (static_cast<unsigned>(shown) & static_cast<unsigned>(relation)) != 0;
