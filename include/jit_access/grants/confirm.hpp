@@ -20,7 +20,7 @@
 namespace jit::confirm {
 
 // On a primary, after shared memory was initialized. Returns false if a grant could not be read or locked: it stays
-// refused, and the caller tries again later. What is confirmed already is left as it is.
+// refused, and the caller tries again later. Grants that are already confirmed are left unchanged.
 [[nodiscard]] bool after_start();
 
 // On a standby, repeatedly: makes the slots match the replayed tables.
