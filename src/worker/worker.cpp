@@ -133,8 +133,8 @@ void close_last_run() {
     is_closed = retry.run(ingest::close_interrupted);
 }
 
-// Confirms the grants of the tables. A grant that cannot be read or locked stays refused until a later call succeeds; the
-// delay between two calls grows, because a damaged row fails each time.
+// Confirms the grants of the tables. A grant that cannot be read or locked stays refused until a later call succeeds;
+// the delay between two calls grows, because a damaged row fails each time.
 bool confirm_grants() {
     constexpr std::int64_t max_delay = 60'000'000;
     static std::int64_t delay = 500'000;
