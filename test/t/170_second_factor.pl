@@ -107,7 +107,7 @@ set_clock(0);
 system_or_bail($ENV{CC} || 'cc', '-shared', '-fPIC', '-O2', '-o', "$directory/set_clock.so", "$FindBin::RealBin/set_clock.c");
 $node = with_clock(sub {
 	jit_node('factor', init => { allows_streaming => 1 },
-		conf => "cluster_name = 'main'\njit_access.log_parameters = on\nlog_statement = none\njit_access.second_factor_lifetime = 1h\nmax_connections = 60\n");
+		conf => "cluster_name = 'main'\njit_access.log_parameters = on\nlog_statement = none\njit_access.second_factor_lifetime = 1h\n");
 });
 $node->safe_psql('postgres', <<'SQL');
 CREATE ROLE ada LOGIN IN ROLE jit_admin;

@@ -64,7 +64,7 @@ shared_preload_libraries = 'jit_access'
 jit_access.database = 'postgres'
 jit_access.worker_naptime = 1
 max_prepared_transactions = 5
-max_connections = 30
+max_connections = 60
 restart_after_crash = on
 fsync = off
 CONF
