@@ -133,17 +133,21 @@ void close_last_run() {
     is_closed = retry.run(ingest::close_interrupted);
 }
 
-// Confirms the grants of the tables. A grant that cannot be read or locked stays refused until a later call succeeds;
-// the delay between two calls grows, because a damaged row fails each time.
-bool confirm_grants() {
+// Confirms the grants of the tables. A grant that cannot be read or locked stays refused until a later attempt succeeds;
+// the delay between two attempts grows, because a damaged row fails each time. Returns the time of the next attempt;
+// nullopt once all grants are confirmed.
+std::optional<pg::Instant> confirm_grants() {
     constexpr std::int64_t max_delay = 60'000'000;
+    static bool is_confirmed = false;
     static std::int64_t delay = 500'000;
     static std::int64_t not_before = 0;  // boot clock
-    if (pg::boot_clock() < not_before) return false;
-    if (confirm::after_start()) return true;
-    delay = std::min(2 * delay, max_delay);
-    not_before = pg::boot_clock() + delay;
-    return false;
+    if (!is_confirmed && pg::boot_clock() >= not_before) {
+        is_confirmed = confirm::after_start();
+        delay = std::min(2 * delay, max_delay);
+        not_before = pg::boot_clock() + delay;
+    }
+    if (is_confirmed) return std::nullopt;
+    return pg::Instant{pg::wall_clock() + not_before - pg::boot_clock()};
 }
 
 // In the first round on a primary: after the start of the worker, or after a promotion.
@@ -256,7 +260,6 @@ void run() {
     shared_state->worker_pid.store(pg::backend_pid());
     shared_state->worker_latch.store(pg::my_latch());
     init_clock_mark();
-    bool is_confirmed = false;
     bool is_last_run_seen = false;
     for (;;) {
         shared_state->counters.worker_loops.fetch_add(1, std::memory_order_relaxed);
@@ -272,12 +275,13 @@ void run() {
             if (pg::is_standby()) {
                 if (shared_state->started_as_standby) confirm::follow_primary();
             } else {
-                if (!is_confirmed) is_confirmed = confirm_grants();
+                const auto next_attempt = confirm_grants();
                 if (!std::exchange(is_last_run_seen, true)) record_last_run();
                 check_clock();
                 drift::sweep_if_requested();
                 second_factor_state::save_to_tables();
                 next = expire::process_due();
+                if (next_attempt) next = earlier(next, next_attempt->us);
                 if (is_nap_over()) run_nap_tasks();
                 close_last_run();
                 more = take_over_batch();
@@ -287,7 +291,6 @@ void run() {
             }
         }
         if (needs_journal_check()) next = earlier(next, pg::wall_clock());
-        if (installed == true && !pg::is_standby() && !is_confirmed) next = earlier(next, pg::wall_clock() + 500'000);
         if (more)
             pg::worker_wait(0);
         else
