@@ -6,9 +6,9 @@ namespace {
 
 using Reader = BinaryReader<std::endian::big>;
 
-// First byte of the canonical bytes. The bytes of a row that is written must never change, or its hash would no longer
-// fit. So a column that is added is nullable and makes a new form: rows where it is NULL keep this form and its
-// columns, and both are read.
+// First byte of the canonical bytes. The bytes of a written row must never change, or its hash would no longer match.
+// An added column is therefore nullable and makes a new form. Rows in which it is NULL keep this form and its columns,
+// and both forms are read.
 constexpr std::uint8_t form = 1;
 static_assert(record_columns.size() == 29,
               "form 1 of the canonical bytes has 29 columns: a new column needs a new form");
@@ -77,8 +77,7 @@ void append_quoted(std::string& to, Bytes bytes) {
     to += '"';
 }
 
-// Appends the value of one field in readable form, by the type of its column; the value that is passed is not looked
-// at.
+// Appends the value of one field in readable form, by the type of its column; the value that is passed is ignored.
 class FieldPrinter {
 public:
     FieldPrinter(Bytes bytes, std::string& to) : bytes_(bytes), to_(to) {}

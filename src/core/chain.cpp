@@ -139,7 +139,7 @@ void Verifier::add_record(std::int64_t seq, Bytes bytes, const Digest& stored_he
     else if (const auto dropped = dropped_from(bytes))
         dropped_ = dropped;
     if (!first_) keep_first(seq, bytes, stored_head);
-    // Goes on from the stored head, so that one change is one finding and not one for every later record.
+    // Continues from the stored head, so that one change is one finding and not one for every later record.
     last_ = seq;
     head_ = stored_head;
     compare_with_known(last_, head_);

@@ -13,7 +13,7 @@ std::byte* payload_of(RecordHeader* header) noexcept {
 
 }  // namespace
 
-// Always inlined: GCC takes a function that only prefetches for one without effect and drops the call.
+// Always inlined: GCC assumes that a function that only prefetches has no effect, and drops the call.
 [[gnu::always_inline]] inline void Ring::prefetch(std::uint64_t position) const noexcept {
     constexpr std::size_t usual_size = 512;  // of a use and its outcome
     constexpr std::size_t cache_line = 64;
@@ -65,8 +65,8 @@ std::optional<Ring::CheckedHeader> Ring::read_header(std::uint64_t position, std
     RecordHeader* const header = at(position);
     const auto stamp = position ^ secret_;
     if (header->stamp.load(std::memory_order_acquire) != stamp) return std::nullopt;
-    // Read once, so that the values that are checked are the values that are used, should a writer of the next lap
-    // overwrite the header meanwhile.
+    // Read once: a writer of the next lap may overwrite the header meanwhile, and the values that are used must be
+    // those that were checked.
     const CheckedHeader seen{stamp, header->size, 0, header->kind, header->payload_size, header->at};
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (seen.size < record_alignment || seen.size % record_alignment != 0 ||

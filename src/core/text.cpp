@@ -32,7 +32,7 @@ std::optional<std::string> fault_in_text(std::string_view text, std::size_t long
     if (text.empty() || is_blank(text)) return "It is empty.";
     if (text.size() > longest)
         return "It has " + std::to_string(text.size()) + " bytes; the limit is " + std::to_string(longest) + ".";
-    // Bytes that are no UTF-8 pass: a database may have another encoding.
+    // Bytes that are not UTF-8 are accepted, because a database may have another encoding.
     for (std::size_t i = 0; i < text.size();) {
         const auto next = decode_utf8(text.substr(i));
         if (is_control_or_invisible(next.character))

@@ -138,8 +138,8 @@ bool wait_for_worker(Done&& done) {
                   "Ask an administrator to look at jit_access.health.");
 }
 
-// While an error is being reported interrupts are not processed, so the wait is short: half a second in the life of the
-// process, 1 ms at a time.
+// While an error is being reported interrupts are not processed, so the wait is limited to half a second in the life of
+// the process, 1 ms at a time.
 bool wait_briefly_for_start() noexcept {
     using namespace std::chrono_literals;
     static int attempts_left = 500;
@@ -156,7 +156,7 @@ void wait_for_room(std::size_t payload, std::size_t extra) {
         refuse(Code::journal_full, "the journal of uses is full", "the worker has not made room in time.");
 }
 
-// For short statements the wall clock is not read again: its start plus the duration by the boot clock.
+// For short statements the wall clock is not read again: the end is the start plus the duration by the boot clock.
 std::int64_t end_time(const OpenUse& use, std::int64_t duration) noexcept {
     constexpr std::int64_t short_us = 1'000'000;
     return duration < short_us ? use.since.wall + duration : pg::wall_clock();

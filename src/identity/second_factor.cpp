@@ -163,7 +163,7 @@ bool mark_recovery_code_used(pg::RoleId login, const core::Digest& digest) {
 
 // ---- attempts -------------------------------------------------------------------------------------------------------
 
-// The time step (RFC 6238) whose code this is; nothing if it is of none.
+// The time step (RFC 6238) whose code this is; nothing if it is the code of no step.
 std::optional<std::uint64_t> matching_step(const std::optional<std::string>& sealed, pg::RoleId login,
                                            const std::string& code) {
     if (!sealed) return std::nullopt;

@@ -65,7 +65,8 @@ void on_timeout() {
     SetLatch(MyLatch);
 }
 
-// DETAIL is included for errors of the extension only: that of others may quote rows, which a dry run must not reveal.
+// DETAIL is included for errors of the extension only: in other errors it may quote rows, which a dry run must not
+// reveal.
 Fault fault_of(const ServerError& error) {
     const ErrorData& data = *error.data();
     Fault fault{error.sqlstate(), error.what(), data.context != nullptr ? data.context : "",

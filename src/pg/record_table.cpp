@@ -247,7 +247,7 @@ struct OpenPartition {
 };
 
 // Opens the partition that takes new rows: the last one, which has no upper bound. Writing into it directly saves the
-// routing of every tuple; that it is the right one follows from the numbers, which only grow.
+// routing of every tuple; it is the right partition because sequence numbers only grow.
 OpenPartition open_partition() {
     const Oid schema = get_namespace_oid("jit_access", false);
     Relation record = table_open(get_relname_relid("record", schema), RowExclusiveLock);

@@ -24,7 +24,7 @@ struct Entry {
     std::array<char, max_name> text{};
 };
 
-// A set-associative cache: with four entries a set the relations of one statement rarely evict each other.
+// A set-associative cache: with four entries in each set, the relations of one statement rarely evict each other.
 constexpr std::size_t ways = 4;
 constexpr std::size_t sets = 64;
 std::array<std::array<Entry, ways>, sets> cache;

@@ -83,7 +83,7 @@ void read_array(Cell& cell) {
     for (int i = 0; i < cell.item_count; ++i) cell.items[i] = nulls[i] ? "" : TextDatumGetCString(elements[i]);
 }
 
-// Reads the types that Value has a counterpart for as datums, all others through their output function.
+// Types with a counterpart in Value are read as datums, all others through their output function.
 Cell read_cell(HeapTuple tuple, TupleDesc columns, int column) {
     Cell cell{SPI_gettypeid(columns, column), false, 0, nullptr, nullptr, 0};
     cell.datum = SPI_getbinval(tuple, columns, column, &cell.null);

@@ -16,7 +16,7 @@ bool is_valid_text(std::string_view text) noexcept {
 std::string escape_invalid_text(std::string_view text) {
     std::string valid;
     while (!text.empty()) {
-        // The length of a character follows from its first byte; the other bytes may still not fit it.
+        // The length of a character follows from its first byte; the other bytes may still be invalid.
         auto size = static_cast<std::size_t>(pg_encoding_mblen(GetDatabaseEncoding(), text.data()));
         if (size > text.size() || text.front() == '\0' || !is_valid_text(text.substr(0, size))) {
             core::append_hex_escape(valid, text.front());

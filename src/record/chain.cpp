@@ -38,7 +38,7 @@ core::Uuid chain_id() {
     return core::uuid_from_text(row->get<std::string>(0)).value();
 }
 
-// All zeros, which is the hash of nothing, where the text is no hash.
+// All zeros, which no record has as its hash, if the text is not a hash.
 Digest digest_from(const std::string& hex) { return core::array_from_hex<core::digest_size>(hex).value_or(Digest{}); }
 
 struct Head {
@@ -63,7 +63,7 @@ constexpr const char* record_before = R"sql(
     ORDER BY seq DESC
     LIMIT 1
 )sql";
-// Columns that were set to NULL by hand become values that fit nothing.
+// Columns that were set to NULL by hand become values that match nothing.
 constexpr const char* checkpoint_before = R"sql(
     SELECT seq, coalesce(at, '-infinity'),
            coalesce(pg_catalog.encode(head, 'hex'), ''), coalesce(pg_catalog.encode(mac, 'hex'), '')
@@ -121,7 +121,7 @@ std::vector<std::byte> read_or_create_key() {
                   "Put at least 32 hexadecimal digits into the file, readable for the server alone.");
 }
 
-// True if the last line of the file has no end: the disk was full when it was written.
+// True if the last line of the file is incomplete: the disk was full when it was written.
 bool has_torn_last_line(const std::string& name) {
     std::ifstream file(name, std::ios::ate);
     return file.tellg() > 0 && file.seekg(-1, std::ios::end) && file.get() != '\n';
@@ -142,7 +142,7 @@ void append_anchor(const Checkpoint& checkpoint) {
                       "Mend jit_access.anchor_file, then jit_audit_checkpoint().");
 }
 
-// Returns false if the file cannot be read. Lines that are no checkpoints are skipped.
+// Returns false if the file cannot be read. Lines that are not checkpoints are skipped.
 template <class Visit>
 bool for_each_anchor(const std::string& name, Visit&& visit) {
     std::ifstream file(name);

@@ -20,7 +20,7 @@ using core::AuditRecord;
 using core::ColumnInfo;
 using pg::Value;
 
-// Takes some tenths of a second. The worker checks deadlines between two batches.
+// A batch of this size takes some tenths of a second. The worker checks deadlines between two batches.
 constexpr std::size_t batch_size = 8'000;
 
 // Visitor that appends the value of one column as jit_access.journal() returns it.
@@ -188,7 +188,7 @@ Batch take_over() {
         result.more = result.position < journal::ring().head();
         store_position(result.position);
     }
-    // The record has control events and uses in the order in which they happened, as far as one batch can tell. Stable,
+    // The record has control events and uses in the order in which they happened, within one batch. The sort is stable,
     // and usually there is nothing to sort.
     const auto is_earlier = [](const SourceItem& a, const SourceItem& b) { return a.at < b.at; };
     if (!std::is_sorted(batch.items.begin(), batch.items.end(), is_earlier))

@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::size_t page = 4096;
 constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '3'};
-// While the file is created, and after a power failure meanwhile.
+// Stands for the magic while the file is created, and remains if the power fails meanwhile.
 constexpr char unfinished[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '-'};
 
 struct FileHeader {

@@ -13,8 +13,8 @@ namespace jit::metrics {
 
 namespace {
 
-// The label for a code. Any user can raise an error with a SQLSTATE of their own, and every label is a row for ever, so
-// codes that are not ours share one label.
+// The label for a code. Any user can raise an error with a SQLSTATE of their own, and the row of a label is never
+// deleted, so codes that are not ours share one label.
 std::string_view label_of(const core::AuditRecord::Text& sqlstate) {
     constexpr std::string_view insufficient_privilege = "42501";
     if (sqlstate == insufficient_privilege) return insufficient_privilege;

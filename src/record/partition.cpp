@@ -120,8 +120,8 @@ void close(const Partition& open) {
 void close_if_due() {
     const auto all = partitions();
     if (all.empty() || all.back().to) return;
-    // A partition begins when the previous one is closed, whose last checkpoint dates that. Its first record may be
-    // older, if it was taken over late.
+    // A partition begins when the previous one is closed. The last checkpoint of the previous one has that time. The
+    // first record of the new partition may be older, if it was taken over late.
     const auto due = pg::query_row(
         R"sql(
         SELECT greatest(r.at, c.at) < date_trunc($2, pg_catalog.clock_timestamp(), 'UTC')

@@ -11,8 +11,8 @@ constexpr const char* row_lock = R"sql(
     l.locktype = 'relation' AND l.database = a.datid AND l.mode = 'RowShareLock'
     AND l.relation = )sql";
 
-// Idle in a transaction, or in one for so long that something else delays it. SyncRep: it has committed already and
-// waits for a standby.
+// The session is idle in a transaction, or its transaction is so old that something else delays it. With SyncRep it has
+// committed already and waits for a standby.
 constexpr const char* is_stuck = R"sql(
     (a.state LIKE 'idle in transaction%'
      OR NOT u.rolsuper

@@ -309,7 +309,7 @@ bool save(const UsedRecoveryCode& code) {
     return true;
 }
 
-// The accepted codes. Those that a process was trying when it died are released on the way.
+// The accepted codes. Codes that a process was trying when it died are also released here.
 std::vector<UsedRecoveryCode> accepted_recovery_codes() {
     std::vector<UsedRecoveryCode> accepted;
     accepted.reserve(factors().recovery_codes.size());
@@ -333,7 +333,7 @@ void release(const UsedRecoveryCode& saved) {
 }  // namespace
 
 // Rows are skipped while another session has them locked, so that a transaction left open delays no other login; they
-// are tried again at the next call. A recovery code leaves shared memory only after the table has it as used.
+// are tried again at the next call. A recovery code leaves shared memory only after the table has marked it as used.
 void save_to_tables() {
     raise_floor_after_promotion();
     // Cleared first: a use that comes in between sets it again.

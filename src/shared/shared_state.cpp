@@ -80,7 +80,8 @@ void free_slot(Slot& slot) noexcept {
 
 void finish_slot(Slot& slot) noexcept {
     const auto now = pg::both_clocks();
-    // Before its deadline. Sessions compare the deadline, so it is moved to now; the grace period does not apply.
+    // The grant ends before its deadline. Sessions compare the deadline, so it is moved to now; the grace period does
+    // not apply.
     if (is_live(slot, now)) {
         set_deadline(slot, now);
         slot.grace.store(0);

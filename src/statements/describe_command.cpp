@@ -43,7 +43,7 @@ const char* as_typed(const RangeVar* name) {
     return is_in_other_database(name) ? psprintf("%s.%s", quote_identifier(name->catalogname), here) : here;
 }
 
-// A relation that does not exist is recorded under the name as it was typed.
+// A relation that does not exist is recorded under its name as written in the command.
 void add_relation(const RangeVar* name, std::uint32_t privileges) {
     if (name == nullptr) return;
     const Oid relation = pg::call([=] { return find_relation(name); });

@@ -156,8 +156,8 @@ void check_dropped_roles(const DropRoleStmt* drop) {
     }
 }
 
-// Schemas whose objects no grant may reach. The tables of pg_cron schedule code, so they count as well. No schema: it
-// may be one of these.
+// Schemas whose objects no grant may reach. The tables of pg_cron schedule code, so they count as well. A name without
+// a schema may be in one of these.
 bool may_be_protected_schema(const char* schema) noexcept {
     return schema == nullptr || std::string_view(schema) == "jit_access" || std::string_view(schema) == "cron";
 }

@@ -233,7 +233,7 @@ bool is_rolled_back_fully(const Node* command) {
     }
 }
 
-// Settings that neither other sessions can observe nor change how the dry run itself works.
+// Settings that other sessions cannot observe and that do not change how the dry run itself works.
 bool is_settable(const VariableSetStmt* set) {
     constexpr std::array<std::string_view, 10> names = {
         "search_path",           "lock_timeout",      "statement_timeout", "work_mem",

@@ -53,7 +53,7 @@ void StatementObjects::add(Oid relation, std::uint32_t privileges, std::uint32_t
         return;
     }
     // A privilege that the statement needs twice, once as the user and once as the owner of a view, is standing only if
-    // it is so both times.
+    // it is standing both times.
     const auto again = use->privileges & privileges;
     use->own = (use->own | standing) & ~(again & ~(use->own & standing));
     use->privileges |= privileges;

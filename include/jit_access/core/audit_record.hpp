@@ -58,7 +58,7 @@ struct AuditRecord {
     Text tag;
     Text statement;
     Small statement_bytes;
-    Text statement_sha256;  // of the whole statement, where it is cut
+    Text statement_sha256;  // of the whole statement, if `statement` is cut
     Text parameters;
     std::optional<std::vector<std::string_view>> objects;
     std::optional<std::vector<std::string_view>> privileges;
@@ -110,9 +110,9 @@ struct Column : ColumnInfo {
         : ColumnInfo{column_name, sql_type, nulls, relations}, member(of_record) {}
 };
 
-// The one list of the columns, in their order in the table, which is that of the canonical bytes. Everything that walks
-// over the columns derives from it; test/arch/record_columns holds SQL and documentation to it. A new column goes to
-// the end.
+// The only list of the columns. The table and the canonical bytes have the same order. All code that iterates over the
+// columns derives from the list; test/arch/record_columns holds SQL and documentation to it. A new column goes to the
+// end.
 inline constexpr auto record_column_table = [] {
     using enum SqlType;
     using enum Nullability;
@@ -149,7 +149,7 @@ inline constexpr auto record_column_table = [] {
                       Column{"of_position", bigint, nullable, journal, &Row::of_position}};
 }();
 
-// Of the table only: the hash of a row is over the bytes of the others.
+// Only in the table: the hash of a row covers the bytes of the other columns.
 inline constexpr ColumnInfo hash_column{"hash", SqlType::bytea, Nullability::not_null, Shown::nowhere};
 
 // The same columns as a list for loops.
@@ -196,7 +196,7 @@ constexpr bool fits_its_member(const Column<std::optional<T>>& column) {
     return column.nullability == Nullability::nullable && is_held_as<T>(column.type);
 }
 
-// How large a struct of these members, in this order, is.
+// The size of a struct with these members in this order.
 template <class... Columns>
 constexpr std::size_t size_of_members(const std::tuple<Columns...>&) {
     std::size_t size = 0;
@@ -216,14 +216,14 @@ static_assert(detail::size_of_members(record_column_table) == sizeof(AuditRecord
 
 // ---- the canonical bytes --------------------------------------------------------------------------------------------
 
-// Replaces the contents of `to`, whose memory is used again.
+// Replaces the contents of `to` and reuses its memory.
 void canonical_bytes(const AuditRecord& record, std::vector<std::byte>& to);
 
 // The bytes of one column; nothing when it is NULL or the bytes are not those of a record.
 [[nodiscard]] std::optional<Bytes> column_of(Bytes bytes, std::string_view name);
 
-// The bytes as "column=value ..." for people, without the columns that are NULL; nothing when the bytes are not those
-// of a record.
+// The bytes in readable form, "column=value ...", without the columns that are NULL; nothing when the bytes are not
+// those of a record.
 [[nodiscard]] std::optional<std::string> explain_bytes(Bytes bytes);
 
 }  // namespace jit::core

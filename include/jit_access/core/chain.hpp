@@ -12,8 +12,8 @@
 // an anchor: a person who can rewrite the tables cannot rewrite it. The server and the program jit-verify reach the
 // same verdict because both use the Verifier below.
 //
-// The oldest records may be dropped when they exceed their retention. A later record of the chain then states up to
-// which one they were dropped and which head that one had. A record that begins anywhere else has lost its beginning.
+// The oldest records may be dropped when they exceed their retention. A later record of the chain then states the
+// number of the last dropped one and its head. If the record begins anywhere else, its beginning has been lost.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -83,8 +83,8 @@ struct Finding {
 // Verifies a chain or a range of it. The caller adds everything that is known, in this order: the checkpoints, the
 // record of dropped records if it lies behind the range, the records of the range by ascending number, the end.
 //
-// At most 20 findings are kept: the first ones say where to look, and a record that was replaced as a whole has one
-// for every row.
+// At most 20 findings are kept: the first ones show where to look, and a record that was replaced as a whole would have
+// one for every row.
 class Verifier {
 public:
     // `before` is the number of the record before the range and `head` its head: 0 and first_head(), or those of a

@@ -1,6 +1,6 @@
 // Comma-separated values by RFC 4180, safe to open in a spreadsheet.
 //
-// Spreadsheet programs take a cell that begins with one of = + - @ for a formula, which can run commands or send data
+// Spreadsheet programs treat a cell that begins with one of = + - @ as a formula, which can run commands or send data
 // to another host. Such a cell gets an apostrophe in front, which the programs do not show (OWASP, "CSV Injection").
 #pragma once
 

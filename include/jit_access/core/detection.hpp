@@ -5,7 +5,7 @@
 // whose evaluator does not exist does not compile (oversight/detection.cpp).
 //
 // The functions below are pure: the worker calls them while it evaluates a batch of the record. Times are those of the
-// records, in microseconds since 2000-01-01 UTC, so that records which are read late are judged by when they happened.
+// records, in microseconds since 2000-01-01 UTC, so a record that is read late is judged by the time of its event.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -35,7 +35,7 @@ enum class Evaluator : std::uint8_t {
 // The person an alert is about. `member` is the role that received a membership by hand.
 enum class Subject : std::uint8_t { login, holder, member, nobody };
 
-// Occurrences are always counted for each person, and for each template or grant as well where this says so.
+// Occurrences are always counted for each person. This says whether they are also counted for each template or grant.
 enum class CountedBy : std::uint8_t { person, person_and_template, person_and_grant };
 
 // The condition on a record besides its kind and SQLSTATE.
@@ -57,7 +57,7 @@ struct AlertRule {
     Evaluator evaluator = Evaluator::occurrences;
     Subject subject = Subject::login;
     CountedBy counted_by = CountedBy::person;
-    bool names_grant = false;  // the alert belongs to a grant, and a person has one for each grant
+    bool names_grant = false;  // the alert belongs to a grant; a person gets one alert for each grant
     bool may_suspend = false;  // only the holder can cause the evidence, so no other user can cause a suspension
     RaisedBy raised_by = RaisedBy::worker;
     Signal signal{};  // empty for other evaluators
@@ -162,12 +162,12 @@ inline constexpr std::size_t hours_of_day = 24;
 [[nodiscard]] std::size_t hour_of(std::int64_t at) noexcept;
 [[nodiscard]] std::int64_t day_of(std::int64_t at) noexcept;
 
-// `days` says on how many days a person has been active in each hour. An hour is unusual if less than one day in fifty
-// falls within two hours of it. If the active hours and their neighbours cover more than half of the day, no hour is
-// unusual.
+// `days` holds, for each hour, the number of days on which a person has been active in it. An hour is unusual if less
+// than one day in fifty falls within two hours of it. If the active hours and their neighbours cover more than half of
+// the day, no hour is unusual.
 [[nodiscard]] bool is_unusual_hour(const std::array<std::int32_t, hours_of_day>& days, std::size_t hour) noexcept;
 
-// The /24 or /64 of an address, and "local" without one. Text that is no address is returned as printable text.
+// The /24 or /64 of an address, and "local" without one. Text that is not an address is returned as printable text.
 [[nodiscard]] std::string network_of(const std::optional<std::string>& address);
 
 // The number of rows up to which a grant of a template is usual: the 95th percentile of its last grants, but at least a

@@ -49,7 +49,7 @@ using Uuid = std::array<std::uint8_t, 16>;
 [[nodiscard]] std::string to_hex(Bytes bytes);
 // Digits of either case; nothing for an odd number of digits or any other character.
 [[nodiscard]] std::optional<std::vector<std::byte>> from_hex(std::string_view text);
-// The same for a value of fixed size; nothing as well when the text has another size.
+// The same for a value of fixed size; also nothing if the text has another size.
 template <std::size_t size>
 [[nodiscard]] std::optional<std::array<std::byte, size>> array_from_hex(std::string_view text) {
     const auto bytes = from_hex(text);
@@ -96,7 +96,7 @@ struct DecodedCharacter {
 
 static_assert(std::endian::native == std::endian::little, "jit_access supports little-endian machines only");
 
-// A number with its bytes in this order. Also its own inverse.
+// Converts a number between the native byte order and this one. The function is its own inverse.
 template <std::endian order, class T>
 [[nodiscard]] constexpr T in_byte_order(T value) noexcept {
     static_assert(std::is_integral_v<T> || std::is_enum_v<T>);
@@ -145,7 +145,7 @@ public:
         at_ += sizeof value;
     }
     void raw(const void* bytes, std::size_t size) noexcept {
-        if (size == 0) return;  // an empty view may have no address, which memcpy must not be given
+        if (size == 0) return;  // an empty view may be null, which memcpy does not allow
         std::memcpy(at_, bytes, size);
         at_ += size;
     }
@@ -154,7 +154,7 @@ public:
         number(static_cast<std::uint32_t>(value.size()));
         raw(value.data(), value.size());
     }
-    // Replaces a number that was written at this distance from the beginning: a size that is known only afterwards.
+    // Replaces a number that was written at this offset, such as a size that is known only afterwards.
     template <class T>
     void overwrite(std::size_t at, T value) noexcept {
         value = in_byte_order<order>(value);
@@ -168,7 +168,7 @@ private:
 };
 
 // Calls walk(meter), makes `to` as large as that, and calls walk(writer). One walk over the fields serves measuring and
-// writing, so the two cannot disagree. The memory of `to` is used again where it is large enough.
+// writing, so the two cannot disagree. The memory of `to` is reused if it is large enough.
 template <std::endian order, class Container, class Walk>
 void write_measured(Container& to, Walk&& walk) {
     BinaryMeter meter;
@@ -203,11 +203,11 @@ public:
         rest_ = rest_.subspan(size);
         return taken;
     }
-    // What BinaryWriter::text() has written; the view points into the bytes that are read.
+    // Reads a text written by BinaryWriter::text(); the view points into the bytes that are read.
     std::string_view text() noexcept { return text_of(take(number<std::uint32_t>())); }
 
     [[nodiscard]] bool is_ok() const noexcept { return is_ok_; }
-    // Everything was read, and nothing was missing.
+    // True if all bytes were read and no read went past the end.
     [[nodiscard]] bool is_done() const noexcept { return is_ok_ && rest_.empty(); }
 
 private:

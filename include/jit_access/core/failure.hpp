@@ -106,7 +106,7 @@ public:
     std::string hint;
 };
 
-// An argument that is refused: "invalid <what>", why, and what to pass instead.
+// A refused argument: "invalid <what>", why, and what to pass instead.
 [[nodiscard]] inline Failure invalid(const std::string& what, const std::string& detail, const std::string& hint = {}) {
     return {Code::invalid_argument, "invalid " + what, detail, hint};
 }

@@ -30,7 +30,7 @@ struct ObjectUse {
     std::string_view name;  // schema-qualified and quoted where needed
 };
 
-// The privileges of the server, and besides them: commands that only an owner may run; commands that an owner or, from
+// The privileges of the server, and in addition: commands that only an owner may run; commands that an owner or, from
 // PostgreSQL 17 on, a role with MAINTAIN may do; and LOCK TABLE, for which any of several privileges suffices.
 enum Privilege : std::uint32_t {
     privilege_select = 1U << 0,
@@ -64,10 +64,10 @@ struct Use {
     std::string_view application{};
     std::string_view client{};          // address as text, empty for a local socket
     std::string_view tag{};             // command tag
-    std::string_view statement{};       // its part of the text that the client sent, perhaps cut
+    std::string_view statement{};       // its part of the text that the client sent, possibly cut
     std::uint32_t statement_size = 0;   // bytes before the cut
     std::string_view statement_hash{};  // SHA-256 of the whole, in hexadecimal; empty if nothing is cut
-    std::string_view parameters{};      // values that are bound; empty unless they are to be recorded
+    std::string_view parameters{};      // bound values; empty unless they are recorded
     std::uint32_t object_count = 0;     // of all objects; `objects` holds at most max_objects
     std::span<const ObjectUse> objects{};
     std::array<char, 5> sqlstate{'0', '0', '0', '0', '0'};  // of a refusal
@@ -86,7 +86,7 @@ struct Outcome {
 
 inline constexpr std::size_t outcome_size = 8 + 8 + 8 + 5 + 1;
 
-// Replaces the contents of `to`, whose memory is used again.
+// Replaces the contents of `to` and reuses its memory.
 void encode(const Use& use, std::vector<std::byte>& to);
 [[nodiscard]] std::array<std::byte, outcome_size> encode(const Outcome& outcome) noexcept;
 

@@ -20,7 +20,7 @@ enum class Event : std::uint8_t {
     deny,      // by an approver
     cancel,    // by the requester, before the grant was active
     lapse,     // was not decided, or not activated, in time
-    schedule,  // approved, with a start that lies ahead
+    schedule,  // approved, with a start in the future
     activate,  // approved, and the start has come: from here on the privileges exist
     suspend,   // anomaly, template changed, clone or restore
     resume,    // the suspension was lifted

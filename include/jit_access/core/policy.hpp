@@ -37,7 +37,7 @@ struct Policy {
     bool distinct_groups = false;  // each approval through a different approver role
     std::int64_t max_duration = 0;
     std::optional<std::int64_t> total_duration;  // extensions included; nothing: max_duration
-    std::int64_t holder_extension = 0;           // that the holder may add without an approver, in all
+    std::int64_t holder_extension = 0;           // total that the holder may add without an approver
     std::optional<std::int64_t> cool_down;       // from the end of a person's grant to their next one
     std::int32_t person_at_once = 0;
     std::int32_t person_per_day = 0;
@@ -48,7 +48,7 @@ struct Policy {
     std::int32_t break_glass_per_day = 0;
 };
 
-// Access that is allowed beforehand, or access at once that is reviewed afterwards.
+// Access that is allowed first, or immediate access that is reviewed afterwards.
 enum class RequestKind : std::uint8_t { request, break_glass };
 
 struct Requester {
@@ -58,7 +58,7 @@ struct Requester {
     bool is_listed = false;  // among the template's requesters
 };
 
-// Grants of the template, without the one that is decided.
+// Grants of the template, without the one that is being decided.
 struct Usage {
     std::int64_t person_now = 0;
     std::int64_t person_today = 0;  // activated in the last 24 hours
@@ -83,7 +83,7 @@ struct Decision {
     bool is_current = false;  // its digest is that of the grant that would be given now
 };
 
-// A rule as far as it concerns this template and this person.
+// The parts of a rule that concern this template and this person.
 struct Rule {
     std::string name;
     bool allows = false;

@@ -35,7 +35,7 @@ struct Page {
         std::vector<Evidence> evidence;
         std::string not_covered;
     };
-    // One bar of the timeline, of one day or several.
+    // One bar of the timeline; it covers one or more days.
     struct Bar {
         std::string label;
         std::int64_t grants = 0;
@@ -57,7 +57,7 @@ struct Page {
         std::string about;
         std::vector<Column> columns;
         std::vector<std::vector<Cell>> rows;
-        std::int64_t all = 0;  // number of all rows, of which `rows` are the first
+        std::int64_t all = 0;  // number of all rows; `rows` holds the first of them
     };
     // The claims about the integrity of the record: those that are proved, and those that are not.
     struct Verification {

@@ -10,10 +10,10 @@
 // written: it is recorded from places that must not fail. The reader stops at the first record that is not published.
 //
 // After a crash there is no writer. recover() walks from the tail, turns space that was reserved and never published
-// into gap records, and finds the head. The stamp is the position XOR a secret of the file, so neither a record that an
-// earlier lap left nor the text of a statement is taken for a record.
+// into gap records, and finds the head. The stamp is the position XOR a secret of the file, so neither a record of an
+// earlier lap nor the text of a statement is mistaken for a published record.
 //
-// The memory is that of a file, so it survives the process. The control block is in shared memory and is made anew.
+// The memory is a mapped file, so it survives the process. The control block is in shared memory and is made anew.
 #pragma once
 
 #include "jit_access/core/journal_record.hpp"
@@ -80,15 +80,15 @@ public:
     // Needs claimed room, cannot fail, and returns the position of the record.
     std::uint64_t append(RecordKind kind, const Payload& payload, std::int64_t at) noexcept;
 
-    // The published record at a position before `end`, or nothing yet. `end` is a value that head() had: a caller that
-    // reads many records loads it once, because writers contend for its cache line. A damaged record is returned as a
-    // gap that reaches to the next good record, once there is one.
+    // The published record at a position before `end`, or nothing yet. `end` is an earlier result of head(): a caller
+    // that reads many records loads it once, because writers contend for its cache line. A damaged record is returned
+    // as a gap that reaches to the next good record, once there is one.
     [[nodiscard]] std::optional<JournalRecord> read(std::uint64_t position, std::uint64_t end) const noexcept;
     [[nodiscard]] std::optional<JournalRecord> read(std::uint64_t position) const noexcept {
         return read(position, head());
     }
-    // Where a reader continues that has read everything before `position`: there, or at the next record if recovery has
-    // laid a gap over that position.
+    // Where a reader continues after it has read everything before `position`: at that position, or at the next record
+    // if recovery has laid a gap over it.
     [[nodiscard]] std::uint64_t resume(std::uint64_t position) const noexcept;
     // Releases everything before `position` to the writers.
     void advance(std::uint64_t position) noexcept;
@@ -134,9 +134,9 @@ private:
         return read_header(position, end).has_value();
     }
     [[nodiscard]] std::optional<std::uint64_t> next_valid(std::uint64_t from, std::uint64_t end) const noexcept;
-    // Invalidates stamps in this range that would be right now or in a later lap. A writer that has reserved a place
-    // and not yet stored its stamp must not seem to have published what lay there before. Such stamps exist after
-    // damage, or when the header of the file is older than its records, after a crash of the machine.
+    // Invalidates stamps in this range that would be valid now or in a later lap. Otherwise a writer that has reserved
+    // a place and not yet stored its stamp would seem to have published the old contents. Such stamps exist after
+    // damage, or if the header of the file is older than its records after a crash of the machine.
     void erase_stamps(std::uint64_t from, std::uint64_t end) noexcept;
     void publish(std::uint64_t position, RecordKind kind, const Payload& payload, std::size_t size,
                  std::int64_t time) noexcept;

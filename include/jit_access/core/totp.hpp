@@ -2,9 +2,9 @@
 // the lock after wrong codes. The caller provides the function that computes the code of a step.
 //
 // A code is accepted once: only if its step is later than that of the last accepted code. It may be one step early or
-// late, for clocks that differ. Wrong codes are counted until a right one is accepted. From the fifth one on no code is
-// accepted for a time that doubles with each further one, up to an hour: an attacker has one guess an hour, with a
-// chance of three in a million.
+// late, for clocks that differ. Wrong codes are counted until a right one is accepted. From the fifth wrong code on, no
+// code is accepted for a time that doubles with each further wrong code, up to an hour: an attacker has one guess an
+// hour, with a chance of three in a million.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -38,7 +38,8 @@ using Code6 = std::array<char, code_digits>;
 // In constant time, so that the time does not reveal how many digits were right.
 [[nodiscard]] bool same_code(const Code6& a, std::string_view b) noexcept;
 
-// The step around `now` whose code this is. All of them are computed, even after a match, so that the time is constant.
+// The step around `now` whose code this is. The codes of all steps are computed, even after a match, so that the time
+// is constant.
 template <class CodeOf>
 [[nodiscard]] std::optional<std::uint64_t> step_of_code(std::string_view code, std::uint64_t now, CodeOf&& code_of) {
     std::optional<std::uint64_t> found;
@@ -51,7 +52,7 @@ inline constexpr std::uint32_t free_attempts = 5;
 inline constexpr std::int64_t first_lock = 60'000'000;  // microseconds
 inline constexpr std::int64_t max_lock = 3'600'000'000;
 
-// Microseconds for which no code is accepted after so many wrong ones in a row.
+// Microseconds for which no code is accepted after this many wrong codes in a row.
 [[nodiscard]] std::int64_t lock_after(std::uint32_t failures) noexcept;
 
 // The codes of one identity. In shared memory, under a lock.
@@ -63,8 +64,8 @@ struct CodeHistory {
 
 enum class Admission : std::uint8_t { accepted, wrong, locked };
 
-// Counts an attempt. `step` is the time step whose code was given, if there is one around now. Codes of steps up to
-// `floor` are refused.
+// Counts an attempt. `step` is the time step of the given code, if it is the code of a step around now. Codes of steps
+// up to `floor` are refused.
 [[nodiscard]] Admission admit_code(CodeHistory& history, std::optional<std::uint64_t> step, std::uint64_t floor,
                                    std::int64_t boot) noexcept;
 // The same for a recovery code, which has no step.

@@ -2,7 +2,7 @@
 // request or decision that failed. They are found where the server reports the error, after the statement's effects
 // were undone.
 //
-// In that place nothing may be looked up. If it is not cached whether the session uses a grant, the attempt is kept in
+// No lookup is allowed there. If the cache does not tell whether the session uses a grant, the attempt is kept in
 // memory and recorded when the session is next idle, in the empty transaction of pg::request_idle_commit().
 #pragma once
 

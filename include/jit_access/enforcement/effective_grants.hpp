@@ -8,7 +8,7 @@
 // All of the effective grants must be live. A grant that is over, or that the running server has not confirmed, refuses
 // the statement, because the server does not say through which membership a privilege was found.
 //
-// The role chosen by SET ROLE counts as well as the memberships: the server checks it only when it is set
+// The role chosen by SET ROLE counts as well as the memberships: the server checks that role only when it is set
 // (check_role() in src/backend/commands/variable.c). A session whose chosen role was reached through a grant, or is no
 // longer granted, is therefore refused.
 //

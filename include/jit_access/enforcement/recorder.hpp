@@ -37,7 +37,7 @@ struct Statement {
     std::span<const core::ObjectUse> objects{};
     std::uint32_t object_count = 0;
     Encoded* encoded = nullptr;  // where its encoded form is cached; null: it is not
-    bool is_nested = false;      // in something the client has sent, although no recorded use contains it
+    bool is_nested = false;      // runs inside something the client has sent, although no recorded use contains it
 };
 
 // Waits for room up to jit_access.journal_wait and, with jit_access.audit_durability = fsync, for the disk; throws

@@ -16,8 +16,8 @@
 
 namespace jit::session {
 
-// Whether the session can be bound to these grants in addition. It could not be stopped at the deadlines of further
-// grants.
+// Whether the session can be bound to these grants in addition. The number is limited, because the session could not be
+// stopped at the deadlines of further grants.
 [[nodiscard]] bool has_room_for(const enforcement::EffectiveGrants& grants) noexcept;
 [[nodiscard]] bool is_bound_to(std::uint64_t id) noexcept;
 // Whether the session is bound to these grants and to no other.
@@ -25,14 +25,15 @@ namespace jit::session {
 // A statement is about to run under these grants. Throws limit_exceeded if the session could not be stopped at their
 // deadline.
 void bind_to(const enforcement::EffectiveGrants& grants);
-// Has open uses closed as interrupted when the process exits, also in a session without a grant (dry runs).
+// Arranges that open uses are closed as interrupted when the process exits, also in a session without a grant (dry
+// runs).
 void close_uses_at_exit();
 
 // The id of a grant that is over and to which the session is bound; 0 if there is none.
 [[nodiscard]] std::uint64_t ended_grant(pg::Moment at) noexcept;
 [[nodiscard]] std::uint64_t ended_grant() noexcept;
 
-// Has the session release its ended grants, if there are any, before its next command. Async-signal-safe.
+// Makes the session release its ended grants, if there are any, before its next command. Async-signal-safe.
 void schedule_release() noexcept;
 
 // This session's transaction ends the grant itself. The session is no longer bound to it, unless a role or a cursor

@@ -1,7 +1,7 @@
 // The second factor: one-time codes by time (RFC 6238) of an authenticator that the person has enrolled.
 //
 //      jit_enroll_totp()       makes a secret and shows it, once
-//      jit_confirm_totp(code)  the first right code: it counts from here on; answers the recovery codes, once
+//      jit_confirm_totp(code)  the first right code enables the factor; returns the recovery codes, once
 //      jit_step_up(code)       this session has stepped up, for jit_access.second_factor_lifetime
 //
 // A template says at which stages it demands a second factor. The stages only call require().

@@ -25,7 +25,7 @@ public:
     [[nodiscard]] std::optional<std::string> jsonb(int i) const;  // as text
     // An array of one dimension without NULLs. `name` appears in the message of an error.
     [[nodiscard]] std::optional<TextArray> texts(int i, const char* name) const;
-    // The same of integers or dates; NULL gives an empty vector.
+    // The same for integers or dates; NULL gives an empty vector.
     [[nodiscard]] std::vector<std::int32_t> integers(int i, const char* name) const;
     // A numeric that must be a valid id. `kind` names the object in the message. The SQL functions take numeric so that
     // integer and bigint arguments resolve to one function.

@@ -17,7 +17,7 @@ struct Latch;
 namespace jit::pg {
 
 [[nodiscard]] std::int32_t backend_pid() noexcept;
-// Of the session that a parallel worker works for; in any other process its own.
+// In a parallel worker the pid of its leader; in any other process its own.
 [[nodiscard]] std::int32_t leader_pid() noexcept;
 [[nodiscard]] bool is_parallel_worker() noexcept;
 // A dense number of this process, usable as an index below session_limit(). It is reused after the process has exited.

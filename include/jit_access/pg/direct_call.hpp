@@ -26,9 +26,9 @@ namespace jit::pg {
 //   were inlined count as dependencies, too.
 [[nodiscard]] std::optional<std::string> objection_to_call(FunctionCallInfo info);
 
-// OID of the function if the statement consists of one call of it with constants and parameters; 0 otherwise.
+// OID of the function if the statement is one call of it and all arguments are constants or parameters; 0 otherwise.
 [[nodiscard]] std::uint32_t sole_function_called(const PlannedStmt* plan) noexcept;
-// Whether the function is the one of this name that belongs to the extension. May throw.
+// Whether the function has this name and belongs to the extension. May throw.
 [[nodiscard]] bool is_extension_function(std::uint32_t function, const char* name);
 
 }  // namespace jit::pg

@@ -34,7 +34,7 @@ inline constexpr std::string_view serialization_failure = "40001";
 [[nodiscard]] constexpr bool is_lock_conflict(std::string_view state) noexcept {
     return state == lock_not_available || state == deadlock_detected;
 }
-// Whether another session was in the way in any manner: the same attempt may succeed later.
+// Whether another session blocked the attempt in any way: the same attempt may succeed later.
 [[nodiscard]] constexpr bool is_conflict(std::string_view state) noexcept {
     return is_lock_conflict(state) || state == serialization_failure;
 }

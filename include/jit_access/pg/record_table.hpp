@@ -2,8 +2,8 @@
 // back exactly as they are stored.
 //
 // Both directions check first that the table has the columns of core::record_columns and the hash, in that order and of
-// those types: a column that was altered by hand is an error and not a wild pointer. Everything throws, and runs in a
-// transaction.
+// those types, so a column that was altered by hand causes an error and not a wild pointer. Everything throws, and runs
+// in a transaction.
 #pragma once
 
 #include <functional>

@@ -8,14 +8,15 @@ namespace jit::pg {
 
 // Whether the statement may call a function that takes a code of the second factor.
 [[nodiscard]] bool may_hold_code(std::string_view statement) noexcept;
-// Replaces the whole text of a statement that may hold a code where scanning it is not possible, because nothing may
-// fail.
+// Replaces the whole text of a statement that may hold a code, in places where nothing may fail and the text therefore
+// cannot be scanned.
 inline constexpr const char* hidden_command = "(hidden: it holds a code of the second factor)";
 [[nodiscard]] bool may_hold_secrets(std::string_view statement) noexcept;
 
 // Returns the text of a statement with its secrets masked. In a statement that mentions a password, or calls a function
-// that takes a code, every literal is masked; in any other, literals that hold a connection URI with a password. A
-// statement without secrets is returned unchanged. The result is valid until the next call. May throw server errors.
+// that takes a code, every literal is masked. In any other statement, only literals that hold a connection URI with a
+// password are masked. A statement without secrets is returned unchanged. The result is valid until the next call. May
+// throw server errors.
 [[nodiscard]] std::string_view redact_secrets(std::string_view statement);
 
 }  // namespace jit::pg

@@ -1,6 +1,6 @@
 // Authenticated encryption of secrets: AES-256-GCM (NIST SP 800-38D) by OpenSSL. A sealed secret is bound to a context,
-// for example the login, which is not stored in it and must be given again to open it: a sealed secret that is copied
-// to another row cannot be opened.
+// for example the login. The context is not stored in the secret and must be given again to open it, so a sealed secret
+// that is copied to another row cannot be opened.
 #pragma once
 
 #include <array>

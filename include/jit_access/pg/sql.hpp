@@ -96,8 +96,8 @@ std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> ar
 // The same with the latest snapshot: a transaction at a higher isolation level also sees what has been committed since
 // its own snapshot. For queries only.
 std::optional<Row> query_latest(const char* sql, std::initializer_list<Argument> args = {});
-// For queries over whole tables. They are planned each time, because a plan that was chosen for few rows and is kept
-// would be far too slow for many.
+// For queries over whole tables. They are planned each time, because a cached plan that was chosen for few rows would
+// be far too slow for many.
 std::vector<Row> query_replanned(const char* sql);
 // Runs a statement and returns the number of rows processed.
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args = {});

@@ -14,7 +14,7 @@ namespace jit::pg {
 class TableResult {
 public:
     explicit TableResult(FunctionCallInfo info);
-    // One value a column. Columns of type uuid, jsonb and bigint[] take text; interval takes microseconds.
+    // One value for each column. Columns of type uuid, jsonb and bigint[] take text; interval takes microseconds.
     void add_row(std::span<const Value> row);
 
 private:

@@ -1,5 +1,5 @@
-// Text that may be in another encoding than that of this database: the names and statements of other databases, which
-// the journal holds as they were.
+// Text whose encoding may differ from that of this database: the journal holds the names and statements of other
+// databases unconverted.
 #pragma once
 
 #include <string>

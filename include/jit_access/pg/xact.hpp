@@ -29,12 +29,12 @@ void register_transaction_callbacks(const TransactionCallbacks& callbacks);
 
 // WAL position of the last commit of this process; 0 if that is not flushed yet.
 [[nodiscard]] std::uint64_t last_commit_lsn() noexcept;
-// WAL position of the last checkpoint's REDO record: at the start of the server, where its data ended.
+// WAL position of the last checkpoint's REDO record: at the start of the server this is where its data ended.
 [[nodiscard]] std::uint64_t last_redo_lsn() noexcept;
 
-// The commit of the current transaction does not wait for a standby.
+// Keeps the commit of the current transaction from waiting for a standby.
 void commit_locally();
-// It does not wait for the disk either: a crash may lose the commit, but nothing else.
+// Keeps it from waiting for the disk as well: a crash may lose the commit, but nothing else.
 void commit_asynchronously();
 
 }  // namespace jit::pg

@@ -2,7 +2,7 @@
 //
 // core/chain.hpp defines the hashes. A checkpoint is stored in the table jit_access.checkpoint and, as an anchor, in a
 // file outside of the database and in the server log. Truncating the record, rewriting it with new hashes, restoring an
-// older copy or creating the extension again leaves an anchor that does not fit.
+// older copy or creating the extension again leaves an anchor that does not match.
 //
 // Everything runs in a transaction and throws.
 #pragma once

@@ -32,13 +32,13 @@ struct Batch {
 // Writes one batch of control events and journal records to the record, in the current transaction of the worker.
 [[nodiscard]] Batch take_over();
 
-// How many bytes further the tables have read than the journal reached when the server started: the file is older than
-// the tables, after a power failure or a restored backup. In a transaction.
+// The number of bytes that the tables have read beyond the end that the journal had when the server started. Above zero
+// the file is older than the tables, after a power failure or a restored backup. Needs a transaction.
 [[nodiscard]] std::uint64_t lost_bytes();
 
 // Records the outcome "interrupted" for every use without one that was written before this start of the server
 // (SharedState::journal_head_at_start) or by another node: a primary that this standby has followed, a journal that was
-// moved. For the worker, in a transaction, once after a start, when all of that has been taken over. An outcome
+// moved. For the worker, in a transaction, once after a start, when all those records have been taken over. An outcome
 // of such a use that arrives later is recorded without a use.
 void close_interrupted();
 

@@ -1,9 +1,9 @@
 // The journal as a file: preallocated, mapped by the postmaster, inherited by every process of the server.
 //
-// journal_directory/journal holds one page of header and then the ring (core/ring_buffer.hpp), which is mapped twice
-// in a row. The header carries the UUID of this node, the secret that stamps are mixed with, how far the worker has
-// read, and the WAL position of the last decision about a grant. Where the file lies outside the data directory, that
-// position tells whether the tables were restored from an older backup.
+// journal_directory/journal holds one page of header and then the ring (core/ring_buffer.hpp), which is mapped twice in
+// a row. The header carries the UUID of this node, the secret that stamps are mixed with, how far the worker has read,
+// and the WAL position of the last decision about a grant. If the file lies outside the data directory, that position
+// tells whether the tables were restored from an older backup.
 //
 // The header also names the inode that the file was created on. A copy (base backup, cloned directory) has another
 // inode: it is renamed, kept and never continued, so no server replays the journal of another one as its own.
@@ -20,8 +20,8 @@
 
 namespace jit::journal {
 
-// How far the wall clock was ahead of the boot clock when the worker last compared them. In the file, so that a clock
-// that is set while the server is down is noticed.
+// How far the wall clock was ahead of the boot clock when the worker last compared them. It is kept in the file, so a
+// clock that is set while the server is down is noticed.
 struct ClockMark {
     std::int64_t offset;  // microseconds
     char boot_id[48];     // boot on which they were compared; empty: never
@@ -45,13 +45,14 @@ void open() noexcept;
 // nothing, so every later call fails until the server is restarted. Throws journal_failed.
 void make_durable();
 
-// Releases everything before this position to the writers. For the worker, when it is committed in the table.
+// Releases everything before this position to the writers. For the worker, after the position has been committed in the
+// table.
 void mark_read(std::uint64_t position) noexcept;
 
 // Moves the WAL position of the last commit that changed requests or grants forward. Tables that end before it are
 // older than what this server has done (SharedState::last_decision_lsn). Allowed without a journal.
 void advance_decision_lsn(std::uint64_t lsn) noexcept;
-// Sets it back, once restored tables have been dealt with. Allowed without a journal.
+// Sets that position back, after restored tables have been handled. Allowed without a journal.
 void reset_decision_lsn(std::uint64_t lsn) noexcept;
 
 // After a power failure the file may end before the position up to which the tables have read it. Records that are

@@ -3,8 +3,8 @@
 // created. When a partition is older than jit_access.record_retention it is dropped, and a record of the chain states
 // that (core/chain.hpp).
 //
-// Called once in each nap of the worker, in transactions of their own. Both lock the table for a moment; if a reader is
-// in the way they throw, and are tried again after the next nap.
+// The worker calls both functions once in each nap, each in a transaction of its own. They lock the table for a moment.
+// If a reader holds it they throw, and the worker tries again after the next nap.
 #pragma once
 
 namespace jit::partition {

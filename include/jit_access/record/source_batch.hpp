@@ -31,7 +31,7 @@ struct SourceBatch {
     core::Uuid node = journal::node_id();
     std::vector<SourceItem> items;
     std::deque<core::AuditRecord> events;
-    std::deque<std::string> texts;  // those that the journal does not hold as the record needs them
+    std::deque<std::string> texts;  // texts that the journal holds in another form than the record needs
 };
 
 // Adds up to `max_records` published journal records from a position on.

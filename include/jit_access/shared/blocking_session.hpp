@@ -16,7 +16,7 @@
 namespace jit::blocking_session {
 
 // Calls `attempt` for `patience` milliseconds until it returns a true value, and returns that. Otherwise calls `end`
-// and returns a false value; the caller then waits without a limit of its own.
+// and returns a false value; the caller then waits for the lock without a time limit of its own.
 inline constexpr int default_patience = 100;
 template <class Try, class End>
 [[nodiscard]] auto wait_or_end(Try attempt, End end, int patience = default_patience) -> decltype(attempt()) {
@@ -38,9 +38,10 @@ std::uint64_t end_holders_of_memberships(pg::RoleId role);
 std::uint64_t end_holders_of_templates(pg::RoleId admin_role);
 // Sessions of the requester of this request that have locked a row in jit_access.request.
 std::uint64_t end_requester(std::int64_t request_id);
-// The same for the holders of all grants whose deadline had passed by then.
+// The same for the holders of all grants whose deadline had passed at `moment`.
 std::uint64_t end_holders_of_grants_over_by(pg::Instant moment);
-// Sessions that have locked rows in the tables which the alert rules write. Only the worker and its jobs need them.
+// Sessions that have locked rows in the tables that the alert rules write. Only the worker and its jobs need these
+// locks.
 std::uint64_t end_holders_of_alerts();
 
 }  // namespace jit::blocking_session

@@ -4,8 +4,8 @@
 // queue is applied at commit and dropped at abort, also for a subtransaction alone.
 //
 // A new grant's slot becomes live just before the commit, when no session can see its membership yet: a session that
-// sees the membership always finds the slot. The end of a grant is applied right after the commit, because a commit
-// that fails must not end a grant that goes on.
+// sees the membership always finds the slot. The end of a grant is applied right after the commit, because a failed
+// commit must not end a grant.
 //
 // src/transaction.cpp calls the second half of this interface from the server's transaction callbacks.
 #pragma once
@@ -43,7 +43,8 @@ struct Action {
 
 [[nodiscard]] std::span<const Action> queued() noexcept;
 
-// Publishes new slots. Throws wrong_state, which aborts, if a deadline that is to be moved has passed meanwhile.
+// Publishes new slots. Throws wrong_state, which aborts the transaction, if a deadline that is to be moved has passed
+// meanwhile.
 void before_commit();
 void after_commit() noexcept;
 void after_abort() noexcept;

@@ -2,9 +2,9 @@
 // and until when a session or a client has stepped up.
 //
 // The state is outside of any transaction. An accepted code is never accepted again and a failed one stays counted,
-// whatever becomes of the transaction that brought it. The worker writes the tables afterwards. Shared memory starts
-// empty, so after a start no code of an earlier time step is accepted (step_floor()); this lasts at most a minute, and
-// it means that a restart gives no further guesses.
+// even if the transaction of the attempt is rolled back. The worker writes the tables afterwards. Shared memory starts
+// empty, so after a start no code of an earlier time step is accepted (step_floor()). Codes are refused for at most a
+// minute, and a restart gives no further guesses.
 //
 // Functions that take the second-factor lock (pg/locks.hpp) hold it for a moment, never while SQL runs. They throw
 // server errors. Rules about codes are in core/totp.hpp. Times are microseconds.
@@ -37,8 +37,8 @@ void initialize() noexcept;
 
 enum class CodeResult : std::uint8_t { accepted, wrong, locked, no_room };
 
-// Counts one attempt of a login. `step` is the time step to which the code belongs, if any; `last_step` the last one
-// that the table knows to be accepted.
+// Counts one attempt of a login. `step` is the time step to which the code belongs, if any; `last_step` is the last
+// accepted one in the table.
 [[nodiscard]] CodeResult try_code(pg::RoleId login, SecretId secret, std::optional<std::uint64_t> step,
                                   std::uint64_t last_step);
 // The same with a recovery code. `mark_used` marks it as used in the table, and returns whether it was there and
@@ -47,10 +47,10 @@ enum class CodeResult : std::uint8_t { accepted, wrong, locked, no_room };
 [[nodiscard]] CodeResult try_recovery_code(pg::RoleId login, const core::Digest& digest,
                                            const std::function<bool()>& mark_used);
 
-// This session has stepped up until `until`, boot time. So has the client's address, for the other sessions of the
-// login.
+// Records that this session has stepped up until `until`, boot time. For the other sessions of the login, the same is
+// recorded for the client's address.
 void mark_session(pg::RoleId login, std::int64_t until);
-// Forgets it in this session, because a pooler may give the session to another client (DISCARD ALL).
+// Forgets the step-up in this session, because a pooler may give the session to another client (DISCARD ALL).
 void clear_session_mark() noexcept;
 // Whether this session has stepped up. Requests and decisions ask this.
 [[nodiscard]] bool has_stepped_up(pg::RoleId login) noexcept;
@@ -59,7 +59,7 @@ void clear_session_mark() noexcept;
 // allocates nothing, except for the first call in a session.
 [[nodiscard]] bool has_stepped_up_from_here() noexcept;
 
-// After a reset by an administrator: no session of the login has stepped up, no failed code is counted.
+// For a reset by an administrator. Afterwards no session of the login has stepped up, and no failed code is counted.
 void reset(pg::RoleId login);
 // Wall time until which no code is accepted; nullopt if the login is not locked.
 [[nodiscard]] std::optional<std::int64_t> locked_until(pg::RoleId login);

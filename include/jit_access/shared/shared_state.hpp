@@ -60,7 +60,8 @@ enum class SlotState : std::uint32_t { free, reserved, live, over, retired };
 struct alignas(64) Slot {
     // Stored last (release) when the slot becomes live, first when it stops being live. Readers load it with acquire.
     std::atomic<SlotState> state;
-    // The request's id; 0 while the slot is free. A reader that cached the id detects reuse of the slot by it.
+    // The request's id; 0 while the slot is free. A reader detects reuse of the slot by comparing the id that it
+    // cached.
     std::atomic<std::uint64_t> id;
     std::atomic<std::uint32_t> role;       // OID of jit_grant_<id>; kept until reuse, see README.md
     std::atomic<std::uint32_t> requester;  // OID
@@ -120,9 +121,9 @@ struct alignas(64) LoginFactor {
     // Counts resets by an administrator; written under the lock. A session that stepped up before a reset has an older
     // value. Read without the lock.
     std::atomic<std::uint32_t> reset_count;
-    // The place where the login stepped up last: hash of the client's address, and until when, boot time. Written by
-    // the session that steps up without the lock; `fresh_until` is 0 while `client_hash` changes. Read by all sessions
-    // of the login.
+    // Hash of the client's address from which the login stepped up last, and the boot time until which that holds.
+    // Written without the lock by the session that steps up; `fresh_until` is 0 while `client_hash` changes. Read by
+    // all sessions of the login.
     std::atomic<std::uint64_t> client_hash;
     std::atomic<std::int64_t> fresh_until;
     // The remaining fields are read and written under the second-factor lock.
@@ -168,11 +169,11 @@ enum class DrillOutcome : std::uint32_t { pending, passed, failed };
 struct DrillResult {
     std::atomic<DrillOutcome> outcome;  // stored last (release)
     std::atomic<std::int64_t> duration;
-    std::atomic<std::int64_t> number;  // id of the request, of the check `requested`
+    std::atomic<std::int64_t> number;  // id of the request; only for the check `requested`
     Shared<std::array<char, 256>> reason;
 };
 
-// The drill that runs, if any. One at a time in a cluster.
+// The running drill, if any. A cluster runs one drill at a time.
 struct DrillControl {
     std::atomic<std::int32_t> conductor_pid;   // 0 = none; claimed by compare-and-swap
     std::atomic<std::int64_t> drill_id;        // written by the process that claimed it; actors stop when it changes
@@ -198,13 +199,14 @@ struct SharedState {
     std::atomic<std::uint32_t> slot_cursor;   // where the next search for a slot begins, so the oldest is reused first
 
     // Written by the postmaster before any child exists: whether the server was started as a standby (standby.signal).
-    // A restored backup that recovers was not.
+    // False for a restored backup that is recovering.
     bool started_as_standby;
     // WAL position of the last commit that changed requests or grants, from the journal's header. Written by the
     // postmaster, read by the worker.
     std::uint64_t last_decision_lsn;
     // Journal position where this run of the server began to write. Earlier records were written by processes that no
-    // longer exist. Written by the postmaster; by the worker where the file lost its tail, before backends may write.
+    // longer exist. Written by the postmaster. If the file has lost its tail, also written by the worker, before
+    // backends may write.
     std::uint64_t journal_head_at_start;
     // Whether backends may write to the journal: set by the postmaster if the machine has not booted since the file was
     // verified, else by the worker (release) after it has compared file and tables. Read with acquire.
@@ -238,7 +240,7 @@ struct SharedState {
 static_assert(std::atomic<SlotState>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
               "backends read shared memory without a lock");
 
-// Null where the library was not preloaded.
+// Null if the library was not preloaded.
 extern SharedState* shared_state;
 
 // The content of a slot as a value.

@@ -1,5 +1,5 @@
-// How the worker and its jobs do their work: each task in a transaction of its own, so that one that fails is logged
-// and delays no other.
+// How the worker and its jobs do their work: each task runs in a transaction of its own, so a failed task is logged and
+// delays no other.
 //
 // Only for background processes, which have no transaction open between tasks. Except for run_in_transaction() and
 // run_for_each(), which return failures, the functions log a failure and go on; none of them throws.
@@ -28,12 +28,13 @@ extern const std::string actor;
 void run_or_log(const std::string& what, const std::function<void()>& body);
 
 // Runs the body for many requests, in groups that share a transaction. If a group fails, each of its requests is
-// repeated in a transaction of its own. Commits are asynchronous: the body must be found due again after a crash that
-// loses them. Returns the failed requests with the messages of their errors.
+// repeated in a transaction of its own. Commits are asynchronous: after a crash that loses them, the requests must be
+// found due again. Returns the failed requests with the messages of their errors.
 [[nodiscard]] std::map<std::int64_t, std::string> run_for_each(const std::vector<std::int64_t>& ids,
                                                                const std::function<void(std::int64_t)>& body);
 
-// Number of failures that were logged by this process. A caller compares two values to see whether its work was done.
+// Number of failures that were logged by this process. A caller compares the values before and after its work to see
+// whether it was done.
 [[nodiscard]] std::uint64_t failure_count() noexcept;
 
 // The ids in the first column of a query's result, in a transaction of its own. Empty if the query fails.

@@ -19,8 +19,7 @@ struct QueryDesc;
 namespace jit::admit_statement {
 
 // Whether a query checks relations as another role than the current user, which is how views are read. That role may
-// hold a grant. On the path of every statement once the server has granted anything: a loop over the relations, nothing
-// else.
+// hold a grant. Every statement calls it once the server has granted anything, so it only loops over the relations.
 [[nodiscard]] inline bool reads_as_other_role(const PlannedStmt* plan) noexcept {
     if (shared_state->slots_in_use.load(std::memory_order_relaxed) == 0) return false;
     bool found = false;

@@ -1,9 +1,9 @@
 // Cache of descriptions of queries, so that a repeated query is neither described nor encoded again.
 //
 // An entry is used if text, command tag, user and session user are equal, the query checks the same privileges on the
-// same relations, its plan depends on the same relations, and since then nothing has changed that could make a
-// difference: roles, memberships, relations, their names and access lists. The address of a plan is not compared;
-// addresses are reused (docs/adr/022-known-queries.md).
+// same relations, its plan depends on the same relations, and nothing relevant has changed since then: roles,
+// memberships, relations, their names and access lists. The address of a plan is not compared; addresses are reused
+// (docs/adr/022-known-queries.md).
 //
 // Never throws and allocates nothing: 32 entries of fixed size, chosen by the length of the text.
 #pragma once
