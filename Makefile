@@ -8,9 +8,9 @@ SQL_PARTS  = $(sort $(wildcard sql/[0-9]*.sql))
 DATA_built = sql/jit_access--$(EXTVERSION).sql
 DOCS       = docs/reference.md
 
-# Two builds with objects of their own; jit_access.so is of the one made last. BUILD=full is what is installed by hand,
-# packaged and measured: optimised across files. BUILD=quick compiles faster, for `make demo`, `make test` and
-# `make check`.
+# There are two builds with objects of their own; jit_access.so comes from the one made last. BUILD=full is optimised
+# across files; it is the one to install, package and measure. BUILD=quick compiles faster, for `make demo`, `make test`
+# and `make check`.
 QUICK  := BUILD=$(or $(BUILD),quick)
 BUILD  ?= full
 BUILT   = build/$(BUILD)
@@ -48,7 +48,7 @@ export PG_CONFIG
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 
 ifneq ($(filter check,$(MAKECMDGOALS)),)
-# PGXS has a target of this name, too, which only says that it does nothing.
+# PGXS also has a target of this name, which only prints that it does nothing.
 .PHONY: check
 check:
 	test/deps test
@@ -85,8 +85,8 @@ $(DATA_built): $(SQL_PARTS)
 
 # ---- objects ------------------------------------------------------------------------------------------------------
 
-# $(call stamp,TEXT) writes TEXT to the target if its contents differ. So files that depend on it are made again only if
-# the text has changed.
+# $(call stamp,TEXT) writes TEXT to the target if its contents differ. Files that depend on it are therefore rebuilt
+# only if the text has changed.
 stamp = @mkdir -p $(@D); echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' >$@
 # One line for all objects that one make compiles.
 announce = $(if $(announced),,$(eval announced := yes)$(info compiling ($(BUILD) build) ...))
@@ -94,7 +94,7 @@ announce = $(if $(announced),,$(eval announced := yes)$(info compiling ($(BUILD)
 $(BUILT)/flags: FORCE
 	$(call stamp,$(COMPILE.cc) $(VERSION))
 
-# The first word is the directory of the objects that jit_access.so is made of.
+# The first word is the directory of the objects in jit_access.so.
 build/library: FORCE
 	$(call stamp,$(BUILT) $(LINK.shared) $(LDFLAGS) $(LDFLAGS_SL) $(SHLIB_LINK))
 
@@ -111,9 +111,10 @@ build/bin/jit-verify: $(BUILT)/verify/jit_verify.o $(CORE_OBJS) build/library
 
 # ---- precompiled headers ------------------------------------------------------------------------------------------
 
-# The quick build reads the headers that most files include in compiled form: those of the standard library, and in the
-# rooms that see the server those of the server too. The full build and `make lint` do without, so a file that does not
-# include what it uses is found. Core has one of its own, because it is optimised: tests verify long records with it.
+# The quick build reads the headers that most files include in compiled form: those of the standard library and, in
+# rooms that see the server, those of the server. The full build and `make lint` do not use them, so they find a file
+# that does not include what it uses. Core has a precompiled header of its own, because it is optimised: tests verify
+# long records with it.
 STANDARD_HEADERS = algorithm array atomic charconv climits compare cstdint cstdio cstdlib cstring exception functional \
                    limits map memory optional set span stdexcept string string_view tuple type_traits unordered_map \
                    utility variant vector

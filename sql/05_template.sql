@@ -78,7 +78,7 @@ CREATE TABLE jit_access.template_person (
 COMMENT ON TABLE jit_access.template_person IS
     'roles whose members may request a template, approve requests for it, or break the glass; none by default';
 
--- Counting the grants of a template against its caps is only right if no other session makes one at the same time.
+-- The count of a template's grants against its caps is correct only if no other session creates one at the same time.
 CREATE TABLE jit_access.template_cap_lock (
     template_id bigint PRIMARY KEY REFERENCES jit_access.template ON DELETE CASCADE,
     changes     bigint NOT NULL DEFAULT 0

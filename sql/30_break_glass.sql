@@ -13,7 +13,7 @@ CREATE TABLE jit_access.review (
     CHECK ((reviewed_at IS NULL) = (comment IS NULL)),
     CHECK ((reviewed_at IS NULL) = (reviewer IS NULL))
 );
--- The index is the limit of one open review for each person, also against concurrent calls of jit_break_glass.
+-- The index limits each person to one open review, even in concurrent calls of jit_break_glass.
 CREATE UNIQUE INDEX review_open ON jit_access.review (person) WHERE reviewed_at IS NULL;
 COMMENT ON TABLE jit_access.review IS
     'one review for each break-glass, opened with it and decided by another person; a person has at most one open review';

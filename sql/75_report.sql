@@ -1,7 +1,7 @@
 -- Compliance reports: evidence, the controls of frameworks it supports, reports as rows, HTML and CSV, and verifications
 -- of the whole record that reports refer to.
 
--- Verifying the whole record takes too long for each report.
+-- Verifying the whole record takes too long to be done for each report.
 CREATE TABLE jit_access.whole_verification (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at          timestamptz NOT NULL,
@@ -17,7 +17,7 @@ CREATE TABLE jit_access.whole_verification (
 COMMENT ON TABLE jit_access.whole_verification IS
     'results of verifications of the whole record, with its last row and hash at that time';
 
--- Reports and alert rules look for records other than uses, which are few. For a use the index costs one comparison.
+-- Reports and alert rules look for the few records that are not uses. For a use the index costs one comparison.
 CREATE INDEX record_by_kind ON jit_access.record (kind, at) WHERE kind <> 'use';
 -- Attempts to decide one's own request, which are failed uses if the user holds a grant at that time.
 CREATE INDEX record_own_request ON jit_access.record (at) WHERE sqlstate = 'JA006';

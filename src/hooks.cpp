@@ -52,15 +52,16 @@ bool is_leaders_statement() noexcept { return IsParallelWorker() && !runs_leader
 // Outside of a transaction no catalog can be read. Statements that a leader has admitted are not admitted again.
 bool can_admit() noexcept { return IsTransactionState() && !is_leaders_statement(); }
 
-// Adds to the error that is being thrown why a session that leaves its grant has its statement cancelled.
+// If the statement is cancelled because the session leaves its grant, adds this reason to the error that is being
+// thrown.
 void explain_cancel() noexcept {
     if (geterrcode() != ERRCODE_QUERY_CANCELED) return;
     if (const auto id = session::ended_grant(); id != 0)
         errdetail("Grant %llu has ended; the session goes on without it.", static_cast<unsigned long long>(id));
 }
 
-// Runs one stretch of a recorded statement. An ERROR closes its use on the record and is thrown further: ExecutorEnd
-// is not called after an ERROR.
+// Runs one stretch of a recorded statement. An ERROR closes its use on the record and is rethrown: ExecutorEnd is not
+// called after an ERROR.
 template <class Body>
 void run_recorded(const void* key, Body&& body) {
     recorder::enter(key);
@@ -247,7 +248,7 @@ void request_shared_memory() {
 
 // shmem_startup_hook: shared memory exists and is to be initialized; again after a crash, when the postmaster has
 // created it anew. We construct SharedState once, all zeroes, and open the journal, which recovers its own contents.
-// With EXEC_BACKEND every process comes here, therefore `found`.
+// With EXEC_BACKEND every process calls this hook, so `found` is checked.
 void initialize_shared_memory() {
     if (previous_shmem_startup != nullptr) previous_shmem_startup();
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);

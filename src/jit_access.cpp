@@ -32,7 +32,7 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init();
 
 void _PG_init() {
-    // Loaded into a single session the library could enforce nothing. Every SQL function reports that.
+    // A library loaded into a single session could enforce nothing, and every SQL function reports that.
     if (!process_shared_preload_libraries_in_progress) return;
 
     jit::settings::define();

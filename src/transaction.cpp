@@ -24,8 +24,8 @@ void pre_commit() {
     if (pg::is_between_commands()) denied_attempt::record_pending();
     session::before_commit();
     commit_actions::before_commit();
-    // The session ends these grants itself and is no longer bound to them, or it would refuse or end itself after the
-    // commit. If the commit still fails, the next statement binds the session again.
+    // The session ends these grants itself, so it is released from them. Otherwise it would refuse statements or end
+    // itself after the commit. If the commit still fails, the next statement binds the session again.
     for (const auto& action : commit_actions::queued())
         if (ends_grant(action)) session::release_grant(action.id);
 }

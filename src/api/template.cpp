@@ -52,7 +52,7 @@ Datum jit_cover_new_objects(PG_FUNCTION_ARGS) {
     return pg::guarded([&] {
         // The trigger of a copy of the control database does nothing: templates cover the control database only.
         if (shared_state != nullptr && !pg::in_control_database()) return Datum{0};
-        const sandbox::Pause pause;  // the GRANT statements are of the extension, not of a dry run
+        const sandbox::Pause pause;  // the GRANT statements come from the extension, not from a dry run
         const auto relations = pg::relations_created_by_command(fcinfo);
         templates::grant_on_new_relations(relations.names, relations.schemas);
         return Datum{0};

@@ -16,7 +16,8 @@ using core::Failure;
 namespace {
 
 bool revoke_from_members(pg::RoleId role, const std::string& name) {
-    // The names are looked up one by one: in a cluster with many roles a join takes longer to plan than this to run.
+    // The names are looked up one by one: in a cluster with many roles, planning a join takes longer than these
+    // look-ups.
     const auto rows =
         pg::query("SELECT member FROM pg_catalog.pg_auth_members WHERE roleid = $1 GROUP BY member", {role});
     for (const auto& row : rows)
@@ -199,8 +200,8 @@ void revoke_membership(const std::string& role, const std::string& member) {
 
 bool revoke_all_memberships(pg::RoleId role, const std::string& name) {
     bool any = revoke_from_members(role, name);
-    // Without memberships, code that the role still owns runs without privileges. The membership in jit_marker stays:
-    // a session that still has the role is recognized by it.
+    // Without memberships, code that the role still owns runs without privileges. The membership in jit_marker stays,
+    // because it identifies a session that still has the role.
     for (const auto parent : pg::memberships(role))
         if (const auto parent_name = pg::role_name(parent); parent_name && *parent_name != core::marker_role) {
             contention::lock_for_memberships(parent);
@@ -226,7 +227,7 @@ void revoke_grant_memberships(std::int64_t id) {
     const auto gate = provision::gate_role_name(id);
     if (const auto gate_id = pg::find_role(gate)) drop_empty_role(*gate_id, gate);
     temporary_login::disable_login(id);
-    // The role is found by its OID: renaming it does not preserve it.
+    // The role is found by its OID, so renaming it does not keep its memberships.
     const auto role = row->get<pg::RoleId>(0);
     if (const auto name = pg::role_name(role)) revoke_all_memberships(role, *name);
 }

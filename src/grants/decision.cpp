@@ -50,7 +50,7 @@ void check_pending(const Request& request) {
     const std::string message = request_text(request.id) + " cannot be decided any more";
     if (request.state != State::pending)
         throw Failure(Code::wrong_state, message, state_text(request), "Look at jit_access.pending_requests.");
-    // The worker lapses requests; this holds also while it is behind.
+    // The worker lapses requests; this check holds even while the worker is behind.
     if (request.lapses_at.us <= pg::wall_clock())
         throw Failure(Code::wrong_state, message, "It was not decided in time, so it has lapsed.",
                       "The requester can ask again.");
@@ -168,7 +168,8 @@ State activate_or_schedule(Request& request, const Template& tmpl, const core::R
 
 namespace {
 
-// Time has passed since the decision: approvers may have left, the template or what its role reaches may have changed.
+// Time has passed since the decision: approvers may have left, and the template or the closure of its role may have
+// changed.
 State start_scheduled(Request& request, ruling::Purpose purpose, const std::string& actor) {
     const Template tmpl = templates::lock(request.template_id);
     if (request.template_version != tmpl.version) throw template_changed(request, tmpl);
@@ -303,8 +304,8 @@ State revoke(std::int64_t id, const std::optional<std::string>& reason) {
     pg::commit_locally();
     const State state = request::advance(request, Event::revoke, me.name, reason);
     commit_actions::finish(static_cast<std::uint64_t>(id));
-    // Revoking the memberships now, and not in the worker's next round, lets the holder's other work continue without
-    // the grant at once. If it fails, the worker retries it.
+    // The memberships are revoked now and not in the worker's next round, so that the holder's other work continues
+    // without the grant at once. If this fails, the worker retries it.
     (void)pg::in_subtransaction([&] {
         pg::query("SELECT pg_catalog.set_config('lock_timeout', '200ms', true)");
         cleanup::revoke_grant_memberships(id);

@@ -34,7 +34,7 @@ void revoke_and_report(std::optional<std::int64_t> id, const std::string& role, 
 // ---- the comparisons: each returns whether it found a difference -------------------------------------------------
 
 // Roles of grants that no request claims, for example because a dump of the roles was restored or the table of requests
-// was replaced. NOT IN makes the planner use a hashed subplan, also when its statistics know of few requests.
+// was replaced. NOT IN makes the planner use a hashed subplan, even when its statistics show few requests.
 bool remove_unclaimed_roles() {
     const auto roles = task::query_ids_replanned(R"sql(
         WITH claimed AS (
@@ -70,8 +70,8 @@ bool remove_unclaimed_roles() {
     return !roles.empty();
 }
 
-// The marker granted directly to a login: every statement of that user would be refused. The login itself is not ours
-// to drop.
+// The marker granted directly to a login: every statement of that user would be refused. The login itself does not
+// belong to the extension, so it is not dropped.
 bool revoke_marker_from_logins() {
     bool found = false;
     task::run_or_log("revoke jit_marker from logins", [&] {
@@ -247,7 +247,7 @@ void sweep(Extent extent) {
         found |= revoke_foreign_memberships();
         found |= revoke_template_role_from_others();
         found |= end_broken_grants();
-        // Differences that were found or could not be repaired are compared again in the next nap.
+        // If differences were found or could not be repaired, the next nap compares again.
         swept_changes = found || task::failure_count() != failures_before ? enforcement::no_generation : changes;
         last_sweep = now;
     }

@@ -114,7 +114,7 @@ void for_each_session_of(const Slot& slot, Visitor&& visit) noexcept {
     }
 }
 
-// Has something open that depends on the grant: its transaction, or a cursor that outlives transactions.
+// True if the session has something open that depends on the grant: its transaction, or a cursor that outlives it.
 bool has_open_use(const SessionSlot& session) noexcept {
     return session.transaction_uses_grant || session.has_held_cursors;
 }
@@ -185,7 +185,7 @@ void limit_cache_growth(std::size_t cleaned_up) {
 }
 
 void clean_up_ended_grants() {
-    // No retry is more than five minutes away. One that seems to be was scheduled before the clock was set back.
+    // A retry is at most five minutes away. If it seems farther, it was scheduled before the clock was set back.
     const auto due = query_ids(R"sql(
         SELECT id FROM jit_access.request
         WHERE cleanup = 'due'
@@ -211,7 +211,7 @@ void clean_up_ended_grants() {
     limit_cache_growth(idle.size());
 }
 
-// The next lapse, start or retry of a clean-up, by the tables.
+// The next lapse, start or retry of a clean-up, according to the tables.
 std::optional<pg::Instant> next_due() {
     std::optional<pg::Instant> next;
     const auto fault = run_in_transaction([&] {

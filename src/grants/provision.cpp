@@ -26,7 +26,7 @@ namespace {
 std::string failure_message(const Request& request) { return "cannot activate request " + std::to_string(request.id); }
 
 void check_requester(const Request& request) {
-    // The grant would go to another role, or to a role whose identity the approvers did not see.
+    // Without this check, the grant could go to another role, or to a role whose identity the approvers did not see.
     if (pg::role_name(request.requester) != request.requester_name)
         throw Failure(Code::wrong_state, failure_message(request),
                       "The requester's role \"" + request.requester_name + "\" was dropped or renamed.",

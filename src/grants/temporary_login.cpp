@@ -54,7 +54,7 @@ Credentials issue_credentials(std::int64_t id, const principal::Origin& origin) 
     const auto login = login_role_name(id);
     const auto row = pg::query_row("SELECT rolcanlogin FROM pg_catalog.pg_authid WHERE rolname = $1", {login});
     if (!row) throw no_credentials(Code::wrong_state, id, "Role \"" + login + "\" was dropped by hand.", "Ask again.");
-    // A role that can log in has its password: this is how it is known that the credentials were shown.
+    // The role gets LOGIN together with its password, so LOGIN shows that the credentials were issued.
     if (row->get<bool>(0))
         throw no_credentials(Code::wrong_state, id, "They have been shown already and are not stored.",
                              "Give the grant back with jit_revoke, and ask again.");

@@ -44,8 +44,8 @@ LockedAlert lock(std::int64_t id) {
     return alert;
 }
 
-// The stored person id is that of the time of the alert. The login of the holder may belong to another person by now,
-// who may not close the alert either.
+// The stored person id is the one at the time of the alert. If the holder's login belongs to another person now, that
+// person may not close the alert either.
 bool is_about(const LockedAlert& alert, const core::PersonId& person) {
     return alert.person_id == person || (alert.holder && principal::person_of(*alert.holder) == person);
 }
@@ -88,7 +88,7 @@ bool passes_power_of_ten(std::int64_t before, std::int64_t now) {
 
 constexpr std::int64_t max_evidence = 20;
 
-// The newest ones, as an array literal.
+// The newest sequence numbers, as an array literal.
 std::string evidence_array(const std::vector<std::int64_t>& evidence) {
     std::string list;
     const auto first = std::max<std::int64_t>(0, std::ssize(evidence) - max_evidence);
@@ -162,8 +162,8 @@ std::optional<core::State> state_of(const std::optional<std::int64_t>& grant) {
     return request ? std::optional(request->state) : std::nullopt;
 }
 
-// Limits the open alerts with a grant for each rule and person, so that a person cannot hide one alert among many. What
-// exceeds the limit is counted in one alert without a grant.
+// Limits the open alerts with a grant for each rule and person, so that a person cannot hide one alert among many.
+// Findings beyond the limit are counted in one alert without a grant.
 bool has_too_many(const alert_rule::Rule& rule, const Finding& finding) {
     constexpr std::int64_t max_open = 20;
     return pg::query_row(R"sql(

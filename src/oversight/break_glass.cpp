@@ -34,7 +34,7 @@ constexpr std::string_view unique_violation = "23505";
 
 std::string name_of(std::int64_t id) { return "break-glass " + std::to_string(id); }
 
-// Without an argument no longer than the default of an ordinary request.
+// Without an argument, the duration is at most the default of an ordinary request.
 std::int64_t requested_duration(const BreakGlassArguments& arguments, const Template& tmpl) {
     if (arguments.duration) return templates::checked_duration(*arguments.duration, "duration");
     const auto max = tmpl.break_glass_duration.value_or(core::us_per_second);

@@ -14,7 +14,7 @@ core::Failure invalid(const std::string& detail, const std::string& hint = {}) {
 
 }  // namespace
 
-// A failed query aborts the transaction. Both functions below throw in that case, so it ends.
+// A failed query aborts the transaction. Both functions below throw in that case, which ends the transaction.
 std::vector<pg::Row> JsonObject::rows(const char* sql, const pg::Argument& second) const {
     try {
         return pg::query(sql, {json_, second});

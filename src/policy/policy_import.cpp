@@ -155,7 +155,7 @@ void import_template(const JsonObject& object, const principal::Person& me, cons
 // ---- rules -------------------------------------------------------------------------------------------------------
 
 // Rules and windows are compared as documents that the server writes, so that two spellings of one duration or network
-// are no difference.
+// do not count as a difference.
 std::optional<std::string> current_document(const char* documents, const std::string& name) {
     const auto row = pg::query_row((std::string(documents) + "WHERE name = $1").c_str(), {name});
     if (!row) return std::nullopt;
@@ -317,7 +317,7 @@ void report_others(const std::string& document, std::vector<Difference>& differe
     )sql");
 }
 
-// In the order of their dependencies: templates name windows, rules name templates and windows.
+// Imported in the order of dependencies: templates name windows, and rules name templates and windows.
 void import_document(const std::string& document, const principal::Person& me, const principal::Origin& origin,
                      std::vector<Difference>& differences) {
     const JsonObject policy(document, "The policy");
@@ -340,9 +340,9 @@ std::vector<Difference> import_policy(const std::string& document, Mode mode, co
         import_document(document, me, origin, differences);
         return differences;
     }
-    // A rehearsal needs no own statement, because it changes nothing: the exception at the end of the subtransaction
-    // rolls it back. The exception of a failed import has to leave the subtransaction by another way, because
-    // in_subtransaction() returns faults as text.
+    // A rehearsal need not be a statement of the user's own, because it changes nothing: the exception at the end of
+    // the subtransaction rolls it back. The exception of a failed import has to leave the subtransaction separately,
+    // because in_subtransaction() returns faults as text.
     std::exception_ptr failure;
     (void)pg::in_subtransaction([&] {
         try {

@@ -22,8 +22,8 @@ const std::string& checked_name(const std::optional<std::string>& name) {
     return *name;
 }
 
-// Templates are stored by id: a template that is dropped and created again is not meant by an older rule. The lock on
-// each template keeps it from being dropped until the rule is stored.
+// Templates are stored by id: an older rule does not apply to a template that was dropped and created again. The lock
+// on each template keeps it from being dropped until the rule is stored.
 pg::TextArray template_ids(const pg::TextArray& names) {
     pg::TextArray ids;
     for (const auto& name : names) ids.push_back(std::to_string(templates::lock(name).id));
@@ -69,7 +69,7 @@ void create(const RuleArguments& arguments, const principal::Origin& origin) {
     window::check_names(arguments.windows);
     principal::require_own_statement(me, origin, "rule \"" + name + "\" is made");
 
-    // Two rules of one name are kept apart by the primary key; the check above only gives the better message.
+    // The primary key prevents two rules with one name; the check above only gives a better message.
     pg::execute(R"sql(
         INSERT INTO jit_access.rule
             (name, effect, templates, template_names, role, role_name,
@@ -97,7 +97,7 @@ void drop(const std::optional<std::string>& name, const principal::Origin& origi
     principal::require_admin(me);
     const auto& rule_name = checked_name(name);
     principal::require_own_statement(me, origin, "rule \"" + rule_name + "\" is dropped");
-    // The row lock of DELETE suffices: a request that has read the rule already is decided by it.
+    // The row lock taken by DELETE is enough: a request that has already read the rule is still decided by it.
     if (pg::execute("DELETE FROM jit_access.rule WHERE name = $1", {rule_name}) == 0)
         throw invalid("rule name", "There is no rule \"" + rule_name + "\".", "Look at jit_access.rules.");
     control_event::write("rule dropped", std::nullopt, me.name, {{"rule", rule_name}});

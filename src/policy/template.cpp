@@ -160,7 +160,7 @@ Template find_by_name(const std::optional<std::string>& name, const char* lock_c
 
 // Locks the template FOR UPDATE. Requests and decisions hold it FOR SHARE until they commit, so none of them is under
 // way with the old policy when this returns. A session that leaves such a transaction open would keep an administrator
-// from changing the template; it is terminated after 200 ms.
+// from changing the template, so the session is terminated after 200 ms.
 Template lock_for_change(const std::optional<std::string>& name) {
     (void)find_by_name(name, "");
     const std::string sql = select_template() + "WHERE name = $1 AND dropped_at IS NULL FOR UPDATE SKIP LOCKED";
@@ -205,7 +205,7 @@ Template lock(std::int64_t id) {
 
 namespace {
 
-// The new template without its role: everything that can be checked before something is created.
+// Returns the new template without its role, after all checks that are possible before anything is created.
 Template from_arguments(const std::string& name, const TemplateArguments& arguments, const principal::Person& me) {
     Template tmpl;
     tmpl.name = name;

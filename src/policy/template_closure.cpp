@@ -44,7 +44,7 @@ constexpr const char* admin_option = R"sql(
     LIMIT 1
 )sql";
 
-// A role that owns an object in any database. $2: among the template's own role only, or among the others only.
+// A role that owns an object in any database. $2: whether to search the template's own role only, or the others only.
 constexpr const char* owning_role = R"sql(
     WITH closure (role) AS (SELECT pg_catalog.unnest($1::pg_catalog.oid[]))
     SELECT a.rolname::text

@@ -156,7 +156,7 @@ void apply_settings(const TemplateArguments& arguments, Template& tmpl, const Pe
     each_setting(
         [&](const char* name, auto argument, auto member) { set_member(name, arguments.*argument, tmpl.*member); });
     if (arguments.at_deadline) tmpl.at_deadline = checked_at_deadline(*arguments.at_deadline);
-    // A grace period goes with the action it belongs to, unless the same call gives one, which is then an error.
+    // A grace period is removed together with its action. If the same call gives one, check_end_of_grant() rejects it.
     if (tmpl.at_deadline != core::AtDeadline::grace && !arguments.grace_period) tmpl.grace_period.reset();
     if (arguments.object_owner) {
         tmpl.object_owner = checked_object_owner(*arguments.object_owner, admin);

@@ -21,7 +21,7 @@ constexpr std::int64_t min_length = 60 * core::us_per_second;
 constexpr std::int64_t max_length = 7 * core::us_per_day;
 constexpr std::size_t max_days = 1000;
 constexpr std::size_t max_names = 16;
-// Dates this far from 2000-01-01, in days, can still be computed with. Infinite dates are farther.
+// The largest distance from 2000-01-01, in days, at which dates can still be computed. Infinite dates are farther away.
 constexpr std::int32_t max_distance_days = 365'000;
 
 const std::string& checked_name(const std::optional<std::string>& name) {
@@ -121,8 +121,8 @@ void create(const WindowArguments& arguments, const principal::Origin& origin) {
     if (pg::query_row("SELECT 1 FROM jit_access.time_window WHERE name = $1", {name}))
         throw invalid("window name", "Window \"" + name + "\" exists already.", "Drop it first, with jit_drop_window.");
     principal::require_own_statement(me, origin, "window \"" + name + "\" is made");
-    // Two windows of one name are kept apart by the primary key. The event repeats the stored window, as text that does
-    // not depend on DateStyle.
+    // The primary key prevents two windows with one name. The event repeats the stored window, as text that does not
+    // depend on DateStyle.
     const auto row =
         pg::query_row(R"sql(
         INSERT INTO jit_access.time_window

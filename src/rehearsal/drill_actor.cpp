@@ -56,7 +56,7 @@ Attempt read_canary() {
     });
 }
 
-// Answers the conductor, which waits for the outcome; so the outcome is stored last, after all that belongs to it.
+// Answers the conductor. The outcome is stored after everything that belongs to it, because the conductor waits for it.
 void store_result(DrillCheck check, DrillOutcome word, std::int64_t duration, std::int64_t number,
                   const std::string& why) noexcept {
     auto& result = shared_state->drill.results.at(static_cast<std::size_t>(check));
@@ -126,8 +126,8 @@ bool use() {
     return !attempt.fault;
 }
 
-// Checks one statement around the deadline. Returns a fault, or sets `is_refused` if the statement was refused as it
-// has to be. With neither the next statement decides.
+// Checks one statement around the deadline. Returns a fault, or sets `is_refused` if the statement was refused as
+// required. If it does neither, the next statement decides.
 std::optional<std::string> check_at_deadline(const Attempt& attempt, std::int64_t deadline, bool& is_refused) {
     if (!attempt.fault) {
         if (attempt.started < deadline) return std::nullopt;
@@ -154,7 +154,7 @@ void wait_for_refusal(const ActorOrder& order, std::int64_t deadline) {
     while (is_running(order)) {
         bool is_refused = false;
         auto attempt = read_canary();
-        // The memberships may be gone already, which refuses the statement for lack of privileges.
+        // The memberships may already be revoked; then the statement is refused for lack of privileges.
         if (attempt.sqlstate == pg::sqlstate::insufficient_privilege && attempt.finished >= deadline)
             attempt = run_plain_statement();
         if (const auto fault = check_at_deadline(attempt, deadline, is_refused))

@@ -36,7 +36,7 @@ bool take_over_drill(const ConductorOrder& order) {
     return true;
 }
 
-// Also closes drills that were broken off, and deletes old ones.
+// Also closes interrupted drills and deletes old ones.
 void insert_drill(const ConductorOrder& order) {
     constexpr std::int64_t max_drills = 1000;
     task::run_or_log("begin a drill", [&] {

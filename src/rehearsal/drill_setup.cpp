@@ -42,7 +42,7 @@ void make_login(const std::string& name) {
                                 pg::quote(name));
 }
 
-// The schema must belong to superusers with everything in it: code that another user puts there would run as a service
+// The schema and everything in it must belong to superusers: code that another user puts there would run as a service
 // identity.
 void make_canary() {
     const auto schema = pg::query_row(R"sql(

@@ -93,8 +93,8 @@ void expect_state(const Progress& progress, const char* state, const char* why) 
 
 // ---- the steps, in their order --------------------------------------------------------------------------------------
 
-// A drill that was broken off may have left actors, which would answer in place of those of this drill, and a grant.
-// Both go away by themselves.
+// An interrupted drill may have left a grant, and actors that would answer in place of those of this drill. Both end by
+// themselves.
 void wait_for_earlier_drills(const Progress& progress) {
     const auto until = pg::wall_clock() + progress.order.step_timeout;
     while (shared_state->drill.actor_count.load() > 0) {
@@ -153,7 +153,8 @@ std::int64_t expect_second_approval(Progress& progress) {
 
 std::int64_t expect_use(Progress& progress) { return wait_for_result(progress, DrillCheck::used, progress.requester); }
 
-// The requester measures the refusal, and itself waits for `step_timeout` after the deadline.
+// The requester measures the refusal. It also waits for `step_timeout` after the deadline, so the conductor waits for
+// twice as long.
 std::int64_t expect_refusal(Progress& progress) {
     const auto step_timeout = 2 * progress.order.step_timeout;
     return wait_for_result(DrillCheck::denied_after, progress.requester, progress.deadline + step_timeout,

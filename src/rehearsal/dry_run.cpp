@@ -118,7 +118,7 @@ void require_checker(const Person& caller, const DryRunArguments& arguments, Pla
 
 // ---- temporary roles ------------------------------------------------------------------------------------------------
 
-// Random, so that it is no role that exists and no role that a statement can name.
+// The name is random, so that no existing role has it and no statement can name it.
 std::string random_role_name(const char* part) {
     std::array<std::byte, 8> random{};
     pg::random_bytes(random.data(), random.size());
@@ -130,7 +130,7 @@ void make_role(const std::string& name) {
                 " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT");
 }
 
-// The role of a template that does not exist, or has other privileges.
+// Creates a role for a template that does not exist, or that has other privileges than those of the dry run.
 std::string make_template_role(const pg::TextArray& privileges, const DryRunArguments& arguments, const Plan& plan) {
     Template tmpl;
     tmpl.name = plan.tmpl ? plan.tmpl->name : "(new)";
@@ -158,7 +158,7 @@ TemporaryRoles make_roles(const DryRunArguments& arguments, const Plan& plan) {
     const auto template_role_name = template_role(arguments, plan);
     make_role(grant_role);
     pg::command("GRANT " + pg::quote(template_role_name) + " TO " + pg::quote(grant_role));
-    // pg_write_all_data gives USAGE on every schema and, unlike pg_read_all_data, lets nothing be read.
+    // pg_write_all_data gives USAGE on every schema and, unlike pg_read_all_data, does not allow reading.
     make_role(reader);
     pg::command("GRANT pg_write_all_data TO " + pg::quote(reader));
     TemporaryRoles roles{pg::find_role(grant_role).value(), pg::find_role(reader).value()};

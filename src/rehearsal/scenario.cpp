@@ -82,7 +82,7 @@ std::vector<Scenario> find(const std::optional<std::string>& name) {
     return scenarios;
 }
 
-// A scenario that cannot be run at all, because its template was dropped, for example, counts as failed.
+// A scenario that cannot be run at all, for example because its template was dropped, counts as failed.
 std::vector<dry_run::Outcome> run_dry(const Scenario& scenario) {
     std::vector<dry_run::Outcome> outcomes;
     const auto fault = pg::attempt([&] { outcomes = dry_run::run_authorised(scenario.dry_run); });

@@ -15,7 +15,7 @@ constexpr std::size_t max_rows = 30;  // of a table
 Page::Cell text(std::string value) { return {std::move(value), std::nullopt}; }
 Page::Cell number(std::int64_t value) { return {{}, value}; }
 
-// The first rows by number of statements, among equals by name.
+// Fills the table with the rows that have the most statements. Rows with equal numbers are ordered by name.
 Page::Table rank(const std::map<std::string, Activity>& activities, Page::Table table) {
     std::vector<std::pair<std::string, Activity>> all(activities.begin(), activities.end());
     std::stable_sort(all.begin(), all.end(),

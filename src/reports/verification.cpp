@@ -25,8 +25,8 @@ std::string name_records(std::int64_t from, std::int64_t to) {
 }
 
 // Describes the last verification of the whole record, and returns the number up to which it went. It is trusted only
-// if the record still has the head that it found: then no record before has been changed since, except one whose stored
-// head was recomputed with all that follow.
+// if the record still has the head that it found. Then no earlier record has changed since, unless the stored heads of
+// that record and of all that follow it were recomputed.
 std::int64_t describe_last_verification(Page::Verification& description) {
     const auto row = pg::query_row(R"sql(
         SELECT v.last_seq, v.at, v.by, v.sound, v.head, coalesce(v.finding, ''),

@@ -44,7 +44,7 @@ std::optional<bool> is_installed() {
     return exists;
 }
 
-// Whether the journal has still to be compared with the tables. Not during archive recovery, whose tables are from an
+// Whether the journal still has to be compared with the tables. Not during archive recovery, whose tables are from an
 // earlier time; a server that was started as a standby is compared at once, because grants can be used on it.
 bool needs_journal_check() noexcept {
     return journal::available() && !shared_state->journal_was_checked &&
@@ -99,8 +99,8 @@ bool take_over_batch() {
 }
 
 // After a power failure the file of the journal may end before the position that the tables have read, because it is
-// not flushed for every entry. The journal then continues after that position, or new entries would be taken for read
-// ones. The loss is put on the record; a standby, which cannot write, only logs it.
+// not flushed for every entry. The journal then continues after that position. Otherwise new entries would be treated
+// as already read. The loss is put on the record; a standby, which cannot write, only logs it.
 void check_journal() {
     static Retry retry("check that the journal is complete");
     if (!needs_journal_check() || !retry.is_due()) return;
@@ -124,8 +124,8 @@ bool is_last_run_recorded() noexcept {
            journal::ring().tail() >= shared_state->journal_head_at_start;
 }
 
-// Gives the outcome "interrupted" to statements that were running when the server last stopped. Only after everything
-// of that run is recorded: outcomes still in the journal would be second ones.
+// Gives the outcome "interrupted" to statements that were running when the server last stopped. Waits until everything
+// of that run is recorded, because an outcome still in the journal would be a second one.
 void close_last_run() {
     static Retry retry("close the uses of the last run");
     static bool is_closed = false;
@@ -263,7 +263,7 @@ void run() {
     bool is_last_run_seen = false;
     for (;;) {
         shared_state->counters.worker_loops.fetch_add(1, std::memory_order_relaxed);
-        // First, and without a transaction: deadlines hold even if the catalogs cannot be read.
+        // This runs first and without a transaction, so that deadlines hold even if the catalogs cannot be read.
         expire::stop_ended_grants();
         std::optional<pg::Instant> next;
         bool more = false;

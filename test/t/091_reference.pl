@@ -1,5 +1,5 @@
-# docs/reference.md says what the catalogs say, in both directions: functions and their arguments, views and their columns,
-# settings, roles, types, tables. And everything that can have a comment has one.
+# docs/reference.md agrees with the catalogs, in both directions: functions and their arguments, views and their
+# columns, settings, roles, types, tables. And everything that can have a comment has one.
 use strict;
 use warnings;
 

@@ -1,6 +1,6 @@
 
 # Copies of a server, of its control database and of its roles: a copied grant gives nothing until the server that runs
-# the copy has confirmed it, and what became of it is on the record.
+# the copy has confirmed it, and the record shows what happened to it.
 use strict;
 use warnings;
 
@@ -175,7 +175,7 @@ my $elsewhere = 'another server granted it, and this is a copy';
 # ---- a copy of the control database
 {
 	$source->append_conf('postgresql.conf', "jit_access.database = 'nowhere'");
-	$source->restart;    # the worker would be in the way
+	$source->restart;    # a connected worker prevents the copy
 	$source->safe_psql('template1', 'CREATE DATABASE copy TEMPLATE postgres');
 	$source->append_conf('postgresql.conf', "jit_access.database = 'postgres'");
 	$source->restart;
@@ -193,7 +193,7 @@ my $elsewhere = 'another server granted it, and this is a copy';
 	is($source->safe_psql('postgres', q{SELECT has_table_privilege('jit_template_all', 'app.later', 'SELECT')}), 't', 'database: a template covers a table of the control database');
 	is($source->safe_psql('copy', q{SELECT bool_or(has_table_privilege('jit_template_' || name, 'app.later', 'SELECT')) FROM jit_access.template}), 'f', 'database: and none of the copy');
 
-	# Rows of the copy give nothing, whatever they say.
+	# Rows of the copy give no access, whatever they contain.
 	$source->safe_psql('postgres', "SELECT jit_revoke($held)");
 	ok(wait_for_cleanup($source, $held), 'database: the grant is revoked in the control database');
 	is($source->safe_psql('copy', "SELECT state FROM jit_access.request WHERE id = $held"), 'active', 'database: it is live in the rows of the copy');

@@ -1,6 +1,7 @@
 
-# The wall clock is set, with the production build: set back it extends nothing, set forward it only shortens; the jump is
-# recorded. set_clock.c moves the wall clock of the server; the boot clock and the test's own clock stay true.
+# The wall clock is set, with the production build: setting it back extends no grant, setting it forward only shortens
+# grants, and the jump is recorded. set_clock.c moves the wall clock of the server; the boot clock and the test's own
+# clock stay true.
 use strict;
 use warnings;
 

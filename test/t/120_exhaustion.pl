@@ -168,7 +168,7 @@ $node->safe_psql('other', 'ALTER DATABASE postgres ALLOW_CONNECTIONS true; ALTER
 # ---- transaction ids are used up
 sub near_the_last_transaction_id
 {
-	$node->append_conf('postgresql.conf', 'autovacuum_naptime = 2147483');    # until we say so
+	$node->append_conf('postgresql.conf', 'autovacuum_naptime = 2147483');    # until the test resets it
 	$node->stop;
 	my ($controldata) = run_command([ 'pg_controldata', $node->data_dir ]);
 	my ($oldest) = $controldata =~ /oldestXID: +(\d+)/ or die 'pg_controldata says no oldest transaction id';

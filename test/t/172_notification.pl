@@ -19,7 +19,7 @@ SQL
 
 sub as { my ($who, $sql) = @_; return $node->safe_psql('postgres', $sql, extra_params => [ '-U', $who ]); }
 
-# Notifications that an idle session receives, this many.
+# Returns this many notifications that an idle session receives.
 sub heard
 {
 	my ($session, $count) = @_;

@@ -21,7 +21,7 @@ $node->safe_psql('postgres', 'CREATE ROLE olga LOGIN IN ROLE jit_auditor');
 
 sub as { my ($who, $sql) = @_; return $node->safe_psql('postgres', $sql, extra_params => [ '-U', $who ]); }
 
-# Some of everything, typed by users who try to inject markup.
+# Rows of every kind, typed by users who try to inject markup.
 for my $reason ('order 2 has a wrong total', q{<script>document.title = 'taken'</script>}, q{"><img src=x onerror="document.title='taken'">})
 {
 	my $id = as('alice', "SELECT jit_request('reader', '1h', \$\$$reason\$\$)");

@@ -36,7 +36,7 @@ sub init_from_template
 	return $node->init(%options);
 }
 
-# What is waited for is often there in less than the tenth of a second after which poll_query_until looks again.
+# A condition often holds in less than the tenth of a second after which poll_query_until checks it again.
 {
 	my $poll = \&PostgreSQL::Test::Cluster::poll_query_until;
 	no warnings 'redefine';
@@ -220,7 +220,7 @@ sub log_rows
 	return $node->safe_psql('postgres', "SELECT count(*) FROM jit_access.audit_log WHERE $condition");
 }
 
-# One dense sequence; nothing of the journal twice, every outcome to one use.
+# Checks that the sequence is dense, that no journal entry is there twice, and that a use has at most one outcome.
 sub record_is_sound
 {
 	my ($node, $name) = @_;
@@ -265,7 +265,7 @@ sub verdict_by_program
 	return $out . ($err ? "error: $err" : '');
 }
 
-# Server and program agree to the letter. Returns "sound" or the findings.
+# Checks that the server and jit-verify give the same text. Returns "sound" or the findings.
 sub same_verdict
 {
 	my ($session, $name, $range) = @_;
@@ -290,7 +290,7 @@ sub wait_for
 	return 1;
 }
 
-# Not even its entry is left, which would keep a server from starting.
+# Checks that not even the process entry is left, because it would keep a server from starting.
 sub is_gone { my ($pid) = @_; return !-e "/proc/$pid"; }
 
 sub children_of

@@ -2,7 +2,7 @@
  * Preloaded into a server, fails one of the calls that it makes on the files below one directory: the one whose number
  * is in a file, with the error that stands beside it. Every call is counted and named in another file.
  *
- * A disk that is full has taken a part: of posix_fallocate and pwrite half is done before they fail.
+ * A full disk accepts a part first: posix_fallocate and pwrite do half of their work before they fail.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -210,7 +210,7 @@ BOOST_AUTO_TEST_CASE(binary_fields) {
         "fffffffffffffffe");
 }
 
-// The sanitizers watch.
+// The sanitizers detect reads out of bounds.
 BOOST_AUTO_TEST_CASE(reads_past_the_end_yield_nothing) {
     const auto bytes = bytes_of("\x01\x02\x03"sv);
     BinaryReader<std::endian::big> in(bytes);

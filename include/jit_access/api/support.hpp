@@ -24,7 +24,7 @@ void require_primary();           // the same, and throws not_here on a standby
 void require_control_database();  // throws not_here in a copy of the control database
 
 // Runs the body of a function that uses the tables of the extension, with its arguments. Raises a server ERROR where
-// the tables are not, or cannot be written.
+// the tables do not exist or cannot be written.
 template <class Body>
 Datum answer(FunctionCallInfo info, Body&& body) {
     return pg::guarded([&] {

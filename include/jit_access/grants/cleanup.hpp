@@ -1,8 +1,8 @@
 // Clean-up after a grant: its memberships, the objects created under it, and its temporary roles.
 //
-// Access is refused already when clean-up begins, so it may fail. The worker retries it without an end, and
-// jit_access.active_grants shows its state. "Already gone" is success in every function. All need a transaction and
-// throw the error that prevents them.
+// Access is refused already when clean-up begins, so it may fail. The worker retries it until it succeeds, and
+// jit_access.active_grants shows its state. Every function treats "already gone" as success, needs a transaction, and
+// throws the error that prevents its work.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Decisions: approvals by distinct people who are not the requester, each for the request that the approver was shown;
-// a single denial decides; a grant can be ended early. core/policy decides whether the approvals suffice.
+// Decisions: approvals by distinct people other than the requester, each for the request that the approver was shown. A
+// single denial decides. A grant can be ended early. core/policy decides whether the approvals suffice.
 //
 // The functions with an id are called by a user through SQL. They lock the row of the request, then the row of its
 // template, and hold both until the transaction ends. They throw unknown_request, not_permitted, own_request or
@@ -15,7 +15,7 @@ namespace jit::decision {
 struct Approval {
     std::optional<std::string> comment;
     std::optional<core::IntervalParts> duration;  // shorter than what was asked for
-    std::optional<std::string> digest;            // of what the approver has seen; must be the request's
+    std::optional<std::string> digest;            // of the request that the approver has seen; must match
 };
 
 core::State approve(std::int64_t id, const Approval& approval, const principal::Origin& origin);

@@ -24,14 +24,14 @@ struct Request {
     std::optional<std::string> ticket;
     std::optional<std::string> rule;    // the rule that allowed it without an approval
     std::optional<std::string> digest;  // see request_digest.hpp
-    std::optional<pg::Instant> use_by;  // the requester activates it, until then
+    std::optional<pg::Instant> use_by;  // the requester must activate it by then
     std::optional<pg::Instant> starts_at;
     std::optional<pg::Instant> requested_start;  // before it was moved to the opening of the template's windows
     core::State state = core::State::pending;
     pg::Instant lapses_at;
     std::optional<pg::Instant> activated_at;
     std::optional<pg::Instant> ends_at;
-    std::int64_t extended = 0;  // by the holder, in all
+    std::int64_t extended = 0;  // total time added by the holder
     bool break_glass = false;
 };
 
@@ -59,8 +59,8 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
 [[nodiscard]] Request lock(std::int64_t id);
 // The same without waiting: nothing if another transaction has locked the row, or it does not exist.
 [[nodiscard]] std::optional<Request> try_lock(std::int64_t id);
-// The same to end a grant. A holder whose open transaction keeps the row locked must not delay that: the holder's
-// session is terminated after 200 ms.
+// The same, to end a grant. A holder must not delay the end with an open transaction that keeps the row locked: the
+// holder's session is terminated after 200 ms.
 [[nodiscard]] Request lock_against_holder(std::int64_t id);
 
 // Moves the state along the life cycle and writes the control event (shared/request_state.hpp). The caller holds the
@@ -68,7 +68,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
 core::State advance(Request& request, core::Event event, const std::string& actor,
                     const std::optional<std::string>& reason);
 
-// Conditions that do not come from the policy: the requester could use a grant at all, and has not too many open
+// Checks that do not come from the policy: that the requester can use a grant at all and does not have too many open
 // requests.
 void check_requester(const principal::Person& requester, const templates::Template& tmpl);
 // Checks free text that a person typed; throws invalid_argument, naming the argument.

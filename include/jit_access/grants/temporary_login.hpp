@@ -26,7 +26,7 @@ struct Credentials {
 // wrong_state or second_factor_required.
 [[nodiscard]] Credentials issue_credentials(std::int64_t id, const principal::Origin& origin);
 
-// Follows an extension of the grant. Does nothing if the grant has no login.
+// Extends the login together with its grant. Does nothing if the grant has no login.
 void move_deadline(std::int64_t id, pg::Instant ends);
 
 // Takes away the password and the right to log in, and terminates the sessions of the login. "Already gone" is success.

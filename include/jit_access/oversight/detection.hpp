@@ -1,8 +1,8 @@
 // The alert rules run over the record, behind the ingest. The worker evaluates every committed record once, in order.
 //
-// A batch is read and evaluated, and jit_access.detection_position moved, in one transaction that starts after the
-// records were committed. After a crash the batch is therefore evaluated again as a whole, and no record counts twice.
-// Times are those of the record, so a late batch gives the same alerts.
+// One transaction reads and evaluates a batch and moves jit_access.detection_position. It starts after the records were
+// committed. After a crash the batch is therefore evaluated again as a whole, and no record counts twice. Times are
+// those of the record, so a late batch gives the same alerts.
 //
 // Each rule runs in a subtransaction. A rule that fails loses the batch and the others continue; its fault is shown in
 // jit_access.alert_rules and logged once. docs/alerts.md describes the rules and their data.

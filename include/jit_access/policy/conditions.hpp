@@ -19,7 +19,7 @@ void normalize(const templates::TemplateArguments& arguments, templates::Templat
 
 // The form stored in jit_access.request.conditions: packed, in hexadecimal; nothing when there are no conditions.
 [[nodiscard]] std::optional<std::string> to_hex(const core::Conditions& conditions);
-// The reverse. Throws wrong_state when the text is not a valid packing.
+// The inverse of to_hex(). Throws wrong_state when the text is not a valid packing.
 [[nodiscard]] core::Conditions from_hex(const std::optional<std::string>& hex);
 
 }  // namespace jit::conditions

@@ -62,7 +62,7 @@ struct Template {
     pg::TextArray networks;  // in cidr notation, or "local" for Unix-domain sockets
     pg::TextArray auth_methods;
     pg::TextArray databases;
-    pg::TextArray database_oids;                       // of `databases`, in the same order; not a setting of its own
+    pg::TextArray database_oids;                       // OIDs of `databases`, in the same order
     pg::TextArray second_factor;                       // stages, see second_factor.hpp
     std::optional<std::int64_t> break_glass_duration;  // absent: no break-glass
     std::int32_t break_glass_per_day = 0;
@@ -177,8 +177,9 @@ std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& 
 // Drops the template and lapses its open requests. Throws live_grants or unreviewed.
 void drop(const std::optional<std::string>& name);
 
-// Removes roles from the participants of one capacity (all of them, or one) by decision of an access review. Needs no
-// own statement, because it only reduces access. Makes a new version, so open requests cannot be approved any more.
+// Removes roles from the participants of one capacity (all of them, or one) by decision of an access review. The change
+// need not be a statement of the user's own, because it only reduces access. Makes a new version, so open requests
+// cannot be approved any more.
 void remove_participants(const Template& tmpl, const char* capacity, std::optional<pg::RoleId> role,
                          const std::string& by);
 

@@ -1,5 +1,5 @@
-// The closure of a template's role: everything the role reaches through its memberships, and whether a grant may give
-// that.
+// The closure of a template's role: everything the role reaches through its memberships. The functions check that a
+// grant may give all of it.
 //
 // The closure is checked when a template is defined, when its privileges change, and again at every activation, because
 // roles change in between. The part whose cost grows with the number of tables reruns only if a command since the last

@@ -40,7 +40,7 @@ void check_names(const pg::TextArray& names);
 inline constexpr std::int64_t max_lookahead = 90 * core::us_per_day;
 
 // The state of these windows at a moment, how long they stay open and when they open next. `min_lookahead`
-// (microseconds) is how far ahead the closing must be known at least. A window that does not exist is closed.
+// (microseconds) is the minimum time ahead for which the closing must be known. A window that does not exist is closed.
 [[nodiscard]] core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64_t min_lookahead = 0);
 
 // The same for jit_hours(): checks its arguments, and takes the current time when `at` is absent.

@@ -1,10 +1,10 @@
-// The drill: takes a canary template through the whole life of a grant on the running server, with the code that
-// everybody's requests use. Nothing is simulated. Processes that are logged in as service identities (drill_actor.hpp)
-// request, approve and use the grant; a conductor process (drill_conductor.hpp) checks each step and stores its result
-// in jit_access.drill_step.
+// The drill: takes a canary template through the whole life of a grant on the running server, with the code that all
+// requests use. Nothing is simulated. Processes that are logged in as service identities (drill_actor.hpp) request,
+// approve and use the grant; a conductor process (drill_conductor.hpp) checks each step and stores its result in
+// jit_access.drill_step.
 //
-// There is one drill at a time. The session that has started it waits for its end; if that session goes away, the drill
-// goes on.
+// There is one drill at a time. The session that started it waits for its end. If that session ends, the drill
+// continues.
 #pragma once
 
 #include <cstdint>
@@ -29,8 +29,8 @@ struct Step {
 // For administrators; `step_timeout` is how long each step may take. Throws core::Failure if a drill is running, the
 // drill is not set up, or no background worker is free.
 std::vector<Step> run(const std::optional<core::IntervalParts>& step_timeout);
-// For the job: a summary of one line. The worker itself must not wait for a drill, which needs the worker, so there it
-// is only started.
+// For the job: a summary of one line. In the worker, the drill is only started: a drill needs the worker, so the worker
+// must not wait for it.
 std::string run_as_job();
 
 }  // namespace jit::drill

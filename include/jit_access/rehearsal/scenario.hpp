@@ -1,6 +1,6 @@
 // Scenarios: dry runs that are kept together with the expected outcomes, such as a migration, or statements that a
 // template must never allow. They are run again by a job, or whenever something may have changed. The event `scenario
-// failed` is noted when a scenario is not as expected and its run before was, or it has not run before.
+// failed` is noted when a scenario fails, unless its previous run failed as well.
 #pragma once
 
 #include <string>

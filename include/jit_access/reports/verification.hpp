@@ -1,5 +1,5 @@
-// How far the record is known to be sound, in sentences for a report, which cannot verify all of it. Two things are
-// described: the last verification of the whole record, which is stored, and one of the newest records, which is made
+// Describes, in sentences for a report, how far the record is known to be sound. A report cannot verify all of it. It
+// describes the last verification of the whole record, which is stored, and one of the newest records, which is made
 // now. The sentences claim no more than was verified.
 #pragma once
 

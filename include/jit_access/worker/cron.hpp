@@ -1,5 +1,5 @@
-// The jobs of jit_access in pg_cron, an extension that may be in the control database. Job x is there under the name
-// "jit_access: x", with the command SELECT jit_access.run_job('x'), so that it runs as described in schedule.hpp.
+// The jobs of jit_access in pg_cron, an extension that may be in the control database. Job x has the name
+// "jit_access: x" there and the command SELECT jit_access.run_job('x'), so that it runs as described in schedule.hpp.
 //
 // All functions run in the caller's transaction.
 #pragma once
@@ -25,7 +25,7 @@ struct CronJob {
 std::vector<CronJob> create_jobs(const std::optional<std::string>& job, const std::optional<std::string>& schedule,
                                  const principal::Origin& origin);
 
-// The same, to remove them. Returns how many were removed. Does not need pg_cron.
+// Removes one job or all of them from pg_cron. Returns how many were removed. Does not need pg_cron.
 std::int32_t remove_jobs(const std::optional<std::string>& job, const principal::Origin& origin);
 
 // Whether a job was given to pg_cron, so that the worker leaves it to pg_cron.

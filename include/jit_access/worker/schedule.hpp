@@ -22,7 +22,7 @@ void start_due_job();
 // unless the session user is an administrator.
 [[nodiscard]] std::string run_job(const std::optional<std::string>& job);
 
-// The work of that process. Errors are logged and stored in jit_access.job.
+// The body of the process that runs the job. Errors are logged and stored in jit_access.job.
 void execute_job(const std::string& job);
 
 // The error for the name of a job that does not exist.
