@@ -10,38 +10,39 @@ namespace {
 using Reader = BinaryReader<std::endian::little>;
 using Writer = BinaryWriter<std::endian::little>;
 
-static_assert(sizeof(Use) == 240,
-              "a member of Use is missing in write_fields() or decode_use(); a new field needs a new magic of the "
-              "journal's file (record/journal_file.cpp)");
+// write_fields() and decode_use() name every member of Use, so that neither compiles when one is added. A new member
+// also needs a new magic of the journal's file (record/journal_file.cpp), and a value (enforcement/recorder.cpp).
 
 // Called twice by write_measured(), once to measure.
 template <class Sink>
 void write_fields(const Use& use, Sink& out) noexcept {
-    out.number(use.grant);
-    out.number(static_cast<std::uint32_t>(use.grants.size()));
-    for (const auto id : use.grants) out.number(id);
-    out.number(use.pid);
-    out.number(use.depth);
-    out.number(use.session_start);
-    out.text(use.login);
-    out.text(use.role);
-    out.text(use.database);
-    out.text(use.application);
-    out.text(use.client);
-    out.text(use.tag);
-    out.text(use.statement);
-    out.number(use.statement_size);
-    out.text(use.statement_hash);
-    out.text(use.parameters);
-    out.number(use.object_count);
-    out.number(static_cast<std::uint32_t>(use.objects.size()));
-    for (const auto& object : use.objects) {
+    const auto& [grant, grants, pid, depth, session_start, login, role, database, application, client, tag, statement,
+                 statement_size, statement_hash, parameters, object_count, objects, sqlstate, reason] = use;
+    out.number(grant);
+    out.number(static_cast<std::uint32_t>(grants.size()));
+    for (const auto id : grants) out.number(id);
+    out.number(pid);
+    out.number(depth);
+    out.number(session_start);
+    out.text(login);
+    out.text(role);
+    out.text(database);
+    out.text(application);
+    out.text(client);
+    out.text(tag);
+    out.text(statement);
+    out.number(statement_size);
+    out.text(statement_hash);
+    out.text(parameters);
+    out.number(object_count);
+    out.number(static_cast<std::uint32_t>(objects.size()));
+    for (const auto& object : objects) {
         out.number(object.privileges);
         out.number(object.own);
         out.text(object.name);
     }
-    out.raw(use.sqlstate.data(), use.sqlstate.size());
-    out.text(use.reason);
+    out.raw(sqlstate.data(), sqlstate.size());
+    out.text(reason);
 }
 
 }  // namespace
@@ -64,34 +65,35 @@ std::array<std::byte, outcome_size> encode(const Outcome& outcome) noexcept {
 std::optional<DecodedUse> decode_use(std::span<const std::byte> payload) {
     Reader in(payload);
     DecodedUse result;
-    Use& use = result.use;
-    use.grant = in.number<std::uint64_t>();
-    const auto grants = in.number<std::uint32_t>();
-    if (!in.is_ok() || grants > max_session_grants) return std::nullopt;
-    for (std::uint32_t i = 0; i < grants; ++i) result.grants.push_back(in.number<std::uint64_t>());
-    use.pid = in.number<std::uint32_t>();
-    use.depth = in.number<std::uint32_t>();
-    use.session_start = in.number<std::int64_t>();
-    use.login = in.text();
-    use.role = in.text();
-    use.database = in.text();
-    use.application = in.text();
-    use.client = in.text();
-    use.tag = in.text();
-    use.statement = in.text();
-    use.statement_size = in.number<std::uint32_t>();
-    use.statement_hash = in.text();
-    use.parameters = in.text();
-    use.object_count = in.number<std::uint32_t>();
-    const auto objects = in.number<std::uint32_t>();
-    if (!in.is_ok() || objects > max_objects) return std::nullopt;
-    for (std::uint32_t i = 0; i < objects; ++i) {
+    auto& [grant, grants, pid, depth, session_start, login, role, database, application, client, tag, statement,
+           statement_size, statement_hash, parameters, object_count, objects, sqlstate, reason] = result.use;
+    grant = in.number<std::uint64_t>();
+    const auto grant_count = in.number<std::uint32_t>();
+    if (!in.is_ok() || grant_count > max_session_grants) return std::nullopt;
+    for (std::uint32_t i = 0; i < grant_count; ++i) result.grants.push_back(in.number<std::uint64_t>());
+    pid = in.number<std::uint32_t>();
+    depth = in.number<std::uint32_t>();
+    session_start = in.number<std::int64_t>();
+    login = in.text();
+    role = in.text();
+    database = in.text();
+    application = in.text();
+    client = in.text();
+    tag = in.text();
+    statement = in.text();
+    statement_size = in.number<std::uint32_t>();
+    statement_hash = in.text();
+    parameters = in.text();
+    object_count = in.number<std::uint32_t>();
+    const auto listed_objects = in.number<std::uint32_t>();
+    if (!in.is_ok() || listed_objects > max_objects) return std::nullopt;
+    for (std::uint32_t i = 0; i < listed_objects; ++i) {
         const auto privileges = in.number<std::uint32_t>();
         const auto own = in.number<std::uint32_t>();
         result.objects.push_back({privileges, own, in.text()});
     }
-    in.raw(use.sqlstate.data(), use.sqlstate.size());
-    use.reason = in.text();
+    in.raw(sqlstate.data(), sqlstate.size());
+    reason = in.text();
     if (!in.is_done()) return std::nullopt;
     return result;
 }
