@@ -159,7 +159,7 @@ BEGIN
         RAISE EXCEPTION 'invalid range of time'
             USING ERRCODE = 'JA001',
                   DETAIL = 'It has to begin before it ends, in the past, and not before 2000.',
-                  HINT = 'Leave both out for the last 90 days.';
+                  HINT = 'Omit both arguments for the last 90 days.';
     END IF;
 END
 $$;

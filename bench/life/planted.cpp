@@ -32,7 +32,7 @@ public:
         });
         of_the_server("chain_broken", "chain broken", [&](Random& r) {
             return Members{{"at", std::to_string(r.between(1000, 90000))},
-                           {"what", "changed, or a record before it was"}};
+                           {"what", "this record or an earlier one was changed"}};
         });
         of_the_server("clock_jump", "clock jumped", [&](Random& r) {
             return Members{{"by", (r.chance(0.5) ? "-" : "") + std::to_string(r.between(2, 58)) + "m"}};

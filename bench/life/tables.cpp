@@ -173,7 +173,7 @@ void write_request(CopyFile& to, const Story& story, const Request& request, con
     if (!request.rule.empty())
         reasons.push_back("rule \"" + request.rule + "\" allows it without an approval");
     else if (request.break_glass)
-        reasons.emplace_back("the glass was broken: no approval before, a review afterwards");
+        reasons.emplace_back("it is a break-glass: it needs no approval, and a review follows");
     else if (active)
         reasons.push_back("it has the " + std::to_string(request.decisions.size()) +
                           (request.decisions.size() == 1 ? " approval" : " approvals") + " it needs");

@@ -120,20 +120,20 @@ void Verifier::compare_with_known(std::int64_t seq, const Digest& head) {
         if (known->second.head == head)
             ++matching_checkpoints_;
         else
-            report(seq, "the record is not the one of a checkpoint in " + known->second.source +
-                            ": it was rewritten, or is another branch of it");
+            report(seq, "the record does not match a checkpoint in " + known->second.source +
+                            ": it was rewritten, or has branched");
     }
 }
 
 void Verifier::add_record(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
     ++records_;
     if (seq <= last_) {
-        report(seq, "there twice, or out of order");
+        report(seq, "duplicate or out of order");
         return;
     }
     const bool follows = seq - 1 == last_;
     if (follows && next_head(hasher_, head_, bytes) != stored_head)
-        report(seq, "changed, or a record before it was");
+        report(seq, "this record or an earlier one was changed");
     else if (!follows && first_)
         report(last_ + 1, "missing, up to the one before " + std::to_string(seq));
     else if (const auto dropped = dropped_from(bytes))
@@ -174,7 +174,7 @@ void Verifier::check_beginning() {
         report(begins, "the records before it were dropped, and the record that says so was not made with the key");
     compare_with_known(dropped_->last, dropped_->head);
     if (next_head(hasher_, dropped_->head, first_->bytes) != first_->head)
-        report(begins, "changed, or a record before it was");
+        report(begins, "this record or an earlier one was changed");
 }
 
 void Verifier::end_of_record(std::int64_t to, std::optional<std::int64_t> next) {

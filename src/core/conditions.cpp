@@ -135,14 +135,14 @@ std::optional<const char*> objection(const Conditions& conditions, const Client&
     if (!client.connected && (has_networks || conditions.tls || conditions.certificate || conditions.methods != 0))
         return "This is no connection of a client.";
     if (has_networks && !is_in_networks(conditions, client))
-        return client.address.family == 0 ? "A Unix socket is not among its networks."
-                                          : "The address of the client is not in its networks.";
+        return client.address.family == 0 ? "A Unix socket is not among the allowed networks."
+                                          : "The address of the client is not in the allowed networks.";
     if (conditions.tls && !client.tls) return "The connection does not use TLS.";
     if (conditions.certificate && !client.certificate) return "The client has not shown a certificate.";
     if (conditions.methods != 0 && (conditions.methods & client.method) == 0)
-        return "The client was authenticated by a method that is not among its methods.";
+        return "The client was authenticated by a method that is not allowed.";
     if (conditions.database_count != 0 && client.database != 0 && !is_listed(conditions, client.database))
-        return "This database is not among its databases.";
+        return "This database is not among the allowed ones.";
     return std::nullopt;
 }
 

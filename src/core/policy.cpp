@@ -112,11 +112,11 @@ void object_to_break_glass(const PolicyFacts& facts, std::vector<Failure>& objec
     if (!policy.break_glass_duration)
         objections.emplace_back(Code::not_permitted,
                                 "there is no break-glass for template " + quoted(policy.template_name),
-                                "The template does not say for how long.", "Ask for it with jit_request.");
+                                "The template sets no duration for break-glass.", "Ask for it with jit_request.");
     else if (facts.duration > *policy.break_glass_duration)
         objections.emplace_back(
             Code::limit_exceeded,
-            "the duration is over that of a break-glass of template " + quoted(policy.template_name),
+            "the duration exceeds the break-glass maximum of template " + quoted(policy.template_name),
             format_duration(facts.duration) + " was asked for; the longest is " +
                 format_duration(*policy.break_glass_duration) + ".",
             "Ask for less, or for an approval with jit_request.");
@@ -225,7 +225,7 @@ std::vector<std::string> Ruling::reasons() const {
         texts.push_back("it has " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
                         " that count and needs " + std::to_string(missing) + " more");
     if (answer == Eligibility::allowed && kind == RequestKind::break_glass)
-        texts.emplace_back("the glass was broken: no approval before, a review afterwards");
+        texts.emplace_back("it is a break-glass: it needs no approval, and a review follows");
     else if (answer == Eligibility::allowed && !rule)
         texts.push_back("it has the " + std::to_string(approvals) + (approvals == 1 ? " approval" : " approvals") +
                         " it needs");

@@ -180,7 +180,7 @@ std::uint64_t run_and_discard(const std::string& sql) {
     // SPI returns codes, not errors, for COPY from or to the client and for transaction control.
     if (rc >= 0) return rows;
     throw core::Failure(core::Code::guarded, "this kind of statement is not run in a dry run",
-                        "COPY with the client, and the control of transactions, are for a client.");
+                        "COPY from or to the client and transaction control require a client.");
 }
 
 }  // namespace jit::pg

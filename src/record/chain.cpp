@@ -179,7 +179,8 @@ std::optional<std::int64_t> record_behind(std::int64_t to) {
 void check_range(const std::optional<std::int64_t>& from, const std::optional<std::int64_t>& to) {
     if ((from && *from < 1) || (to && *to < from.value_or(1)))
         throw Failure(Code::invalid_argument, "invalid range of records",
-                      "Records are numbered from 1, and the range has to be one.", "Leave both out for all of them.");
+                      "Records are numbered from 1, and the range must not be empty.",
+                      "Omit both arguments to select all records.");
 }
 
 }  // namespace
@@ -244,7 +245,7 @@ void record_dropped(std::int64_t first, std::int64_t last) {
     if (!row || !row->get<bool>(1))
         throw Failure(Code::wrong_state, "records are not dropped",
                       "Record " + std::to_string(last) + " is not the one of its checkpoint.",
-                      "Look at jit_audit_verify().");
+                      "Run jit_audit_verify().");
     pg::ServerHasher hasher;
     core::Dropped dropped{.first = first, .last = last, .head = digest_from(row->get<std::string>(0))};
     dropped.mac = core::dropped_mac(hasher, read_or_create_key(), chain, dropped);

@@ -295,7 +295,7 @@ void make_durable() {
     if (const int error = header->sync_error.load(); error != 0)
         throw core::Failure(core::Code::journal_failed, "the journal of uses cannot be made durable",
                             std::string("It could not be written to disk: ") + std::strerror(error) + ".",
-                            "Mend the disk and restart the server; sessions without a grant are not affected.");
+                            "Repair the disk and restart the server; sessions without a grant are not affected.");
 }
 
 void mark_read(std::uint64_t position) noexcept {

@@ -97,7 +97,7 @@ std::int64_t checkpoint_end() {
     )sql");
     if (!last)
         throw core::Failure(core::Code::wrong_state, "the partition stays open",
-                            "The record does not end where its last checkpoint is.", "Look at jit_audit_verify().");
+                            "The last record does not match the last checkpoint.", "Run jit_audit_verify().");
     return last->get<std::int64_t>(0);
 }
 

@@ -19,7 +19,6 @@ namespace jit::dry_run {
 using core::Code;
 using core::Failure;
 using core::invalid;
-using pg::RoleId;
 using principal::Person;
 using templates::Template;
 

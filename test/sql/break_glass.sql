@@ -68,10 +68,10 @@ SELECT tap.refused(format('SELECT jit_break_glass(%s)', arguments), error, argum
 FROM (VALUES (1, $$'prod', '10 minutes'$$, 'JA001 invalid reason: It is NULL.'),
              (2, $$'prod', '10 minutes', ''$$, 'JA001 invalid reason: It is empty.'),
              (3, $$'prod', '10 minutes', E'a\nb'$$, 'JA001 invalid reason: It holds a control character or invisible formatting at byte 2.'),
-             (4, $$'prod', '2 hours', 'why'$$, 'JA009 the duration is over that of a break-glass of template "prod": 2h was asked for; the longest is 1h.'),
+             (4, $$'prod', '2 hours', 'why'$$, 'JA009 the duration exceeds the break-glass maximum of template "prod": 2h was asked for; the longest is 1h.'),
              (5, $$'prod', '1 mon', 'why'$$, 'JA001 invalid duration: Months and years have no fixed length.'),
              (6, $$'prod', '50 minutes', 'why'$$, 'JA004 rule "nothing-long" forbids it: A rule that denies takes precedence over rules and approvals.'),
-             (7, $$'sealed', '10 minutes', 'why'$$, 'JA004 there is no break-glass for template "sealed": The template does not say for how long.'),
+             (7, $$'sealed', '10 minutes', 'why'$$, 'JA004 there is no break-glass for template "sealed": The template sets no duration for break-glass.'),
              (8, $$'missing', '10 minutes', 'why'$$, 'JA002 template "missing" does not exist: Names are matched exactly.'),
              (9, $$NULL, '10 minutes', 'why'$$, 'JA001 invalid template name: It is NULL.')) r (n, arguments, error) ORDER BY n;
 SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA018 the glass is broken for template "prod" only by a statement that "rita" has sent: %',
@@ -214,7 +214,7 @@ CALL tap.start();
 SELECT results_eq('SELECT id, responder, open, verdict, reviewer, comment FROM jit_access.reviews',
     format($$VALUES (%s::bigint, 'rita', false, 'not_justified', 'carol', 'there was time to ask'), (%s, 'rita_2', false, 'justified', 'carol', 'a customer was waiting')$$, :id, :next), 'the reviews');
 SELECT results_eq('SELECT id, break_glass, approved_by, reasons FROM jit_access.grant_history WHERE break_glass ORDER BY id',
-    format($$SELECT id, true, NULL::text[], '{"the glass was broken: no approval before, a review afterwards"}'::text[] FROM (VALUES (%s::bigint), (%s)) v (id)$$, :id, :next), 'the history');
+    format($$SELECT id, true, NULL::text[], '{"it is a break-glass: it needs no approval, and a review follows"}'::text[] FROM (VALUES (%s::bigint), (%s)) v (id)$$, :id, :next), 'the history');
 CALL tap.wait_for_record();
 SELECT is((SELECT array_agg(kind || ' ' || login ORDER BY seq) FROM jit_access.audit_log WHERE grant_id = :id AND kind NOT IN ('use', 'refusal', 'cleaned up')),
     '{"break-glass rita","activated rita","alert raised rita","extended bob","revoked bob","reviewed carol","alert raised carol"}', 'the record');

@@ -43,8 +43,8 @@ SELECT results_eq($$SELECT template_name, outcome, reasons[1] FROM jit_eligibili
              ('elsewhere', 'needs approval', 'it has 0 approvals that count and needs 1 more'),
              ('here', 'needs approval', 'it has 0 approvals that count and needs 1 more'),
              ('local', 'needs approval', 'it has 0 approvals that count and needs 1 more'),
-             ('method', 'denied', 'template "method" may not be requested from here: The client was authenticated by a method that is not among its methods.'),
-             ('network', 'denied', 'template "network" may not be requested from here: A Unix socket is not among its networks.'),
+             ('method', 'denied', 'template "method" may not be requested from here: The client was authenticated by a method that is not allowed.'),
+             ('network', 'denied', 'template "network" may not be requested from here: A Unix socket is not among the allowed networks.'),
              ('tls', 'denied', 'template "tls" may not be requested from here: The connection does not use TLS.'),
              ('trust', 'needs approval', 'it has 0 approvals that count and needs 1 more')$$, 'eligibility names the condition that does not hold');
 SELECT tap.refused($$SELECT jit_request('tls', '1h')$$, 'JA023 template "tls" may not be requested from here: The connection does not use TLS.', 'and is refused');

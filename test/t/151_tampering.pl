@@ -47,9 +47,9 @@ sub found_after
 	return $found;
 }
 
-sub changed { return join '', map { "broken at $_: changed, or a record before it was\n" } @_ }
+sub changed { return join '', map { "broken at $_: this record or an earlier one was changed\n" } @_ }
 sub missing { my ($from, $to) = @_; return "broken at $from: missing, up to the one before $to\n" }
-sub rewritten { my ($seq, @places) = @_; return join '', map { "broken at $seq: the record is not the one of a checkpoint in $_: it was rewritten, or is another branch of it\n" } @places }
+sub rewritten { my ($seq, @places) = @_; return join '', map { "broken at $seq: the record does not match a checkpoint in $_: it was rewritten, or has branched\n" } @places }
 sub cut { my ($from) = @_; return "broken at $from: missing: the record ends here, and a checkpoint in $directory/anchors knows it up to $anchored\n" }
 
 # ---- each column in turn, as listed in the catalog
@@ -89,7 +89,7 @@ for my $column (@columns)
 	my $irregular = changed($use, $use + 1);
 	if ($name eq 'seq')
 	{
-		is(found_after("$name: $_", $set->($_)), sprintf("broken at %s: there twice, or out of order\n", $_) . missing($use, $use + 1), "$name: $_ is found") for (0, -5);
+		is(found_after("$name: $_", $set->($_)), sprintf("broken at %s: duplicate or out of order\n", $_) . missing($use, $use + 1), "$name: $_ is found") for (0, -5);
 		is(found_after("$name: far ahead", $set->(1_000_000)), missing($use, $use + 1) . missing($last + 1, 1_000_000), "$name: far ahead is found");
 		next;
 	}
@@ -122,9 +122,9 @@ my @rows = (
 	[ 'all are deleted by TRUNCATE', ['TRUNCATE jit_access.record'], cut(1) ],
 	[ 'everything is emptied', ['TRUNCATE jit_access.record, jit_access.checkpoint'], cut(1) ],
 	[ 'one is added at the end', [ sprintf $copy, "'seq', $last + 1" ], changed($last + 1) ],
-	[ 'one is added before the first', [ sprintf $copy, "'seq', 0" ], "broken at 0: there twice, or out of order\n" ],
+	[ 'one is added before the first', [ sprintf $copy, "'seq', 0" ], "broken at 0: duplicate or out of order\n" ],
 	[ 'one is added far ahead', [ sprintf $copy, "'seq', 9223372036854775807" ], missing($last + 1, '9223372036854775807') ],
-	[ 'one is there twice', [ $drop_key, sprintf $copy, "'seq', $use" ], "broken at $use: there twice, or out of order\n" ],
+	[ 'one is there twice', [ $drop_key, sprintf $copy, "'seq', $use" ], "broken at $use: duplicate or out of order\n" ],
 	[ 'two have changed places', [ "UPDATE jit_access.record SET seq = -seq WHERE seq IN ($use, $use + 1)", "UPDATE jit_access.record SET seq = $use + $use + 1 + seq WHERE seq < 0" ],
 		changed($use, $use + 1, $use + 2) ],
 	[ 'an index lies', [ 'ALTER TABLE jit_access.record DISABLE ROW LEVEL SECURITY', "UPDATE jit_access.record SET statement = 'SELECT 1' WHERE seq = $use" ], changed($use) ]);

@@ -91,7 +91,7 @@ $node->backup('backup');
 	is(found($node, 'fork'), 'sound', 'fork: the primary is sound');
 	cmp_ok(last_record($standby), '>=', $fork, 'fork: the other branch is long enough');
 	like(verdict_by_program(auditor($standby), undef, key => "$outside/key", anchors => "$outside/anchors"),
-		qr{^broken at $fork: the record is not the one of a checkpoint in \Q$outside/anchors\E: it was rewritten, or is another branch of it$}m,
+		qr{^broken at $fork: the record does not match a checkpoint in \Q$outside/anchors\E: it was rewritten, or has branched$}m,
 		'fork: the other one is not that of the anchors');
 	$standby->restart;
 	ok($standby->poll_query_until('postgres', 'SELECT worker_pid IS NOT NULL FROM jit_access.health'), 'fork: with anchors of its own');
@@ -128,7 +128,7 @@ $node->backup('backup');
 	like(found($node, 'restored'), qr{^broken at \d+: .*\Q$outside/anchors\E}m, 'restored: found');
 	happens($node, 100);
 	cmp_ok(last_record($node), '>', $anchored, 'restored: longer than it was');
-	like(found($node, 'regrown'), qr{^broken at \d+: the record is not the one of a checkpoint in \Q$outside/anchors\E: it was rewritten, or is another branch of it$}m,
+	like(found($node, 'regrown'), qr{^broken at \d+: the record does not match a checkpoint in \Q$outside/anchors\E: it was rewritten, or has branched$}m,
 		'regrown: found for ever');
 	$node->stop('fast');
 }

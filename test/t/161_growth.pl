@@ -330,7 +330,7 @@ sub found_after
 	return $found;
 }
 sub missing { my ($from, $to) = @_; return "broken at $from: missing, up to the one before $to\n" }
-sub changed { return join '', map { "broken at $_: changed, or a record before it was\n" } @_ }
+sub changed { return join '', map { "broken at $_: this record or an earlier one was changed\n" } @_ }
 # The chain is recomputed from there on.
 sub rehash_from
 {
@@ -357,8 +357,8 @@ is(found_after('dropped with its checkpoint', "ALTER EXTENSION jit_access DROP T
 is(found_after('one in the middle', "TRUNCATE jit_access.record_$then"), missing($then, begin_of(2)), 'one in the middle: found');
 is(found_after('no record of it', "DELETE FROM jit_access.record WHERE kind = 'records dropped'"), missing(1, $first) . join('', map { missing($_, $_ + 1) } split /\n/, ask("SELECT seq FROM jit_access.record WHERE kind = 'records dropped' ORDER BY seq")),
 	'no record of it: the beginning is missing, and the record of it as well');
-like(found_after('moved', $dropped, $by_hand), qr/^broken at \d+: missing, up to the one before $then\nbroken at $event: changed, or a record before it was\n$/, 'moved: a record of it that was changed is none');
-like(found_after('moved, rewritten', $dropped, $by_hand, sub { rehash_from($event) }), qr/^broken at $anchored: the record is not the one of a checkpoint in .*was not made with the key\n$/s,
+like(found_after('moved', $dropped, $by_hand), qr/^broken at \d+: missing, up to the one before $then\nbroken at $event: this record or an earlier one was changed\n$/, 'moved: a record of it that was changed is none');
+like(found_after('moved, rewritten', $dropped, $by_hand, sub { rehash_from($event) }), qr/^broken at $anchored: the record does not match a checkpoint in .*was not made with the key\n$/s,
 	'moved, rewritten: found at the anchor, and by the key');
 is( found_after('a dropped one is back', sub {
 		$dba->query("CREATE TABLE jit_access.back PARTITION OF jit_access.record FOR VALUES FROM (MINVALUE) TO ($first)");

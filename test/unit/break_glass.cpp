@@ -42,7 +42,7 @@ BOOST_AUTO_TEST_CASE(it_needs_no_approval_and_is_reviewed) {
     BOOST_TEST((ruling.answer == Eligibility::allowed));
     BOOST_TEST(ruling.missing == 0);
     BOOST_TEST(
-        ruling.reasons() == std::vector<std::string>{"the glass was broken: no approval before, a review afterwards"},
+        ruling.reasons() == std::vector<std::string>{"it is a break-glass: it needs no approval, and a review follows"},
         boost::test_tools::per_element());
 }
 
@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(each_objection) {
     BOOST_TEST(with([](PolicyFacts& of) { of.policy.break_glass_duration.reset(); }) ==
                "JA004 there is no break-glass for template \"prod\"");
     BOOST_TEST(with([](PolicyFacts& of) { ++of.duration; }) ==
-               "JA009 the duration is over that of a break-glass of template \"prod\"");
+               "JA009 the duration exceeds the break-glass maximum of template \"prod\"");
     BOOST_TEST(with([](PolicyFacts& of) { of.policy.max_duration = minute; }) ==
                "JA009 the duration is over the maximum of template \"prod\"");
     BOOST_TEST(with([](PolicyFacts& of) { of.break_glass.unreviewed = 7; }) ==

@@ -93,9 +93,8 @@ Verdict verify(const Record& record, const std::vector<Checkpoint>& anchors = {}
     return verdict;
 }
 
-const std::string changed = "changed, or a record before it was\n";
-const std::string rewritten =
-    "the record is not the one of a checkpoint in the safe: it was rewritten, or is another branch of it\n";
+const std::string changed = "this record or an earlier one was changed\n";
+const std::string rewritten = "the record does not match a checkpoint in the safe: it was rewritten, or has branched\n";
 
 }  // namespace
 
@@ -245,10 +244,10 @@ BOOST_AUTO_TEST_CASE(a_removed_record) {
 BOOST_AUTO_TEST_CASE(an_inserted_record) {
     auto record = make_record(10);
     record.insert(record.begin() + 4, stored_of(5, "SELECT 'forged'"));
-    BOOST_TEST(verify(record).findings == "5: " + changed + "5: there twice, or out of order\n6: " + changed);
+    BOOST_TEST(verify(record).findings == "5: " + changed + "5: duplicate or out of order\n6: " + changed);
     record = make_record(10);
     record.insert(record.begin(), stored_of(0, "SELECT 'forged'"));
-    BOOST_TEST(verify(record).findings == "0: there twice, or out of order\n");
+    BOOST_TEST(verify(record).findings == "0: duplicate or out of order\n");
     record = make_record(10);
     record.push_back(stored_of(11, "SELECT 'forged'"));
     BOOST_TEST(verify(record).findings == "11: " + changed);
@@ -265,13 +264,13 @@ BOOST_AUTO_TEST_CASE(swapped_and_duplicated_records) {
     BOOST_TEST(verify(record).findings == "5: " + changed + "6: " + changed);
     record = make_record(10);
     std::swap(record[4], record[5]);
-    BOOST_TEST(verify(record).findings == "5: missing, up to the one before 6\n5: there twice, or out of order\n");
+    BOOST_TEST(verify(record).findings == "5: missing, up to the one before 6\n5: duplicate or out of order\n");
     record = make_record(10);
     record.insert(record.begin() + 5, record[4]);
-    BOOST_TEST(verify(record).findings == "5: there twice, or out of order\n");
+    BOOST_TEST(verify(record).findings == "5: duplicate or out of order\n");
     record = make_record(10);
     record.push_back(record[2]);
-    BOOST_TEST(verify(record).findings == "3: there twice, or out of order\n");
+    BOOST_TEST(verify(record).findings == "3: duplicate or out of order\n");
 }
 
 BOOST_AUTO_TEST_CASE(a_cut_tail) {

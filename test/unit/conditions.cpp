@@ -120,8 +120,8 @@ BOOST_AUTO_TEST_CASE(a_network) {
     BOOST_TEST(conditions.any());
     BOOST_TEST(said(conditions, by_v4) == "nothing");
     const Client elsewhere{.connected = true, .address = address_from(v4(11, 1, 2, 3))};
-    BOOST_TEST(said(conditions, elsewhere) == "The address of the client is not in its networks.");
-    BOOST_TEST(said(conditions, by_socket) == "A Unix socket is not among its networks.");
+    BOOST_TEST(said(conditions, elsewhere) == "The address of the client is not in the allowed networks.");
+    BOOST_TEST(said(conditions, by_socket) == "A Unix socket is not among the allowed networks.");
     BOOST_TEST(said(conditions, background) == "This is no connection of a client.");
 }
 
@@ -129,7 +129,7 @@ BOOST_AUTO_TEST_CASE(a_socket_is_listed_by_itself) {
     Conditions conditions;
     conditions.local = true;
     BOOST_TEST(said(conditions, by_socket) == "nothing");
-    BOOST_TEST(said(conditions, by_v4) == "The address of the client is not in its networks.");
+    BOOST_TEST(said(conditions, by_v4) == "The address of the client is not in the allowed networks.");
     BOOST_TEST(said(conditions, background) == "This is no connection of a client.");
     conditions.networks[conditions.network_count++] = *network_from(v4(10, 0, 0, 0), 8);
     BOOST_TEST(said(conditions, by_socket) == "nothing");
@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(methods) {
     Conditions conditions;
     conditions.methods = auth_method("scram-sha-256") | auth_method("cert");
     Client client = by_v4;
-    BOOST_TEST(said(conditions, client) == "The client was authenticated by a method that is not among its methods.");
+    BOOST_TEST(said(conditions, client) == "The client was authenticated by a method that is not allowed.");
     for (const auto name : auth_methods) {
         client.method = auth_method(name);
         BOOST_TEST(client.method != 0U);
@@ -171,7 +171,7 @@ BOOST_AUTO_TEST_CASE(databases) {
     Client client = by_v4;
     BOOST_TEST(said(conditions, client) == "nothing");  // not compared
     client.database = 16'385;
-    BOOST_TEST(said(conditions, client) == "This database is not among its databases.");
+    BOOST_TEST(said(conditions, client) == "This database is not among the allowed ones.");
     client.database = 16'384;
     BOOST_TEST(said(conditions, client) == "nothing");
     Client worker{
