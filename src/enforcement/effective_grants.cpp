@@ -125,9 +125,14 @@ void add_grants_of_set_role(EffectiveGrants& grants, RoleId user, RoleId marker)
     // grant had provided the role, so the session is refused in either case.
     grants.stale_role = !pg::is_member(session, user);
     if (grants.stale_role) return;
-    if (is_member_without_grant_role(session, user, marker)) return;
+    if (is_grant_role(user, marker)) return;  // its grant is found by its membership
+    const bool is_gate = pg::role_name(user).value_or("").starts_with(core::gate_role_prefix);
+    if (!is_gate && is_member_without_grant_role(session, user, marker)) return;
+    // Objects made as this role would belong to it instead of the grant, and would stay its own after the end.
+    grants.refused_role = true;
     for (const RoleId role : pg::closure(session))
-        if (is_grant_role(role, marker) && pg::is_member(role, user)) add_grant_of_role(grants, role);
+        if (is_grant_role(role, marker) && (pg::is_member(role, user) || pg::is_member(user, role)))
+            add_grant_of_role(grants, role);
 }
 
 void add_grants_of_memberships(EffectiveGrants& grants, RoleId user, RoleId marker) {
@@ -154,7 +159,8 @@ void set_names(EffectiveGrants& grants, RoleId user) {
 }
 
 bool is_empty(const EffectiveGrants& grants) noexcept {
-    return grants.count == 0 && grants.unconfirmed == 0 && !grants.stale_role && !grants.too_many;
+    return grants.count == 0 && grants.unconfirmed == 0 && !grants.stale_role && !grants.refused_role &&
+           !grants.too_many;
 }
 
 // A result is not cached if memberships changed while it was resolved. Nor is one with an unconfirmed grant: the
@@ -269,6 +275,7 @@ Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept {
         const Slot& slot = *grants.slots[i];
         if (!is_live(slot, at) || slot.id.load() != grants.ids[i]) return Access::grant_over;
     }
+    if (grants.refused_role) return Access::refused_role;
     const bool is_bound = session::is_bound_exactly_to(grants);
     if (!is_bound && session::ended_grant(at) != 0) return Access::grant_over;
     if (grants.unmet_condition != nullptr) return Access::condition_unmet;
@@ -281,6 +288,7 @@ Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept {
 void merge_grants(EffectiveGrants& into, const EffectiveGrants& other) noexcept {
     into.serial = ++last_serial;
     into.stale_role |= other.stale_role;
+    into.refused_role |= other.refused_role;
     into.too_many |= other.too_many;
     if (other.unconfirmed != 0) into.unconfirmed = other.unconfirmed;
     if (other.unmet_condition != nullptr) {
@@ -306,6 +314,14 @@ void refuse(const EffectiveGrants& grants, Access access) {
             throw Failure(Code::grant_over, "the role of this session is no longer granted",
                           "SET ROLE chose it while a grant allowed that; the grant has ended.",
                           "RESET ROLE, or reconnect.");
+        case Access::refused_role:
+            throw Failure(
+                Code::guarded,
+                std::string("role \"") + grants.role + "\" cannot be used by a session that has it by a grant",
+                "What is made as this role would belong to it and outlive the grant.",
+                "SET ROLE NONE; of the roles that a grant reaches, only jit_grant_" +
+                    std::to_string(grants.count > 0 ? grants.ids[0] : grants.unconfirmed) +
+                    " can be used with SET ROLE.");
         case Access::too_many:
             throw Failure(
                 Code::limit_exceeded, "too many grants are in force in this session",

@@ -260,6 +260,8 @@ void check_created_object(std::uint32_t object_class, std::uint32_t object, int 
     const auto me = pg::current_user();
     const auto* grants = enforcement::current_grants();
     if (grants == nullptr && !sandbox::is_active()) return;
+    // The role may have been chosen by the very statement that creates the object: set_config() and then lo_create().
+    if (grants != nullptr && grants->refused_role) enforcement::refuse(*grants, enforcement::Access::refused_role);
     // A temporary login owns what it creates without any SET ROLE.
     const bool is_login = pg::role_name(me).value_or("").starts_with(core::login_role_prefix);
     if (grants != nullptr && (is_login || enforcement::is_grant_role(me)) &&

@@ -155,17 +155,17 @@ SELECT is(ARRAY(SELECT format('%s as %s: %s', login, role, statement) FROM jit_a
           ARRAY[format('alice as %s: SELECT count(*) AS orders FROM app.orders', :'grant_role')],
           'only statements under the role are uses, with the login and the role');
 
--- A member of the grant's role that takes the template's role uses the grant like any other member.
+-- A member of the grant's role that takes the template's role is refused under the grant.
 \connect - alice
 SET application_name = 'by template role';
-DO $$ BEGIN SET ROLE jit_template_fix; PERFORM * FROM app.orders; EXCEPTION WHEN insufficient_privilege THEN NULL; END $$;
+DO $$ BEGIN SET ROLE jit_template_fix; PERFORM * FROM app.orders; EXCEPTION WHEN insufficient_privilege OR SQLSTATE 'JA016' THEN NULL; END $$;
 RESET ROLE;
 \connect - :owner
 CALL tap.wait_for_record();
 \connect - olga
 CALL tap.start();
-SELECT is(ARRAY(SELECT format('%s as %s under %s', login, role, grant_id) FROM jit_access.audit_log WHERE application = 'by template role' AND tag = 'SELECT'),
-          CASE WHEN current_setting('server_version_num')::int < 160000 THEN ARRAY['alice as jit_template_fix under ' || :'fix'] ELSE '{}' END,
+SELECT is(ARRAY(SELECT format('%s by %s as %s under %s: %s', kind, login, role, grant_id, sqlstate) FROM jit_access.audit_log WHERE application = 'by template role' AND tag = 'SELECT'),
+          CASE WHEN current_setting('server_version_num')::int < 160000 THEN ARRAY['refusal by alice as jit_template_fix under ' || :'fix' || ': JA016'] ELSE '{}' END,
           'by the role of the template');
 
 -- Decisions are on the same record, in order.

@@ -8,9 +8,11 @@
 // All of the effective grants must be live. A grant that is over, or that the running server has not confirmed, refuses
 // the statement, because the server does not say through which membership a privilege was found.
 //
-// The role chosen by SET ROLE counts as well as the memberships: the server checks that role only when it is set
-// (check_role() in src/backend/commands/variable.c). A session whose chosen role was reached through a grant, or is no
-// longer granted, is therefore refused.
+// The role chosen by SET ROLE counts as well as the memberships: the server checks it only when it is set
+// (check_role() in src/backend/commands/variable.c). A session whose chosen role is no longer granted is therefore
+// refused. So is one whose chosen role is reached through a grant and is not jit_grant_<id> itself: what such a role
+// makes would not belong to the grant. Roles are chosen by SET ROLE, by set_config(), by SET clauses of functions, by
+// settings of roles and databases and by start-up options, so this is decided when the role is used.
 //
 // Functions that may read catalogs need a transaction and may throw. Nothing here takes a lock of the extension.
 #pragma once
@@ -48,6 +50,7 @@ struct EffectiveGrants {
     std::array<std::uint64_t, core::max_session_grants> ids{};
     std::uint64_t unconfirmed = 0;            // id of a grant whose role has no live or ended slot; 0: none
     bool stale_role = false;                  // SET ROLE chose a role that is no longer granted
+    bool refused_role = false;                // SET ROLE chose a role below that of a grant, or its gate
     bool too_many = false;                    // more than core::max_session_grants
     const char* unmet_condition = nullptr;    // condition of a grant that this session's client does not meet
     std::uint64_t unmet_condition_grant = 0;  // the id of that grant
@@ -71,6 +74,7 @@ enum class Access : std::uint8_t {
     grant_over,             // a grant's deadline has passed or it was ended
     unconfirmed,            // this server has not confirmed a grant
     stale_role,             // SET ROLE chose a role that is no longer granted
+    refused_role,           // SET ROLE chose another role than jit_grant_<id> by a grant
     too_many,               // the session cannot be bound to so many grants
     condition_unmet,        // the client does not meet a grant's conditions
     second_factor_missing,  // first use in a session that has not stepped up
