@@ -192,7 +192,7 @@ State start_scheduled(Request& request, const std::string& actor) {
 State activate(std::int64_t id, const principal::Origin& origin) {
     const auto me = principal::caller();
     const std::string message = "cannot activate " + request_text(id);
-    Request request = request::lock(id);
+    Request request = request::lock_visible(me, id);
     if (request.requester != me.role)
         throw Failure(Code::not_permitted, "\"" + me.name + "\" may not activate " + request_text(id),
                       "Only its requester may.");
@@ -219,7 +219,7 @@ State activate(std::int64_t id, const principal::Origin& origin) {
 State approve(std::int64_t id, const Approval& approval, const principal::Origin& origin) {
     const auto me = principal::caller();
     request::check_text(approval.comment, "comment");
-    Request request = request::lock(id);
+    Request request = request::lock_visible(me, id);
     const Template tmpl = templates::lock(request.template_id);
     check_decider(me, request, tmpl);
     check_pending(request);
@@ -249,7 +249,7 @@ State deny(std::int64_t id, const std::optional<std::string>& reason) {
     if (!reason)
         throw Failure(Code::invalid_argument, "invalid reason", "It is NULL.",
                       "Tell the requester why, jit_deny(id, 'why').");
-    Request request = request::lock(id);
+    Request request = request::lock_visible(me, id);
     const Template tmpl = templates::lock(request.template_id);
     check_decider(me, request, tmpl);
     check_pending(request);
@@ -262,7 +262,7 @@ State deny(std::int64_t id, const std::optional<std::string>& reason) {
 State resume(std::int64_t id, const std::optional<std::string>& reason, const principal::Origin& origin) {
     const auto me = principal::caller();
     request::check_text(reason, "reason");
-    Request request = request::lock(id);
+    Request request = request::lock_visible(me, id);
     const Template tmpl = templates::lock(request.template_id);
     check_decider(me, request, tmpl);
     templates::check_closure(tmpl);
@@ -278,11 +278,9 @@ namespace {
 // Runs before the row is locked, because locking may terminate a session, and not every user may cause that. The
 // columns it reads never change.
 void check_revoker(const principal::Person& me, std::int64_t id) {
-    const auto row = pg::query_row("SELECT requester, template_id FROM jit_access.request WHERE id = $1", {id});
-    if (!row)
-        throw Failure(Code::unknown_request, request_text(id) + " does not exist", {},
-                      "Look at jit_access.grant_history.");
-    if (row->get<pg::RoleId>(0) == me.role || principal::may_decide(me, row->get<std::int64_t>(1)) ||
+    request::require_visible(me, id);
+    const auto row = pg::query_row("SELECT requester, template_id FROM jit_access.request WHERE id = $1", {id}).value();
+    if (row.get<pg::RoleId>(0) == me.role || principal::may_decide(me, row.get<std::int64_t>(1)) ||
         principal::is_admin(me))
         return;
     throw Failure(Code::not_permitted, "\"" + me.name + "\" may not revoke grant " + std::to_string(id),

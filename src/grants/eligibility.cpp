@@ -65,7 +65,7 @@ std::vector<Row> explain(const Person& person, const std::optional<std::string>&
     const auto row_for = [&](const Template& tmpl) {
         return explain_template(tmpl, person, given.value_or(tmpl.default_duration.value_or(core::us_per_second)));
     };
-    if (template_name) return {row_for(templates::read(template_name))};
+    if (template_name) return {row_for(templates::read_visible(person, template_name))};
     std::vector<Row> rows;
     for (const auto& tmpl : templates::all())
         if (principal::may_request(person, tmpl.id)) rows.push_back(row_for(tmpl));

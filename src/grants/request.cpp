@@ -167,6 +167,12 @@ Request insert(const principal::Person& me, const RequestArguments& arguments, c
     return request;
 }
 
+Failure unknown_or_not_visible(std::int64_t id) {
+    return {Code::unknown_request, request_text(id) + " does not exist, or you may not see it",
+            "A request is shown to its requester, the approvers of its template, auditors and administrators.",
+            "Look at jit_access.my_requests or jit_access.pending_requests."};
+}
+
 // The deadline on the boot clock: the stored one if it belongs to this boot, otherwise that of the slot. It cannot be
 // derived from the wall clock, which may have been set since the activation.
 std::int64_t boot_deadline(const Request& request) {
@@ -207,7 +213,7 @@ void check_requester(const principal::Person& requester, const Template& tmpl) {
 std::int64_t create(const RequestArguments& arguments, const principal::Origin& origin) {
     const auto me = principal::caller();
     const auto now = pg::wall_clock();
-    const Template tmpl = templates::lock(arguments.template_name);
+    const Template tmpl = templates::lock_visible(me, arguments.template_name);
     // A person who may not request the template learns that first, not that the duration is missing.
     const auto duration = principal::may_request(me, tmpl.id) ? requested_duration(arguments, tmpl) : 0;
     contention::lock_for_caps(tmpl);
@@ -237,8 +243,24 @@ std::optional<Request> read(std::int64_t id) { return find(id, ""); }
 
 Request lock(std::int64_t id) {
     if (const auto request = find(id, "FOR UPDATE")) return *request;
-    throw Failure(Code::unknown_request, request_text(id) + " does not exist", {},
-                  "Look at jit_access.my_requests or jit_access.pending_requests.");
+    throw unknown_or_not_visible(id);
+}
+
+// The columns that it reads never change, so no lock is needed.
+void require_visible(const principal::Person& person, std::int64_t id) {
+    const auto row =
+        pg::query_row("SELECT requester, requester_name, template_id FROM jit_access.request WHERE id = $1", {id});
+    if (!row) throw unknown_or_not_visible(id);
+    const principal::Person requester{row->get<pg::RoleId>(0), row->get<std::string>(1)};
+    if (requester.role == person.role || principal::person_of(requester) == principal::person_of(person) ||
+        principal::may_decide(person, row->get<std::int64_t>(2)) || principal::may_audit(person.role))
+        return;
+    throw unknown_or_not_visible(id);
+}
+
+Request lock_visible(const principal::Person& person, std::int64_t id) {
+    require_visible(person, id);
+    return lock(id);
 }
 
 std::optional<Request> try_lock(std::int64_t id) { return find(id, "FOR UPDATE SKIP LOCKED"); }
@@ -257,7 +279,7 @@ State advance(Request& request, Event event, const std::string& actor, const std
 State cancel(std::int64_t id, const std::optional<std::string>& reason) {
     const auto me = principal::caller();
     check_text(reason, "reason");
-    Request request = lock(id);
+    Request request = lock_visible(me, id);
     if (request.requester != me.role)
         throw Failure(Code::not_permitted, "only the requester can cancel " + request_text(id), "Another user made it.",
                       "An approver can deny it with jit_deny.");
@@ -294,7 +316,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
     check_text(reason, "reason");
     if (!duration) throw invalid("duration", "It is NULL.", "Give the additional time, for example '1h'.");
     const auto more = templates::checked_duration(*duration, "duration");
-    Request request = lock(id);
+    Request request = lock_visible(me, id);
     const Template tmpl = templates::lock(request.template_id);
     const bool is_requester = request.requester == me.role;
     // All logins of the holder count: another login does not turn the holder into an approver.

@@ -40,7 +40,7 @@ void create_login(std::int64_t id, const std::string& grant_role) {
 
 Credentials issue_credentials(std::int64_t id, const principal::Origin& origin) {
     const auto me = principal::caller();
-    const auto request = request::lock(id);
+    const auto request = request::lock_visible(me, id);
     const auto tmpl = templates::lock(request.template_id);
     if (request.requester != me.role)
         throw no_credentials(Code::not_permitted, id, "\"" + me.name + "\" has not asked for it.",

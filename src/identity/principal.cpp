@@ -209,6 +209,11 @@ std::uint64_t approver_groups(const Person& person, std::int64_t template_id) {
 
 bool may_decide(const Person& person, std::int64_t template_id) { return approver_groups(person, template_id) != 0; }
 
+bool may_see_template(const Person& person, std::int64_t template_id) {
+    return may_request(person, template_id) || may_decide(person, template_id) ||
+           may_break_glass(person, template_id) || may_audit(person.role);
+}
+
 void require_approver(const Person& person, std::int64_t template_id, const std::string& template_name,
                       const std::string& action) {
     if (may_decide(person, template_id)) return;

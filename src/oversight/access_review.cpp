@@ -219,8 +219,8 @@ std::string review(std::int64_t id, std::optional<std::int32_t> number, const It
                    const principal::Origin& origin) {
     const auto caller = principal::caller();
     check_decision(decision);
+    require_reviewer(caller, id);  // before the item is looked at, so that reviews and items cannot be probed
     const Item item = lock(id, number);
-    require_reviewer(caller, id);
     require_not_concerned(caller, item, decision);
     if (item.reviewer)
         throw Failure(Code::wrong_state,
@@ -245,9 +245,9 @@ std::string review(std::int64_t id, std::optional<std::int32_t> number, const It
                           {"verdict", decision.verdict},
                           {"comment", decision.comment}});
     if (item.kind == break_glass_item)
-        break_glass::review(*item.grant,
-                            {.verdict = is_confirmed ? "justified" : "not_justified", .comment = decision.comment},
-                            origin);
+        break_glass::review_item(*item.grant,
+                                 {.verdict = is_confirmed ? "justified" : "not_justified", .comment = decision.comment},
+                                 origin);
     else if (!is_confirmed)
         withdraw(item, caller);
     return *decision.verdict;

@@ -88,7 +88,7 @@ void raise_alert(const Person& caller, const Request& request, const Template& t
 
 std::int64_t create(const BreakGlassArguments& arguments, const principal::Origin& origin) {
     const auto caller = principal::caller();
-    const Template tmpl = templates::lock(arguments.template_name);
+    const Template tmpl = templates::lock_visible(caller, arguments.template_name);
     const auto duration = principal::may_break_glass(caller, tmpl.id) ? requested_duration(arguments, tmpl) : 0;
     contention::lock_for_caps(tmpl);
     const auto ruling = ruling::for_break_glass(caller, tmpl, duration);
@@ -167,6 +167,11 @@ void check_assessment(const Assessment& assessment) {
 }  // namespace
 
 std::string review(std::int64_t id, const Assessment& assessment, const principal::Origin& origin) {
+    request::require_visible(principal::caller(), id);
+    return review_item(id, assessment, origin);
+}
+
+std::string review_item(std::int64_t id, const Assessment& assessment, const principal::Origin& origin) {
     const auto caller = principal::caller();
     check_assessment(assessment);
     const Request request = request::lock(id);

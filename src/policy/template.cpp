@@ -148,14 +148,24 @@ void require_superuser_for_adopted_role(const principal::Person& me, const char*
 // ---- reading and locking -----------------------------------------------------------------------------------------
 
 // `lock_clause` is empty, FOR SHARE or FOR UPDATE.
-Template find_by_name(const std::optional<std::string>& name, const char* lock_clause) {
+std::optional<Template> try_find_by_name(const std::optional<std::string>& name, const char* lock_clause) {
     if (!name) throw invalid("template name", "It is NULL.", "Name a template of jit_access.template_catalog.");
     const std::string sql = select_template() + "WHERE name = $1 AND dropped_at IS NULL " + lock_clause;
     const auto row = pg::query_row(sql.c_str(), {*name});
-    if (!row)
-        throw Failure(Code::unknown_template, "template \"" + pg::excerpt(*name) + "\" does not exist",
-                      "Names are matched exactly.", "An administrator defines templates with jit_create_template.");
+    if (!row) return std::nullopt;
     return template_from_row(*row);
+}
+
+Template find_by_name(const std::optional<std::string>& name, const char* lock_clause) {
+    if (auto tmpl = try_find_by_name(name, lock_clause)) return *std::move(tmpl);
+    throw Failure(Code::unknown_template, "template \"" + pg::excerpt(*name) + "\" does not exist",
+                  "Names are matched exactly.", "An administrator defines templates with jit_create_template.");
+}
+
+Failure unknown_or_not_visible(const std::string& name) {
+    return {Code::unknown_template, "template \"" + pg::excerpt(name) + "\" does not exist, or you may not use it",
+            "Names are matched exactly, and a template is shown to those whom it lists.",
+            "jit_eligibility() lists the templates that you may request."};
 }
 
 // Locks the template FOR UPDATE. Requests and decisions hold it FOR SHARE until they commit, so none of them is under
@@ -176,6 +186,12 @@ Template lock_for_change(const std::optional<std::string>& name) {
 
 Template read(const std::optional<std::string>& name) { return find_by_name(name, ""); }
 
+Template read_visible(const principal::Person& person, const std::optional<std::string>& name) {
+    auto tmpl = try_find_by_name(name, "");
+    if (!tmpl || !principal::may_see_template(person, tmpl->id)) throw unknown_or_not_visible(*name);
+    return *std::move(tmpl);
+}
+
 Template read(std::int64_t id) {
     const std::string sql = select_template() + "WHERE id = $1";
     return template_from_row(pg::query_row(sql.c_str(), {id}).value());
@@ -192,6 +208,14 @@ Template lock(const std::optional<std::string>& name) {
     Template tmpl = find_by_name(name, "FOR SHARE");
     service_identity::require_canary(tmpl.name);
     return tmpl;
+}
+
+Template lock_visible(const principal::Person& person, const std::optional<std::string>& name) {
+    (void)read_visible(person, name);
+    auto tmpl = try_find_by_name(name, "FOR SHARE");
+    if (!tmpl) throw unknown_or_not_visible(*name);  // it was dropped in the meantime
+    service_identity::require_canary(tmpl->name);
+    return *std::move(tmpl);
 }
 
 Template lock(std::int64_t id) {

@@ -188,6 +188,7 @@ std::vector<Outcome> perform(const DryRunArguments& arguments, const Plan& plan)
 
 std::vector<Outcome> run(const DryRunArguments& arguments, const principal::Origin& origin) {
     const auto caller = principal::caller();
+    if (arguments.template_name) (void)templates::read_visible(caller, arguments.template_name);
     auto plan = make_plan(arguments);
     if (plan.executes)
         require_executor(caller, plan, origin);

@@ -34,12 +34,12 @@ CALL tap.wait_for_record();
 CALL tap.start();
 SELECT results_eq($$SELECT login, sqlstate, rtrim(statement, ';'), detail->>'reason' FROM jit_access.audit_log WHERE kind = 'refusal' AND login IN ('bob', 'carol') AND grant_id IS NULL
                     AND database = current_database() ORDER BY seq$$, format($$VALUES
-    ('bob', 'JA003', 'SELECT jit_approve(4711, ''tired'')', 'request 4711 does not exist'),
+    ('bob', 'JA003', 'SELECT jit_approve(4711, ''tired'')', 'request 4711 does not exist, or you may not see it'),
     ('bob', 'JA005', 'SELECT jit_deny(%s, ''too late'')', 'request %1$s cannot be decided any more'),
-    ('bob', 'JA003', 'SELECT jit_revoke(4712)', 'request 4712 does not exist'),
-    ('bob', 'JA003', '(not recorded: it may hold a secret)', 'request 4713 does not exist'),
-    ('carol', 'JA004', 'SELECT jit_request(''debug_read'', ''1h'')', '"carol" may not ask for template "debug_read"'),
-    ('carol', 'JA002', 'DO $d$ BEGIN PERFORM jit_request(''anew'', ''1h''); EXCEPTION WHEN OTHERS THEN RAISE; END $d$', 'template "anew" does not exist')$$, :'id'),
+    ('bob', 'JA003', 'SELECT jit_revoke(4712)', 'request 4712 does not exist, or you may not see it'),
+    ('bob', 'JA003', '(not recorded: it may hold a secret)', 'request 4713 does not exist, or you may not see it'),
+    ('carol', 'JA002', 'SELECT jit_request(''debug_read'', ''1h'')', 'template "debug_read" does not exist, or you may not use it'),
+    ('carol', 'JA002', 'DO $d$ BEGIN PERFORM jit_request(''anew'', ''1h''); EXCEPTION WHEN OTHERS THEN RAISE; END $d$', 'template "anew" does not exist, or you may not use it')$$, :'id'),
     'requests and decisions that failed');
 SELECT results_eq(format($$SELECT kind, outcome, sqlstate, rtrim(statement, ';'), detail->>'reason' FROM jit_access.audit_log WHERE grants = '{%s}' AND sqlstate = '42501' ORDER BY seq$$, :'id'), $$VALUES
     ('refusal', 'refused', '42501', 'SELECT 1 FROM secret.orders', 'permission denied for schema secret'),

@@ -60,7 +60,7 @@ FROM (VALUES (1, 'NULL', '', 'The id is NULL.'), (2, '0', '0', NULL), (3, '-1', 
      (VALUES (1, 'SELECT jit_cancel(%s)'), (2, 'SELECT jit_extend(%s, ''1h'')'), (3, 'SELECT jit_approve(%s)'), (4, 'SELECT jit_deny(%s, ''no'')'),
              (5, 'SELECT jit_revoke(%s)'), (6, 'SELECT jit_resume(%s)'), (7, 'SELECT jit_activate(%s)'), (8, 'SELECT jit_credentials(%s)')) c (n, call) ORDER BY c.n, i.n;
 INSERT INTO tap.refusals (call, error, description)
-SELECT format(call, id), format('JA003 request %s does not exist', id), format(call, id)
+SELECT format(call, id), format('JA003 request %s does not exist, or you may not see it: A request is shown to its requester, the approvers of its template, auditors and administrators.', id), format(call, id)
 FROM (VALUES (1, '9223372036854775807'), (2, '2147483647'), (3, '4611686018427387904')) i (n, id),
      (VALUES (1, 'SELECT jit_cancel(%s)'), (2, 'SELECT jit_extend(%s, ''1h'')'), (3, 'SELECT jit_approve(%s)'), (4, 'SELECT jit_deny(%s, ''no'')'),
              (5, 'SELECT jit_revoke(%s)'), (6, 'SELECT jit_resume(%s)')) c (n, call) ORDER BY c.n, i.n;
@@ -155,7 +155,7 @@ DELETE FROM jit_access.template WHERE name = 'all_null';
 CALL tap.start();
 SELECT tap.refused(call, error, call) FROM (VALUES
     (1, $$SELECT jit_request(NULL, '1h')$$, 'JA001 invalid template name: It is NULL.'),
-    (2, $$SELECT jit_request('', '1h')$$, 'JA002 template "" does not exist: Names are matched exactly.'),
+    (2, $$SELECT jit_request('', '1h')$$, 'JA002 template "" does not exist, or you may not use it: Names are matched exactly, and a template is shown to those whom it lists.'),
     (3, $$SELECT jit_request('debug_read', NULL)$$, 'JA001 invalid duration: It is NULL, and template "debug_read" has no default.'),
     (4, $$SELECT jit_request('debug_read', '1h', starts_at => '-infinity')$$, 'JA001 invalid starts_at: It is not in the future.'),
     (5, $$SELECT jit_request('debug_read', '1h', starts_at => clock_timestamp() - interval '1 second')$$, 'JA001 invalid starts_at: It is not in the future.'),

@@ -47,8 +47,8 @@ SELECT jit_approve(:lent) AS got \gset
 SELECT tap.state() AS before, max(id) AS last FROM jit_access.request \gset
 \connect - dave
 CALL tap.start();
-SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA004 "dave" may not break the glass for template "prod": %', 'a role that comes with a grant does not make a responder');
-SELECT alike(tap.error($$SELECT jit_break_glass('open', '10 minutes', 'why')$$), 'JA004 "dave" may not break the glass for template "open": %', 'nor a group that every login is in');
+SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA002 template "prod" does not exist, or you may not use it: %', 'a role that comes with a grant does not make a responder');
+SELECT alike(tap.error($$SELECT jit_break_glass('open', '10 minutes', 'why')$$), 'JA002 template "open" does not exist, or you may not use it: %', 'nor a group that every login is in');
 \connect - alice
 CALL tap.start();
 SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA004 "alice" may not break the glass for template "prod": %', 'nor being a requester');
@@ -72,7 +72,7 @@ FROM (VALUES (1, $$'prod', '10 minutes'$$, 'JA001 invalid reason: It is NULL.'),
              (5, $$'prod', '1 mon', 'why'$$, 'JA001 invalid duration: Months and years have no fixed length.'),
              (6, $$'prod', '50 minutes', 'why'$$, 'JA004 rule "nothing-long" forbids it: A rule that denies takes precedence over rules and approvals.'),
              (7, $$'sealed', '10 minutes', 'why'$$, 'JA004 there is no break-glass for template "sealed": The template sets no duration for break-glass.'),
-             (8, $$'missing', '10 minutes', 'why'$$, 'JA002 template "missing" does not exist: Names are matched exactly.'),
+             (8, $$'missing', '10 minutes', 'why'$$, 'JA002 template "missing" does not exist, or you may not use it: Names are matched exactly, and a template is shown to those whom it lists.'),
              (9, $$NULL, '10 minutes', 'why'$$, 'JA001 invalid template name: It is NULL.')) r (n, arguments, error) ORDER BY n;
 SELECT alike(tap.error($$SELECT jit_break_glass('prod', '10 minutes', 'why')$$), 'JA018 the glass is broken for template "prod" only by a statement that "rita" has sent: %',
     'code that a user runs cannot do it in the name of the user');
@@ -126,11 +126,11 @@ SELECT is(:'got'::text, 'revoked', 'and end it, as ever');
 \connect - dave
 CALL tap.start();
 SELECT is_empty('SELECT * FROM jit_access.reviews', 'other users see none');
-SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id)), format('JA004 "dave" may not review break-glass %s: %%', :id), 'nor reviews any');
+SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id)), format('JA003 request %s does not exist, or you may not see it: %%', :id), 'nor reviews any');
 SELECT tap.refused(format('SELECT %s(1, ''x'')', name), '42501', name || ' is not for everybody') FROM unnest('{jit_acknowledge_alert, jit_close_alert}'::text[]) name;
 \connect - alice
 CALL tap.start();
-SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id)), format('JA004 "alice" may not review break-glass %s: %%', :id), 'nor does a requester');
+SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'me')$$, :id)), format('JA003 request %s does not exist, or you may not see it: %%', :id), 'nor does a requester');
 SELECT jit_request('prod', '1h') AS plain \gset
 \connect - boss
 CALL tap.start();
@@ -167,7 +167,7 @@ SELECT tap.refused(format('SELECT jit_review(%s)', replace(arguments, 'ID', :'id
 FROM (VALUES (1, $$ID, 'maybe', 'x'$$, 'JA001 invalid verdict: "maybe" is not a verdict.'), (2, $$ID, NULL, 'x'$$, 'JA001 invalid verdict: It is NULL.'),
              (3, $$ID, 'justified', NULL$$, 'JA001 invalid comment: It is NULL.'), (4, $$ID, 'justified', ' '$$, 'JA001 invalid comment: It is empty.'),
              (5, $$NULL, 'justified', 'x'$$, 'JA001 invalid request id: The id is NULL.'),
-             (6, $$999999, 'justified', 'x'$$, 'JA003 request 999999 does not exist')) r (n, arguments, error) ORDER BY n;
+             (6, $$999999, 'justified', 'x'$$, 'JA003 request 999999 does not exist, or you may not see it: A request is shown to its requester, the approvers of its template, auditors and administrators.')) r (n, arguments, error) ORDER BY n;
 SELECT tap.refused(format($$SELECT jit_review(%s, 'justified', 'x')$$, :plain),
     format('JA005 request %s has nothing to review: It is an ordinary request, not a break-glass.', :plain), 'a request has no review');
 SELECT alike(tap.error(format($$SELECT jit_review(%s, 'justified', 'x')$$, :id)), format('JA018 break-glass %s is reviewed only by a statement that "carol" has sent: %%', :id),

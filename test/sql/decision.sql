@@ -35,9 +35,9 @@ SELECT tap.refused(format('SELECT jit_approve(%s)', :bobs),
 \connect - dave
 CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_approve(%s)', :id)),
-    format('JA004 "dave" may not decide about request %s: %%', :id), 'a user who is not an approver does not decide');
+    format('JA003 request %s does not exist, or you may not see it: %%', :id), 'a user who is not an approver does not decide');
 SELECT alike(tap.error(format('SELECT jit_deny(%s, ''no'')', :id)),
-    format('JA004 "dave" may not decide about request %s: %%', :id), 'neither way');
+    format('JA003 request %s does not exist, or you may not see it: %%', :id), 'neither way');
 \connect - ada
 CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_approve(%s)', :id)),
@@ -72,7 +72,7 @@ SELECT format($f$CREATE FUNCTION mine.approves(integer) RETURNS integer LANGUAGE
 CREATE TABLE mine.bait AS SELECT 1 AS id;
 CREATE INDEX ON mine.bait (mine.approves(id));
 CALL tap.start();
-SELECT alike(tap.error('SELECT mine.approves()'), format('JA004 "dave" may not decide about request %s: %%', :id),
+SELECT alike(tap.error('SELECT mine.approves()'), format('JA003 request %s does not exist, or you may not see it: %%', :id),
     'a function of an approver does not decide for another session user');
 \connect - bob
 CALL tap.start();

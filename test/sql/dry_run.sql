@@ -108,7 +108,7 @@ SELECT is(tap.everything(), :'before', 'nothing is left of all this');
 
 -- Bad input
 SELECT tap.refused('SELECT * FROM jit_dry_run(' || arguments || ')', error, 'bad input: ' || arguments) FROM (VALUES
-    (1, '''none'', ''{SELECT 1}''', 'JA002 template "none" does not exist: Names are matched exactly.'),
+    (1, '''none'', ''{SELECT 1}''', 'JA002 template "none" does not exist, or you may not use it: Names are matched exactly, and a template is shown to those whom it lists.'),
     (2, 'NULL, ''{SELECT 1}''', 'JA001 invalid template: It is NULL, and so are the privileges.'),
     (3, '''fix'', NULL', 'JA001 invalid statements: There are none.'),
     (4, '''fix'', ''{}''', 'JA001 invalid statements: There are none.'),
@@ -138,7 +138,7 @@ SELECT is(tap.tried('alice', 'debug_read', 'SELECT * FROM app.orders'), 'allowed
 \connect - dave
 CALL tap.start();
 SELECT tap.refused($$SELECT * FROM jit_dry_run('debug_read', '{SELECT 1}')$$,
-    'JA004 you may not make this dry run: "dave" is not a requester or approver of the template, nor an auditor.', 'a user without any part in the template may not');
+    'JA002 template "debug_read" does not exist, or you may not use it: Names are matched exactly, and a template is shown to those whom it lists.', 'a user without any part in the template may not');
 \connect - olga
 CALL tap.start();
 SELECT is(tap.tried('alice', 'debug_read', 'SELECT * FROM app.orders'), 'allowed', 'an auditor does');

@@ -82,7 +82,7 @@ SELECT jit_approve(:short) AS state, jit_approve(:long) AS state_too, jit_approv
 \connect - alice
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_revoke(%s)', :long),
-    format('JA004 "alice" may not revoke grant %s: Only its holder, the approvers of its template and administrators may.', :long),
+    format('JA003 request %s does not exist, or you may not see it: A request is shown to its requester, the approvers of its template, auditors and administrators.', :long),
     'a user cannot end a grant of another holder');
 SELECT is(jit_revoke(:alices, 'done early'), 'revoked', 'the holder gives back');
 \connect - :owner

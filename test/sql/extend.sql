@@ -25,7 +25,7 @@ SELECT ends_at AS ends, tap.state() AS before FROM jit_access.request WHERE id =
 \connect - dave
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_extend(%s, ''10 minutes'')', :id),
-    format('JA004 "dave" may not extend request %s: Only its holder and the approvers of template "debug_read" may.', :id),
+    format('JA003 request %s does not exist, or you may not see it: A request is shown to its requester, the approvers of its template, auditors and administrators.', :id),
     'other users cannot extend');
 \connect - :owner
 CALL tap.start();

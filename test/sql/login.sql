@@ -46,7 +46,7 @@ SELECT jit_create_template('open', '{USAGE ON SCHEMA app}', requesters => '{deve
 SELECT jit_request('open', '1h') AS open \gset
 \connect - dave
 CALL tap.start();
-SELECT alike(tap.error(format('SELECT jit_approve(%s)', :open)), format('JA004 "dave" may not decide about request %s: %%', :open),
+SELECT alike(tap.error(format('SELECT jit_approve(%s)', :open)), format('JA003 request %s does not exist, or you may not see it: %%', :open),
     'a group of all other logins still counts as a group of everybody');
 \connect - :owner
 CALL tap.start();

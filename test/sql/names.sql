@@ -81,7 +81,7 @@ SET row_security = off;
 SELECT jit_request('debug_read', '1h');
 RESET search_path;
 CALL tap.start();
-SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'JA004', 'an operator of the caller does not make a requester');
+SELECT is(:'LAST_ERROR_SQLSTATE'::text, 'JA002', 'an operator of the caller does not make a requester');
 \connect - alice
 SET DateStyle = 'SQL, DMY';
 SET IntervalStyle = 'iso_8601';

@@ -126,7 +126,7 @@ SELECT is(:'first' || ' ' || :'second', 'confirm withdraw', 'one is confirmed, o
 SELECT alike(tap.error(format($$SELECT jit_review_item(%s, 10, 'confirm', 'or yes')$$, :review)), 'JA005 item 10 of access review % has been reviewed: "rita" did it.', 'once');
 \connect - alice
 CALL tap.start();
-SELECT alike(tap.error($$SELECT jit_request('reader', '1h')$$), 'JA004 "alice" may not ask for template "reader"%', 'a withdrawn requester cannot ask any more');
+SELECT alike(tap.error($$SELECT jit_request('reader', '1h')$$), 'JA002 template "reader" does not exist, or you may not use it: %', 'a withdrawn requester cannot ask any more');
 \connect - bob
 CALL tap.start();
 SELECT alike(tap.error(format('SELECT jit_approve(%s)', :pending)), 'JA005 request % is out of date: Template "reader" has changed since it was asked for.', 'and their pending requests are out of date');

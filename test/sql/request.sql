@@ -42,10 +42,10 @@ SELECT tap.refused($$SELECT jit_request('debug_read', '4h 1s')$$,
                    'JA009 the duration is over the maximum of template "debug_read": 4h 1s was asked for; the maximum is 4h.',
                    'the maximum is a maximum');
 SELECT tap.refused($$SELECT jit_request('nobody', '1h')$$,
-                   'JA004 "alice" may not ask for template "nobody": Neither this login nor a role it belongs to is among the template''s requesters.',
+                   'JA002 template "nobody" does not exist, or you may not use it: Names are matched exactly, and a template is shown to those whom it lists.',
                    'without requesters the template cannot be requested');
 SELECT tap.refused($$SELECT jit_request('Debug_Read', '1h')$$,
-                   'JA002 template "Debug_Read" does not exist: Names are matched exactly.', 'names are matched exactly');
+                   'JA002 template "Debug_Read" does not exist, or you may not use it: Names are matched exactly, and a template is shown to those whom it lists.', 'names are matched exactly');
 
 -- A later start.
 SELECT jit_request('debug_read', '1h', starts_at => clock_timestamp() + interval '1 day') AS later \gset
@@ -70,10 +70,10 @@ SELECT is(jit_cancel(:second), 'cancelled', 'without a reason as well');
 \connect - dave
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_request('debug_read', '1h')$$,
-                   'JA004 "dave" may not ask for template "debug_read": Neither this login nor a role it belongs to is among the template''s requesters.',
+                   'JA002 template "debug_read" does not exist, or you may not use it: Names are matched exactly, and a template is shown to those whom it lists.',
                    'a user who is not a requester may not ask');
 SELECT tap.refused(format('SELECT jit_cancel(%s)', :later),
-                   format('JA004 only the requester can cancel request %s: Another user made it.', :later),
+                   format('JA003 request %s does not exist, or you may not see it: A request is shown to its requester, the approvers of its template, auditors and administrators.', :later),
                    'a user cannot cancel the request of another');
 \connect - bob
 CALL tap.start();

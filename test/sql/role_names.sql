@@ -78,11 +78,11 @@ CREATE ROLE "10" LOGIN;
 CREATE ROLE bob LOGIN;
 \connect - bob
 CALL tap.start();
-SELECT alike(tap.error(format('SELECT jit_approve(%s)', :alices)), 'JA004 %', 'a new role with an approver''s name is not an approver');
+SELECT alike(tap.error(format('SELECT jit_approve(%s)', :alices)), 'JA003 %', 'a new role with an approver''s name is not an approver');
 SELECT is_empty('SELECT * FROM jit_access.pending_requests', 'and sees nothing to decide');
 \connect - "10"
 CALL tap.start();
-SELECT alike(tap.error($$SELECT jit_request('debug_read', '1h')$$), 'JA004 %', 'a new role with a requester''s name is not a requester');
+SELECT alike(tap.error($$SELECT jit_request('debug_read', '1h')$$), 'JA002 %', 'a new role with a requester''s name is not a requester');
 SELECT is_empty('SELECT * FROM jit_access.my_requests', 'and has no past');
 \connect - :owner
 SELECT jit_alter_template('debug_read', approvers => '{bob}', requesters => '{alice, carol}') AS version \gset

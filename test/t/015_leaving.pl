@@ -111,7 +111,7 @@ for my $call ('jit_revoke(%s)', q{jit_extend(%s, '1s')})
 	my $holder = connect_as($node, 'bob');
 	my $result = $holder->query('BEGIN; SELECT ' . sprintf($call, $id));
 	die $result->{message} if $result->{sqlstate};
-	sqlstate_ok(connect_as($node, 'carol')->query("SELECT jit_revoke($id)"), 'JA004', "$call left open: nothing for strangers");
+	sqlstate_ok(connect_as($node, 'carol')->query("SELECT jit_revoke($id)"), 'JA003', "$call left open: nothing for strangers");
 	rows_ok($holder->query('SELECT 1'), '1', "$call left open: which end no session of another user");
 	rows_ok(connect_as($node, 'dave')->query("SET statement_timeout = '60s'; SELECT jit_revoke($id)"),
 		'revoked', "$call left open: an approver ends the grant");

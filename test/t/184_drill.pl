@@ -65,7 +65,7 @@ $node->safe_psql('postgres', q{CREATE ROLE everybody ROLE alice, bob, carol, dav
 	SELECT jit_create_template('open', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{everybody}')});
 is(connect_as($node, 'dave')->query(q{SELECT jit_access.may_decide(t) FROM generate_series(1, 5) t ORDER BY 1 DESC LIMIT 1})->{rows}[0][0], 't', 'dave is an approver');
 my $open = request_as($node, 'alice', 'open', '1h');
-sqlstate_ok(connect_as($node, 'carol')->query("SELECT jit_approve($open)"), 'JA004', 'a group with every login of a person still counts as all users');
+sqlstate_ok(connect_as($node, 'carol')->query("SELECT jit_approve($open)"), 'JA003', 'a group with every login of a person still counts as all users');
 
 # ---- a good one -----------------------------------------------------------------------------------------------------
 
@@ -114,7 +114,7 @@ my $other = request_as($node, 'alice', 'jit_drill', '1s');
 rows_ok(drill(), $good, 'a drill beside another request for the canary');
 is($node->safe_psql('postgres', "SELECT decisions FROM jit_access.request WHERE id = $other"), '0', 'its approvals are for its own request only');
 set_up_again();
-sqlstate_ok($alice->query(q{SELECT jit_request('jit_drill', '1s')}), 'JA004', 'the template is as it was');
+sqlstate_ok($alice->query(q{SELECT jit_request('jit_drill', '1s')}), 'JA002', 'the template is as it was');
 sqlstate_ok($alice->query('SELECT * FROM jit_drill.canary'), '42501', 'other users do not read the canary');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM jsonb_array_elements(jit_export_policy() -> 'templates') t WHERE t ->> 'name' = 'jit_drill'}), '0', 'it is no part of the policy');
 

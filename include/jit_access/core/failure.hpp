@@ -52,7 +52,7 @@ struct CodeEntry {
 // docs/reference.md repeats this table; a test compares the two.
 inline constexpr std::array codes{
     CodeEntry{Code::invalid_argument, "JA001", "invalid_argument", "an argument is missing, malformed or out of range"},
-    CodeEntry{Code::unknown_template, "JA002", "unknown_template", "no template has this name"},
+    CodeEntry{Code::unknown_template, "JA002", "unknown_template", "no template has this name, or you may not use it"},
     CodeEntry{Code::unknown_request, "JA003", "unknown_request", "no request has this id, or you may not see it"},
     CodeEntry{Code::not_permitted, "JA004", "not_permitted", "the policy does not let this person do this"},
     CodeEntry{Code::wrong_state, "JA005", "wrong_state", "the request is in a state that does not allow this"},

@@ -67,6 +67,8 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
 // Whether the person is listed as a responder of the template.
 [[nodiscard]] bool may_break_glass(const Person& person, std::int64_t template_id);
 [[nodiscard]] bool may_decide(const Person& person, std::int64_t template_id);
+// Whether the person may know that the template exists: it lists the person in any capacity, or the person may audit.
+[[nodiscard]] bool may_see_template(const Person& person, std::int64_t template_id);
 // Throws not_permitted. `action` completes the message: "decide about request 42".
 void require_approver(const Person& person, std::int64_t template_id, const std::string& template_name,
                       const std::string& action);

@@ -186,8 +186,12 @@ void remove_participants(const Template& tmpl, const char* capacity, std::option
 // Reads a template without a lock. By name: throws unknown_template. By id: also one that was dropped.
 [[nodiscard]] Template read(const std::optional<std::string>& name);
 [[nodiscard]] Template read(std::int64_t id);
-// The same, and locks the row FOR SHARE until the transaction ends. A service identity of a drill may lock only the
-// canary template (service_identity.hpp).
+// The same for a person. A template that does not exist and one that the person may not see raise the same error, so
+// that names cannot be probed.
+[[nodiscard]] Template read_visible(const principal::Person& person, const std::optional<std::string>& name);
+// The same, and locks the row FOR SHARE until the transaction ends. lock_visible() decides before it waits for the
+// lock. A service identity of a drill may lock only the canary template (service_identity.hpp).
+[[nodiscard]] Template lock_visible(const principal::Person& person, const std::optional<std::string>& name);
 [[nodiscard]] Template lock(const std::optional<std::string>& name);
 [[nodiscard]] Template lock(std::int64_t id);
 // All templates that are not dropped, by name, without a lock.
