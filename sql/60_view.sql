@@ -113,7 +113,7 @@ FROM jit_access.request r
 JOIN jit_access.template t ON t.id = r.template_id
 WHERE (r.state IN ('active', 'suspended') OR r.cleanup = 'due') AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.active_grants IS
-    'live grants, and ended ones whose temporary role the worker has still to remove (access is already refused)';
+    'live grants, and ended ones whose temporary role the worker still has to remove (access is already refused)';
 
 CREATE VIEW jit_access.template_catalog AS
 SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileges,

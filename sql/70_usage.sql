@@ -126,4 +126,4 @@ END
 $$;
 REVOKE ALL ON FUNCTION jit_access.uses_by_day(timestamptz, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.uses_by_day(timestamptz, timestamptz) IS
-    'returns uses by day (UTC) and grant; several rows of one day and grant are to be added up';
+    'returns uses by day (UTC) and grant; there may be several rows for one day and grant; the caller must add them up';

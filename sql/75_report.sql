@@ -27,7 +27,7 @@ CREATE TABLE jit_access.evidence (
     counts  text NOT NULL,
     excepts text NOT NULL
 );
-COMMENT ON TABLE jit_access.evidence IS 'evidence that reports collect: what is counted, and which of it are exceptions';
+COMMENT ON TABLE jit_access.evidence IS 'evidence that reports collect: what is counted, and what counts as an exception';
 INSERT INTO jit_access.evidence VALUES
     ('grants',
      'grants that became active',
@@ -278,7 +278,8 @@ RETURNS TABLE (name text, count bigint, exceptions bigint)
 $$;
 REVOKE ALL ON FUNCTION jit_access.collect_evidence(timestamptz, timestamptz, bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.collect_evidence(timestamptz, timestamptz, bigint, bigint) IS
-    'counts each evidence and its exceptions with from_at <= time < to_at; the caller counts statements, by uses_by_day';
+    'counts each kind of evidence and its exceptions with from_at <= time < to_at; '
+    'the caller counts statements with uses_by_day';
 
 CREATE FUNCTION jit_access.record_report(output text, framework text, from_at timestamptz, to_at timestamptz) RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -291,7 +292,7 @@ CREATE FUNCTION jit_access.record_report(output text, framework text, from_at ti
 $$;
 REVOKE ALL ON FUNCTION jit_access.record_report(text, text, timestamptz, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.record_report(text, text, timestamptz, timestamptz) IS
-    'puts the making of a report on the record. output: rows, page or csv with the name of the view';
+    'records that a report was made. output: rows, page, or csv followed by the name of the view';
 
 CREATE FUNCTION jit_access.check_framework(framework text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
