@@ -181,7 +181,7 @@ RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_drop_template';
 COMMENT ON FUNCTION pg_catalog.jit_drop_template IS
     'drops a template: open requests lapse, and its role is dropped if jit_create_template created it; the history '
-    'stays. Refused while grants of it are live or a break-glass of it is not reviewed. For administrators. Errors: '
+    'stays. Refused while grants of it are live or a break-glass grant has not been reviewed. For administrators. Errors: '
     'JA001, JA002, JA004, JA008, JA015, JA022.';
 
 CREATE FUNCTION jit_access.cover_new_objects() RETURNS event_trigger

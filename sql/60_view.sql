@@ -256,7 +256,7 @@ WHERE (SELECT jit_access.may_audit())
    OR c.id = ANY (ARRAY(SELECT r.id FROM jit_access.access_review r WHERE jit_access.may_review(r.id)))
 ORDER BY i.review_id DESC, i.item;
 COMMENT ON VIEW jit_access.access_review_items IS
-    'items of access reviews with evidence and verdict; a break-glass decided by jit_review counts as decided here. For '
+    'items of access reviews with evidence and verdict; a break-glass grant reviewed by jit_review counts as decided. For '
     'auditors, and for the reviewers of each review';
 
 CREATE VIEW jit_access.access_reviews WITH (security_barrier) AS
