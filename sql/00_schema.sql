@@ -14,8 +14,8 @@ CREATE FUNCTION jit_access.check_installation() RETURNS void
     LANGUAGE c AS 'MODULE_PATHNAME', 'jit_check_installation';
 REVOKE ALL ON FUNCTION jit_access.check_installation() FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.check_installation() IS
-    'refuses CREATE EXTENSION where the extension could not work: library not preloaded, wrong database, or group roles '
-    'that already have members or attributes';
+    'raises an error in CREATE EXTENSION if the extension could not work there: library not preloaded, wrong '
+    'database, or group roles that already have members or attributes';
 SELECT jit_access.check_installation();
 
 CREATE TYPE jit_access.state AS ENUM
@@ -25,8 +25,9 @@ COMMENT ON TYPE jit_access.state IS
 
 CREATE TYPE jit_access.mode AS ENUM ('inherit', 'set_role', 'login');
 COMMENT ON TYPE jit_access.mode IS
-    'how a grant is used: inherit = the requester''s sessions have the privileges; set_role = only after SET ROLE '
-    'jit_grant_<id>; login = only by the temporary login jit_login_<id>, whose password jit_credentials returns';
+    'how a grant is used: inherit = the requester''s sessions have the privileges; set_role = they have the '
+    'privileges only after SET ROLE jit_grant_<id>; login = only sessions of the temporary login jit_login_<id> have '
+    'them; jit_credentials returns its password';
 
 CREATE TYPE jit_access.at_deadline AS ENUM ('terminate', 'cancel', 'grace');
 COMMENT ON TYPE jit_access.at_deadline IS
@@ -36,5 +37,5 @@ COMMENT ON TYPE jit_access.at_deadline IS
 
 CREATE TYPE jit_access.cleanup AS ENUM ('none', 'due', 'done');
 COMMENT ON TYPE jit_access.cleanup IS
-    'removal of a grant''s temporary role: none = not needed yet; due = access is already refused, the catalogs still '
-    'have to follow; done';
+    'removal of a grant''s temporary role: none = not needed yet; due = access is already refused, but the role '
+    'still has to be removed; done';

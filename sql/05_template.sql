@@ -56,13 +56,13 @@ COMMENT ON TABLE jit_access.template IS
 COMMENT ON COLUMN jit_access.template.version IS
     'incremented by every change; a request made under an older version cannot be approved';
 COMMENT ON COLUMN jit_access.template.role_created IS
-    'jit_create_template created the role; false = the role existed and was adopted';
+    'whether jit_create_template created the role; false = the role existed and was adopted';
 COMMENT ON COLUMN jit_access.template.schemas IS
     'schemas named by ALL TABLES IN SCHEMA: tables created there later are covered as well';
 COMMENT ON COLUMN jit_access.template.person_at_once IS
     'cap on live grants of one person; 0 = no cap, as for the next three columns';
 COMMENT ON COLUMN jit_access.template.second_factor IS
-    'where a second factor is required: request, approval, activation, first_use';
+    'steps for which a second factor is required: request, approval, activation, first_use';
 COMMENT ON COLUMN jit_access.template.database_oids IS
     'OIDs of databases when the template was defined: a new database with the same name does not match';
 COMMENT ON COLUMN jit_access.template.object_owner IS
@@ -181,14 +181,14 @@ RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_drop_template';
 COMMENT ON FUNCTION pg_catalog.jit_drop_template IS
     'drops a template: open requests lapse, and its role is dropped if jit_create_template created it; the history '
-    'stays. Refused while grants of it are live or a break-glass of it is not reviewed. For administrators. Errors: '
-    'JA001, JA002, JA004, JA008, JA015, JA022.';
+    'is kept. Refused while grants of it are live or a break-glass grant has not been reviewed. For administrators. '
+    'Errors: JA001, JA002, JA004, JA008, JA015, JA022.';
 
 CREATE FUNCTION jit_access.cover_new_objects() RETURNS event_trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_cover_new_objects';
 REVOKE ALL ON FUNCTION jit_access.cover_new_objects() FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.cover_new_objects() IS
-    'grants the privileges of templates with ALL TABLES IN SCHEMA on tables created later';
+    'grants the privileges of templates with ALL TABLES IN SCHEMA on tables that are created later';
 CREATE EVENT TRIGGER jit_access_cover_new_objects ON ddl_command_end
     WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE VIEW', 'CREATE MATERIALIZED VIEW',
                  'CREATE FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA', 'CREATE SCHEMA', 'ALTER TABLE', 'ALTER VIEW',

@@ -17,7 +17,7 @@ CREATE TABLE jit_access.rule (
 COMMENT ON TABLE jit_access.rule IS
     'rules: allow = matching requests need no approval; deny = matching requests are refused, even if another rule '
     'allows them';
-COMMENT ON COLUMN jit_access.rule.templates IS 'templates the rule applies to; empty = every template';
+COMMENT ON COLUMN jit_access.rule.templates IS 'templates to which the rule applies; empty = every template';
 
 CREATE FUNCTION pg_catalog.jit_create_rule(
     name text,
@@ -32,8 +32,8 @@ RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp A
 COMMENT ON FUNCTION pg_catalog.jit_create_rule IS
     'creates a rule. allow: requests by members of role, for these templates, up to max_duration and max_risk, from '
     'these networks, in these windows, need no approval. deny: requests longer than max_duration or riskier than '
-    'max_risk are refused, or every request if neither is given. An argument that is left out means no restriction. For '
-    'administrators. Errors: JA001, JA002, JA004, JA018.';
+    'max_risk are refused, or every request if neither is given. An argument that is left out does not restrict the '
+    'rule. For administrators. Errors: JA001, JA002, JA004, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_rule(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_drop_rule';
@@ -55,8 +55,9 @@ COMMENT ON FUNCTION pg_catalog.jit_eligibility IS
 CREATE FUNCTION jit_access.request_digest(id bigint) RETURNS text
     LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_request_digest';
 COMMENT ON FUNCTION jit_access.request_digest(bigint) IS
-    'the digest a request would have now (SHA-256, hexadecimal); if it differs from the stored one, what the request '
-    'would give has changed. NULL unless the session user is its requester, may decide it, or may audit';
+    'returns the digest that a request would have now (SHA-256, hexadecimal); if it differs from the stored one, '
+    'what the request would give has changed. Returns NULL unless the session user is its requester, may decide it, '
+    'or may audit';
 
 CREATE FUNCTION pg_catalog.jit_export_policy()
 RETURNS jsonb LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres
@@ -70,6 +71,6 @@ CREATE FUNCTION pg_catalog.jit_import_policy(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET intervalstyle = postgres
 AS 'MODULE_PATHNAME', 'jit_import_policy';
 COMMENT ON FUNCTION pg_catalog.jit_import_policy(jsonb, boolean) IS
-    'makes templates, rules, windows and persons match the document, all or nothing, and returns the differences; a dry '
-    'run only returns them. Items that are not in the document stay. For administrators. Errors: JA001, JA002, JA004, '
-    'JA007, JA008, JA015, JA018.';
+    'makes templates, rules, windows and persons match the document in one transaction, and returns the differences; '
+    'a dry run only returns them. Items that are not in the document are kept. For administrators. Errors: JA001, '
+    'JA002, JA004, JA007, JA008, JA015, JA018.';

@@ -41,20 +41,23 @@ CREATE TABLE jit_access.request (
     cleanup_error      text
 );
 COMMENT ON TABLE jit_access.request IS 'requests and the grants that result from them: one row and one id for life';
-COMMENT ON COLUMN jit_access.request.scope IS 'relations the grant is narrowed to; NULL = everything the template gives';
+COMMENT ON COLUMN jit_access.request.scope IS
+    'relations to which the grant is narrowed; NULL = everything that the template gives';
 COMMENT ON COLUMN jit_access.request.duration IS
     'duration of the grant, which an approver may have shortened from requested_duration';
-COMMENT ON COLUMN jit_access.request.requested_duration IS 'duration the requester asked for';
+COMMENT ON COLUMN jit_access.request.requested_duration IS 'duration that the requester asked for';
 COMMENT ON COLUMN jit_access.request.starts_at IS 'start of the grant: requested_start, or when the template''s windows open';
-COMMENT ON COLUMN jit_access.request.requested_start IS 'start the requester asked for; NULL = with the approval';
+COMMENT ON COLUMN jit_access.request.requested_start IS
+    'start that the requester asked for; NULL = starts with the approval';
 COMMENT ON COLUMN jit_access.request.digest IS
     'SHA-256 of everything shown to an approver; an approval of another digest does not count';
 COMMENT ON COLUMN jit_access.request.rule IS 'rule that allowed the request without an approval';
 COMMENT ON COLUMN jit_access.request.break_glass IS
-    'taken by a responder without an approval; the review is in jit_access.review';
+    'whether a responder took the grant without an approval; the review is in jit_access.review';
 COMMENT ON COLUMN jit_access.request.reasons IS 'why the request was allowed';
 COMMENT ON COLUMN jit_access.request.use_by IS
-    'the request is allowed, and the requester has to activate it by then (jit_activate); NULL = it activates by itself';
+    'the request is allowed, and the requester has to activate it by then (jit_activate); NULL = the grant becomes '
+    'active without a call';
 COMMENT ON COLUMN jit_access.request.ends_at IS 'the deadline in wall-clock time, absolute; time counts from activated_at';
 COMMENT ON COLUMN jit_access.request.ends_boot IS
     'the same deadline in microseconds since the boot named by boot_id; whichever comes first ends the grant';
@@ -63,9 +66,9 @@ COMMENT ON COLUMN jit_access.request.node IS
 COMMENT ON COLUMN jit_access.request.at_deadline IS
     'effect of the deadline, copied from the template at activation, as are grace_period, steps_up and conditions';
 COMMENT ON COLUMN jit_access.request.steps_up IS
-    'each session needs a second factor before its first use of the grant';
+    'whether each session needs a second factor before its first use of the grant';
 COMMENT ON COLUMN jit_access.request.conditions IS
-    'client networks, TLS, authentication and databases the grant may be used from, encoded; NULL = no conditions';
+    'client networks, TLS, authentication and databases in which the grant may be used, encoded; NULL = no conditions';
 COMMENT ON COLUMN jit_access.request.extended IS 'time the holder has added, out of the template''s holder_extension';
 CREATE INDEX request_open ON jit_access.request (state) WHERE state IN ('pending', 'scheduled', 'active', 'suspended');
 CREATE INDEX request_ends ON jit_access.request (ends_at) WHERE state IN ('active', 'suspended');
@@ -94,9 +97,9 @@ CREATE FUNCTION pg_catalog.jit_activate(id numeric)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_activate';
 COMMENT ON FUNCTION pg_catalog.jit_activate IS
-    'activates an allowed request whose template has a time_to_use or requires a second factor at activation; the time '
-    'of the grant starts now. For the requester. Returns the new state. Errors: JA001, JA003, JA004, JA005, JA008, '
-    'JA009, JA018, JA019, JA023.';
+    'activates an allowed request whose template has a time_to_use or requires a second factor at activation; the '
+    'time of the grant begins with this call. For the requester. Returns the new state. Errors: JA001, JA003, JA004, '
+    'JA005, JA008, JA009, JA018, JA019, JA023.';
 
 CREATE FUNCTION pg_catalog.jit_credentials(id numeric, OUT login text, OUT password text, OUT valid_until timestamptz)
 RETURNS record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -11,7 +11,8 @@ CREATE TABLE jit_access.decision (
     PRIMARY KEY (request_id, approver)
 );
 COMMENT ON TABLE jit_access.decision IS 'approvals and denials of requests; each person decides a request once';
-COMMENT ON COLUMN jit_access.decision.duration IS 'duration the approver shortened the request to; NULL = not shortened';
+COMMENT ON COLUMN jit_access.decision.duration IS
+    'duration to which the approver shortened the request; NULL = not shortened';
 COMMENT ON COLUMN jit_access.decision.digest IS 'digest of the request when it was decided';
 
 CREATE FUNCTION pg_catalog.jit_approve(
@@ -19,16 +20,17 @@ CREATE FUNCTION pg_catalog.jit_approve(
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_approve';
 COMMENT ON FUNCTION pg_catalog.jit_approve IS
-    'approves a request; with enough approvals the privileges exist at once, or from the requested start. duration may '
-    'shorten the request, never lengthen it. digest: the value in jit_access.pending_requests; the approval fails if the '
-    'request no longer has it. Returns the state. Errors: JA001, JA003, JA004, JA005, JA006, JA008, JA009, JA018, JA019.';
+    'approves a request; with enough approvals the privileges exist at once, or from the requested start. duration '
+    'can shorten the request but not lengthen it. digest: the value in jit_access.pending_requests; the approval '
+    'fails if the request no longer has it. Returns the state. Errors: JA001, JA003, JA004, JA005, JA006, JA008, '
+    'JA009, JA018, JA019.';
 
 CREATE FUNCTION pg_catalog.jit_deny(id numeric, reason text)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_deny';
 COMMENT ON FUNCTION pg_catalog.jit_deny IS
-    'denies a request, which closes it. Returns the state. For approvers of the template. Errors: JA001, JA003, JA004, '
-    'JA005, JA006.';
+    'denies and thereby closes a request. Returns the state. For approvers of the template. Errors: JA001, JA003, '
+    'JA004, JA005, JA006.';
 
 CREATE FUNCTION pg_catalog.jit_resume(id numeric, reason text DEFAULT NULL)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -16,7 +16,7 @@ CREATE TABLE jit_access.review (
 -- The index limits each person to one open review, even in concurrent calls of jit_break_glass.
 CREATE UNIQUE INDEX review_open ON jit_access.review (person) WHERE reviewed_at IS NULL;
 COMMENT ON TABLE jit_access.review IS
-    'one review for each break-glass, opened with it and decided by another person; a person has at most one open review';
+    'one review for each break-glass grant, decided by another person; a person has at most one open review';
 COMMENT ON COLUMN jit_access.review.person IS 'identity of the responder''s person when the glass was broken';
 
 CREATE FUNCTION pg_catalog.jit_break_glass(template text, duration interval DEFAULT NULL, reason text DEFAULT NULL)
@@ -32,6 +32,6 @@ CREATE FUNCTION pg_catalog.jit_review(id numeric, verdict text, comment text)
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_review';
 COMMENT ON FUNCTION pg_catalog.jit_review IS
-    'reviews a break-glass that has ended: verdict is justified or not_justified, comment says why; both are final. '
+    'reviews a break-glass grant that has ended: verdict is justified or not_justified, comment says why; both are final. '
     'Returns the verdict. For approvers of the template other than the responder. Errors: JA001, JA003, JA004, JA005, '
     'JA006, JA018.';

@@ -30,9 +30,9 @@ CREATE INDEX alert_suspends ON jit_access.alert (id) WHERE suspends;
 COMMENT ON TABLE jit_access.alert IS
     'alerts: one row per rule, person and grant until it is closed; further occurrences increment its count';
 COMMENT ON COLUMN jit_access.alert.person_id IS
-    'identity of the person the alert is about, who may not close it: a declared person, or a login of its own';
+    'identity of the person whom the alert is about and who may not close it: a declared person, or a login';
 COMMENT ON COLUMN jit_access.alert.evidence IS 'seq of the newest records that raised the alert, in order; at most 20';
-COMMENT ON COLUMN jit_access.alert.suspends IS 'the grant is still to be suspended because of this alert';
+COMMENT ON COLUMN jit_access.alert.suspends IS 'whether the grant still has to be suspended because of this alert';
 
 CREATE FUNCTION pg_catalog.jit_acknowledge_alert(id numeric, comment text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -135,7 +135,8 @@ COMMENT ON FUNCTION jit_access.journal(bigint, integer) IS
 CREATE FUNCTION jit_access.may_audit() RETURNS boolean
     LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_may_audit';
 COMMENT ON FUNCTION jit_access.may_audit() IS
-    'whether the session user is a superuser or a member of jit_auditor or jit_admin; pg_read_all_data does not count';
+    'returns whether the session user is a superuser or a member of jit_auditor or jit_admin; pg_read_all_data does '
+    'not count';
 
 CREATE VIEW jit_access.audit_log AS
 SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u.client_addr, u.application, u.pid,

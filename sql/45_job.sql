@@ -98,21 +98,21 @@ CREATE FUNCTION pg_catalog.jit_schedule(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_schedule';
 COMMENT ON FUNCTION pg_catalog.jit_schedule(text, text) IS
-    'creates the jobs in pg_cron, all or one, replacing earlier ones. schedule: in the syntax of pg_cron, in UTC; NULL = '
-    'the job''s default. For administrators. Errors: JA001, JA004, JA005, JA018.';
+    'creates one job or all jobs in pg_cron, and replaces existing ones. schedule: in the syntax of pg_cron, in UTC; '
+    'NULL = the job''s default. For administrators. Errors: JA001, JA004, JA005, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_unschedule(job text DEFAULT NULL) RETURNS integer
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_unschedule';
 COMMENT ON FUNCTION pg_catalog.jit_unschedule(text) IS
-    'removes the jobs from pg_cron, all or one; returns how many were removed. The worker continues to run the essential '
-    'ones. For administrators. Errors: JA001, JA004, JA018.';
+    'removes one job or all jobs from pg_cron; returns the number of jobs removed. The worker continues to run the '
+    'essential ones. For administrators. Errors: JA001, JA004, JA018.';
 
 CREATE FUNCTION jit_access.cron_state(job text) RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_cron_state';
 REVOKE ALL ON FUNCTION jit_access.cron_state(text) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.cron_state(text) IS
-    'state of a job in pg_cron: as scheduled, changed (other command, schedule or database, inactive, or more than one), '
-    'or missing; NULL = pg_cron is not installed in this database';
+    'returns the state of a job in pg_cron: as scheduled, changed (different command, schedule or database, '
+    'inactive, or more than one), or missing; NULL = pg_cron is not installed in this database';
 
 -- A process is recognised by its pid and start time together, because pids are reused.
 CREATE FUNCTION jit_access.job_state(job text, OUT running boolean, OUT interrupted boolean, OUT overdue boolean)
@@ -131,4 +131,5 @@ BEGIN ATOMIC
 END;
 REVOKE ALL ON FUNCTION jit_access.job_state(text) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.job_state(text) IS
-    'whether a process is running the job, whether the last one stopped before its end, and whether a run is overdue';
+    'returns whether a process is running the job, whether the last run stopped before its end, and whether a run is '
+    'overdue';

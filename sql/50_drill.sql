@@ -32,9 +32,9 @@ CREATE FUNCTION pg_catalog.jit_drill(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_drill';
 COMMENT ON FUNCTION pg_catalog.jit_drill(interval) IS
-    'runs a drill: request, two approvals, use, refusal at the deadline, cleanup, record, verification; returns one row '
-    'for each step up to the first that fails. step_timeout: longest time for a step, at most one minute. For '
-    'administrators. Errors: JA001, JA004, JA005, JA009.';
+    'runs a drill: request, two approvals, use, refusal at the deadline, cleanup, record, verification; returns one '
+    'row for each step, up to the first step that fails. step_timeout: longest time for a step, at most one minute. '
+    'For administrators. Errors: JA001, JA004, JA005, JA009.';
 
 CREATE FUNCTION jit_access.job_drill() RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_job_drill';

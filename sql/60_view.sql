@@ -8,13 +8,14 @@
 CREATE FUNCTION jit_access.may_decide(template_id bigint) RETURNS boolean
     LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_may_decide';
 COMMENT ON FUNCTION jit_access.may_decide(bigint) IS
-    'whether the session user is a member of an approver role of the template; being a superuser does not count';
+    'returns whether the session user is a member of an approver role of the template; being a superuser does not '
+    'count';
 
 CREATE FUNCTION jit_access.require_auditor() RETURNS void
     LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_require_auditor';
 REVOKE ALL ON FUNCTION jit_access.require_auditor() FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.require_auditor() IS
-    'raises an error unless the session user may audit; the refusal is on the record. Errors: JA004.';
+    'raises an error unless the session user may audit; the refusal is recorded. Errors: JA004.';
 
 CREATE FUNCTION jit_access.status(
     OUT worker_pid integer, OUT worker_loops bigint, OUT live_grants bigint, OUT grants_over bigint,
@@ -23,13 +24,15 @@ CREATE FUNCTION jit_access.status(
     OUT journal_refusals bigint, OUT journal_syncs bigint, OUT late_refusals bigint, OUT sessions_ended bigint)
     LANGUAGE c AS 'MODULE_PATHNAME', 'jit_status';
 REVOKE ALL ON FUNCTION jit_access.status() FROM PUBLIC;
-COMMENT ON FUNCTION jit_access.status() IS 'state in shared memory; counters since the server started';
+COMMENT ON FUNCTION jit_access.status() IS
+    'returns the state in shared memory, with counters since the server was started';
 
 CREATE FUNCTION jit_access.confirmed(id bigint) RETURNS boolean
     LANGUAGE c AS 'MODULE_PATHNAME', 'jit_confirmed';
 REVOKE ALL ON FUNCTION jit_access.confirmed(bigint) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.confirmed(bigint) IS
-    'whether the grant is live in shared memory; if not, sessions that rely on it are refused';
+    'returns whether the grant is live in shared memory; if it is not, statements of sessions that rely on it are '
+    'refused';
 
 CREATE VIEW jit_access.my_requests WITH (security_barrier) AS
 SELECT r.id, t.name AS template, r.state, r.duration, r.reason, r.ticket, r.scope, r.starts_at, r.requested_at,
@@ -56,7 +59,8 @@ JOIN jit_access.template t ON t.id = r.template_id
 WHERE r.state IN ('scheduled', 'active', 'suspended')
   AND r.requester = (SELECT oid FROM pg_catalog.pg_authid WHERE rolname = session_user)
 ORDER BY r.id;
-COMMENT ON VIEW jit_access.my_grants IS 'grants the session user holds, or will hold from a scheduled start, and the time left';
+COMMENT ON VIEW jit_access.my_grants IS
+    'grants that the session user holds, or will hold from a scheduled start, and the time left';
 
 CREATE VIEW jit_access.pending_requests WITH (security_barrier) AS
 SELECT r.id, r.requester_name AS requester, t.name AS template, t.privileges, r.scope, t.mode, r.duration, r.starts_at,
@@ -76,8 +80,8 @@ WHERE r.state = 'pending'
                         WHERE m.dropped_at IS NULL AND jit_access.may_decide(m.id)))
 ORDER BY r.id;
 COMMENT ON VIEW jit_access.pending_requests IS
-    'requests the session user may decide: exactly what would be granted, to whom, why and for how long; stale = this has '
-    'changed since the request, which can therefore not be approved';
+    'requests about which the session user may decide: exactly what would be granted, to whom, why and for how long; '
+    'stale = this has changed since the request was made, so that the request can no longer be approved';
 
 CREATE VIEW jit_access.decisions AS
 SELECT d.request_id AS id, d.approver_name AS approver, d.verdict, d.comment, d.duration, d.digest, d.decided_at,
@@ -113,7 +117,7 @@ FROM jit_access.request r
 JOIN jit_access.template t ON t.id = r.template_id
 WHERE (r.state IN ('active', 'suspended') OR r.cleanup = 'due') AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.active_grants IS
-    'live grants, and ended ones whose temporary role the worker has still to remove (access is already refused)';
+    'live grants, and ended grants whose temporary role the worker still has to remove (access is already refused)';
 
 CREATE VIEW jit_access.template_catalog AS
 SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileges,
@@ -256,7 +260,7 @@ WHERE (SELECT jit_access.may_audit())
    OR c.id = ANY (ARRAY(SELECT r.id FROM jit_access.access_review r WHERE jit_access.may_review(r.id)))
 ORDER BY i.review_id DESC, i.item;
 COMMENT ON VIEW jit_access.access_review_items IS
-    'items of access reviews with evidence and verdict; a break-glass decided by jit_review counts as decided here. For '
+    'items of access reviews with evidence and verdict; a break-glass grant reviewed by jit_review counts as decided. For '
     'auditors, and for the reviewers of each review';
 
 CREATE VIEW jit_access.access_reviews WITH (security_barrier) AS

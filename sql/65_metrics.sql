@@ -12,7 +12,7 @@ COMMENT ON TABLE jit_access.counter IS
 CREATE FUNCTION jit_access.may_monitor() RETURNS boolean
     LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_may_monitor';
 COMMENT ON FUNCTION jit_access.may_monitor() IS
-    'whether the session user is a member of jit_monitor, or may audit; pg_monitor does not count';
+    'returns whether the session user is a member of jit_monitor, or may audit; pg_monitor does not count';
 
 -- The metrics are a function because functions called in a view are checked against the privileges of the user who reads
 -- the view. It is in PL/pgSQL because that caches the plan of this long query for the next call of the session.
@@ -109,7 +109,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION jit_access.read_metrics() FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.read_metrics() IS
-    'returns the rows of jit_access.metrics; none unless the session user may monitor';
+    'returns the rows of jit_access.metrics; returns no rows unless the session user may monitor';
 
 CREATE VIEW jit_access.metrics AS
 SELECT m.name, m.label, m.value

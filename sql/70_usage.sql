@@ -16,7 +16,7 @@ COMMENT ON TABLE jit_access.use_count IS
     'uses of each grant by hour (UTC), for the rows of the record up to jit_access.usage_position';
 COMMENT ON COLUMN jit_access.use_count.partition_oid IS 'partition of the record that holds the uses';
 COMMENT ON COLUMN jit_access.use_count.open IS 'statements whose outcome is not recorded yet';
-COMMENT ON COLUMN jit_access.use_count.rows IS 'rows returned or changed by statements the client sent';
+COMMENT ON COLUMN jit_access.use_count.rows IS 'rows returned or changed by statements that the client sent';
 
 -- A use that was still running when it was recorded has its outcome in a later row, as in the view audit_log. That row
 -- corrects the counts of the use, even if the use was counted by an earlier call.
@@ -126,4 +126,4 @@ END
 $$;
 REVOKE ALL ON FUNCTION jit_access.uses_by_day(timestamptz, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.uses_by_day(timestamptz, timestamptz) IS
-    'returns uses by day (UTC) and grant; several rows of one day and grant are to be added up';
+    'returns uses by day (UTC) and grant; there may be several rows for one day and grant; the caller must add them up';

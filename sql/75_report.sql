@@ -27,7 +27,7 @@ CREATE TABLE jit_access.evidence (
     counts  text NOT NULL,
     excepts text NOT NULL
 );
-COMMENT ON TABLE jit_access.evidence IS 'evidence that reports collect: what is counted, and which of it are exceptions';
+COMMENT ON TABLE jit_access.evidence IS 'evidence that reports collect: what is counted, and what counts as an exception';
 INSERT INTO jit_access.evidence VALUES
     ('grants',
      'grants that became active',
@@ -165,8 +165,8 @@ END
 $$;
 REVOKE ALL ON FUNCTION jit_access.check_report(timestamptz, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.check_report(timestamptz, timestamptz) IS
-    'checks that the session user may make a report, and returns the range of time with its defaults: the last 90 days, '
-    'ending now. Errors: JA001, JA004, JA017.';
+    'checks that the session user may make a report, and returns the range of time, with the defaults for missing '
+    'arguments: the last 90 days, ending now. Errors: JA001, JA004, JA017.';
 
 CREATE FUNCTION jit_access.count_kinds(kinds text[], from_at timestamptz, to_at timestamptz) RETURNS bigint
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -178,7 +178,7 @@ CREATE FUNCTION jit_access.count_kinds(kinds text[], from_at timestamptz, to_at 
 $$;
 REVOKE ALL ON FUNCTION jit_access.count_kinds(text[], timestamptz, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.count_kinds(text[], timestamptz, timestamptz) IS
-    'counts records of the given kinds, other than uses, with from_at <= at < to_at';
+    'returns the number of records of the given kinds, not counting uses, with from_at <= at < to_at';
 
 CREATE FUNCTION jit_access.collect_evidence(
     from_at timestamptz, to_at timestamptz, statements bigint, statements_open bigint)
@@ -278,7 +278,8 @@ RETURNS TABLE (name text, count bigint, exceptions bigint)
 $$;
 REVOKE ALL ON FUNCTION jit_access.collect_evidence(timestamptz, timestamptz, bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.collect_evidence(timestamptz, timestamptz, bigint, bigint) IS
-    'counts each evidence and its exceptions with from_at <= time < to_at; the caller counts statements, by uses_by_day';
+    'counts each kind of evidence and its exceptions with from_at <= time < to_at; '
+    'the caller counts statements with uses_by_day';
 
 CREATE FUNCTION jit_access.record_report(output text, framework text, from_at timestamptz, to_at timestamptz) RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
@@ -291,7 +292,7 @@ CREATE FUNCTION jit_access.record_report(output text, framework text, from_at ti
 $$;
 REVOKE ALL ON FUNCTION jit_access.record_report(text, text, timestamptz, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.record_report(text, text, timestamptz, timestamptz) IS
-    'puts the making of a report on the record. output: rows, page or csv with the name of the view';
+    'records that a report was made. output: rows, page, or csv followed by the name of the view';
 
 CREATE FUNCTION jit_access.check_framework(framework text) RETURNS text
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -307,7 +308,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION jit_access.check_framework(text) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.check_framework(text) IS
-    'returns its argument if that is the name of a framework. Errors: JA001.';
+    'returns its argument if it is the name of a framework. Errors: JA001.';
 
 CREATE FUNCTION pg_catalog.jit_report(
     framework text, from_at timestamptz DEFAULT NULL, to_at timestamptz DEFAULT NULL)
@@ -334,17 +335,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION pg_catalog.jit_report(text, timestamptz, timestamptz) IS
-    'returns the evidence for the controls of a framework (soc2, hipaa, gdpr, iso27001) in a range of time, by default the '
-    'last 90 days: counts, exceptions, and what is not covered. The call is on the record. For auditors and '
+    'returns the evidence for the controls of a framework (soc2, hipaa, gdpr, iso27001) in a range of time, by '
+    'default the last 90 days: counts, exceptions, and what is not covered. The call is recorded. For auditors and '
     'administrators. Errors: JA001, JA004, JA017.';
 
 CREATE FUNCTION pg_catalog.jit_report_html(
     framework text, from_at timestamptz DEFAULT NULL, to_at timestamptz DEFAULT NULL) RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_report_html';
 COMMENT ON FUNCTION pg_catalog.jit_report_html(text, timestamptz, timestamptz) IS
-    'returns the report as one self-contained HTML page for a browser or for print, with a timeline, people, templates, '
-    'alerts, and which part of the record is verified. The call is on the record. For auditors and administrators. '
-    'Errors: JA001, JA004, JA017.';
+    'returns the report as one self-contained HTML page for a browser or for print, with a timeline, people, '
+    'templates, alerts, and which part of the record is verified. The call is recorded. For auditors and '
+    'administrators. Errors: JA001, JA004, JA017.';
 
 CREATE FUNCTION pg_catalog.jit_report_verify(
     OUT sound boolean, OUT records bigint, OUT last_seq bigint, OUT head text, OUT finding text)
@@ -369,14 +370,15 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION pg_catalog.jit_report_verify() IS
-    'verifies the whole record, as jit_audit_verify() does, and stores the result, which reports refer to. The call is on '
-    'the record. For auditors and administrators. Errors: JA004, JA017.';
+    'verifies the whole record, as jit_audit_verify() does, and stores the result, which reports refer to. The call '
+    'is recorded. For auditors and administrators. Errors: JA004, JA017.';
 
 CREATE FUNCTION jit_access.csv_cell(value text) RETURNS text
     LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'jit_csv_cell';
 REVOKE ALL ON FUNCTION jit_access.csv_cell(text) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.csv_cell(text) IS
-    'formats a value as a CSV cell (RFC 4180); a value a spreadsheet would take for a formula gets a leading apostrophe';
+    'formats a value as a CSV cell (RFC 4180); a value that a spreadsheet would take for a formula gets a leading '
+    'apostrophe';
 
 CREATE FUNCTION pg_catalog.jit_report_csv(
     view text, from_at timestamptz DEFAULT NULL, to_at timestamptz DEFAULT NULL, framework text DEFAULT NULL) RETURNS text
@@ -442,9 +444,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION pg_catalog.jit_report_csv(text, timestamptz, timestamptz, text) IS
-    'returns an auditor''s view, or a report, as CSV (RFC 4180) that is safe in a spreadsheet: rows of a range of time, by '
-    'default the last 90 days, at most 500000. The call is on the record. For auditors and administrators. Errors: JA001, '
-    'JA004, JA009, JA017.';
+    'returns an auditor''s view, or a report, as CSV (RFC 4180) that is safe in a spreadsheet: rows of a range of '
+    'time, by default the last 90 days, at most 500000. The call is recorded. For auditors and administrators. '
+    'Errors: JA001, JA004, JA009, JA017.';
 
 CREATE VIEW jit_access.verifications AS
 SELECT v.id, v.at, v.by, v.sound, v.records, v.first_seq, v.last_seq, v.checkpoints, v.head, v.finding

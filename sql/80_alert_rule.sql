@@ -16,11 +16,12 @@ CREATE TABLE jit_access.alert_rule (
 );
 COMMENT ON TABLE jit_access.alert_rule IS 'conditions in the record that raise an alert; changed by jit_set_alert_rule';
 COMMENT ON COLUMN jit_access.alert_rule.threshold IS
-    'its unit is in the description; NULL = the rule counts nothing, each occurrence raises an alert';
+    'its unit is in the description; NULL = the rule does not count, and each occurrence raises an alert';
 COMMENT ON COLUMN jit_access.alert_rule.within IS 'how far back the rule looks';
-COMMENT ON COLUMN jit_access.alert_rule.suspends IS 'an alert of this rule suspends the grant';
+COMMENT ON COLUMN jit_access.alert_rule.suspends IS 'whether an alert of this rule suspends the grant';
 COMMENT ON COLUMN jit_access.alert_rule.may_suspend IS
-    'suspends can be set: the evidence comes from the holder''s own session, so no other user can cause the suspension';
+    'whether suspends can be set, because the evidence comes from the holder''s own session, so no other user can '
+    'cause the suspension';
 COMMENT ON COLUMN jit_access.alert_rule.error IS
     'error of the last failed evaluation, at failed_at; the rule missed the records evaluated then';
 INSERT INTO jit_access.alert_rule (name, severity, threshold, within, may_suspend, description) VALUES
@@ -76,8 +77,8 @@ CREATE FUNCTION pg_catalog.jit_set_alert_rule(
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_set_alert_rule';
 COMMENT ON FUNCTION pg_catalog.jit_set_alert_rule IS
-    'changes an alert rule; NULL keeps a setting. Old and new values are on the record. For administrators. Errors: JA001, '
-    'JA004, JA018.';
+    'changes an alert rule; NULL keeps a setting. The old and new values are recorded. For administrators. Errors: '
+    'JA001, JA004, JA018.';
 
 CREATE VIEW jit_access.alert_rules AS
 SELECT r.name, r.severity, r.threshold, r.within, r.enabled, r.suspends, r.may_suspend, r.description, r.changed_at,
@@ -94,8 +95,8 @@ CREATE TABLE jit_access.detection_position (
 );
 INSERT INTO jit_access.detection_position (seq) VALUES (0);
 COMMENT ON TABLE jit_access.detection_position IS
-    'the last row of the record the alert rules have evaluated, and its time; advances in the transaction that writes the '
-    'alerts. One row';
+    'the last row of the record that the alert rules have evaluated, and its time; advances in the transaction that '
+    'writes the alerts. One row';
 
 CREATE TABLE jit_access.occurrence (
     rule      text NOT NULL,
@@ -149,7 +150,8 @@ CREATE FUNCTION jit_access.person_of_login(login text, OUT person_id text, OUT p
 $$;
 REVOKE ALL ON FUNCTION jit_access.person_of_login(text) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.person_of_login(text) IS
-    'identity and name of the person behind a login in the record; a temporary login belongs to the holder of its grant';
+    'returns the identity and the name of the person behind a login in the record; a temporary login belongs to the '
+    'holder of its grant';
 
 CREATE FUNCTION jit_access.detect(up_to bigint DEFAULT NULL) RETURNS bigint
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_detect';
@@ -187,4 +189,5 @@ END
 $$;
 REVOKE ALL ON FUNCTION jit_access.job_history_rules() FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.job_history_rules() IS
-    'job: deletes occurrences and baselines that are older than the alert rules look back; returns how many';
+    'job: deletes occurrences and baselines that are older than the range of the alert rules; returns the number of '
+    'rows deleted';

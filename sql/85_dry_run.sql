@@ -14,10 +14,10 @@ CREATE FUNCTION pg_catalog.jit_dry_run(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_dry_run';
 COMMENT ON FUNCTION pg_catalog.jit_dry_run IS
-    'returns the outcome that statements would have under a template, or under privileges that no template gives yet, for a '
-    'person or without one. mode: check runs nothing; execute runs the statements and rolls back, so that only sequences '
-    'stay advanced (for administrators, on the record). statement_timeout: for each statement. Errors: JA001, JA002, JA004, '
-    'JA008, JA012, JA013, JA018.';
+    'returns the outcome that statements would have under a template, or under privileges that no template gives '
+    'yet, for a person or without one. mode: check runs nothing; execute runs the statements and rolls back, so that '
+    'only sequences stay advanced (for administrators; recorded). statement_timeout: for each statement. Errors: '
+    'JA001, JA002, JA004, JA008, JA012, JA013, JA018.';
 
 CREATE TABLE jit_access.scenario (
     name        text PRIMARY KEY,
@@ -59,14 +59,14 @@ CREATE FUNCTION pg_catalog.jit_set_scenario(
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_set_scenario';
 COMMENT ON FUNCTION pg_catalog.jit_set_scenario IS
-    'creates or replaces a scenario. expected: the outcome of each statement; NULL = all are allowed. For administrators. '
-    'Errors: JA001, JA002, JA004, JA018.';
+    'creates or replaces a scenario. expected: the expected outcome of each statement; NULL = all statements should '
+    'be allowed. For administrators. Errors: JA001, JA002, JA004, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_scenario(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_drop_scenario';
 COMMENT ON FUNCTION pg_catalog.jit_drop_scenario IS
-    'drops a scenario; its results stay. For administrators. Errors: JA001, JA004, JA018.';
+    'drops a scenario; its results are kept. For administrators. Errors: JA001, JA004, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_run_scenarios(
     name text DEFAULT NULL,
@@ -75,9 +75,9 @@ CREATE FUNCTION pg_catalog.jit_run_scenarios(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_run_scenarios';
 COMMENT ON FUNCTION pg_catalog.jit_run_scenarios IS
-    'runs one scenario or all of them and stores the results; a scenario that fails after it passed, or in its first run, '
-    'is the event scenario failed. For administrators, and for auditors if the mode is check. Errors: JA001, JA004, '
-    'JA012, JA013, JA018.';
+    'runs one scenario or all of them and stores the results; a scenario that fails after it has passed, or in its '
+    'first run, causes the event scenario failed. For administrators, and for auditors if the mode is check. Errors: '
+    'JA001, JA004, JA012, JA013, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_scenarios_tap(name text DEFAULT NULL, OUT number integer, OUT line text)
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -16,8 +16,9 @@ CREATE TABLE jit_access.usage (
 );
 COMMENT ON TABLE jit_access.usage IS
     'uses of privileges by day (UTC), summed up from the record; kept when partitions of the record are dropped';
-COMMENT ON COLUMN jit_access.usage.times IS 'statements that required the privilege';
-COMMENT ON COLUMN jit_access.usage.needed IS 'of these, statements whose user did not have the privilege without a grant';
+COMMENT ON COLUMN jit_access.usage.times IS 'number of statements that required the privilege';
+COMMENT ON COLUMN jit_access.usage.needed IS
+    'number of these statements whose user did not have the privilege without a grant';
 COMMENT ON COLUMN jit_access.usage.last_standing_use IS 'last use by a user who had the privilege without a grant';
 
 CREATE TABLE jit_access.usage_position (seq bigint NOT NULL);
@@ -58,7 +59,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION jit_access.usage_between(bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.usage_between(bigint, bigint) IS
-    'sums up uses of privileges in the rows of the record with after_seq < seq <= to_seq';
+    'returns sums of the uses of privileges in the rows of the record with after_seq < seq <= to_seq';
 
 CREATE FUNCTION jit_access.sum_up_usage(max_rows bigint DEFAULT 50000) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -93,13 +94,14 @@ CREATE FUNCTION jit_access.schema_of(object text) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 RETURN pg_catalog.substring(object, '^("(?:[^"]|"")+"|[^".(]+)\.');
 COMMENT ON FUNCTION jit_access.schema_of(text) IS
-    'the schema of an object name as written in the record, quoted where necessary';
+    'returns the schema of an object name that is written as in the record, quoted where necessary';
 
 CREATE FUNCTION jit_access.is_off_record(item text) RETURNS boolean
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
 RETURN item !~* '\yon\y' OR item ~* '\yon\s+(all\s+)?(function|procedure|routine|database|type|domain|foreign)s?\y';
 COMMENT ON FUNCTION jit_access.is_off_record(text) IS
-    'whether uses of a privilege item are not in the record: functions, types, databases, foreign servers, memberships';
+    'returns whether uses of a privilege item are not recorded: functions, types, databases, foreign servers, '
+    'memberships';
 
 CREATE VIEW jit_access.template_privileges AS
 WITH RECURSIVE reach (template_id, role) AS (
@@ -145,7 +147,8 @@ JOIN entries e ON e.grantee = r.role
 JOIN jit_access.template t ON t.id = r.template_id
 WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.template_privileges IS
-    'privileges that the role of each template holds now, itself or by membership, one row for each object';
+    'privileges that the role of each template currently holds, directly or by membership, with one row for each '
+    'object';
 
 CREATE VIEW jit_access.privilege_usage AS
 WITH used AS (
@@ -450,5 +453,6 @@ JOIN pg_catalog.pg_authid a ON a.oid = h.login
 WHERE (SELECT jit_access.may_audit())
 GROUP BY h.template, a.rolname, h.privilege, h.object;
 COMMENT ON VIEW jit_access.standing_privileges IS
-    'logins that permanently hold, without a grant, privileges a template gives for a limited time. last_known_use: last '
-    'use on record, which shows it only while the login also uses a grant; NULL = not known';
+    'logins that permanently hold, without a grant, privileges that a template gives for a limited time. '
+    'last_known_use: last recorded use; such uses are recorded only while the login also uses a grant; NULL = not '
+    'known';

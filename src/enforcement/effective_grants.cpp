@@ -102,7 +102,7 @@ void check_conditions(EffectiveGrants& grants, const Slot& slot, std::uint64_t i
     grants.unmet_condition_grant = id;
 }
 
-// Adds the grant of a temporary role. Slots of grants that are over are included, so that they are refused as such. A
+// Adds the grant of a temporary role. Slots of grants that have ended are included, so that they are refused as such. A
 // role without a slot belongs to a grant that this server has not confirmed, or to one that ended long ago.
 void add_grant_of_role(EffectiveGrants& grants, RoleId grant_role) {
     for (auto& slot : shared_state->used_slots()) {
@@ -176,7 +176,7 @@ void cache_no_grant_user(std::uint64_t user_key, std::uint32_t invalidations) no
     if (signal_invalidations != invalidations) no_grant_user = 0;
 }
 
-// While the session is bound to a grant that is over, that grant is its only effective one, whatever the user holds
+// While the session is bound to a grant that has ended, that grant is its only effective one, whatever the user holds
 // now: every statement is refused until the session has left the grant. The slot may belong to another grant already,
 // so an empty slot stands in for it.
 const EffectiveGrants* ended_bound_grant() {

@@ -190,8 +190,8 @@ constexpr std::string_view success = "00000";
 
 }  // namespace
 
-// The use is open, and thus closed by any error, before a flush to disk is awaited. If the flush fails the statement
-// must not run, and its use is closed as failed.
+// The use is opened before waiting for the flush, so that any error closes it. If the flush fails, the statement must
+// not run, and its use is closed as failed.
 void begin(const enforcement::EffectiveGrants& grants, const Statement& statement, pg::Moment at) {
     if (!journal::available()) {
         shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);

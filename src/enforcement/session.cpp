@@ -60,13 +60,14 @@ bool is_busy() noexcept {
 }
 
 // A cursor WITH HOLD returns rows that were read under the grant, and fetching from it starts no query that could be
-// refused. A session that keeps one must therefore leave any transaction.
+// refused. A session with such a cursor must therefore leave its transaction, even one that ran nothing under the
+// grant.
 bool must_leave_transaction() noexcept {
     return is_busy() || (has_held_cursors && !releasing && (pg::is_running_command() || pg::in_transaction()));
 }
 
-// Whether the session has to be terminated now for an ended grant. The signal is sent to the own process; the session
-// ends where the server next checks for interrupts.
+// Whether the session has to be terminated now for an ended grant. The process signals itself; the session ends where
+// the server next checks for interrupts.
 bool must_terminate(const BoundGrant& grant, pg::Moment at) noexcept {
     switch (deadline_action(grant)) {
         case AtDeadline::terminate: return true;
@@ -221,7 +222,8 @@ void release_ended_grants() {
     }
 }
 
-// A transaction that wrote under a grant may not commit after the grant's end, unless the grant's grace interval runs.
+// A transaction that wrote under a grant may not commit after the end of the grant, unless it is still within the
+// grant's grace interval.
 void check_commit() {
     const auto now = pg::both_clocks();
     for (std::uint32_t i = 0; i < bound_count; ++i) {

@@ -53,7 +53,7 @@ void reassign_in_other_databases(pg::RoleId role, const std::string& name, const
 // commands; and triggers, defaults and checks that the logical replication worker or the action of a foreign key runs
 // as the owner of the table. Other code is reassigned only if the template allows it ($2).
 //
-// The query runs in any database, also where the extension is not created, so it cannot be a view.
+// The query runs in any database, including databases without the extension, so it cannot be a view.
 constexpr const char* object_to_keep = R"sql(
     WITH owned AS (
         SELECT s.classid, s.objid, s.objsubid

@@ -21,7 +21,7 @@ using core::Failure;
 
 namespace {
 
-// A grant as the tables have it.
+// A grant as stored in the tables.
 struct StoredGrant {
     GrantTerms terms;
     std::string node;

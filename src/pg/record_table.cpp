@@ -37,7 +37,8 @@ using core::ColumnInfo;
 using core::SqlType;
 
 constexpr auto& columns = core::record_columns;
-constexpr int hash_index = static_cast<int>(columns.size());  // of its attribute, behind the other columns
+// The index of the hash attribute, which follows the other columns.
+constexpr int hash_index = static_cast<int>(columns.size());
 constexpr int column_count = hash_index + 1;
 constexpr int rows_at_once = 500;
 
@@ -189,7 +190,8 @@ private:
         ++index_;
         return false;
     }
-    // Elements of a one-dimensional array that begins at 1 and has no NULLs; none of any other array.
+    // Returns the elements of a one-dimensional array with lower bound 1 and no NULLs; for any other array returns
+    // nothing.
     std::span<const Datum> next_elements(Oid type, int size, bool by_value, char align) {
         const Datum datum = next();
         return call([&] {
@@ -212,7 +214,7 @@ private:
     int index_ = 0;
 };
 
-// The table may have been altered by hand: a Datum of another type than expected would be a wild pointer.
+// The table may have been altered by hand: a Datum of an unexpected type would be a wild pointer.
 void check_columns(TupleDesc table) {
     bool is_as_expected = table->natts >= column_count;
     for (int i = 0; is_as_expected && i < table->natts; ++i) {

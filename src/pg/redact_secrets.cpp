@@ -125,7 +125,8 @@ std::string mask_literals(const std::string& text, bool all, DollarQuotes dollar
     return result.append(text, from);
 }
 
-// DO is the only command whose literal is code, which is worth recording.
+// The literal of DO is a code block that should be recorded, so it is scanned instead of masked. The body of CREATE
+// FUNCTION can be masked, because it does not run in that statement.
 bool is_block(std::string_view statement) noexcept {
     return statement.size() > 2 && lower(statement[0]) == 'd' && lower(statement[1]) == 'o' &&
            (statement[2] == ' ' || statement[2] == '$' || statement[2] == '\n' || statement[2] == '\t');

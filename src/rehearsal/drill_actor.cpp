@@ -141,7 +141,7 @@ std::optional<std::string> check_at_deadline(const Attempt& attempt, std::int64_
     return std::nullopt;
 }
 
-// Needs no privilege, so it can only be refused because the session has used a grant that is over.
+// Needs no privilege, so it can only be refused because the session has used a grant that has ended.
 Attempt run_plain_statement() {
     return send_statement([] { pg::query("SELECT true"); });
 }

@@ -20,7 +20,7 @@ void undo(const Action& action) noexcept {
     if (action.kind == Kind::make_live) free_slot(*action.slot);
 }
 
-// A transaction may commit long after it extended a grant. A grant that is over by then must not come back.
+// A transaction may commit long after it extended a grant. A grant that has ended by then must not become live again.
 void check_still_live(const Action& action) {
     const Slot* slot = find_slot(action.id);
     if (slot == nullptr || is_live(*slot, pg::both_clocks())) return;

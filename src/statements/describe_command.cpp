@@ -254,13 +254,14 @@ void add_objects(const VacuumStmt* vacuum) {
     }
 }
 
-// The query of the view runs as its owner, who may use no grant, so the executor hooks may not record it.
+// The query of the view runs as its owner. The owner might not be using a grant, in which case the executor hooks do
+// not record the query.
 void add_objects(const RefreshMatViewStmt* refresh) {
     add_relation(refresh->relation, core::privilege_maintain);
     add_relations(pg::call([=] { return collect_relations(query_behind(find_relation(refresh->relation))); }));
 }
 
-// Without ANALYZE no query runs that would be recorded by itself, but the server checks its privileges.
+// Without ANALYZE the query does not run, so it is not recorded on its own; the server still checks its privileges.
 void add_objects(const ExplainStmt* explain) {
     auto* query = castNode(Query, explain->query);
     Node* command = query->utilityStmt;

@@ -41,7 +41,8 @@ recorder::Statement describe_plan(const PlannedStmt* plan, std::string_view text
     add_sequences(plan);
     recorder::Statement statement{
         .tag = tag, .text = pg::redact_secrets(text), .objects = objects.stored(), .object_count = objects.count()};
-    // The cache does not compare columns. A text that held a secret has been replaced.
+    // Do not cache if the result depends on columns, which the cache does not compare, or if the text contained a
+    // secret and was replaced.
     if (!depends_on_columns && statement.text.data() == text.data())
         statement.encoded = statement_cache::store(plan, statement, generation);
     return statement;

@@ -36,7 +36,7 @@ namespace {
 using core::Code;
 using core::Failure;
 
-// By name: the roles of grants are recognized in every database, also where the tables cannot be read.
+// By name: the roles of grants are recognized in every database, even where the extension's tables cannot be read.
 bool is_managed(const char* role) noexcept {
     if (role == nullptr) return false;
     const std::string_view name(role);
@@ -185,7 +185,7 @@ bool may_widen_closure(const GrantStmt* grant) {
     return false;
 }
 
-// REVOKE is allowed: it takes privileges away, and cached closures stay valid when they reach less.
+// REVOKE is allowed: removing privileges from a closure cannot invalidate an earlier successful check.
 void check_grant(const GrantStmt* grant) {
     if (!grant->is_grant) return;
     if (may_widen_closure(grant)) commit_actions::change_closures();

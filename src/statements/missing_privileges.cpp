@@ -86,7 +86,7 @@ bool collect_function(Oid function, void* context) {
     return false;
 }
 
-// nextval(), currval() and setval() with a constant sequence. Each needs any one of the privileges.
+// nextval(), currval() and setval() with a constant sequence. Any one of the privileges in any_of is sufficient.
 void collect_sequence(const FuncExpr* call, NamedObjects* objects) {
     pg::AclBits any_of = 0;
     switch (call->funcid) {

@@ -135,7 +135,7 @@ constexpr std::pair<std::uint32_t, const char*> recorded_privilege_names[] = {
     {core::privilege_maintain, "MAINTAIN"},
     {core::privilege_lock, "UPDATE, DELETE or TRUNCATE"}};
 
-// USAGE on the schema of a relation whose qualified name is given as the record has it.
+// USAGE on the schema of a relation whose qualified name is given as it appears in the record.
 void add_missing_schema(const std::string& name, PrivilegeList& missing) {
     const auto me = pg::current_user().oid;
     const Oid schema = pg::call([&]() -> Oid {

@@ -162,22 +162,24 @@ inline constexpr std::size_t hours_of_day = 24;
 [[nodiscard]] std::size_t hour_of(std::int64_t at) noexcept;
 [[nodiscard]] std::int64_t day_of(std::int64_t at) noexcept;
 
-// `days` holds, for each hour, the number of days on which a person has been active in it. An hour is unusual if less
-// than one day in fifty falls within two hours of it. If the active hours and their neighbours cover more than half of
-// the day, no hour is unusual.
+// `days` holds, for each hour, the number of days on which a person has been active in it. An hour is unusual if the
+// person was active within two hours of it on fewer than one day in fifty. If the active hours and their neighbours
+// cover more than half of the day, no hour is unusual.
 [[nodiscard]] bool is_unusual_hour(const std::array<std::int32_t, hours_of_day>& days, std::size_t hour) noexcept;
 
-// The /24 or /64 of an address, and "local" without one. Text that is not an address is returned as printable text.
+// The /24 or /64 of an address, or "local" if there is no address. Text that is not an address is returned as printable
+// text.
 [[nodiscard]] std::string network_of(const std::optional<std::string>& address);
 
-// The number of rows up to which a grant of a template is usual: the 95th percentile of its last grants, but at least a
-// third of their maximum and at least 100 rows. Nothing if there are fewer than 30 grants.
+// The highest number of rows that is considered normal for a grant of the template: the 95th percentile of its last
+// grants, but at least a third of their maximum and at least 100 rows. Returns nothing if there are fewer than 30
+// grants.
 [[nodiscard]] std::optional<std::int64_t> usual_row_limit(std::vector<std::int64_t> totals);
 
 // ---- text of alerts -------------------------------------------------------------------------------------------------
 
-// At most 200 bytes of one line. Control characters and invisible formatting become question marks, because alerts are
-// read in terminals and logs.
+// A single line of at most 200 bytes. Control characters and invisible formatting become question marks, because alerts
+// are read in terminals and logs.
 [[nodiscard]] std::string printable(std::string_view text);
 
 }  // namespace jit::core

@@ -1,8 +1,8 @@
 // The duration of a grant: an SQL interval, reduced once to microseconds.
 //
-// Intervals compare and add by different rules ('1200 mons -35999 days' is less than a day, yet adds 525 days; a day is
-// 25 hours when the clocks change). So a duration is a fixed number of microseconds: a day is 24 hours, months and
-// years are refused. An interval that cannot be reduced is an error, never a guess.
+// Intervals compare and add by different rules: '1200 mons -35999 days' compares as equal to one day but adds about 525
+// days, and a day can have 23 or 25 hours when the clocks change. So a duration is a fixed number of microseconds: a
+// day is 24 hours, months and years are refused. An interval that cannot be reduced is an error, never a guess.
 #pragma once
 
 #include "jit_access/core/zone.hpp"

@@ -1,8 +1,8 @@
 // Every error that jit_access raises, as one table. Each has a SQLSTATE of class JA.
 //
 // A Failure may be thrown anywhere; the entry point turns it into a PostgreSQL ERROR after every C++ object is gone
-// (pg/server.hpp). By PostgreSQL's message style `message` is lower case without a full stop, `detail` (why) and `hint`
-// (what to do next) are sentences.
+// (pg/server.hpp). As in PostgreSQL's message style, `message` starts in lower case and has no full stop; `detail`
+// (why) and `hint` (what to do next) are complete sentences.
 #pragma once
 
 #include "jit_access/core/zone.hpp"

@@ -2,7 +2,8 @@
 // everything else is text and is escaped.
 //
 // The texts come from users. Every character that is not plain ASCII is written as a character reference, so a page
-// means the same in every encoding. Characters that reorder or hide text are shown by their number, as U+202E.
+// means the same in every encoding. Characters that reorder or hide text are shown as their code points, for example
+// U+202E.
 #pragma once
 
 #include "jit_access/core/zone.hpp"

@@ -129,7 +129,7 @@ struct Ruling {
     std::int32_t approvals = 0;       // that count towards the quorum
     std::int32_t missing = 0;
     std::optional<std::int64_t> windows_open_at;             // set when they are closed
-    std::optional<std::int64_t> windows_close_at;            // set when they close before the duration is over
+    std::optional<std::int64_t> windows_close_at;            // set if they close before the end of the duration
     [[nodiscard]] std::vector<std::string> reasons() const;  // sentences, for people
 };
 

@@ -19,7 +19,8 @@ struct AccessCheck {
     [[nodiscard]] bool allowed() const noexcept { return access == enforcement::Access::allowed; }
 };
 
-// For the current user. Waits up to 300 ms for the clean-up of a grant that is over and that this session has not used.
+// For the current user. Waits up to 300 ms for the clean-up of a grant that has ended and that this session has not
+// used.
 [[nodiscard]] AccessCheck check_access();
 // For these grants, without waiting.
 [[nodiscard]] AccessCheck check_access(const enforcement::EffectiveGrants* grants);

@@ -5,8 +5,8 @@
 // resolves the memberships of the user once and caches the result until the server announces a change of memberships
 // or roles, or the user changes. evaluate_access() then compares the cached slots with the clocks.
 //
-// All of the effective grants must be live. A grant that is over, or that the running server has not confirmed, refuses
-// the statement, because the server does not say through which membership a privilege was found.
+// All of the effective grants must be live. If one has ended, or has not been confirmed by the running server, the
+// statement is refused, because the server does not say through which membership a privilege was found.
 //
 // The role chosen by SET ROLE counts as well as the memberships: the server checks it only when it is set
 // (check_role() in src/backend/commands/variable.c). A session whose chosen role is no longer granted is therefore
@@ -81,7 +81,7 @@ enum class Access : std::uint8_t {
 };
 
 // Whether a statement may run under these grants at this moment. Never `allowed` while the session is bound to a grant
-// that is over.
+// that has ended.
 [[nodiscard]] Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept;
 // Throws the Failure that belongs to any Access but `allowed`.
 [[noreturn]] void refuse(const EffectiveGrants& grants, Access access);

@@ -1,9 +1,9 @@
 // The grants to which this session is bound: those under which it has run a statement.
 //
-// When a bound grant is over, the session ends itself or leaves the grant, as the template says (action at the
+// When a bound grant has ended, the session ends itself or leaves the grant, as the template says (action at the
 // deadline). A timer of the session's own does that, without the worker and without a statement of the client.
 //
-// While a session is bound to a grant that is over, every statement is refused. With the action `cancel` the session
+// While a session is bound to a grant that has ended, every statement is refused. With the action `cancel` the session
 // releases the grant as soon as it is outside of a transaction and between two commands: it commits an empty
 // transaction in which it closes its cursors, resets its role and drops its temporary objects.
 //
@@ -29,7 +29,7 @@ void bind_to(const enforcement::EffectiveGrants& grants);
 // runs).
 void close_uses_at_exit();
 
-// The id of a grant that is over and to which the session is bound; 0 if there is none.
+// The id of a grant that has ended and to which the session is bound; 0 if there is none.
 [[nodiscard]] std::uint64_t ended_grant(pg::Moment at) noexcept;
 [[nodiscard]] std::uint64_t ended_grant() noexcept;
 

@@ -55,7 +55,8 @@ private:
     int destination_;
 };
 
-// Cancels the running statement when the time is over, and again at intervals, because a function may catch the error.
+// Cancels the running statement when the time has passed, and again at intervals, because a function may catch the
+// error.
 class CancelTimer {
 public:
     explicit CancelTimer(std::int64_t microseconds);

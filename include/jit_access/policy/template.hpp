@@ -5,10 +5,10 @@
 // checked when the template is defined and again whenever a grant of it is activated (template_closure.hpp).
 //
 // create(), alter() and drop() are called by an administrator from a statement of their own. read() and lock() are for
-// all stages of a grant. Everything needs a transaction. Times are microseconds.
+// all stages of a grant. All functions need a transaction. Times are microseconds.
 //
 // Lock: each stage that decides about a template's requests locks its row FOR SHARE (lock()), a change locks it FOR
-// UPDATE. A decision is therefore never made by a policy that has changed, and a change waits for decisions under way.
+// UPDATE. A decision is therefore never made under an outdated policy, and a change waits for decisions in progress.
 #pragma once
 
 #include <cstdint>

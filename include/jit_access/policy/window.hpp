@@ -2,8 +2,8 @@
 // windows and holidays.
 //
 // A window is a local time, a time zone and the days on which it begins. The server's time zone library expands it into
-// moments, so 09:00 stays 09:00 when daylight saving time begins. core/opening_hours and core/policy decide what the
-// open hours mean for a request.
+// points in time, so 09:00 stays 09:00 when daylight saving time begins. core/opening_hours and core/policy decide what
+// the open hours mean for a request.
 //
 // All functions run SQL and need a transaction. create(), replace() and drop() are called by an administrator from a
 // statement of their own.
@@ -39,8 +39,8 @@ void check_names(const pg::TextArray& names);
 // How far ahead the next opening is searched for, in microseconds.
 inline constexpr std::int64_t max_lookahead = 90 * core::us_per_day;
 
-// The state of these windows at a moment, how long they stay open and when they open next. `min_lookahead`
-// (microseconds) is the minimum time ahead for which the closing must be known. A window that does not exist is closed.
+// The state of these windows at a moment, how long they stay open and when they open next. The closing time is searched
+// for at least `min_lookahead` microseconds ahead. A window that does not exist is closed.
 [[nodiscard]] core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64_t min_lookahead = 0);
 
 // The same for jit_hours(): checks its arguments, and takes the current time when `at` is absent.

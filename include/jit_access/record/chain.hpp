@@ -4,7 +4,7 @@
 // file outside of the database and in the server log. Truncating the record, rewriting it with new hashes, restoring an
 // older copy or creating the extension again leaves an anchor that does not match.
 //
-// Everything runs in a transaction and throws.
+// All functions need a transaction and may throw.
 #pragma once
 
 #include <cstdint>

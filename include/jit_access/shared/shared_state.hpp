@@ -69,7 +69,7 @@ struct alignas(64) Slot {
     // a reader in between sees the earlier deadline on one of them.
     std::atomic<std::int64_t> ends_wall;
     std::atomic<std::int64_t> ends_boot;
-    std::atomic<core::AtDeadline> at_deadline;  // action on sessions that use the grant when it is over
+    std::atomic<core::AtDeadline> at_deadline;  // action on sessions that use the grant at its end
     std::atomic<bool> allows_code;              // the template allows functions and similar objects to be created
     std::atomic<bool> allows_schema_change;     // objects created under the grant belong to its role
     std::atomic<bool> steps_up;                 // first use in a session needs a second factor
@@ -97,10 +97,10 @@ struct alignas(64) SessionSlot {
 // Counters since the start of the server, shown by jit_access.health. Written by every backend, except that the worker
 // writes `worker_loops`.
 struct Counters {
-    std::atomic<std::uint64_t> late_refusals;     // statements refused because their grant was over
+    std::atomic<std::uint64_t> late_refusals;     // statements refused because their grant had ended
     std::atomic<std::uint64_t> journal_waits;     // statements that waited for room in the journal
     std::atomic<std::uint64_t> journal_refusals;  // statements refused because they could not be recorded
-    std::atomic<std::uint64_t> sessions_ended;    // sessions terminated because their grant was over
+    std::atomic<std::uint64_t> sessions_ended;    // sessions terminated because their grant had ended
     std::atomic<std::uint64_t> worker_loops;      // rounds of the worker; shows that it is alive
 };
 
