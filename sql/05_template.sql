@@ -46,6 +46,9 @@ CREATE TABLE jit_access.template (
     object_owner_name    text,
     allow_code           boolean NOT NULL,
     second_factor        text[] NOT NULL,
+    defined_by_superuser boolean NOT NULL,
+    superuser_only       text[] NOT NULL,
+    standing_members     oid[] NOT NULL,
     created_at           timestamptz NOT NULL,
     created_by           text NOT NULL,
     dropped_at           timestamptz
@@ -65,6 +68,12 @@ COMMENT ON COLUMN jit_access.template.second_factor IS
     'steps for which a second factor is required: request, approval, activation, first_use';
 COMMENT ON COLUMN jit_access.template.database_oids IS
     'OIDs of databases when the template was defined: a new database with the same name does not match';
+COMMENT ON COLUMN jit_access.template.defined_by_superuser IS
+    'a superuser has set the privileges, and only superusers have changed the template since';
+COMMENT ON COLUMN jit_access.template.superuser_only IS
+    'what the template gives that only a superuser may put into a template (jit_access.template_limits), when defined';
+COMMENT ON COLUMN jit_access.template.standing_members IS
+    'members that an adopted role had when the template was defined';
 COMMENT ON COLUMN jit_access.template.object_owner IS
     'role that receives objects created under a grant; NULL = the template''s role';
 

@@ -69,7 +69,7 @@ SELECT r.id, r.requester_name AS requester, t.name AS template, t.privileges, r.
         FROM jit_access.decision d
         WHERE d.request_id = r.id AND d.verdict = 'approve') AS approvals,
        t.approvals_needed, t.at_deadline, t.grace_period, t.allow_schema_change, t.allow_code, t.risk, r.digest,
-       r.digest IS DISTINCT FROM jit_access.request_digest(r.id) AS stale
+       r.digest IS DISTINCT FROM jit_access.request_digest(r.id) AS stale, t.superuser_only
 FROM jit_access.request r
 JOIN jit_access.template t ON t.id = r.template_id
 WHERE r.state = 'pending'
@@ -138,7 +138,7 @@ SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileg
        t.template_per_day, t.login_connections, t.risk, t.break_glass_duration, t.break_glass_per_day, t.reason_required,
        t.ticket_required, t.allow_schema_change, t.at_deadline, t.grace_period, t.object_owner_name AS object_owner,
        t.allow_code, t.windows, t.networks, t.tls_required, t.client_cert_required, t.auth_methods, t.databases,
-       t.second_factor, t.created_at, t.created_by
+       t.second_factor, t.created_at, t.created_by, t.superuser_only
 FROM jit_access.template t
 WHERE t.dropped_at IS NULL AND (SELECT jit_access.may_audit())
 OFFSET 0;

@@ -54,7 +54,7 @@ GRANT SELECT ON jit_access.audit_log, jit_access.grant_history, jit_access.decis
                 jit_access.windows, jit_access.second_factors, jit_access.alerts, jit_access.health, jit_access.jobs,
                 jit_access.drills, jit_access.verifications, jit_access.alert_rules, jit_access.scenarios,
                 jit_access.scenario_results, jit_access.template_privileges, jit_access.privilege_usage,
-                jit_access.standing_privileges
+                jit_access.standing_privileges, jit_access.template_limits
 TO jit_auditor, jit_admin;
 GRANT SELECT ON jit_access.metrics TO jit_monitor, jit_auditor, jit_admin;
 

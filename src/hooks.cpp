@@ -11,6 +11,7 @@
 #include "jit_access/pg/settings.hpp"
 #include "jit_access/pg/version_shims.hpp"
 #include "jit_access/record/journal_file.hpp"
+#include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/second_factor_state.hpp"
 #include "jit_access/statements/admit_statement.hpp"
 #include "jit_access/statements/guard_managed.hpp"
@@ -23,6 +24,7 @@ extern "C" {
 #include "catalog/objectaccess.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_largeobject.h"
 #include "catalog/pg_proc.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -198,6 +200,9 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
         pg::guarded([=] { guard::check_created_object(object_class, object, sub_id); });
     if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))
         pg::guarded([=] { guard::check_drop(object_class, object); });
+    // lo_create() is no command. A large object that is made after SET ROLE belongs to that role.
+    if (access == OAT_POST_CREATE && object_class == LargeObjectRelationId && GetUserId() != GetSessionUserId())
+        commit_actions::change_closures();
     if (is_made && object_class == ProcedureRelationId) pg::guarded([=] { guard::check_function_name(object); });
 }
 

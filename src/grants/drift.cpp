@@ -145,7 +145,9 @@ bool revoke_foreign_memberships() {
     return !grants.empty();
 }
 
-// Only the roles of grants may be members of a role that jit_create_template made. An adopted role may have others.
+// Only the roles of grants may be members of a role that jit_create_template made. An adopted role may have others:
+// those from before, and those that a superuser or a holder of its ADMIN OPTION added. Before 16 every holder of
+// CREATEROLE could add more.
 bool revoke_template_role_from_others() {
     bool found = false;
     task::run_or_log("revoke template roles from standing members", [&] {
@@ -154,8 +156,14 @@ bool revoke_template_role_from_others() {
                  FROM jit_access.template t
                  JOIN pg_catalog.pg_auth_members x ON x.roleid = t.role
                  JOIN pg_catalog.pg_authid m ON m.oid = x.member
-                 WHERE t.role_created AND t.dropped_at IS NULL
+                 WHERE t.dropped_at IS NULL
                    AND NOT EXISTS (SELECT FROM jit_access.request r WHERE r.grant_role = x.member)
+                   AND (t.role_created
+                        OR x.member <> ALL (t.standing_members)
+                           AND EXISTS (SELECT
+                                       FROM pg_catalog.pg_authid g
+                                       WHERE g.oid = x.grantor AND NOT g.rolsuper
+                                         AND NOT pg_catalog.pg_has_role(g.oid, t.role, 'MEMBER WITH ADMIN OPTION')))
              )sql")) {
             found = true;
             revoke_and_report(std::nullopt, row.get<std::string>(0), row.get<std::string>(1));

@@ -264,16 +264,21 @@ std::int64_t insert(const Template& tmpl, const TemplateArguments& arguments, co
                                      pg::nullable(tmpl.object_owner),
                                      pg::nullable(tmpl.object_owner_name),
                                      me.name,
-                                     tmpl.database_oids};
+                                     tmpl.database_oids,
+                                     tmpl.defined_by_superuser,
+                                     superuser_only(tmpl)};
     const std::string placeholders = append_settings(tmpl, values);
     const std::string sql = R"sql(
         INSERT INTO jit_access.template
             (name, description, role, role_name, role_created, mode, allow_schema_change, allow_code, privileges,
-             schemas, at_deadline, object_owner, object_owner_name, created_by, database_oids, created_at,
+             schemas, at_deadline, object_owner, object_owner_name, created_by, database_oids,
+             defined_by_superuser, superuser_only, standing_members, created_at,
              )sql" + setting_names() +
                             R"sql()
         VALUES ($1, $2, $3, $4, $5, $6::jit_access.mode, $7, $8, $9, $10::oid[],
-                $11::jit_access.at_deadline, $12, $13, $14, $15::oid[], pg_catalog.clock_timestamp(),
+                $11::jit_access.at_deadline, $12, $13, $14, $15::oid[], $16, $17,
+                ARRAY(SELECT m.member FROM pg_catalog.pg_auth_members m WHERE m.roleid = $3),
+                pg_catalog.clock_timestamp(),
                 )sql" + placeholders +
                             R"sql()
         RETURNING id
@@ -294,7 +299,9 @@ std::int32_t update(const Template& tmpl, const TemplateArguments& arguments,
                                      std::string(core::to_string(tmpl.at_deadline)),
                                      pg::nullable(tmpl.object_owner),
                                      pg::nullable(tmpl.object_owner_name),
-                                     tmpl.database_oids};
+                                     tmpl.database_oids,
+                                     tmpl.defined_by_superuser,
+                                     superuser_only(tmpl)};
     const std::string placeholders = append_settings(tmpl, values);
     const std::string sql = R"sql(
         UPDATE jit_access.template
@@ -306,6 +313,8 @@ std::int32_t update(const Template& tmpl, const TemplateArguments& arguments,
             object_owner = $6,
             object_owner_name = $7,
             database_oids = $8::oid[],
+            defined_by_superuser = $9,
+            superuser_only = $10,
             ()sql" + setting_names() +
                             ") = ROW(" + placeholders +
                             R"sql()
@@ -343,9 +352,10 @@ std::string create(const TemplateArguments& arguments, const principal::Origin& 
     Template tmpl = from_arguments(name, arguments, me);
     tmpl.role_name = arguments.role.value_or(std::string(core::template_role_prefix) + name);
     tmpl.role = arguments.role ? adopt_role(*arguments.role) : create_role(tmpl.role_name);
+    tmpl.defined_by_superuser = pg::is_superuser(me.role);
     const auto schemas = grant_privileges(tmpl.privileges, tmpl.role_name);
     // The closure of the items is known only now. A refusal rolls the role and its privileges back.
-    check_closure(tmpl);
+    check_definition(tmpl);
     principal::require_own_statement(me, origin, "template \"" + name + "\" is defined");
 
     store_participants(insert(tmpl, arguments, oid_texts(schemas), me), arguments);
@@ -365,6 +375,11 @@ std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& 
         require_no_live_grants(tmpl, "change the object_owner of");
     apply_settings(arguments, tmpl, me);
 
+    // Another administrator could give what only a superuser may give to anybody, by naming other requesters or asking
+    // for fewer approvals. So after their change the template is theirs, and is checked as such.
+    const bool is_taken_over = tmpl.defined_by_superuser && !pg::is_superuser(me.role);
+    if (arguments.privileges || is_taken_over) tmpl.defined_by_superuser = pg::is_superuser(me.role);
+
     std::optional<pg::TextArray> schemas;
     if (arguments.privileges) {
         if (!tmpl.role_created) require_superuser_for_adopted_role(me, "Ask a superuser.");
@@ -372,8 +387,8 @@ std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& 
         revoke_privileges(tmpl);
         tmpl.privileges = *arguments.privileges;
         schemas = oid_texts(grant_privileges(tmpl.privileges, tmpl.role_name));
-        check_closure(tmpl);
     }
+    if (arguments.privileges || is_taken_over) check_definition(tmpl);
     check_participants(arguments);
     principal::require_own_statement(me, origin, "template \"" + tmpl.name + "\" is changed");
 

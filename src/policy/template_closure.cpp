@@ -12,8 +12,9 @@ namespace {
 
 // ---- queries over the closure: $1 has its roles, the template's own role first -----------------------------------
 
-// The first role that no template may reach, and why: a superuser, an equivalent of one, a role that writes everything,
-// or a role of this extension. Returns a row without a fault if there is none, and no row if the roles are gone.
+// The first role that no template may reach, and why: a superuser, an equivalent of one, a login, a predefined role
+// that is not listed, or a role of this extension. Returns a row without a fault if there is none, and no row if the
+// roles are gone.
 constexpr const char* forbidden_role = R"sql(
     WITH closure (role) AS (SELECT pg_catalog.unnest($1::pg_catalog.oid[]))
     SELECT a.rolname::text,
@@ -22,11 +23,14 @@ constexpr const char* forbidden_role = R"sql(
                 WHEN a.rolcreatedb THEN 'has CREATEDB'
                 WHEN a.rolreplication THEN 'has REPLICATION'
                 WHEN a.rolbypassrls THEN 'has BYPASSRLS'
-                WHEN a.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files',
-                                   'pg_write_all_data', 'pg_create_subscription',
-                                   'jit_admin', 'jit_auditor', 'jit_marker') THEN 'may not be given by a template'
-                WHEN a.rolname ~ '^jit_(grant|gate)_' THEN 'belongs to another grant'
-                WHEN a.oid = ($1::pg_catalog.oid[])[1] AND a.rolcanlogin THEN 'can log in' END AS fault
+                WHEN a.rolname ~ '^pg_' AND NOT EXISTS (SELECT FROM jit_access.template_limits l
+                                                        WHERE l.kind = 'role ' || a.rolname::text)
+                     THEN 'may not be given by a template'
+                WHEN a.rolname ~ '^jit_(grant|gate|login)_' THEN 'belongs to another grant'
+                WHEN a.rolname ~ '^jit_template_' AND a.oid <> ($1::pg_catalog.oid[])[1]
+                     THEN 'belongs to another template'
+                WHEN a.rolname ~ '^jit_' AND a.oid <> ($1::pg_catalog.oid[])[1] THEN 'may not be given by a template'
+                WHEN a.rolcanlogin THEN 'can log in' END AS fault
     FROM closure c JOIN pg_catalog.pg_authid a ON a.oid = c.role
     ORDER BY 2 NULLS LAST
     LIMIT 1
@@ -56,82 +60,15 @@ constexpr const char* owning_role = R"sql(
     LIMIT 1
 )sql";
 
-// An entry "e" of an access list that belongs to this extension. A user who can write to pg_cron's tables can
-// schedule jobs, which run as their owner.
-constexpr const char* of_protected_extension =
-    "(e.extname = 'jit_access' OR (e.extname = 'pg_cron' AND x.privilege_type NOT IN ('SELECT', 'USAGE')))";
-
-// The entries of one catalog's access lists for roles of the closure. `fault` is an SQL expression that says why an
-// entry is refused, or NULL.
-std::string access_list_entries(const char* catalog, const char* acl, const char* name, const char* fault = "NULL") {
-    return std::string("SELECT ") + name + "::text AS object, x.privilege_type, x.is_grantable, CASE WHEN " +
-           of_protected_extension + " THEN 'belongs to ' || e.extname ELSE " + fault +
-           " END AS fault FROM depends d JOIN pg_catalog." + catalog +
-           " o ON o.oid = d.objid AND d.classid = 'pg_catalog." + catalog +
-           "'::pg_catalog.regclass LEFT JOIN ours e ON e.classid = d.classid AND e.objid = d.objid, "
-           "pg_catalog.aclexplode(o." +
-           acl + ") x WHERE x.grantee = d.refobjid ";
-}
-
-// The first entry of an access list, in this database or on a shared object, that a template may not give: one with
-// GRANT OPTION; one on an object of this extension; one on a parameter of the server or on a function that the server
-// keeps from PUBLIC; or, unless the template may change the schema ($2), one that lets its holder create objects.
-//
-// pg_shdepend finds the objects whose access lists name a role of the closure, so that not every catalog is searched.
-std::string forbidden_entry() {
-    constexpr const char* server_function =
-        "CASE WHEN o.pronamespace = 'pg_catalog'::pg_catalog.regnamespace "
-        "THEN 'is not granted to PUBLIC by the server' END";
-    const std::string all = " UNION ALL ";
-    // Columns have no oid of their own: their dependency names the relation.
-    const std::string columns = std::string(R"sql(
-            SELECT o.attname::text, x.privilege_type, x.is_grantable, CASE WHEN )sql") +
-                                of_protected_extension + R"sql( THEN 'belongs to ' || e.extname END
-            FROM depends d
-            JOIN pg_catalog.pg_attribute o
-                ON o.attrelid = d.objid AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
-               AND o.attacl IS NOT NULL
-            LEFT JOIN ours e ON e.classid = d.classid AND e.objid = d.objid,
-                 pg_catalog.aclexplode(o.attacl) x
-            WHERE x.grantee = d.refobjid
-        )sql";
-    return std::string(R"sql(
-        WITH closure (role) AS (SELECT pg_catalog.unnest($1::pg_catalog.oid[])),
-        depends AS MATERIALIZED (
-            SELECT d.classid, d.objid, d.refobjid
-            FROM closure c
-            JOIN pg_catalog.pg_shdepend d
-                ON d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = c.role
-               AND d.deptype = 'a'
-               AND d.dbid IN (0, (SELECT oid FROM pg_catalog.pg_database
-                                  WHERE datname = pg_catalog.current_database()))),
-        ours AS MATERIALIZED (
-            SELECT x.classid, x.objid, e.extname
-            FROM pg_catalog.pg_depend x
-            JOIN pg_catalog.pg_extension e
-                ON e.oid = x.refobjid AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass
-               AND x.deptype = 'e'
-            WHERE e.extname IN ('jit_access', 'pg_cron')),
-        entries AS ()sql") +
-           access_list_entries("pg_class", "relacl", "o.relname") + all + columns + all +
-           access_list_entries("pg_namespace", "nspacl", "o.nspname") + all +
-           access_list_entries("pg_proc", "proacl", "o.proname", server_function) + all +
-           access_list_entries("pg_database", "datacl", "o.datname") + all +
-           access_list_entries("pg_type", "typacl", "o.typname") + all +
-           access_list_entries("pg_language", "lanacl", "o.lanname") + all +
-           access_list_entries("pg_foreign_server", "srvacl", "o.srvname") + all +
-           access_list_entries("pg_foreign_data_wrapper", "fdwacl", "o.fdwname") + all +
-           access_list_entries("pg_tablespace", "spcacl", "o.spcname") + all +
-           access_list_entries("pg_default_acl", "defaclacl", "'default privileges'") + all +
-           access_list_entries("pg_parameter_acl", "paracl", "o.parname", "'is a parameter of the server'") +
-           R"sql()
-        SELECT object, privilege_type, is_grantable, fault
-        FROM entries
-        WHERE is_grantable OR fault IS NOT NULL OR (NOT $2 AND privilege_type IN ('CREATE', 'TRIGGER'))
-        ORDER BY is_grantable DESC, fault
-        LIMIT 1
-    )sql";
-}
+// What the roles reach of what not every template may give. $2: the template is being defined; $3: by a superuser; $4:
+// it may change the schema.
+constexpr const char* refused_privilege = R"sql(
+    SELECT p.privilege, p.object, p.kind, p.grantable, p.by_superuser IS NOT NULL AS may_be_given,
+           p.by_superuser AND NOT $3 AS needs_superuser
+    FROM jit_access.refused_privileges($1::pg_catalog.oid[], $2) p
+    WHERE p.grantable OR p.by_superuser IS NULL OR p.by_superuser AND NOT $3 OR p.needs_schema_change AND NOT $4
+    LIMIT 1
+)sql";
 
 core::Failure refusal(const Template& tmpl, const std::string& detail, const std::string& hint) {
     return {core::Code::privilege_refused, "template \"" + tmpl.name + "\" reaches more than a template may give",
@@ -143,8 +80,8 @@ core::Failure refusal(const Template& tmpl, const std::string& detail, const std
 // Reading every access list takes time in proportion to the tables of the template, and the duration of an activation
 // must not depend on that. A template that passed the check is therefore sealed: shared memory keeps a hash of what the
 // result depends on. That is the roles of the closure, and an epoch that advances whenever a command could have given
-// one of them a grant option, a CREATE or TRIGGER privilege, or an object (commit_actions::change_closures). The checks
-// whose cost does not depend on the number of tables run every time.
+// one of them something that a template may not give, or could have changed what an object is
+// (commit_actions::change_closures). The checks whose cost does not depend on the number of tables run every time.
 std::uint64_t seal_of(const Template& tmpl, std::vector<pg::RoleId> roles) {
     std::uint64_t seal = 14695981039346656037U;  // FNV-1a, 64 bits
     const auto add = [&](std::uint64_t value) {
@@ -153,6 +90,7 @@ std::uint64_t seal_of(const Template& tmpl, std::vector<pg::RoleId> roles) {
     add(shared_state->closure_epoch.load());
     add(static_cast<std::uint64_t>(tmpl.id));
     add(tmpl.allow_schema_change ? 1 : 0);
+    add(tmpl.defined_by_superuser ? 1 : 0);
     std::sort(roles.begin(), roles.end(), [](pg::RoleId a, pg::RoleId b) { return a.oid < b.oid; });
     for (const auto role : roles) add(role.oid);
     return seal;
@@ -177,30 +115,42 @@ void check_owners(const Template& tmpl, const pg::TextArray& roles, Among among)
             "Declare the template with allow_schema_change => true and mode => 'set_role', or use another role.");
 }
 
+// What the role has, for a message.
+std::string describe(const std::string& privilege, const std::string& object, const std::string& kind) {
+    const auto what = "\"" + object + "\"";
+    if (privilege == "MEMBER") return "It is a member of " + what;
+    if (privilege == "any") return "It has privileges in the database " + what;
+    // Tables are what one expects; for anything else the kind is the reason.
+    const auto named = kind == "table" || kind == "schema" || kind == "database" ? what : what + " (" + kind + ")";
+    return privilege == "OWNER" ? "It owns " + named : "It holds " + privilege + " on " + named;
+}
+
+enum class Occasion { definition, activation };
+
 // The expensive part: skipped while the template is sealed.
-void check_objects(const Template& tmpl, const pg::TextArray& roles, const std::string& hint) {
-    static const std::string entry_sql = forbidden_entry();
+void check_objects(const Template& tmpl, const pg::TextArray& roles, const std::string& hint, Occasion occasion) {
     check_owners(tmpl, roles, Among::own_role);
-    const auto entry = pg::query_row(entry_sql.c_str(), {roles, tmpl.allow_schema_change});
-    if (!entry) return;
-    const auto privilege = entry->get<std::string>(1) + " on \"" + entry->get<std::string>(0) + "\"";
-    if (entry->get<bool>(2)) throw refusal(tmpl, "It holds " + privilege + " with GRANT OPTION.", hint);
-    if (!entry->is_null(3))
-        throw refusal(tmpl, "It holds " + privilege + ", which " + entry->get<std::string>(3) + ".", hint);
-    throw refusal(tmpl, "It holds " + privilege + ", which makes objects that outlive a grant.",
+    const auto row = pg::query_row(refused_privilege, {roles, occasion == Occasion::definition,
+                                                       tmpl.defined_by_superuser, tmpl.allow_schema_change});
+    if (!row) return;
+    const auto has = describe(row->get<std::string>(0), row->get<std::string>(1), row->get<std::string>(2));
+    if (row->get<bool>(3)) throw refusal(tmpl, has + " with GRANT OPTION.", hint);
+    if (!row->get<bool>(4)) throw refusal(tmpl, has + ", which no template may give.", hint);
+    if (row->get<bool>(5))
+        throw refusal(tmpl, has + ", which only a template that a superuser defines may give.",
+                      "Ask a superuser, or leave it out of the template.");
+    throw refusal(tmpl, has + ", which makes objects that outlive a grant.",
                   "Declare the template with allow_schema_change => true and mode => 'set_role'.");
 }
 
-}  // namespace
-
-void forget_closures() noexcept { shared_state->closure_epoch.fetch_add(1); }
-
-void check_closure(const Template& tmpl) {
-    const std::string hint = "Take it away from the role, or leave it out of the template.";
-    const auto closure = pg::closure(tmpl.role);
+pg::TextArray oids_of(const std::vector<pg::RoleId>& closure) {
     pg::TextArray roles;
     for (const auto& role : closure) roles.push_back(std::to_string(role.oid));
+    return roles;
+}
 
+// The part that runs each time: its cost does not depend on the number of tables.
+void check_roles(const Template& tmpl, const pg::TextArray& roles, const std::string& hint) {
     const auto role = pg::query_row(forbidden_role, {roles});
     if (!role)
         throw refusal(tmpl, "Its role \"" + tmpl.role_name + "\" does not exist any more.",
@@ -214,15 +164,46 @@ void check_closure(const Template& tmpl) {
             tmpl, "Role \"" + row->get<std::string>(1) + "\" has ADMIN OPTION on \"" + row->get<std::string>(0) + "\".",
             hint);
     check_owners(tmpl, roles, Among::other_roles);
+}
+
+void check(const Template& tmpl, Occasion occasion) {
+    const std::string hint = "Take it away from the role, or leave it out of the template.";
+    const auto closure = pg::closure(tmpl.role);
+    const auto roles = oids_of(closure);
+    check_roles(tmpl, roles, hint);
 
     // A template that is being created has no id yet. A transaction that itself may have widened a closure must not use
     // or store a seal: the epoch advances only when it commits. The seal is computed before the check, so a change that
     // commits during the check makes the stored seal obsolete.
-    const bool may_be_sealed = tmpl.id != 0 && !commit_actions::closures_changed();
+    const bool may_be_sealed = occasion == Occasion::activation && tmpl.id != 0 && !commit_actions::closures_changed();
     const auto seal = seal_of(tmpl, closure);
     if (may_be_sealed && stored_seal(tmpl).load() == seal) return;
-    check_objects(tmpl, roles, hint);
+    check_objects(tmpl, roles, hint, occasion);
     if (may_be_sealed) stored_seal(tmpl).store(seal);
+}
+
+}  // namespace
+
+void forget_closures() noexcept { shared_state->closure_epoch.fetch_add(1); }
+
+void check_definition(const Template& tmpl) { check(tmpl, Occasion::definition); }
+void check_closure(const Template& tmpl) { check(tmpl, Occasion::activation); }
+
+pg::TextArray superuser_only(const Template& tmpl) {
+    pg::TextArray items;
+    if (!tmpl.defined_by_superuser) return items;
+    for (const auto& row : pg::query(R"sql(
+             SELECT CASE p.privilege
+                        WHEN 'MEMBER' THEN p.object
+                        WHEN 'any' THEN 'privileges in the database ' || p.object
+                        ELSE p.privilege || ' ON ' || p.object || ' (' || p.kind || ')' END COLLATE "C"
+             FROM jit_access.refused_privileges($1::pg_catalog.oid[], true) p
+             WHERE p.by_superuser
+             ORDER BY 1
+         )sql",
+                                     {oids_of(pg::closure(tmpl.role))}))
+        items.push_back(row.get<std::string>(0));
+    return items;
 }
 
 }  // namespace jit::templates

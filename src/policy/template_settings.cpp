@@ -172,13 +172,13 @@ void apply_settings(const TemplateArguments& arguments, Template& tmpl, const Pe
 }
 
 // The columns that are no settings, in the order in which template_from_row() reads them. The settings follow.
-constexpr std::size_t fixed_column_count = 15;
+constexpr std::size_t fixed_column_count = 16;
 
 std::string select_template() {
     return R"sql(
         SELECT id, name, version, role, role_name, role_created, mode = 'set_role', mode = 'login',
                allow_schema_change, allow_code, privileges, at_deadline::text, object_owner, object_owner_name,
-               database_oids::text[], )sql" +
+               database_oids::text[], defined_by_superuser, )sql" +
            setting_names() + R"sql(
         FROM jit_access.template
     )sql";
@@ -196,6 +196,7 @@ Template template_from_row(const pg::Row& row) {
                   .allow_schema_change = row.get<bool>(8),
                   .allow_code = row.get<bool>(9),
                   .privileges = row.get<pg::TextArray>(10),
+                  .defined_by_superuser = row.get<bool>(15),
                   .at_deadline = core::at_deadline_from(row.get<std::string>(11)).value(),
                   .object_owner = row.maybe<RoleId>(12),
                   .object_owner_name = row.maybe<std::string>(13),

@@ -20,6 +20,7 @@ extern "C" {
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_proc.h"
 #include "commands/dbcommands.h"
+#include "commands/defrem.h"
 #include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "utils/catcache.h"
@@ -116,6 +117,17 @@ void check_owner(const RoleSpec* owner) {
     if (owner != nullptr && owner->roletype == ROLESPEC_CSTRING) refuse_managed(owner->rolename);
 }
 
+// CREATE DATABASE ... OWNER.
+const char* owner_option(const List* options) {
+    const ListCell* cell = nullptr;
+    foreach (cell, options) {
+        auto* option = lfirst_node(DefElem, cell);
+        if (std::string_view(option->defname) == "owner" && option->arg != nullptr)
+            return pg::call([&] { return defGetString(option); });
+    }
+    return nullptr;
+}
+
 // The new owner, preferably a managed role: one ALTER TABLE may name several.
 const RoleSpec* new_owner(const AlterTableStmt* alter) {
     const RoleSpec* owner = nullptr;
@@ -156,39 +168,9 @@ void check_dropped_roles(const DropRoleStmt* drop) {
     }
 }
 
-// Schemas whose objects no grant may reach. The tables of pg_cron schedule code, so they count as well. A name without
-// a schema may be in one of these.
-bool may_be_protected_schema(const char* schema) noexcept {
-    return schema == nullptr || std::string_view(schema) == "jit_access" || std::string_view(schema) == "cron";
-}
-
-// Whether none of the objects can be in a protected schema.
-bool avoids_protected_schemas(const GrantStmt* grant) {
-    const bool tables = grant->objtype == OBJECT_TABLE || grant->objtype == OBJECT_SEQUENCE;
-    const bool names = grant->targtype == ACL_TARGET_ALL_IN_SCHEMA || grant->objtype == OBJECT_SCHEMA;
-    if (!tables && !names) return false;
-    const ListCell* cell = nullptr;
-    foreach (cell, grant->objects)
-        if (may_be_protected_schema(names ? strVal(lfirst(cell)) : lfirst_node(RangeVar, cell)->schemaname))
-            return false;
-    return true;
-}
-
-// Whether the GRANT may give what templates::check_closure() refuses. An empty list of privileges means all.
-bool may_widen_closure(const GrantStmt* grant) {
-    if (grant->grant_option || grant->privileges == NIL || !avoids_protected_schemas(grant)) return true;
-    const ListCell* cell = nullptr;
-    foreach (cell, grant->privileges) {
-        const char* name = lfirst_node(AccessPriv, cell)->priv_name;
-        if (name == nullptr || std::string_view(name) == "create" || std::string_view(name) == "trigger") return true;
-    }
-    return false;
-}
-
-// REVOKE is allowed: removing privileges from a closure cannot invalidate an earlier successful check.
+// REVOKE is allowed: it takes privileges away.
 void check_grant(const GrantStmt* grant) {
     if (!grant->is_grant) return;
-    if (may_widen_closure(grant)) commit_actions::change_closures();
     const ListCell* cell = nullptr;
     foreach (cell, grant->grantees) {
         const auto* spec = lfirst_node(RoleSpec, cell);
@@ -201,10 +183,47 @@ void check_grant(const GrantStmt* grant) {
     }
 }
 
-// False for frequent commands that create nothing.
-bool may_create_objects(const Node* command) noexcept {
+// Whether the role is one of a grant. No template reaches such a role.
+bool is_of_grant(const char* role) noexcept {
+    const std::string_view name(role != nullptr ? role : "");
+    return name.starts_with(core::grant_role_prefix) || name.starts_with(core::gate_role_prefix) ||
+           name.starts_with(core::login_role_prefix);
+}
+
+bool are_of_grants(const List* roles) noexcept {
+    const ListCell* cell = nullptr;
+    foreach (cell, roles) {
+        const auto* spec = lfirst_node(RoleSpec, cell);
+        if (spec->roletype != ROLESPEC_CSTRING || !is_of_grant(spec->rolename)) return false;
+    }
+    return true;
+}
+
+// A privilege that PUBLIC has is allowed to every template, so taking it from PUBLIC can change what a template may
+// give.
+bool names_public(const List* roles) noexcept {
+    const ListCell* cell = nullptr;
+    foreach (cell, roles)
+        if (lfirst_node(RoleSpec, cell)->roletype == ROLESPEC_PUBLIC) return true;
+    return false;
+}
+
+// Whether the command may change the result of templates::check_closure(). The list is of those that cannot; a command
+// that is not listed may. Tables, indexes and sequences are harmless when they belong to the session's user: an entry
+// that default privileges add to them is one that a template may have.
+bool may_change_closures(const Node* command) noexcept {
     switch (nodeTag(command)) {
         case T_TransactionStmt:
+            return reinterpret_cast<const TransactionStmt*>(command)->kind == TRANS_STMT_COMMIT_PREPARED;
+        case T_GrantStmt: {
+            const auto* grant = reinterpret_cast<const GrantStmt*>(command);
+            return grant->is_grant ? !are_of_grants(grant->grantees) : names_public(grant->grantees);
+        }
+        case T_GrantRoleStmt: {
+            const auto* grant = reinterpret_cast<const GrantRoleStmt*>(command);
+            return grant->is_grant && !are_of_grants(grant->grantee_roles);
+        }
+        case T_CreateRoleStmt: return !is_of_grant(reinterpret_cast<const CreateRoleStmt*>(command)->role);
         case T_VariableSetStmt:
         case T_VariableShowStmt:
         case T_FetchStmt:
@@ -212,12 +231,35 @@ bool may_create_objects(const Node* command) noexcept {
         case T_ClosePortalStmt:
         case T_DiscardStmt:
         case T_PrepareStmt:
+        case T_ExecuteStmt:
         case T_DeallocateStmt:
+        case T_ExplainStmt:
+        case T_CallStmt:
+        case T_DoStmt:
         case T_CopyStmt:
         case T_ListenStmt:
         case T_UnlistenStmt:
         case T_NotifyStmt:
-        case T_LockStmt: return false;
+        case T_LockStmt:
+        case T_ConstraintsSetStmt:
+        case T_CheckPointStmt:
+        case T_VacuumStmt:
+        case T_ClusterStmt:
+        case T_ReindexStmt:
+        case T_TruncateStmt:
+        case T_CommentStmt:
+        case T_LoadStmt:
+        case T_DropStmt:
+        case T_DropRoleStmt:
+        case T_DropOwnedStmt:
+        case T_DropdbStmt: return false;
+        case T_CreateStmt:
+        case T_CreateTableAsStmt:
+        case T_RefreshMatViewStmt:
+        case T_IndexStmt:
+        case T_CreateSeqStmt:
+        case T_AlterSeqStmt:
+        case T_CreateStatsStmt: return pg::current_user() != pg::session_user();
         default: return true;
     }
 }
@@ -225,26 +267,17 @@ bool may_create_objects(const Node* command) noexcept {
 }  // namespace
 
 void check_managed_roles(const Node* command) {
-    // An object created after SET ROLE belongs to that role, which may be a template's.
-    if (GetOuterUserId() != GetSessionUserId() && may_create_objects(command)) commit_actions::change_closures();
+    if (may_change_closures(command)) commit_actions::change_closures();
     switch (nodeTag(command)) {
         case T_GrantStmt: check_grant(reinterpret_cast<const GrantStmt*>(command)); break;
-        case T_AlterOwnerStmt:
-            check_owner(reinterpret_cast<const AlterOwnerStmt*>(command)->newowner);
-            commit_actions::change_closures();
+        case T_AlterOwnerStmt: check_owner(reinterpret_cast<const AlterOwnerStmt*>(command)->newowner); break;
+        case T_AlterTableStmt: check_owner(new_owner(reinterpret_cast<const AlterTableStmt*>(command))); break;
+        case T_ReassignOwnedStmt: check_owner(reinterpret_cast<const ReassignOwnedStmt*>(command)->newrole); break;
+        case T_CreateSchemaStmt: check_owner(reinterpret_cast<const CreateSchemaStmt*>(command)->authrole); break;
+        case T_CreatedbStmt:
+            refuse_managed(owner_option(reinterpret_cast<const CreatedbStmt*>(command)->options));
             break;
-        case T_AlterTableStmt:
-            check_owner(new_owner(reinterpret_cast<const AlterTableStmt*>(command)));
-            commit_actions::change_closures();
-            break;
-        case T_ReassignOwnedStmt:
-            check_owner(reinterpret_cast<const ReassignOwnedStmt*>(command)->newrole);
-            commit_actions::change_closures();
-            break;
-        case T_TransactionStmt:
-            if (reinterpret_cast<const TransactionStmt*>(command)->kind == TRANS_STMT_COMMIT_PREPARED)
-                commit_actions::change_closures();
-            break;
+        case T_CreateUserMappingStmt: check_owner(reinterpret_cast<const CreateUserMappingStmt*>(command)->user); break;
         case T_CreateRoleStmt: {
             const auto* create = reinterpret_cast<const CreateRoleStmt*>(command);
             refuse_managed(create->role);

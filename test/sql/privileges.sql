@@ -52,7 +52,7 @@ SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_fun
     'functions that administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.check_framework,jit_access.check_installation,jit_access.check_report,jit_access.collect_evidence,jit_access.count_kinds,jit_access.count_uses,jit_access.cover_new_objects,jit_access.csv_cell,jit_access.detect,jit_access.is_off_record,jit_access.job_drift,jit_access.job_drill,jit_access.job_retention,jit_access.job_review_reminders,jit_access.job_scenarios,jit_access.job_verify,jit_access.person_of_login,jit_access.record_report,jit_access.remind_reviews,jit_access.require_auditor,jit_access.sum_up_usage,jit_access.uses_by_day,jit_access.utc}', 'functions that only the server''s owner may call');
+    '{jit_access.check_framework,jit_access.check_installation,jit_access.check_report,jit_access.collect_evidence,jit_access.count_kinds,jit_access.count_uses,jit_access.cover_new_objects,jit_access.csv_cell,jit_access.detect,jit_access.is_off_record,jit_access.job_drift,jit_access.job_drill,jit_access.job_retention,jit_access.job_review_reminders,jit_access.job_scenarios,jit_access.job_verify,jit_access.person_of_login,jit_access.record_report,jit_access.refused_privileges,jit_access.remind_reviews,jit_access.require_auditor,jit_access.sum_up_usage,jit_access.uses_by_day,jit_access.utc}', 'functions that only the server''s owner may call');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE f.prosecdef AND NOT coalesce(f.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)), '{}',
     'functions that run with their owner''s privileges have a search_path of their own');
 
@@ -60,7 +60,7 @@ SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_ta
     '{access_review_items,access_reviews,my_grants,my_requests,pending_requests,reviews}', 'views that every role may read');
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege(who, r.oid, 'SELECT')
                 AND NOT has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
-    '{active_grants,alert_rules,alerts,audit_log,decisions,drills,grant_history,grant_usage,health,jobs,metrics,people,privilege_usage,rules,scenario_results,scenarios,second_factors,standing_privileges,template_catalog,template_privileges,verifications,windows}', 'what ' || who || ' may read besides')
+    '{active_grants,alert_rules,alerts,audit_log,decisions,drills,grant_history,grant_usage,health,jobs,metrics,people,privilege_usage,rules,scenario_results,scenarios,second_factors,standing_privileges,template_catalog,template_limits,template_privileges,verifications,windows}', 'what ' || who || ' may read besides')
 FROM unnest('{ada,olga}'::text[]) AS who;
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S'
                 AND has_table_privilege(who, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')), '{}', who || ' may write nothing')

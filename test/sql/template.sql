@@ -48,7 +48,9 @@ SELECT results_eq(
               interval '30 minutes', interval '1h', true, true, true, 'everything said')$$,
     'every argument kept');
 
--- Items follow the grammar of GRANT and give nothing beyond what they say.
+-- Items follow the grammar of GRANT and give nothing beyond what they say. Servers and pg_monitor take a superuser.
+\connect - :owner
+CALL tap.start();
 SELECT jit_create_template('kinds', ARRAY[
     'USAGE ON SCHEMA app, "Odd ""schema"""',
     'SELECT (id, status), UPDATE (status) ON app.orders',
@@ -83,6 +85,8 @@ SELECT results_eq(
     $$VALUES (false, false, false, false, false, false, false)$$, 'and no more than that');
 
 -- Changing.
+\connect - ada
+CALL tap.start();
 SELECT jit_alter_template('plain', description => 'one table', max_duration => '6h', requesters => '{alice}') AS got \gset
 SELECT is(:got, 2, 'a change makes a new version');
 SELECT results_eq(

@@ -65,13 +65,13 @@ SELECT tap.refuses_role('Loud "one"', 'Role "a_superuser" is a superuser.', 'a s
 SELECT tap.refuses_role('an_admin', 'Role "an_admin" has ADMIN OPTION on "an_innocent".', 'ADMIN OPTION');
 SELECT tap.refuses_role('an_owner',
     'Role "an_owner" owns objects, and an owner can do everything with them.', 'an owner of objects');
-SELECT tap.refuses_role('can_pass_on', 'It holds SELECT on "orders" with GRANT OPTION.', 'GRANT OPTION on a table');
-SELECT tap.refuses_role('can_pass_column', 'It holds SELECT on "id" with GRANT OPTION.', 'GRANT OPTION on a column');
+SELECT tap.refuses_role('can_pass_on', 'It holds SELECT on "app.orders" with GRANT OPTION.', 'GRANT OPTION on a table');
+SELECT tap.refuses_role('can_pass_column', 'It holds SELECT on "app.orders" with GRANT OPTION.', 'GRANT OPTION on a column');
 SELECT tap.refuses_role('can_pass_schema', 'It holds USAGE on "app" with GRANT OPTION.', 'GRANT OPTION on a schema');
 SELECT tap.refuses_role('can_create',
     'It holds CREATE on "app", which makes objects that outlive a grant.', 'CREATE on a schema');
 SELECT tap.refuses_role('can_trigger',
-    'It holds TRIGGER on "orders", which makes objects that outlive a grant.', 'TRIGGER on a table');
+    'It holds TRIGGER on "app.orders", which makes objects that outlive a grant.', 'TRIGGER on a table');
 SELECT tap.reaches_too_much(name, format('Role "%s" may not be given by a template.', name), name)
 FROM unnest('{pg_execute_server_program, pg_read_server_files, pg_write_server_files, pg_write_all_data, jit_admin,
               jit_auditor, jit_marker}'::text[]) WITH ORDINALITY AS v (name, n) ORDER BY n;
@@ -82,7 +82,7 @@ SELECT tap.reaches_too_much('CREATE ON SCHEMA app',
 SELECT tap.reaches_too_much('CREATE ON DATABASE contrib_regression',
     'It holds CREATE on "contrib_regression", which makes objects that outlive a grant.', 'CREATE on the database');
 SELECT tap.reaches_too_much('ALL ON app.orders',
-    'It holds TRIGGER on "orders", which makes objects that outlive a grant.', 'ALL on a table, which has TRIGGER in it');
+    'It holds TRIGGER on "app.orders", which makes objects that outlive a grant.', 'ALL on a table, which has TRIGGER in it');
 SELECT alike(tap.error($$SELECT jit_create_template('refused', role => 'sets_server_up')$$), 'JA008 %',
             'ALTER SYSTEM on a parameter, which makes commands of the server''s user');
 SELECT alike(tap.error($$SELECT jit_create_template('refused', '{TRUNCATE ON ALL TABLES IN SCHEMA jit_access}')$$), 'JA008 %',

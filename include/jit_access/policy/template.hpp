@@ -33,6 +33,8 @@ struct Template {
     bool allow_schema_change = false;
     bool allow_code = false;
     pg::TextArray privileges;
+    // Set by a superuser, and changed by superusers only: it may give what template_closure.hpp keeps from others.
+    bool defined_by_superuser = false;
     core::AtDeadline at_deadline = core::AtDeadline::terminate;
     std::optional<pg::RoleId> object_owner;  // gets the objects created under a grant; absent: the template's role
     std::optional<std::string> object_owner_name;
