@@ -22,6 +22,7 @@ extern "C" {
 #include "access/parallel.h"
 #include "access/xlog.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_largeobject.h"
@@ -161,7 +162,9 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
                      QueryCompletion* completion) {
     const auto process = previous_utility != nullptr ? previous_utility : standard_ProcessUtility;
     const auto run = [&] {
+        const auto mark = guard::begin_command();
         process(command, source, read_only_tree, context, params, environment, receiver, completion);
+        if (unlikely(guard::has_unfinished(mark))) pg::guarded([&] { guard::check_unfinished(mark); });
     };
     if (can_admit()) pg::guarded([&] { admit_statement::check_guards(command, source); });
     if (unlikely(sandbox::is_active())) pg::guarded([&] { sandbox::check_command(command->utilityStmt); });
@@ -196,8 +199,13 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
     }
     const bool is_made = access == OAT_POST_CREATE || access == OAT_POST_ALTER;
     const bool may_use_grant = unlikely(!enforcement::holds_no_grant() || sandbox::is_active());
+    if (access == OAT_POST_CREATE && object_class == RelationRelationId && InSecurityRestrictedOperation() &&
+        !static_cast<const ObjectAccessPostCreate*>(argument)->is_internal)
+        pg::guarded([=] { guard::check_index_of_owner(object); });
     if (is_made && may_use_grant && can_admit())
         pg::guarded([=] { guard::check_created_object(object_class, object, sub_id); });
+    if (access == OAT_DROP && may_use_grant && can_admit())
+        pg::guarded([=] { guard::check_dropped_object(object_class, object); });
     if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))
         pg::guarded([=] { guard::check_drop(object_class, object); });
     // lo_create() is no command. A large object that is made after SET ROLE belongs to that role.

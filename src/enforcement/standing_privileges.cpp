@@ -112,6 +112,11 @@ StandingPrivileges find(const pg::CheckedRelation& checked) {
             .depends_on_columns = true};
 }
 
+AclBits on_object(std::uint32_t object_class, std::uint32_t object) {
+    const auto& roles = roles_of(subject());
+    return roles.is_superuser ? ~AclBits{0} : pg::privileges_on_object(object_class, object, roles.all);
+}
+
 std::uint64_t generation() noexcept { return current_generation; }
 void invalidate() noexcept { ++current_generation; }
 

@@ -7,6 +7,7 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/sysattr.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
@@ -121,14 +122,34 @@ bool has_column_privileges(std::uint32_t relation) {
 }
 
 AclBits privileges_on_columns(const CheckedRelation& checked, AclBits missing, std::span<const RoleId> roles) {
-    const std::pair<AclBits, const Bitmapset*> used_columns[] = {
-        {ACL_SELECT, checked.selected}, {ACL_INSERT, checked.inserted}, {ACL_UPDATE, checked.updated}};
+    const std::pair<AclBits, const Bitmapset*> used_columns[] = {{ACL_SELECT, checked.selected},
+                                                                 {ACL_INSERT, checked.inserted},
+                                                                 {ACL_UPDATE, checked.updated},
+                                                                 {ACL_REFERENCES, checked.referenced}};
     return call([&] {
         AclBits granted = 0;
         for (const auto& [privilege, columns] : used_columns)
             if ((missing & privilege) != 0 && has_privilege_on_columns(checked.relation, privilege, columns, roles))
                 granted |= privilege;
         return granted;
+    });
+}
+
+// Follows object_aclmask() in catalog/aclchk.c: a NULL list stands for the default, which may name PUBLIC.
+AclBits privileges_on_object(std::uint32_t object_class, std::uint32_t object, std::span<const RoleId> roles) {
+    return call([&]() -> AclBits {
+        const int cache = get_object_catcache_oid(object_class);
+        HeapTuple tuple = SearchSysCache1(cache, ObjectIdGetDatum(object));
+        if (!HeapTupleIsValid(tuple)) return 0;
+        bool is_null = false;
+        const Oid owner =
+            DatumGetObjectId(SysCacheGetAttr(cache, tuple, get_object_attnum_owner(object_class), &is_null));
+        const Datum list = SysCacheGetAttr(cache, tuple, get_object_attnum_acl(object_class), &is_null);
+        const AclBits bits =
+            granted_in(is_null ? acldefault(get_object_type(object_class, object), owner) : DatumGetAclP(list), roles) |
+            (contains(roles, owner) ? ownership : AclBits{0});
+        ReleaseSysCache(tuple);
+        return bits;
     });
 }
 

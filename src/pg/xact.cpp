@@ -108,6 +108,13 @@ std::optional<std::string> in_subtransaction(const std::function<void()>& body) 
     }
 }
 
+// AbortCurrentTransaction() returns to idle from the state that ROLLBACK sets (access/transam/xact.c).
+void abandon_transaction_block() {
+    call([] {
+        if (IsTransactionBlock()) UserAbortTransactionBlock(false);
+    });
+}
+
 // XactLastCommitEnd is the end of the last commit record of this process (access/transam/xlog.c).
 std::uint64_t last_commit_lsn() noexcept {
     return XactLastCommitEnd <= GetFlushRecPtr(nullptr) ? XactLastCommitEnd : 0;

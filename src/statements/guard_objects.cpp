@@ -3,19 +3,20 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <vector>
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/enforcement/effective_grants.hpp"
+#include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/role.hpp"
 #include "jit_access/pg/version_shims.hpp"
+#include "jit_access/statements/catalog_rows.hpp"
 #include "jit_access/statements/guard_commands.hpp"
+#include "jit_access/statements/guard_references.hpp"
 #include "jit_access/statements/sandbox.hpp"
 
 extern "C" {
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_attrdef.h"
@@ -23,20 +24,21 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_largeobject.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_range.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_statistic_ext.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "rewrite/rewriteSupport.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 }
 
@@ -44,27 +46,9 @@ namespace jit::guard {
 
 namespace {
 
+using catalog::for_each_row;
+
 constexpr const char* runs_as_owner = "It belongs to another role and runs with the privileges of its owner.";
-
-struct Key {
-    AttrNumber column;
-    Datum value;
-    RegProcedure equal = F_OIDEQ;
-};
-
-// Visits the rows with these keys as the command has left them (SnapshotSelf). The caches show them only afterwards.
-template <class Visit>
-void for_each_row(Oid catalog, Oid index, std::initializer_list<Key> keys, Visit visit) {
-    Relation relation = table_open(catalog, AccessShareLock);
-    ScanKeyData scan_keys[2];
-    int count = 0;
-    for (const auto& key : keys)
-        ScanKeyInit(&scan_keys[count++], key.column, BTEqualStrategyNumber, key.equal, key.value);
-    SysScanDesc scan = systable_beginscan(relation, index, true, SnapshotSelf, count, scan_keys);
-    while (HeapTuple row = systable_getnext(scan)) visit(row, RelationGetDescr(relation));
-    systable_endscan(scan);
-    table_close(relation, AccessShareLock);
-}
 
 // InvalidOid for classes that hold no code, and for objects that are not in the cache yet.
 Oid owner_of(Oid object_class, Oid object) {
@@ -95,9 +79,7 @@ bool has_side_effects(Oid function, void*) {
 bool calls_side_effects(Node* node, void* context) {
     if (node == nullptr) return false;
     if (check_functions_in_node(node, has_side_effects, context)) return true;
-    // Before 16 the walker is declared without parameters.
-    return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(calls_side_effects)),
-                                  context);
+    return expression_tree_walker(node, catalog::as_walker(calls_side_effects), context);
 }
 
 // `column`: the column of the catalog row that holds the expression, as a node tree.
@@ -107,6 +89,25 @@ const char* why_expression_refused(HeapTuple row, TupleDesc columns, AttrNumber 
     if (is_null || !calls_side_effects(static_cast<Node*>(stringToNode(TextDatumGetCString(value))), nullptr))
         return nullptr;
     return "Functions with side effects would run in statements of other users.";
+}
+
+bool is_made_by_users(Oid function, void*) {
+    return function >= FirstNormalObjectId || has_side_effects(function, nullptr);
+}
+
+// Whether the expression uses anything but functions and operators of the server that only compute.
+bool uses_more_than_built_in(Node* node, void* context) {
+    if (node == nullptr) return false;
+    if (IsA(node, CoerceToDomain) && reinterpret_cast<CoerceToDomain*>(node)->resulttype >= FirstNormalObjectId)
+        return true;
+    if (check_functions_in_node(node, is_made_by_users, context)) return true;
+    return expression_tree_walker(node, catalog::as_walker(uses_more_than_built_in), context);
+}
+
+bool is_built_in(HeapTuple row, TupleDesc columns, AttrNumber column) {
+    bool is_null = false;
+    const Datum value = heap_getattr(row, column, columns, &is_null);
+    return is_null || !uses_more_than_built_in(static_cast<Node*>(stringToNode(TextDatumGetCString(value))), nullptr);
 }
 
 // Whether the table has foreign keys whose actions change its rows. They run as the owner of the table.
@@ -159,10 +160,20 @@ const char* why_refused(Oid object_class, Oid object, Oid me, bool code) {
             judge_row(StatisticExtOidIndexId, Anum_pg_statistic_ext_oid, [me](HeapTuple row, TupleDesc columns) {
                 const Oid relation = reinterpret_cast<Form_pg_statistic_ext>(GETSTRUCT(row))->stxrelid;
                 return owner_of(RelationRelationId, relation) != me &&
-                               !heap_attisnull(row, Anum_pg_statistic_ext_stxexprs, columns)
+                               !is_built_in(row, columns, Anum_pg_statistic_ext_stxexprs)
                            ? runs_as_owner
                            : nullptr;
             });
+            break;
+        case RelationRelationId:  // if it is an index
+            for_each_row(IndexRelationId, IndexRelidIndexId, {{Anum_pg_index_indexrelid, ObjectIdGetDatum(object)}},
+                         [&](HeapTuple row, TupleDesc columns) {
+                             const Oid table = reinterpret_cast<Form_pg_index>(GETSTRUCT(row))->indrelid;
+                             if (owner_of(RelationRelationId, table) != me &&
+                                 !(is_built_in(row, columns, Anum_pg_index_indexprs) &&
+                                   is_built_in(row, columns, Anum_pg_index_indpred)))
+                                 why = runs_as_owner;
+                         });
             break;
         case AttrDefaultRelationId:
             if (code) break;
@@ -187,10 +198,41 @@ const char* why_refused(Oid object_class, Oid object, Oid me, bool code) {
     return why;
 }
 
+// Whether values of the type are checked by expressions, which its owner may change.
+bool holds_code(Oid type) {
+    switch (get_typtype(type)) {
+        case TYPTYPE_DOMAIN: return true;
+        case TYPTYPE_RANGE: return holds_code(get_range_subtype(type));
+        case TYPTYPE_MULTIRANGE: return holds_code(get_multirange_range(type));
+        case TYPTYPE_COMPOSITE: {
+            bool result = false;
+            for_each_row(AttributeRelationId, AttributeRelidNumIndexId,
+                         {{Anum_pg_attribute_attrelid, ObjectIdGetDatum(get_typ_typrelid(type))}},
+                         [&](HeapTuple row, TupleDesc) {
+                             const auto* column = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(row));
+                             result |= column->attnum > 0 && !column->attisdropped && holds_code(column->atttypid);
+                         });
+            return result;
+        }
+        default: return OidIsValid(get_element_type(type)) && holds_code(get_element_type(type));
+    }
+}
+
 // The owners of the functions, operators, types and views that an object uses. The type of a column is read from the
 // column's row.
-List* owners_of_code(Oid object_class, Oid object, int column) {
-    List* owners = NIL;
+struct Owners {
+    List* all = NIL;
+    List* of_code = NIL;  // those whose objects hold code
+
+    void add(Oid object_class, Oid object) {
+        const Oid owner = owner_of(object_class, object);
+        all = list_append_unique_oid(all, owner);
+        if (object_class != TypeRelationId || holds_code(object)) of_code = list_append_unique_oid(of_code, owner);
+    }
+};
+
+Owners owners_of_code(Oid object_class, Oid object, int column) {
+    Owners owners;
     for_each_row(
         DependRelationId, DependDependerIndexId,
         {{Anum_pg_depend_classid, ObjectIdGetDatum(object_class)}, {Anum_pg_depend_objid, ObjectIdGetDatum(object)}},
@@ -198,15 +240,16 @@ List* owners_of_code(Oid object_class, Oid object, int column) {
             const auto* uses = reinterpret_cast<Form_pg_depend>(GETSTRUCT(row));
             if (uses->deptype != DEPENDENCY_NORMAL) return;
             if (uses->refclassid == RelationRelationId && get_rel_relkind(uses->refobjid) != RELKIND_VIEW) return;
-            owners = list_append_unique_oid(owners, owner_of(uses->refclassid, uses->refobjid));
+            owners.add(uses->refclassid, uses->refobjid);
+            // An operator is what its function computes.
+            if (uses->refclassid == OperatorRelationId) owners.add(ProcedureRelationId, get_opcode(uses->refobjid));
         });
     if (object_class == RelationRelationId && column != 0)
         for_each_row(
             AttributeRelationId, AttributeRelidNumIndexId,
             {{Anum_pg_attribute_attrelid, ObjectIdGetDatum(object)}, {Anum_pg_attribute_attnum, Int16GetDatum(column)}},
             [&](HeapTuple row, TupleDesc) {
-                const Oid type = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(row))->atttypid;
-                owners = list_append_unique_oid(owners, owner_of(TypeRelationId, type));
+                owners.add(TypeRelationId, reinterpret_cast<Form_pg_attribute>(GETSTRUCT(row))->atttypid);
             });
     return owners;
 }
@@ -254,7 +297,126 @@ core::Failure refusal(const char* why) {
             "Do it without the grant, or ask a DBA."};
 }
 
+// The object belongs to the role of the grant and stays. Code owned by a role that the session user keeps could be
+// changed later, and would then run in statements of the object's users. Without allow_code the same holds for code of
+// any owner over whom the grant gives no power.
+void check_owners_of_code(const Owners& owners, pg::RoleId me, bool code) {
+    const auto is_foreign = [me](pg::RoleId owner) {
+        return owner.oid != InvalidOid && owner != me && !pg::is_superuser(owner);
+    };
+    for (int i = 0; i < list_length(owners.all); ++i) {
+        const pg::RoleId owner{list_nth_oid(owners.all, i)};
+        if (is_foreign(owner) && enforcement::is_session_member_without_grant(owner))
+            throw refusal("It uses code that you could still change after the grant's end.");
+    }
+    for (int i = 0; !code && i < list_length(owners.of_code); ++i) {
+        const pg::RoleId owner{list_nth_oid(owners.of_code, i)};
+        if (is_foreign(owner) && !pg::has_inherited_privileges_of(me, owner))
+            throw refusal("It uses code that somebody else could change.");
+    }
+}
+
+// ---- at the end of the command --------------------------------------------------------------------------------------
+
+enum class Examine : std::uint8_t {
+    made,     // the object, as the command has left it
+    stripped  // a table that has lost a trigger, rule or policy
+};
+struct Unfinished {
+    int depth;  // of the command
+    Examine how;
+    Oid object_class;
+    Oid object;
+};
+std::vector<Unfinished> unfinished;
+int command_depth = 0;
+
+bool table_exists(Oid table) {
+    bool result = false;
+    for_each_row(RelationRelationId, ClassOidIndexId, {{Anum_pg_class_oid, ObjectIdGetDatum(table)}},
+                 [&](HeapTuple, TupleDesc) { result = true; });
+    return result;
+}
+
+// The table of a trigger, rule or policy; InvalidOid for those of the server: triggers of constraints, rules of views,
+// and copies in partitions, which come and go with the partition.
+Oid table_with_code(Oid object_class, Oid object) {
+    Oid table = InvalidOid;
+    const auto find = [&](Oid index, AttrNumber key, auto read) {
+        for_each_row(object_class, index, {{key, ObjectIdGetDatum(object)}},
+                     [&](HeapTuple row, TupleDesc) { table = read(row); });
+    };
+    if (object_class == TriggerRelationId)
+        find(TriggerOidIndexId, Anum_pg_trigger_oid, [](HeapTuple row) {
+            const auto* trigger = reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row));
+            return trigger->tgisinternal || OidIsValid(trigger->tgparentid) ? InvalidOid : trigger->tgrelid;
+        });
+    if (object_class == RewriteRelationId)
+        find(RewriteOidIndexId, Anum_pg_rewrite_oid, [](HeapTuple row) {
+            const auto* rule = reinterpret_cast<Form_pg_rewrite>(GETSTRUCT(row));
+            return std::string_view(NameStr(rule->rulename)) == ViewSelectRuleName ? InvalidOid : rule->ev_class;
+        });
+    if (object_class == PolicyRelationId)
+        find(PolicyOidIndexId, Anum_pg_policy_oid,
+             [](HeapTuple row) { return reinterpret_cast<Form_pg_policy>(GETSTRUCT(row))->polrelid; });
+    return table;
+}
+
+// In mode inherit the object belongs to the session user, or to the owner of its table.
+Maker maker() { return is_acting_as_oneself() ? Maker::login : Maker::grant; }
+
+void examine(Oid object_class, Oid object, int column) {
+    const auto me = pg::current_user();
+    if (const char* why = why_references_refused(object_class, object, maker())) throw refusal(why);
+    // In mode inherit the object belongs to the session user, who could have created it without the grant.
+    if (me == pg::session_user() && !is_login_of_grant(me) && !sandbox::is_active()) return;
+    const bool code = is_code_allowed();
+    Owners owners;
+    const char* why = pg::call([&] {
+        owners = owners_of_code(object_class, object, column);
+        return why_refused(object_class, object, me.oid, code);
+    });
+    if (why != nullptr) throw refusal(why);
+    check_owners_of_code(owners, me, code);
+}
+
 }  // namespace
+
+CommandMark begin_command() noexcept {
+    // What commands that failed have left ends with their transaction.
+    static std::uint32_t transaction = 0;
+    if (const auto now = pg::local_transaction_id(); now != transaction) {
+        transaction = now;
+        unfinished.clear();
+        command_depth = 0;
+    }
+    return {unfinished.size(), ++command_depth};
+}
+
+bool has_unfinished(const CommandMark& mark) noexcept {
+    command_depth = mark.depth - 1;
+    return unfinished.size() > mark.first;
+}
+
+void check_unfinished(const CommandMark& mark) {
+    std::vector<Unfinished> objects;
+    for (std::size_t i = mark.first; i < unfinished.size(); ++i)
+        if (unfinished[i].depth == mark.depth) objects.push_back(unfinished[i]);
+    unfinished.resize(mark.first);
+    if (enforcement::current_grants() == nullptr && !sandbox::is_active()) return;
+    for (const auto& one : objects) {
+        if (one.how == Examine::made)
+            examine(one.object_class, one.object, 0);
+        else if (pg::call([&] { return table_exists(one.object); }))
+            throw refusal("It would take away triggers, rules or policies, which decide what other users see and do.");
+    }
+}
+
+void check_dropped_object(std::uint32_t object_class, std::uint32_t object) {
+    if (may_make_code() || (enforcement::current_grants() == nullptr && !sandbox::is_active())) return;
+    const Oid table = pg::call([&] { return table_with_code(object_class, object); });
+    if (OidIsValid(table)) unfinished.push_back({command_depth, Examine::stripped, RelationRelationId, table});
+}
 
 void check_created_object(std::uint32_t object_class, std::uint32_t object, int column) {
     const auto me = pg::current_user();
@@ -262,29 +424,20 @@ void check_created_object(std::uint32_t object_class, std::uint32_t object, int 
     if (grants == nullptr && !sandbox::is_active()) return;
     // The role may have been chosen by the very statement that creates the object: set_config() and then lo_create().
     if (grants != nullptr && grants->refused_role) enforcement::refuse(*grants, enforcement::Access::refused_role);
-    // A temporary login owns what it creates without any SET ROLE.
-    const bool is_login = pg::role_name(me).value_or("").starts_with(core::login_role_prefix);
-    if (grants != nullptr && (is_login || enforcement::is_grant_role(me)) &&
+    if (grants != nullptr && (is_login_of_grant(me) || enforcement::is_grant_role(me)) &&
         would_block_template(object_class, object, *grants))
         throw refusal("It would belong to the grant, whose template cannot change the schema.");
-    // In mode inherit the object belongs to the session user, who could have created it without the grant.
-    if (me == pg::session_user() && !is_login && !sandbox::is_active()) return;
-    const bool code = is_code_allowed();
-    List* owners = NIL;
-    const char* why = pg::call([&] {
-        const Oid created = object_class == AttrDefaultRelationId ? find_default(object, column) : object;
-        owners = owners_of_code(object_class, created, column);
-        return why_refused(object_class, created, me.oid, code);
-    });
-    if (why != nullptr) throw refusal(why);
-    // The object belongs to the role of the grant and stays. Code owned by a role that the session user keeps could be
-    // changed later, and would then run in statements of the object's users.
-    for (int i = 0; i < list_length(owners); ++i) {
-        const pg::RoleId owner{list_nth_oid(owners, i)};
-        if (owner.oid != InvalidOid && owner != me && !pg::is_superuser(owner) &&
-            enforcement::is_session_member_without_grant(owner))
-            throw refusal("It uses code that you could still change after the grant's end.");
-    }
+    const Oid created =
+        object_class == AttrDefaultRelationId ? pg::call([&] { return find_default(object, column); }) : object;
+    if (column == 0 && is_announced_early(object_class, created))
+        unfinished.push_back({command_depth, Examine::made, object_class, created});
+    else
+        examine(object_class, created, column);
+}
+
+void check_index_of_owner(std::uint32_t index) {
+    if (enforcement::current_grants() == nullptr)
+        unfinished.push_back({command_depth, Examine::made, RelationRelationId, index});
 }
 
 }  // namespace jit::guard

@@ -86,18 +86,20 @@ SELECT tap.refused(statement, format('JA016 %s is not allowed to a session that 
     (11, 'ALTER TABLE mine OWNER TO jit_template_debug_read', 'ALTER TABLE', 'A change of owner outlives the grant.'),
     (12, 'REASSIGN OWNED BY alice TO dave', 'REASSIGN OWNED', 'A change of owner outlives the grant.'),
     (13, 'DROP OWNED BY alice', 'DROP OWNED', 'Dropping the objects of a role outlives the grant.'),
-    (14, 'CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql SECURITY DEFINER AS ''SELECT 1''', 'CREATE FUNCTION', 'Functions run with the privileges of their owner.'),
-    (15, 'CREATE PROCEDURE pg_temp.p() LANGUAGE sql AS ''SELECT 1''', 'CREATE PROCEDURE', 'Functions run with the privileges of their owner.'),
-    (16, 'CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION suppress_redundant_updates_trigger()', 'CREATE TRIGGER', 'Triggers run in statements of other users.'),
-    (17, 'CREATE RULE r AS ON INSERT TO mine DO INSTEAD NOTHING', 'CREATE RULE', 'Rules run in statements of other users.'),
-    (18, 'CREATE VIEW v AS SELECT * FROM app.orders', 'CREATE VIEW', 'Views give what their owner can see.'),
-    (19, 'CREATE POLICY p ON mine USING (true)', 'CREATE POLICY', 'Policies run in statements of other users.'),
-    (20, 'CREATE EXTENSION pgcrypto', 'CREATE EXTENSION', 'Extensions bring code.'),
-    (21, 'CREATE PUBLICATION p', 'CREATE PUBLICATION', 'Replication carries data away.'),
-    (22, 'LOAD ''auto_explain''', 'LOAD', 'Libraries bring code.'),
-    (23, 'COPY app.orders TO ''/tmp/orders''', 'COPY', 'The record does not show what programs and files of the server do.'),
-    (24, 'COPY mine FROM PROGRAM ''id''', 'COPY', 'The record does not show what programs and files of the server do.'),
-    (25, 'SET SESSION AUTHORIZATION dave', 'SET', 'The record identifies users by the session user.')) v (n, statement, tag, why) ORDER BY n;
+    (14, 'CREATE EXTENSION pgcrypto', 'CREATE EXTENSION', 'Extensions bring code.'),
+    (15, 'CREATE PUBLICATION p', 'CREATE PUBLICATION', 'Replication carries data away.'),
+    (16, 'LOAD ''auto_explain''', 'LOAD', 'Libraries bring code.'),
+    (17, 'COPY app.orders TO ''/tmp/orders''', 'COPY', 'The record does not show what programs and files of the server do.'),
+    (18, 'COPY mine FROM PROGRAM ''id''', 'COPY', 'The record does not show what programs and files of the server do.'),
+    (19, 'SET SESSION AUTHORIZATION dave', 'SET', 'The record identifies users by the session user.')) v (n, statement, tag, why) ORDER BY n;
+-- What the holder makes as themself is refused only if it could carry the grant's privileges.
+SELECT tap.refused(statement, 'JA016 this is not allowed to a session that uses a grant: It would lend the privileges of the grant to its ' || whom, statement) FROM (VALUES
+    (1, 'CREATE FUNCTION pg_temp.f() RETURNS integer LANGUAGE sql SECURITY DEFINER AS ''SELECT 1''', 'callers.'),
+    (2, 'CREATE VIEW pg_temp.v AS SELECT * FROM app.orders', 'users; a view with security_invoker does not.')) v (n, statement, whom) ORDER BY n;
+SELECT is(tap.error(statement), 'no error', 'allowed: ' || statement) FROM (VALUES
+    (1, 'CREATE PROCEDURE pg_temp.p() LANGUAGE sql AS ''SELECT 1'''), (2, 'CREATE TRIGGER t AFTER INSERT ON mine EXECUTE FUNCTION suppress_redundant_updates_trigger()'),
+    (3, 'CREATE RULE r AS ON INSERT TO mine DO INSTEAD NOTHING'), (4, 'CREATE VIEW pg_temp.v WITH (security_invoker) AS SELECT * FROM app.orders'),
+    (5, 'CREATE VIEW pg_temp.v AS SELECT * FROM mine'), (6, 'CREATE POLICY p ON mine USING (true)')) v (n, statement) ORDER BY n;
 SELECT tap.refused($call$DO $do$ BEGIN EXECUTE 'GRANT SELECT ON mine TO PUBLIC'; END $do$$call$,
     'JA016 GRANT is not allowed to a session that uses a grant: GRANT and REVOKE would pass privileges on.', 'nor by a detour');
 ALTER SYSTEM SET work_mem = '1GB';
@@ -106,8 +108,7 @@ BEGIN;
 INSERT INTO mine VALUES (1);
 PREPARE TRANSACTION 'later';
 \set prepare :SQLSTATE
-ROLLBACK;
-SELECT is(:'alter_system' || ' ' || :'prepare', 'JA016 JA016', 'ALTER SYSTEM and PREPARE TRANSACTION');
+SELECT is(:'alter_system' || ' ' || :'prepare', 'JA016 JA016', 'ALTER SYSTEM and PREPARE TRANSACTION, which ends the transaction like every one that fails');
 SELECT lives_ok('CREATE TABLE pg_temp.other AS SELECT * FROM mine', 'a table of one''s own is allowed');
 SELECT lives_ok('SET work_mem = ''1MB''', 'so is a setting of the session');
 

@@ -222,7 +222,7 @@ ROLLBACK TO s;
 COMMIT;
 SET application_name = 'refused';
 GRANT SELECT ON app.orders TO carol;
-CREATE VIEW app.mine AS SELECT id FROM app.orders;
+CREATE FOREIGN TABLE app.mine (id integer) SERVER s;
 SET application_name = 'names';
 COPY app.nothing TO STDOUT;
 COPY nowhere.nothing TO STDOUT;
@@ -445,7 +445,7 @@ INSERT INTO expected (item, row) VALUES
     ('savepoint', '0 ROLLBACK 0 completed'),
     ('savepoint', '0 COMMIT 0 completed'),
     ('refused', '0 refusal of GRANT app.orders:OWNER refused'),
-    ('refused', '0 refusal of CREATE VIEW app.mine:CREATE refused'),
+    ('refused', '0 refusal of CREATE FOREIGN TABLE app.mine:CREATE refused'),
     ('names', '0 COPY app.nothing:SELECT 0 failed'),
     ('names', '0 COPY nowhere.nothing:SELECT 0 failed'),
     ('names', '0 LOCK TABLE elsewhere.app.orders:LOCK 0 failed'),

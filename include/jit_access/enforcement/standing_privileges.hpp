@@ -18,6 +18,9 @@ struct StandingPrivileges {
 // relation in the cache, unless single columns of it have access lists.
 [[nodiscard]] StandingPrivileges find(const pg::CheckedRelation& checked);
 
+// The privileges on a function, schema, database or language that are standing. Reads the catalogs each time.
+[[nodiscard]] pg::AclBits on_object(std::uint32_t object_class, std::uint32_t object);
+
 // Counts the events that may have changed an answer, or the name of a relation.
 [[nodiscard]] std::uint64_t generation() noexcept;
 // Memberships, roles or relations have changed.

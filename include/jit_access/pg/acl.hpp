@@ -26,6 +26,7 @@ struct CheckedRelation {
     const Bitmapset* selected = nullptr;  // columns, offset by FirstLowInvalidHeapAttributeNumber
     const Bitmapset* inserted = nullptr;
     const Bitmapset* updated = nullptr;
+    const Bitmapset* referenced = nullptr;  // by a foreign key
     bool column_privileges_suffice = true;  // privileges on the used columns replace one on the table
 };
 
@@ -37,5 +38,9 @@ struct CheckedRelation {
 // Those of the `missing` privileges that the roles have on every column that the statement uses.
 [[nodiscard]] AclBits privileges_on_columns(const CheckedRelation& checked, AclBits missing,
                                             std::span<const RoleId> roles);
+
+// The privileges on a function, schema, database or language that any of the roles, or PUBLIC, has.
+[[nodiscard]] AclBits privileges_on_object(std::uint32_t object_class, std::uint32_t object,
+                                           std::span<const RoleId> roles);
 
 }  // namespace jit::pg

@@ -68,6 +68,16 @@ inline bool may(Oid object_class, Oid object, Oid role, AclMode privilege) {
 }
 #endif
 
+// ALTER COLUMN … SET EXPRESSION, from PostgreSQL 17 on.
+inline bool is_set_expression(AlterTableType action) noexcept {
+#if PG_VERSION_NUM >= 170000
+    return action == AT_SetExpression;
+#else
+    (void)action;
+    return false;
+#endif
+}
+
 inline std::uint32_t process_number() noexcept {
 #if PG_VERSION_NUM >= 170000
     return static_cast<std::uint32_t>(MyProcNumber);

@@ -27,6 +27,10 @@ void register_transaction_callbacks(const TransactionCallbacks& callbacks);
 // Runs the body in a subtransaction. Returns the message of the error that rolled it back; nullopt if it was released.
 [[nodiscard]] std::optional<std::string> in_subtransaction(const std::function<void()>& body);
 
+// The error that is about to be thrown ends the transaction block, as an error of COMMIT does, instead of leaving it
+// failed.
+void abandon_transaction_block();
+
 // WAL position of the last commit of this process; 0 if that is not flushed yet.
 [[nodiscard]] std::uint64_t last_commit_lsn() noexcept;
 // WAL position of the last checkpoint's REDO record: at the start of the server this is where its data ended.
