@@ -320,7 +320,21 @@ SELECT s.*,
         FROM jit_access.job j
         WHERE j.finished_at IS NOT NULL) AS job_results,
        (SELECT max(finished_at) FROM jit_access.drill) AS last_drill,
-       (SELECT ok FROM jit_access.drill WHERE ok IS NOT NULL ORDER BY id DESC LIMIT 1) AS last_drill_ok
+       (SELECT ok FROM jit_access.drill WHERE ok IS NOT NULL ORDER BY id DESC LIMIT 1) AS last_drill_ok,
+       ARRAY(SELECT 'function ' || p.oid::regprocedure
+             FROM pg_catalog.pg_proc p
+             WHERE p.proname LIKE 'jit\_%'
+               AND NOT EXISTS (SELECT
+                               FROM pg_catalog.pg_depend d
+                               JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+                               WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid
+                                 AND d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.deptype = 'e'
+                                 AND e.extname = 'jit_access')
+             UNION ALL
+             SELECT 'type ' || t.oid::regtype
+             FROM pg_catalog.pg_type t
+             WHERE t.typname LIKE 'jit\_%' AND t.typrelid = 0
+             ORDER BY 1) AS captured_names
 FROM jit_access.status() s
 WHERE (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.health IS

@@ -15,6 +15,7 @@
 #include "jit_access/shared/second_factor_state.hpp"
 #include "jit_access/statements/admit_statement.hpp"
 #include "jit_access/statements/guard_managed.hpp"
+#include "jit_access/statements/guard_names.hpp"
 #include "jit_access/statements/guard_objects.hpp"
 #include "jit_access/statements/sandbox.hpp"
 
@@ -27,6 +28,7 @@ extern "C" {
 #include "catalog/pg_extension.h"
 #include "catalog/pg_largeobject.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
@@ -190,7 +192,7 @@ void check_function(Oid function) {
 // object_access_hook: an object is used, was created or changed, or is about to be dropped
 // (src/backend/catalog/objectaccess.c). A function that is about to run is admitted or refused; an object that a
 // session created under a grant is examined as the catalogs have it; the extension and its database are not dropped
-// while grants exist; no function may take the name of one of ours.
+// while grants exist; no function or type may take a name that begins with jit_.
 void object_access(ObjectAccessType access, Oid object_class, Oid object, int sub_id, void* argument) {
     if (previous_object_access != nullptr) previous_object_access(access, object_class, object, sub_id, argument);
     if (access == OAT_FUNCTION_EXECUTE) {
@@ -211,14 +213,15 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
     // lo_create() is no command. A large object that is made after SET ROLE belongs to that role.
     if (access == OAT_POST_CREATE && object_class == LargeObjectRelationId && GetUserId() != GetSessionUserId())
         commit_actions::change_closures();
-    if (is_made && object_class == ProcedureRelationId) pg::guarded([=] { guard::check_function_name(object); });
+    if (is_made && (object_class == ProcedureRelationId || object_class == TypeRelationId))
+        pg::guarded([=] { guard::check_reserved_name(object_class, object); });
 }
 
 // ---- errors ---------------------------------------------------------------------------------------------------------
 
 // A one-time code that was not accepted is still a secret. Neither the server log nor pg_stat_activity shows it.
 void hide_code(ErrorData* error) noexcept {
-    if (debug_query_string == nullptr || !pg::may_hold_code(debug_query_string)) return;
+    if (debug_query_string == nullptr || !pg::command_holds_code()) return;
     error->hide_stmt = true;
     error->hide_ctx = true;
     pg::report_command(pg::hidden_command);

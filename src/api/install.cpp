@@ -45,17 +45,20 @@ void create_group(std::string_view name) {
                   "Inspect it, then drop it or revoke them.");
 }
 
-// A function of the same name in another schema, or with other argument types, could be called in place of ours.
+// What has a reserved name was made before the library refused it (guard::check_reserved_name), and could be called in
+// place of a function of ours.
 void check_names() {
     const auto row = pg::query_row(R"sql(
-        SELECT p.oid::pg_catalog.regprocedure::text
+        SELECT 'function ' || p.oid::pg_catalog.regprocedure::text
         FROM pg_catalog.pg_proc p
-        WHERE p.proname IN ('jit_request', 'jit_cancel', 'jit_extend', 'jit_approve', 'jit_deny', 'jit_resume',
-                            'jit_revoke', 'jit_create_template', 'jit_alter_template', 'jit_drop_template',
-                            'jit_break_glass', 'jit_review', 'jit_acknowledge_alert', 'jit_close_alert')
+        WHERE p.proname LIKE 'jit\_%'
+        UNION ALL
+        SELECT 'type ' || t.oid::pg_catalog.regtype::text
+        FROM pg_catalog.pg_type t
+        WHERE t.typname LIKE 'jit\_%' AND t.typrelid = 0
         LIMIT 1)sql");
     if (row)
-        throw Failure(Code::guarded, "function " + row->get<std::string>(0) + " is in the way",
+        throw Failure(Code::guarded, row->get<std::string>(0) + " is in the way",
                       "Calls of the functions of jit_access could reach it instead.", "Drop or rename it first.");
 }
 

@@ -13,10 +13,11 @@ namespace jit::api {
 
 namespace {
 
-// Replaces the statement shown in pg_stat_activity if it may hold a code. Called before anything can fail, because
-// other users see the statement until the end of the transaction.
+// Replaces the statement shown in pg_stat_activity, and in the server log if it fails. Called before anything can fail,
+// because other users see the statement until the end of the transaction.
 void hide_code() noexcept {
-    if (pg::may_hold_code(pg::command_text())) pg::report_command(pg::hidden_command);
+    pg::note_code_given();
+    pg::report_command(pg::hidden_command);
 }
 
 }  // namespace

@@ -58,8 +58,9 @@ void on_error_reported(const Error& error) noexcept {
     if (is_relayed_by_parallel_worker && grants == nullptr) return;
     if (is_raised_here || grants != nullptr || error.ends_session) {
         // Redaction parses the text and could raise an error, which is not allowed while one is reported.
-        const auto statement =
-            pg::may_hold_secrets(error.statement) ? "(not recorded: it may hold a secret)" : error.statement;
+        const auto statement = pg::command_holds_code() || pg::may_hold_secrets(error.statement)
+                                   ? "(not recorded: it may hold a secret)"
+                                   : error.statement;
         record(grants != nullptr ? *grants : enforcement::no_grants(), error.sqlstate, error.message, statement);
         return;
     }
@@ -74,7 +75,7 @@ void record_and_throw(const core::Failure& failure) {
     if (const auto command = pg::command_start(); std::exchange(last_command, command) != command) {
         const auto* grants = enforcement::cached_grants();
         record(grants != nullptr ? *grants : enforcement::no_grants(), core::entry(failure.code).sqlstate,
-               failure.message, pg::redact_secrets(pg::command_text()));
+               failure.message, pg::redact_command());
     }
     throw failure;
 }

@@ -1,5 +1,8 @@
 #include "jit_access/grants/drift.hpp"
 
+#include <set>
+#include <string>
+
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/enforcement/effective_grants.hpp"
@@ -236,6 +239,20 @@ void suspend_grants_of_refused_templates() {
     }
 }
 
+// ---- names ------------------------------------------------------------------------------------------------------
+
+// Functions and types with a reserved name, which could capture calls of ours: they were made while the library was not
+// loaded. They may be of use to their owners, so they are reported, once in the life of the worker, and left alone.
+void report_captured_names() {
+    static std::set<std::string> reported;
+    task::run_or_log("look for names that capture calls", [&] {
+        for (const auto& row : pg::query("SELECT pg_catalog.unnest(captured_names) FROM jit_access.health"))
+            if (const auto name = row.get<std::string>(0); reported.insert(name).second)
+                report({}, {{"object", name},
+                            {"what", "its name begins with \"jit_\", so it could capture calls of jit_access"}});
+    });
+}
+
 // ---- the sweep ---------------------------------------------------------------------------------------------------
 
 enum class Extent { if_changed, complete };
@@ -255,6 +272,7 @@ void sweep(Extent extent) {
         found |= revoke_foreign_memberships();
         found |= revoke_template_role_from_others();
         found |= end_broken_grants();
+        report_captured_names();
         // If differences were found or could not be repaired, the next nap compares again.
         swept_changes = found || task::failure_count() != failures_before ? enforcement::no_generation : changes;
         last_sweep = now;

@@ -228,8 +228,7 @@ const std::string& require_well_formed(const std::optional<std::string>& code) {
 
 // Records a successful step-up outside of the transaction, as refusals are. Throws if the journal cannot take it.
 void record_success() {
-    const auto command = pg::command_text();
-    const recorder::Statement statement{.key = &stage_names, .tag = "SELECT", .text = pg::redact_secrets(command)};
+    const recorder::Statement statement{.key = &stage_names, .tag = "SELECT", .text = pg::redact_command()};
     recorder::begin(enforcement::no_grants(), statement, pg::both_clocks());
     recorder::complete(statement.key, 1);
     wake_worker();

@@ -1,8 +1,11 @@
 #include "jit_access/pg/redact_secrets.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <optional>
 #include <span>
 
+#include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/server.hpp"
 
 extern "C" {
@@ -40,6 +43,46 @@ bool matches_at(std::string_view word, std::string_view text, std::size_t at) no
            std::equal(word.begin(), word.end(), text.data() + at, [](char a, char b) { return a == lower(b); });
 }
 
+int hex_value(char c) noexcept {
+    if (c >= '0' && c <= '9') return c - '0';
+    const char letter = lower(c);
+    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
+// Whether `digits` hexadecimal digits at `text` are this character.
+bool is_code_point(std::string_view text, std::size_t digits, char expected) noexcept {
+    if (text.size() < digits) return false;
+    int value = 0;
+    for (const char c : text.substr(0, digits)) {
+        const int digit = hex_value(c);
+        if (digit < 0) return false;
+        value = (value * 16 + digit) & 0xFFFFFF;
+    }
+    return value == expected;
+}
+
+// Whether text that begins behind U&" spells the identifier `word`. UESCAPE, which follows the identifier, may choose
+// any escape character, so each character may be the escape of the next one: \XXXX, \+XXXXXX, or doubled.
+bool spells(std::string_view word, std::string_view text) noexcept {
+    if (word.empty()) return text.starts_with('"');
+    if (text.empty() || text.front() == '"') return false;
+    const auto rest = text.substr(1);
+    const auto next = word.substr(1);
+    return (text.front() == word.front() && spells(next, rest)) ||
+           (is_code_point(rest, 4, word.front()) && spells(next, rest.substr(4))) ||
+           (rest.starts_with('+') && is_code_point(rest.substr(1), 6, word.front()) && spells(next, rest.substr(7))) ||
+           (text.front() == word.front() && rest.starts_with(word.front()) && spells(next, rest.substr(1)));
+}
+
+// Whether an identifier with Unicode escapes (U&"…") is the word, wherever it stands.
+bool spells_with_escapes(const Word& word, std::string_view text) noexcept {
+    for (auto at = text.find('&'); at != std::string_view::npos; at = text.find('&', at + 1))
+        if (at > 0 && lower(text[at - 1]) == 'u' && at + 1 < text.size() && text[at + 1] == '"' &&
+            spells(word.letters, text.substr(at + 2)))
+            return true;
+    return false;
+}
+
 bool mentions(const Word& word, std::string_view text) noexcept {
     const char rarest = word.letters[word.rarest];
     for (const char letter : {rarest, static_cast<char>(rarest - 'a' + 'A')})
@@ -47,9 +90,6 @@ bool mentions(const Word& word, std::string_view text) noexcept {
             if (at >= word.rarest && matches_at(word.letters, text, at - word.rarest)) return true;
     return false;
 }
-
-// Whether every literal is masked.
-bool needs_full_masking(std::string_view text) noexcept { return mentions(password, text) || may_hold_code(text); }
 
 bool is_literal(int token, bool include_numbers) noexcept {
     return (token >= string_constant && token <= last_constant) ||
@@ -73,9 +113,8 @@ struct Literal {
     std::size_t size;
 };
 
-// The literals as the server's scanner finds them: strings and, in a statement that may hold a code, numbers.
-std::span<const Literal> literals_of(const std::string& text) {
-    const bool include_numbers = may_hold_code(text);
+// The literals as the server's scanner finds them: strings and, if a code may be among them, numbers.
+std::span<const Literal> literals_of(const std::string& text, bool include_numbers) {
     return call([&] {
         auto* literals = static_cast<Literal*>(palloc(sizeof(Literal) * (text.size() / 2 + 1)));
         std::size_t count = 0;
@@ -96,21 +135,24 @@ std::span<const Literal> literals_of(const std::string& text) {
 // Whether a dollar-quoted literal is masked as a whole, or its content is scanned as SQL.
 enum class DollarQuotes { mask, scan };
 
-std::string mask_literals(const std::string& text, bool all, DollarQuotes dollar_quotes);
+// Which literals are masked.
+enum class Extent { uris, strings, strings_and_numbers };
+
+std::string mask_literals(const std::string& text, Extent extent, DollarQuotes dollar_quotes);
 
 // Masks one literal. The tag of a dollar-quoted literal is kept if its content is scanned.
-std::string mask_literal(const std::string& literal, bool all, DollarQuotes dollar_quotes) {
-    if (!all && !holds_uri_with_password(literal)) return literal;
+std::string mask_literal(const std::string& literal, Extent extent, DollarQuotes dollar_quotes) {
+    if (extent == Extent::uris && !holds_uri_with_password(literal)) return literal;
     if (literal.front() != '$' || dollar_quotes == DollarQuotes::mask) return std::string(mask);
     const auto tag = literal.substr(0, literal.find('$', 1) + 1);
     const auto body = literal.substr(tag.size(), literal.size() - 2 * tag.size());
-    return tag + mask_literals(body, all, DollarQuotes::mask) + tag;
+    return tag + mask_literals(body, extent, DollarQuotes::mask) + tag;
 }
 
-std::string mask_literals(const std::string& text, bool all, DollarQuotes dollar_quotes) {
+std::string mask_literals(const std::string& text, Extent extent, DollarQuotes dollar_quotes) {
     std::span<const Literal> literals;
     try {
-        literals = literals_of(text);
+        literals = literals_of(text, extent == Extent::strings_and_numbers);
     } catch (const ServerError&) {
         // Not SQL. The scanner changes no state of the transaction, so the error may be swallowed without a rollback.
         return "***";
@@ -119,7 +161,7 @@ std::string mask_literals(const std::string& text, bool all, DollarQuotes dollar
     std::size_t from = 0;
     for (const auto& literal : literals) {
         result.append(text, from, literal.at - from);
-        result += mask_literal(text.substr(literal.at, literal.size), all, dollar_quotes);
+        result += mask_literal(text.substr(literal.at, literal.size), extent, dollar_quotes);
         from = literal.at + literal.size;
     }
     return result.append(text, from);
@@ -132,23 +174,42 @@ bool is_block(std::string_view statement) noexcept {
            (statement[2] == ' ' || statement[2] == '$' || statement[2] == '\n' || statement[2] == '\t');
 }
 
+std::optional<std::int64_t> code_given_in;  // start of the command
+
+std::string_view redact(std::string_view statement, Extent extent) {
+    // Static, so that the view stays valid and its memory is reused.
+    static std::string result;
+    result =
+        mask_literals(std::string(statement), extent, is_block(statement) ? DollarQuotes::scan : DollarQuotes::mask);
+    return result;
+}
+
 }  // namespace
 
 bool may_hold_code(std::string_view statement) noexcept {
-    return mentions(step_up, statement) || mentions(confirm_totp, statement);
+    for (const auto* word : {&step_up, &confirm_totp})
+        if (mentions(*word, statement) || spells_with_escapes(*word, statement)) return true;
+    return false;
 }
 
 bool may_hold_secrets(std::string_view statement) noexcept {
-    return needs_full_masking(statement) || holds_uri_with_password(statement);
+    return mentions(password, statement) || may_hold_code(statement) || holds_uri_with_password(statement);
 }
 
+void note_code_given() noexcept { code_given_in = command_start(); }
+
+bool command_holds_code() noexcept { return code_given_in == command_start() || may_hold_code(command_text()); }
+
 std::string_view redact_secrets(std::string_view statement) {
-    const bool all = needs_full_masking(statement);
-    if (!all && !holds_uri_with_password(statement)) return statement;
-    // Static, so that the view stays valid and its memory is reused.
-    static std::string result;
-    result = mask_literals(std::string(statement), all, is_block(statement) ? DollarQuotes::scan : DollarQuotes::mask);
-    return result;
+    if (may_hold_code(statement)) return redact_literals(statement);
+    if (mentions(password, statement)) return redact(statement, Extent::strings);
+    return holds_uri_with_password(statement) ? redact(statement, Extent::uris) : statement;
+}
+
+std::string_view redact_literals(std::string_view statement) { return redact(statement, Extent::strings_and_numbers); }
+
+std::string_view redact_command() {
+    return command_holds_code() ? redact_literals(command_text()) : redact_secrets(command_text());
 }
 
 }  // namespace jit::pg

@@ -11,6 +11,7 @@ extern "C" {
 #include "catalog/pg_class.h"
 #include "catalog/pg_rewrite.h"
 #include "commands/dbcommands.h"
+#include "commands/prepare.h"
 #include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteSupport.h"
 #include "tcop/cmdtag.h"
@@ -334,15 +335,28 @@ void add_objects(const Node* command) {
     }
 }
 
+// EXECUTE may give a code to a statement that was prepared before. Its own text does not show that.
+bool gives_code_to_prepared(const Node* command) {
+    if (!IsA(command, ExecuteStmt)) return false;
+    const char* name = as<ExecuteStmt>(command)->name;
+    const char* text = pg::call([=]() -> const char* {
+        const auto* prepared = FetchPreparedStatement(name, false);
+        return prepared != nullptr ? prepared->plansource->query_string : nullptr;
+    });
+    return text != nullptr && pg::may_hold_code(text);
+}
+
 }  // namespace
 
 recorder::Statement command(const PlannedStmt* command, const char* source, ParamListInfo parameters) {
     objects.clear();
     add_objects(command->utilityStmt);
+    const auto text = statement_text(source, command->stmt_location, command->stmt_len);
+    const bool gives_code = gives_code_to_prepared(command->utilityStmt);
     return {.key = command,
             .tag = GetCommandTagName(CreateCommandTag(command->utilityStmt)),
-            .text = pg::redact_secrets(statement_text(source, command->stmt_location, command->stmt_len)),
-            .parameters = bound_parameters(parameters, source),
+            .text = gives_code ? pg::redact_literals(text) : pg::redact_secrets(text),
+            .parameters = gives_code ? std::string_view() : bound_parameters(parameters, source),
             .objects = objects.stored(),
             .object_count = objects.count(),
             .is_nested = runs_without_portal()};

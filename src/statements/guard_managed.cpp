@@ -11,23 +11,13 @@
 #include "jit_access/shared/shared_state.hpp"
 
 extern "C" {
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
-#include "catalog/pg_namespace.h"
-#include "catalog/pg_proc.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "nodes/parsenodes.h"
-#include "utils/catcache.h"
-#include "utils/fmgroids.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
 }
 
 namespace jit::guard {
@@ -310,41 +300,6 @@ void check_managed_roles(const Node* command) {
         }
         default: break;
     }
-}
-
-void check_function_name(std::uint32_t function) {
-    // SnapshotSelf: the caches show the new row only after the command.
-    const auto name_in_other_schema = pg::call([&]() -> const char* {
-        Relation procedures = table_open(ProcedureRelationId, AccessShareLock);
-        ScanKeyData key;
-        ScanKeyInit(&key, Anum_pg_proc_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(function));
-        SysScanDesc scan = systable_beginscan(procedures, ProcedureOidIndexId, true, SnapshotSelf, 1, &key);
-        const char* name = nullptr;
-        if (HeapTuple tuple = systable_getnext(scan); HeapTupleIsValid(tuple)) {
-            const auto* procedure = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-            if (procedure->pronamespace != PG_CATALOG_NAMESPACE) name = pstrdup(NameStr(procedure->proname));
-        }
-        systable_endscan(scan);
-        table_close(procedures, AccessShareLock);
-        return name;
-    });
-    if (name_in_other_schema == nullptr ||
-        !std::string_view(name_in_other_schema).starts_with(core::managed_role_prefix))
-        return;
-    const bool is_extension_name = pg::call([&] {
-        CatCList* list = SearchSysCacheList1(PROCNAMEARGSNSP, CStringGetDatum(name_in_other_schema));
-        bool result = false;
-        for (int i = 0; i < list->n_members && !result; ++i)
-            result = reinterpret_cast<Form_pg_proc>(GETSTRUCT(&list->members[i]->tuple))->pronamespace ==
-                     PG_CATALOG_NAMESPACE;
-        ReleaseSysCacheList(list);
-        return result;
-    });
-    if (!is_extension_name) return;
-    throw Failure(Code::guarded,
-                  std::string("function name \"") + name_in_other_schema + "\" is reserved by jit_access",
-                  "A function of this name in another schema could capture calls that are meant for jit_access.",
-                  "Choose another name.");
 }
 
 void check_drop(std::uint32_t object_class, std::uint32_t object) {

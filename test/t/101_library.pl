@@ -53,6 +53,7 @@ ALTER ROLE dave NOSUPERUSER;
 GRANT jit_grant_$held TO carol;
 GRANT SELECT ON app.orders TO jit_grant_$held WITH GRANT OPTION;
 SET ROLE jit_grant_$held; GRANT SELECT ON app.orders TO erin; RESET ROLE;
+CREATE SCHEMA frank; CREATE DOMAIN frank.jit_revoke AS integer; CREATE PROCEDURE frank.jit_deny(integer) LANGUAGE sql AS 'SELECT 1';
 CREATE ROLE frank LOGIN; GRANT jit_template_reader TO frank;
 CREATE ROLE jit_grant_999999; GRANT jit_marker, jit_template_reader TO jit_grant_999999; GRANT jit_grant_999999 TO carol;
 SQL
@@ -81,6 +82,15 @@ is(log_rows($node, q{kind = 'drift' AND detail->>'role' = 'jit_grant_999999' AND
 cmp_ok(log_rows($node, q{kind = 'refusal' AND sqlstate = 'JA011' AND login = 'alice'}), '>=', 1, 'back: as are the refusals');
 is(log_rows($node, q{kind = 'drift' AND detail->>'role' = 'jit_template_reader' AND detail->>'member' = 'frank'}), '1', 'back: the role of a template, too');
 is(log_rows($node, q{statement LIKE '%/* without */'}), '0', 'back: statements without the library are not on the record');
+# Names that capture calls: they are reported, and nobody makes more of them, in any database.
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 2 FROM jit_access.audit_log WHERE kind = 'drift' AND detail->>'object' IN ('type frank.jit_revoke', 'function frank.jit_deny(integer)')}),
+	'back: functions and types that capture calls are on the record');
+is($node->safe_psql('postgres', 'SELECT captured_names FROM jit_access.health'), '{"function frank.jit_deny(integer)","type frank.jit_revoke"}', 'back: and in the view health');
+$node->safe_psql('postgres', 'CREATE DATABASE shop OWNER frank');
+sqlstate_ok(connect_as($node, 'frank', dbname => 'shop')->query("CREATE $_"), 'JA016', "back: another database: $_")
+  for ('DOMAIN jit_step_up AS text', q{FUNCTION jit_step_up(text) RETURNS text LANGUAGE sql AS 'SELECT $1'});
+$node->safe_psql('postgres', 'DROP SCHEMA frank CASCADE');
+is($node->safe_psql('postgres', 'SELECT captured_names FROM jit_access.health'), '{}', 'back: they can be dropped');
 record_is_sound($node, 'back');
 $node->safe_psql('postgres', "SELECT jit_revoke($held)");
 ok(wait_for_cleanup($node, $held), 'back: a privilege that was passed on does not keep the role of the grant');

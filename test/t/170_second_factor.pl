@@ -208,7 +208,10 @@ is($node->safe_psql('postgres', 'SELECT query FROM pg_stat_activity WHERE pid = 
 	'(hidden: it holds a code of the second factor)', 'the running statement is hidden from other users');
 $node->safe_psql('postgres', 'SELECT pg_cancel_backend(' . $alice->pid . ')');
 sqlstate_ok($alice->finish, '57014', 'cancelled');
-for my $wrong ("SELECT jit_step_up('$secret_code')", "SELECT jit_step_up('$secret_code'", "SELECT jit_step_up($secret_code)",
+$node->safe_psql('postgres', 'CREATE FUNCTION app.wrapped(text) RETURNS timestamptz LANGUAGE plpgsql AS $f$ BEGIN RETURN jit_step_up($1); END $f$; GRANT USAGE ON SCHEMA app TO alice');
+$alice->query('PREPARE step(text) AS SELECT jit_step_up($1)');
+for my $wrong ("SELECT jit_step_up('$secret_code')", qq{SELECT U&"jit_step\\005fup"('$secret_code')}, qq{SELECT 1/0, U&"!006Ait_step_up" UESCAPE '!' ('$secret_code')},
+	"EXECUTE step('$secret_code')", "SELECT app.wrapped('$secret_code')", "SELECT jit_step_up('$secret_code'", "SELECT jit_step_up($secret_code)",
 	"SELECT jit_confirm_totp('$secret_code')", "SELECT JIT_Step_Up('$secret_code', 1)", "EXPLAIN ANALYZE SELECT jit_step_up('$secret_code')",
 	"DO \$\$ BEGIN PERFORM jit_step_up('$secret_code'); END \$\$")
 {

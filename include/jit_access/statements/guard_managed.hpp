@@ -13,8 +13,6 @@ namespace jit::guard {
 // Before a utility command runs. A command that may widen the closure of a template also queues the invalidation of the
 // cached closures (commit_actions::change_closures).
 void check_managed_roles(const Node* command);
-// After a function was created or renamed: a function of the same name in another schema could capture calls of ours.
-void check_function_name(std::uint32_t function);
 // Before the extension or a database is dropped.
 void check_drop(std::uint32_t object_class, std::uint32_t object);
 
