@@ -93,13 +93,15 @@ COMMENT ON FUNCTION pg_catalog.jit_audit_checkpoint() IS
 
 CREATE FUNCTION pg_catalog.jit_audit_verify(
     from_seq bigint DEFAULT NULL, to_seq bigint DEFAULT NULL,
-    OUT sound boolean, OUT records bigint, OUT first_seq bigint, OUT last_seq bigint, OUT checkpoints bigint, OUT head text,
+    OUT sound boolean, OUT records bigint, OUT first_seq bigint, OUT last_seq bigint, OUT anchored_seq bigint,
+    OUT checkpoints bigint, OUT head text,
     OUT broken_at bigint, OUT finding text)
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_audit_verify';
 COMMENT ON FUNCTION pg_catalog.jit_audit_verify(bigint, bigint) IS
     'recomputes the hash chain of the record and compares it with every checkpoint and anchor; returns one row if it is '
-    'sound, otherwise one row for each finding (at most 20). from_seq, to_seq: NULL = the first and the last row. For '
+    'sound (up to anchored_seq), one with sound = NULL if it is self-consistent but no anchor confirms it, otherwise one '
+    'row for each finding (at most 20). from_seq, to_seq: NULL = the first and the last row. For '
     'auditors and administrators. Errors: JA001, JA004.';
 
 CREATE FUNCTION pg_catalog.jit_audit_export(

@@ -3,19 +3,22 @@
 
 -- Verifying the whole record takes too long to be done for each report.
 CREATE TABLE jit_access.whole_verification (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at          timestamptz NOT NULL,
-    by          text NOT NULL,
-    sound       boolean NOT NULL,
-    records     bigint NOT NULL,
-    first_seq   bigint NOT NULL,
-    last_seq    bigint NOT NULL,
-    checkpoints bigint NOT NULL,
-    head        text NOT NULL,
-    finding     text
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at           timestamptz NOT NULL,
+    by           text NOT NULL,
+    sound        boolean,
+    records      bigint NOT NULL,
+    first_seq    bigint NOT NULL,
+    last_seq     bigint NOT NULL,
+    anchored_seq bigint,
+    checkpoints  bigint NOT NULL,
+    head         text NOT NULL,
+    finding      text
 );
 COMMENT ON TABLE jit_access.whole_verification IS
     'results of verifications of the whole record, with its last row and hash at that time';
+COMMENT ON COLUMN jit_access.whole_verification.sound IS 'NULL = self-consistent, but no anchor confirmed it';
+COMMENT ON COLUMN jit_access.whole_verification.anchored_seq IS 'last row that an anchor confirmed';
 
 -- Reports and alert rules look for the few records that are not uses. For a use the index costs one comparison.
 CREATE INDEX record_by_kind ON jit_access.record (kind, at) WHERE kind <> 'use';
@@ -348,7 +351,7 @@ COMMENT ON FUNCTION pg_catalog.jit_report_html(text, timestamptz, timestamptz) I
     'administrators. Errors: JA001, JA004, JA017.';
 
 CREATE FUNCTION pg_catalog.jit_report_verify(
-    OUT sound boolean, OUT records bigint, OUT last_seq bigint, OUT head text, OUT finding text)
+    OUT sound boolean, OUT records bigint, OUT last_seq bigint, OUT anchored_seq bigint, OUT head text, OUT finding text)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     verdict record;
@@ -356,15 +359,17 @@ BEGIN
     PERFORM jit_access.check_report(NULL, NULL);
     SELECT * INTO verdict FROM pg_catalog.jit_audit_verify() LIMIT 1;
     INSERT INTO jit_access.whole_verification
-        (at, by, sound, records, first_seq, last_seq, checkpoints, head, finding)
+        (at, by, sound, records, first_seq, last_seq, anchored_seq, checkpoints, head, finding)
     VALUES
         (clock_timestamp(), session_user, verdict.sound, verdict.records, verdict.first_seq, verdict.last_seq,
-         verdict.checkpoints, verdict.head, verdict.finding);
+         verdict.anchored_seq, verdict.checkpoints, verdict.head, verdict.finding);
     INSERT INTO jit_access.event (at, kind, actor, detail) VALUES (clock_timestamp(), 'record verified', session_user,
-        jsonb_build_object('sound', verdict.sound::text, 'last', verdict.last_seq::text, 'head', verdict.head));
+        jsonb_build_object('sound', coalesce(verdict.sound, true)::text, 'last', verdict.last_seq::text,
+                           'anchored', verdict.anchored_seq::text, 'head', verdict.head));
     sound := verdict.sound;
     records := verdict.records;
     last_seq := verdict.last_seq;
+    anchored_seq := verdict.anchored_seq;
     head := verdict.head;
     finding := verdict.finding;
 END
@@ -449,7 +454,8 @@ COMMENT ON FUNCTION pg_catalog.jit_report_csv(text, timestamptz, timestamptz, te
     'Errors: JA001, JA004, JA009, JA017.';
 
 CREATE VIEW jit_access.verifications AS
-SELECT v.id, v.at, v.by, v.sound, v.records, v.first_seq, v.last_seq, v.checkpoints, v.head, v.finding
+SELECT v.id, v.at, v.by, v.sound, v.records, v.first_seq, v.last_seq, v.anchored_seq, v.checkpoints,
+       v.head, v.finding
 FROM jit_access.whole_verification v
 WHERE (SELECT jit_access.may_audit())
 OFFSET 0;

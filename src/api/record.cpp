@@ -54,18 +54,19 @@ Datum jit_audit_verify(PG_FUNCTION_ARGS) {
         const Args args(fcinfo);
         pg::TableResult table(fcinfo);
         const auto verdict = chain::verify(args.bigint(0), args.bigint(1));
-        std::vector<pg::Value> row{verdict.sound,
+        std::vector<pg::Value> row{or_null(chain::is_sound(verdict)),
                                    verdict.records,
                                    verdict.first,
                                    verdict.last,
+                                   verdict.anchored > 0 ? pg::Value(verdict.anchored) : pg::Value(),
                                    verdict.checkpoints,
                                    core::to_hex(verdict.head),
                                    {},
                                    {}};
-        if (verdict.sound) table.add_row(row);
+        if (!verdict.is_broken()) table.add_row(row);
         for (const auto& finding : verdict.findings) {
-            row[6] = finding.seq;
-            row[7] = finding.message;
+            row[7] = finding.seq;
+            row[8] = finding.message;
             table.add_row(row);
         }
         return Datum{0};

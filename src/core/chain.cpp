@@ -97,32 +97,69 @@ void Verifier::report(std::int64_t seq, std::string message) {
     if (findings_.size() < max_findings) findings_.push_back({seq, std::move(message)});
 }
 
-void Verifier::add_checkpoint(const Checkpoint& checkpoint, const std::string& source) {
+void Verifier::doubt(std::string note) {
+    if (doubts_.size() < max_findings) doubts_.push_back("unauthenticated: " + std::move(note));
+}
+
+bool Verifier::add_checkpoint(const Checkpoint& checkpoint, const std::string& source, Kept kept) {
+    const bool is_false = !key_.empty() && checkpoint_mac(hasher_, key_, checkpoint) != checkpoint.mac;
+    if (is_false && kept == Kept::outside) {
+        ++forged_[source];
+        return false;
+    }
+    if (!is_authenticated(kept)) ++unauthenticated_[source];
     if (checkpoint.chain != chain_) {
-        if (!other_chains_.insert(checkpoint.chain).second) return;
-        report(checkpoint.seq, source + " knows another chain, " + to_text(checkpoint.chain) +
-                                   ": the extension was dropped and created anew");
-        return;
+        if (!other_chains_.insert(checkpoint.chain).second) return false;
+        auto message = source + " knows another chain, " + to_text(checkpoint.chain);
+        if (is_authenticated(kept))
+            report(checkpoint.seq, message + ": the extension was dropped and created anew");
+        else
+            doubt(std::move(message));
+        return false;
     }
-    if (!key_.empty() && checkpoint_mac(hasher_, key_, checkpoint) != checkpoint.mac) {
+    if (is_false) {
         report(checkpoint.seq, "a checkpoint in " + source + " was not made with the key");
-        return;
+        return false;
     }
-    known_heads_.emplace(checkpoint.seq, KnownHead{checkpoint.head, source});
+    known_heads_.emplace(checkpoint.seq, KnownHead{checkpoint.head, source, kept});
     if (checkpoint.seq == last_) compare_with_known(last_, head_);
+    return true;
+}
+
+Verdict Verifier::verdict() const {
+    if (!findings_.empty()) return Verdict::broken;
+    return anchored_to_ > 0 ? Verdict::sound : Verdict::self_consistent;
+}
+
+std::vector<std::string> Verifier::notes() const {
+    std::vector<std::string> notes;
+    for (const auto& [source, count] : forged_)
+        notes.push_back("forged: " + source + " has " + std::to_string(count) +
+                        (count == 1 ? " checkpoint" : " checkpoints") + " that the key did not make");
+    for (const auto& [source, count] : unauthenticated_)
+        notes.push_back("unauthenticated: " + source + " has " + std::to_string(count) +
+                        (count == 1 ? " checkpoint" : " checkpoints") + ", and there is no key to check them with");
+    notes.insert(notes.end(), doubts_.begin(), doubts_.end());
+    return notes;
 }
 
 void Verifier::add_dropped(Bytes bytes) { dropped_ = dropped_from(bytes); }
 
-void Verifier::compare_with_known(std::int64_t seq, const Digest& head) {
+bool Verifier::compare_with_known(std::int64_t seq, const Digest& head) {
+    bool is_anchored = false;
     const auto [from, to] = known_heads_.equal_range(seq);
     for (auto known = from; known != to; ++known) {
-        if (known->second.head == head)
+        const auto& [known_head, source, kept] = known->second;
+        if (known_head == head) {
             ++matching_checkpoints_;
-        else
-            report(seq, "the record does not match a checkpoint in " + known->second.source +
-                            ": it was rewritten, or has branched");
+            is_anchored |= kept == Kept::outside && is_authenticated(kept);
+        } else if (is_authenticated(kept)) {
+            report(seq, "the record does not match a checkpoint in " + source + ": it was rewritten, or has branched");
+        } else {
+            doubt("record " + std::to_string(seq) + " does not match a checkpoint in " + source);
+        }
     }
+    return is_anchored;
 }
 
 void Verifier::add_record(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
@@ -142,7 +179,7 @@ void Verifier::add_record(std::int64_t seq, Bytes bytes, const Digest& stored_he
     // Continues from the stored head, so that one change is one finding and not one for every later record.
     last_ = seq;
     head_ = stored_head;
-    compare_with_known(last_, head_);
+    if (compare_with_known(last_, head_)) anchored_to_ = last_;
 }
 
 // Records before the first one may have been dropped for their age, which only a later record states. So the first one
@@ -187,10 +224,21 @@ void Verifier::end_of_record(std::int64_t to, std::optional<std::int64_t> next) 
             report(last_ + 1, "missing, up to the one before " + std::to_string(*next));
         return;
     }
-    const auto later = known_heads_.upper_bound(last_);
-    if (later == known_heads_.end()) return;
-    report(last_ + 1, "missing: the record ends here, and a checkpoint in " + known_heads_.rbegin()->second.source +
-                          " knows it up to " + std::to_string(known_heads_.rbegin()->first));
+    report_cut();
+}
+
+// A checkpoint of a later record than the last one. The newest authenticated one is a finding.
+void Verifier::report_cut() {
+    bool is_doubted = false;
+    for (auto known = known_heads_.rbegin(); known != known_heads_.rend() && known->first > last_; ++known) {
+        auto message = "missing: the record ends here, and a checkpoint in " + known->second.source +
+                       " knows it up to " + std::to_string(known->first);
+        if (is_authenticated(known->second.kept)) {
+            report(last_ + 1, std::move(message));
+            return;
+        }
+        if (!std::exchange(is_doubted, true)) doubt("record " + std::to_string(last_ + 1) + ": " + message);
+    }
 }
 
 }  // namespace jit::core

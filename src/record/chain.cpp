@@ -269,19 +269,29 @@ Verification verify(std::optional<std::int64_t> from, std::optional<std::int64_t
     const auto before = head_before_range(from, chain, hasher);
     const auto key = read_key();
     core::Verifier verifier(hasher, chain, before.seq, before.digest, key.value_or(std::vector<std::byte>{}));
-    bool has_checkpoints = false;
+    std::int64_t newest_checkpoint = 0;
     for_each_checkpoint(chain, before.seq, [&](const Checkpoint& checkpoint, const char* source) {
-        has_checkpoints = true;
-        verifier.add_checkpoint(checkpoint, source);
+        newest_checkpoint = std::max(newest_checkpoint, checkpoint.seq);
+        verifier.add_checkpoint(checkpoint, source, core::Kept::in_table);
     });
     const auto file = anchor_file();
-    const bool has_anchors = for_each_anchor(file, [&](const Checkpoint& anchor) {
+    std::int64_t newest_anchor = 0;
+    const bool can_read_anchors = for_each_anchor(file, [&](const Checkpoint& anchor) {
         // An older anchor of this chain lies before the range.
-        if (anchor.chain != chain || anchor.seq >= before.seq) verifier.add_checkpoint(anchor, file);
+        if (anchor.chain == chain && anchor.seq < before.seq) return;
+        if (verifier.add_checkpoint(anchor, file, core::Kept::outside))
+            newest_anchor = std::max(newest_anchor, anchor.seq);
     });
-    if (has_checkpoints && !key)
+    if (newest_checkpoint > 0 && !key)
         pg::notice("the MACs of the checkpoints are not checked", "\"" + checkpoint_key_file() + "\" holds no key.");
-    if (has_checkpoints && !has_anchors) pg::notice("no anchors are checked", "\"" + file + "\" cannot be read.");
+    if (newest_checkpoint > 0 && !can_read_anchors)
+        pg::notice("no anchors are checked", "\"" + file + "\" cannot be read.");
+    else if (newest_anchor == 0 && can_read_anchors && !from)
+        pg::notice("no anchors are checked", "\"" + file + "\" has no checkpoint of this record.");
+    else if (newest_anchor < newest_checkpoint && newest_anchor > 0)
+        pg::notice("checkpoints have no anchors", "\"" + file + "\" ends with record " + std::to_string(newest_anchor) +
+                                                      ", and the last checkpoint is of record " +
+                                                      std::to_string(newest_checkpoint) + ".");
     visit_dropped_behind(to, [&](Bytes dropped) { verifier.add_dropped(dropped); });
     // The anchors were read before the record: a checkpoint that is made in between would seem to be of a record that
     // is missing.
@@ -291,13 +301,21 @@ Verification verify(std::optional<std::int64_t> from, std::optional<std::int64_t
         verifier.add_record(record.seq, bytes, head);
     });
     verifier.end_of_record(to.value_or(no_end), record_behind(to.value_or(no_end)));
-    return {.sound = verifier.findings().empty(),
+    for (const auto& note : verifier.notes())
+        pg::notice(note, "Such lines prove nothing, whether the record agrees with them or not.");
+    return {.verdict = verifier.verdict(),
             .records = verifier.records(),
             .first = std::max(from.value_or(1), verifier.dropped_to() + 1),
             .last = verifier.last(),
             .checkpoints = verifier.checkpoints(),
+            .anchored = verifier.anchored_to(),
             .head = verifier.head(),
             .findings = verifier.findings()};
+}
+
+std::optional<bool> is_sound(const Verification& verification) {
+    if (verification.verdict == core::Verdict::self_consistent) return std::nullopt;
+    return verification.verdict == core::Verdict::sound;
 }
 
 void export_lines(std::optional<std::int64_t> from, std::optional<std::int64_t> to,

@@ -203,7 +203,7 @@ std::int64_t expect_sound_record(Progress& progress) {
                 .value();
         verdict = chain::verify(range.get<std::int64_t>(0), range.get<std::int64_t>(1));
     });
-    if (!verdict.sound)
+    if (verdict.is_broken())
         fail_step("The record is not sound at " + std::to_string(verdict.findings.front().seq) + ": " +
                   verdict.findings.front().message);
     return pg::wall_clock() - started;

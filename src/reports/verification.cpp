@@ -24,13 +24,20 @@ std::string name_records(std::int64_t from, std::int64_t to) {
     return "Numbers " + std::to_string(from) + " to " + std::to_string(to) + " were";
 }
 
+// What is known of records without a finding; `anchored` is the last one that an anchor confirms, or 0. Behind it, and
+// without an anchor, records may have been cut off.
+std::string describe_verdict(std::int64_t anchored) {
+    if (anchored > 0) return "sound, confirmed by an anchor up to number " + std::to_string(anchored);
+    return "self-consistent, but confirmed by no anchor";
+}
+
 // Describes the last verification of the whole record, and returns the number up to which it went. It is trusted only
 // if the record still has the head that it found. Then no earlier record has changed since, unless the stored heads of
 // that record and of all that follow it were recomputed.
 std::int64_t describe_last_verification(Page::Verification& description) {
     const auto row = pg::query_row(R"sql(
-        SELECT v.last_seq, v.at, v.by, v.sound, v.head, coalesce(v.finding, ''),
-               pg_catalog.encode(r.hash, 'hex') IS NOT DISTINCT FROM v.head, v.records
+        SELECT v.last_seq, v.at, v.by, v.sound IS NOT FALSE, v.head, coalesce(v.finding, ''),
+               pg_catalog.encode(r.hash, 'hex') IS NOT DISTINCT FROM v.head, v.records, coalesce(v.anchored_seq, 0)
         FROM jit_access.whole_verification v
         LEFT JOIN jit_access.record r ON r.seq = v.last_seq
         ORDER BY v.id DESC
@@ -53,7 +60,8 @@ std::int64_t describe_last_verification(Page::Verification& description) {
                                      " has another head now, or is missing.");
     } else {
         description.claims.push_back("The whole record, up to number " + std::to_string(last) + ", was verified on " +
-                                     done + ": sound, and its head is still the same. These " +
+                                     done + ": " + describe_verdict(row->get<std::int64_t>(8)) +
+                                     ", and its head is still the same. These " +
                                      std::to_string(row->get<std::int64_t>(7)) +
                                      " records were not verified again for this page: the next verification, not this "
                                      "page, finds later changes of them.");
@@ -71,9 +79,9 @@ void verify_newest(Page::Verification& description, std::int64_t verified_to) {
         description.claims.push_back(name_records(verified_to + 1, from - 1) + " verified by neither of these.");
     }
     const auto verdict = chain::verify(from, last);
-    description.sound = description.sound && verdict.sound;
-    std::string claim = name_records(from, last) +
-                        " verified while this page was made: " + (verdict.sound ? "sound" : "NOT SOUND") + ", " +
+    description.sound = description.sound && !verdict.is_broken();
+    std::string claim = name_records(from, last) + " verified while this page was made: " +
+                        (verdict.is_broken() ? "NOT SOUND" : describe_verdict(verdict.anchored)) + ", " +
                         std::to_string(verdict.checkpoints) + " checkpoints and anchors agree.";
     for (const auto& finding : verdict.findings)
         claim += " At " + std::to_string(finding.seq) + ": " + finding.message + ".";

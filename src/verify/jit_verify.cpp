@@ -18,9 +18,14 @@ constexpr const char* usage =
     "usage: jit-verify [--key FILE] [--anchors FILE] [--print] [EXPORT]\n"
     "  EXPORT          output of \"COPY (SELECT line FROM jit_audit_export()) TO STDOUT\"; default: standard input\n"
     "  --key FILE      the key of the checkpoints (jit_access.checkpoint_key_file): their MACs are checked\n"
-    "  --anchors FILE  checkpoints kept elsewhere (jit_access.anchor_file), one a line\n"
+    "  --anchors FILE  checkpoints kept elsewhere (jit_access.anchor_file), one a line; they count only with the key\n"
     "  --print         the records, readable\n"
-    "exit status: 0 the record is sound, 1 it is not, 2 it could not be read\n";
+    "exit status:\n"
+    "  0  sound: the chain is intact, and anchors agree up to the record that is named\n"
+    "  1  not sound\n"
+    "  2  it could not be read\n"
+    "  3  self-consistent: the chain is intact, but no authenticated anchor confirms it, so records may be missing at\n"
+    "     the end, or all of it may have been rewritten\n";
 
 struct Options {
     std::optional<std::string> key;
@@ -130,7 +135,7 @@ private:
         for (std::string line; std::getline(file, line);)
             if (const auto anchor = checkpoint_from_line(line);
                 anchor && (anchor->chain != chain_ || anchor->seq >= before_))
-                verifier_->add_checkpoint(*anchor, *options_.anchors);
+                verifier_->add_checkpoint(*anchor, *options_.anchors, Kept::outside);
     }
 
     void read_line(std::string_view line) {
@@ -138,7 +143,7 @@ private:
         if (kind == "checkpoint") {
             const auto checkpoint = checkpoint_from_line(line);
             if (!checkpoint) die("a checkpoint cannot be read");
-            verifier_->add_checkpoint(*checkpoint, "jit_access.checkpoint");
+            verifier_->add_checkpoint(*checkpoint, "jit_access.checkpoint", Kept::in_table);
             return;
         }
         if (kind == "dropped") {
@@ -160,11 +165,31 @@ private:
     int report() {
         for (const auto& finding : verifier_->findings())
             std::cout << "broken at " << finding.seq << ": " << finding.message << "\n";
-        const bool sound = verifier_->findings().empty();
-        std::cout << (sound ? "sound" : "not sound") << ": " << verifier_->records() << " records up to "
-                  << verifier_->last() << ", " << verifier_->checkpoints() << " checkpoints, head "
-                  << to_hex(verifier_->head()) << "\n";
-        return sound ? 0 : 1;
+        for (const auto& note : verifier_->notes()) std::cout << note << "\n";
+        const auto anchored_to = verifier_->anchored_to();
+        std::cout << name_of(verifier_->verdict()) << ": " << verifier_->records() << " records up to "
+                  << verifier_->last() << ", "
+                  << (anchored_to > 0 ? "anchored up to " + std::to_string(anchored_to) : "not anchored") << ", "
+                  << verifier_->checkpoints() << " checkpoints, head " << to_hex(verifier_->head()) << "\n";
+        return exit_status(verifier_->verdict());
+    }
+
+    static const char* name_of(Verdict verdict) {
+        switch (verdict) {
+            case Verdict::broken: return "not sound";
+            case Verdict::self_consistent: return "self-consistent";
+            case Verdict::sound: return "sound";
+        }
+        return "not sound";
+    }
+
+    static int exit_status(Verdict verdict) {
+        switch (verdict) {
+            case Verdict::broken: return 1;
+            case Verdict::self_consistent: return 3;
+            case Verdict::sound: return 0;
+        }
+        return 1;
     }
 
     Options options_;

@@ -73,7 +73,7 @@ std::optional<std::string> finding_at(const Mark& mark) {
 std::optional<std::string> first_finding(const chain::Verification& verdict, const std::optional<Mark>& mark) {
     if (mark)
         if (auto finding = finding_at(*mark)) return finding;
-    if (verdict.sound) return std::nullopt;
+    if (!verdict.is_broken()) return std::nullopt;
     const auto& finding = verdict.findings.front();
     return "record " + std::to_string(finding.seq) + ": " + finding.message;
 }
@@ -101,13 +101,16 @@ void store_for_reports(const chain::Verification& verdict) {
     if (!verdict.findings.empty()) finding = verdict.findings.front().message;
     pg::execute(R"sql(
         INSERT INTO jit_access.whole_verification
-            (at, by, sound, records, first_seq, last_seq, checkpoints, head, finding)
-        VALUES (pg_catalog.clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8))sql",
-                {task::actor, verdict.sound, verdict.records, verdict.first, verdict.last, verdict.checkpoints, head,
-                 pg::nullable(finding)});
+            (at, by, sound, records, first_seq, last_seq, anchored_seq, checkpoints, head, finding)
+        VALUES (pg_catalog.clock_timestamp(), $1, $2, $3, $4, $5, nullif($6, 0), $7, $8, $9))sql",
+                {task::actor, pg::nullable(chain::is_sound(verdict)), verdict.records, verdict.first, verdict.last,
+                 verdict.anchored, verdict.checkpoints, head, pg::nullable(finding)});
     control_event::write(
         "record verified", std::nullopt, task::actor,
-        {{"sound", verdict.sound ? "true" : "false"}, {"last", std::to_string(verdict.last)}, {"head", head}});
+        {{"sound", verdict.is_broken() ? "false" : "true"},
+         {"last", std::to_string(verdict.last)},
+         {"anchored", verdict.anchored > 0 ? std::optional(std::to_string(verdict.anchored)) : std::nullopt},
+         {"head", head}});
 }
 
 // The mark is not moved, so that each run reports the finding again until it is repaired.
@@ -135,7 +138,9 @@ std::string run_verify() {
         return "NOT SOUND: " + *finding;
     }
     store_sound(verdict, !mark);
-    return "sound: " + format_count(verdict.records, "record") + " up to " + std::to_string(verdict.last) +
+    return (verdict.anchored > 0 ? "sound: " : "self-consistent: ") + format_count(verdict.records, "record") +
+           " up to " + std::to_string(verdict.last) +
+           (verdict.anchored > 0 ? ", anchored up to " + std::to_string(verdict.anchored) : ", not anchored") +
            (mark ? "" : ", all of them");
 }
 

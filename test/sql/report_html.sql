@@ -83,8 +83,9 @@ SELECT is(substring(html FROM 'id="figure-rows" data-value="([0-9]+)"')::bigint,
 SELECT is((SELECT count(*) FROM regexp_matches(jit_report_html('gdpr', '2001-01-01', '2001-01-02'), 'data-value="0"', 'g')), 10::bigint, 'a time when nothing was');
 
 -- Statements of the page about the record.
-SELECT is(sound, true, 'verified') FROM jit_report_verify();
-SELECT alike(jit_report_html('soc2'), '%, was verified on % by olga: sound, and its head is still the same.%were not verified again for this page%', 'an earlier verification, and its worth');
+SELECT jit_audit_checkpoint() AS anchor \gset
+SELECT ok(sound AND anchored_seq = :anchor, 'verified') FROM jit_report_verify();
+SELECT alike(jit_report_html('soc2'), '%, was verified on % by olga: sound, confirmed by an anchor up to number ' || :anchor || ', and its head is still the same.%were not verified again for this page%', 'an earlier verification, and its worth');
 \connect - :owner
 UPDATE jit_access.whole_verification SET head = repeat('0', 64);
 \connect - olga

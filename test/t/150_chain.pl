@@ -17,6 +17,18 @@ my $erin = connect_as($node, 'erin');
 my $read = 'SELECT count(*) FROM app.orders';
 
 sub checkpoints { return $node->safe_psql('postgres', 'SELECT count(*) FROM jit_access.checkpoint') }
+sub notices { my (undef, undef, $err) = $node->psql('postgres', 'SELECT sound FROM jit_audit_verify()'); return $err }
+sub export_of { return $node->safe_psql('postgres', 'COPY (SELECT line FROM jit_audit_export()) TO STDOUT') . "\n" }
+
+# The output and the exit status of jit-verify.
+sub program
+{
+	my ($export, @options) = @_;
+	my $out = '';
+	IPC::Run::run([ 'jit-verify', @options ], '<', \$export, '>', \$out);
+	return ($out, $? >> 8);
+}
+
 sub anchors { return split /\n/, slurp_file("$directory/anchors") }
 sub last_record { return $node->safe_psql('postgres', 'SELECT max(seq) FROM jit_access.record') }
 
@@ -59,7 +71,7 @@ is( $node->safe_psql('postgres', q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY
 cmp_ok(last_record(), '>', 3000, 'and thousands of them');
 is(same_verdict($erin, 'whole'), 'sound', 'the record is sound');
 my $verdict = verdict_of($erin);
-like($verdict, qr/^sound: (\d+) records up to \1, 2 checkpoints, head [0-9a-f]{64}$/, 'all of it, with the checkpoint in table and file');
+like($verdict, qr/^sound: (\d+) records up to \1, anchored up to \d+, 2 checkpoints, head [0-9a-f]{64}$/, 'all of it, with the checkpoint in table and file');
 like($verdict, qr/ up to @{[last_record()]}, .* head @{[ $node->safe_psql('postgres', q{SELECT encode(hash, 'hex') FROM jit_access.record ORDER BY seq DESC LIMIT 1}) ]}$/,
 	'the head is the hash of the last row');
 
@@ -100,7 +112,7 @@ for my $setting (@hostile)
 	is(verdict_of($session), $verdict, 'temporary tables in front do not either, nor a read-only transaction');
 	happens('older snapshot');
 	rows_ok($erin->query('SELECT jit_audit_checkpoint()'), last_record(), 'older snapshot: and anchored');
-	like(verdict_of($session), qr/^sound: .* up to @{[last_record()]}, 3 checkpoints/, 'older snapshot: is part of the verdict, as far as the anchor file says');
+	like(verdict_of($session), qr/^sound: .* anchored up to @{[last_record()]}, 3 checkpoints/, 'older snapshot: is part of the verdict, as far as the anchor file says');
 	$session->query('ROLLBACK');
 }
 
@@ -120,9 +132,11 @@ for my $setting (@hostile)
 }
 
 # ---- ranges of the record
-for my $range ('1, 10', '5, 5', '5', '5, 500', 'NULL, 7', '1, NULL', last_record(), last_record() . ', ' . last_record(), '1, 9223372036854775807', 1_000_000, '1000000, 2000000')
+for my $range ('1, 10', '5, 5', '5', '5, 500', '6, 500', 'NULL, 7', '1, NULL', last_record(), last_record() . ', ' . last_record(), '1, 9223372036854775807', 1_000_000, '1000000, 2000000')
 {
-	is(same_verdict($erin, "part $range", $range), 'sound', "part $range: sound");
+	my ($from, $to) = map { !defined || $_ eq 'NULL' ? undef : $_ } split /, /, $range;
+	my $is_anchored = grep { $_ >= ($from // 1) && $_ <= ($to // last_record()) } map { (split / /)[1] } anchors();
+	is(same_verdict($erin, "part $range", $range), $is_anchored ? 'sound' : 'self-consistent', "part $range: sound if an anchor is in it");
 }
 rows_ok($erin->query('SELECT records, first_seq, last_seq, head = (SELECT head FROM jit_audit_verify(1, 9)) FROM jit_audit_verify(5, 9)'), '5,5,9,t', 'a part has the head of the whole');
 rows_ok($erin->query('SELECT count(*), min(seq), max(seq) FROM jit_audit_export(5, 9) WHERE seq IS NOT NULL'), '5,5,9', 'an export has the number of each record');
@@ -163,6 +177,34 @@ sqlstate_ok(connect_as($node, $_)->query('TABLE jit_access.checkpoint'), '42501'
 	append_to_file($from_log, join '', slurp_file($node->logfile) =~ /jit_access: checkpoint (.*\n)/g);
 	is(slurp_file($from_log), slurp_file("$directory/anchors"), 'the log has them all');
 
+	# Any login can write lines like that: of a head that the record never had, of records to come, of another chain.
+	my ($chain, $seq_of_line, $at, $head, $mac) = split / /, $line;
+	my @forged = (join(' ', $chain, $seq_of_line, $at, 'ab' x 32, $mac), join(' ', $chain, $seq_of_line + 1000, $at, $head, $mac), join(' ', '01' x 4 . '-0101' x 4 . '01' x 4, 5, $at, $head, $mac));
+	connect_as($node, 'carol')->query("DO \$\$ BEGIN RAISE LOG 'jit_access: checkpoint $_'; END \$\$") for @forged;
+	unlink $from_log;
+	append_to_file($from_log, join '', slurp_file($node->logfile) =~ /LOG:  jit_access: checkpoint (.*\n)/g);
+	is(scalar(() = slurp_file($from_log) =~ /\n/g), 3 + anchors(), 'the log has forged lines as well');
+	my ($out, $status) = program(export_of(), '--key' => "$directory/key", '--anchors' => $from_log);
+	like($out, qr/^forged: \Q$from_log\E has 3 checkpoints that the key did not make\nsound: .* anchored up to $seq, /, 'the program says that they are forged, and the record is sound');
+	is($status, 0, 'by its exit status, too');
+	($out, $status) = program(export_of(), '--anchors' => $from_log);
+	like($out, qr/^unauthenticated: \Q$from_log\E has \d+ checkpoints, and there is no key to check them with\n(?:unauthenticated: .*\n){3}self-consistent: .* not anchored, /, 'without the key they are unauthenticated');
+	is($status, 3, 'without the key nothing is proved');
+	append_to_file("$directory/anchors", join '', map { "$_\n" } @forged);
+	is(same_verdict($erin, 'forged'), 'sound', 'forged lines in the anchor file do not break the record');
+	like(notices(), qr/NOTICE:  forged: \S+anchors has 3 checkpoints that the key did not make/, 'but are noticed');
+
+	# An export that was cut. The chain of what is left is intact.
+	my @lines = split /^/, export_of();
+	($out, $status) = program($lines[0], '--key' => "$directory/key");
+	like("$out$status", qr/^self-consistent: 0 records up to 0, not anchored, 0 checkpoints, head [0-9a-f]{64}\n3$/, 'an export cut to its header is not sound');
+	($out, $status) = program(join('', @lines[ 0 .. 20 ]), '--key' => "$directory/key");
+	like("$out$status", qr/not anchored.*\n[13]$/, 'nor is one that was cut elsewhere');
+	($out, $status) = program($lines[0], '--key' => "$directory/key", '--anchors' => "$directory/anchors");
+	like("$out$status", qr/^broken at 1: missing: .* knows it up to $seq\n.*not sound.*1$/s, 'with anchors it is found');
+	($out, $status) = program(join('', @lines), '--key' => "$directory/key");
+	like("$out$status", qr/^self-consistent: .*\n3$/, 'the checkpoints of an export are no anchors of it');
+
 	my $transaction = connect_as($node, 'erin');
 	happens('rolled back');
 	$transaction->query('BEGIN; SELECT jit_audit_checkpoint(); ROLLBACK');
@@ -188,8 +230,7 @@ sqlstate_ok(connect_as($node, $_)->query('TABLE jit_access.checkpoint'), '42501'
 }
 
 # ---- faults of the files
-sub notices { my (undef, undef, $err) = $node->psql('postgres', 'SELECT sound FROM jit_audit_verify()'); return $err }
-is(notices(), '', 'there is nothing to notice');
+unlike(notices(), qr/not checked|no anchors|have no anchors/, 'there is nothing to notice but the forged lines');
 my $before = checkpoints();
 my $why = '"/nowhere/anchors" cannot be written: No such file or directory.';
 set_conf('jit_access.anchor_file', '/nowhere/anchors');

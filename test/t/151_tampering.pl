@@ -147,7 +147,7 @@ for my $case (@rows)
 	is($in_part->('last of a part', 'DELETE FROM jit_access.record WHERE seq = 15', '10, 15'), missing(15, 16), 'last of a part: found');
 	is($in_part->('before a part', 'DELETE FROM jit_access.record WHERE seq = 9', '10, 15'), missing(9, 10), 'before a part: found');
 	is($in_part->('tail of a part', "DELETE FROM jit_access.record WHERE seq >= $anchored", "10, $anchored"), cut($anchored), 'tail of a part: found');
-	is($in_part->('behind a part', 'DELETE FROM jit_access.record WHERE seq = 16', '10, 15'), 'sound', 'behind a part: not of it');
+	is($in_part->('behind a part', 'DELETE FROM jit_access.record WHERE seq = 16', '10, 15'), 'self-consistent', 'behind a part: not of it');
 }
 
 # ---- the chain is recomputed behind a change
@@ -188,6 +188,28 @@ is(found_after('checkpoint: made up', "INSERT INTO jit_access.checkpoint VALUES 
 is(found_after('checkpoint: deleted', 'DELETE FROM jit_access.checkpoint'), 'sound', 'checkpoint: the anchors do without the table');
 like(found_after('chain: another', 'UPDATE jit_access.chain SET id = gen_random_uuid()'), qr/^broken at \d+: .*anchors knows another chain, .*\nbroken at 1: this record or an earlier one was changed/m, 'chain: another one is found');
 is(found_after('chain: none', 'DELETE FROM jit_access.chain'), "error: the record has no chain\n", 'chain: none');
+
+# ---- the anchor file: a superuser who reaches it as well proves nothing, and the verdict says so
+{
+	my $last_anchored = sub { $node->safe_psql('postgres', 'SELECT max(seq) FROM jit_access.checkpoint') };
+	rename "$directory/anchors", "$directory/anchors.kept" or die $!;
+	append_to_file("$directory/anchors", '');
+	my $notice = sub { ($node->psql('postgres', 'SELECT sound IS NULL, anchored_seq IS NULL FROM jit_audit_verify()'))[ 1, 2 ] };
+	my ($out, $err) = $notice->();
+	is($out, 't|t', 'emptied: the record is not called sound');
+	like($err, qr/NOTICE:  no anchors are checked\nHINT:  "\Q$directory\E\/anchors" has no checkpoint of this record/, 'emptied: and a notice says why');
+	is(same_verdict($dba, 'emptied'), 'self-consistent', 'emptied: self-consistent');
+	is(found_after('emptied, tail cut', "DELETE FROM jit_access.record WHERE seq >= $anchored", "DELETE FROM jit_access.checkpoint WHERE seq >= $anchored"), 'self-consistent',
+		'emptied, tail cut: self-consistent');
+	my ($first) = slurp_file("$directory/anchors.kept") =~ /^(.*\n)/;
+	append_to_file("$directory/anchors", $first);
+	my ($earlier) = $first =~ /^\S+ (\d+) /;
+	is($node->safe_psql('postgres', 'SELECT sound, anchored_seq FROM jit_audit_verify()'), "t|$earlier", 'cut: sound up to the anchor that is left');
+	like(($notice->())[1], qr/checkpoints have no anchors\nHINT:  .* ends with record $earlier, and the last checkpoint is of record @{[ $last_anchored->() ]}\./, 'cut: and a notice says what has none');
+	unlink "$directory/anchors";
+	rename "$directory/anchors.kept", "$directory/anchors" or die $!;
+	is(same_verdict($dba, 'put back'), 'sound', 'put back: sound');
+}
 
 # ---- the table
 my $columns_differ = "error: jit_access.record does not have the columns of this version of jit_access\n";
@@ -231,7 +253,7 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 	ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM jit_access.checkpoint'), 'made anew: a checkpoint of the new chain');
 	like(same_verdict($dba, 'goes on'), qr{^broken at \d+: \Q$directory/anchors knows another chain, $chain\E: [^\n]*\n$}, 'made anew: found for ever');
 	rename "$directory/anchors", "$directory/anchors.before" or die $!;
-	is(verdict_of($dba) =~ /^(sound): /, 1, 'made anew: until the anchors are put aside');
+	like(verdict_of($dba), qr/^self-consistent: /, 'made anew: until the anchors are put aside');
 	unlike(verdict_by_program($dba, undef, anchors => "$directory/anchors.before"), qr/^sound/m, 'made anew: kept anchors show it');
 }
 

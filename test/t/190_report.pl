@@ -31,6 +31,7 @@ as('alice', 'SELECT * FROM app.orders') for 1 .. 3;
 my $denied = as('alice', "SELECT jit_request('reader', '1h', 'once more')");
 as('dave', "SELECT jit_deny($denied, 'enough')");
 wait_for_drained($node) or die 'the record is not drained';
+as('olga', 'SELECT jit_audit_checkpoint()');
 is(as('olga', 'SELECT sound FROM jit_report_verify()'), 't', 'verified');
 wait_for_drained($node) or die 'the record is not drained';
 

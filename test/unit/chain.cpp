@@ -74,23 +74,33 @@ Checkpoint checkpoint_of(const Stored& stored, const Buffer& by = key) {
     return made;
 }
 
-struct Verdict {
+struct Outcome {
     std::string findings;
+    std::string notes;
+    Verdict verdict = Verdict::broken;
+    std::int64_t anchored_to = 0;
     std::int64_t records = 0;
     std::int64_t checkpoints = 0;
     std::int64_t last = 0;
 };
 
-Verdict verify(const Record& record, const std::vector<Checkpoint>& anchors = {}, const Buffer& by = key,
-               std::int64_t to = highest, std::optional<std::int64_t> next = std::nullopt) {
+Outcome verify(const Record& record, const std::vector<Checkpoint>& anchors = {}, const Buffer& by = key,
+               std::int64_t to = highest, std::optional<std::int64_t> next = std::nullopt, Kept kept = Kept::outside) {
     Verifier verifier(hasher, chain, 0, first_head(hasher, chain), by);
-    for (const auto& anchor : anchors) verifier.add_checkpoint(anchor, "the safe");
+    for (const auto& anchor : anchors) verifier.add_checkpoint(anchor, "the safe", kept);
     for (const auto& stored : record) verifier.add_record(stored.seq, stored.bytes, stored.head);
     verifier.end_of_record(to, next);
-    Verdict verdict{{}, verifier.records(), verifier.checkpoints(), verifier.last()};
+    Outcome outcome{{},
+                    {},
+                    verifier.verdict(),
+                    verifier.anchored_to(),
+                    verifier.records(),
+                    verifier.checkpoints(),
+                    verifier.last()};
     for (const auto& finding : verifier.findings())
-        verdict.findings += std::to_string(finding.seq) + ": " + finding.message + "\n";
-    return verdict;
+        outcome.findings += std::to_string(finding.seq) + ": " + finding.message + "\n";
+    for (const auto& note : verifier.notes()) outcome.notes += note + "\n";
+    return outcome;
 }
 
 const std::string changed = "this record or an earlier one was changed\n";
@@ -213,12 +223,94 @@ BOOST_AUTO_TEST_CASE(a_sound_chain) {
     BOOST_TEST(verify({}).findings == "");
     // A range that begins at a checkpoint.
     Verifier part(hasher, chain, 4, record[3].head, key);
-    part.add_checkpoint(checkpoint_of(record[3]), "the safe");
+    part.add_checkpoint(checkpoint_of(record[3]), "the safe", Kept::outside);
     for (std::size_t i = 4; i < 8; ++i) part.add_record(record[i].seq, record[i].bytes, record[i].head);
     part.end_of_record(8, 9);
     BOOST_TEST(part.findings().empty());
     BOOST_TEST(part.checkpoints() == 1);
     BOOST_TEST((part.head() == record[7].head));
+}
+
+// "Sound" needs an anchor, and says up to which one: an export that was cut to nothing is intact as well.
+BOOST_AUTO_TEST_CASE(without_an_anchor_it_is_self_consistent) {
+    const auto record = make_record(10);
+    const auto nothing = verify({});
+    BOOST_TEST((nothing.verdict == Verdict::self_consistent));
+    BOOST_TEST(nothing.anchored_to == 0);
+    BOOST_TEST((verify(record).verdict == Verdict::self_consistent));
+    auto cut = record;
+    cut.resize(6);
+    BOOST_TEST((verify(cut).verdict == Verdict::self_consistent));
+    BOOST_TEST((verify(cut, {checkpoint_of(record[3])}, key, highest, {}, Kept::in_table).verdict ==
+                Verdict::self_consistent));
+    const auto anchored = verify(cut, {checkpoint_of(record[1]), checkpoint_of(record[3])});
+    BOOST_TEST((anchored.verdict == Verdict::sound));
+    BOOST_TEST(anchored.anchored_to == 4);
+    BOOST_TEST(anchored.notes == "");
+    BOOST_TEST((verify(cut, {checkpoint_of(record[7])}).verdict == Verdict::broken));
+    // An anchor before the range confirms nothing of it.
+    Verifier part(hasher, chain, 4, record[3].head, key);
+    part.add_checkpoint(checkpoint_of(record[3]), "the safe", Kept::outside);
+    for (std::size_t i = 4; i < 10; ++i) part.add_record(record[i].seq, record[i].bytes, record[i].head);
+    part.end_of_record();
+    BOOST_TEST((part.verdict() == Verdict::self_consistent));
+}
+
+// Anybody can write a line that looks like an anchor (RAISE LOG). It neither breaks a sound record nor proves one.
+BOOST_AUTO_TEST_CASE(a_forged_anchor_is_noted) {
+    const auto record = make_record(10);
+    const auto good = checkpoint_of(record[5]);
+    const auto forged = [&](auto change) {
+        auto anchor = checkpoint_of(record[7]);
+        change(anchor);
+        return anchor;
+    };
+    const std::vector lies{forged([](Checkpoint& c) { c.mac[0] ^= std::byte{1}; }),
+                           forged([](Checkpoint& c) { c.head[0] ^= std::byte{1}; }),
+                           forged([](Checkpoint& c) { c.seq = 1000; }), forged([](Checkpoint& c) { c.at += 1; }),
+                           forged([](Checkpoint& c) { c.chain[0] ^= 1; })};
+    for (const auto& lie : lies) {
+        const auto outcome = verify(record, {good, lie});
+        BOOST_TEST(outcome.findings == "");
+        BOOST_TEST((outcome.verdict == Verdict::sound));
+        BOOST_TEST(outcome.anchored_to == 6);
+        BOOST_TEST(outcome.checkpoints == 1);
+        BOOST_TEST(outcome.notes == "forged: the safe has 1 checkpoint that the key did not make\n");
+        BOOST_TEST((verify(record, {lie}).verdict == Verdict::self_consistent));
+    }
+    BOOST_TEST(verify(record, lies).notes == "forged: the safe has 5 checkpoints that the key did not make\n");
+    // In the table, which only a superuser writes, each is a finding.
+    for (const auto& lie : lies)
+        BOOST_TEST((verify(record, {good, lie}, key, highest, {}, Kept::in_table).verdict == Verdict::broken));
+}
+
+BOOST_AUTO_TEST_CASE(without_the_key_anchors_are_unauthenticated) {
+    const auto record = make_record(10);
+    const auto good = checkpoint_of(record[5]);
+    const std::string note = "unauthenticated: the safe has 1 checkpoint, and there is no key to check them with\n";
+    auto outcome = verify(record, {good}, {});
+    BOOST_TEST((outcome.verdict == Verdict::self_consistent));
+    BOOST_TEST(outcome.checkpoints == 1);
+    BOOST_TEST(outcome.notes == note);
+    auto other = good;
+    other.head[0] ^= std::byte{1};
+    outcome = verify(record, {other}, {});
+    BOOST_TEST((outcome.verdict == Verdict::self_consistent));
+    BOOST_TEST(outcome.notes == note + "unauthenticated: record 6 does not match a checkpoint in the safe\n");
+    outcome = verify({record.begin(), record.begin() + 4}, {good}, {});
+    BOOST_TEST((outcome.verdict == Verdict::self_consistent));
+    BOOST_TEST(outcome.notes == note +
+                                    "unauthenticated: record 5: missing: the record ends here, and a checkpoint in the "
+                                    "safe knows it up to 6\n");
+    other = good;
+    other.chain[0] ^= 1;
+    outcome = verify(record, {other}, {});
+    BOOST_TEST((outcome.verdict == Verdict::self_consistent));
+    BOOST_TEST(outcome.notes.find("unauthenticated: the safe knows another chain, ") != std::string::npos);
+    // The chain itself needs no key.
+    auto changed_record = record;
+    changed_record[2].bytes = stored_of(3, "SELECT 'nothing'").bytes;
+    BOOST_TEST((verify(changed_record, {good}, {}).verdict == Verdict::broken));
 }
 
 BOOST_AUTO_TEST_CASE(a_changed_record) {
@@ -351,7 +443,8 @@ BOOST_AUTO_TEST_CASE(what_was_not_dropped_is_missing) {
     BOOST_TEST(verify(forged).findings ==
                "7: the records before it were dropped, and the record that says so was not made with the key\n");
     BOOST_TEST(verify(forged, {}, {}).findings == "");
-    BOOST_TEST(verify(forged, {checkpoint_of(whole[9])}, {}).findings == "10: " + rewritten);
+    BOOST_TEST(verify(forged, {checkpoint_of(whole[9])}, {}, highest, {}, Kept::in_table).findings ==
+               "10: " + rewritten);
     // A head that differs from the anchored one.
     auto other = dropped_up_to(whole[3]);
     other.head[0] ^= std::byte{1};
@@ -406,33 +499,39 @@ BOOST_AUTO_TEST_CASE(a_rewritten_chain) {
     rehash(record);
     BOOST_TEST(verify(record, {checkpoint_of(original[7])}).findings == "8: " + rewritten);
     // Rewritten from the first record on, with another chain.
-    BOOST_TEST(verify({}, {Checkpoint{chain, 0, 0, first_head(hasher, uuid_of(1)), {}}}, {}).findings ==
-               "0: " + rewritten);
+    const Checkpoint other_beginning{chain, 0, 0, first_head(hasher, uuid_of(1)), {}};
+    BOOST_TEST(verify({}, {other_beginning}, {}, highest, {}, Kept::in_table).findings == "0: " + rewritten);
 }
 
 BOOST_AUTO_TEST_CASE(a_forged_checkpoint) {
     const auto record = make_record(10);
     const auto forged = "5: a checkpoint in the safe was not made with the key\n";
+    const auto findings = [&](const Checkpoint& checkpoint, const Buffer& by = key) {
+        return verify(record, {checkpoint}, by, highest, {}, Kept::in_table).findings;
+    };
     auto checkpoint = checkpoint_of(record[4]);
     checkpoint.mac[5] ^= std::byte{1};
-    BOOST_TEST(verify(record, {checkpoint}).findings == forged);
+    BOOST_TEST(findings(checkpoint) == forged);
     checkpoint = checkpoint_of(record[4]);
     checkpoint.at += 1;
-    BOOST_TEST(verify(record, {checkpoint}).findings == forged);
-    BOOST_TEST(verify(record, {checkpoint}, {}).findings == "");  // without the key only the head is compared
-    BOOST_TEST(verify(record, {checkpoint_of(record[4], Buffer(32, std::byte{1}))}).findings == forged);
-    BOOST_TEST(verify(record, {checkpoint_of(record[4])}, Buffer(16, std::byte{0x5A})).findings == forged);
+    BOOST_TEST(findings(checkpoint) == forged);
+    BOOST_TEST(findings(checkpoint, {}) == "");  // without the key only the head is compared
+    BOOST_TEST(findings(checkpoint_of(record[4], Buffer(32, std::byte{1}))) == forged);
+    BOOST_TEST(findings(checkpoint_of(record[4]), Buffer(16, std::byte{0x5A})) == forged);
     // A checkpoint far ahead that was not made with the key is rejected: it must not make the record look truncated.
     auto ahead = record[4];
     ahead.seq = 1'000'000;
-    BOOST_TEST(verify(record, {checkpoint_of(ahead, Buffer(32, std::byte{1}))}).findings ==
+    BOOST_TEST(findings(checkpoint_of(ahead, Buffer(32, std::byte{1}))) ==
                "1000000: a checkpoint in the safe was not made with the key\n");
 }
 
 BOOST_AUTO_TEST_CASE(another_chain) {
     const auto record = make_record(10);
     std::vector<Checkpoint> anchors;
-    for (std::int64_t seq = 1; seq <= 50; ++seq) anchors.push_back({.chain = uuid_of(1), .seq = seq});
+    for (std::int64_t seq = 1; seq <= 50; ++seq) {
+        anchors.push_back({.chain = uuid_of(1), .seq = seq});
+        anchors.back().mac = checkpoint_mac(hasher, key, anchors.back());
+    }
     anchors.push_back(checkpoint_of(record[9]));
     auto cut = record;
     cut.resize(5);

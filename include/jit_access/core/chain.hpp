@@ -9,8 +9,10 @@
 // 180-4, HMAC is RFC 2104.
 //
 // A checkpoint states that the record had this head at this time. A checkpoint that is kept outside of the database is
-// an anchor: a person who can rewrite the tables cannot rewrite it. The server and the program jit-verify reach the
-// same verdict because both use the Verifier below.
+// an anchor: a person who can rewrite the tables cannot rewrite it. Anybody can write a line that looks like an anchor,
+// for example into the server log by RAISE LOG, so an anchor counts only if its MAC is right. A chain without an anchor
+// is merely self-consistent: its end may have been cut off together with its checkpoints. The server and the program
+// jit-verify reach the same verdict because both use the Verifier below.
 //
 // The oldest records may be dropped when they exceed their retention. A later record of the chain then states the
 // number of the last dropped one and its head. If the record begins anywhere else, its beginning has been lost.
@@ -80,6 +82,17 @@ struct Finding {
     std::string message;
 };
 
+enum class Verdict {
+    broken,           // there are findings
+    self_consistent,  // the chain is intact, but no anchor shows that it is the one that was written, nor where it
+                      // ended
+    sound,            // the same, and anchors agree: proved up to anchored_to()
+};
+
+// Where a checkpoint is kept. A false one in the table is a finding, because only a superuser can write there. A false
+// one outside is a note, because anybody may have written it.
+enum class Kept { in_table, outside };
+
 // Verifies a chain or a range of it. The caller adds everything that is known, in this order: the checkpoints, the
 // record of dropped records if it lies behind the range, the records of the range by ascending number, the end.
 //
@@ -88,12 +101,12 @@ struct Finding {
 class Verifier {
 public:
     // `before` is the number of the record before the range and `head` its head: 0 and first_head(), or those of a
-    // checkpoint. Without a key no MAC is checked.
+    // checkpoint. Without a key no MAC is checked, and what is kept outside proves nothing.
     Verifier(Hasher& hasher, const Uuid& chain, std::int64_t before, const Digest& head, Bytes key);
 
     // `source` names the place where the checkpoint is kept, for messages. A checkpoint of another chain is a finding:
-    // the extension was dropped and created again.
-    void add_checkpoint(const Checkpoint& checkpoint, const std::string& source);
+    // the extension was dropped and created again. Returns false if the checkpoint is false or of another chain.
+    bool add_checkpoint(const Checkpoint& checkpoint, const std::string& source, Kept kept);
     void add_record(std::int64_t seq, Bytes bytes, const Digest& stored_head);
     void add_dropped(Bytes bytes);
     // Ends the range at record `to`; `next` is the first record behind it, if there is one. Records up to `to` that a
@@ -101,7 +114,12 @@ public:
     void end_of_record(std::int64_t to = std::numeric_limits<std::int64_t>::max(),
                        std::optional<std::int64_t> next = std::nullopt);
 
+    [[nodiscard]] Verdict verdict() const;
     [[nodiscard]] const std::vector<Finding>& findings() const { return findings_; }
+    // What is said about checkpoints that prove nothing, as "forged: …" or "unauthenticated: …".
+    [[nodiscard]] std::vector<std::string> notes() const;
+    // The last record of the range that agrees with an authenticated anchor; 0 when none does.
+    [[nodiscard]] std::int64_t anchored_to() const { return anchored_to_; }
     [[nodiscard]] std::int64_t records() const { return records_; }
     [[nodiscard]] std::int64_t checkpoints() const { return matching_checkpoints_; }  // that the record agrees with
     [[nodiscard]] std::int64_t last() const { return last_; }
@@ -113,6 +131,7 @@ private:
     struct KnownHead {
         Digest head;
         std::string source;
+        Kept kept;
     };
     struct FirstRecord {
         std::int64_t seq = 0;
@@ -120,9 +139,13 @@ private:
         Digest head;
     };
     void report(std::int64_t seq, std::string message);
-    void compare_with_known(std::int64_t seq, const Digest& head);
+    void doubt(std::string note);
+    [[nodiscard]] bool is_authenticated(Kept kept) const { return kept == Kept::in_table || !key_.empty(); }
+    // Returns whether an authenticated anchor agrees.
+    bool compare_with_known(std::int64_t seq, const Digest& head);
     void keep_first(std::int64_t seq, Bytes bytes, const Digest& stored_head);
     void check_beginning();
+    void report_cut();
     [[nodiscard]] bool was_dropped_before(std::int64_t seq) const;
 
     Hasher& hasher_;
@@ -132,7 +155,11 @@ private:
     Digest head_;
     std::vector<std::byte> key_;
     std::multimap<std::int64_t, KnownHead> known_heads_;
-    std::set<Uuid> other_chains_;  // each is one finding, however many checkpoints it has
+    std::set<Uuid> other_chains_;                          // each is one finding, however many checkpoints it has
+    std::map<std::string, std::int64_t> forged_;           // by source
+    std::map<std::string, std::int64_t> unauthenticated_;  // by source
+    std::vector<std::string> doubts_;
+    std::int64_t anchored_to_ = 0;
     std::optional<FirstRecord> first_;
     std::optional<Dropped> dropped_;  // the newest one, which covers the older ones
     std::int64_t dropped_to_ = 0;

@@ -48,14 +48,19 @@ void checkpoint_if_due();
 void record_dropped(std::int64_t first, std::int64_t last);
 
 struct Verification {
-    bool sound = true;
+    core::Verdict verdict = core::Verdict::self_consistent;
     std::int64_t records = 0;
     std::int64_t first = 0;  // of the range, or the first one that was not dropped
     std::int64_t last = 0;
     std::int64_t checkpoints = 0;  // that the record agrees with
+    std::int64_t anchored = 0;     // last record that an anchor confirms; 0 = none
     core::Digest head{};
     std::vector<core::Finding> findings;
+
+    [[nodiscard]] bool is_broken() const { return verdict == core::Verdict::broken; }
 };
+// For a boolean column: true = sound, false = broken, nothing = self-consistent.
+[[nodiscard]] std::optional<bool> is_sound(const Verification& verification);
 // Verifies the records `from` (nothing: the first) to `to`. Without `to` the range ends with the record, and an anchor
 // of a later number proves that the record was truncated.
 [[nodiscard]] Verification verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to);
