@@ -66,7 +66,7 @@ all install:
 	$(MAKE) $@
 endif
 
-.PHONY: help demo test test-programs bench matrix fuzz crash lint unit fuzz-programs print-cxxflags FORCE
+.PHONY: help demo test test-programs bench matrix suite fuzz crash lint unit fuzz-programs print-cxxflags FORCE
 
 help:
 	@echo "make            build the extension (V=1 shows the commands)"
@@ -78,6 +78,7 @@ help:
 	@echo "make matrix     make test on PostgreSQL 15, 17 and 18"
 	@echo "make fuzz       the journal's parser under libFuzzer, for ten minutes (FUZZ_SECONDS)"
 	@echo "make crash      kill processes under load, 200 times, and compare clients and record (KILLS, SEED)"
+	@echo "make suite      PostgreSQL's regression suite under a grant: make suite PGSRC=<source tree> (FILES)"
 	@echo "make lint       format, static analysis, zones, exports, META.json"
 
 $(DATA_built): $(SQL_PARTS)
@@ -197,6 +198,13 @@ build/bench/life: $(LIFE_OBJS) $(CORE_OBJS)
 
 matrix:
 	test/matrix/run
+
+# PostgreSQL's own regression suite, as an ordinary login under a grant. PGSRC: a source tree of the server's major version.
+suite:
+	test/deps build
+	$(MAKE) $(ALL_CORES) $(QUICK) all
+	$(MAKE) $(QUICK) install
+	test/suite/run "$(PGSRC)"
 
 lint:
 	test/deps lint
