@@ -31,7 +31,7 @@ CREATE FUNCTION pg_catalog.jit_enroll_totp(OUT uri text, OUT qr text)
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_enroll_totp';
 COMMENT ON FUNCTION pg_catalog.jit_enroll_totp IS
     'generates an authenticator secret for the session user; returns its otpauth URI and the URI as a QR code, shown '
-    'once. The secret is valid after jit_confirm_totp. Errors: JA005, JA018, JA020, JA021.';
+    'once. The secret is valid after jit_confirm_totp. Errors: JA005, JA009, JA018, JA020, JA021.';
 
 CREATE FUNCTION pg_catalog.jit_confirm_totp(code text) RETURNS text[]
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_confirm_totp';

@@ -9,6 +9,7 @@
 #include "jit_access/pg/digest.hpp"
 #include "jit_access/pg/settings.hpp"
 #include "jit_access/record/journal_file.hpp"
+#include "jit_access/shared/attempt_counter.hpp"
 
 namespace jit::recorder {
 
@@ -276,6 +277,7 @@ void record_refusal(const enforcement::EffectiveGrants& grants, const Statement&
                     std::string_view reason) noexcept {
     if (!journal::available()) return;
     recorded_error_command = pg::command_start();
+    if (!attempt_counter::admit_refusal(sqlstate, grants.count > 0 ? grants.ids[0] : grants.unconfirmed)) return;
     if (!wait_briefly_for_start()) {
         shared_state->counters.journal_refusals.fetch_add(1, std::memory_order_relaxed);
         return;

@@ -9,12 +9,15 @@
 #include "jit_access/grants/ruling.hpp"
 #include "jit_access/grants/temporary_login.hpp"
 #include "jit_access/identity/second_factor.hpp"
+#include "jit_access/identity/service_identity.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
+#include "jit_access/pg/settings.hpp"
 #include "jit_access/policy/contention.hpp"
 #include "jit_access/policy/template_settings.hpp"
 #include "jit_access/policy/window.hpp"
+#include "jit_access/shared/attempt_counter.hpp"
 #include "jit_access/shared/blocking_session.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/control_event.hpp"
@@ -224,6 +227,11 @@ std::int64_t create(const RequestArguments& arguments, const principal::Origin& 
     check_reason_and_ticket(arguments, tmpl);
     check_scope(arguments.scope, tmpl);
     second_factor::require(me, Stage::request, tmpl.second_factor);
+    if (!service_identity::is_actor() && !attempt_counter::admit_request())
+        throw Failure(Code::limit_exceeded, "too many requests within a minute",
+                      "A login may make as many as jit_access.attempt_rate, which is " +
+                          std::to_string(settings::attempt_rate) + ".",
+                      "Wait a minute.");
     // A request that a rule allows gives access at once.
     if (ruling.rule) principal::require_own_statement(me, origin, "template \"" + tmpl.name + "\" is given by a rule");
 

@@ -20,6 +20,7 @@
 #include "jit_access/pg/seal.hpp"
 #include "jit_access/pg/settings.hpp"
 #include "jit_access/record/journal_file.hpp"
+#include "jit_access/shared/attempt_counter.hpp"
 #include "jit_access/shared/control_event.hpp"
 #include "jit_access/shared/key_file.hpp"
 #include "jit_access/shared/second_factor_state.hpp"
@@ -316,6 +317,11 @@ Enrolment enroll(const principal::Origin& origin) {
             "Call jit_step_up first, or ask an administrator to call jit_reset_totp.");
     principal::require_own_statement(me, origin, "a second factor is enrolled");
     if (is_repeated_call(row)) return make_enrolment(me, open_sealed(me.role, *row->pending).bytes());
+    if (!attempt_counter::admit_request())
+        throw Failure(
+            Code::limit_exceeded, "too many enrolments within a minute",
+            "Requests count as well; jit_access.attempt_rate is " + std::to_string(settings::attempt_rate) + ".",
+            "Wait a minute.");
     create_key_if_first();
     std::array<std::byte, 20> secret{};  // the length that RFC 4226 recommends
     pg::random_bytes(secret.data(), secret.size());

@@ -12,6 +12,7 @@ char* database = nullptr;
 char* journal_directory = nullptr;
 char* anchor_file = nullptr;
 char* checkpoint_key_file = nullptr;
+int attempt_rate = 60;
 int audit_durability = durability_process;
 int checkpoint_interval = 3600;
 int journal_size = 64;
@@ -40,6 +41,11 @@ const char* record_period() noexcept { return periods[record_partition].name; }
 
 // Descriptions follow PostgreSQL's: a short one in one sentence, then details.
 void define() {
+    DefineCustomIntVariable("jit_access.attempt_rate",
+                            "Sets the number of attempts of a login per minute that are recorded one by one.",
+                            "Refusals above it are counted, except the first of each kind, and further requests are "
+                            "refused. Zero sets no limit.",
+                            &attempt_rate, 60, 0, 1000000, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomEnumVariable(
         "jit_access.audit_durability", "Selects the failures that the record of a use survives.",
         "With process, a crash of any server process; with fsync, also a crash of the machine. The "

@@ -21,6 +21,7 @@
 #include "jit_access/record/journal_file.hpp"
 #include "jit_access/record/notification.hpp"
 #include "jit_access/record/partition.hpp"
+#include "jit_access/shared/attempt_counter.hpp"
 #include "jit_access/shared/control_event.hpp"
 #include "jit_access/shared/second_factor_state.hpp"
 #include "jit_access/shared/shared_state.hpp"
@@ -133,9 +134,9 @@ void close_last_run() {
     is_closed = retry.run(ingest::close_interrupted);
 }
 
-// Confirms the grants of the tables. A grant that cannot be read or locked stays refused until a later attempt succeeds;
-// the delay between two attempts grows, because a damaged row fails each time. Returns the time of the next attempt;
-// nullopt once all grants are confirmed.
+// Confirms the grants of the tables. A grant that cannot be read or locked stays refused until a later attempt
+// succeeds; the delay between two attempts grows, because a damaged row fails each time. Returns the time of the next
+// attempt; nullopt once all grants are confirmed.
 std::optional<pg::Instant> confirm_grants() {
     constexpr std::int64_t max_delay = 60'000'000;
     static bool is_confirmed = false;
@@ -199,6 +200,7 @@ bool is_nap_over() {
 void run_nap_tasks() {
     unsummarized_rows = summary_rows;
     drift::sweep();
+    attempt_counter::record_folded();
     task::run_or_log("forget second factors of dropped logins", second_factor_state::delete_dropped_logins);
     task::run_or_log("write a checkpoint of the record", [] { chain::checkpoint_if_due(); });
     task::run_or_log("begin a new partition of the record", [] { partition::close_if_due(); });

@@ -49,7 +49,7 @@ BEGIN
     RETURN coalesce(rows, 'no rows');
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    RETURN replace(concat_ws('|', code, message, detail, hint), trim(subject, ''''), '?');
+    RETURN regexp_replace(concat_ws('|', code, message, detail, hint), '\m' || trim(subject, '''') || '\M', '?', 'g');
 END
 $$;
 CREATE TABLE tap.probe AS

@@ -79,6 +79,7 @@ inline constexpr std::array alert_rules{
     AlertRule{.name = "failed_second_factor", .signal = {.kind = "refusal", .sqlstate = "JA020"}},
     AlertRule{.name = "self_approval", .signal = {.kind = "refusal", .sqlstate = "JA006"}},
     AlertRule{.name = "trap_approval", .signal = {.kind = "refusal", .sqlstate = "JA018"}},
+    AlertRule{.name = "attempt_flood", .signal = {.kind = "attempts folded"}},
     AlertRule{.name = "break_glass",
               .counted_by = CountedBy::person_and_grant,
               .names_grant = true,

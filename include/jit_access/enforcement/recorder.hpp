@@ -65,7 +65,8 @@ void interrupt_all() noexcept;
 [[nodiscard]] bool is_error_recorded(std::int64_t command_start) noexcept;
 
 // Records a statement that was not allowed to start. Never fails; a refusal for which the journal has no room is
-// counted (journal_refusals in jit_access.health).
+// counted (journal_refusals in jit_access.health), and so is one of a login that has made too many attempts
+// (shared/attempt_counter.hpp).
 void record_refusal(const enforcement::EffectiveGrants& grants, const Statement& statement, std::string_view sqlstate,
                     std::string_view reason) noexcept;
 

@@ -11,6 +11,7 @@ extern char* journal_directory;       // default: jit_access in the data directo
 extern char* anchor_file;             // default: anchors in the directory of the journal
 extern char* checkpoint_key_file;     // default: key in the directory of the journal
 extern char* second_factor_key_file;  // default: second_factor_key in the directory of the journal
+extern int attempt_rate;              // attempts of a login per minute; 0 = no limit
 enum Durability { durability_process, durability_fsync };
 extern int audit_durability;        // Durability
 extern int checkpoint_interval;     // seconds

@@ -154,6 +154,26 @@ struct SecondFactors {
     std::array<UsedRecoveryCode, 256> recovery_codes;
 };
 
+// Refusals of one kind by one login, see shared/attempt_counter.hpp. Written by all sessions of the login.
+struct AttemptKind {
+    std::atomic<std::uint64_t> key;         // SQLSTATE and grant; 0 = free
+    std::atomic<std::int64_t> recorded_in;  // the minute in which one was recorded last, as LoginAttempts::window
+    std::atomic<std::uint64_t> folded;  // counted and not yet on the record; the worker subtracts what it has written
+};
+
+// Attempts of one login, in an open-addressing hash table. Written by all sessions of the login, without a lock; counts
+// may be off by the number of sessions where a minute begins.
+struct alignas(64) LoginAttempts {
+    std::atomic<std::uint32_t> login;        // OID; 0 = free. Claimed by compare-and-swap
+    std::atomic<std::uint32_t> refusals;     // in this minute
+    std::atomic<std::uint32_t> requests;     // in this minute
+    std::atomic<std::int64_t> window;        // boot time at which the minute began
+    std::atomic<std::int64_t> first_folded;  // wall time of the first attempt that is not on the record yet; 0 = none
+    std::atomic<std::int64_t> last_folded;
+    std::atomic<std::uint64_t> folded_others;  // of kinds for which there was no counter
+    std::array<AttemptKind, 32> kinds;
+};
+
 // Sweeps for drift that a session requests and the worker makes. A session waits until `completed` reaches its number.
 struct SweepProgress {
     std::atomic<std::uint64_t> requested;    // incremented by sessions
@@ -220,6 +240,7 @@ struct SharedState {
     std::atomic<std::uint64_t> closure_epoch;
     std::array<std::atomic<std::uint64_t>, 1024> checked_closures;
     DrillControl drill;
+    std::array<LoginAttempts, 256> attempts;
     std::uint32_t slot_count;     // jit_access.max_grants; constant
     std::uint32_t session_count;  // pg::session_limit(); constant
 
