@@ -30,6 +30,7 @@ start_server() {
         echo "listen_addresses = ''"
         echo "unix_socket_directories = '$work/$name'"
         echo "autovacuum = off"
+        echo "jit_access.attempt_rate = 0"
         echo "max_connections = 200"
         echo "shared_buffers = 512MB"
         echo "max_wal_size = 4GB"

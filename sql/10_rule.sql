@@ -12,7 +12,8 @@ CREATE TABLE jit_access.rule (
     networks       cidr[] NOT NULL,
     windows        text[] NOT NULL,
     created_by     text NOT NULL,
-    created_at     timestamptz NOT NULL
+    created_at     timestamptz NOT NULL,
+    CHECK (effect = 'deny' OR templates <> '{}' OR role IS NOT NULL)
 );
 COMMENT ON TABLE jit_access.rule IS
     'rules: allow = matching requests need no approval; deny = matching requests are refused, even if another rule '
@@ -33,7 +34,7 @@ COMMENT ON FUNCTION pg_catalog.jit_create_rule IS
     'creates a rule. allow: requests by members of role, for these templates, up to max_duration and max_risk, from '
     'these networks, in these windows, need no approval. deny: requests longer than max_duration or riskier than '
     'max_risk are refused, or every request if neither is given. An argument that is left out does not restrict the '
-    'rule. For administrators. Errors: JA001, JA002, JA004, JA018.';
+    'rule, but an allow rule names templates or a role. For administrators. Errors: JA001, JA002, JA004, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_rule(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_drop_rule';

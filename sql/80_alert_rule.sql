@@ -46,6 +46,9 @@ INSERT INTO jit_access.alert_rule (name, severity, threshold, within, may_suspen
      'threshold times within the time'),
     ('trap_approval', 'high', 1, '1 day', false,
      'code written by another user tries to decide in a person''s name, threshold times within the time'),
+    ('approval_in_block', 'low', 1, '1 day', false,
+     'a DO block that a person has sent tries to decide, which only a statement of its own may; threshold times within '
+     'the time'),
     ('attempt_flood', 'high', 1, '1 day', false,
      'a login made more attempts in a minute than jit_access.attempt_rate, and they were counted instead of recorded'),
     ('break_glass', 'high', NULL, NULL, false,

@@ -2,6 +2,7 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/enforcement/denied_attempt.hpp"
 #include "jit_access/grants/cleanup.hpp"
 #include "jit_access/grants/confirm.hpp"
 #include "jit_access/grants/provision.hpp"
@@ -38,11 +39,12 @@ std::string state_text(const Request& request) { return "It is " + std::string(c
 // Compares people, not logins: several logins may belong to one person.
 void check_decider(const principal::Person& me, const Request& request, const Template& tmpl) {
     if (principal::person_of(me) == principal::person_of({request.requester, request.requester_name}))
-        throw Failure(Code::own_request, "cannot decide about your own request",
-                      request.requester == me.role
-                          ? "Request " + std::to_string(request.id) + " is yours."
-                          : "\"" + me.name + "\" and \"" + request.requester_name + "\" are the same person.",
-                      "Another approver of template \"" + tmpl.name + "\" has to decide.");
+        denied_attempt::record_and_throw(
+            {Code::own_request, "cannot decide about your own request",
+             request.requester == me.role
+                 ? "Request " + std::to_string(request.id) + " is yours."
+                 : "\"" + me.name + "\" and \"" + request.requester_name + "\" are the same person.",
+             "Another approver of template \"" + tmpl.name + "\" has to decide."});
     principal::require_approver(me, tmpl.id, tmpl.name, "decide about " + request_text(request.id));
 }
 

@@ -7,6 +7,7 @@
 #include "jit_access/core/duration.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/enforcement/denied_attempt.hpp"
 #include "jit_access/grants/request.hpp"
 #include "jit_access/oversight/break_glass.hpp"
 #include "jit_access/pg/backend.hpp"
@@ -187,9 +188,10 @@ void require_not_concerned(const Person& caller, const Item& item, const ItemDec
         const pg::RoleId role{static_cast<std::uint32_t>(std::stoul(oid))};
         const Person login{role, pg::role_name(role).value_or("")};
         if (concerns(login, item, decision))
-            throw Failure(Code::own_request, "users cannot review their own access",
-                          "Item " + std::to_string(item.number) + " concerns \"" + login.name + "\".",
-                          "Another reviewer has to decide it.");
+            denied_attempt::record_and_throw(
+                {Code::own_request, "users cannot review their own access",
+                 "Item " + std::to_string(item.number) + " concerns \"" + login.name + "\".",
+                 "Another reviewer has to decide it."});
     }
 }
 

@@ -5,6 +5,7 @@
 #include "jit_access/core/detection.hpp"
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/enforcement/denied_attempt.hpp"
 #include "jit_access/grants/request.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/shared/blocking_session.hpp"
@@ -60,7 +61,8 @@ LockedAlert lock_for(const char* verb, std::int64_t id, const Person& caller, co
     auto alert = lock(id);
     const std::string message = std::string("cannot ") + verb + " alert " + std::to_string(id);
     if (is_about(alert, principal::person_of(caller)))
-        throw Failure(Code::own_request, message, "It is about you.", "Another auditor has to do this.");
+        denied_attempt::record_and_throw(
+            {Code::own_request, message, "It is about you.", "Another auditor has to do this."});
     if (alert.state == "closed" || alert.state == std::string(verb) + "d")
         throw Failure(Code::wrong_state, message, "It is " + alert.state + ".", "See jit_access.alerts.");
     principal::require_own_statement(caller, origin, "alert " + std::to_string(id) + " is dealt with");

@@ -4,6 +4,7 @@
 
 #include "jit_access/core/detection.hpp"
 #include "jit_access/core/failure.hpp"
+#include "jit_access/enforcement/denied_attempt.hpp"
 #include "jit_access/grants/provision.hpp"
 #include "jit_access/grants/request_digest.hpp"
 #include "jit_access/grants/ruling.hpp"
@@ -135,11 +136,12 @@ void check_reviewer(const Person& caller, const Request& request, const Review& 
     const auto person = principal::person_of(caller);
     const Person responder{request.requester, request.requester_name};
     if (person == review.person || person == principal::person_of(responder) || caller.name == responder.name)
-        throw Failure(Code::own_request, "users cannot review their own break-glass",
-                      caller.role == responder.role
-                          ? "Break-glass " + std::to_string(request.id) + " is yours."
-                          : "\"" + caller.name + "\" and \"" + responder.name + "\" are the same person.",
-                      "Another approver of template \"" + tmpl.name + "\" has to review it.");
+        denied_attempt::record_and_throw(
+            {Code::own_request, "users cannot review their own break-glass",
+             caller.role == responder.role
+                 ? "Break-glass " + std::to_string(request.id) + " is yours."
+                 : "\"" + caller.name + "\" and \"" + responder.name + "\" are the same person.",
+             "Another approver of template \"" + tmpl.name + "\" has to review it."});
     principal::require_approver(caller, tmpl.id, tmpl.name, "review " + name_of(request.id));
 }
 

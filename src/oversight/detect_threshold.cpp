@@ -45,6 +45,8 @@ bool meets(Condition condition, const alert_rule::Rule& rule, const Observation&
         case Condition::under_a_grant: return seen.grant.has_value();
         case Condition::not_justified: return seen.verdict == "not_justified";
         case Condition::lag_reaches_threshold: return seen.seconds.value_or(0) >= rule.threshold.value_or(1);
+        case Condition::in_own_block: return seen.is_in_own_block;
+        case Condition::not_in_own_block: return !seen.is_in_own_block;
     }
     return false;
 }

@@ -42,7 +42,8 @@ constexpr const char* observations_sql = R"sql(
            e.detail ->> 'verdict',
            e.detail ->> 'seconds',
            r.template_id,
-           coalesce(e.detail ->> 'what', e.detail ->> 'reason', e.detail ->> 'by')
+           coalesce(e.detail ->> 'what', e.detail ->> 'reason', e.detail ->> 'by'),
+           e.kind = 'refusal' AND coalesce(e.statement ~* '^\s*DO\M.*\mjit_\w+\s*\(', false)
     FROM jit_access.record e
     LEFT JOIN jit_access.request r ON r.id = e.grant_id
     LEFT JOIN jit_access.template t ON t.id = r.template_id
@@ -59,6 +60,7 @@ void read_observations(Batch& batch, const std::vector<std::int64_t>& seqs) {
                                       .login = row.get<std::string>(4),
                                       .grant = row.maybe<std::int64_t>(5),
                                       .is_nested = row.get<std::int32_t>(6) > 0,
+                                      .is_in_own_block = row.get<bool>(14),
                                       .template_name = row.maybe<std::string>(7),
                                       .holder = row.maybe<std::string>(8),
                                       .member = row.maybe<std::string>(9),

@@ -30,6 +30,14 @@ pg::TextArray template_ids(const pg::TextArray& names) {
     return ids;
 }
 
+// An allow rule that names neither templates nor a role would lift the approval from everything, also from templates
+// that do not exist yet.
+void check_reach(const RuleArguments& arguments) {
+    if (arguments.effect != "allow" || !arguments.templates.empty() || arguments.role) return;
+    throw invalid("rule", "It allows every template to everybody who may request it.",
+                  "Name the templates or the role that it is meant for.");
+}
+
 void check_networks(const pg::TextArray& networks) {
     for (const auto& network : networks) {
         try {
@@ -58,6 +66,7 @@ void create(const RuleArguments& arguments, const principal::Origin& origin) {
     principal::require_admin(me);
     const auto& name = checked_name(arguments.name);
     check_keywords(arguments);
+    check_reach(arguments);
     if (pg::query_row("SELECT 1 FROM jit_access.rule WHERE name = $1", {name}))
         throw invalid("rule name", "Rule \"" + name + "\" exists already.", "Drop it first, with jit_drop_rule.");
     std::optional<std::int64_t> max_duration;

@@ -66,7 +66,7 @@ SELECT is((SELECT count(*)::int FROM jit_access.audit_log WHERE kind = 'attempts
 ALTER SYSTEM RESET jit_access.attempt_rate;
 ALTER SYSTEM RESET jit_access.worker_naptime;
 SELECT pg_reload_conf() AS reloaded \gset
-\set rate 60
+\set rate 10000
 \i test/sql/include/reloaded.sql
 DROP SCHEMA secret CASCADE;
 \i test/sql/include/clean.sql

@@ -176,11 +176,13 @@ SELECT tap.refused(format('SELECT jit_create_rule(%s)', arguments), error, argum
 FROM (VALUES ($$NULL, 'allow'$$, 'JA001 invalid rule name: It is NULL.'),
              ($$'x', NULL$$, 'JA001 invalid effect: It is NULL.'), ($$'x', 'maybe'$$, 'JA001 invalid effect: "maybe" is not valid.'),
              ($$'x', 'allow', max_risk => 'huge'$$, 'JA001 invalid max_risk: "huge" is not valid.'),
+             ($$'x', 'allow'$$, 'JA001 invalid rule: It allows every template to everybody who may request it.'),
+             ($$'x', 'allow', max_duration => '1h', max_risk => 'low', networks => '{10.0.0.0/8}'$$, 'JA001 invalid rule: It allows every template to everybody who may request it.'),
              ($$'x', 'allow', '{missing}'$$, 'JA002 template "missing" does not exist: Names are matched exactly.'),
              ($$'x', 'allow', role => 'missing'$$, 'JA001 invalid role: There is no role "missing".'),
-             ($$'x', 'allow', networks => '{10.0.0.1/8}'$$, 'JA001 invalid networks: "10.0.0.1/8" is not a network.'),
+             ($$'x', 'allow', '{ruled}', networks => '{10.0.0.1/8}'$$, 'JA001 invalid networks: "10.0.0.1/8" is not a network.'),
              ($$'short-reads', 'deny'$$, 'JA001 invalid rule name: Rule "short-reads" exists already.')) r (arguments, error);
-SELECT alike(tap.error($$SELECT jit_create_rule('trap', 'allow')$$), 'JA018 %', 'a rule is made by a statement of the administrator');
+SELECT alike(tap.error($$SELECT jit_create_rule('trap', 'allow', '{ruled}')$$), 'JA018 %', 'a rule is made by a statement of the administrator');
 \connect - alice
 CALL tap.start();
 SELECT is((SELECT array_agg(template_name ORDER BY template_name) FROM jit_eligibility()), '{apart,handed,reaches,ruled,two}', 'the templates that alice may request');

@@ -73,6 +73,7 @@ FROM (VALUES (1, '{"template": []}', 'JA001 invalid policy: The policy has "temp
     (9, '{"templates": [{"name": "hotfix", "mode": "inherit", "privileges": ["USAGE ON SCHEMA app"]}]}', 'JA001 cannot change the mode of template "hotfix": It is fixed when the template is created.'),
     (10, '{"templates": [{"privileges": ["USAGE ON SCHEMA app"]}]}', 'JA001 invalid template name: It is NULL.'),
     (11, '{"rules": [{"name": "x", "effect": "allow", "templates": ["missing"]}]}', 'JA002 template "missing" does not exist: Names are matched exactly.'),
+    (15, '{"rules": [{"name": "x", "effect": "allow", "windows": ["nights"]}]}', 'JA001 invalid rule: It allows every template to everybody who may request it.'),
     (13, '{"windows": [{"name": "x", "time_zone": "Mars"}]}', 'JA001 invalid time zone: "Mars" is an abbreviation, an offset or no time zone.'),
     (14, '{"windows": [{"name": "x", "time_zone": "UTC", "days": ["someday"]}]}', 'JA001 invalid policy: windows "x": the server says: invalid input syntax for type date: "someday".'),
     (12, '{"people": [{"name": "X", "logins": ["carol"]}]}', 'JA001 invalid logins: "carol" belongs to "Carol" already.')) v (n, policy, error) ORDER BY n;

@@ -63,6 +63,7 @@ sub jit_node
 shared_preload_libraries = 'jit_access'
 jit_access.database = 'postgres'
 jit_access.worker_naptime = 1
+jit_access.attempt_rate = 10000
 max_prepared_transactions = 5
 max_connections = 60
 restart_after_crash = on

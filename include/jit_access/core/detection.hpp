@@ -39,7 +39,14 @@ enum class Subject : std::uint8_t { login, holder, member, nobody };
 enum class CountedBy : std::uint8_t { person, person_and_template, person_and_grant };
 
 // The condition on a record besides its kind and SQLSTATE.
-enum class Condition : std::uint8_t { none, under_a_grant, not_justified, lag_reaches_threshold };
+enum class Condition : std::uint8_t {
+    none,
+    under_a_grant,
+    not_justified,
+    lag_reaches_threshold,
+    in_own_block,     // the client has sent a DO block that names the function
+    not_in_own_block  // so the call may come from code of another user
+};
 
 // Alerts raised at once are written by the transaction they are about, because they must exist even without a worker.
 // The worker then only adds the evidence.
@@ -78,7 +85,10 @@ inline constexpr std::array alert_rules{
     AlertRule{.name = "new_network", .evaluator = Evaluator::new_network, .names_grant = true, .may_suspend = true},
     AlertRule{.name = "failed_second_factor", .signal = {.kind = "refusal", .sqlstate = "JA020"}},
     AlertRule{.name = "self_approval", .signal = {.kind = "refusal", .sqlstate = "JA006"}},
-    AlertRule{.name = "trap_approval", .signal = {.kind = "refusal", .sqlstate = "JA018"}},
+    AlertRule{.name = "trap_approval",
+              .signal = {.kind = "refusal", .sqlstate = "JA018", .condition = Condition::not_in_own_block}},
+    AlertRule{.name = "approval_in_block",
+              .signal = {.kind = "refusal", .sqlstate = "JA018", .condition = Condition::in_own_block}},
     AlertRule{.name = "attempt_flood", .signal = {.kind = "attempts folded"}},
     AlertRule{.name = "break_glass",
               .counted_by = CountedBy::person_and_grant,

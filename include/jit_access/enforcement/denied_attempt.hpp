@@ -30,8 +30,9 @@ struct Error {
 
 // From the emit_log hook, for an ERROR of a client's session. Raises nothing.
 void on_error_reported(const Error& error) noexcept;
-// Records the failure, once per command of the client, and throws it. For attempts to act in another user's name: code
-// of the attacker could catch the error, so that it would never be reported.
+// Records the failure, once per command of the client, and throws it. For attempts to act in another user's name and to
+// decide about oneself: code of the attacker could catch the error, so that it would never be reported, and under a
+// grant an error is a part of the recorded use.
 [[noreturn]] void record_and_throw(const core::Failure& failure);
 // Records the attempt that was kept. Before a commit between two commands; reads catalogs.
 void record_pending();

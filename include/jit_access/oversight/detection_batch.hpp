@@ -31,7 +31,8 @@ struct Observation {
     std::string sqlstate;
     std::string login;
     std::optional<std::int64_t> grant;
-    bool is_nested = false;  // inside another statement, so code of another user may have sent it
+    bool is_nested = false;        // inside another statement, so code of another user may have sent it
+    bool is_in_own_block = false;  // the client's statement is a DO block that names a function of the extension
     std::optional<std::string> template_name;
     std::optional<std::string> holder;  // of the grant
     std::optional<std::string> member;  // the role that received a membership by hand
