@@ -2,6 +2,8 @@
 \i test/sql/include/tap.sql
 \i test/sql/include/people.sql
 -- Denied attempts are on the record, wherever they were denied; errors that have nothing to do with a grant are not.
+CALL tap.wait_for_record();
+SELECT coalesce(max(seq), 0) AS before FROM jit_access.record \gset
 CREATE SCHEMA secret;
 CREATE TABLE secret.orders ();
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}') AS role \gset
@@ -32,8 +34,8 @@ BEGIN; LOCK TABLE secret.orders; ROLLBACK;
 \connect - :owner
 CALL tap.wait_for_record();
 CALL tap.start();
-SELECT results_eq($$SELECT login, sqlstate, rtrim(statement, ';'), detail->>'reason' FROM jit_access.audit_log WHERE kind = 'refusal' AND login IN ('bob', 'carol') AND grant_id IS NULL
-                    AND database = current_database() ORDER BY seq$$, format($$VALUES
+SELECT results_eq(format($$SELECT login, sqlstate, rtrim(statement, ';'), detail->>'reason' FROM jit_access.audit_log WHERE seq > %s AND kind = 'refusal' AND login IN ('bob', 'carol') AND grant_id IS NULL
+                    AND database = current_database() ORDER BY seq$$, :before), format($$VALUES
     ('bob', 'JA003', 'SELECT jit_approve(4711, ''tired'')', 'request 4711 does not exist, or you may not see it'),
     ('bob', 'JA005', 'SELECT jit_deny(%s, ''too late'')', 'request %1$s cannot be decided any more'),
     ('bob', 'JA003', 'SELECT jit_revoke(4712)', 'request 4712 does not exist, or you may not see it'),
