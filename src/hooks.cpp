@@ -49,13 +49,15 @@ emit_log_hook_type previous_emit_log = nullptr;
 shmem_request_hook_type previous_shmem_request = nullptr;
 shmem_startup_hook_type previous_shmem_startup = nullptr;
 
-// A parallel worker runs a part of its leader's plan, which the leader has admitted and recorded. Statements that a
-// function starts inside that part are the worker's own and are admitted here.
-bool runs_leaders_plan = false;
-bool is_leaders_statement() noexcept { return IsParallelWorker() && !runs_leaders_plan; }
+// A parallel worker runs a part of its leader's plan, which the leader has admitted and recorded. Its rows go to the
+// leader through a queue (ParallelQueryMain() in src/backend/executor/execParallel.c). Everything else in a worker is
+// admitted like anywhere: statements of functions in that plan, and expressions of an index that the worker builds.
+bool is_leaders_plan(const QueryDesc* query) noexcept {
+    return IsParallelWorker() && query->dest != nullptr && query->dest->mydest == DestTupleQueue;
+}
 
-// Outside of a transaction no catalog can be read. Statements that a leader has admitted are not admitted again.
-bool can_admit() noexcept { return IsTransactionState() && !is_leaders_statement(); }
+// Outside of a transaction no catalog can be read.
+bool can_admit() noexcept { return IsTransactionState(); }
 
 // If the statement is cancelled because the session leaves its grant, adds this reason to the error that is being
 // thrown.
@@ -91,7 +93,7 @@ void executor_start(QueryDesc* query, int flags) {
     if (unlikely(sandbox::is_active())) pg::guarded([query] { sandbox::check_query(query); });
     const auto start = previous_start != nullptr ? previous_start : standard_ExecutorStart;
     if (likely(enforcement::holds_no_grant() && !admit_statement::reads_as_other_role(query->plannedstmt)) ||
-        (flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || !can_admit() ||
+        (flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || is_leaders_plan(query) || !can_admit() ||
         !pg::guarded([query] { return admit_statement::query(query); })) {
         start(query, flags);
         return;
@@ -100,24 +102,12 @@ void executor_start(QueryDesc* query, int flags) {
     recorder::leave(query);
 }
 
-// No error handler: a parallel worker exits with its first error.
-template <class Body>
-void run_leaders_plan(Body&& body) {
-    runs_leaders_plan = true;
-    body();
-    runs_leaders_plan = false;
-}
-
 // ExecutorRun_hook: rows are about to be produced, for a portal in as many calls as the client makes. We check the
 // grants again on each call, because the deadline may have passed since the portal was opened, and count the rows.
 void executor_run(JIT_RUN_PARAMETERS) {
     const auto run = previous_run != nullptr ? previous_run : standard_ExecutorRun;
-    if (unlikely(is_leaders_statement())) {
-        run_leaders_plan([&] { run(JIT_RUN_ARGUMENTS); });
-        return;
-    }
     if (unlikely(sandbox::is_active())) pg::guarded([] { sandbox::check_continued_query(); });
-    if (likely(enforcement::holds_no_grant() && !recorder::has_open_uses()) || !can_admit() ||
+    if (likely(enforcement::holds_no_grant() && !recorder::has_open_uses()) || is_leaders_plan(query) || !can_admit() ||
         !pg::guarded([query] { return admit_statement::continued_query(query); })) {
         run(JIT_RUN_ARGUMENTS);
         return;
@@ -171,7 +161,7 @@ void process_utility(PlannedStmt* command, const char* source, bool read_only_tr
     if (can_admit()) pg::guarded([&] { admit_statement::check_guards(command, source); });
     if (unlikely(sandbox::is_active())) pg::guarded([&] { sandbox::check_command(command->utilityStmt); });
     if (IsA(command->utilityStmt, DiscardStmt)) forget_step_up(command->utilityStmt);
-    if (likely(enforcement::holds_no_grant()) || context == PROCESS_UTILITY_SUBCOMMAND || is_leaders_statement() ||
+    if (likely(enforcement::holds_no_grant()) || context == PROCESS_UTILITY_SUBCOMMAND ||
         !pg::guarded([&] { return admit_statement::command(command, source, params); })) {
         run();
         return;
@@ -232,12 +222,14 @@ void hide_code(ErrorData* error) noexcept {
 // missing while a statement is parsed; we pass such an error on as a denied attempt. Nothing here may raise an error.
 void emit_log(ErrorData* error) {
     if (previous_emit_log != nullptr) previous_emit_log(error);
-    if (error->elevel < ERROR || MyBackendType != B_BACKEND || shared_state == nullptr) return;
-    hide_code(error);
+    if (error->elevel < ERROR || shared_state == nullptr) return;
+    const bool has_client = MyBackendType == B_BACKEND || MyBackendType == B_WAL_SENDER;
+    if (has_client) hide_code(error);
     // With exit_on_error, which any user may set, an ERROR is raised to FATAL and ends the session.
     if (error->elevel != ERROR && !(error->elevel == FATAL && ExitOnAnyError)) return;
     const std::string_view sqlstate(unpack_sql_state(error->sqlerrcode));
     admit_statement::fail_function_calls(sqlstate);
+    if (!has_client) return;
     const auto source = pg::is_extension_error(*error)              ? denied_attempt::ErrorSource::extension
                         : pg::is_relayed_by_parallel_worker(*error) ? denied_attempt::ErrorSource::relayed
                                                                     : denied_attempt::ErrorSource::other;

@@ -42,6 +42,7 @@ void _PG_init() {
     jit::pg::install_authentication_hook(jit::enforcement::publish_client);
     jit::pg::on_membership_change(on_membership_change);
     jit::pg::on_relation_change(on_relation_change);
+    jit::pg::on_function_change(jit::standing_privileges::invalidate_functions);
     jit::pg::register_worker("jit_worker_main");
 }
 

@@ -53,6 +53,12 @@ void committed() noexcept {
     wake_worker();
 }
 
+// Its part has changed no grant, and the leader may still roll it back.
+void worker_committed() noexcept {
+    recorder::complete_remaining();
+    session::after_transaction(true);
+}
+
 void aborted() noexcept {
     recorder::interrupt(0);
     (void)commit_actions::take_closures_changed();
@@ -72,6 +78,7 @@ void install() {
                                         .pre_prepare = pre_prepare,
                                         .committed = committed,
                                         .aborted = aborted,
+                                        .worker_committed = worker_committed,
                                         .subtransaction_committed = commit_actions::subtransaction_committed,
                                         .subtransaction_aborted = subtransaction_aborted});
 }

@@ -70,23 +70,27 @@ std::uint64_t grant_id_of_role(RoleId grant_role) {
 }
 
 // A grant may be reached in several ways; it is listed once.
-void add_slot(EffectiveGrants& grants, Slot* slot, std::uint64_t id) noexcept {
+void add_slot(EffectiveGrants& grants, Slot* slot, std::uint64_t id, bool borrowed) noexcept {
     const auto end = grants.ids.begin() + grants.count;
-    if (std::find(grants.ids.begin(), end, id) != end) return;
+    if (const auto present = std::find(grants.ids.begin(), end, id); present != end) {
+        grants.borrowed[static_cast<std::size_t>(present - grants.ids.begin())] &= borrowed;
+        return;
+    }
     if (grants.count == core::max_session_grants) {
         grants.too_many = true;
         return;
     }
     grants.slots[grants.count] = slot;
+    grants.borrowed[grants.count] = borrowed;
     grants.ids[grants.count++] = id;
 }
 
 // A parallel worker is connected to no client; the client of its leader is in shared memory.
 core::Client client_of_session() noexcept {
     const auto& own_client = pg::client();
-    const auto& leader = shared_state->sessions()[pg::leader_number()];
-    if (pg::leader_pid() == pg::backend_pid() || leader.client_pid.load() != pg::leader_pid()) return own_client;
-    auto client = leader.client.load();
+    const SessionSlot* leader = leader_session();
+    if (leader == nullptr || leader->client_pid.load() != pg::leader_pid()) return own_client;
+    auto client = leader->client.load();
     client.database = own_client.database;
     return client;
 }
@@ -110,7 +114,7 @@ void add_grant_of_role(EffectiveGrants& grants, RoleId grant_role) {
         const auto state = slot.state.load(std::memory_order_acquire);
         if (state != SlotState::live && state != SlotState::over) continue;
         const auto id = slot.id.load();
-        add_slot(grants, &slot, id);
+        add_slot(grants, &slot, id, false);
         check_conditions(grants, slot, id);
         return;
     }
@@ -151,6 +155,10 @@ EffectiveGrants resolve(RoleId user, Holder holder) {
     add_grants_of_memberships(result, user, *marker);
     if (holder == Holder::current_user) add_grants_of_set_role(result, user, *marker);
     return result;
+}
+
+void set_borrower(EffectiveGrants& grants, RoleId user) noexcept {
+    std::fill_n(grants.borrowed.begin(), grants.count, is_borrowed(user));
 }
 
 void set_names(EffectiveGrants& grants, RoleId user) {
@@ -217,6 +225,7 @@ const EffectiveGrants* current_grants() {
         return nullptr;
     }
     set_names(resolved, user);
+    set_borrower(resolved, user);
     resolved.user_key = may_be_cached(resolved, before) ? user_key : 0;
     current = resolved;
     return &current;
@@ -256,11 +265,11 @@ const EffectiveGrants* grants_of_owner(RoleId owner) {
 namespace {
 
 // The id of a grant that demands a second factor at the first use in a session, if this is the first use and the login
-// has not stepped up; otherwise 0. A parallel worker runs statements that its leader was allowed to run.
+// has not stepped up; otherwise 0.
 std::uint64_t grant_lacking_second_factor(const EffectiveGrants& grants) noexcept {
     for (std::uint32_t i = 0; i < grants.count; ++i)
         if (grants.slots[i]->steps_up.load(std::memory_order_relaxed) && !session::is_bound_to(grants.ids[i]) &&
-            !pg::is_parallel_worker() && !second_factor_state::has_stepped_up_from_here())
+            !second_factor_state::has_stepped_up_from_here())
             return grants.ids[i];
     return 0;
 }
@@ -285,7 +294,14 @@ Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept {
     return grant_lacking_second_factor(grants) != 0 ? Access::second_factor_missing : Access::allowed;
 }
 
-void merge_grants(EffectiveGrants& into, const EffectiveGrants& other) noexcept {
+EffectiveGrants without_grants(const EffectiveGrants& named) noexcept {
+    EffectiveGrants empty;
+    std::memcpy(empty.login, named.login, sizeof empty.login);
+    std::memcpy(empty.role, named.role, sizeof empty.role);
+    return empty;
+}
+
+void merge_grants(EffectiveGrants& into, const EffectiveGrants& other, RoleId owner) noexcept {
     into.serial = ++last_serial;
     into.stale_role |= other.stale_role;
     into.refused_role |= other.refused_role;
@@ -295,8 +311,13 @@ void merge_grants(EffectiveGrants& into, const EffectiveGrants& other) noexcept 
         into.unmet_condition = other.unmet_condition;
         into.unmet_condition_grant = other.unmet_condition_grant;
     }
-    for (std::uint32_t i = 0; i < other.count; ++i) add_slot(into, other.slots[i], other.ids[i]);
+    const bool borrowed = is_borrowed(owner);
+    for (std::uint32_t i = 0; i < other.count; ++i) add_slot(into, other.slots[i], other.ids[i], borrowed);
 }
+
+bool is_borrowed(RoleId user) noexcept { return user != pg::session_user() && user != pg::outer_user(); }
+
+bool is_maintained_by_other() noexcept { return pg::is_in_restricted_operation() && is_borrowed(pg::current_user()); }
 
 void refuse(const EffectiveGrants& grants, Access access) {
     if (access == Access::condition_unmet)
@@ -366,8 +387,10 @@ bool is_session_member_without_grant(RoleId role) {
 
 void publish_client(const core::Client& client) noexcept {
     if (shared_state == nullptr) return;
-    auto& session_slot = shared_state->sessions()[pg::backend_number()];
+    auto& session_slot = own_session();
+    session_slot.start.store(pg::session_start());
     session_slot.client.store(client);
+    second_factor_state::publish_session();
     session_slot.client_pid.store(pg::backend_pid());
 }
 

@@ -1,5 +1,6 @@
 #include "jit_access/enforcement/recorder.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 #include <vector>
@@ -25,6 +26,9 @@ struct OpenUse {
     std::uint64_t rows;
     std::uint32_t subtransaction;
     bool running;
+    std::uint64_t grants_serial;
+    std::uint32_t grant_count;
+    std::array<std::uint64_t, core::max_session_grants> grants;
 };
 
 std::vector<OpenUse> open_uses;  // never shrinks: no allocation once the deepest nesting was seen
@@ -41,13 +45,10 @@ struct Session {
     std::int64_t start = pg::session_start();
 
     Session() {
-        const auto leader = pg::leader_pid();
-        if (leader == pid) return;
-        for (const auto& entry : shared_state->sessions()) {
-            if (entry.pid.load() != leader) continue;
-            pid = leader;
-            start = entry.start.load();
-        }
+        const SessionSlot* leader = leader_session();
+        if (leader == nullptr) return;
+        pid = pg::leader_pid();
+        start = leader->start.load();
     }
 };
 
@@ -175,6 +176,14 @@ void append_outcome(const OpenUse& use, core::Ending ending, std::string_view sq
     wake_sleeping_worker();
 }
 
+bool contains_all(const OpenUse& use, const enforcement::EffectiveGrants& grants) noexcept {
+    if (use.grants_serial == grants.serial) return true;
+    if (!grants.can_be_used()) return false;
+    const auto end = use.grants.begin() + use.grant_count;
+    return std::all_of(grants.ids.begin(), grants.ids.begin() + grants.count,
+                       [&](std::uint64_t id) { return std::find(use.grants.begin(), end, id) != end; });
+}
+
 // The newest use with this key. Addresses are reused once a statement has ended, and function calls share one key.
 OpenUse* find(const void* key) noexcept {
     for (std::size_t i = open_uses.size(); i-- > 0;)
@@ -211,7 +220,8 @@ void begin(const enforcement::EffectiveGrants& grants, const Statement& statemen
     if (open_uses.size() == open_uses.capacity()) open_uses.reserve(2 * open_uses.size() + 8);
     if (!journal::ring().claim(size, core::outcome_record_size)) wait_for_room(size, core::outcome_record_size);
     const auto position = journal::ring().append(core::RecordKind::use, encoded, at.wall);
-    open_uses.push_back({statement.key, position, at, 0, pg::subtransaction_id(), false});
+    open_uses.push_back(
+        {statement.key, position, at, 0, pg::subtransaction_id(), false, grants.serial, grants.count, grants.ids});
     wake_sleeping_worker();
     if (settings::audit_durability != settings::durability_fsync) return;
     try {
@@ -240,12 +250,12 @@ void fail(const void* key, std::string_view sqlstate) noexcept {
 bool is_error_recorded(std::int64_t command_start) noexcept { return recorded_error_command == command_start; }
 
 void enter(const void* key) noexcept {
-    ++depth;
+    if (++depth == 1) own_session().runs_use.store(true, std::memory_order_relaxed);
     if (OpenUse* use = find(key)) use->running = true;
 }
 
 void leave(const void* key, std::uint64_t rows) noexcept {
-    --depth;
+    if (--depth == 0) own_session().runs_use.store(false, std::memory_order_relaxed);
     if (OpenUse* use = find(key)) {
         use->running = false;
         use->rows += rows;
@@ -271,7 +281,10 @@ void interrupt_all() noexcept {
 
 bool is_use_open(const void* key) noexcept { return find(key) != nullptr; }
 bool has_open_uses() noexcept { return !open_uses.empty(); }
-bool is_inside_use() noexcept { return depth > 0; }
+bool is_inside_use_of(const enforcement::EffectiveGrants& grants) noexcept {
+    return depth > 0 && std::any_of(open_uses.rbegin(), open_uses.rend(),
+                                    [&](const OpenUse& use) { return use.running && contains_all(use, grants); });
+}
 
 void record_refusal(const enforcement::EffectiveGrants& grants, const Statement& statement, std::string_view sqlstate,
                     std::string_view reason) noexcept {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "jit_access/core/failure.hpp"
@@ -22,6 +23,7 @@ struct BoundGrant {
     std::uint64_t id = 0;
     Slot* slot = nullptr;
     AtDeadline at_deadline = AtDeadline::terminate;  // when it was bound; used once the slot has been reused
+    bool borrowed = false;                           // see EffectiveGrants
 };
 
 // Read by the signal handler. An entry is complete before bound_count includes it.
@@ -49,7 +51,9 @@ bool owns_slot(const BoundGrant& grant) noexcept { return grant.slot->id.load(st
 
 bool is_over(const BoundGrant& grant, pg::Moment at) noexcept { return !is_live(*grant.slot, at) || !owns_slot(grant); }
 
+// What the template says is for the holder. A session that borrows the grant only has to give it back.
 AtDeadline deadline_action(const BoundGrant& grant) noexcept {
+    if (grant.borrowed) return AtDeadline::cancel;
     return owns_slot(grant) ? grant.slot->at_deadline.load() : grant.at_deadline;
 }
 
@@ -151,11 +155,43 @@ bool is_bound(std::uint64_t id) noexcept {
     return std::any_of(bound_grants.begin(), end, [id](const BoundGrant& grant) { return grant.id == id; });
 }
 
-void add_bound_grant(Slot* slot, std::uint64_t id) noexcept {
-    if (is_bound(id)) return;
+// In a parallel worker: the grants to which its leader is bound. Other processes have no leader.
+std::span<const std::atomic<std::uint64_t>> grants_of_leader() noexcept {
+    const SessionSlot* leader = leader_session();
+    if (leader == nullptr || leader->pid.load() != pg::leader_pid()) return {};
+    return {leader->grants, leader->grant_count.load(std::memory_order_acquire)};
+}
+
+bool is_leader_bound(std::uint64_t id) noexcept {
+    const auto grants = grants_of_leader();
+    return std::any_of(grants.begin(), grants.end(), [id](const auto& grant) { return grant.load() == id; });
+}
+
+std::uint64_t ended_grant_of_leader(pg::Moment at) noexcept {
+    for (const auto& grant : grants_of_leader()) {
+        const auto id = grant.load();
+        const Slot* slot = find_slot(id);
+        if (slot == nullptr || !is_live(*slot, at)) return id;
+    }
+    return 0;
+}
+
+void set_borrowed(std::uint32_t i, bool borrowed) noexcept {
+    bound_grants[i].borrowed = borrowed;
+    session_slot->borrows[i].store(borrowed);
+}
+
+// A grant that the session borrowed before and now uses as its own is its own.
+void add_bound_grant(Slot* slot, std::uint64_t id, bool borrowed) noexcept {
+    for (std::uint32_t i = 0; i < bound_count; ++i) {
+        if (bound_grants[i].id != id) continue;
+        if (!borrowed) set_borrowed(i, false);
+        return;
+    }
     const auto count = bound_count.load();
-    bound_grants[count] = {id, slot, slot->at_deadline.load()};
+    bound_grants[count] = {id, slot, slot->at_deadline.load(), borrowed};
     bound_count = count + 1;
+    session_slot->borrows[count].store(borrowed);
     session_slot->grants[count].store(id);
     session_slot->grant_count.store(count + 1, std::memory_order_release);
 }
@@ -166,6 +202,7 @@ void add_bound_grant(Slot* slot, std::uint64_t id) noexcept {
 void remove_bound_grant(std::uint32_t i) noexcept {
     const auto last = bound_count.exchange(i) - 1;
     bound_grants[i] = bound_grants[last];
+    session_slot->borrows[i].store(bound_grants[i].borrowed);
     session_slot->grants[i].store(bound_grants[i].id);
     bound_count = last;
     session_slot->grant_count.store(last, std::memory_order_release);
@@ -190,6 +227,7 @@ void register_session() {
     pg::on_session_end(on_session_exit);
     session_slot = &shared_state->sessions()[pg::backend_number()];
     session_slot->grant_count.store(0);
+    session_slot->runs_use.store(false);
     session_slot->transaction_uses_grant.store(false);
     session_slot->has_held_cursors.store(false);
     session_slot->start.store(pg::session_start());
@@ -210,16 +248,29 @@ void publish_kept_cursors(bool kept) noexcept {
 }
 
 // Runs in the empty transaction between two commands, in its pre-commit callback, where the server still accepts
-// catalog changes. If the session state cannot be dropped, the session ends.
+// catalog changes. If the session state cannot be dropped, the session ends. One that has borrowed the grants keeps its
+// role and its temporary tables, which are its own.
 void release_ended_grants() {
-    for_each_grant_to_leave([](std::uint32_t) { releasing = true; });
+    bool leaves_own = false;
+    for_each_grant_to_leave([&](std::uint32_t i) {
+        releasing = true;
+        leaves_own |= !bound_grants[i].borrowed;
+    });
     if (!releasing) return;
     try {
-        pg::discard_session_state();
+        if (leaves_own)
+            pg::discard_session_state();
+        else
+            pg::close_cursors();
     } catch (...) {
         pg::terminate_session(pg::backend_pid());
         throw;
     }
+}
+
+void give_back_borrowed_grants() noexcept {
+    for (std::uint32_t i = bound_count; i-- > 0;)
+        if (bound_grants[i].borrowed) remove_bound_grant(i);
 }
 
 // A transaction that wrote under a grant may not commit after the end of the grant, unless it is still within the
@@ -243,19 +294,29 @@ bool has_room_for(const enforcement::EffectiveGrants& grants) noexcept {
     return bound_count + static_cast<std::size_t>(more) <= bound_grants.size();
 }
 
-bool is_bound_to(std::uint64_t id) noexcept { return is_bound(id); }
+bool is_bound_to(std::uint64_t id) noexcept { return is_bound(id) || is_leader_bound(id); }
 
 bool is_bound_exactly_to(const enforcement::EffectiveGrants& grants) noexcept {
     if (bound_count.load(std::memory_order_relaxed) != grants.count) return false;
     for (std::uint32_t i = 0; i < grants.count; ++i)
-        if (bound_grants[i].id != grants.ids[i] || bound_grants[i].slot != grants.slots[i]) return false;
+        if (bound_grants[i].id != grants.ids[i] || bound_grants[i].slot != grants.slots[i] ||
+            bound_grants[i].borrowed != grants.borrowed[i])
+            return false;
     return true;
+}
+
+bool is_inside_use_of(const enforcement::EffectiveGrants& grants) noexcept {
+    if (recorder::is_inside_use_of(grants)) return true;
+    const SessionSlot* leader = leader_session();
+    return leader != nullptr && leader->runs_use.load(std::memory_order_relaxed) && grants.can_be_used() &&
+           std::all_of(grants.ids.begin(), grants.ids.begin() + grants.count, is_leader_bound);
 }
 
 void bind_to(const enforcement::EffectiveGrants& grants) {
     if (session_slot == nullptr) register_session();
     if (!is_bound_exactly_to(grants))
-        for (std::uint32_t i = 0; i < grants.count; ++i) add_bound_grant(grants.slots[i], grants.ids[i]);
+        for (std::uint32_t i = 0; i < grants.count; ++i)
+            add_bound_grant(grants.slots[i], grants.ids[i], grants.borrowed[i]);
     if (!transaction_bound.load(std::memory_order_relaxed)) {
         transaction_bound = true;
         session_slot->transaction_uses_grant.store(true);
@@ -272,10 +333,12 @@ void close_uses_at_exit() {
 std::uint64_t ended_grant(pg::Moment at) noexcept {
     for (std::uint32_t i = 0; i < bound_count.load(std::memory_order_relaxed); ++i)
         if (is_over(bound_grants[i], at)) return bound_grants[i].id;
-    return 0;
+    return ended_grant_of_leader(at);
 }
 
-std::uint64_t ended_grant() noexcept { return bound_count == 0 ? 0 : ended_grant(pg::both_clocks()); }
+std::uint64_t ended_grant() noexcept {
+    return bound_count == 0 && !pg::is_parallel_worker() ? 0 : ended_grant(pg::both_clocks());
+}
 
 void schedule_release() noexcept {
     if (ended_grant() != 0) pg::request_idle_commit();
@@ -316,6 +379,7 @@ void after_transaction(bool committed) noexcept {
     if (transaction_bound) {
         transaction_bound = false;
         session_slot->transaction_uses_grant.store(false);
+        if (!has_held_cursors) give_back_borrowed_grants();
     }
     if (!committed) schedule_release();
 }

@@ -44,6 +44,17 @@ struct RelationPrivileges {
 };
 std::array<RelationPrivileges, 256> relation_cache;
 
+std::uint64_t function_generation = 1;  // counts changes of functions, which are of no other interest
+
+struct FunctionEntry {
+    std::uint32_t function = 0;
+    RoleId role{};
+    std::uint64_t valid_for = 0;
+    std::uint64_t function_valid_for = 0;
+    FunctionNeeds needs;
+};
+std::array<FunctionEntry, 256> function_cache;
+
 // Inside SECURITY DEFINER functions the current user is the function's owner. After SET ROLE it is the chosen role,
 // which counts only if the session user has it without a grant.
 RoleId find_subject() {
@@ -117,7 +128,27 @@ AclBits on_object(std::uint32_t object_class, std::uint32_t object) {
     return roles.is_superuser ? ~AclBits{0} : pg::privileges_on_object(object_class, object, roles.all);
 }
 
+FunctionNeeds find_function(std::uint32_t function) {
+    const RoleId role = subject();
+    FunctionEntry& entry = function_cache.at((function ^ role.oid) % function_cache.size());
+    if (entry.function == function && entry.role == role && entry.valid_for == current_generation &&
+        entry.function_valid_for == function_generation)
+        return entry.needs;
+    const auto valid_for = current_generation;
+    const auto function_valid_for = function_generation;
+    const auto& roles = roles_of(role);
+    const auto facts = pg::function_access(function, roles.all);
+    entry = {.function = function,
+             .role = role,
+             .valid_for = valid_for,
+             .function_valid_for = function_valid_for,
+             .needs = {.may_execute = roles.is_superuser || facts.may_execute,
+                       .checks_privileges_itself = facts.is_compiled && facts.is_volatile}};
+    return entry.needs;
+}
+
 std::uint64_t generation() noexcept { return current_generation; }
 void invalidate() noexcept { ++current_generation; }
+void invalidate_functions() noexcept { ++function_generation; }
 
 }  // namespace jit::standing_privileges

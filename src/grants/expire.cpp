@@ -99,18 +99,26 @@ void lapse_requests() {
 
 // ---- sessions that use a grant -----------------------------------------------------------------------------------
 
-bool uses_grant(const SessionSlot& session, std::uint64_t id) noexcept {
-    const auto count = session.grant_count.load(std::memory_order_acquire);
-    for (std::uint32_t i = 0; i < count; ++i)
-        if (session.grants[i].load() == id) return true;
-    return false;
-}
+// A session that uses a grant.
+struct GrantUser {
+    const SessionSlot& session;
+    std::int32_t pid;
+    bool leaves;  // at the deadline it leaves the grant instead of being terminated
+};
 
 template <class Visitor>
 void for_each_session_of(const Slot& slot, Visitor&& visit) noexcept {
+    const auto id = slot.id.load();
+    const bool all_leave = slot.at_deadline.load() == core::AtDeadline::cancel;
     for (const auto& session : shared_state->sessions()) {
         const auto pid = session.pid.load(std::memory_order_acquire);
-        if (pid != 0 && uses_grant(session, slot.id.load())) visit(session, pid);
+        if (pid == 0) continue;
+        const auto count = session.grant_count.load(std::memory_order_acquire);
+        for (std::uint32_t i = 0; i < count; ++i) {
+            if (session.grants[i].load() != id) continue;
+            visit(GrantUser{session, pid, all_leave || session.borrows[i].load()});
+            break;
+        }
     }
 }
 
@@ -119,12 +127,12 @@ bool has_open_use(const SessionSlot& session) noexcept {
     return session.transaction_uses_grant || session.has_held_cursors;
 }
 
-// How long after the deadline the session may go on before it is terminated. With action `cancel` it leaves the grant
-// by itself; a session that only holds a cursor may be idle and needs some time to wake up.
-std::int64_t termination_delay_of(const SessionSlot& session, const Slot& slot) noexcept {
+// How long after the deadline the session may go on before it is terminated. One that leaves does so by itself; if it
+// only holds a cursor it may be idle and needs some time to wake up.
+std::int64_t termination_delay_of(const GrantUser& user, const Slot& slot) noexcept {
     constexpr std::int64_t wake_up_time = 400'000;
-    const bool may_be_idle = slot.at_deadline.load() == core::AtDeadline::cancel && !session.transaction_uses_grant;
-    return termination_delay(slot) + (may_be_idle ? wake_up_time : 0);
+    if (!user.leaves) return termination_delay(slot);
+    return time_to_leave + (user.session.transaction_uses_grant ? 0 : wake_up_time);
 }
 
 // A session may still go on with the grant beyond its deadline (grace period, or a session that is leaving). The roles
@@ -134,8 +142,8 @@ bool is_in_use(std::int64_t id) noexcept {
     if (slot == nullptr) return false;
     const auto now = pg::both_clocks();
     bool is_used = false;
-    for_each_session_of(*slot, [&](const SessionSlot& session, std::int32_t) {
-        is_used |= has_open_use(session) && !is_past_deadline(*slot, now, termination_delay_of(session, *slot));
+    for_each_session_of(*slot, [&](const GrantUser& user) {
+        is_used |= has_open_use(user.session) && !is_past_deadline(*slot, now, termination_delay_of(user, *slot));
     });
     return is_used;
 }
@@ -243,15 +251,15 @@ void stop_ended_grants() noexcept {
     for (auto& slot : shared_state->used_slots()) {
         if (slot.state.load() == SlotState::live && is_past_deadline(slot, now)) finish_slot(slot);
         if (slot.state.load() != SlotState::over) continue;
-        const bool cancels = slot.at_deadline.load() == core::AtDeadline::cancel;
-        for_each_session_of(slot, [&](const SessionSlot& session, std::int32_t pid) {
+        for_each_session_of(slot, [&](const GrantUser& user) {
+            const auto& [session, pid, leaves] = user;
             // A backend clears its entry before it exits, so an unchanged pid is still the same process. An entry that
             // was left behind by a crash may name another process by now, which is_backend() excludes.
             const auto number = static_cast<std::uint32_t>(&session - shared_state->sessions().data());
             if (session.pid.load(std::memory_order_acquire) != pid || !pg::is_backend(pid, number)) return;
-            if (cancels) make_leave(session, pid);
-            if (cancels && !has_open_use(session)) return;
-            if (!is_past_deadline(slot, now, termination_delay_of(session, slot))) return;
+            if (leaves) make_leave(session, pid);
+            if (leaves && !has_open_use(session)) return;
+            if (!is_past_deadline(slot, now, termination_delay_of(user, slot))) return;
             if (pg::terminate_session(pid))
                 shared_state->counters.sessions_ended.fetch_add(1, std::memory_order_relaxed);
         });

@@ -11,6 +11,8 @@ extern "C" {
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "nodes/bitmapset.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -118,6 +120,23 @@ bool has_column_privileges(std::uint32_t relation) {
         for (int i = column_count(relation); i > 0; --i)
             if (read_column(relation, i, {}).has_list) return true;
         return false;
+    });
+}
+
+FunctionAccess function_access(std::uint32_t function, std::span<const RoleId> roles) {
+    return call([&]() -> FunctionAccess {
+        HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+        if (!HeapTupleIsValid(tuple)) return {.may_execute = true};
+        const auto* row = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+        bool is_null = false;
+        const Datum list = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proacl, &is_null);
+        // The default is EXECUTE for PUBLIC. An explicit list may omit the owner.
+        const FunctionAccess access{
+            .may_execute = is_null || (granted_in(DatumGetAclP(list), roles) & ACL_EXECUTE) != 0,
+            .is_compiled = row->prolang == INTERNALlanguageId || row->prolang == ClanguageId,
+            .is_volatile = row->provolatile == PROVOLATILE_VOLATILE};
+        ReleaseSysCache(tuple);
+        return access;
     });
 }
 

@@ -127,6 +127,7 @@ bool has_held_cursors() noexcept {
 bool is_standby() noexcept { return RecoveryInProgress(); }
 std::uint64_t packed_user_ids() noexcept { return std::uint64_t{GetUserId()} << 32 | GetOuterUserId(); }
 bool is_client_statement() noexcept { return MyBackendType == B_BACKEND && !InSecurityRestrictedOperation(); }
+bool is_in_restricted_operation() noexcept { return InSecurityRestrictedOperation(); }
 RoleId outer_user() noexcept { return {GetOuterUserId()}; }
 
 void nap(int milliseconds) {
@@ -181,6 +182,10 @@ void request_idle_commit() noexcept { HandleCatchupInterrupt(); }
 void request_idle_commit(std::int32_t pid) noexcept {
     constexpr int find_by_pid = -1;
     if (pid > 0) (void)SendProcSignal(pid, PROCSIG_CATCHUP_INTERRUPT, find_by_pid);
+}
+
+void close_cursors() {
+    call([] { PortalHashTableDeleteAll(); });
 }
 
 // A subset of DISCARD ALL, which cannot run inside a transaction block. Portals go first, because an open cursor on a

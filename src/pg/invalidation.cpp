@@ -13,9 +13,11 @@ namespace jit::pg {
 namespace {
 
 void (*membership_callback)() noexcept = nullptr;
+void (*function_callback)() noexcept = nullptr;
 void (*relation_callback)(std::uint32_t) noexcept = nullptr;
 
 void role_changed(Datum, int, uint32) { membership_callback(); }
+void function_changed(Datum, int, uint32) { function_callback(); }
 // A renamed schema changes the names of all its relations.
 void schema_changed(Datum, int, uint32) { relation_callback(0); }
 void relation_changed(Datum, Oid relation) { relation_callback(relation); }
@@ -34,6 +36,11 @@ void on_relation_change(void (*callback)(std::uint32_t) noexcept) {
     relation_callback = callback;
     CacheRegisterRelcacheCallback(relation_changed, 0);
     CacheRegisterSyscacheCallback(NAMESPACEOID, schema_changed, 0);
+}
+
+void on_function_change(void (*callback)() noexcept) {
+    function_callback = callback;
+    CacheRegisterSyscacheCallback(PROCOID, function_changed, 0);
 }
 
 void on_session_end(void (*callback)() noexcept) {

@@ -25,6 +25,8 @@ void on_transaction(XactEvent event, void*) {
         case XACT_EVENT_PRE_PREPARE: guarded([] { callbacks.pre_prepare(); }); break;
         case XACT_EVENT_COMMIT: callbacks.committed(); break;
         case XACT_EVENT_ABORT: callbacks.aborted(); break;
+        case XACT_EVENT_PARALLEL_COMMIT: callbacks.worker_committed(); break;
+        case XACT_EVENT_PARALLEL_ABORT: callbacks.aborted(); break;
         default: break;
     }
 }

@@ -26,7 +26,7 @@ struct SessionMark {
     std::int64_t until = 0;         // boot time
 };
 SessionMark session_mark;
-std::uint64_t cached_client_hash = 0;  // 0 = not computed yet
+std::uint64_t own_client_hash = 0;  // 0 = this process has no client
 
 SecondFactors& factors() noexcept { return shared_state->second_factors; }
 
@@ -98,13 +98,35 @@ void raise_floor_after_promotion() noexcept {
         factors().step_floor.store(current_step() + core::code_skew);
 }
 
-std::uint64_t client_hash() {
-    if (cached_client_hash != 0) return cached_client_hash;
+// Never 0.
+std::uint64_t hash_of_client() {
     const auto address = pg::client_address();
     const auto digest = pg::ServerHasher().hash({std::as_bytes(std::span(address))});
-    std::memcpy(&cached_client_hash, digest.data(), sizeof cached_client_hash);
-    cached_client_hash |= 1;  // never 0
-    return cached_client_hash;
+    std::uint64_t hash = 0;
+    std::memcpy(&hash, digest.data(), sizeof hash);
+    return hash | 1;
+}
+
+void publish(const SessionMark& mark) noexcept {
+    session_mark = mark;
+    auto& session = own_session();
+    session.stepped_up_until.store(0);
+    session.stepped_up_login.store(mark.login);
+    session.stepped_up_reset_count.store(mark.reset_count);
+    session.stepped_up_until.store(mark.until);
+}
+
+// A parallel worker belongs to the session of its leader.
+SessionMark mark_of_session() noexcept {
+    const SessionSlot* leader = leader_session();
+    if (leader == nullptr || leader->client_pid.load() != pg::leader_pid()) return session_mark;
+    return {leader->stepped_up_login.load(), leader->stepped_up_reset_count.load(), leader->stepped_up_until.load()};
+}
+
+std::uint64_t client_hash() noexcept {
+    const SessionSlot* leader = leader_session();
+    return leader != nullptr && leader->client_pid.load() == pg::leader_pid() ? leader->client_hash.load()
+                                                                              : own_client_hash;
 }
 
 }  // namespace
@@ -207,13 +229,24 @@ void mark_session(RoleId login, std::int64_t until) {
     factor->fresh_until.store(0);
     factor->client_hash.store(here);
     factor->fresh_until.store(until);
-    session_mark = {login.oid, factor->reset_count.load(), until};
+    publish({login.oid, factor->reset_count.load(), until});
 }
 
-void clear_session_mark() noexcept { session_mark = {}; }
+void clear_session_mark() noexcept { publish({}); }
+
+void publish_session() noexcept {
+    try {
+        own_client_hash = hash_of_client();
+    } catch (...) {
+        own_client_hash = 0;
+    }
+    own_session().client_hash.store(own_client_hash);
+    publish({});
+}
 
 bool has_stepped_up(RoleId login) noexcept {
-    return session_mark.login == login.oid && is_valid(session_mark, pg::boot_clock());
+    const auto mark = mark_of_session();
+    return mark.login == login.oid && is_valid(mark, pg::boot_clock());
 }
 
 bool has_stepped_up_from_here() noexcept {
@@ -221,11 +254,8 @@ bool has_stepped_up_from_here() noexcept {
     if (has_stepped_up(login)) return true;
     const LoginFactor* factor = find(login.oid);
     if (factor == nullptr || pg::boot_clock() >= factor->fresh_until.load()) return false;
-    try {
-        return factor->client_hash.load() == client_hash();
-    } catch (...) {
-        return false;
-    }
+    const auto here = client_hash();
+    return here != 0 && factor->client_hash.load() == here;
 }
 
 void reset(RoleId login) {

@@ -25,6 +25,16 @@ void raise_to(std::atomic<std::uint32_t>& high_water_mark, std::uint32_t value) 
 
 }  // namespace
 
+SessionSlot& own_session() noexcept { return shared_state->sessions()[pg::backend_number()]; }
+
+const SessionSlot* leader_session() noexcept {
+    if (!pg::is_parallel_worker()) return nullptr;
+    const auto& leader = shared_state->sessions()[pg::leader_number()];
+    const auto pid = pg::leader_pid();
+    if (pid == pg::backend_pid() || (leader.pid.load() != pid && leader.client_pid.load() != pid)) return nullptr;
+    return &leader;
+}
+
 Slot* find_slot(std::uint64_t id) noexcept {
     for (auto& slot : shared_state->used_slots()) {
         const auto state = slot.state.load(std::memory_order_acquire);
@@ -96,8 +106,6 @@ void retire_slot(std::uint64_t id) noexcept {
 }
 
 std::int64_t termination_delay(const Slot& slot) noexcept {
-    // Long enough for a session to cancel its statement and leave the grant by itself, see enforcement/session.cpp.
-    constexpr std::int64_t time_to_leave = 100'000;
     switch (slot.at_deadline.load()) {
         case core::AtDeadline::grace: return slot.grace.load();
         case core::AtDeadline::cancel: return time_to_leave;

@@ -1,8 +1,12 @@
 #include "jit_access/statements/admit_statement.hpp"
 
+#include <algorithm>
+#include <array>
+
 #include "jit_access/core/failure.hpp"
 #include "jit_access/enforcement/admission.hpp"
 #include "jit_access/enforcement/session.hpp"
+#include "jit_access/enforcement/standing_privileges.hpp"
 #include "jit_access/pg/direct_call.hpp"
 #include "jit_access/statements/describe_command.hpp"
 #include "jit_access/statements/describe_query.hpp"
@@ -13,6 +17,7 @@ extern "C" {
 #include "executor/execdesc.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
+#include "utils/fmgroids.h"
 }
 
 namespace jit::admit_statement {
@@ -31,9 +36,10 @@ admission::AccessCheck check_query(const QueryDesc* query) {
         if (!checked.owner || checked.owner == pg::current_user()) return;
         const auto* owner_grants = enforcement::grants_of_owner(checked.owner);
         if (owner_grants == nullptr) return;
-        if (!owner_holds_grant) merged = user_check.under_grant() ? *user_check.grants : *owner_grants;
+        if (!owner_holds_grant)
+            merged = user_check.under_grant() ? *user_check.grants : enforcement::without_grants(*owner_grants);
         owner_holds_grant = true;
-        enforcement::merge_grants(merged, *owner_grants);
+        enforcement::merge_grants(merged, *owner_grants, checked.owner);
     });
     return owner_holds_grant ? admission::check_access(&merged) : user_check;
 }
@@ -73,12 +79,20 @@ bool leaves_role_or_transaction(const Node* command) {
     }
 }
 
-// The object access hook is the only one that sees two kinds of calls: those by the fast-path message, which have no
-// statement, plan or portal (src/backend/tcop/fastpath.c), and simple expressions of a PL/pgSQL block that has been
-// running since before the grant (exec_eval_simple_expr() in src/pl/plpgsql/src/pl_exec.c).
-bool is_call_without_statement() noexcept {
-    if (MyBackendType != B_BACKEND || recorder::is_inside_use()) return false;
-    return ActivePortal != nullptr || debug_query_string == nullptr;
+// The object access hook is the only one that sees some calls: those by the fast-path message, which have no statement,
+// plan or portal (src/backend/tcop/fastpath.c), and simple expressions of PL/pgSQL (exec_eval_simple_expr() in
+// src/pl/plpgsql/src/pl_exec.c) in a block that no statement recorded under these grants contains: it has been running
+// since before the grant, under another one, or in a parallel worker of such a query.
+bool is_fast_path_call() noexcept {
+    return ActivePortal == nullptr && debug_query_string == nullptr && MyBackendType != B_BG_WORKER;
+}
+
+// The server checks EXECUTE once for each expression of a transaction, so a call that needs a grant must bind the
+// session. Code in other languages than C uses privileges only by statements and calls, which are admitted themselves.
+// C code that changes or depends on anything but its arguments may check privileges by itself, as nextval() does.
+bool may_use_grant(Oid function) {
+    const auto needs = standing_privileges::find_function(function);
+    return !needs.may_execute || needs.checks_privileges_itself;
 }
 
 std::int64_t calls_recorded_in = 0;  // start of the command in which a function call was recorded last
@@ -95,11 +109,61 @@ void admit_call(Oid function) {
     calls_recorded_in = pg::command_start();
 }
 
+// ---- maintenance by somebody else -----------------------------------------------------------------------------------
+
+// ANALYZE, CREATE INDEX and their like run functions of a table's owner, with the owner's privileges, in the session of
+// whoever maintains the table. The grants of the owner give nothing there: they were given to a person, who does not
+// sit at this session. It is neither bound to them nor ended with them.
+[[noreturn]] void refuse_in_maintenance(const enforcement::EffectiveGrants& grants,
+                                        const recorder::Statement& statement) {
+    const core::Failure failure(core::Code::guarded, "a grant gives nothing to the maintenance of a table or view",
+                                "Functions and queries of its owner run here for another user; they need privileges "
+                                "that the owner has without a grant.",
+                                "Let the owner run the command under the grant, or grant the privileges to the owner.");
+    recorder::record_refusal(grants, statement, core::entry(failure.code).sqlstate, failure.message);
+    throw failure;
+}
+
+// Grants of a view's owner are among those of `check`.
+void check_maintenance(const admission::AccessCheck& check, const QueryDesc* query) {
+    bool is_standing = true;
+    pg::for_each_checked_relation(query->plannedstmt, [&](const pg::CheckedRelation& checked) {
+        is_standing &= (checked.privileges & ~standing_privileges::find(checked).privileges) == 0;
+    });
+    if (!is_standing) refuse_in_maintenance(*check.grants, describe::query(query));
+}
+
+void check_maintenance(const admission::AccessCheck& check, const recorder::Statement& command) {
+    const auto is_standing = [](const core::ObjectUse& use) {
+        return ((use.privileges & ~core::privilege_create) & ~use.own) == 0;
+    };
+    if (!std::ranges::all_of(command.objects, is_standing) || command.object_count > command.objects.size())
+        refuse_in_maintenance(*check.grants, command);
+}
+
+// Volatile functions of the server that check no privileges. Others, such as nextval(), are refused if the owner holds
+// a grant: only the function knows whether it would use it.
+bool is_free_for_all(Oid function) {
+    constexpr Oid random = 1598;  // its macro has another name where random() has more than one form
+    constexpr std::array<Oid, 4> functions{random, F_CLOCK_TIMESTAMP, F_TIMEOFDAY, F_GEN_RANDOM_UUID};
+    return function >= FirstNormalObjectId || std::ranges::find(functions, function) != functions.end();
+}
+
+void check_maintenance(const enforcement::EffectiveGrants& grants, Oid function) {
+    const auto needs = standing_privileges::find_function(function);
+    if (!needs.may_execute || (needs.checks_privileges_itself && !is_free_for_all(function)))
+        refuse_in_maintenance(grants, describe::function_call(function));
+}
+
 }  // namespace
 
 bool query(const QueryDesc* query) {
     const auto check = check_query(query);
     if (!check.under_grant() || is_stepping_up(check, query)) return false;
+    if (enforcement::is_maintained_by_other()) {
+        check_maintenance(check, query);
+        return false;
+    }
     if (!check.allowed()) admission::refuse_statement(check, describe::query(query));
     admission::record_use(check, describe::query(query));
     return true;
@@ -108,6 +172,7 @@ bool query(const QueryDesc* query) {
 bool continued_query(const QueryDesc* query) {
     const auto check = check_query(query);
     const bool is_recorded = recorder::is_use_open(query);
+    if (enforcement::is_maintained_by_other()) return is_recorded;
     // A cursor that was opened under a role which the session has left since still fetches rows that the role may see.
     if (!check.under_grant() || is_stepping_up(check, query)) return is_recorded;
     if (!check.allowed()) admission::refuse_statement(check, describe::query(query));
@@ -128,6 +193,10 @@ bool command(const PlannedStmt* command, const char* source, ParamListInfo param
                        : leaves              ? admission::check_access(enforcement::current_grants())
                                              : admission::check_access();
     if (!check.under_grant()) return false;
+    if (enforcement::is_maintained_by_other()) {
+        check_maintenance(check, describe::command(command, source, parameters));
+        return false;
+    }
     if (check.allowed()) {
         admission::record_use(check, describe::command(command, source, parameters));
         return true;
@@ -148,7 +217,12 @@ void check_guards(const PlannedStmt* command, const char* source) {
 }
 
 void function_call(std::uint32_t function) {
-    if (is_call_without_statement()) admit_call(function);
+    if (const auto* grants = enforcement::current_grants()) {
+        if (enforcement::is_maintained_by_other())
+            check_maintenance(*grants, function);
+        else if (!session::is_inside_use_of(*grants) && (is_fast_path_call() || may_use_grant(function)))
+            admit_call(function);
+    }
     try {
         guard::check_function_call(function);
     } catch (const core::Failure& failure) {

@@ -161,7 +161,8 @@ my ($alices, $used) = under_grant($node, 'alice', sub {
 });
 wait_for_deadline($node, $_) for $alices, $used->{bobs};
 closed_ok($used->{ $_->{name} }, "a session that used the grant is ended at the deadline: $_->{name}") for @ways;
-closed_ok($used->{$_}, "a session that used the grant is ended at the deadline: through a $_ of the requester") for sort keys %borrows;
+sqlstate_ok($used->{$_}->query('SELECT 1'), 'no error', "a session that borrowed the grant goes on: through a $_ of the requester") for sort keys %borrows;
+sqlstate_ok($used->{$_}->query($borrows{$_}), 'JA010', "which is refused there, too: through a $_ of the requester") for sort keys %borrows;
 
 closed_ok($block{under}, 'a session that used the grant is ended at the deadline: by an expression of a block that has been running since before');
 

@@ -48,6 +48,9 @@ struct EffectiveGrants {
     std::uint32_t count = 0;
     std::array<Slot*, core::max_session_grants> slots{};
     std::array<std::uint64_t, core::max_session_grants> ids{};
+    // Held by another user than the session's: the session runs a function of that user with SECURITY DEFINER, or reads
+    // a view of theirs. It uses the grant for one transaction and is cancelled at its end.
+    std::array<bool, core::max_session_grants> borrowed{};
     std::uint64_t unconfirmed = 0;            // id of a grant whose role has no live or ended slot; 0: none
     bool stale_role = false;                  // SET ROLE chose a role that is no longer granted
     bool refused_role = false;                // SET ROLE chose a role below that of a grant, or its gate
@@ -56,6 +59,11 @@ struct EffectiveGrants {
     std::uint64_t unmet_condition_grant = 0;  // the id of that grant
     char login[64] = {};                      // names of session user and effective role, for the record
     char role[64] = {};
+
+    // False if a statement is refused whatever the clocks say.
+    [[nodiscard]] bool can_be_used() const noexcept {
+        return count != 0 && unconfirmed == 0 && !stale_role && !too_many && unmet_condition == nullptr;
+    }
 };
 
 // The grants of the current user; null if there are none. The result is valid until the next call. Needs a transaction;
@@ -86,8 +94,16 @@ enum class Access : std::uint8_t {
 // Throws the Failure that belongs to any Access but `allowed`.
 [[noreturn]] void refuse(const EffectiveGrants& grants, Access access);
 
+// The same names, and no grants yet.
+[[nodiscard]] EffectiveGrants without_grants(const EffectiveGrants& named) noexcept;
 // Adds the grants of a view's owner to those of the user.
-void merge_grants(EffectiveGrants& into, const EffectiveGrants& other) noexcept;
+void merge_grants(EffectiveGrants& into, const EffectiveGrants& other, pg::RoleId owner) noexcept;
+
+// Whether the privileges of this user are used by a session that belongs to another one and has not chosen the role.
+[[nodiscard]] bool is_borrowed(pg::RoleId user) noexcept;
+// Whether the current user is borrowed by maintenance: ANALYZE, VACUUM, CLUSTER, REINDEX or REFRESH by somebody else,
+// in a session or by autovacuum, runs the code of a table's owner. The owner's grants give nothing there.
+[[nodiscard]] bool is_maintained_by_other() noexcept;
 
 // Whether the session could act as a role that it has from a grant, used or not. Some commands ask for membership
 // instead of inherited privileges.

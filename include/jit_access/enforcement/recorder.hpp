@@ -58,7 +58,8 @@ void complete_remaining() noexcept;
 // The process exits: closes all open uses as interrupted.
 void interrupt_all() noexcept;
 [[nodiscard]] bool has_open_uses() noexcept;
-[[nodiscard]] bool is_inside_use() noexcept;  // an open cursor does not run between two fetches
+// Whether a recorded statement of these grants is running. An open cursor does not run between two fetches.
+[[nodiscard]] bool is_inside_use_of(const enforcement::EffectiveGrants& grants) noexcept;
 [[nodiscard]] bool is_use_open(const void* key) noexcept;
 
 // Whether an error of the command that began at this time is on the record already.

@@ -7,6 +7,10 @@
 // releases the grant as soon as it is outside of a transaction and between two commands: it commits an empty
 // transaction in which it closes its cursors, resets its role and drops its temporary objects.
 //
+// A session that borrows a grant of another user (EffectiveGrants::borrowed) is bound to it until the end of its
+// transaction, or as long as it has WITH HOLD cursors. At the deadline its statement is cancelled, whatever the
+// template says; the session goes on, or is terminated if it does not come out of its transaction.
+//
 // The functions are called in the session's own process. Those that are noexcept allocate nothing.
 #pragma once
 
@@ -19,9 +23,13 @@ namespace jit::session {
 // Whether the session can be bound to these grants in addition. The number is limited, because the session could not be
 // stopped at the deadlines of further grants.
 [[nodiscard]] bool has_room_for(const enforcement::EffectiveGrants& grants) noexcept;
+// Of a parallel worker also: whether its leader is.
 [[nodiscard]] bool is_bound_to(std::uint64_t id) noexcept;
 // Whether the session is bound to these grants and to no other.
 [[nodiscard]] bool is_bound_exactly_to(const enforcement::EffectiveGrants& grants) noexcept;
+// Whether a statement of this session, or of the session that a parallel worker works for, is running that was recorded
+// under these grants. What the server does inside it is neither checked nor recorded again.
+[[nodiscard]] bool is_inside_use_of(const enforcement::EffectiveGrants& grants) noexcept;
 // A statement is about to run under these grants. Throws limit_exceeded if the session could not be stopped at their
 // deadline.
 void bind_to(const enforcement::EffectiveGrants& grants);

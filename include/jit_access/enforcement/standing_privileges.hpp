@@ -21,9 +21,20 @@ struct StandingPrivileges {
 // The privileges on a function, schema, database or language that are standing. Reads the catalogs each time.
 [[nodiscard]] pg::AclBits on_object(std::uint32_t object_class, std::uint32_t object);
 
+struct FunctionNeeds {
+    bool may_execute = false;               // without any grant
+    bool checks_privileges_itself = false;  // possibly: it is volatile, in C or built in
+};
+
+// What a call of the function needs, for the user for whom the server checks it now. Reads no catalog for a function in
+// the cache.
+[[nodiscard]] FunctionNeeds find_function(std::uint32_t function);
+
 // Counts the events that may have changed an answer, or the name of a relation.
 [[nodiscard]] std::uint64_t generation() noexcept;
 // Memberships, roles or relations have changed.
 void invalidate() noexcept;
+// A function has changed.
+void invalidate_functions() noexcept;
 
 }  // namespace jit::standing_privileges

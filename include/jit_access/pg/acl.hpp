@@ -43,4 +43,12 @@ struct CheckedRelation {
 [[nodiscard]] AclBits privileges_on_object(std::uint32_t object_class, std::uint32_t object,
                                            std::span<const RoleId> roles);
 
+struct FunctionAccess {
+    bool may_execute = false;  // any of the roles, or PUBLIC
+    bool is_compiled = false;  // in C, or built into the server
+    bool is_volatile = false;
+};
+// False in every respect but `may_execute` if there is no such function: its call then fails by itself.
+[[nodiscard]] FunctionAccess function_access(std::uint32_t function, std::span<const RoleId> roles);
+
 }  // namespace jit::pg

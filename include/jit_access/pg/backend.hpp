@@ -48,6 +48,7 @@ namespace jit::pg {
 // Whether statements come from a client: not in a background process, and not in a security-restricted operation, in
 // which maintenance commands such as ANALYZE run functions of other owners.
 [[nodiscard]] bool is_client_statement() noexcept;
+[[nodiscard]] bool is_in_restricted_operation() noexcept;
 // The OIDs of the current user and of the role chosen by SET ROLE (or the session user), in one number that can be
 // compared with one instruction; never 0.
 [[nodiscard]] std::uint64_t packed_user_ids() noexcept;
@@ -84,6 +85,8 @@ void report_command(const char* text) noexcept;
 void request_idle_commit() noexcept;
 void request_idle_commit(std::int32_t pid) noexcept;
 
+// Closes all cursors. Needs a transaction, and throws.
+void close_cursors();
 // Discards session state that outlives a transaction and could show data read under a grant: cursors, the role chosen
 // by SET ROLE, temporary objects, last values of sequences. Needs a transaction, takes part in it, and throws.
 void discard_session_state();

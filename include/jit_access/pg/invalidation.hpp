@@ -10,6 +10,7 @@ namespace jit::pg {
 
 void on_membership_change(void (*callback)() noexcept);
 void on_relation_change(void (*callback)(std::uint32_t relation) noexcept);  // 0 = any relation may have changed
+void on_function_change(void (*callback)() noexcept);
 void on_session_end(void (*callback)() noexcept);
 
 }  // namespace jit::pg

@@ -13,6 +13,7 @@ struct TransactionCallbacks {
     void (*pre_prepare)();  // may throw
     void (*committed)() noexcept;
     void (*aborted)() noexcept;
+    void (*worker_committed)() noexcept;  // a parallel worker is done with its part of the transaction
     // Ids of the subtransaction and its parent.
     void (*subtransaction_committed)(std::uint32_t mine, std::uint32_t parent) noexcept;
     void (*subtransaction_aborted)(std::uint32_t mine) noexcept;

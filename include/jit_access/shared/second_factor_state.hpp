@@ -52,11 +52,13 @@ enum class CodeResult : std::uint8_t { accepted, wrong, locked, no_room };
 void mark_session(pg::RoleId login, std::int64_t until);
 // Forgets the step-up in this session, because a pooler may give the session to another client (DISCARD ALL).
 void clear_session_mark() noexcept;
+// A client has authenticated: stores in shared memory where it comes from, for the parallel workers of the session.
+void publish_session() noexcept;
 // Whether this session has stepped up. Requests and decisions ask this.
 [[nodiscard]] bool has_stepped_up(pg::RoleId login) noexcept;
 // Whether the session user has stepped up in this session or in another one from the same address. The first use of a
-// grant asks this: a client uses a grant in many sessions, and in databases without the extension. Takes no lock and
-// allocates nothing, except for the first call in a session.
+// grant asks this: a client uses a grant in many sessions, and in databases without the extension. A parallel worker
+// answers for its leader; a process without a client has stepped up nowhere. Takes no lock and allocates nothing.
 [[nodiscard]] bool has_stepped_up_from_here() noexcept;
 
 // For a reset by an administrator. Afterwards no session of the login has stepped up, and no failed code is counted.

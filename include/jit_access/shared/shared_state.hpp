@@ -79,17 +79,24 @@ struct alignas(64) Slot {
 };
 
 // One backend, indexed by pg::backend_number(). Written by that backend only. Read by the worker and by a backend that
-// ends a grant, to find the sessions that use it; `client` by the parallel workers of the session.
+// ends a grant, to find the sessions that use it, and by the parallel workers of the session.
 struct alignas(64) SessionSlot {
     std::atomic<std::int32_t> pid;    // 0 = not in use; stored last. May outlive a killed process, so readers verify it
     std::atomic<std::int64_t> start;  // start of the session, wall time
     // Grants that the session has used and not yet left. `grant_count` is stored (release) after the entry.
     std::atomic<std::uint32_t> grant_count;
     std::atomic<std::uint64_t> grants[core::max_session_grants];
-    std::atomic<bool> transaction_uses_grant;  // a statement of the open transaction ran under a grant
-    std::atomic<bool> has_held_cursors;        // WITH HOLD cursors exist that may show data read under a grant
-    // Stored after `client` when authentication succeeds. Never reset: a parallel worker accepts `client` only if this
-    // is the pid of its leader.
+    std::atomic<bool> borrows[core::max_session_grants];  // the grant of somebody else, see EffectiveGrants::borrowed
+    std::atomic<bool> runs_use;                           // a recorded statement is running; counter
+    std::atomic<bool> transaction_uses_grant;             // a statement of the open transaction ran under a grant
+    std::atomic<bool> has_held_cursors;  // WITH HOLD cursors exist that may show data read under a grant
+    // The second factor of the session, see SessionMark in second_factor_state.cpp.
+    std::atomic<std::uint64_t> client_hash;
+    std::atomic<std::uint32_t> stepped_up_login;
+    std::atomic<std::uint32_t> stepped_up_reset_count;
+    std::atomic<std::int64_t> stepped_up_until;
+    // Stored after `start`, `client` and the second factor when authentication succeeds. Never reset: a parallel worker
+    // accepts them only if this is the pid of its leader.
     std::atomic<std::int32_t> client_pid;
     Shared<core::Client> client;
 };
@@ -264,6 +271,12 @@ static_assert(std::atomic<SlotState>::is_always_lock_free && std::atomic<std::in
 // Null if the library was not preloaded.
 extern SharedState* shared_state;
 
+// The entry of this process.
+[[nodiscard]] SessionSlot& own_session() noexcept;
+// In a parallel worker the entry of its leader, if the leader has one: it has authenticated a client or used a grant.
+// Otherwise null.
+[[nodiscard]] const SessionSlot* leader_session() noexcept;
+
 // The content of a slot as a value.
 struct GrantTerms {
     std::uint64_t id = 0;
@@ -309,7 +322,9 @@ void retire_slot(std::uint64_t id) noexcept;
 [[nodiscard]] inline bool is_live(const Slot& slot, pg::Moment at) noexcept {
     return slot.state.load(std::memory_order_acquire) == SlotState::live && !is_past_deadline(slot, at);
 }
-// Microseconds after the end of the grant until other processes terminate a session that still uses it.
+// Long enough for a session to cancel its statement and leave the grant by itself, see enforcement/session.cpp.
+inline constexpr std::int64_t time_to_leave = 100'000;
+// Microseconds after the end of the grant until other processes terminate a session that still uses it as its own.
 [[nodiscard]] std::int64_t termination_delay(const Slot& slot) noexcept;
 
 void wake_worker() noexcept;
