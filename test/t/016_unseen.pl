@@ -62,6 +62,14 @@ CREATE MATERIALIZED VIEW mine.v_$body AS SELECT mine.$body(id) AS x FROM mine.t_
 SQL
 }
 
+$node->safe_psql('postgres', <<'SQL');
+SET SESSION AUTHORIZATION alice;
+CREATE VIEW mine.shown AS SELECT id FROM app.orders;
+CREATE FUNCTION mine.lends(turns int DEFAULT 1) RETURNS bigint SECURITY DEFINER LANGUAGE plpgsql AS
+	'BEGIN RETURN (SELECT count(*) FROM app.orders, generate_series(1, turns)); END';
+GRANT USAGE ON SCHEMA mine TO PUBLIC; GRANT SELECT ON mine.shown TO PUBLIC;
+SQL
+
 my $locker = connect_as($node, $superuser);
 sub start_waiting
 {
@@ -132,8 +140,57 @@ wait_for_drained($node);
 is($node->safe_psql('postgres', q{SELECT string_agg(depth || ' ' || tag, ', ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'once'}),
 	'0 SELECT, 0 DO, 0 SELECT', 'a call inside of a recorded statement is no row of its own');
 $once->quit;
+$node->safe_psql('postgres', "SELECT jit_revoke($longer)");
+ok(wait_for_cleanup($node, $longer), 'revoked');
+
+# ---- a session that borrows the grant, by a function with SECURITY DEFINER or a view of the holder: it gives it back
+my %borrows = (
+	idle => [ 'carol', 'CREATE TEMP TABLE kept (id int); SELECT mine.lends(); SELECT 1' ],
+	own_role => [ $superuser, 'SET ROLE carol; SELECT count(*) FROM mine.shown' ],
+	held => [ 'carol', 'DECLARE h CURSOR WITH HOLD FOR SELECT id FROM mine.shown' ],
+	function => [ 'carol', 'BEGIN; SELECT mine.lends(1000000000)' ],
+	view => [ $superuser, 'SELECT count(*) FROM mine.shown, generate_series(1, 1000000000)' ],
+	open => [ 'carol', 'BEGIN; SELECT mine.lends()' ],
+	trapping => [ 'carol', 'DO $$ BEGIN PERFORM mine.lends(); LOOP BEGIN LOOP END LOOP; EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP; END $$' ],
+);
+my %long = map { $_ => 1 } qw(function view trapping);
+my ($lent, $borrower) = under_grant($node, 'alice', sub {
+	my ($id) = @_;
+	my %s = map { $_ => connect_as($node, $borrows{$_}[0]) } keys %borrows;
+	for my $name (grep { !$long{$_} } sort keys %s)
+	{
+		my $result = $s{$name}->query($borrows{$name}[1]);
+		die "$name: $result->{message}" if $result->{sqlstate};
+	}
+	$s{$_}->send($borrows{$_}[1]) for sort keys %long;
+	for my $pid (map { $s{$_}->pid } sort keys %long)
+	{
+		wait_for('a use of it', sub { wait_for_drained($node); log_rows($node, "kind = 'use' AND $id = ANY (grants) AND pid = $pid") ne '0' || deadline_passed($node, $id) });
+	}
+	return \%s;
+});
+wait_for_deadline($node, $lent);
+for my $name (qw(function view))
+{
+	my $result = $borrower->{$name}->finish;
+	sqlstate_ok($result, '57014', "borrowed by a running statement, which is cancelled: $name");
+	is($result->{detail}, "Grant $lent has ended; the session goes on without it.", "and told why: $name");
+}
+closed_ok($borrower->{$_}, "borrowed by a session that does not come out of its transaction: $_") for qw(open trapping);
+$borrower->{function}->query('ROLLBACK');
+for my $name (qw(function view idle own_role held))
+{
+	ok(wait_for($name, sub { !$borrower->{$name}->query('SELECT 1')->{sqlstate} }), "borrowed, and the session goes on: $name");
+}
+rows_ok($borrower->{idle}->query('SELECT count(*) FROM kept'), '0', 'borrowed: a temporary table stays');
+rows_ok($borrower->{own_role}->query('SELECT current_user'), 'carol', 'borrowed: a role stays');
+sqlstate_ok($borrower->{held}->query('FETCH ALL FROM h'), '34000', 'borrowed: a held cursor does not');
+ok(wait_for_cleanup($node, $lent), 'borrowed: cleaned up');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE pid IN (" . join(', ', map { $borrower->{$_}->pid } qw(function view idle own_role held)) . ')'),
+	'5', 'borrowed: the sessions are still there');
 
 # ---- maintenance by somebody else: the owner's code runs as the owner, who holds a grant
+$longer = grant_to($node, 'alice', '1 hour');
 my $dba = connect_as($node, $superuser, options => { application_name => 'dba' });
 my @maintenance = ('ANALYZE mine.t_%s', 'VACUUM (ANALYZE) mine.t_%s', 'REINDEX TABLE mine.t_%s', 'CREATE INDEX ON mine.t_%1$s (mine.%1$s(id))', 'REFRESH MATERIALIZED VIEW mine.v_%s', 'CLUSTER mine.t_%1$s USING i_%1$s');
 for my $body (sort keys %bodies)

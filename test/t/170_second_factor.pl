@@ -121,6 +121,10 @@ SELECT jit_create_template('activates', '{USAGE ON SCHEMA app, SELECT ON app.ord
 	second_factor => '{activation}', time_to_decide => '10 min');
 SQL
 $node->safe_psql('postgres', 'CREATE DATABASE elsewhere');
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION app.lent() RETURNS boolean PARALLEL SAFE SECURITY DEFINER LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) > 0 FROM app.orders); END';
+ALTER FUNCTION app.lent() OWNER TO alice; GRANT USAGE ON SCHEMA app TO carol;
+SQL
 my $key_file = $node->data_dir . '/jit_access/second_factor_key';
 
 # ---- the authenticator
@@ -247,6 +251,15 @@ for my $session ([ 'a query', $first, $read ], [ 'one that needs nothing', $firs
 	sqlstate_ok($result, 'JA019', "refused: $session->[0]");
 }
 like($there->query('SELECT 1')->{hint}, qr/in database "postgres"/, 'a session in another database gets a hint where to step up');
+# A parallel worker asks for its leader, which has not used the grant.
+my $parallel = ($node->pg_version >= 16 ? 'debug_parallel_query' : 'force_parallel_mode');
+my $carol = connect_as($node, 'carol', options => { $parallel => 'on' });
+sqlstate_ok($carol->query('SELECT app.lent()'), 'JA019', 'refused: a function of the holder that only a parallel worker calls');
+enroll_and_confirm($carol, 'carol');
+stepped_up_ok(step_up($carol, next_code('carol')), 'its session steps up');
+rows_ok($carol->query('SELECT app.lent()'), 't', 'then the worker may');
+$node->safe_psql('postgres', "SELECT jit_reset_totp('carol')");
+sqlstate_ok($carol->query('SELECT app.lent()'), 'JA019', 'until the second factor of the login is reset');
 stepped_up_ok(step_up($first, next_code('alice')), 'the session steps up all the same');
 rows_ok($first->query($read), 't', 'and uses it');
 rows_ok($second->query($read), 't', 'so does another session of the login, from the same address');
