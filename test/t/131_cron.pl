@@ -107,14 +107,40 @@ SQL
 # A job does not approve in the name of its owner, whichever way jobs run: as a login of the owner or in a background
 # worker. Jobs run at the full minute, so all run at once.
 my %runs = (login => 'off', worker => 'on');
-my (%jobs, %asked);
-for my $how (sort keys %runs)
+sub cron_node
 {
-	my $node = $jobs{$how} = jit_node("cron_by_$how",
-		conf => "shared_preload_libraries = 'jit_access,pg_cron'\ncron.database_name = 'postgres'\ncron.use_background_workers = $runs{$how}\n");
+	my ($name, $in_workers) = @_;
+	my $node = jit_node($name,
+		conf => "shared_preload_libraries = 'jit_access,pg_cron'\ncron.database_name = 'postgres'\ncron.use_background_workers = $in_workers\n");
 	$node->append_conf('postgresql.conf', "cron.host = '" . $node->host . "'");
 	$node->restart;
 	$node->safe_psql('postgres', 'CREATE EXTENSION pg_cron; GRANT USAGE ON SCHEMA cron TO PUBLIC; GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO PUBLIC');
+	return $node;
+}
+
+# Another job waits, and then calls a function of a grant until it is stopped. (On a server of its own: pg_cron starts no
+# other job meanwhile.)
+my $waiting = cron_node('cron_waits', 'on');
+$waiting->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION app.secret() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN 42; END';
+REVOKE EXECUTE ON FUNCTION app.secret() FROM PUBLIC;
+GRANT USAGE ON SCHEMA app TO PUBLIC;
+SELECT jit_alter_template('reader', privileges => ARRAY['USAGE ON SCHEMA app', 'SELECT ON app.orders', 'EXECUTE ON FUNCTION app.secret()']);
+CREATE FUNCTION app.calls() RETURNS int LANGUAGE plpgsql AS $$
+DECLARE n int;
+BEGIN
+	PERFORM pg_advisory_lock_shared(1);
+	LOOP n := app.secret(); IF pg_sleep(0.01) IS NULL THEN RETURN n; END IF; END LOOP;
+END $$;
+SQL
+my $locker = connect_as($waiting, (getpwuid($<))[0]);
+$locker->query('SELECT pg_advisory_lock(1)');
+connect_as($waiting, 'alice')->query(q{SELECT cron.schedule('calls', '* * * * *', 'SELECT app.calls()')});
+
+my (%jobs, %asked);
+for my $how (sort keys %runs)
+{
+	my $node = $jobs{$how} = cron_node("cron_by_$how", $runs{$how});
 	my $id = $asked{$how} = request_as($node, 'alice', 'reader', '1 hour');
 	my $dave = connect_as($node, 'dave');
 	$dave->query("SELECT cron.schedule('$_->[0]', '* * * * *', '$_->[1]')")
@@ -130,5 +156,21 @@ for my $how (sort keys %runs)
 	$node->safe_psql('postgres', 'SELECT cron.unschedule(jobid) FROM cron.job');
 	is(approve_as($node, 'dave', $asked{$how}), 'active', "$how: a statement of the approver's own does");
 	$node->stop('fast');
+}
+
+# The job has been running since before the grant. It uses the grant by an expression, and ends with it.
+{
+	my $blocked = q{locktype = 'advisory' AND NOT granted};
+	ok($waiting->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE $blocked"), 'a job waits for the grant');
+	my $pid = $waiting->safe_psql('postgres', "SELECT pid FROM pg_locks WHERE $blocked");
+	is($waiting->safe_psql('postgres', "SELECT backend_type <> 'client backend' FROM pg_stat_activity WHERE pid = $pid"), 't', 'in a background worker');
+	my $id = grant_to($waiting, 'alice', '1 hour');
+	$locker->query('SELECT pg_advisory_unlock(1)');
+	ok($waiting->poll_query_until('postgres', "SELECT count(*) = 1 FROM jit_access.audit_log WHERE kind = 'use' AND grant_id = $id AND tag = 'FUNCTION CALL' AND statement = 'secret' AND pid = $pid"),
+		'its call is on the record');
+	$waiting->safe_psql('postgres', "SELECT jit_revoke($id)");
+	ok($waiting->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = $pid"), 'it ends with the grant');
+	ok(wait_for_cleanup($waiting, $id), 'which is cleaned up');
+	$waiting->stop('fast');
 }
 done_testing();
