@@ -62,7 +62,8 @@ struct EffectiveGrants {
 
     // False if a statement is refused whatever the clocks say.
     [[nodiscard]] bool can_be_used() const noexcept {
-        return count != 0 && unconfirmed == 0 && !stale_role && !too_many && unmet_condition == nullptr;
+        return count != 0 && unconfirmed == 0 && !stale_role && !refused_role && !too_many &&
+               unmet_condition == nullptr;
     }
 };
 
