@@ -59,6 +59,8 @@ INSERT INTO jit_access.alert_rule (name, severity, threshold, within, may_suspen
      'a grant has moved threshold times as many rows as a high value for its template'),
     ('drift', 'high', 1, '1 day', false,
      'roles or memberships were changed by hand, threshold times within the time'),
+    ('session_outlived', 'high', NULL, NULL, false,
+     'a session still had a grant one second after it should have left it'),
     ('record_lag', 'medium', 60, NULL, false,
      'entries of the journal are older than threshold seconds when they reach the record'),
     ('chain_broken', 'high', NULL, NULL, false,

@@ -9,11 +9,13 @@
 #include "jit_access/pg/locks.hpp"
 #include "jit_access/pg/redact_secrets.hpp"
 #include "jit_access/pg/settings.hpp"
+#include "jit_access/pg/signals.hpp"
 #include "jit_access/pg/version_shims.hpp"
 #include "jit_access/record/journal_file.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/second_factor_state.hpp"
 #include "jit_access/statements/admit_statement.hpp"
+#include "jit_access/statements/foreign_code.hpp"
 #include "jit_access/statements/guard_managed.hpp"
 #include "jit_access/statements/guard_names.hpp"
 #include "jit_access/statements/guard_objects.hpp"
@@ -92,8 +94,12 @@ void run_recorded(const void* key, Body&& body) {
 void executor_start(QueryDesc* query, int flags) {
     if (unlikely(sandbox::is_active())) pg::guarded([query] { sandbox::check_query(query); });
     const auto start = previous_start != nullptr ? previous_start : standard_ExecutorStart;
-    if (likely(enforcement::holds_no_grant() && !admit_statement::reads_as_other_role(query->plannedstmt)) ||
-        (flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || is_leaders_plan(query) || !can_admit() ||
+    if (likely(enforcement::holds_no_grant() && !admit_statement::reads_as_other_role(query->plannedstmt))) {
+        start(query, flags);
+        return;
+    }
+    pg::remember_signal_handlers();  // in a parallel worker the plan of its leader comes first
+    if ((flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || is_leaders_plan(query) || !can_admit() ||
         !pg::guarded([query] { return admit_statement::query(query); })) {
         start(query, flags);
         return;
@@ -289,6 +295,7 @@ void install() {
     previous_end = std::exchange(ExecutorEnd_hook, executor_end);
     previous_utility = std::exchange(ProcessUtility_hook, process_utility);
     sandbox::install();
+    foreign_code::install();
     previous_object_access = std::exchange(object_access_hook, object_access);
     previous_emit_log = std::exchange(emit_log_hook, emit_log);
 }

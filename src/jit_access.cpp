@@ -8,9 +8,15 @@
 #include "jit_access/pg/server.hpp"
 #include "jit_access/pg/settings.hpp"
 #include "jit_access/pg/worker.hpp"
+#include "jit_access/statements/foreign_code.hpp"
 #include "jit_access/transaction.hpp"
 
 namespace {
+
+void on_function_change() noexcept {
+    jit::standing_privileges::invalidate_functions();
+    jit::foreign_code::invalidate();
+}
 
 void on_membership_change() noexcept {
     jit::enforcement::invalidate();
@@ -42,7 +48,7 @@ void _PG_init() {
     jit::pg::install_authentication_hook(jit::enforcement::publish_client);
     jit::pg::on_membership_change(on_membership_change);
     jit::pg::on_relation_change(on_relation_change);
-    jit::pg::on_function_change(jit::standing_privileges::invalidate_functions);
+    jit::pg::on_function_change(on_function_change);
     jit::pg::register_worker("jit_worker_main");
 }
 

@@ -12,6 +12,7 @@
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/invalidation.hpp"
 #include "jit_access/pg/settings.hpp"
+#include "jit_access/pg/signals.hpp"
 #include "jit_access/shared/second_factor_state.hpp"
 
 namespace jit::enforcement {
@@ -201,6 +202,7 @@ const EffectiveGrants* ended_bound_grant() {
 }  // namespace
 
 const EffectiveGrants* current_grants() {
+    pg::remember_signal_handlers();  // the first statement of each process comes here, before any of its code has run
     const auto user_key = pg::packed_user_ids();
     if (const auto session = pg::session_user().oid; session != cached_session_user) {
         invalidate();

@@ -10,6 +10,7 @@
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/invalidation.hpp"
+#include "jit_access/pg/signals.hpp"
 
 namespace jit::session {
 
@@ -70,8 +71,7 @@ bool must_leave_transaction() noexcept {
     return is_busy() || (has_held_cursors && !releasing && (pg::is_running_command() || pg::in_transaction()));
 }
 
-// Whether the session has to be terminated now for an ended grant. The process signals itself; the session ends where
-// the server next checks for interrupts.
+// Whether the session has to be terminated now for an ended grant.
 bool must_terminate(const BoundGrant& grant, pg::Moment at) noexcept {
     switch (deadline_action(grant)) {
         case AtDeadline::terminate: return true;
@@ -112,10 +112,10 @@ void leave_ended_grants() noexcept {
         return;
     }
     ++ticks;
-    pg::cancel_statement(pg::backend_pid());
+    pg::cancel_own_statement();
 }
 
-// Runs in a signal handler: only atomics, kill(), latches and timers.
+// Runs in a signal handler: only atomics, latches, timers and flags of the server.
 void on_deadline_timer() noexcept {
     if (session_slot == nullptr) return;
     const auto now = pg::both_clocks();
@@ -123,7 +123,7 @@ void on_deadline_timer() noexcept {
     for (std::uint32_t i = 0; i < bound_count; ++i) {
         if (!is_over(bound_grants[i], now)) continue;
         if (must_terminate(bound_grants[i], now)) {
-            pg::terminate_session(pg::backend_pid());
+            pg::terminate_self();
             return;
         }
         must_leave |= deadline_action(bound_grants[i]) == AtDeadline::cancel;
@@ -148,6 +148,19 @@ void arm_for(pg::Moment end) noexcept {
     armed_for = end;
     arm_real_timer();
     pg::arm_wall_timer(end.wall);
+}
+
+// Code that may have changed the signal handlers of the process, see foreign_code_runs().
+std::uint32_t foreign_depth = 0;
+bool foreign_code_ran = false;
+
+// A timer that fired in between is lost, so the deadlines are looked at now.
+void check_signal_handlers() noexcept {
+    foreign_code_ran = false;
+    const bool restored = pg::restore_signal_handlers();
+    if (!pg::restore_deadline_signal() && !restored) return;
+    arm_for(earliest_deadline());
+    on_deadline_timer();
 }
 
 bool is_bound(std::uint64_t id) noexcept {
@@ -263,7 +276,7 @@ void release_ended_grants() {
         else
             pg::close_cursors();
     } catch (...) {
-        pg::terminate_session(pg::backend_pid());
+        pg::terminate_self();
         throw;
     }
 }
@@ -323,7 +336,16 @@ void bind_to(const enforcement::EffectiveGrants& grants) {
     }
     bound_command_start = pg::command_start();
     ticks = 0;
+    if (foreign_code_ran || foreign_depth != 0) check_signal_handlers();
     if (const auto end = earliest_deadline(); end != armed_for) arm_for(end);
+}
+
+void foreign_code_runs() noexcept { ++foreign_depth; }
+
+void foreign_code_ends() noexcept {
+    --foreign_depth;
+    foreign_code_ran = true;
+    if (session_slot != nullptr && bound_count != 0) check_signal_handlers();
 }
 
 void close_uses_at_exit() {

@@ -228,6 +228,14 @@ bool create(Timer& timer) noexcept {
     return timer.exists;
 }
 
+bool catch_deadline_signal() noexcept {
+    struct sigaction action {};
+    action.sa_handler = on_deadline_signal;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    return sigaction(SIGRTMIN, &action, nullptr) == 0;
+}
+
 // Zero disarms the timer, so a relative time must be at least one microsecond.
 void set(const Timer& timer, std::int64_t microseconds, int flags) noexcept {
     constexpr std::int64_t second = 1'000'000;
@@ -239,14 +247,16 @@ void set(const Timer& timer, std::int64_t microseconds, int flags) noexcept {
 
 }  // namespace
 
-// SA_RESTART: the handler only signals, so system calls need not be interrupted by it.
+// SA_RESTART: the handler sets the latch, so system calls need not be interrupted by it.
 bool make_deadline_timers(void (*fire)() noexcept) noexcept {
     deadline_callback = fire;
-    struct sigaction action {};
-    action.sa_handler = on_deadline_signal;
-    action.sa_flags = SA_RESTART;
-    sigemptyset(&action.sa_mask);
-    return sigaction(SIGRTMIN, &action, nullptr) == 0 && create(real_time) && create(wall_time);
+    return catch_deadline_signal() && create(real_time) && create(wall_time);
+}
+
+bool restore_deadline_signal() noexcept {
+    struct sigaction now {};
+    if (sigaction(SIGRTMIN, nullptr, &now) != 0 || now.sa_handler == on_deadline_signal) return false;
+    return catch_deadline_signal();
 }
 
 void arm_real_timer(std::int64_t in_us) noexcept { set(real_time, std::max<std::int64_t>(in_us, 1), 0); }

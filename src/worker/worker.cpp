@@ -8,6 +8,7 @@
 #include "jit_access/grants/confirm.hpp"
 #include "jit_access/grants/drift.hpp"
 #include "jit_access/grants/expire.hpp"
+#include "jit_access/grants/overdue_sessions.hpp"
 #include "jit_access/oversight/alert.hpp"
 #include "jit_access/oversight/detection.hpp"
 #include "jit_access/pg/backend.hpp"
@@ -284,6 +285,7 @@ void run() {
                 second_factor_state::save_to_tables();
                 next = expire::process_due();
                 if (next_attempt) next = earlier(next, next_attempt->us);
+                if (overdue_sessions::report()) next = earlier(next, pg::wall_clock() + core::us_per_second);
                 if (is_nap_over()) run_nap_tasks();
                 close_last_run();
                 more = take_over_batch();

@@ -21,7 +21,7 @@ CALL tap.start();
 SELECT tap.refused(call, '42501', 'an auditor: ' || call) FROM (VALUES
     (1, $$SELECT jit_set_alert_rule('drift', enabled => false)$$), (2, 'SELECT jit_access.detect()'), (3, 'SELECT jit_access.job_history_rules()')) v (n, call) ORDER BY n;
 SELECT is(ARRAY(SELECT name FROM jit_access.alert_rules ORDER BY name),
-    '{approval_in_block,attempt_flood,break_glass,break_glass_not_justified,chain_broken,clock_jump,drift,drill_failed,failed_second_factor,new_network,record_lag,refusal_burst,repeated_denials,repeated_requests,review_overdue,scenario_failed,self_approval,trap_approval,unusual_hours,unusual_rows,unusual_template}',
+    '{approval_in_block,attempt_flood,break_glass,break_glass_not_justified,chain_broken,clock_jump,drift,drill_failed,failed_second_factor,new_network,record_lag,refusal_burst,repeated_denials,repeated_requests,review_overdue,scenario_failed,self_approval,session_outlived,trap_approval,unusual_hours,unusual_rows,unusual_template}',
     'auditors see the rules');
 SELECT is(ARRAY(SELECT name FROM jit_access.alert_rules WHERE may_suspend ORDER BY name), '{new_network,refusal_burst,unusual_hours,unusual_rows,unusual_template}',
     'a rule may suspend only for actions of the holder');

@@ -33,6 +33,10 @@ namespace jit::session {
 // A statement is about to run under these grants. Throws limit_exceeded if the session could not be stopped at their
 // deadline.
 void bind_to(const enforcement::EffectiveGrants& grants);
+// Around code that may change what signals do in this process (a procedural language such as plperl). The handlers are
+// restored when a use is admitted, also inside such code, and when it ends in a bound session.
+void foreign_code_runs() noexcept;
+void foreign_code_ends() noexcept;
 // Arranges that open uses are closed as interrupted when the process exits, also in a session without a grant (dry
 // runs).
 void close_uses_at_exit();

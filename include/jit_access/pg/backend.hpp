@@ -95,6 +95,8 @@ void discard_session_state();
 // extension, because the server's own timeouts (utils/misc/timeout.c) know the wall clock only and are disabled by
 // every error. `fire` runs in a signal handler.
 [[nodiscard]] bool make_deadline_timers(void (*fire)() noexcept) noexcept;
+// Has the signal of the timers handled again. False: it was not changed.
+bool restore_deadline_signal() noexcept;
 void arm_real_timer(std::int64_t in_us) noexcept;  // microseconds from now, boot clock
 void arm_wall_timer(std::int64_t at) noexcept;     // wall time
 void disarm_deadline_timers() noexcept;
