@@ -35,13 +35,14 @@ enum class Evaluator : std::uint8_t {
 // The person an alert is about. `member` is the role that received a membership by hand.
 enum class Subject : std::uint8_t { login, holder, member, nobody };
 
-// Occurrences are always counted for each person. This says whether they are also counted for each template or grant.
+// Occurrences are always counted for each person. This says whether they are counted separately for each template or
+// grant.
 enum class CountedBy : std::uint8_t { person, person_and_template, person_and_grant };
 
-// The condition on a record besides its kind and SQLSTATE.
+// A condition on a record, in addition to its kind and SQLSTATE.
 enum class Condition : std::uint8_t { none, under_a_grant, not_justified, lag_reaches_threshold };
 
-// Alerts raised at once are written by the transaction they are about, because they must exist even without a worker.
+// Some alerts are raised by the transaction that they are about, because they must exist even without a worker.
 // The worker then only adds the evidence.
 enum class RaisedBy : std::uint8_t { worker, transaction };
 
@@ -126,7 +127,7 @@ static_assert(std::ranges::all_of(alert_rules,
     return find_alert_rule(name) != nullptr ? name : throw "no such rule in alert_rules, core/detection.hpp";
 }
 
-// The rules that count this record. One record may count for several.
+// Returns the rules that count this record. Several rules may count one record.
 [[nodiscard]] std::vector<const AlertRule*> rules_that_count(std::string_view kind, std::string_view sqlstate);
 
 // ---- a threshold within a time --------------------------------------------------------------------------------------
@@ -137,8 +138,8 @@ struct Occurrence {
     bool operator==(const Occurrence&) const = default;
 };
 
-// A sliding window over the occurrences of one thing. It keeps only the newest `threshold` of them: older ones cannot
-// decide whether the threshold is reached.
+// A sliding window over the occurrences of one thing. It keeps only the newest `threshold` of them, because older ones
+// do not affect whether the threshold is reached.
 class OccurrenceWindow {
 public:
     OccurrenceWindow(std::size_t threshold, std::int64_t within) : threshold_(threshold), within_(within) {}
@@ -167,8 +168,8 @@ inline constexpr std::size_t hours_of_day = 24;
 // cover more than half of the day, no hour is unusual.
 [[nodiscard]] bool is_unusual_hour(const std::array<std::int32_t, hours_of_day>& days, std::size_t hour) noexcept;
 
-// The /24 or /64 of an address, or "local" if there is no address. Text that is not an address is returned as printable
-// text.
+// Returns the /24 or /64 of an address, or "local" if there is no address. Text that is not an address is returned as
+// printable text.
 [[nodiscard]] std::string network_of(const std::optional<std::string>& address);
 
 // The highest number of rows that is considered normal for a grant of the template: the 95th percentile of its last

@@ -2,7 +2,7 @@
 //
 // Intervals compare and add by different rules: '1200 mons -35999 days' compares as equal to one day but adds about 525
 // days, and a day can have 23 or 25 hours when the clocks change. So a duration is a fixed number of microseconds: a
-// day is 24 hours, months and years are refused. An interval that cannot be reduced is an error, never a guess.
+// day is 24 hours, and months and years are refused. An interval that cannot be reduced is an error.
 #pragma once
 
 #include "jit_access/core/zone.hpp"

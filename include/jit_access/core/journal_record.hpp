@@ -20,7 +20,7 @@ enum class RecordKind : std::uint32_t {
     use = 1,      // the intent: a statement is about to run under a grant
     outcome = 2,  // how that statement ended
     refusal = 3,  // a statement that was not allowed to start; the payload is that of a use
-    gap = 4       // room that a process reserved and never wrote, because it died; no payload
+    gap = 4       // room that a process reserved and did not write, because it died; no payload
 };
 
 // A relation or function that a statement touches, and the privileges it needs there, as bits of Privilege.

@@ -1,9 +1,9 @@
 // Denied attempts that no hook sees before they fail: a privilege that is missing while a statement is parsed, a
-// request or decision that failed. They are found where the server reports the error, after the statement's effects
-// were undone.
+// request or decision that failed. They are found when the server reports the error, after the statement's effects have
+// been undone.
 //
-// No lookup is allowed there. If the cache does not tell whether the session uses a grant, the attempt is kept in
-// memory and recorded when the session is next idle, in the empty transaction of pg::request_idle_commit().
+// No lookup is allowed at that point. If the cache does not tell whether the session uses a grant, the attempt is kept
+// in memory and recorded when the session is next idle, in the empty transaction of pg::request_idle_commit().
 #pragma once
 
 #include <string_view>
@@ -28,12 +28,12 @@ struct Error {
     std::string_view statement;
 };
 
-// From the emit_log hook, for an ERROR of a client's session. Raises nothing.
+// Called by the emit_log hook for an ERROR of a client's session. Raises no error.
 void on_error_reported(const Error& error) noexcept;
-// Records the failure, once per command of the client, and throws it. For attempts to act in another user's name: code
-// of the attacker could catch the error, so that it would never be reported.
+// Records the failure, once per command of the client, and throws it. It is used for attempts to act in another user's
+// name, because the attacker's code could catch the error, which would then not be reported.
 [[noreturn]] void record_and_throw(const core::Failure& failure);
-// Records the attempt that was kept. Before a commit between two commands; reads catalogs.
+// Records the attempt that was kept. Called before the commit of a transaction between two commands; reads catalogs.
 void record_pending();
 
 }  // namespace jit::denied_attempt
