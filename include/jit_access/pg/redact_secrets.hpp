@@ -8,8 +8,8 @@ namespace jit::pg {
 
 // Whether the statement may call a function that takes a code of the second factor.
 [[nodiscard]] bool may_hold_code(std::string_view statement) noexcept;
-// Replaces the whole text of a statement that may hold a code, in places where nothing may fail and the text therefore
-// cannot be scanned.
+// This replaces the whole text of a statement that may hold a code in places where nothing may fail, because scanning
+// the text could fail.
 inline constexpr const char* hidden_command = "(hidden: it holds a code of the second factor)";
 [[nodiscard]] bool may_hold_secrets(std::string_view statement) noexcept;
 

@@ -27,9 +27,10 @@ void register_transaction_callbacks(const TransactionCallbacks& callbacks);
 // Runs the body in a subtransaction. Returns the message of the error that rolled it back; nullopt if it was released.
 [[nodiscard]] std::optional<std::string> in_subtransaction(const std::function<void()>& body);
 
-// WAL position of the last commit of this process; 0 if that is not flushed yet.
+// Returns the WAL position of the last commit of this process; 0 if it has not been flushed yet.
 [[nodiscard]] std::uint64_t last_commit_lsn() noexcept;
-// WAL position of the last checkpoint's REDO record: at the start of the server this is where its data ended.
+// Returns the WAL position of the last checkpoint's REDO record. At the start of the server this is where its data
+// ended.
 [[nodiscard]] std::uint64_t last_redo_lsn() noexcept;
 
 // Keeps the commit of the current transaction from waiting for a standby.

@@ -1,5 +1,5 @@
-// The report page: an HTML page about a range of time, for auditors. It is gathered from the tables in one transaction,
-// and says how far the record has been verified. The same transaction writes an event about the report.
+// The report page: an HTML page about a range of time, for auditors. Its contents are read from the tables in one
+// transaction, and it says how far the record has been verified. The same transaction writes an event about the report.
 #pragma once
 
 #include <optional>

@@ -1,5 +1,6 @@
-// Keys kept in files outside of the database, in hexadecimal: of checkpoints (record/chain.hpp) and of second factors
-// (identity/second_factor.hpp). A key in a table could be read by a superuser's query and would be in every dump.
+// Keys kept in files outside of the database, in hexadecimal: the key for checkpoints (record/chain.hpp) and the key
+// for second factors (identity/second_factor.hpp). A key in a table could be read by a superuser's query and would be
+// in every dump.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +10,7 @@
 
 namespace jit::key_file {
 
-// The key, at least 16 bytes; nullopt if the file is missing, unreadable or holds something else.
+// Returns the key, at least 16 bytes; nullopt if the file is missing or unreadable, or holds something else.
 [[nodiscard]] std::optional<std::vector<std::byte>> read(const std::string& name);
 // Creates the file with 32 random bytes, readable by the server's user only, unless it exists. Safe against concurrent
 // calls and crashes: the file appears complete or not at all. Returns the reason of a failure; nullopt if the file

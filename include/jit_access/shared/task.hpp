@@ -1,8 +1,8 @@
 // How the worker and its jobs do their work: each task runs in a transaction of its own, so a failed task is logged and
 // delays no other.
 //
-// Only for background processes, which have no transaction open between tasks. Except for run_in_transaction() and
-// run_for_each(), which return failures, the functions log a failure and go on; none of them throws.
+// Only for background processes, which have no transaction open between tasks. run_in_transaction() and run_for_each()
+// return failures; the other functions log a failure and continue. None of them throws.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ extern const std::string actor;
 void run_or_log(const std::string& what, const std::function<void()>& body);
 
 // Runs the body for many requests, in groups that share a transaction. If a group fails, each of its requests is
-// repeated in a transaction of its own. Commits are asynchronous: after a crash that loses them, the requests must be
-// found due again. Returns the failed requests with the messages of their errors.
+// repeated in a transaction of its own. Commits are asynchronous, so if a crash loses them, the caller must find the
+// requests due again. Returns the failed requests with the messages of their errors.
 [[nodiscard]] std::map<std::int64_t, std::string> run_for_each(const std::vector<std::int64_t>& ids,
                                                                const std::function<void(std::int64_t)>& body);
 

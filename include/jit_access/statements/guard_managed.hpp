@@ -1,6 +1,6 @@
-// Refuses changes to the roles and objects that the extension manages, to every session, with a grant or without.
+// Refuses changes to the roles and objects that the extension manages, in every session, with or without a grant.
 //
-// Called in a transaction. The checks throw `guarded`, or `live_grants` where it is possible once all grants have
+// Called in a transaction. The checks throw `guarded`, or `live_grants` if the change is possible once all grants have
 // ended.
 #pragma once
 
@@ -10,12 +10,13 @@ struct Node;
 
 namespace jit::guard {
 
-// Before a utility command runs. A command that may widen the closure of a template also queues the invalidation of the
-// cached closures (commit_actions::change_closures).
+// Called before a utility command runs. A command that may widen the closure of a template also queues the invalidation
+// of the cached closures (commit_actions::change_closures).
 void check_managed_roles(const Node* command);
-// After a function was created or renamed: a function of the same name in another schema could capture calls of ours.
+// Called after a function was created or renamed, because a function of the same name in another schema could capture
+// calls of ours.
 void check_function_name(std::uint32_t function);
-// Before the extension or a database is dropped.
+// Called before the extension or a database is dropped.
 void check_drop(std::uint32_t object_class, std::uint32_t object);
 
 }  // namespace jit::guard

@@ -26,7 +26,7 @@ public:
 
     [[nodiscard]] bool has(Oid relation) noexcept { return find(relation) != nullptr; }
     [[nodiscard]] std::span<const core::ObjectUse> stored() const noexcept { return {uses_.data(), stored_}; }
-    // All objects that were added, also those beyond core::max_objects.
+    // Returns the number of all added objects, including those beyond core::max_objects.
     [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
 
 private:
@@ -48,9 +48,9 @@ extern StatementObjects objects;
 [[nodiscard]] std::string_view statement_text(const char* source, int location, int length) noexcept;
 [[nodiscard]] std::uint32_t recorded_privileges(AclMode mode) noexcept;
 // The bound parameters as "$1 = '…', $2 = NULL" if jit_access.log_parameters is on. Empty for variables of plpgsql,
-// which have no parameter list of this kind, and where a one-time code may be among them.
+// which have no parameter list of this kind, and if a one-time code may be among the parameters.
 [[nodiscard]] std::string_view bound_parameters(ParamListInfoData* parameters, const char* source);
-// Whether the statement runs inside something that the client has sent although nothing recorded contains it.
+// Whether the statement runs inside something that the client has sent, although no recorded statement contains it.
 // Statements sent by a client have a portal; deferred triggers at commit, functions called by the fast-path message and
 // functions evaluated by the planner have none.
 [[nodiscard]] bool runs_without_portal() noexcept;

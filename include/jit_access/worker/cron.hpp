@@ -20,8 +20,8 @@ struct CronJob {
 };
 
 // For administrators, in a statement of their own: creates one job or all of them, replacing earlier ones. Without a
-// schedule, the one in jit_access.job is kept. Throws wrong_state without pg_cron or if its time zone is not UTC,
-// invalid_argument for an unknown job or a schedule that pg_cron refuses.
+// schedule, the one in jit_access.job is kept. Throws wrong_state if pg_cron is missing or its time zone is not UTC,
+// and invalid_argument for an unknown job or a schedule that pg_cron refuses.
 std::vector<CronJob> create_jobs(const std::optional<std::string>& job, const std::optional<std::string>& schedule,
                                  const principal::Origin& origin);
 
