@@ -52,8 +52,7 @@ bool is_leaders_statement() noexcept { return IsParallelWorker() && !runs_leader
 // Outside of a transaction no catalog can be read. Statements that a leader has admitted are not admitted again.
 bool can_admit() noexcept { return IsTransactionState() && !is_leaders_statement(); }
 
-// If the statement is cancelled because the session leaves its grant, adds this reason to the error that is being
-// thrown.
+// If the statement is cancelled because the session leaves its grant, adds this reason to the current error.
 void explain_cancel() noexcept {
     if (geterrcode() != ERRCODE_QUERY_CANCELED) return;
     if (const auto id = session::ended_grant(); id != 0)
@@ -95,7 +94,7 @@ void executor_start(QueryDesc* query, int flags) {
     recorder::leave(query);
 }
 
-// No error handler: a parallel worker exits with its first error.
+// No error handler is needed, because a parallel worker exits with its first error.
 template <class Body>
 void run_leaders_plan(Body&& body) {
     runs_leaders_plan = true;
@@ -126,8 +125,8 @@ bool has_work_left(const QueryDesc* query) noexcept {
     return query->operation != CMD_SELECT || query->plannedstmt->hasModifyingCTE;
 }
 
-// ExecutorFinish_hook: the last rows were produced. We only mark the statement as running, so that what triggers do is
-// recorded as nested in it and an ERROR closes its use.
+// ExecutorFinish_hook: the last rows were produced. We only mark the statement as running, so that statements of
+// triggers are recorded as nested in it and an ERROR closes its use.
 void executor_finish(QueryDesc* query) {
     const auto finish = previous_finish != nullptr ? previous_finish : standard_ExecutorFinish;
     if (likely(!recorder::has_open_uses()) || !has_work_left(query)) {
@@ -184,8 +183,8 @@ void check_function(Oid function) {
 
 // object_access_hook: an object is used, was created or changed, or is about to be dropped
 // (src/backend/catalog/objectaccess.c). A function that is about to run is admitted or refused; an object that a
-// session created under a grant is examined as the catalogs have it; the extension and its database are not dropped
-// while grants exist; no function may take the name of one of ours.
+// session created under a grant is examined as the catalogs have it; the extension and its database cannot be dropped
+// while grants exist; no function may have the name of one of ours.
 void object_access(ObjectAccessType access, Oid object_class, Oid object, int sub_id, void* argument) {
     if (previous_object_access != nullptr) previous_object_access(access, object_class, object, sub_id, argument);
     if (access == OAT_FUNCTION_EXECUTE) {
@@ -203,7 +202,7 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
 
 // ---- errors ---------------------------------------------------------------------------------------------------------
 
-// A one-time code that was not accepted is still a secret. Neither the server log nor pg_stat_activity shows it.
+// Even a one-time code that was not accepted is a secret, so neither the server log nor pg_stat_activity may show it.
 void hide_code(ErrorData* error) noexcept {
     if (debug_query_string == nullptr || !pg::may_hold_code(debug_query_string)) return;
     error->hide_stmt = true;
@@ -212,8 +211,9 @@ void hide_code(ErrorData* error) noexcept {
 }
 
 // emit_log_hook: a message is about to be sent to the server log and the client (EmitErrorReport() in
-// src/backend/utils/error/elog.c), after the statement's effects were undone. No other hook sees a privilege that is
-// missing while a statement is parsed; we pass such an error on as a denied attempt. Nothing here may raise an error.
+// src/backend/utils/error/elog.c), after the statement's effects have been undone. No other hook sees a privilege that
+// is missing while a statement is parsed; we pass such an error on as a denied attempt. Nothing here may raise an
+// error.
 void emit_log(ErrorData* error) {
     if (previous_emit_log != nullptr) previous_emit_log(error);
     if (error->elevel < ERROR || MyBackendType != B_BACKEND || shared_state == nullptr) return;

@@ -99,7 +99,7 @@ void object_to_hours(const PolicyFacts& facts, std::vector<Failure>& objections)
                                 "An administrator can change them: see jit_access.windows.");
 }
 
-// A person with an unreviewed break-glass grant cannot take another one, for any template.
+// A person with an unreviewed break-glass grant cannot get another one, for any template.
 void object_to_break_glass(const PolicyFacts& facts, std::vector<Failure>& objections) {
     if (facts.kind != RequestKind::break_glass) return;
     if (facts.break_glass.unreviewed)

@@ -37,14 +37,14 @@ pg::Moment armed_for;
 std::atomic<bool> releasing = false;  // this transaction releases the ended grants if it commits
 
 // With the action `cancel` a session has max_ticks ticks of the timer to leave its transaction. Ticks are counted when
-// they arrive, so a process that was stopped or starved of CPU time does not lose them.
+// they arrive, so a process that was stopped or got no CPU time does not lose them.
 constexpr std::int64_t tick_us = 13'000;
 constexpr int max_ticks = 3;
 // If a due action cannot be taken yet, the timer fires again after this time.
 constexpr std::int64_t recheck_us = 1'000'000;
 int ticks = 0;
 
-// False once the slot was reused for another grant.
+// Returns false if the slot has been reused for another grant.
 bool owns_slot(const BoundGrant& grant) noexcept { return grant.slot->id.load(std::memory_order_relaxed) == grant.id; }
 
 bool is_over(const BoundGrant& grant, pg::Moment at) noexcept { return !is_live(*grant.slot, at) || !owns_slot(grant); }
@@ -98,8 +98,8 @@ void arm_real_timer() noexcept {
     if (bound_count != 0) pg::arm_real_timer(left);
 }
 
-// Outside of a transaction the session releases its grants when it next waits for the client; otherwise its statement
-// is cancelled, again at each tick.
+// Outside of a transaction, the session releases its grants when it next waits for the client. Inside a transaction,
+// its statement is cancelled at each tick.
 void leave_ended_grants() noexcept {
     enforcement::invalidate_from_signal();
     if (!must_leave_transaction()) {
@@ -111,7 +111,7 @@ void leave_ended_grants() noexcept {
     pg::cancel_statement(pg::backend_pid());
 }
 
-// Runs in a signal handler: only atomics, kill(), latches and timers.
+// Runs in a signal handler, so it uses only atomics, kill(), latches and timers.
 void on_deadline_timer() noexcept {
     if (session_slot == nullptr) return;
     const auto now = pg::both_clocks();
@@ -175,7 +175,7 @@ void remove_bound_grant(std::uint32_t i) noexcept {
 
 void on_session_exit() noexcept {
     recorder::interrupt_all();
-    // Reset first: the timer may fire until it is disarmed, and does nothing without a slot.
+    // The pointer is reset first, because the timer may fire until it is disarmed, and does nothing without a slot.
     SessionSlot* const slot = std::exchange(session_slot, nullptr);
     pg::disarm_deadline_timers();
     if (slot != nullptr) slot->pid.store(0);
@@ -209,8 +209,8 @@ void publish_kept_cursors(bool kept) noexcept {
     if (has_held_cursors.exchange(kept) != kept) session_slot->has_held_cursors.store(kept);
 }
 
-// Runs in the empty transaction between two commands, in its pre-commit callback, where the server still accepts
-// catalog changes. If the session state cannot be dropped, the session ends.
+// Runs in the pre-commit callback of the empty transaction between two commands, in which catalogs can still be
+// changed. If the session state cannot be dropped, the session ends.
 void release_ended_grants() {
     for_each_grant_to_leave([](std::uint32_t) { releasing = true; });
     if (!releasing) return;
@@ -288,8 +288,8 @@ void release_grant(std::uint64_t id) noexcept {
 }
 
 void before_commit() {
-    // The session slot is null in a session without a grant, and in one that exits and drops its temporary tables in a
-    // last transaction.
+    // The session slot is null in a session without a grant, and in an exiting session that drops its temporary tables
+    // in a last transaction.
     if (session_slot == nullptr || bound_count == 0) return;
     if (!transaction_bound) {
         if (pg::is_between_commands()) release_ended_grants();
@@ -307,7 +307,7 @@ void before_prepare() {
 }
 
 void after_transaction(bool committed) noexcept {
-    // Null in a session without a grant, and in one that exits and aborts its transaction.
+    // The session slot is null in a session without a grant, and in an exiting session that aborts its transaction.
     if (session_slot == nullptr) return;
     if (releasing) {
         releasing = false;

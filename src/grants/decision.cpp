@@ -35,7 +35,7 @@ std::string state_text(const Request& request) { return "It is " + std::string(c
 
 // ---- permissions of approvers ------------------------------------------------------------------------------------
 
-// Compares people, not logins: several logins may belong to one person.
+// Compares people, not logins, because several logins may belong to one person.
 void check_decider(const principal::Person& me, const Request& request, const Template& tmpl) {
     if (principal::person_of(me) == principal::person_of({request.requester, request.requester_name}))
         throw Failure(Code::own_request, "cannot decide about your own request",
@@ -50,7 +50,7 @@ void check_pending(const Request& request) {
     const std::string message = request_text(request.id) + " cannot be decided any more";
     if (request.state != State::pending)
         throw Failure(Code::wrong_state, message, state_text(request), "Look at jit_access.pending_requests.");
-    // The worker lapses requests; this check holds even while the worker is behind.
+    // The worker lapses requests. This check is needed because the worker may be behind.
     if (request.lapses_at.us <= pg::wall_clock())
         throw Failure(Code::wrong_state, message, "It was not decided in time, so it has lapsed.",
                       "The requester can ask again.");
@@ -131,7 +131,7 @@ State schedule(Request& request, const std::string& actor, const std::optional<s
     return request::advance(request, Event::schedule, actor, reason);
 }
 
-// Why the request was allowed. The caller holds the lock on the row.
+// Stores why the request was allowed. The caller holds the lock on the row.
 void store_reasons(const Request& request, const core::Ruling& ruling) {
     pg::execute("UPDATE jit_access.request SET reasons = $2 WHERE id = $1", {request.id, ruling.reasons()});
 }
@@ -275,8 +275,8 @@ State resume(std::int64_t id, const std::optional<std::string>& reason, const pr
 
 namespace {
 
-// Runs before the row is locked, because locking may terminate a session, and not every user may cause that. The
-// columns it reads never change.
+// Runs before the row is locked, because locking may terminate a session, which not every user may cause. The columns
+// that it reads never change.
 void check_revoker(const principal::Person& me, std::int64_t id) {
     const auto row = pg::query_row("SELECT requester, template_id FROM jit_access.request WHERE id = $1", {id});
     if (!row)
@@ -304,7 +304,7 @@ State revoke(std::int64_t id, const std::optional<std::string>& reason) {
     pg::commit_locally();
     const State state = request::advance(request, Event::revoke, me.name, reason);
     commit_actions::finish(static_cast<std::uint64_t>(id));
-    // The memberships are revoked now and not in the worker's next round, so that the holder's other work continues
+    // The memberships are revoked now and not in the worker's next round, so that the holder can continue other work
     // without the grant at once. If this fails, the worker retries it.
     (void)pg::in_subtransaction([&] {
         pg::query("SELECT pg_catalog.set_config('lock_timeout', '200ms', true)");

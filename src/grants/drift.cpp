@@ -52,8 +52,8 @@ bool remove_unclaimed_roles() {
     )sql");
     for (const auto oid : roles) {
         const pg::RoleId role{static_cast<std::uint32_t>(oid)};
-        // In two transactions: objects that the role owns may keep it from being dropped, but must not keep its
-        // members.
+        // Two transactions are used, because the members must be removed even if objects that the role owns keep it
+        // from being dropped.
         task::run_or_log("revoke the memberships of an unclaimed role", [&] {
             const auto name = pg::role_name(role);
             if (name && cleanup::revoke_all_memberships(role, *name))
@@ -70,7 +70,7 @@ bool remove_unclaimed_roles() {
     return !roles.empty();
 }
 
-// The marker granted directly to a login: every statement of that user would be refused. The login itself does not
+// If the marker was granted directly to a login, every statement of that user would be refused. The login does not
 // belong to the extension, so it is not dropped.
 bool revoke_marker_from_logins() {
     bool found = false;
@@ -145,7 +145,8 @@ bool revoke_foreign_memberships() {
     return !grants.empty();
 }
 
-// Only the roles of grants may be members of a role that jit_create_template made. An adopted role may have others.
+// Only the roles of grants may be members of a role that jit_create_template created. An adopted role may have other
+// members.
 bool revoke_template_role_from_others() {
     bool found = false;
     task::run_or_log("revoke template roles from standing members", [&] {
@@ -195,7 +196,7 @@ bool end_broken_grants() {
 
 // ---- templates ---------------------------------------------------------------------------------------------------
 
-// Why the closure of the template's role is refused; nothing if it is not, or if it could not be checked.
+// Returns why the closure of the template's role is refused; nothing if it is not refused or could not be checked.
 std::optional<std::string> closure_fault(std::int64_t template_id) {
     std::optional<std::string> fault;
     task::run_or_log("check the closure of a template", [&] {
@@ -247,7 +248,7 @@ void sweep(Extent extent) {
         found |= revoke_foreign_memberships();
         found |= revoke_template_role_from_others();
         found |= end_broken_grants();
-        // If differences were found or could not be repaired, the next nap compares again.
+        // If differences were found or could not be repaired, the comparison is repeated in the next nap.
         swept_changes = found || task::failure_count() != failures_before ? enforcement::no_generation : changes;
         last_sweep = now;
     }

@@ -47,7 +47,7 @@ void end_expired_grants() {
     for (const auto& slot : shared_state->used_slots())
         if (slot.state.load() == SlotState::over) over.push_back(static_cast<std::int64_t>(slot.id.load()));
     close_requests(over, Event::end, State::active, "deadline reached");
-    // Grants without a slot, because they were suspended or could not be confirmed after a start.
+    // These grants have no slot, because they were suspended or could not be confirmed after a start.
     const auto by_table = query_ids(R"sql(
         SELECT id FROM jit_access.request
         WHERE state IN ('active', 'suspended') AND ends_at <= $1
@@ -55,7 +55,8 @@ void end_expired_grants() {
                                     {pg::Instant{pg::wall_clock()}});
     close_requests(by_table, Event::end, std::nullopt, "deadline reached");
     if (by_table.empty()) return;
-    // A grant that is in the list because its row is locked: the holder must not keep it from ending.
+    // A grant that is this long overdue is in the list because its row is locked. The holder must not keep it from
+    // ending.
     constexpr std::int64_t tolerance = core::us_per_second;
     task::run_or_log("end the sessions of holders that keep ended grants", [] {
         if (const auto ended = blocking_session::end_holders_of_grants_over_by({pg::wall_clock() - tolerance}))
@@ -64,7 +65,8 @@ void end_expired_grants() {
 }
 
 void start_scheduled_grants() {
-    // Only those that this node has allowed: a copy of the tables must not start grants (see confirm.hpp).
+    // Only grants that this node has allowed are started, because a copy of the tables must not start grants (see
+    // confirm.hpp).
     const auto due = query_ids(R"sql(
         SELECT id FROM jit_access.request
         WHERE state = 'scheduled' AND use_by IS NULL AND starts_at <= $1 AND node = $2::uuid
@@ -82,7 +84,7 @@ void start_scheduled_grants() {
                 throw;
             }
         });
-        // A conflict with an open transaction passes; the start is tried again. Any other fault is final.
+        // After a conflict with an open transaction, the start is tried again. Any other fault is final.
         if (fault && !has_conflict)
             close_requests({id}, Event::lapse, State::scheduled, "could not be activated: " + *fault);
     }
@@ -127,8 +129,8 @@ std::int64_t termination_delay_of(const SessionSlot& session, const Slot& slot) 
     return termination_delay(slot) + (may_be_idle ? wake_up_time : 0);
 }
 
-// A session may still go on with the grant beyond its deadline (grace period, or a session that is leaving). The roles
-// stay until then.
+// Returns whether a session still uses the grant after its deadline (in its grace period, or while it is leaving the
+// grant). The roles are kept until then.
 bool is_in_use(std::int64_t id) noexcept {
     const Slot* slot = find_slot(static_cast<std::uint64_t>(id));
     if (slot == nullptr) return false;
@@ -173,8 +175,8 @@ void schedule_retry(std::int64_t id, const std::string& fault) {
     });
 }
 
-// The system caches keep a negative entry for every role that was looked up and does not exist, and each grant leaves
-// such roles behind. Nothing else would bound the memory of the worker.
+// The system caches keep a negative entry for every role that was looked up and does not exist, and every grant adds
+// such entries. Without this limit, the memory of the worker would grow without bound.
 void limit_cache_growth(std::size_t cleaned_up) {
     constexpr std::size_t grants_per_reset = 500;
     static std::size_t since_reset = 0;
@@ -258,7 +260,7 @@ void stop_ended_grants() noexcept {
     }
 }
 
-// Ends come first: they free memberships, caps and slots that a start may need.
+// Ends come first, because they free memberships, caps and slots that a start may need.
 std::optional<pg::Instant> process_due() {
     end_expired_grants();
     clean_up_ended_grants();

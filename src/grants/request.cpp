@@ -56,8 +56,8 @@ void check_start(const std::optional<pg::Instant>& starts_at, std::int64_t now) 
     if (starts_at->us > now + max_start_ahead) throw invalid("starts_at", "It is more than 90 days ahead.");
 }
 
-// Whether the relation exists, and whether the template's role holds a privilege on it or on a column of it. Nothing if
-// `name` cannot be parsed as the name of a relation.
+// Returns whether the relation exists, and whether the template's role holds a privilege on it or on a column of it.
+// Returns nothing if `name` cannot be parsed as the name of a relation.
 std::optional<pg::Row> find_relation(const std::string& name, const Template& tmpl) {
     try {
         return pg::query_row(R"sql(
@@ -208,7 +208,7 @@ std::int64_t create(const RequestArguments& arguments, const principal::Origin& 
     const auto me = principal::caller();
     const auto now = pg::wall_clock();
     const Template tmpl = templates::lock(arguments.template_name);
-    // A person who may not request the template learns that first, not that the duration is missing.
+    // A person who may not request the template must get that error, not the error that the duration is missing.
     const auto duration = principal::may_request(me, tmpl.id) ? requested_duration(arguments, tmpl) : 0;
     contention::lock_for_caps(tmpl);
     check_start(arguments.starts_at, now);
@@ -313,7 +313,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
     second_factor::require(me, is_requester ? Stage::request : Stage::approval, tmpl.second_factor);
     principal::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");
 
-    // lock() holds the row lock. The slot follows at commit; a deadline that has passed by then fails the commit.
+    // lock() holds the row lock. The slot is updated at commit; if the deadline has passed by then, the commit fails.
     const pg::Instant ends{request.ends_at->us + more};
     const auto boot = ends_boot + more;
     pg::execute(R"sql(

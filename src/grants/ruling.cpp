@@ -108,7 +108,7 @@ core::Client requesting_client() {
     return client;
 }
 
-// A start that lies ahead is kept as asked for; it is not moved to the next opening of the windows.
+// A requested start that lies in the future is kept; it is not moved to the next opening of the windows.
 void set_start(Case& about, const std::optional<pg::Instant>& starts_at) {
     if (!starts_at || starts_at->us <= about.now) return;
     about.start = core::Start::as_asked;
@@ -204,8 +204,8 @@ core::Ruling for_request(const Request& request, const Template& tmpl, Purpose p
         about.start = core::Start::now;
     auto facts = collect_facts({request.requester, request.requester_name}, tmpl, about);
     facts.decisions = read_decisions(request, tmpl);
-    // Only the rule that allowed the request when it was made may still allow it. Its networks were compared then, with
-    // the client of the requester; now it only has to exist.
+    // Only the rule that allowed the request when it was made may still allow it. Its networks were compared with the
+    // client of the requester at that time; now the rule only has to exist.
     std::erase_if(facts.rules, [&](const core::Rule& rule) { return rule.allows && rule.name != request.rule; });
     for (auto& rule : facts.rules) rule.network_matches = rule.network_matches || rule.allows;
     return core::decide(facts);

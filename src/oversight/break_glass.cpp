@@ -129,8 +129,8 @@ Review lock_review(std::int64_t id) {
     return {row->get<std::string>(0), row->maybe<std::string>(1)};
 }
 
-// The reviewer must not be the responder: neither the person at the time of the break-glass, nor the person to whom
-// that login belongs now.
+// The reviewer must not be the responder: neither the person at the time of the break-glass request, nor the person to
+// whom that login belongs now.
 void check_reviewer(const Person& caller, const Request& request, const Review& review, const Template& tmpl) {
     const auto person = principal::person_of(caller);
     const Person responder{request.requester, request.requester_name};

@@ -50,7 +50,7 @@ core::Client read_client() noexcept {
     return client;
 }
 
-// Keeps the method now: the memory of Port.hba is freed when authentication is complete (tcop/postgres.c).
+// The method is copied now, because the memory of Port.hba is freed when authentication is complete (tcop/postgres.c).
 void authenticate(Port* port, int status) {
     if (next_authentication != nullptr) next_authentication(port, status);
     if (status != STATUS_OK || port->hba == nullptr) return;

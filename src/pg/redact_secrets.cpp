@@ -25,8 +25,8 @@ constexpr std::string_view mask = "'***'";
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Every statement that is not in the cache is searched, so the search looks for the rarest letter of the word first
-// (std::string_view::find uses memchr).
+// Every statement that is not in the cache is searched. To be fast, the search looks for the rarest letter of the word
+// first (std::string_view::find uses memchr).
 struct Word {
     std::string_view letters;  // lower case
     std::size_t rarest;        // index
@@ -112,7 +112,8 @@ std::string mask_literals(const std::string& text, bool all, DollarQuotes dollar
     try {
         literals = literals_of(text);
     } catch (const ServerError&) {
-        // Not SQL. The scanner changes no state of the transaction, so the error may be swallowed without a rollback.
+        // The text is not SQL. The scanner changes no state of the transaction, so the error may be swallowed without a
+        // rollback.
         return "***";
     }
     std::string result;
@@ -145,7 +146,7 @@ bool may_hold_secrets(std::string_view statement) noexcept {
 std::string_view redact_secrets(std::string_view statement) {
     const bool all = needs_full_masking(statement);
     if (!all && !holds_uri_with_password(statement)) return statement;
-    // Static, so that the view stays valid and its memory is reused.
+    // It is static, so that the view stays valid and the memory is reused.
     static std::string result;
     result = mask_literals(std::string(statement), all, is_block(statement) ? DollarQuotes::scan : DollarQuotes::mask);
     return result;

@@ -71,8 +71,8 @@ BackgroundWorker describe_process(const char* main, const char* name) noexcept {
     return worker;
 }
 
-// The handlers of an ordinary backend: SIGTERM ends the process at the next CHECK_FOR_INTERRUPTS(), also inside a
-// query.
+// Installs the handlers of an ordinary backend: SIGTERM ends the process at the next CHECK_FOR_INTERRUPTS(), even
+// inside a query.
 void set_up_signals() {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     pqsignal(SIGTERM, die);
@@ -156,7 +156,7 @@ std::string connect_job(const char* database) {
     set_up_signals();
     BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
     pin_settings(job_name);
-    // Jobs read whole tables.
+    // Jobs read whole tables, so sequential scans are enabled.
     SetConfigOption("enable_seqscan", "on", PGC_SUSET, PGC_S_SESSION);
     return MyBgworkerEntry->bgw_extra;
 }

@@ -97,7 +97,8 @@ void drop(const std::optional<std::string>& name, const principal::Origin& origi
     principal::require_admin(me);
     const auto& rule_name = checked_name(name);
     principal::require_own_statement(me, origin, "rule \"" + rule_name + "\" is dropped");
-    // The row lock taken by DELETE is enough: a request that has already read the rule is still decided by it.
+    // The row lock taken by DELETE is enough, because a request that has already read the rule may still be decided by
+    // it.
     if (pg::execute("DELETE FROM jit_access.rule WHERE name = $1", {rule_name}) == 0)
         throw invalid("rule name", "There is no rule \"" + rule_name + "\".", "Look at jit_access.rules.");
     control_event::write("rule dropped", std::nullopt, me.name, {{"rule", rule_name}});

@@ -158,9 +158,9 @@ Template find_by_name(const std::optional<std::string>& name, const char* lock_c
     return template_from_row(*row);
 }
 
-// Locks the template FOR UPDATE. Requests and decisions hold it FOR SHARE until they commit, so none of them is under
-// way with the old policy when this returns. A session that leaves such a transaction open would keep an administrator
-// from changing the template, so the session is terminated after 200 ms.
+// Locks the template FOR UPDATE. Requests and decisions hold it FOR SHARE until they commit, so none of them is in
+// progress under the old policy when this returns. A session that leaves such a transaction open would keep an
+// administrator from changing the template, so the session is terminated after 200 ms.
 Template lock_for_change(const std::optional<std::string>& name) {
     (void)find_by_name(name, "");
     const std::string sql = select_template() + "WHERE name = $1 AND dropped_at IS NULL FOR UPDATE SKIP LOCKED";
@@ -320,7 +320,7 @@ std::string create(const TemplateArguments& arguments, const principal::Origin& 
     tmpl.role_name = arguments.role.value_or(std::string(core::template_role_prefix) + name);
     tmpl.role = arguments.role ? adopt_role(*arguments.role) : create_role(tmpl.role_name);
     const auto schemas = grant_privileges(tmpl.privileges, tmpl.role_name);
-    // The closure of the items is known only now. A refusal rolls the role and its privileges back.
+    // The closure of the items is known only now. If it is refused, the role and its privileges are rolled back.
     check_closure(tmpl);
     principal::require_own_statement(me, origin, "template \"" + name + "\" is defined");
 
@@ -335,8 +335,8 @@ std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& 
     const auto me = principal::caller();
     principal::require_admin(me);
     Template tmpl = lock_for_change(arguments.name);
-    // The approvers of live grants approved the object_owner too. A superuser may change it nevertheless, because
-    // clean-up needs a new owner when the role was dropped.
+    // The approvers of live grants approved the object_owner as well. A superuser may change it nevertheless, because
+    // the clean-up needs a new owner if the role has been dropped.
     if (arguments.object_owner && !pg::is_superuser(me.role))
         require_no_live_grants(tmpl, "change the object_owner of");
     apply_settings(arguments, tmpl, me);

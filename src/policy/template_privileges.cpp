@@ -98,8 +98,7 @@ void grant_on_new_relations(const pg::TextArray& relations, const std::vector<st
              )sql",
                                          {RoleId{schemas.at(i)}}))
             for (const auto& item : row.get<pg::TextArray>(0)) {
-                // The command belongs to another user. It must not fail because an item of a template has become
-                // invalid.
+                // The command is another user's, so it must not fail because an item of a template has become invalid.
                 const auto fault = pg::in_subtransaction(
                     [&] { grant_item_on_relation(relations[i], schemas[i], item, row.get<std::string>(1)); });
                 if (fault)

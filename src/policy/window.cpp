@@ -30,8 +30,9 @@ const std::string& checked_name(const std::optional<std::string>& name) {
     return *name;
 }
 
-// Accepts only names with an area, and UTC: they mean the same in every session. The server looks up an abbreviation
-// first, in a list that any user can choose (timezone_abbreviations), and takes other text as a POSIX offset.
+// Accepts only names with an area, and UTC, because they mean the same in every session. The server looks up an
+// abbreviation first, in a list that any user can choose (timezone_abbreviations), and takes other text as a POSIX
+// offset.
 void check_time_zone(const std::optional<std::string>& zone) {
     const char* hint = "Write it as in pg_timezone_names, for example 'Europe/Berlin' or 'UTC'.";
     if (!zone) throw invalid("time zone", "It is NULL.", hint);
@@ -218,9 +219,9 @@ core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64
         if (!row.is_null(2))
             (is_open ? open : closed).push_back({row.get<pg::Instant>(2).us, row.get<pg::Instant>(3).us});
     }
-    // A missing window is closed, and it is not known when it would open.
+    // A missing window is closed, and it is unknown when it would open.
     if (existing.size() != names.size()) return {.limited = true, .until = std::nullopt, .next = std::nullopt};
-    // With only closed windows, all other time is open.
+    // If there are only closed windows, all other time is open.
     if (!names_open_window) open.push_back({moment, end});
     auto hours = core::hours_at(moment, open, closed);
     if (hours.next && *hours.next > moment + max_lookahead) hours.next.reset();

@@ -167,7 +167,7 @@ void set_execution(Outcome& outcome, const std::string& statement, const std::op
         set_refusal(outcome, message);
     else
         set_fault(outcome, *fault, message);
-    // An error under the server's own checks names no privilege; the analysis does.
+    // The error of a check by the server does not name the missing privilege, but the analysis does.
     if (outcome.outcome == "denied" && outcome.missing.empty()) outcome.missing = analysis.privileges.missing;
 }
 

@@ -103,7 +103,7 @@ Summary summarise(const Range& range, Chart& chart) {
         chart.bar_of(count_of(row, 0)).statements += count_of(row, 4);
         add_usage(summary.total, row);
         summary.open += count_of(row, 6);
-        // The record may have uses of grants that this database does not know: it was restored, for example.
+        // The record may have uses of grants that this database does not know, for example because it was restored.
         add_usage(summary.people[row.maybe<std::string>(2).value_or("(unknown)")], row);
         add_usage(summary.templates[row.maybe<std::string>(3).value_or("(unknown)")], row);
     }

@@ -36,7 +36,8 @@ namespace {
 using core::Code;
 using core::Failure;
 
-// By name: the roles of grants are recognized in every database, even where the extension's tables cannot be read.
+// The roles of grants are recognized by name, so that they are recognized in every database, even where the extension's
+// tables cannot be read.
 bool is_managed(const char* role) noexcept {
     if (role == nullptr) return false;
     const std::string_view name(role);
@@ -116,7 +117,7 @@ void check_owner(const RoleSpec* owner) {
     if (owner != nullptr && owner->roletype == ROLESPEC_CSTRING) refuse_managed(owner->rolename);
 }
 
-// The new owner, preferably a managed role: one ALTER TABLE may name several.
+// Returns the new owner. One ALTER TABLE may name several; a managed role is preferred.
 const RoleSpec* new_owner(const AlterTableStmt* alter) {
     const RoleSpec* owner = nullptr;
     const ListCell* cell = nullptr;
@@ -280,7 +281,7 @@ void check_managed_roles(const Node* command) {
 }
 
 void check_function_name(std::uint32_t function) {
-    // SnapshotSelf: the caches show the new row only after the command.
+    // SnapshotSelf is used, because the caches show the new row only after the command.
     const auto name_in_other_schema = pg::call([&]() -> const char* {
         Relation procedures = table_open(ProcedureRelationId, AccessShareLock);
         ScanKeyData key;

@@ -52,7 +52,8 @@ struct Key {
     RegProcedure equal = F_OIDEQ;
 };
 
-// Visits the rows with these keys as the command has left them (SnapshotSelf). The caches show them only afterwards.
+// Visits the rows with these keys as the command has left them (SnapshotSelf). The caches show them only after the
+// command.
 template <class Visit>
 void for_each_row(Oid catalog, Oid index, std::initializer_list<Key> keys, Visit visit) {
     Relation relation = table_open(catalog, AccessShareLock);
@@ -80,8 +81,8 @@ Oid owner_of(Oid object_class, Oid object) {
     return DatumGetObjectId(owner);
 }
 
-// Whether a function of the server does more than compute: volatile functions but for the listed ones, and those that
-// run a query given as text. Functions of other owners are judged by their owner.
+// Whether a function of the server does more than compute. This is true for volatile functions except the listed ones,
+// and for functions that run a query given as text. Functions of other owners are judged by their owner.
 bool has_side_effects(Oid function, void*) {
     if (function >= FirstNormalObjectId) return false;
     constexpr std::array<std::string_view, 10> harmless = {"nextval",         "currval",         "lastval", "random",
@@ -260,7 +261,7 @@ void check_created_object(std::uint32_t object_class, std::uint32_t object, int 
     const auto me = pg::current_user();
     const auto* grants = enforcement::current_grants();
     if (grants == nullptr && !sandbox::is_active()) return;
-    // A temporary login owns what it creates without any SET ROLE.
+    // A temporary login owns what it creates even without SET ROLE.
     const bool is_login = pg::role_name(me).value_or("").starts_with(core::login_role_prefix);
     if (grants != nullptr && (is_login || enforcement::is_grant_role(me)) &&
         would_block_template(object_class, object, *grants))

@@ -27,7 +27,7 @@ constexpr std::pair<pg::AclBits, const char*> privilege_names[] = {
 
 // ---- relations ------------------------------------------------------------------------------------------------------
 
-// Column sets are numbered from FirstLowInvalidHeapAttributeNumber. Null for a whole-row reference.
+// Column sets are numbered from FirstLowInvalidHeapAttributeNumber. Returns null for a whole-row reference.
 const char* column_name(Oid relation, int member) {
     const auto number = static_cast<AttrNumber>(member + FirstLowInvalidHeapAttributeNumber);
     return number == InvalidAttrNumber ? nullptr : get_attname(relation, number, true);
@@ -147,7 +147,7 @@ bool collect_schemas(Node* node, void* context) {
     return expression_tree_walker(node, as_walker(collect_schemas), context);
 }
 
-// Schemas are collected first: the rewriter adds names that the user has not written.
+// Schemas are collected first, because the rewriter adds names that the user has not written.
 void collect_query(Query* query, NamedObjects* objects) {
     collect_schemas(reinterpret_cast<Node*>(query), objects);
     const ListCell* cell = nullptr;

@@ -83,8 +83,8 @@ constexpr const char* due_jobs = R"sql(
 
 void start_due_job() {
     constexpr std::int64_t retry_us = 60'000'000;
-    // Boot clock of the last start of each job. A process that dies at its start leaves the job due: without this the
-    // worker would start one in each nap.
+    // The last start of each job, by the boot clock. If a process dies at its start, the job remains due, and without
+    // this the worker would start a process in each nap.
     static std::map<std::string, std::int64_t> last_starts;
     std::optional<std::string> due;
     const auto now = pg::boot_clock();
@@ -117,7 +117,8 @@ std::string run_job(const std::optional<std::string>& job) {
                       "See max_worker_processes.");
     const auto after = progress_of(*job);
     if (after.runs == before.runs) {
-        // The new process gave way to one that was started at the same time, or did not reach its end.
+        // Either another process that was started at the same time runs the job, or the new process did not reach its
+        // end.
         if (after.running) return already_running;
         throw Failure(Code::wrong_state, "job \"" + *job + "\" was stopped before its end", {},
                       "Look at the server log.");
@@ -130,7 +131,7 @@ std::string run_job(const std::optional<std::string>& job) {
 
 namespace {
 
-// Enters this process as the one that runs the job. Returns false if another one does. The row is locked before
+// Enters this process as the one that runs the job. Returns false if another process does. The row is locked before
 // pg_stat_activity is read, so that of two processes the second sees the first.
 bool claim(const std::string& job) {
     if (!pg::query_row("SELECT 1 FROM jit_access.job WHERE name = $1 FOR UPDATE", {job})) return false;
