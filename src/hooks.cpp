@@ -151,8 +151,8 @@ void forget_step_up(const Node* command) noexcept {
 }
 
 // ProcessUtility_hook: a command other than SELECT, INSERT, UPDATE, DELETE or MERGE is about to run. Guards are checked
-// for every command, also for the parts into which the server splits one (PROCESS_UTILITY_SUBCOMMAND); such a part is
-// recorded with the command that contains it.
+// for every command, including the parts into which the server splits a command (PROCESS_UTILITY_SUBCOMMAND); such a
+// part is recorded with the command that contains it.
 void process_utility(PlannedStmt* command, const char* source, bool read_only_tree, ProcessUtilityContext context,
                      ParamListInfo params, QueryEnvironment* environment, DestReceiver* receiver,
                      QueryCompletion* completion) {

@@ -54,7 +54,7 @@ AtDeadline deadline_action(const BoundGrant& grant) noexcept {
 }
 
 // Whether work under a grant is in progress: in the open transaction, or in a command (a procedure) that has committed
-// and goes on.
+// and continues.
 bool is_busy() noexcept {
     return transaction_bound || (pg::is_running_command() && pg::command_start() == bound_command_start);
 }
@@ -125,7 +125,7 @@ void on_deadline_timer() noexcept {
         must_leave |= deadline_action(bound_grants[i]) == AtDeadline::cancel;
     }
     if (must_leave) leave_ended_grants();
-    arm_real_timer();  // a deadline may have been extended meanwhile
+    arm_real_timer();  // a deadline may have been extended since
 }
 
 pg::Moment earliest_deadline() noexcept {
@@ -161,8 +161,8 @@ void add_bound_grant(Slot* slot, std::uint64_t id) noexcept {
 }
 
 // Moves the last entry into the freed place. In shared memory the entry is stored in its new place before the count
-// shrinks, so that other processes never see a session without it. bound_count is lower meanwhile, which keeps the
-// timer from reading the moved entry; the timer is therefore armed again.
+// shrinks, so that other processes never see a session without it. During the move bound_count is lower, so that the
+// timer does not read the moved entry. The timer is armed again afterwards for that entry.
 void remove_bound_grant(std::uint32_t i) noexcept {
     const auto last = bound_count.exchange(i) - 1;
     bound_grants[i] = bound_grants[last];

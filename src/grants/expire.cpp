@@ -116,13 +116,14 @@ void for_each_session_of(const Slot& slot, Visitor&& visit) noexcept {
     }
 }
 
-// True if the session has something open that depends on the grant: its transaction, or a cursor that outlives it.
+// Returns true if the session has something open that depends on the grant: its transaction, or a cursor that outlives
+// the transaction.
 bool has_open_use(const SessionSlot& session) noexcept {
     return session.transaction_uses_grant || session.has_held_cursors;
 }
 
-// How long after the deadline the session may go on before it is terminated. With action `cancel` it leaves the grant
-// by itself; a session that only holds a cursor may be idle and needs some time to wake up.
+// Returns how long after the deadline the session may continue before it is terminated. With action `cancel` it leaves
+// the grant by itself; a session that only holds a cursor may be idle and needs some time to wake up.
 std::int64_t termination_delay_of(const SessionSlot& session, const Slot& slot) noexcept {
     constexpr std::int64_t wake_up_time = 400'000;
     const bool may_be_idle = slot.at_deadline.load() == core::AtDeadline::cancel && !session.transaction_uses_grant;

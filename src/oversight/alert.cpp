@@ -79,7 +79,7 @@ struct Raised {
     bool is_announced;  // new, or ten times as many as last time
 };
 
-// True if a power of ten lies in (before, now].
+// Returns true if a power of ten lies in (before, now].
 bool passes_power_of_ten(std::int64_t before, std::int64_t now) {
     std::int64_t power = 1;
     while (power <= before) power *= 10;

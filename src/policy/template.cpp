@@ -292,7 +292,7 @@ std::int32_t update(const Template& tmpl, const TemplateArguments& arguments,
 }
 
 // Requests that are not decided, or whose grant has not started, lapse with their template. None of them can become
-// active meanwhile, because that needs the template's row, which lock_for_change() has locked.
+// active at the same time, because that needs a lock on the template's row, which lock_for_change() has locked.
 void lapse_open_requests(const Template& tmpl, const std::string& by) {
     const auto open = pg::query(R"sql(
         SELECT id, state::text FROM jit_access.request

@@ -34,8 +34,8 @@ void revoke_everything(const Template& tmpl) {
             pg::command("REVOKE " + pg::quote(*name) + " FROM " + pg::quote(tmpl.role_name));
 }
 
-// For an adopted role: it had privileges of its own before, so only the privileges of the items are revoked. An object
-// that an item names may have been dropped meanwhile; that item is skipped with a notice.
+// For an adopted role: it had privileges of its own before, so only the privileges of the items are revoked. If an
+// object that an item names has been dropped, the item is skipped with a notice.
 void revoke_items(const Template& tmpl) {
     for (const auto& item : tmpl.privileges) {
         const auto fault = pg::in_subtransaction(

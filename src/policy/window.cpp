@@ -155,7 +155,7 @@ void create(const WindowArguments& arguments, const principal::Origin& origin) {
 
 void replace(const WindowArguments& arguments, const principal::Origin& origin) {
     principal::require_admin(principal::caller());
-    // The row lock of DELETE, held until commit, keeps other sessions from naming the window meanwhile.
+    // Until the commit, the row lock of DELETE keeps other sessions from naming the window.
     pg::execute("DELETE FROM jit_access.time_window WHERE name = $1", {checked_name(arguments.name)});
     create(arguments, origin);
 }

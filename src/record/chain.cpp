@@ -122,7 +122,7 @@ std::vector<std::byte> read_or_create_key() {
                   "Put at least 32 hexadecimal digits into the file, readable for the server alone.");
 }
 
-// True if the last line of the file is incomplete: the disk was full when it was written.
+// Returns true if the last line of the file is incomplete, because the disk was full when it was written.
 bool has_torn_last_line(const std::string& name) {
     std::ifstream file(name, std::ios::ate);
     return file.tellg() > 0 && file.seekg(-1, std::ios::end) && file.get() != '\n';

@@ -282,7 +282,7 @@ void make_durable() {
     std::atomic_thread_fence(std::memory_order_seq_cst);  // stores of the records come before the load of the number
     const auto before = syncs.started.load();
     while (syncs.completed.load() <= before && header->sync_error.load() == 0) {
-        if (!pg::acquire_sync_lock_or_wait()) continue;  // another process has synced meanwhile
+        if (!pg::acquire_sync_lock_or_wait()) continue;  // another process has synced
         if (syncs.completed.load() <= before && header->sync_error.load() == 0) {
             const auto number = syncs.started.fetch_add(1) + 1;
             if (sync_file() == 0)

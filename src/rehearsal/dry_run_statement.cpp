@@ -100,7 +100,7 @@ void set_analysis(Outcome& outcome, const Analysis& analysis) {
 }
 
 // nextval() keeps a lock on the sequence until the transaction ends (sequence.c, lock_and_open_sequence), which shows
-// which sequences a statement has advanced, at whatever depth.
+// which sequences a statement has advanced, at any depth.
 std::vector<std::uint32_t> locked_sequences() {
     std::vector<std::uint32_t> sequences;
     for (const auto& row : pg::query(R"sql(

@@ -14,8 +14,8 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// True if the error comes from the statement itself. Then its context has at most the line that quotes the statement;
-// functions and triggers that it has called add lines of their own.
+// Returns true if the error comes from the statement itself. Then its context has at most the line that quotes the
+// statement; functions and triggers that it has called add lines of their own.
 bool comes_from_statement(const pg::Fault& fault, const std::string& statement) {
     if (fault.context.empty()) return true;
     const auto at = fault.context.find(statement);

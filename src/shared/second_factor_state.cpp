@@ -151,7 +151,7 @@ CodeResult try_code(RoleId login, SecretId secret, std::optional<std::uint64_t> 
 
 namespace {
 
-// Reserves a recovery code for this session. Unless it is accepted, the destructor releases it, also after an ERROR.
+// Reserves a recovery code for this session. Unless it is accepted, the destructor releases it, even after an ERROR.
 class CodeReservation {
 public:
     CodeReservation(RoleId login, const core::Digest& digest) {

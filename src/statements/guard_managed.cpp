@@ -202,7 +202,7 @@ void check_grant(const GrantStmt* grant) {
     }
 }
 
-// False for frequent commands that create nothing.
+// Returns false for frequent commands that create nothing.
 bool may_create_objects(const Node* command) noexcept {
     switch (nodeTag(command)) {
         case T_TransactionStmt:

@@ -33,8 +33,8 @@ const char* column_name(Oid relation, int member) {
     return number == InvalidAttrNumber ? nullptr : get_attname(relation, number, true);
 }
 
-// The columns on which the privilege is missing, as " (card, total)". Empty if the privilege is missing on the whole
-// relation, or if no single column has an access list.
+// Returns the columns on which the privilege is missing, as " (card, total)". Returns an empty text if the privilege is
+// missing on the whole relation, or if no single column has an access list.
 std::string missing_columns(const pg::CheckedRelation& checked, pg::AclBits privilege) {
     const Bitmapset* columns = privilege == ACL_SELECT   ? checked.selected
                                : privilege == ACL_INSERT ? checked.inserted

@@ -38,8 +38,8 @@ struct Progress {
     std::optional<std::string> error;
 };
 
-// The progress as committed now, whatever the snapshot of this transaction. The statistics of processes have a snapshot
-// of their own, which is cleared first.
+// Returns the progress as committed now, regardless of the snapshot of this transaction. The statistics of processes
+// have a snapshot of their own, which is cleared first.
 Progress progress_of(const std::string& job) {
     pg::query("SELECT pg_catalog.pg_stat_clear_snapshot()");
     const auto row = pg::query_latest(R"sql(
@@ -63,7 +63,7 @@ Failure unknown_job(const std::string& job) {
 namespace {
 
 // Essential jobs that are overdue by their interval, or by twice that if pg_cron schedules them. A failed or
-// interrupted job is retried after five minutes. A negative age is a start before the clock was set back.
+// interrupted job is retried after five minutes. A negative age means that the start was before the clock was set back.
 constexpr const char* due_jobs = R"sql(
     SELECT j.name
     FROM jit_access.job j,

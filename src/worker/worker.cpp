@@ -74,7 +74,8 @@ private:
 
 // Rows of the record that are summed up in one call, which takes tenths of a second.
 constexpr std::int64_t summary_rows = 20'000;
-// Estimated number of rows that are not summed up yet. Set to summary_rows if unknown, which starts a call.
+// The estimated number of rows that are not summed up yet. If it is unknown, it is set to summary_rows, which starts a
+// call.
 std::int64_t unsummarized_rows = 0;
 
 // Moves one batch of the journal to the record. Returns true if there is more. It moves only one batch at a time,
@@ -189,7 +190,7 @@ void check_clock() {
     if (retry.run(write_event)) journal::clock_mark().offset = offset;
 }
 
-// True once per jit_access.worker_naptime, for work that is too expensive for every wake-up.
+// Returns true once per jit_access.worker_naptime, for work that is too expensive for every wake-up.
 bool is_nap_over() {
     static std::int64_t last = 0;  // boot clock
     const auto now = pg::boot_clock();

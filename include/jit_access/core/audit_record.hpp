@@ -1,4 +1,4 @@
-// One row of the record (jit_access.record), its columns, and the canonical bytes that stand for it in the hash chain.
+// One row of the record (jit_access.record), its columns, and the canonical bytes that represent it in the hash chain.
 //
 // The canonical bytes hold every column but the hash in a fixed order, each with its length in front, numbers
 // big-endian, and nothing that depends on a setting, a locale or a time zone. Two rows that differ anywhere have
@@ -33,8 +33,8 @@ struct Span {
     std::int32_t months = 0;
 };
 
-// The members are the columns of the table, in order, except for the hash. record_column_table below lists them again
-// with their SQL types; the compiler checks that the two agree.
+// The members are the columns of the table, in order, without the hash. record_column_table below lists them again with
+// their SQL types; the compiler checks that the two lists agree.
 struct AuditRecord {
     using Number = std::optional<std::int64_t>;
     using Small = std::optional<std::int32_t>;

@@ -13,7 +13,7 @@
 // same verdict because both use the Verifier below.
 //
 // The oldest records may be dropped when they exceed their retention. A later record of the chain then states the
-// number of the last dropped one and its head. If the record begins anywhere else, its beginning has been lost.
+// number of the last dropped one and its head. If the record begins at any other number, its beginning has been lost.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -134,7 +134,7 @@ private:
     Digest head_;
     std::vector<std::byte> key_;
     std::multimap<std::int64_t, KnownHead> known_heads_;
-    std::set<Uuid> other_chains_;  // each chain is one finding, however many checkpoints it has
+    std::set<Uuid> other_chains_;  // each chain is one finding, regardless of the number of its checkpoints
     std::optional<FirstRecord> first_;
     std::optional<Dropped> dropped_;  // the newest one, which covers the older ones
     std::int64_t dropped_to_ = 0;

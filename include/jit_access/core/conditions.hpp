@@ -42,7 +42,7 @@ struct Network {
 inline constexpr std::array<std::string_view, 14> auth_methods{"trust", "ident",  "password", "md5",  "scram-sha-256",
                                                                "gss",   "sspi",   "pam",      "bsd",  "ldap",
                                                                "cert",  "radius", "peer",     "oauth"};
-// The bit of a method; 0 for any other name.
+// Returns the bit of a method; 0 for any other name.
 [[nodiscard]] std::uint32_t auth_method(std::string_view name) noexcept;
 
 struct Conditions {
@@ -73,8 +73,8 @@ struct Client {
 // Returns a DETAIL sentence that says which condition does not hold; nothing if all hold.
 [[nodiscard]] std::optional<const char*> objection(const Conditions& conditions, const Client& client) noexcept;
 
-// Binary form for the column request.conditions. Equal conditions have equal bytes, whatever the order of their
-// networks and databases. unpack() returns nothing for anything that pack() would not write.
+// The binary form for the column request.conditions. Equal conditions have equal bytes, regardless of the order of
+// their networks and databases. unpack() returns nothing for anything that pack() would not write.
 [[nodiscard]] std::string pack(const Conditions& conditions);
 [[nodiscard]] std::optional<Conditions> unpack(std::string_view bytes) noexcept;
 

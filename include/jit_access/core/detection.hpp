@@ -116,7 +116,7 @@ static_assert(std::ranges::all_of(alert_rules,
                                   [](const AlertRule& rule) { return rule.names_grant || !rule.may_suspend; }),
               "a rule that may suspend a grant names the grant");
 
-// Null if there is no such rule.
+// Returns null if there is no such rule.
 [[nodiscard]] constexpr const AlertRule* find_alert_rule(std::string_view name) noexcept {
     const auto* rule = std::ranges::find(alert_rules, name, &AlertRule::name);
     return rule != alert_rules.end() ? rule : nullptr;
@@ -144,8 +144,8 @@ class OccurrenceWindow {
 public:
     OccurrenceWindow(std::size_t threshold, std::int64_t within) : threshold_(threshold), within_(within) {}
 
-    // True if the threshold is reached in the interval that ends with this occurrence. Occurrences may come out of
-    // order; each counts at its own time.
+    // Returns true if the threshold is reached in the interval that ends with this occurrence. Occurrences may come out
+    // of order; each counts at its own time.
     bool add(Occurrence occurrence);
     // Ordered by time.
     [[nodiscard]] std::span<const Occurrence> occurrences() const noexcept { return occurrences_; }
@@ -168,8 +168,8 @@ inline constexpr std::size_t hours_of_day = 24;
 // cover more than half of the day, no hour is unusual.
 [[nodiscard]] bool is_unusual_hour(const std::array<std::int32_t, hours_of_day>& days, std::size_t hour) noexcept;
 
-// Returns the /24 or /64 of an address, or "local" if there is no address. Text that is not an address is returned as
-// printable text.
+// Returns the /24 or /64 of an address, or "local" if there is no address. For a text that is not an address, returns
+// the text, made printable.
 [[nodiscard]] std::string network_of(const std::optional<std::string>& address);
 
 // The highest number of rows that is considered normal for a grant of the template: the 95th percentile of its last

@@ -23,7 +23,7 @@ struct IntervalParts {
 inline constexpr std::int64_t us_per_second = 1'000'000;
 inline constexpr std::int64_t us_per_day = 86'400 * us_per_second;
 
-// Far longer than any useful deadline, and far from an overflow in any later addition.
+// This is much longer than any useful deadline, and small enough that no later addition can overflow.
 inline constexpr std::int64_t max_duration = 3660 * us_per_day;
 
 enum class DurationFault : std::uint8_t { months, infinite, overflow, not_positive, too_short, too_long };

@@ -156,7 +156,7 @@ public:
         number(static_cast<std::uint32_t>(value.size()));
         raw(value.data(), value.size());
     }
-    // Replaces a number that was written at this offset, such as a size that is known only afterwards.
+    // Replaces a number that was written at this offset, for example a size that was not known before.
     template <class T>
     void overwrite(std::size_t at, T value) noexcept {
         value = in_byte_order<order>(value);
@@ -169,8 +169,8 @@ private:
     std::byte* at_;
 };
 
-// Calls walk(meter), makes `to` as large as that, and calls walk(writer). One walk over the fields serves measuring and
-// writing, so the two cannot disagree. The memory of `to` is reused if it is large enough.
+// Calls walk(meter), gives `to` the measured size, and calls walk(writer). The same walk over the fields measures and
+// writes, so the two cannot disagree. The memory of `to` is reused if it is large enough.
 template <std::endian order, class Container, class Walk>
 void write_measured(Container& to, Walk&& walk) {
     BinaryMeter meter;

@@ -16,7 +16,7 @@ namespace jit::core {
 
 class Html {
 public:
-    // Converts from a literal only: a string that is made at run time does not compile.
+    // Only a literal converts to it: a string that is made at run time does not compile.
     class Markup {
     public:
         consteval Markup(const char* text) : text_(text) {}  // NOLINT: literals are written as they are

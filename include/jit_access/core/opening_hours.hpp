@@ -20,9 +20,9 @@ struct Stretch {
     bool operator==(const Stretch&) const = default;
 };
 
-// The union, sorted, without empty, adjacent or overlapping stretches.
+// Returns the union, sorted, without empty, adjacent or overlapping stretches.
 [[nodiscard]] std::vector<Stretch> merged(std::vector<Stretch> stretches);
-// The difference, in the same form.
+// Returns the difference, in the same form.
 [[nodiscard]] std::vector<Stretch> without(const std::vector<Stretch>& open, const std::vector<Stretch>& closed);
 
 // The state of the windows at a moment. A template without windows is always open.

@@ -2,7 +2,7 @@
 // the lock after wrong codes. The caller provides the function that computes the code of a step.
 //
 // A code is accepted once: only if its step is later than that of the last accepted code. It may be one step early or
-// late, for clocks that differ. Wrong codes are counted until a right one is accepted. From the fifth wrong code on, no
+// late, because clocks differ. Wrong codes are counted until a right one is accepted. From the fifth wrong code on, no
 // code is accepted for a time that doubles with each further wrong code, up to an hour. In the end an attacker has one
 // guess an hour, which succeeds with a probability of three in a million.
 #pragma once

@@ -1,4 +1,5 @@
-// Records uses of grants in the journal: the intent before a statement runs, the outcome when it ends, however it ends.
+// Records uses of grants in the journal: the intent before a statement runs, and the outcome when it ends, successfully
+// or not.
 //
 // A use is identified by a key: the address of the structure with which the server runs the statement (QueryDesc,
 // PlannedStmt). Its outcome comes from the end of execution, from the ERROR that ended it, or from the abort of its
@@ -46,8 +47,8 @@ void complete(const void* key, std::uint64_t rows = 0) noexcept;
 void fail(const void* key, std::string_view sqlstate) noexcept;
 
 // Call these two around each stretch in which the server runs the statement; uses that begin inside are one level
-// deeper. Each enter() is followed by a leave(), also on an ERROR. An abort in between (ROLLBACK in a procedure) does
-// not end the use.
+// deeper. Each enter() is followed by a leave(), even after an ERROR. An abort in between (ROLLBACK in a procedure)
+// does not end the use.
 void enter(const void* key) noexcept;
 void leave(const void* key, std::uint64_t rows = 0) noexcept;
 

@@ -50,7 +50,7 @@ void require_auditor(const Person& person);
 // Replaces the logins of a person. Without logins the person is deleted.
 void set_person(const std::optional<std::string>& name, const std::optional<pg::TextArray>& logins,
                 const Origin& origin);
-// The declared name of the login's person, or the name of the login.
+// Returns the declared name of the login's person, or else the name of the login.
 [[nodiscard]] std::string display_name(const Person& login);
 
 // Whether `member` is a member of `group`, directly or not, without passing through the role of a grant. A grant must
@@ -73,8 +73,8 @@ void require_approver(const Person& person, std::int64_t template_id, const std:
 
 // How many roles one part of a template may list.
 inline constexpr std::size_t max_roles = 64;
-// The roles with these exact names, in the order given and each once. Throws invalid_argument if one does not exist;
-// `parameter` is for the message.
+// Returns the roles with these exact names, each once, in the given order. Throws invalid_argument if one does not
+// exist; `parameter` is for the message.
 [[nodiscard]] std::vector<Person> roles_by_name(const pg::TextArray& names, const char* parameter);
 
 }  // namespace jit::principal

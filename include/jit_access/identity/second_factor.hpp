@@ -26,7 +26,7 @@
 namespace jit::second_factor {
 
 enum class Stage : std::uint8_t {
-    request,     // by the requester, also for an extension
+    request,     // by the requester, including for an extension
     approval,    // by the approver
     activation,  // by the holder: an approved grant waits for jit_activate
     first_use    // by the user of the grant, in each session

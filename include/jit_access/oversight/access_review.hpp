@@ -30,7 +30,7 @@ struct ItemDecision {
 std::string review(std::int64_t id, std::optional<std::int32_t> item, const ItemDecision& decision,
                    const principal::Origin& origin);
 
-// True for persons who are named as reviewers or are members of a named role.
+// Returns true for persons who are named as reviewers or are members of a named role.
 [[nodiscard]] bool may_review(const principal::Person& person, std::int64_t id);
 
 // The items with their evidence and verdicts, for the reviewers and for auditors.

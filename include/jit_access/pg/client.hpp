@@ -1,4 +1,5 @@
-// The client of this session: where it connects from and how it was authenticated. Constant while the session lasts.
+// The client of this session: where it connects from and how it was authenticated. It does not change while the session
+// lasts.
 #pragma once
 
 #include "jit_access/core/conditions.hpp"

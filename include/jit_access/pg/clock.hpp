@@ -24,7 +24,8 @@ struct Moment {
     return {wall, boot_clock()};
 }
 
-// Identifies this boot of this machine; boot times of different boots cannot be compared. Empty if the system has none.
+// Identifies this boot of this machine; boot times of different boots cannot be compared. Returns an empty string if
+// the system has no boot id.
 [[nodiscard]] std::string boot_id();
 
 }  // namespace jit::pg

@@ -35,7 +35,7 @@ namespace jit::pg {
 // change the members of a role. Waits for `patience` milliseconds, or lock_timeout if that is shorter. Returns false if
 // another transaction still holds the lock. Before 16 it takes no lock and always returns true.
 [[nodiscard]] bool lock_memberships_in(RoleId role, int patience);
-// Every role reachable through memberships, inherited or not; `from` is the first.
+// Returns every role that `from` reaches through memberships, inherited or not; `from` is the first.
 [[nodiscard]] std::vector<RoleId> closure(RoleId from);
 
 }  // namespace jit::pg

@@ -1,7 +1,7 @@
 // Moves the journal and the control events into the table jit_access.record, exactly once: the rows, their sequence
 // numbers and the position that was reached commit in one transaction.
 //
-// Only the worker writes. After the commit it calls journal::mark_read() with the position of the batch; If it is
+// Only the worker writes. After the commit it calls journal::mark_read() with the position of the batch. If it is
 // killed in between, the next batch begins at the position in the table, and nothing is written twice.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace jit::ingest {
 
 // Emits up to `max_records` journal records from a position on (nothing: the oldest that is kept) as rows of
 // jit_access.journal(). A use and its outcome are one row if both are among them. Any process may call it: records that
-// the worker releases meanwhile are left out. Throws journal_failed without a journal.
+// the worker releases during the call are left out. Throws journal_failed without a journal.
 void read(std::optional<std::uint64_t> from, std::size_t max_records,
           const std::function<void(std::span<const pg::Value>)>& emit);
 

@@ -75,7 +75,7 @@ struct alignas(64) Slot {
     std::atomic<bool> allows_code;              // the template allows functions and similar objects to be created
     std::atomic<bool> allows_schema_change;     // objects created under the grant belong to its role
     std::atomic<bool> steps_up;                 // first use in a session needs a second factor
-    std::atomic<std::int64_t> grace;            // how long running statements may go on after the deadline
+    std::atomic<std::int64_t> grace;            // how long running statements may continue after the deadline
     // May be a mixture of two grants while the slot is being filled; then the id is not the one that the reader
     // expects.
     Shared<core::Conditions> conditions;
@@ -243,7 +243,7 @@ struct SharedState {
 static_assert(std::atomic<SlotState>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
               "backends read shared memory without a lock");
 
-// Null if the library was not preloaded.
+// This is null if the library was not preloaded.
 extern SharedState* shared_state;
 
 // The content of a slot as a value.

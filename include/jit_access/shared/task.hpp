@@ -37,7 +37,8 @@ void run_or_log(const std::string& what, const std::function<void()>& body);
 // whether it was done.
 [[nodiscard]] std::uint64_t failure_count() noexcept;
 
-// The ids in the first column of a query's result, in a transaction of its own. Empty if the query fails.
+// Runs a query in a transaction of its own. Returns the ids in the first column of its result; no ids if the query
+// fails.
 [[nodiscard]] std::vector<std::int64_t> query_ids(const char* sql, std::initializer_list<pg::Argument> args = {});
 // The same for a query that is planned each time (see pg::query_replanned).
 [[nodiscard]] std::vector<std::int64_t> query_ids_replanned(const char* sql);

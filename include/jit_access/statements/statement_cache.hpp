@@ -16,8 +16,8 @@ namespace jit::statement_cache {
 
 // Returns the description of this query, or null if it is not cached. Its views are valid until the next store().
 [[nodiscard]] const recorder::Statement* find(const PlannedStmt* plan, std::string_view text, const char* tag) noexcept;
-// Stores a description if it is small enough, and returns where its encoded form may be cached; otherwise null.
-// `generation`: standing_privileges::generation() from before the query was described.
+// Stores a description if it is small enough, and returns where its encoded form may be cached. Returns null if it is
+// too large. `generation`: standing_privileges::generation() from before the query was described.
 [[nodiscard]] recorder::Encoded* store(const PlannedStmt* plan, const recorder::Statement& statement,
                                        std::uint64_t generation) noexcept;
 

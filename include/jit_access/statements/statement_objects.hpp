@@ -1,5 +1,5 @@
-// The objects that a statement touches, as they go on the record: collected by name, with the privileges that the
-// statement needs on each of them and those of them that its user has without any grant.
+// The objects that a statement touches, in the form in which they are recorded: collected by name, with the privileges
+// that the statement needs on each of them and those of them that its user has without any grant.
 //
 // Used by describe_query and describe_command only. One statement is described at a time, so there is one collection
 // per process; the result is valid until the next statement is described. Needs a transaction; lookups may throw.
