@@ -17,7 +17,7 @@ void on_membership_change() noexcept {
     jit::standing_privileges::invalidate();
 }
 
-// 0: any relation may have changed.
+// The value 0 means that any relation may have changed.
 void on_relation_change(std::uint32_t relation) noexcept {
     jit::pg::forget_relation_names(relation);
     jit::standing_privileges::invalidate();

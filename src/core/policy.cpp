@@ -130,8 +130,7 @@ bool applies(const Rule& rule, const PolicyFacts& facts) {
            facts.policy.risk <= rule.max_risk.value_or(facts.policy.risk);
 }
 
-// The limits of a denying rule are exclusive: it denies requests that exceed one of them, and every request if it has
-// none.
+// A denying rule denies requests that exceed one of its limits, and every request if it has no limits.
 bool forbids(const Rule& rule, std::int64_t duration, Risk risk) {
     const bool bounded = rule.max_duration || rule.max_risk;
     const bool exceeded =

@@ -13,7 +13,7 @@ std::byte* payload_of(RecordHeader* header) noexcept {
 
 }  // namespace
 
-// Always inlined: GCC assumes that a function that only prefetches has no effect, and drops the call.
+// It is always inlined, because GCC assumes that a function that only prefetches has no effect, and drops the call.
 [[gnu::always_inline]] inline void Ring::prefetch(std::uint64_t position) const noexcept {
     constexpr std::size_t usual_size = 512;  // of a use and its outcome
     constexpr std::size_t cache_line = 64;

@@ -79,7 +79,8 @@ bool must_terminate(const BoundGrant& grant, pg::Moment at) noexcept {
     return true;
 }
 
-// Microseconds until the timer has to fire for this grant: at its deadline, then as often as its action needs.
+// Returns the microseconds until the timer has to fire for this grant: at its deadline, and then as often as its action
+// needs.
 std::int64_t time_to_next_check(const BoundGrant& grant, pg::Moment at) noexcept {
     const auto left = time_left(*grant.slot, at);
     if (!is_over(grant, at)) return left;
@@ -181,8 +182,8 @@ void on_session_exit() noexcept {
     if (slot != nullptr) slot->pid.store(0);
 }
 
-// Claims this process's slot in shared memory, at the first use of a grant. The pid is stored last: the worker ends
-// only sessions whose entry is complete.
+// Claims this process's slot in shared memory, at the first use of a grant. The pid is stored last, because the worker
+// ends only sessions whose entry is complete.
 void register_session() {
     if (!pg::make_deadline_timers(on_deadline_timer))
         throw Failure(Code::limit_exceeded, "this session could not be stopped at the deadline",

@@ -16,7 +16,7 @@ using core::Failure;
 namespace {
 
 bool revoke_from_members(pg::RoleId role, const std::string& name) {
-    // The names are looked up one by one: in a cluster with many roles, planning a join takes longer than these
+    // The names are looked up one by one, because in a cluster with many roles planning a join takes longer than these
     // look-ups.
     const auto rows =
         pg::query("SELECT member FROM pg_catalog.pg_auth_members WHERE roleid = $1 GROUP BY member", {role});

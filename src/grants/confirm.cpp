@@ -150,7 +150,7 @@ std::optional<std::vector<StoredGrant>> read_active_grants() {
 
 bool after_start() {
     const auto failures = task::failure_count();
-    // The journal is not restored with a backup: it may know a decision that the tables do not have yet.
+    // The journal is not restored with a backup, so it may show a decision that the restored tables do not have.
     shared_state->tables_are_stale |= pg::last_redo_lsn() < shared_state->last_decision_lsn;
     for (const auto id : task::query_ids("SELECT id FROM jit_access.request WHERE state = 'active' ORDER BY id"))
         task::run_or_log("confirm grant " + std::to_string(id) + ", it stays refused", [&] { confirm_active(id); });

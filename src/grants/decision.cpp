@@ -168,8 +168,7 @@ State activate_or_schedule(Request& request, const Template& tmpl, const core::R
 
 namespace {
 
-// Time has passed since the decision: approvers may have left, and the template or the closure of its role may have
-// changed.
+// Since the decision, approvers may have left, and the template or the closure of its role may have changed.
 State start_scheduled(Request& request, ruling::Purpose purpose, const std::string& actor) {
     const Template tmpl = templates::lock(request.template_id);
     if (request.template_version != tmpl.version) throw template_changed(request, tmpl);

@@ -152,8 +152,8 @@ void make_leave(const SessionSlot& session, std::int32_t pid) noexcept {
 
 // ---- clean-up ----------------------------------------------------------------------------------------------------
 
-// Both updates of the schedule need no row lock of their own: the worker alone writes these columns until the clean-up
-// is done, and drop_grant_roles() locks the row.
+// Both updates of the schedule need no row lock of their own, because only the worker writes these columns until the
+// clean-up is done, and drop_grant_roles() locks the row.
 void postpone(std::int64_t id) {
     constexpr std::int64_t delay = 500'000;
     pg::execute("UPDATE jit_access.request SET cleanup_next = $2 WHERE id = $1",
@@ -199,8 +199,8 @@ void clean_up_ended_grants() {
     for (const auto id : due)
         if (Slot* slot = find_slot(static_cast<std::uint64_t>(id))) finish_slot(*slot);
     auto failures = task::run_for_each(due, cleanup::revoke_grant_memberships);
-    // Sessions are stopped again before the slot can be reused: without the slot, a session that still uses the grant
-    // would not be found.
+    // Sessions are stopped again before the slot can be reused, because without the slot a session that still uses the
+    // grant would not be found.
     stop_ended_grants();
     std::vector<std::int64_t> idle;
     std::vector<std::int64_t> in_use;

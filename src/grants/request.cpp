@@ -297,7 +297,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
     Request request = lock(id);
     const Template tmpl = templates::lock(request.template_id);
     const bool is_requester = request.requester == me.role;
-    // All logins of the holder count: another login does not turn the holder into an approver.
+    // All logins of the holder are compared, because another login must not make the holder an approver.
     const bool by_holder =
         is_requester || principal::person_of(me) == principal::person_of({request.requester, request.requester_name});
     if (!is_requester && !principal::may_decide(me, tmpl.id))

@@ -87,7 +87,8 @@ private:
 
 }  // namespace
 
-// A change of the fields or of their order needs a new `format`: stored approvals hold digests of the old one.
+// A change of the fields or of their order needs a new `format`, because stored approvals hold digests in the old
+// format.
 std::string compute(const Request& request, const Template& tmpl) {
     const std::string format = "jit_access request 1";
     const std::string text = Canonical()

@@ -61,7 +61,8 @@ std::vector<core::Decision> read_decisions(const Request& request, const Templat
     const auto digest = request_digest::compute(request, tmpl);
     for (const auto& row : rows) {
         const Person approver{row.get<pg::RoleId>(0), row.get<std::string>(1)};
-        // An approver whose role was dropped or renamed does not count: the OID may belong to another person by now.
+        // An approver whose role was dropped or renamed does not count, because the OID may belong to another person by
+        // now.
         const bool is_same_role = pg::role_name(approver.role) == approver.name;
         decisions.push_back({.person = principal::person_of(approver),
                              .groups = is_same_role ? principal::approver_groups(approver, tmpl.id) : 0,
@@ -100,8 +101,8 @@ struct Case {
     Actor actor = Actor::other;
 };
 
-// The client of this session. Its database is not compared: requests may be made from any database, and this session
-// is connected to the control database, which the template need not allow.
+// The client of this session. Its database is not compared, because requests may be made from any database, and this
+// session is connected to the control database, which the template need not allow.
 core::Client requesting_client() {
     core::Client client = pg::client();
     client.database = 0;

@@ -73,7 +73,7 @@ void create_key_if_first() {
                       "for the server alone.");
 }
 
-// Authenticated with the sealed secret, so that it cannot be moved to another login.
+// This is authenticated together with the sealed secret, so that the secret cannot be moved to another login.
 std::string seal_context(pg::RoleId login) { return "jit_access second factor of " + std::to_string(login.oid); }
 
 std::string seal(pg::RoleId login, std::span<const std::byte> secret) {
@@ -226,7 +226,7 @@ const std::string& require_well_formed(const std::optional<std::string>& code) {
     }
 }
 
-// Records a successful step-up outside of the transaction, as refusals are. Throws if the journal cannot take it.
+// Records a successful step-up outside of the transaction, like refusals. Throws if the journal cannot store it.
 void record_success() {
     const auto command = pg::command_text();
     const recorder::Statement statement{.key = &stage_names, .tag = "SELECT", .text = pg::redact_secrets(command)};

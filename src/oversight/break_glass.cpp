@@ -57,8 +57,8 @@ Request insert_request(const Person& caller, const Template& tmpl, std::int64_t 
     return request;
 }
 
-// The unique index allows a person one open review. A check before the INSERT would not be enough: two sessions of the
-// person do not see each other's rows, but the index makes the second one wait.
+// The unique index allows a person one open review. A check before the INSERT would not be enough, because two sessions
+// of the person do not see each other's rows, but the index makes the second one wait.
 void open_review(const Person& caller, const Request& request) {
     const auto now = pg::wall_clock();
     try {

@@ -65,7 +65,7 @@ void on_timeout() {
     SetLatch(MyLatch);
 }
 
-// DETAIL is included for errors of the extension only: in other errors it may quote rows, which a dry run must not
+// DETAIL is included only for errors of the extension. In other errors it may quote rows, which a dry run must not
 // reveal.
 Fault fault_of(const ServerError& error) {
     const ErrorData& data = *error.data();

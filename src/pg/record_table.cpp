@@ -66,7 +66,7 @@ Datum text_datum(std::string_view text) {
     return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
 }
 
-// Visitor that stores one Datum for each column, in order. Runs inside call(): the server may raise an ERROR.
+// Visitor that stores one Datum for each column, in order. Runs inside call(), because the server may raise an ERROR.
 class ToDatums {
 public:
     ToDatums(Datum* values, bool* nulls) : values_(values), nulls_(nulls) {}

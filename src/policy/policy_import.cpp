@@ -107,7 +107,7 @@ pg::TextArray find_changes(const Template& current, const Template& wanted, cons
         change.at_deadline = std::string(core::to_string(wanted.at_deadline));
         changed.emplace_back("at_deadline");
     }
-    // Without object_owner in the document, the current one stays: jit_alter_template cannot remove it.
+    // Without object_owner in the document, the current one stays, because jit_alter_template cannot remove it.
     if (current.object_owner != wanted.object_owner && arguments.object_owner) {
         change.object_owner = arguments.object_owner;
         changed.emplace_back("object_owner");

@@ -22,8 +22,8 @@ const std::string& checked_name(const std::optional<std::string>& name) {
     return *name;
 }
 
-// Templates are stored by id: an older rule does not apply to a template that was dropped and created again. The lock
-// on each template keeps it from being dropped until the rule is stored.
+// Templates are stored by id, so that an older rule does not apply to a template that was dropped and created again.
+// The lock on each template keeps it from being dropped until the rule is stored.
 pg::TextArray template_ids(const pg::TextArray& names) {
     pg::TextArray ids;
     for (const auto& name : names) ids.push_back(std::to_string(templates::lock(name).id));

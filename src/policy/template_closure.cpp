@@ -218,8 +218,8 @@ void check_closure(const Template& tmpl) {
     check_owners(tmpl, roles, Among::other_roles);
 
     // A template that is being created has no id yet. A transaction that itself may have widened a closure must not use
-    // or store a seal: the epoch advances only when it commits. The seal is computed before the check, so a change that
-    // commits during the check makes the stored seal obsolete.
+    // or store a seal, because the epoch advances only when it commits. The seal is computed before the check, so a
+    // change that commits during the check makes the stored seal obsolete.
     const bool may_be_sealed = tmpl.id != 0 && !commit_actions::closures_changed();
     const auto seal = seal_of(tmpl, closure);
     if (may_be_sealed && stored_seal(tmpl).load() == seal) return;

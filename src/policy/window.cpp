@@ -193,8 +193,9 @@ core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64
     std::vector<core::Stretch> closed;
     std::set<std::string> existing;
     bool names_open_window = false;
-    // Expansion begins nine days early: an occurrence may have begun seven days before the moment (max_length), and the
-    // local date differs from the date in UTC by up to one day. The outer join keeps windows that do not occur at all.
+    // The expansion begins nine days early, because an occurrence may have begun seven days before the moment
+    // (max_length), and the local date differs from the date in UTC by up to one day. The outer join keeps windows that
+    // do not occur at all.
     for (const auto& row : pg::query(R"sql(
              SELECT w.name,
                     w.kind = 'open',

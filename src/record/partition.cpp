@@ -22,7 +22,7 @@ struct Partition {
     std::optional<std::int64_t> to;
 };
 
-// The bounds are read from the catalogs: a list of our own could disagree with them.
+// The bounds are read from the catalogs, because a list of our own could disagree with them.
 constexpr const char* list_partitions = R"sql(
     SELECT c.relname::text,
            substring(b FROM 'FROM [(]''?([0-9]+)')::bigint,

@@ -78,7 +78,7 @@ void report_failure(DrillCheck check, const std::string& why) noexcept {
 }
 
 // A statement that is still running at the deadline is cancelled. A cancel that arrives between two statements is
-// dropped here: no transaction is open.
+// dropped here, because no transaction is open.
 void nap(int milliseconds) {
     try {
         pg::nap(milliseconds);
@@ -192,7 +192,8 @@ void act() {
     pg::read_start_parameters(std::as_writable_bytes(std::span(&order, 1)));
     pg::connect_process(actor_logins.at(static_cast<std::size_t>(order.actor)), "jit_access drill");
     pg::on_session_end(leave_drill);
-    // Counted before the drill is checked: the conductor of the next drill waits until no actor is left.
+    // The actor is counted before the drill is checked, because the conductor of the next drill waits until no actor is
+    // left.
     shared_state->drill.actor_count.fetch_add(1);
     if (!is_running(order)) return;
     service_identity::become_actor();

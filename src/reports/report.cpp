@@ -151,7 +151,8 @@ void add_figures(Page& page, const Range& range, const Summary& summary) {
     }
 }
 
-// Throws core::Failure (by the SQL function) if the range is invalid. NULL: the last 90 days.
+// Throws core::Failure (by the SQL function) if the range is invalid. A NULL time stands for the default, the last 90
+// days.
 Range checked_range(const std::optional<Instant>& from, const std::optional<Instant>& to) {
     const auto row = pg::query_row("SELECT from_at, to_at FROM jit_access.check_report($1, $2)",
                                    {pg::nullable(from), pg::nullable(to)});

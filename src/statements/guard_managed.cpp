@@ -186,7 +186,7 @@ bool may_widen_closure(const GrantStmt* grant) {
     return false;
 }
 
-// REVOKE is allowed: removing privileges from a closure cannot invalidate an earlier successful check.
+// REVOKE is allowed, because removing privileges from a closure cannot invalidate an earlier successful check.
 void check_grant(const GrantStmt* grant) {
     if (!grant->is_grant) return;
     if (may_widen_closure(grant)) commit_actions::change_closures();

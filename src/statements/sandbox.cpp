@@ -273,7 +273,7 @@ void check_function(std::uint32_t function) {
                                     : "Its effects may outlive a rollback.");
 }
 
-// The order matters for the answer: missing privileges are collected even if the query is refused for another reason.
+// The order matters, because missing privileges must be collected even if the query is refused for another reason.
 void check_query(const QueryDesc* query) {
     const PlannedStmt* plan = query->plannedstmt;
     if (mode == Mode::check_only) refuse("no query is run", "Nothing is run where a statement is only checked.");

@@ -16,7 +16,8 @@ using core::Failure;
 namespace {
 
 // The quoted schema of pg_cron, found by the dependency of its table on the extension. A schema named "cron" proves
-// nothing: the owner of the database can create one, and its functions would run as the owner of this extension.
+// nothing, because the owner of the database can create one, and its functions would run as the owner of this
+// extension.
 std::optional<std::string> cron_schema() {
     const auto row = pg::query_row(R"sql(
         SELECT n.nspname::text

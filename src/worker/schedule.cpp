@@ -20,7 +20,7 @@ constexpr const char* job_main = "jit_job_main";
 constexpr const char* already_running = "the job is already running";
 constexpr const char* jobs_hint = "Look at jit_access.jobs.";
 
-// A job without its function is unknown: the installed extension may be older than the library.
+// A job without its function is unknown, because the installed extension may be older than the library.
 bool exists(const std::string& job) {
     return pg::query_row(R"sql(
                SELECT 1
@@ -169,7 +169,7 @@ void execute_job(const std::string& job) {
     task::run_or_log("begin job \"" + job + "\"", [&] { is_claimed = exists(job) && claim(job); });
     if (!is_claimed) return;
     std::optional<std::string> result;
-    // The name needs no quotes: it is in jit_access.job, whose CHECK allows letters and underscores only.
+    // The name needs no quotes, because it is in jit_access.job, whose CHECK allows only letters and underscores.
     const std::string call = "SELECT jit_access.job_" + job + "()";
     const auto error =
         task::run_in_transaction([&] { result = pg::query_row(call.c_str()).value().maybe<std::string>(0); });

@@ -52,7 +52,8 @@ bool needs_journal_check() noexcept {
            (!pg::is_standby() || shared_state->started_as_standby);
 }
 
-// Retries work until it succeeds, at most once per second: new records and deadlines wake the worker far more often.
+// Retries work until it succeeds, at most once per second, because new records and deadlines wake the worker much more
+// often.
 class Retry {
 public:
     explicit Retry(const char* what) noexcept : what_(what) {}

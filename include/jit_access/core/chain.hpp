@@ -9,7 +9,7 @@
 // 180-4, HMAC is RFC 2104.
 //
 // A checkpoint states that the record had this head at this time. A checkpoint that is kept outside of the database is
-// an anchor: a person who can rewrite the tables cannot rewrite it. The server and the program jit-verify reach the
+// an anchor, which a person who can rewrite the tables cannot rewrite. The server and the program jit-verify reach the
 // same verdict because both use the Verifier below.
 //
 // The oldest records may be dropped when they exceed their retention. A later record of the chain then states the

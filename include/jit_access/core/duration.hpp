@@ -33,7 +33,7 @@ struct DurationResult {
     std::optional<DurationFault> fault;
 };
 
-// The shortest duration is one second: a shorter grant would end before the requester could use it.
+// The shortest duration is one second, because a shorter grant would end before the requester could use it.
 [[nodiscard]] DurationResult reduce(const IntervalParts& interval) noexcept;
 
 // A DETAIL sentence.

@@ -1,4 +1,4 @@
-// The ring of the journal: many writers, one reader; appending takes no lock and makes no system call.
+// The ring of the journal, with many writers and one reader. Appending takes no lock and makes no system call.
 //
 //      tail (read)            head (reserved)
 //        |                      |

@@ -12,8 +12,8 @@
 
 namespace jit::denied_attempt {
 
-// Where an error was raised. The SQLSTATE is not sufficient: any PL/pgSQL function can raise an error with a code of
-// the extension, which would put false attempts on the record.
+// Where an error was raised. The SQLSTATE is not sufficient, because any PL/pgSQL function can raise an error with a
+// code of the extension, which would put false attempts on the record.
 enum class ErrorSource {
     extension,  // by this library in this process
     relayed,    // by another process, whose message this session passes on

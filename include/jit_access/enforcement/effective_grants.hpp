@@ -8,9 +8,9 @@
 // All of the effective grants must be live. If one has ended, or has not been confirmed by the running server, the
 // statement is refused, because the server does not say through which membership a privilege was found.
 //
-// The role chosen by SET ROLE counts as well as the memberships: the server checks that role only when it is set
-// (check_role() in src/backend/commands/variable.c). A session whose chosen role was reached through a grant, or is no
-// longer granted, is therefore refused.
+// The role chosen by SET ROLE is checked as well, because the server checks it only when it is set (check_role() in
+// src/backend/commands/variable.c). A session whose chosen role was reached through a grant, or is no longer granted,
+// is therefore refused.
 //
 // Functions that may read catalogs need a transaction and may throw. Nothing here takes a lock of the extension.
 #pragma once
@@ -32,7 +32,8 @@ extern std::atomic<std::uint64_t> no_grant_user;
 // The session user for whom everything cached here is valid. SET SESSION AUTHORIZATION changes the session user.
 extern std::uint32_t cached_session_user;
 
-// True: this session certainly uses no grant. False: ask current_grants(). Needs no transaction.
+// Returns true if this session certainly uses no grant. If it returns false, current_grants() must be called. Needs no
+// transaction.
 [[nodiscard]] inline bool holds_no_grant() noexcept {
     return pg::packed_user_ids() == no_grant_user.load(std::memory_order_relaxed) &&
            pg::session_user().oid == cached_session_user;
@@ -101,7 +102,7 @@ inline constexpr std::uint64_t no_generation = ~std::uint64_t{0};  // equals no 
 // Stores the authenticated client of this session in shared memory, where its parallel workers read it.
 void publish_client(const core::Client& client) noexcept;
 
-// Invalidates everything cached: memberships or roles have changed.
+// Invalidates everything cached, because memberships or roles have changed.
 void invalidate() noexcept;
 // Invalidates the answer of holds_no_grant(); async-signal-safe.
 void invalidate_from_signal() noexcept;

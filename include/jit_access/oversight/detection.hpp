@@ -1,4 +1,5 @@
-// The alert rules run over the record, behind the ingest. The worker evaluates every committed record once, in order.
+// The alert rules are evaluated over the record after the ingest. The worker evaluates every committed record once, in
+// order.
 //
 // One transaction reads and evaluates a batch and moves jit_access.detection_position. It starts after the records were
 // committed. After a crash the batch is therefore evaluated again as a whole, and no record counts twice. Times are

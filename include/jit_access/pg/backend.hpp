@@ -46,8 +46,8 @@ namespace jit::pg {
 // Whether WITH HOLD cursors exist whose rows are materialized, that is, will outlive the transaction.
 [[nodiscard]] bool has_held_cursors() noexcept;
 [[nodiscard]] bool is_standby() noexcept;
-// Whether statements come from a client: not in a background process, and not in a security-restricted operation, in
-// which maintenance commands such as ANALYZE run functions of other owners.
+// Whether statements come from a client. This is false in a background process, and in a security-restricted operation,
+// in which maintenance commands such as ANALYZE run functions of other owners.
 [[nodiscard]] bool is_client_statement() noexcept;
 // The OIDs of the current user and of the role chosen by SET ROLE (or the session user), in one number that can be
 // compared with one instruction; never 0.
@@ -87,7 +87,7 @@ void request_idle_commit() noexcept;
 void request_idle_commit(std::int32_t pid) noexcept;
 
 // Discards session state that outlives a transaction and could show data read under a grant: cursors, the role chosen
-// by SET ROLE, temporary objects, last values of sequences. Needs a transaction, takes part in it, and throws.
+// by SET ROLE, temporary objects, last values of sequences. Needs a transaction, takes part in it, and may throw.
 void discard_session_state();
 
 // Timers for the deadline of this session: one on the boot clock, one on the wall clock. They are POSIX timers of the

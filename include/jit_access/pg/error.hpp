@@ -9,7 +9,7 @@ struct ErrorData;
 
 namespace jit::pg {
 
-// A server ERROR on its way through C++ frames; thrown by pg::call(). It is raised again, unchanged, by pg::guarded().
+// A server ERROR on its way through C++ frames. pg::call() throws it, and pg::guarded() raises it again, unchanged.
 // Only functions that roll back a (sub)transaction may swallow it (see README.md).
 class ServerError final : public std::exception {
 public:

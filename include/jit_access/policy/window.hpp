@@ -43,7 +43,7 @@ inline constexpr std::int64_t max_lookahead = 90 * core::us_per_day;
 // for at least `min_lookahead` microseconds ahead. A window that does not exist is closed.
 [[nodiscard]] core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64_t min_lookahead = 0);
 
-// The same for jit_hours(): checks its arguments, and takes the current time when `at` is absent.
+// The same for jit_hours(): checks the arguments, and uses the current time if `at` is absent.
 [[nodiscard]] core::Hours explain(const pg::TextArray& names, const std::optional<pg::Instant>& at);
 
 }  // namespace jit::window

@@ -1,5 +1,5 @@
-// Notifications of state changes on the channel jit_access: id and state, nothing else. Any user can send on any
-// channel, so a listener must check the state in the views.
+// Notifications of state changes on the channel jit_access. They contain only the id and the state. Any user can send
+// on any channel, so a listener must check the state in the views.
 //
 // The worker sends them after it has taken the control events over. A NOTIFY in the transaction that makes the change
 // could fail its commit, and would make all such commits wait for each other (the server serializes them by a lock that

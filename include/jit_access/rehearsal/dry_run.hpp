@@ -15,7 +15,7 @@
 
 namespace jit::dry_run {
 
-// The arguments of jit_dry_run. Nothing: the argument was not given.
+// The arguments of jit_dry_run. An argument without a value was not given.
 struct DryRunArguments {
     std::optional<std::string> template_name;
     std::optional<pg::TextArray> statements;

@@ -9,8 +9,8 @@
 
 namespace jit::report {
 
-// For auditors. NULL: the last 90 days, until now. Throws core::Failure if the caller is not an auditor, and
-// pg::ServerError if the framework or the range is invalid.
+// For auditors. A NULL time stands for the default: the last 90 days, until now. Throws core::Failure if the caller is
+// not an auditor, and pg::ServerError if the framework or the range is invalid.
 [[nodiscard]] std::string render_page(const std::optional<std::string>& framework,
                                       const std::optional<pg::Instant>& from, const std::optional<pg::Instant>& to);
 

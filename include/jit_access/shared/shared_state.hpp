@@ -67,8 +67,8 @@ struct alignas(64) Slot {
     std::atomic<std::uint64_t> id;
     std::atomic<std::uint32_t> role;       // OID of jit_grant_<id>; kept until reuse, see README.md
     std::atomic<std::uint32_t> requester;  // OID
-    // The deadline on both clocks; the earlier one ends the grant. An extension stores them one after the other:
-    // a reader in between sees the earlier deadline on one of them.
+    // The deadline on both clocks; the earlier one ends the grant. An extension stores them one after the other, so a
+    // reader in between sees the earlier deadline on one of them.
     std::atomic<std::int64_t> ends_wall;
     std::atomic<std::int64_t> ends_boot;
     std::atomic<core::AtDeadline> at_deadline;  // action on sessions that use the grant at its end

@@ -21,7 +21,8 @@ namespace jit::task {
 extern const std::string actor;
 
 // Runs the body in a transaction. Its commit does not wait for a synchronous standby, because access must end at its
-// deadline even if the standby is away. Returns the message of the error that rolled it back; nullopt if it committed.
+// deadline even if the standby is not available. Returns the message of the error that rolled it back; nullopt if it
+// committed.
 [[nodiscard]] std::optional<std::string> run_in_transaction(const std::function<void()>& body);
 
 // The same, but logs the error: "could not <what>: <message>".

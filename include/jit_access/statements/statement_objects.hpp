@@ -15,7 +15,8 @@
 
 namespace jit::describe {
 
-// Each object once. A name is copied, because the cache of names may replace one entry while another is added.
+// The objects, each of them once. A name is copied, because the cache of names may replace one entry while another is
+// added.
 class StatementObjects {
 public:
     void clear() noexcept { count_ = stored_ = 0, used_ = 0; }

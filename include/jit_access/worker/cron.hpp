@@ -31,7 +31,7 @@ std::int32_t remove_jobs(const std::optional<std::string>& job, const principal:
 // Whether a job was given to pg_cron, so that the worker leaves it to pg_cron.
 [[nodiscard]] bool is_scheduled(const std::string& job);
 
-// "as scheduled", "changed" or "missing"; nullopt if pg_cron is not in this database.
+// Returns "as scheduled", "changed" or "missing"; nullopt if pg_cron is not in this database.
 [[nodiscard]] std::optional<std::string> job_state(const std::string& job);
 
 }  // namespace jit::cron
