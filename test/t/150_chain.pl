@@ -231,7 +231,9 @@ set_conf('jit_access.checkpoint_interval', '1d');
 $node->safe_psql('postgres', 'DELETE FROM jit_access.checkpoint');
 rename "$directory/anchors", "$directory/anchors.old" or die $!;
 happens('other anchors');
-rows_ok($erin->query('SELECT jit_audit_checkpoint()'), last_record(), 'a checkpoint by the old key');
+# Without any checkpoint the worker makes one at once, perhaps before this one.
+$erin->query('SELECT jit_audit_checkpoint()');
+is($node->safe_psql('postgres', 'SELECT max(seq) FROM jit_access.checkpoint'), last_record(), 'a checkpoint by the old key');
 is(same_verdict($erin, 'other anchors'), 'sound', 'other anchors: sound');
 
 # A full disk leaves this state.
