@@ -248,7 +248,7 @@ void sweep(Extent extent) {
         found |= revoke_foreign_memberships();
         found |= revoke_template_role_from_others();
         found |= end_broken_grants();
-        // If differences were found or could not be repaired, the comparison is repeated in the next nap.
+        // If a difference was found or an error occurred, the comparison runs again after the next nap.
         swept_changes = found || task::failure_count() != failures_before ? enforcement::no_generation : changes;
         last_sweep = now;
     }

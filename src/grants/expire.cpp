@@ -152,7 +152,7 @@ void make_leave(const SessionSlot& session, std::int32_t pid) noexcept {
 
 // ---- clean-up ----------------------------------------------------------------------------------------------------
 
-// Both updates of the schedule need no row lock of their own, because only the worker writes these columns until the
+// Neither update of the schedule needs a row lock of its own, because only the worker writes these columns until the
 // clean-up is done, and drop_grant_roles() locks the row.
 void postpone(std::int64_t id) {
     constexpr std::int64_t delay = 500'000;

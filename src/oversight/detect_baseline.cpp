@@ -9,7 +9,8 @@ namespace jit::detection {
 
 namespace {
 
-// The row of jit_access.baseline that counts the days of any value. Every other row counts those of one value.
+// Key of the row of jit_access.baseline that counts all days, whatever the value. Every other row counts the days on
+// which one value occurred.
 constexpr const char* any_value = "";
 
 struct Baseline {

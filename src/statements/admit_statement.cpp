@@ -123,8 +123,8 @@ bool continued_query(const QueryDesc* query) {
 bool command(const PlannedStmt* command, const char* source, ParamListInfo parameters) {
     const bool leaves = leaves_role_or_transaction(command->utilityStmt);
     if (leaves) session::schedule_release();
-    // In a failed transaction no catalog can be read, and only commands that leave it can run. A command that leaves
-    // the role must not wait for the clean-up, as check_access() without arguments does.
+    // In a failed transaction no catalog can be read, and only commands that leave it can run. check_access() without
+    // arguments waits for the clean-up, which a command that leaves the role must not do.
     const auto check = !IsTransactionState() ? admission::check_access(enforcement::cached_grants())
                        : leaves              ? admission::check_access(enforcement::current_grants())
                                              : admission::check_access();
