@@ -13,8 +13,8 @@ namespace {
 using pg::AclBits;
 using pg::RoleId;
 
-// Cache entries are valid for one generation. An entry is stored under the generation from before its lookups, so an
-// invalidation during a lookup makes it invalid at once.
+// Cache entries are valid for one generation. An entry is stored with the generation that was current before its
+// lookups, so an invalidation during a lookup makes it invalid at once.
 std::uint64_t current_generation = 1;
 
 // The role with whose privileges the server would check a statement of this session if there were no grants.
@@ -44,8 +44,8 @@ struct RelationPrivileges {
 };
 std::array<RelationPrivileges, 256> relation_cache;
 
-// Inside SECURITY DEFINER functions the current user is the function's owner. After SET ROLE it is the chosen role,
-// which counts only if the session user has it without a grant.
+// Inside SECURITY DEFINER functions the current user is the function's owner. After SET ROLE the current user is the
+// chosen role, which counts only if the session user has it without a grant.
 RoleId find_subject() {
     const RoleId current = pg::current_user();
     const RoleId session = pg::session_user();
