@@ -8,9 +8,9 @@ SQL_PARTS  = $(sort $(wildcard sql/[0-9]*.sql))
 DATA_built = sql/jit_access--$(EXTVERSION).sql
 DOCS       = docs/reference.md
 
-# There are two builds with objects of their own; jit_access.so comes from the one made last. BUILD=full is optimised
-# across files; it is the one to install, package and measure. BUILD=quick compiles faster, for `make demo`, `make test`
-# and `make check`.
+# There are two builds with separate objects; jit_access.so comes from the build that was made last. BUILD=full is
+# optimised across files; it is used to install, package and measure. BUILD=quick compiles faster, for `make demo`,
+# `make test` and `make check`.
 QUICK  := BUILD=$(or $(BUILD),quick)
 BUILD  ?= full
 BUILT   = build/$(BUILD)
@@ -21,12 +21,13 @@ OBJS         = $(SOURCES:src/%.cpp=$(BUILT)/%.o)
 CORE_OBJS    = $(CORE_SOURCES:src/%.cpp=$(BUILT)/%.o)
 
 JIT_CXXFLAGS = -std=c++20 -Wall -Wextra -Wno-missing-field-initializers -fvisibility=hidden -fvisibility-inlines-hidden -MMD -MP
-# -isystem: no warnings about the server's headers. A result assigned under PG_TRY is read only if no error was thrown.
+# -isystem suppresses warnings about the server's headers. -Wclobbered is off, because a result that is assigned under
+# PG_TRY is read only if no error was thrown.
 JIT_CXXFLAGS += -Wno-clobbered
 # GCC 12 warns without reason about a std::optional of a container.
 JIT_CXXFLAGS += -Wno-maybe-uninitialized
 PG_CPPFLAGS  = -isystem $(shell $(PG_CONFIG) --includedir-server) -Iinclude -D'PGDLLEXPORT=__attribute__((visibility("default")))'
-# A statement under a grant goes through small functions of many files.
+# Optimisation across files is needed, because a statement under a grant calls small functions in many files.
 FLAGS_full   = -flto=auto
 FLAGS_quick  = -O0 -g1
 PG_CXXFLAGS  = $(JIT_CXXFLAGS) $(FLAGS_$(BUILD))
@@ -36,10 +37,10 @@ EXTRA_CLEAN  = build $(DATA_built)
 .DEFAULT_GOAL := all
 # V=1 shows every command.
 MAKEFLAGS += --no-print-directory $(if $(V),,--silent)
-# For the targets of interactive use, unless make was called with -j.
+# Targets for interactive use get this, unless make was called with -j.
 ALL_CORES = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
-# The stand-alone verifier: core/ and OpenSSL, no server.
+# The stand-alone verifier needs only core/ and OpenSSL, no server.
 SCRIPTS_built = build/bin/jit-verify
 
 # Targets that must work without the server's development files.
@@ -56,7 +57,7 @@ check:
 	$(MAKE) $(QUICK) install
 	test/run check $(T)
 else ifneq ($(wildcard $(PGXS)),)
-# PGXS passes no C++ flags to its bitcode rule; the server's JIT does not need ours.
+# PGXS passes no C++ flags to its bitcode rule, and the server's JIT does not need our bitcode.
 override with_llvm := no
 include $(PGXS)
 else
@@ -89,7 +90,7 @@ $(DATA_built): $(SQL_PARTS)
 # $(call stamp,TEXT) writes TEXT to the target if its contents differ. Files that depend on it are therefore rebuilt
 # only if the text has changed.
 stamp = @mkdir -p $(@D); echo '$(subst ','\'',$(1))' | cmp -s - $@ || echo '$(subst ','\'',$(1))' >$@
-# One line for all objects that one make compiles.
+# Prints one line for all objects that one call of make compiles.
 announce = $(if $(announced),,$(eval announced := yes)$(info compiling ($(BUILD) build) ...))
 
 $(BUILT)/flags: FORCE
@@ -105,7 +106,7 @@ $(OBJS) $(BUILT)/verify/jit_verify.o: $(BUILT)/%.o: src/%.cpp $(BUILT)/flags
 	@mkdir -p $(@D)
 	$(announce)$(COMPILE.cc) $(PRECOMPILED) $(OPTIMISED) -o $@ $<
 
-# Core and OpenSSL, no server.
+# This needs only core and OpenSSL, no server.
 build/bin/jit-verify: $(BUILT)/verify/jit_verify.o $(CORE_OBJS) build/library
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -o $@ $(filter %.o,$^) -lcrypto
@@ -138,7 +139,7 @@ $(BUILT)/core.hpp $(BUILT)/standard.hpp: Makefile
 	@mkdir -p $(@D)
 	printf '#include <%s>\n' $(STANDARD_HEADERS) >$@
 
-# Core headers have to come before the server's; the sources include the rest.
+# Core headers have to be included before the server's; the sources include the rest.
 $(BUILT)/server.hpp: Makefile
 	@mkdir -p $(@D)
 	printf '#include <%s>\n' $(STANDARD_HEADERS) >$@
@@ -185,7 +186,7 @@ build/bench/%: bench/%.cpp
 	@mkdir -p $(@D)
 	$(announce)$(CXX) -std=c++20 -O2 -Wall -Wextra -I$(shell $(PG_CONFIG) --includedir) -o $@ $< -lpq -lpthread
 
-# Generator of made-up data for the benchmarks: core and OpenSSL, no server.
+# The generator of made-up data for the benchmarks needs only core and OpenSSL, no server.
 LIFE_OBJS = $(patsubst %.cpp,$(BUILT)/%.o,bench/life.cpp $(wildcard bench/life/*.cpp))
 
 $(LIFE_OBJS): $(BUILT)/%.o: %.cpp $(BUILT)/flags
@@ -215,7 +216,8 @@ print-cxxflags:
 
 # ---- unit tests and fuzzing: core, natively, under the sanitizers -------------------------------------------------
 
-# Unit tests are not optimised, because compiling would take longer than the tests save. Core and the fuzzers are.
+# Core and the fuzzers are optimised. Unit tests are not, because compiling would take more time than the tests would
+# save.
 UNIT_FLAGS   = -std=c++20 -g1 -Wall -Wextra -Wno-missing-field-initializers -Wno-maybe-uninitialized -Iinclude -Isrc \
                -fsanitize=address,undefined -fno-sanitize-recover=all
 UNIT_COMPILE = $(CXX) $(UNIT_FLAGS) -O0 -fPIC -MMD -MP
@@ -224,7 +226,7 @@ FUZZ_COMPILE = $(CXX) $(UNIT_FLAGS) -O1 -MMD -MP
 UNIT_TESTS   = $(patsubst test/unit/%.cpp,build/unit/%,$(wildcard test/unit/*.cpp))
 UNIT_OBJS    = $(UNIT_TESTS:build/unit/%=build/unit/test/%.o)
 UNIT_CORE    = $(CORE_SOURCES:src/%.cpp=build/unit/%.o)
-# Programs that call libraries only, and no server.
+# Programs that call only libraries and no server.
 UNIT_PG      = $(patsubst %,build/unit/pg/%.o,oath qr_code seal)
 
 unit: $(UNIT_TESTS)
@@ -236,11 +238,11 @@ $(UNIT_CORE) $(UNIT_PG): build/unit/%.o: src/%.cpp build/unit/flags
 	@mkdir -p $(@D)
 	$(announce)$(UNIT_COMPILE) -O1 -c -o $@ $<
 
-# Shared, so that a change of core needs no test to be linked again.
+# A shared library, so that after a change of core no test has to be linked again.
 build/unit/core/libcore.so: $(UNIT_CORE)
 	$(CXX) $(UNIT_FLAGS) -shared -o $@ $^ -lcrypto
 
-# Precompiled for all unit tests, which Boost.Test gives one main().
+# This header is precompiled for all unit tests; Boost.Test provides their main().
 build/unit/test/boost.hpp: Makefile
 	@mkdir -p $(@D)
 	printf '#include <%s>\n' $(STANDARD_HEADERS) random >$@
@@ -264,8 +266,8 @@ $(UNIT_TESTS): build/unit/%: build/unit/test/%.o build/unit/test/main.o | build/
 build/unit/totp: $(UNIT_PG)
 build/unit/totp: UNIT_LIBRARIES = -loath -lqrencode
 
-# Fuzzing of the journal's parser: briefly by our own driver in `make test`, longer by libFuzzer. A program writes the
-# corpus, so it follows the format.
+# The journal's parser is fuzzed briefly by our own driver in `make test`, and longer by libFuzzer. A program writes the
+# corpus, so that it always has the current format.
 FUZZ_CORE    = src/core/journal_record.cpp src/core/ring_buffer.cpp
 FUZZ_TESTS   = $(filter-out corpus driver,$(patsubst test/fuzz/%.cpp,%,$(wildcard test/fuzz/*.cpp)))
 FUZZ_OBJS    = $(patsubst %.cpp,build/fuzz/objects/%.o,$(FUZZ_CORE) $(wildcard test/fuzz/*.cpp))

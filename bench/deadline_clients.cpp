@@ -1,8 +1,9 @@
 // Clients of the deadline benchmark: real sessions over libpq, each with its own login.
 //
-//   deadline_clients loop SESSIONS GRANTS     each session requests 1 to 5 s, has them approved, and selects in a tight
-//                                             loop until it is stopped; prints for each grant: id, time at which
-//                                             the last answered statement was sent, time at which the connection ended
+//   deadline_clients loop SESSIONS GRANTS     each session requests grants of 1 to 5 s, has them approved, and runs
+//                                             SELECT in a loop until it is stopped; prints for each grant: id, time at
+//                                             which the last answered statement was sent, time at which the connection
+//                                             ended
 //   deadline_clients sleep SESSIONS GRANTS    the same with one statement that would run for a minute
 //   deadline_clients activate TEMPLATE COUNT  approves COUNT requests one after the other; prints milliseconds
 //
@@ -47,7 +48,8 @@ std::string value(PGconn* connection, const std::string& sql) {
 
 double unix_now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
-// The last grant of this login may not be cleaned up yet: until then its sessions are refused.
+// Repeats the request, because the last grant of this login may not be cleaned up yet, and until then its sessions are
+// refused.
 std::string ask(PGconn* connection, double seconds) {
     const std::string sql = "SELECT jit_request('bench', interval '" + std::to_string(seconds) + " s')";
     for (;;) {

@@ -1,7 +1,7 @@
 // Generates made-up data of a company: people who request templates and use them, over a number of days, as files for
 // COPY, with a record that continues the hash chain of a server. docs/bench-life.md describes the data.
 //
-// The same options give the same bytes. bench/load_life loads them into a server.
+// The same options give the same files. bench/load_life loads them into a server.
 #include <cstring>
 #include <iostream>
 #include <map>
@@ -74,7 +74,7 @@ life::Day day(const std::string& text) {
     return date;
 }
 
-// A node of its own: the positions must not collide with those of the server's journal.
+// The data has a node of its own, because the positions must not collide with those of the server's journal.
 jit::core::Uuid node_for(std::uint64_t seed) {
     life::Random random(seed, 5);
     jit::core::Uuid node{};

@@ -1,4 +1,5 @@
-# Throw-away servers for the benchmarks; sourced. They listen on a socket in a directory that goes away at the end.
+# Temporary servers for the benchmarks. This file is sourced. The servers listen on a socket in a directory that is
+# removed at the end.
 set -euo pipefail
 
 bindir=$("${PG_CONFIG:-pg_config}" --bindir)

@@ -1,7 +1,7 @@
--- Templates: tables, functions to define them, and the event trigger that covers tables created later.
+-- Templates: their tables, the functions that define them, and the event trigger that covers tables created later.
 --
--- Roles and databases are stored by OID together with the name they were given by. The OID decides; the name is for
--- display and shows what an administrator meant after a rename.
+-- Roles and databases are stored by OID, together with the name by which they were specified. The OID is authoritative;
+-- the name is for display, and after a rename it shows what the administrator meant.
 CREATE TABLE jit_access.template (
     id                   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name                 text NOT NULL,
@@ -87,7 +87,8 @@ CREATE TABLE jit_access.template_person (
 COMMENT ON TABLE jit_access.template_person IS
     'roles whose members may request a template, approve requests for it, or break the glass; none by default';
 
--- The count of a template's grants against its caps is correct only if no other session creates one at the same time.
+-- A template's grants are counted for its caps. The count is correct only if no other session creates a grant at the
+-- same time.
 CREATE TABLE jit_access.template_cap_lock (
     template_id bigint PRIMARY KEY REFERENCES jit_access.template ON DELETE CASCADE,
     changes     bigint NOT NULL DEFAULT 0

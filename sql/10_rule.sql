@@ -1,5 +1,5 @@
--- Rules: requests that need no approval or are never allowed; the outcome that a request would have; the policy as one
--- document.
+-- Rules: requests that need no approval or are never allowed. Also the functions that show the outcome that a request
+-- would have, and the policy as one document.
 CREATE TABLE jit_access.rule (
     name           text PRIMARY KEY,
     effect         text NOT NULL CHECK (effect IN ('allow', 'deny')),

@@ -1,4 +1,4 @@
--- Requests and the grants that result from them: one row and one id for life. Functions of the requester.
+-- Requests and the grants that result from them, which share one row and one id, and the functions of the requester.
 CREATE TABLE jit_access.request (
     id                 bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     template_id        bigint NOT NULL REFERENCES jit_access.template,

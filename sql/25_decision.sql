@@ -1,4 +1,4 @@
--- Decisions of approvers about a request. Functions of the approver.
+-- Decisions of approvers about requests, and the functions of the approver.
 CREATE TABLE jit_access.decision (
     request_id    bigint NOT NULL REFERENCES jit_access.request,
     approver      oid NOT NULL,

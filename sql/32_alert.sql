@@ -1,7 +1,7 @@
 -- Alerts: findings of the alert rules that an auditor or administrator has to handle.
 --
--- grant_id is no foreign key: inserting one would lock the row of the request, which the holder can keep locked, and the
--- worker would wait for it.
+-- grant_id is not a foreign key, because inserting a row would then lock the row of the request, which the holder can
+-- keep locked, and the worker would wait for it.
 CREATE TABLE jit_access.alert (
     id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     rule                text NOT NULL,

@@ -15,8 +15,8 @@ COMMENT ON TABLE jit_access.event IS
     'outbox of the record: control events, committed with the change they describe, until the worker moves them to '
     'jit_access.record';
 
--- Each partition is a range of the chain. The last one is unbounded; the worker appends to it, closes it when its time is
--- over and creates the next one.
+-- Each partition is a range of the chain. The last one is unbounded; the worker appends to it, closes it when its
+-- period has ended, and creates the next one.
 CREATE TABLE jit_access.record (
     seq                 bigint PRIMARY KEY,
     node                uuid NOT NULL,
@@ -154,7 +154,8 @@ SELECT u.seq, u.kind, u.at, u.grant_id, u.grants, u.login, u.role, u.database, u
        COALESCE(u.sqlstate, o.sqlstate) AS sqlstate,
        u.detail
 FROM jit_access.record u
--- A use that already has its outcome compares of_position with NULL, which spares it the index scan of every partition.
+-- For a use that already has its outcome, of_position is compared with NULL, which avoids an index scan of every
+-- partition.
 LEFT JOIN jit_access.record o
        ON o.node = u.node
       AND o.seq > u.seq

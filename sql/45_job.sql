@@ -1,5 +1,5 @@
--- Scheduled jobs. pg_cron starts them where jit_schedule() has been called; the worker starts the essential ones where it
--- has not, or where pg_cron does not run. No job is needed to end a grant.
+-- Scheduled jobs. pg_cron starts them if jit_schedule() has been called; otherwise, or if pg_cron does not run, the
+-- worker starts the essential ones. No job is needed to end a grant.
 CREATE TABLE jit_access.job (
     name          text PRIMARY KEY CHECK (name ~ '^[a-z_]{1,40}$'),
     schedule      text NOT NULL,
@@ -89,7 +89,7 @@ COMMENT ON FUNCTION jit_access.run_job(text) IS
     'runs a job now, in a process of its own, unless it is already running; returns the job''s result. The command of '
     'the jobs in pg_cron. For administrators. Errors: JA001, JA004, JA005.';
 
--- Administrators run jobs by run_job, which gives them the settings of the worker.
+-- Administrators run jobs with run_job, so that the jobs have the settings of the worker.
 REVOKE ALL ON FUNCTION jit_access.job_retention(), jit_access.job_drift(), jit_access.job_verify(),
                        jit_access.job_review_reminders(), jit_access.run_job(text) FROM PUBLIC;
 

@@ -87,7 +87,7 @@ AS $$ SELECT to_char($1 AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') $$;
 REVOKE ALL ON FUNCTION jit_access.utc(timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.utc(timestamptz) IS 'formats a time in UTC as ISO 8601, to the second';
 
--- The last use is looked up in the 20 latest grants only: the cost does not grow with the record.
+-- The last use is looked up only in the 20 latest grants, so that the cost does not grow with the record.
 CREATE FUNCTION jit_access.review_evidence(review_id bigint, item integer) RETURNS jsonb
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 WITH RECURSIVE i AS (

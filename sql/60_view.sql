@@ -1,9 +1,9 @@
 -- Views for requesters, approvers, auditors and administrators, and the functions their conditions call.
 --
 -- No role has privileges on the tables. A view runs with its owner's privileges on them and shows the rows that the
--- session user may see. Views that show a user their own rows are security barriers. Conditions on the user stand in
--- scalar subqueries, so that they are evaluated once per query and not once per row. OFFSET 0 keeps a view over one table
--- from being updatable.
+-- session user may see. Views that show a user their own rows are security barriers. Conditions on the user are scalar
+-- subqueries, so that they are evaluated once per query and not once per row. OFFSET 0 keeps a view over one table from
+-- being updatable.
 
 CREATE FUNCTION jit_access.may_decide(template_id bigint) RETURNS boolean
     LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_may_decide';

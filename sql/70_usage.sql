@@ -1,5 +1,5 @@
--- Uses of grants, counted by hour while the record grows, so that a report over a quarter need not read a quarter of the
--- record.
+-- Uses of grants, counted by hour while the record grows, so that a report about three months need not read all records
+-- of these months.
 
 -- Counts are kept per partition of the record, so that they can be removed together with the partition.
 CREATE TABLE jit_access.use_count (
@@ -23,7 +23,7 @@ COMMENT ON COLUMN jit_access.use_count.rows IS 'rows returned or changed by stat
 CREATE FUNCTION jit_access.count_uses(after_seq bigint, to_seq bigint) RETURNS void
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 BEGIN
-    -- EXECUTE plans the query for the size of this range, as in usage_between.
+    -- EXECUTE is used to plan the query for the size of this range, as in usage_between.
     EXECUTE $query$
         INSERT INTO jit_access.use_count AS c
         SELECT x.partition_oid, x.hour, x.grant_id, sum(x.statements), sum(x.failed), sum(x.open), sum(x.rows)
@@ -65,7 +65,7 @@ COMMENT ON FUNCTION jit_access.count_uses(bigint, bigint) IS
     'adds the rows of the record with after_seq < seq <= to_seq to jit_access.use_count';
 
 -- Whole hours come from the counts. Partial hours at both ends of the range, and rows that are not counted yet, come from
--- the record. Counts of a dropped partition are ignored, as its rows are missing from the views.
+-- the record. Counts of a dropped partition are ignored, because its rows are also missing from the views.
 CREATE FUNCTION jit_access.uses_by_day(from_at timestamptz, to_at timestamptz)
 RETURNS TABLE (day date, grant_id bigint, statements bigint, failed bigint, open bigint, rows bigint)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off AS $$

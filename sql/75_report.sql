@@ -1,5 +1,5 @@
--- Compliance reports: evidence, the controls of frameworks it supports, reports as rows, HTML and CSV, and verifications
--- of the whole record that reports refer to.
+-- Compliance reports: the evidence, the controls of frameworks that it supports, reports as rows, HTML and CSV, and the
+-- verifications of the whole record to which reports refer.
 
 -- Verifying the whole record takes too long to be done for each report.
 CREATE TABLE jit_access.whole_verification (
@@ -20,9 +20,9 @@ COMMENT ON TABLE jit_access.whole_verification IS
 COMMENT ON COLUMN jit_access.whole_verification.sound IS 'NULL = self-consistent, but no anchor confirmed it';
 COMMENT ON COLUMN jit_access.whole_verification.anchored_seq IS 'last row that an anchor confirmed';
 
--- Reports and alert rules look for the few records that are not uses. For a use the index costs one comparison.
+-- Reports and alert rules look for the few records that are not uses. For a use, the index only costs a comparison.
 CREATE INDEX record_by_kind ON jit_access.record (kind, at) WHERE kind <> 'use';
--- Attempts to decide one's own request, which are failed uses if the user holds a grant at that time.
+-- For attempts to decide one's own request. These are failed uses if the user holds a grant at that time.
 CREATE INDEX record_own_request ON jit_access.record (at) WHERE sqlstate = 'JA006';
 
 CREATE TABLE jit_access.evidence (

@@ -1,5 +1,5 @@
--- Alert rules, and the state the worker keeps while it evaluates them. The worker reads each record once, so everything a
--- rule compares with has to be in these tables.
+-- Alert rules, and the state the worker keeps while it evaluates them. The worker reads each record once, so everything
+-- with which a rule compares it has to be in these tables.
 CREATE TABLE jit_access.alert_rule (
     name        text PRIMARY KEY,
     severity    text NOT NULL CHECK (severity IN ('low', 'medium', 'high')),
@@ -130,7 +130,7 @@ COMMENT ON TABLE jit_access.baseline IS
     'number of days on which a person requested at an hour (UTC), requested a template, or used grants from a network; '
     'the row with an empty value counts the days with any';
 
--- The ids below are no foreign keys, for the reason given at jit_access.alert.
+-- The ids below are not foreign keys, for the reason given for jit_access.alert.
 CREATE TABLE jit_access.grant_volume (
     grant_id bigint PRIMARY KEY,
     rows     bigint NOT NULL,

@@ -32,8 +32,8 @@ RETURNS TABLE (day date, template_id bigint, login text, object text, privilege 
                last_used timestamptz, last_standing_use timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off AS $$
 BEGIN
-    -- EXECUTE plans the query for the size of this range; a cached plan would not. JIT compilation would take ten times
-    -- as long as the query.
+    -- EXECUTE is used to plan the query for the size of this range; a cached plan would not fit it. JIT compilation is
+    -- off, because it would take ten times as long as the query.
     RETURN QUERY EXECUTE $query$
         SELECT (u.at AT TIME ZONE 'UTC')::date, q.template_id, u.login, o.object, p.privilege, count(*),
                count(*) FILTER (WHERE NOT p.standing), max(u.at), max(u.at) FILTER (WHERE p.standing)
@@ -369,7 +369,7 @@ BEGIN
         GROUP BY n.login, n.is_cut, n.number
         ORDER BY n.login, n.is_cut, n.number
     LOOP
-        -- A dropped login, a superuser or a login of the extension cannot be impersonated: the template alone counts.
+        -- A dropped login, a superuser or a login of the extension cannot be impersonated. Only the template counts.
         person := (SELECT a.rolname
                    FROM pg_authid a
                    WHERE a.rolname = batch.login AND NOT a.rolsuper AND NOT starts_with(a.rolname, 'jit_'));

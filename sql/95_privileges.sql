@@ -43,7 +43,7 @@ BEGIN
 END
 $$;
 
--- Views for all users: they show the session user their own rows.
+-- Views for all users, which show users only their own rows.
 GRANT SELECT ON jit_access.my_requests, jit_access.my_grants, jit_access.pending_requests, jit_access.reviews,
                 jit_access.access_reviews, jit_access.access_review_items
 TO PUBLIC;

@@ -61,8 +61,7 @@ bool is_leaders_plan(const QueryDesc* query) noexcept {
 // Outside of a transaction no catalog can be read.
 bool can_admit() noexcept { return IsTransactionState(); }
 
-// If the statement is cancelled because the session leaves its grant, adds this reason to the error that is being
-// thrown.
+// If the statement is cancelled because the session leaves its grant, adds this reason to the current error.
 void explain_cancel() noexcept {
     if (geterrcode() != ERRCODE_QUERY_CANCELED) return;
     if (const auto id = session::ended_grant(); id != 0)
@@ -127,8 +126,8 @@ bool has_work_left(const QueryDesc* query) noexcept {
     return query->operation != CMD_SELECT || query->plannedstmt->hasModifyingCTE;
 }
 
-// ExecutorFinish_hook: the last rows were produced. We only mark the statement as running, so that what triggers do is
-// recorded as nested in it and an ERROR closes its use.
+// ExecutorFinish_hook: the last rows were produced. We only mark the statement as running, so that statements of
+// triggers are recorded as nested in it and an ERROR closes its use.
 void executor_finish(QueryDesc* query) {
     const auto finish = previous_finish != nullptr ? previous_finish : standard_ExecutorFinish;
     if (likely(!recorder::has_open_uses()) || !has_work_left(query)) {
@@ -153,8 +152,8 @@ void forget_step_up(const Node* command) noexcept {
 }
 
 // ProcessUtility_hook: a command other than SELECT, INSERT, UPDATE, DELETE or MERGE is about to run. Guards are checked
-// for every command, also for the parts into which the server splits one (PROCESS_UTILITY_SUBCOMMAND); such a part is
-// recorded with the command that contains it.
+// for every command, including the parts into which the server splits a command (PROCESS_UTILITY_SUBCOMMAND); such a
+// part is recorded with the command that contains it.
 void process_utility(PlannedStmt* command, const char* source, bool read_only_tree, ProcessUtilityContext context,
                      ParamListInfo params, QueryEnvironment* environment, DestReceiver* receiver,
                      QueryCompletion* completion) {
@@ -215,7 +214,7 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
 
 // ---- errors ---------------------------------------------------------------------------------------------------------
 
-// A one-time code that was not accepted is still a secret. Neither the server log nor pg_stat_activity shows it.
+// Even a one-time code that was not accepted is a secret, so neither the server log nor pg_stat_activity may show it.
 void hide_code(ErrorData* error) noexcept {
     if (debug_query_string == nullptr || !pg::command_holds_code()) return;
     error->hide_stmt = true;
@@ -224,8 +223,9 @@ void hide_code(ErrorData* error) noexcept {
 }
 
 // emit_log_hook: a message is about to be sent to the server log and the client (EmitErrorReport() in
-// src/backend/utils/error/elog.c), after the statement's effects were undone. No other hook sees a privilege that is
-// missing while a statement is parsed; we pass such an error on as a denied attempt. Nothing here may raise an error.
+// src/backend/utils/error/elog.c), after the statement's effects have been undone. No other hook sees a privilege that
+// is missing while a statement is parsed; we pass such an error on as a denied attempt. Nothing here may raise an
+// error.
 void emit_log(ErrorData* error) {
     if (previous_emit_log != nullptr) previous_emit_log(error);
     if (error->elevel < ERROR || shared_state == nullptr) return;

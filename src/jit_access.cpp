@@ -23,7 +23,7 @@ void on_membership_change() noexcept {
     jit::standing_privileges::invalidate();
 }
 
-// 0: any relation may have changed.
+// The value 0 means that any relation may have changed.
 void on_relation_change(std::uint32_t relation) noexcept {
     jit::pg::forget_relation_names(relation);
     jit::standing_privileges::invalidate();
@@ -38,7 +38,7 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init();
 
 void _PG_init() {
-    // A library loaded into a single session could enforce nothing, and every SQL function reports that.
+    // If the library is loaded only into a session, it enforces nothing, and every SQL function reports that.
     if (!process_shared_preload_libraries_in_progress) return;
 
     jit::settings::define();

@@ -24,7 +24,7 @@ void pre_commit() {
     if (pg::is_between_commands()) denied_attempt::record_pending();
     session::before_commit();
     commit_actions::before_commit();
-    // The session ends these grants itself, so it is released from them. Otherwise it would refuse statements or end
+    // The session itself ends these grants, so it is released from them. Otherwise it would refuse statements or end
     // itself after the commit. If the commit still fails, the next statement binds the session again.
     for (const auto& action : commit_actions::queued())
         if (ends_grant(action)) session::release_grant(action.id);
@@ -48,7 +48,7 @@ void committed() noexcept {
     const bool ended = std::any_of(queued.begin(), queued.end(), ends_grant);
     commit_actions::after_commit();
     journal::advance_decision_lsn(pg::last_commit_lsn());
-    // The worker does the same, but access must also end while the worker is down.
+    // The worker does the same, but access must end even while the worker is down.
     if (ended) expire::stop_ended_grants();
     wake_worker();
 }

@@ -35,7 +35,7 @@ struct Site {
     std::vector<Date> holidays;
 };
 
-// The sites of the company, and for each the one that people travel to.
+// The sites of the company, and for each of them the site to which its people travel.
 inline const std::array<Site, 5> sites{{
     {"berlin", 60, Summer::europe, {{1, 1}, {5, 1}, {10, 3}, {12, 25}, {12, 26}}},
     {"london", 0, Summer::europe, {{1, 1}, {8, 25}, {12, 25}, {12, 26}}},
@@ -59,7 +59,7 @@ inline bool is_summer(Summer summer, Day day) {
     return day >= from && day < to;
 }
 
-// The moment so many hours (also more than 24) after midnight of a local day.
+// Returns the moment this many hours (which may be more than 24) after midnight of a local day.
 inline Instant local_time(const Site& site, Day day, double hours) {
     const auto offset = site.offset_minutes + (is_summer(site.summer, day) ? 60 : 0);
     return start_of(day) - offset * minute + static_cast<Instant>(hours * static_cast<double>(hour));

@@ -38,7 +38,7 @@ private:
     [[nodiscard]] int week(Day day) const { return static_cast<int>((day - story_.world().first).count() / 7); }
     [[nodiscard]] bool is_on_call(Day day) const { return who_.on_call && week(day) % weeks_of_rota == *who_.on_call; }
 
-    // In their first weeks people use many templates, and so do all people in the first weeks of the record.
+    // People use many templates in their first weeks, and everyone does so in the first weeks of the record.
     std::size_t next_template(Random& random) {
         if (taken_ < who_.templates.size() && random.chance(0.4)) return who_.templates[taken_++];
         return who_.templates[random.pick_first(who_.templates.size())];
@@ -79,7 +79,7 @@ private:
         }
     }
 
-    // Early, late and night shifts of a week each, on five of seven days.
+    // Early, late and night shifts, each for a week, on five of seven days.
     void shift(Day day, Random& random) {
         const auto turn = static_cast<std::size_t>(week(day)) + me_ / 8;
         if ((static_cast<std::size_t>(weekday_of(day)) + me_ / 8) % 7 >= 5) return;

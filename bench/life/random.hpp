@@ -12,7 +12,8 @@ namespace life {
 
 class Random {
 public:
-    // The numbers after the seed identify the purpose: one more draw for one purpose does not change the others.
+    // The numbers after the seed identify the purpose, so that an additional draw for one purpose does not change the
+    // others.
     template <class... Parts>
     explicit Random(std::uint64_t seed, Parts... of) : state_(mix(seed)) {
         ((state_ = mix(state_ ^ (static_cast<std::uint64_t>(of) + 0x632BE59BD9B4E019U))), ...);
@@ -39,7 +40,7 @@ public:
     const T& pick(const std::vector<T>& of) {
         return of[static_cast<std::size_t>(between(0, static_cast<std::int64_t>(of.size()) - 1))];
     }
-    // An index below n; the k-th has the weight 1/k.
+    // Returns an index below n; the k-th index has the weight 1/k.
     std::size_t pick_first(std::size_t n) {
         double all = 0;
         for (std::size_t k = 1; k <= n; ++k) all += 1.0 / static_cast<double>(k);

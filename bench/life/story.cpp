@@ -101,7 +101,7 @@ Instant Story::step_up(Index session, Index person, Instant at, int wrong, Rando
     return at + seconds(random, 5, 20);
 }
 
-// Another approver of the team of the template, or of any team if that one has none.
+// Returns another approver from the team of the template, or from any team if that team has none.
 Index Story::approver_of(Index person, Index tmpl, Random& random) const {
     std::vector<Index> all;
     std::vector<Index> team;
@@ -236,7 +236,7 @@ void Story::activate(Index number, Instant at, const std::string& by) {
     control(at, "activated", number, by, {});
 }
 
-// Use of a grant until the work is done, the day ends or the grant ends.
+// Uses a grant until the work is done, the day ends or the grant ends.
 void Story::use(Index number, const Need& need, Random& random) {
     auto& request = requests[number];
     const auto& tmpl = world_.templates[need.tmpl];

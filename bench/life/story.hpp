@@ -64,7 +64,7 @@ struct Request {
     Instant closed_at = 0;
     std::string closed_by;
     std::string close_reason;
-    // Of a break-glass; nothing: not reviewed yet.
+    // The review of a break-glass grant; nothing: not reviewed yet.
     std::optional<Decision> review;
     std::string verdict;
     // How it is used.
@@ -100,14 +100,14 @@ class Story {
 public:
     Story(const World& world, Instant until) : world_(world), until_(until) {}
 
-    // Adds a request with everything that follows from it; nothing if it would not be over in time.
+    // Adds a request with everything that follows from it. Returns nothing if it would not have ended in time.
     std::optional<Index> ask(const Need& need, Random& random);
     void tell(Note note) { notes.push_back(std::move(note)); }
     Index open_session(Index person, Instant start, Random& random, const std::string& client = {});
     // Adds a refused statement, in a session of its own or of a grant.
     void refuse(Index session, Index person, Instant at, std::string sqlstate, const std::string& message,
                 std::string statement, std::optional<Index> request = std::nullopt);
-    // Adds so many wrong codes and then a right one.
+    // Adds this number of wrong codes and then a right one.
     Instant step_up(Index session, Index person, Instant at, int wrong, Random& random);
     void finish();  // sorts everything by time and numbers the requests
 
@@ -135,7 +135,7 @@ private:
 
 inline const std::string worker = "jit_access";
 
-// Ordinary work (days.cpp), and anomalies, so many of each kind (planted.cpp).
+// Add ordinary work (days.cpp), and this number of anomalies of each kind (planted.cpp).
 void live(Story& story);
 void plant(Story& story, int of_each);
 

@@ -94,7 +94,7 @@ private:
                          [&](Index a, Index b) { return story_.requests[a].used_from < story_.requests[b].used_from; });
     }
 
-    // One of n moments that are spread evenly over what is left.
+    // Returns the next of n moments that are spread evenly over the remaining time.
     static Instant next_moment(Random& random, Instant from, Instant to, std::int64_t n) {
         const double part = 1 - std::pow(1 - random.uniform(), 1.0 / static_cast<double>(n));
         return from + static_cast<Instant>(part * static_cast<double>(to - from));

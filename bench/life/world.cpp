@@ -115,7 +115,8 @@ std::string name_for(Random& random, std::set<std::string>& taken) {
     }
 }
 
-// The templates that a person uses: those of the team in an order of their own, sometimes one of another team.
+// Returns the templates that a person uses: those of the team in the person's own order, and sometimes one of another
+// team.
 std::vector<std::size_t> usual_templates(const World& world, std::size_t team, Random& random) {
     std::vector<std::size_t> own;
     std::vector<std::size_t> others;
@@ -175,7 +176,7 @@ World make_world(const Size& size, Day end, std::int64_t first_template) {
     return world;
 }
 
-// Offices and VPN gateways are networks that many people share; a home has a network of its own.
+// Offices and VPN gateways are networks that many people share; each home has a network of its own.
 std::string address_of(const World& world, std::size_t person, Day day, Random& random) {
     const Person& who = world.people[person];
     const bool travels = who.trip && day >= *who.trip && day < *who.trip + std::chrono::days(7);

@@ -50,7 +50,7 @@ struct Person {
     std::vector<std::size_t> templates;  // usual ones, most usual first
     std::vector<Day> away;               // first days of a week off
     std::optional<Day> trip;             // first day of a week at the neighbouring site
-    // True if the habits are so regular that a deviation raises an alert.
+    // Returns true if the habits are so regular that a deviation raises an alert.
     [[nodiscard]] bool is_regular(Day first) const {
         return !shifts && !late && !weekends && !on_call && joined == first;
     }

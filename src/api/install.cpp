@@ -1,4 +1,4 @@
-// CREATE EXTENSION: refuses to install where the extension could not work, and creates the group roles.
+// CREATE EXTENSION: refuses an installation in which the extension could not work, and creates the group roles.
 #include "jit_access/api/support.hpp"
 
 #include "jit_access/core/failure.hpp"
@@ -22,8 +22,8 @@ void check_database() {
 
 // Creates a group role, or accepts an existing one without attributes, members and memberships. Members from before the
 // installation would be administrators or auditors although no administrator has granted that. The marker may have
-// members: they are roles of grants, for example from a dump of roles, and the membership is what makes the server
-// refuse their use until the worker removes them.
+// members. They are roles of grants, for example from a dump of roles, and because of the membership the server refuses
+// their use until the worker removes them.
 void create_group(std::string_view name) {
     const auto role = pg::find_role(name);
     if (!role) {

@@ -50,7 +50,8 @@ Datum jit_drop_template(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(jit_cover_new_objects);
 Datum jit_cover_new_objects(PG_FUNCTION_ARGS) {
     return pg::guarded([&] {
-        // The trigger of a copy of the control database does nothing: templates cover the control database only.
+        // In a copy of the control database the trigger does nothing, because templates cover only the control
+        // database.
         if (shared_state != nullptr && !pg::in_control_database()) return Datum{0};
         const sandbox::Pause pause;  // the GRANT statements come from the extension, not from a dry run
         const auto relations = pg::relations_created_by_command(fcinfo);

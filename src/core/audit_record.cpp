@@ -7,8 +7,8 @@ namespace {
 using Reader = BinaryReader<std::endian::big>;
 
 // First byte of the canonical bytes. The bytes of a written row must never change, or its hash would no longer match.
-// An added column is therefore nullable and makes a new form. Rows in which it is NULL keep this form and its columns,
-// and both forms are read.
+// A column that is added must therefore be nullable, and needs a new form. Rows in which it is NULL keep this form with
+// its columns, and both forms can be read.
 constexpr std::uint8_t form = 1;
 static_assert(record_columns.size() == 29,
               "form 1 of the canonical bytes has 29 columns: a new column needs a new form");
@@ -57,7 +57,7 @@ private:
     Sink& out_;
 };
 
-// The next field; nothing when it is NULL, and no bytes when the field is torn.
+// Returns the next field; nothing if it is NULL, and no bytes if the field is incomplete.
 std::optional<Bytes> read_field(Reader& in) noexcept {
     const auto size = in.number<std::uint32_t>();
     if (size == null_length) return std::nullopt;
@@ -77,7 +77,7 @@ void append_quoted(std::string& to, Bytes bytes) {
     to += '"';
 }
 
-// Appends the value of one field in readable form, by the type of its column; the value that is passed is ignored.
+// Appends the value of one field in readable form. The visited value only gives the type of the column.
 class FieldPrinter {
 public:
     FieldPrinter(Bytes bytes, std::string& to) : bytes_(bytes), to_(to) {}
@@ -145,7 +145,7 @@ std::optional<std::string> explain_bytes(Bytes bytes) {
     Reader in(bytes);
     if (in.number<std::uint8_t>() != form) return std::nullopt;
     std::string text;
-    const AuditRecord record_of_types;  // its values do not matter
+    const AuditRecord record_of_types;  // only its types are used
     for_each_column(record_of_types, [&](const ColumnInfo& column, const auto& value) {
         const auto field = read_field(in);
         if (!field || !in.is_ok()) return;

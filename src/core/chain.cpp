@@ -176,14 +176,14 @@ void Verifier::add_record(std::int64_t seq, Bytes bytes, const Digest& stored_he
     else if (const auto dropped = dropped_from(bytes))
         dropped_ = dropped;
     if (!first_) keep_first(seq, bytes, stored_head);
-    // Continues from the stored head, so that one change is one finding and not one for every later record.
+    // Continues from the stored head, so that one change causes one finding and not a finding for every later record.
     last_ = seq;
     head_ = stored_head;
     if (compare_with_known(last_, head_)) anchored_to_ = last_;
 }
 
-// Records before the first one may have been dropped for their age, which only a later record states. So the first one
-// is checked last.
+// Records before the first one may have been dropped for their age, which only a later record states. The first one is
+// therefore checked last.
 void Verifier::keep_first(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
     first_ = FirstRecord{seq, {}, stored_head};
     if (seq - 1 != before_) first_->bytes.assign(bytes.begin(), bytes.end());
@@ -200,7 +200,7 @@ void Verifier::check_beginning() {
     }
     if (begins - 1 == before_) return;
     if (!was_dropped_before(begins)) {
-        // First of the findings, because it is the first in the record.
+        // It is put before the other findings, because it is about the first records.
         const auto from = std::max(before_, dropped_ ? dropped_->last : 0) + 1;
         findings_.insert(findings_.begin(), {from, "missing, up to the one before " + std::to_string(begins)});
         if (findings_.size() > max_findings) findings_.pop_back();

@@ -23,7 +23,7 @@ std::uint8_t mask_of(unsigned bits) noexcept {
 
 unsigned bits_of(const Address& address) noexcept { return address.family == 4 ? 32 : 128; }
 
-// Clears the bits behind the prefix.
+// Clears the bits after the prefix.
 void clear_host_bits(Network& network) noexcept {
     for (unsigned i = 0; i < v6_bytes; ++i) {
         const unsigned done = i * 8;

@@ -7,7 +7,7 @@ namespace jit::core {
 
 namespace {
 
-// Also the full-width forms of these characters, and characters that some programs skip before a formula.
+// The list includes the full-width forms of these characters, and characters that some programs skip before a formula.
 constexpr std::array<std::string_view, 14> formula_prefixes{
     "=",           "+", "-", "@", "|", "\t", "\r", "\n", "\v", "\f", "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D",
     "\xEF\xBC\xA0"};
@@ -30,7 +30,7 @@ bool is_formula(std::string_view text) noexcept {
                        [rest](std::string_view prefix) { return rest.starts_with(prefix); });
 }
 
-// Some programs drop blanks at the ends of a cell without quotes.
+// Some programs drop blanks at the beginning or end of a cell that has no quotes.
 bool needs_quotes(std::string_view text) noexcept {
     if (text.empty()) return false;
     return text.find_first_of(",\"\r\n\t") != std::string_view::npos || text.front() == ' ' || text.back() == ' ';

@@ -38,7 +38,7 @@ namespace {
 constexpr std::int64_t us_per_hour = 3'600'000'000;
 constexpr std::int64_t us_per_day = 24 * us_per_hour;
 
-// Rounds towards negative infinity: times before 2000 are negative.
+// Rounds towards negative infinity, because times before 2000 are negative.
 constexpr std::int64_t floor_divide(std::int64_t a, std::int64_t b) noexcept { return a / b - (a % b < 0 ? 1 : 0); }
 
 }  // namespace
@@ -53,7 +53,7 @@ namespace {
 
 using Days = std::array<std::int32_t, hours_of_day>;
 
-// The days of an hour and of the `reach` hours on both sides. The day is a circle.
+// Returns the sum of the days for an hour and for the `reach` hours before and after it; hour 0 follows hour 23.
 std::int32_t days_around(const Days& days, std::size_t hour, std::size_t reach) noexcept {
     std::int32_t count = 0;
     for (std::size_t i = 0; i <= 2 * reach; ++i) count += days.at((hour + hours_of_day + i - reach) % hours_of_day);

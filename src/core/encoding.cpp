@@ -6,7 +6,7 @@ namespace jit::core {
 
 namespace {
 
-// The value of a hexadecimal digit; negative for any other character.
+// Returns the value of a hexadecimal digit; a negative number for any other character.
 int hex_value(char c) noexcept {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
@@ -54,7 +54,7 @@ std::string to_base64(Bytes bytes) {
     constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     std::string text;
     text.reserve((bytes.size() + 2) / 3 * 4);
-    // Three bytes are four letters; the last group is padded.
+    // Three bytes become four letters; the last group is padded.
     for (std::size_t i = 0; i < bytes.size(); i += 3) {
         std::uint32_t group = 0;
         for (std::size_t k = 0; k < 3; ++k)

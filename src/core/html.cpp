@@ -33,7 +33,7 @@ bool needs_no_escape(char32_t c) {
     return c >= 0x20 && c < 0x7F && c != '&' && c != '<' && c != '>' && c != '"' && c != '\'' && c != '`';
 }
 
-// Escapes for the contents of an element and for a quoted attribute alike.
+// The escaped text is safe both in an element and in a quoted attribute.
 void escape(std::string_view text, std::string& to) {
     while (!text.empty()) {
         const auto [character, size] = decode_utf8(text);

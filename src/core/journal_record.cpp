@@ -10,7 +10,7 @@ namespace {
 using Reader = BinaryReader<std::endian::little>;
 using Writer = BinaryWriter<std::endian::little>;
 
-// write_fields() and decode_use() name every member of Use, so that neither compiles when one is added. A new member
+// write_fields() and decode_use() name every member of Use, so that neither compiles if a member is added. A new member
 // also needs a new magic of the journal's file (record/journal_file.cpp), and a value (enforcement/recorder.cpp).
 
 // Called twice by write_measured(), once to measure.

@@ -99,7 +99,7 @@ void object_to_hours(const PolicyFacts& facts, std::vector<Failure>& objections)
                                 "An administrator can change them: see jit_access.windows.");
 }
 
-// A person with an unreviewed break-glass grant cannot take another one, for any template.
+// A person with an unreviewed break-glass grant cannot get another one, for any template.
 void object_to_break_glass(const PolicyFacts& facts, std::vector<Failure>& objections) {
     if (facts.kind != RequestKind::break_glass) return;
     if (facts.break_glass.unreviewed)
@@ -130,8 +130,7 @@ bool applies(const Rule& rule, const PolicyFacts& facts) {
            facts.policy.risk <= rule.max_risk.value_or(facts.policy.risk);
 }
 
-// The limits of a denying rule are exclusive: it denies requests that exceed one of them, and every request if it has
-// none.
+// A denying rule denies requests that exceed one of its limits, and every request if it has no limits.
 bool forbids(const Rule& rule, std::int64_t duration, Risk risk) {
     const bool bounded = rule.max_duration || rule.max_risk;
     const bool exceeded =

@@ -125,7 +125,7 @@ void axis(Html& to, const Band& of) {
 void bar(Html& to, const Band& of, std::int64_t x, std::int64_t w, std::int64_t value, const char* kind,
          const std::string& title) {
     if (value == 0) return;
-    // A value above zero is always visible, however small it is.
+    // Even the smallest value above zero is visible.
     const auto height = std::max<std::int64_t>(
         1, static_cast<std::int64_t>(static_cast<double>(value) * static_cast<double>(band - 14) /
                                      static_cast<double>(of.most)));

@@ -13,7 +13,7 @@ std::byte* payload_of(RecordHeader* header) noexcept {
 
 }  // namespace
 
-// Always inlined: GCC assumes that a function that only prefetches has no effect, and drops the call.
+// It is always inlined, because GCC assumes that a function that only prefetches has no effect, and drops the call.
 [[gnu::always_inline]] inline void Ring::prefetch(std::uint64_t position) const noexcept {
     constexpr std::size_t usual_size = 512;  // of a use and its outcome
     constexpr std::size_t cache_line = 64;
@@ -56,7 +56,7 @@ Ring::append(RecordKind kind, const Payload& payload, std::int64_t time) noexcep
     const auto position = control_->head.fetch_add(size, std::memory_order_seq_cst);
     std::memcpy(payload_of(at(position)), payload.bytes.data(), payload.bytes.size());
     publish(position, kind, payload, size, time);
-    // After the outcome of a statement the session writes the use of its next statement, some time later.
+    // Some time after the outcome of a statement, the session will write the use of its next statement here.
     if (kind == RecordKind::outcome) prefetch(position + size);
     return position;
 }
@@ -65,8 +65,8 @@ std::optional<Ring::CheckedHeader> Ring::read_header(std::uint64_t position, std
     RecordHeader* const header = at(position);
     const auto stamp = position ^ secret_;
     if (header->stamp.load(std::memory_order_acquire) != stamp) return std::nullopt;
-    // Read once: a writer of the next lap may overwrite the header meanwhile, and the values that are used must be
-    // those that were checked.
+    // Each field is read only once. A writer of the next lap may overwrite the header at the same time, and the values
+    // that are used must be those that were checked.
     const CheckedHeader seen{stamp, header->size, 0, header->kind, header->payload_size, header->at};
     std::atomic_signal_fence(std::memory_order_seq_cst);
     if (seen.size < record_alignment || seen.size % record_alignment != 0 ||
@@ -89,7 +89,7 @@ std::optional<JournalRecord> Ring::read(std::uint64_t position, std::uint64_t en
     if (header->stamp.load(std::memory_order_acquire) != (position ^ secret_)) return std::nullopt;
     const auto seen = read_header(position, end);
     if (!seen) {
-        // Published and damaged: no writer will complete it.
+        // The record is published and damaged, so no writer will complete it.
         const auto next = next_valid(position + record_alignment, end);
         if (!next) return std::nullopt;
         return JournalRecord{position, *next, 0, RecordKind::gap, {}};

@@ -9,11 +9,11 @@ namespace jit::admission {
 
 namespace {
 
-// A client that retries without a pause would fill the journal with its refusals; it is slowed down.
+// A client that retries without a pause is slowed down, because it would otherwise fill the journal with its refusals.
 std::uint32_t consecutive_refusals = 0;
 
 // Called before every statement under a grant. The wall clock is read at most once in 100 us; in between, the boot
-// clock advances it. A wall clock that is set is therefore noticed at most 100 us later.
+// clock advances it. If the wall clock is set, this is therefore noticed at most 100 us later.
 pg::Moment current_moment() noexcept {
     constexpr std::int64_t valid_us = 100;
     static pg::Moment last_read;
@@ -31,7 +31,8 @@ void delay_repeated_refusal() {
 }  // namespace
 
 // Shortly after its end the worker removes the memberships of a grant. A session that has not used the grant may use
-// its other privileges, so it waits for the clean-up instead of being refused. If the worker is down it is refused.
+// its other privileges, so it waits for the clean-up instead of being refused at once. If the worker is down, it is
+// refused.
 AccessCheck check_access() {
     constexpr int max_wait_ms = 300;
     constexpr int step_ms = 5;
@@ -54,7 +55,7 @@ AccessCheck check_access(const enforcement::EffectiveGrants* grants) {
     return result;
 }
 
-// Bound first: from the moment the intent is on the record a timer watches the deadline.
+// The session is bound first, so that a timer watches the deadline from the moment the intent is on the record.
 void record_use(const AccessCheck& check, const recorder::Statement& statement) {
     consecutive_refusals = 0;
     session::bind_to(*check.grants);

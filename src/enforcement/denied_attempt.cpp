@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::string_view extension_class = "JA";
 
-// A copy of a text in fixed memory, cut at a character boundary. Where an error is reported nothing may be allocated.
+// A copy of a text in fixed memory, cut at a character boundary, because nothing may be allocated while an error is
+// reported.
 template <std::size_t Size>
 class TextBuffer {
 public:

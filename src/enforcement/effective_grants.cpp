@@ -31,11 +31,11 @@ EffectiveGrants owner_grants;  // result for the view owner asked about last
 std::uint64_t generation = 0;  // counts changes of memberships
 
 // Users recently resolved to hold no grant. Referential checks and SECURITY DEFINER functions switch the user back and
-// forth, and would otherwise resolve memberships each time.
+// forth; without this cache, each switch would resolve memberships again.
 std::array<std::uint64_t, 16> recent_no_grant_users{};
 std::size_t next_recent_user = 0;
 
-// Counts invalidations by the signal handler, so that one that arrives while memberships are resolved is noticed.
+// Counts invalidations by the signal handler, so that an invalidation during the resolution of memberships is noticed.
 std::atomic<std::uint32_t> signal_invalidations = 0;
 
 void copy_name(char (&to)[64], const std::optional<std::string>& name) noexcept {
@@ -61,7 +61,7 @@ bool is_grant_role(RoleId role, RoleId marker) {
     return std::find(groups.begin(), groups.end(), marker) != groups.end();
 }
 
-// The id in the role's name; 0 if the role has another name or was dropped.
+// Returns the id in the role's name; 0 if the role has another name or was dropped.
 std::uint64_t grant_id_of_role(RoleId grant_role) {
     const auto name = pg::role_name(grant_role).value_or("");
     std::uint64_t id = 0;
@@ -96,8 +96,8 @@ core::Client client_of_session() noexcept {
     return client;
 }
 
-// Neither the conditions of a grant nor the client of a session ever change. They are therefore compared here, once,
-// and each statement tests a pointer only.
+// Neither the conditions of a grant nor the client of a session ever change. They are therefore compared once, here,
+// and each statement only tests a pointer.
 void check_conditions(EffectiveGrants& grants, const Slot& slot, std::uint64_t id) noexcept {
     const auto conditions = slot.conditions.load();
     if (!conditions.any()) return;
@@ -126,8 +126,8 @@ void add_grant_of_role(EffectiveGrants& grants, RoleId grant_role) {
 void add_grants_of_set_role(EffectiveGrants& grants, RoleId user, RoleId marker) {
     const RoleId session = pg::session_user();
     if (user == session || user != pg::outer_user() || pg::is_superuser(session)) return;
-    // The server lets a session keep a role that is no longer granted. It cannot be determined afterwards whether a
-    // grant had provided the role, so the session is refused in either case.
+    // The server lets a session keep a role that is no longer granted. It cannot be determined afterwards whether the
+    // role was granted through a grant, so the session is refused in any case.
     grants.stale_role = !pg::is_member(session, user);
     if (grants.stale_role) return;
     if (is_grant_role(user, marker)) return;  // its grant is found by its membership
@@ -148,7 +148,7 @@ void add_grants_of_memberships(EffectiveGrants& grants, RoleId user, RoleId mark
 
 enum class Holder : std::uint8_t { current_user, view_owner };
 
-// The server checks no privileges of superusers, so they use no grant. A view's owner has set no role.
+// The server checks no privileges of superusers, so they use no grant. For a view's owner, there is no SET ROLE role.
 EffectiveGrants resolve(RoleId user, Holder holder) {
     EffectiveGrants result;
     const auto marker = pg::find_role(core::marker_role);
@@ -172,22 +172,22 @@ bool is_empty(const EffectiveGrants& grants) noexcept {
            !grants.too_many;
 }
 
-// A result is not cached if memberships changed while it was resolved. Nor is one with an unconfirmed grant: the
-// confirmation changes no catalog, so no invalidation would announce it.
+// A result is not cached if memberships changed while it was resolved. A result with an unconfirmed grant is not cached
+// either, because the confirmation changes no catalog and so causes no invalidation.
 bool may_be_cached(const EffectiveGrants& resolved, std::uint64_t before) noexcept {
     return generation == before && resolved.unconfirmed == 0;
 }
 
-// `invalidations`: signal_invalidations before the user was resolved. The store comes before the second look at the
-// counter: a signal that arrives after it resets the cache itself.
+// `invalidations`: signal_invalidations before the user was resolved. The key is stored before the counter is read
+// again, so that a signal which arrives after that resets the cache itself.
 void cache_no_grant_user(std::uint64_t user_key, std::uint32_t invalidations) noexcept {
     no_grant_user = user_key;
     if (signal_invalidations != invalidations) no_grant_user = 0;
 }
 
-// While the session is bound to a grant that has ended, that grant is its only effective one, whatever the user holds
-// now: every statement is refused until the session has left the grant. The slot may belong to another grant already,
-// so an empty slot stands in for it.
+// While the session is bound to a grant that has ended, that grant is its only effective one, regardless of what the
+// user holds now, so that every statement is refused until the session has left the grant. Its slot may already belong
+// to another grant, so an empty slot is used instead.
 const EffectiveGrants* ended_bound_grant() {
     const auto id = session::ended_grant();
     if (id == 0) return nullptr;
@@ -219,7 +219,7 @@ const EffectiveGrants* current_grants() {
     const RoleId user = pg::current_user();
     const auto before = generation;
     EffectiveGrants resolved = resolve(user, Holder::current_user);
-    // If memberships changed meanwhile the answer may be outdated: the next call resolves them again.
+    // If memberships changed during the resolution, the result may be outdated, so the next call resolves them again.
     if (is_empty(resolved) && generation != before) return nullptr;
     if (is_empty(resolved)) {
         cache_no_grant_user(user_key, invalidations);
@@ -246,7 +246,8 @@ const EffectiveGrants& no_grants() {
 }
 
 const EffectiveGrants* grants_of_owner(RoleId owner) {
-    // Shares recent_no_grant_users with current_grants(). The keys differ: no session has chosen the role 0.
+    // Shares recent_no_grant_users with current_grants(). The keys cannot collide, because in the keys of users the
+    // chosen role is never 0.
     const auto key = std::uint64_t{owner.oid} << 32;
     if (owner_grants.user_key == key) return &owner_grants;
     if (std::find(recent_no_grant_users.begin(), recent_no_grant_users.end(), key) != recent_no_grant_users.end())
@@ -290,7 +291,7 @@ Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept {
     const bool is_bound = session::is_bound_exactly_to(grants);
     if (!is_bound && session::ended_grant(at) != 0) return Access::grant_over;
     if (grants.unmet_condition != nullptr) return Access::condition_unmet;
-    // Room and second factor were checked when the session was bound.
+    // The room and the second factor were checked when the session was bound.
     if (is_bound) return Access::allowed;
     if (!session::has_room_for(grants)) return Access::too_many;
     return grant_lacking_second_factor(grants) != 0 ? Access::second_factor_missing : Access::allowed;

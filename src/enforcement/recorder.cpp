@@ -31,7 +31,7 @@ struct OpenUse {
     std::array<std::uint64_t, core::max_session_grants> grants;
 };
 
-std::vector<OpenUse> open_uses;  // never shrinks: no allocation once the deepest nesting was seen
+std::vector<OpenUse> open_uses;  // never shrinks, so nothing is allocated once the deepest nesting was seen
 std::uint32_t depth = 0;
 
 std::int64_t recorded_error_command = 0;  // start of the last command whose error is on the record
@@ -57,7 +57,7 @@ const Session& session() {
     return facts;
 }
 
-// SHA-256 of the whole text, by which statements that are cut can be distinguished.
+// The SHA-256 of the whole text, so that truncated statements can be distinguished.
 std::string_view statement_hash(std::string_view whole) {
     static std::string hexadecimal;
     hexadecimal = core::to_hex(pg::ServerHasher().hash({std::as_bytes(std::span(whole))}));
@@ -122,7 +122,7 @@ void wake_sleeping_worker() noexcept {
     if (shared_state->worker_is_waiting.load() != 0 && shared_state->worker_is_waiting.exchange(0) != 0) wake_worker();
 }
 
-// False: jit_access.journal_wait has passed.
+// Returns false if jit_access.journal_wait has passed.
 template <class Done>
 bool wait_for_worker(Done&& done) {
     const auto give_up = pg::boot_clock() + std::int64_t{settings::journal_wait} * 1000;
@@ -140,8 +140,8 @@ bool wait_for_worker(Done&& done) {
                   "Ask an administrator to look at jit_access.health.");
 }
 
-// While an error is being reported interrupts are not processed, so the wait is limited to half a second in the life of
-// the process, 1 ms at a time.
+// While an error is being reported, interrupts are not processed. The waits, of 1 ms each, are therefore limited to
+// half a second in the life of the process.
 bool wait_briefly_for_start() noexcept {
     using namespace std::chrono_literals;
     static int attempts_left = 500;
@@ -158,7 +158,7 @@ void wait_for_room(std::size_t payload, std::size_t extra) {
         refuse(Code::journal_full, "the journal of uses is full", "the worker has not made room in time.");
 }
 
-// For short statements the wall clock is not read again: the end is the start plus the duration by the boot clock.
+// For a short statement the wall clock is not read again. Its end is the start plus the duration by the boot clock.
 std::int64_t end_time(const OpenUse& use, std::int64_t duration) noexcept {
     constexpr std::int64_t short_us = 1'000'000;
     return duration < short_us ? use.since.wall + duration : pg::wall_clock();

@@ -40,14 +40,14 @@ pg::Moment armed_for;
 std::atomic<bool> releasing = false;  // this transaction releases the ended grants if it commits
 
 // With the action `cancel` a session has max_ticks ticks of the timer to leave its transaction. Ticks are counted when
-// they arrive, so a process that was stopped or starved of CPU time does not lose them.
+// they arrive, so a process that was stopped or got no CPU time does not lose them.
 constexpr std::int64_t tick_us = 13'000;
 constexpr int max_ticks = 3;
 // If a due action cannot be taken yet, the timer fires again after this time.
 constexpr std::int64_t recheck_us = 1'000'000;
 int ticks = 0;
 
-// False once the slot was reused for another grant.
+// Returns false if the slot has been reused for another grant.
 bool owns_slot(const BoundGrant& grant) noexcept { return grant.slot->id.load(std::memory_order_relaxed) == grant.id; }
 
 bool is_over(const BoundGrant& grant, pg::Moment at) noexcept { return !is_live(*grant.slot, at) || !owns_slot(grant); }
@@ -59,7 +59,7 @@ AtDeadline deadline_action(const BoundGrant& grant) noexcept {
 }
 
 // Whether work under a grant is in progress: in the open transaction, or in a command (a procedure) that has committed
-// and goes on.
+// and continues.
 bool is_busy() noexcept {
     return transaction_bound || (pg::is_running_command() && pg::command_start() == bound_command_start);
 }
@@ -83,7 +83,8 @@ bool must_terminate(const BoundGrant& grant, pg::Moment at) noexcept {
     return true;
 }
 
-// Microseconds until the timer has to fire for this grant: at its deadline, then as often as its action needs.
+// Returns the microseconds until the timer has to fire for this grant: at its deadline, and then as often as its action
+// needs.
 std::int64_t time_to_next_check(const BoundGrant& grant, pg::Moment at) noexcept {
     const auto left = time_left(*grant.slot, at);
     if (!is_over(grant, at)) return left;
@@ -102,8 +103,8 @@ void arm_real_timer() noexcept {
     if (bound_count != 0) pg::arm_real_timer(left);
 }
 
-// Outside of a transaction the session releases its grants when it next waits for the client; otherwise its statement
-// is cancelled, again at each tick.
+// Outside of a transaction, the session releases its grants when it next waits for the client. Inside a transaction,
+// its statement is cancelled at each tick.
 void leave_ended_grants() noexcept {
     enforcement::invalidate_from_signal();
     if (!must_leave_transaction()) {
@@ -129,7 +130,7 @@ void on_deadline_timer() noexcept {
         must_leave |= deadline_action(bound_grants[i]) == AtDeadline::cancel;
     }
     if (must_leave) leave_ended_grants();
-    arm_real_timer();  // a deadline may have been extended meanwhile
+    arm_real_timer();  // a deadline may have been extended since
 }
 
 pg::Moment earliest_deadline() noexcept {
@@ -210,8 +211,8 @@ void add_bound_grant(Slot* slot, std::uint64_t id, bool borrowed) noexcept {
 }
 
 // Moves the last entry into the freed place. In shared memory the entry is stored in its new place before the count
-// shrinks, so that other processes never see a session without it. bound_count is lower meanwhile, which keeps the
-// timer from reading the moved entry; the timer is therefore armed again.
+// shrinks, so that other processes never see a session without it. During the move bound_count is lower, so that the
+// timer does not read the moved entry. The timer is armed again afterwards for that entry.
 void remove_bound_grant(std::uint32_t i) noexcept {
     const auto last = bound_count.exchange(i) - 1;
     bound_grants[i] = bound_grants[last];
@@ -225,14 +226,14 @@ void remove_bound_grant(std::uint32_t i) noexcept {
 
 void on_session_exit() noexcept {
     recorder::interrupt_all();
-    // Reset first: the timer may fire until it is disarmed, and does nothing without a slot.
+    // The pointer is reset first, because the timer may fire until it is disarmed, and does nothing without a slot.
     SessionSlot* const slot = std::exchange(session_slot, nullptr);
     pg::disarm_deadline_timers();
     if (slot != nullptr) slot->pid.store(0);
 }
 
-// Claims this process's slot in shared memory, at the first use of a grant. The pid is stored last: the worker ends
-// only sessions whose entry is complete.
+// Claims this process's slot in shared memory, at the first use of a grant. The pid is stored last, because the worker
+// ends only sessions whose entry is complete.
 void register_session() {
     if (!pg::make_deadline_timers(on_deadline_timer))
         throw Failure(Code::limit_exceeded, "this session could not be stopped at the deadline",
@@ -373,8 +374,8 @@ void release_grant(std::uint64_t id) noexcept {
 }
 
 void before_commit() {
-    // The session slot is null in a session without a grant, and in one that exits and drops its temporary tables in a
-    // last transaction.
+    // The session slot is null in a session without a grant, and in an exiting session that drops its temporary tables
+    // in a last transaction.
     if (session_slot == nullptr || bound_count == 0) return;
     if (!transaction_bound) {
         if (pg::is_between_commands()) release_ended_grants();
@@ -392,7 +393,7 @@ void before_prepare() {
 }
 
 void after_transaction(bool committed) noexcept {
-    // Null in a session without a grant, and in one that exits and aborts its transaction.
+    // The session slot is null in a session without a grant, and in an exiting session that aborts its transaction.
     if (session_slot == nullptr) return;
     if (releasing) {
         releasing = false;

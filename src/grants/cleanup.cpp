@@ -16,7 +16,7 @@ using core::Failure;
 namespace {
 
 bool revoke_from_members(pg::RoleId role, const std::string& name) {
-    // The names are looked up one by one: in a cluster with many roles, planning a join takes longer than these
+    // The names are looked up one by one, because in a cluster with many roles planning a join takes longer than these
     // look-ups.
     const auto rows =
         pg::query("SELECT member FROM pg_catalog.pg_auth_members WHERE roleid = $1 GROUP BY member", {role});
@@ -25,8 +25,8 @@ bool revoke_from_members(pg::RoleId role, const std::string& name) {
     return !rows.empty();
 }
 
-// Objects in another database can be reassigned only by a process that is connected to it. This starts one and fails;
-// a later attempt finds the objects gone.
+// Objects in another database can be reassigned only by a process that is connected to it. This function starts such a
+// process and fails; a later attempt finds no objects any more.
 void reassign_in_other_databases(pg::RoleId role, const std::string& name, const pg::NewOwner& new_owner) {
     const auto database = pg::query_row(R"sql(
         SELECT d.oid, d.datname::text
@@ -45,7 +45,7 @@ void reassign_in_other_databases(pg::RoleId role, const std::string& name, const
                           : "No background worker was free to reclaim it; see max_worker_processes.");
 }
 
-// The first object in this database that role $1 owns and that must not get another owner, and why not.
+// Finds the first object in this database that role $1 owns and that must not get another owner, with the reason.
 //
 // Code that runs with the privileges of its owner would run with those of the new owner, which the approvers of the
 // grant never agreed to. That includes code in places that are easily overlooked: views without security_invoker, rules
@@ -53,7 +53,7 @@ void reassign_in_other_databases(pg::RoleId role, const std::string& name, const
 // commands; and triggers, defaults and checks that the logical replication worker or the action of a foreign key runs
 // as the owner of the table. Other code is reassigned only if the template allows it ($2).
 //
-// The query runs in any database, including databases without the extension, so it cannot be a view.
+// The query must run in every database, including databases without the extension, so it cannot be a view.
 constexpr const char* object_to_keep = R"sql(
     WITH owned AS (
         SELECT s.classid, s.objid, s.objsubid
@@ -143,7 +143,7 @@ struct Successor {
     bool takes_code;
 };
 
-// The role may have been changed since the template was defined, so it is checked again.
+// The role is checked again, because it may have been changed since the template was defined.
 pg::NewOwner checked_owner(const Successor& successor) {
     if (pg::role_name(successor.role) != successor.name)
         throw Failure(Code::wrong_state,
@@ -227,7 +227,7 @@ void revoke_grant_memberships(std::int64_t id) {
     const auto gate = provision::gate_role_name(id);
     if (const auto gate_id = pg::find_role(gate)) drop_empty_role(*gate_id, gate);
     temporary_login::disable_login(id);
-    // The role is found by its OID, so renaming it does not keep its memberships.
+    // The role is found by its OID, so its memberships are revoked even if it has been renamed.
     const auto role = row->get<pg::RoleId>(0);
     if (const auto name = pg::role_name(role)) revoke_all_memberships(role, *name);
 }

@@ -42,8 +42,8 @@ constexpr const char* select_grants = R"sql(
 StoredGrant grant_from_row(const pg::Row& row) {
     const auto wall = row.get<pg::Instant>(3).us;
     const auto boot_id = pg::boot_id();
-    // In the same boot, the stored value of the boot clock is still valid. In another boot it is meaningless, and the
-    // deadline on the boot clock is derived from the wall clock.
+    // If the machine has not booted since, the stored value of the boot clock is still valid. Otherwise it is
+    // meaningless, and the deadline on the boot clock is derived from the wall clock.
     const bool is_same_boot = !boot_id.empty() && row.get<std::string>(5) == boot_id;
     const auto boot = is_same_boot ? row.get<std::int64_t>(4) : pg::boot_clock() + (wall - pg::wall_clock());
     return {.terms = {.id = static_cast<std::uint64_t>(row.get<std::int64_t>(0)),
@@ -100,7 +100,7 @@ void confirm_active(std::int64_t id) {
         request::advance(request, Event::revoke, task::actor, "its temporary role was dropped or renamed");
         return;
     }
-    // A standby that was promoted: it has had this grant in shared memory all along.
+    // This is a promoted standby, which has had the grant in shared memory since before the promotion.
     if (is_live(grant->terms.id)) {
         store_own_node(grant->terms.id);
         return;
@@ -137,8 +137,8 @@ std::optional<std::vector<StoredGrant>> read_active_grants() {
             try {
                 grants.push_back(grant_from_row(row));
             } catch (const std::exception&) {
-                // A row that cannot be read (a newer version on the primary) gets no slot here. It must not keep the
-                // other grants from ending.
+                // A row that cannot be read (for example, because the primary has a newer version) gets no slot here.
+                // It must not keep the other grants from ending.
             }
         }
     });
@@ -150,7 +150,7 @@ std::optional<std::vector<StoredGrant>> read_active_grants() {
 
 bool after_start() {
     const auto failures = task::failure_count();
-    // The journal is not restored with a backup: it may know a decision that the tables do not have yet.
+    // The journal is not restored with a backup, so it may show a decision that the restored tables do not have.
     shared_state->tables_are_stale |= pg::last_redo_lsn() < shared_state->last_decision_lsn;
     for (const auto id : task::query_ids("SELECT id FROM jit_access.request WHERE state = 'active' ORDER BY id"))
         task::run_or_log("confirm grant " + std::to_string(id) + ", it stays refused", [&] { confirm_active(id); });
@@ -167,8 +167,8 @@ void follow_primary() {
     const auto is_active = [&](std::uint64_t id) {
         return std::any_of(grants->begin(), grants->end(), [id](const StoredGrant& g) { return g.terms.id == id; });
     };
-    // Ended grants first: a grant that the primary has ended must not stay usable because there is no slot for another
-    // grant.
+    // Ended grants are handled first, because a grant that the primary has ended must not stay usable if there is no
+    // slot for another grant.
     for (auto& slot : shared_state->used_slots())
         if (slot.state.load() == SlotState::live && !is_active(slot.id.load())) finish_slot(slot);
     for (const auto& grant : *grants) {

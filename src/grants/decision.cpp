@@ -36,7 +36,7 @@ std::string state_text(const Request& request) { return "It is " + std::string(c
 
 // ---- permissions of approvers ------------------------------------------------------------------------------------
 
-// Compares people, not logins: several logins may belong to one person.
+// Compares people, not logins, because several logins may belong to one person.
 void check_decider(const principal::Person& me, const Request& request, const Template& tmpl) {
     if (principal::person_of(me) == principal::person_of({request.requester, request.requester_name}))
         denied_attempt::record_and_throw(
@@ -52,7 +52,7 @@ void check_pending(const Request& request) {
     const std::string message = request_text(request.id) + " cannot be decided any more";
     if (request.state != State::pending)
         throw Failure(Code::wrong_state, message, state_text(request), "Look at jit_access.pending_requests.");
-    // The worker lapses requests; this check holds even while the worker is behind.
+    // The worker lapses requests. This check is needed because the worker may be behind.
     if (request.lapses_at.us <= pg::wall_clock())
         throw Failure(Code::wrong_state, message, "It was not decided in time, so it has lapsed.",
                       "The requester can ask again.");
@@ -133,7 +133,7 @@ State schedule(Request& request, const std::string& actor, const std::optional<s
     return request::advance(request, Event::schedule, actor, reason);
 }
 
-// Why the request was allowed. The caller holds the lock on the row.
+// Stores why the request was allowed. The caller holds the lock on the row.
 void store_reasons(const Request& request, const core::Ruling& ruling) {
     pg::execute("UPDATE jit_access.request SET reasons = $2 WHERE id = $1", {request.id, ruling.reasons()});
 }
@@ -170,8 +170,7 @@ State activate_or_schedule(Request& request, const Template& tmpl, const core::R
 
 namespace {
 
-// Time has passed since the decision: approvers may have left, and the template or the closure of its role may have
-// changed.
+// Since the decision, approvers may have left, and the template or the closure of its role may have changed.
 State start_scheduled(Request& request, ruling::Purpose purpose, const std::string& actor) {
     const Template tmpl = templates::lock(request.template_id);
     if (request.template_version != tmpl.version) throw template_changed(request, tmpl);
@@ -277,8 +276,8 @@ State resume(std::int64_t id, const std::optional<std::string>& reason, const pr
 
 namespace {
 
-// Runs before the row is locked, because locking may terminate a session, and not every user may cause that. The
-// columns it reads never change.
+// Runs before the row is locked, because locking may terminate a session, which not every user may cause. The columns
+// that it reads never change.
 void check_revoker(const principal::Person& me, std::int64_t id) {
     request::require_visible(me, id);
     const auto row = pg::query_row("SELECT requester, template_id FROM jit_access.request WHERE id = $1", {id}).value();
@@ -304,7 +303,7 @@ State revoke(std::int64_t id, const std::optional<std::string>& reason) {
     pg::commit_locally();
     const State state = request::advance(request, Event::revoke, me.name, reason);
     commit_actions::finish(static_cast<std::uint64_t>(id));
-    // The memberships are revoked now and not in the worker's next round, so that the holder's other work continues
+    // The memberships are revoked now and not in the worker's next round, so that the holder can continue other work
     // without the grant at once. If this fails, the worker retries it.
     (void)pg::in_subtransaction([&] {
         pg::query("SELECT pg_catalog.set_config('lock_timeout', '200ms', true)");

@@ -55,8 +55,8 @@ bool remove_unclaimed_roles() {
     )sql");
     for (const auto oid : roles) {
         const pg::RoleId role{static_cast<std::uint32_t>(oid)};
-        // In two transactions: objects that the role owns may keep it from being dropped, but must not keep its
-        // members.
+        // Two transactions are used, because the members must be removed even if objects that the role owns keep it
+        // from being dropped.
         task::run_or_log("revoke the memberships of an unclaimed role", [&] {
             const auto name = pg::role_name(role);
             if (name && cleanup::revoke_all_memberships(role, *name))
@@ -73,7 +73,7 @@ bool remove_unclaimed_roles() {
     return !roles.empty();
 }
 
-// The marker granted directly to a login: every statement of that user would be refused. The login itself does not
+// If the marker was granted directly to a login, every statement of that user would be refused. The login does not
 // belong to the extension, so it is not dropped.
 bool revoke_marker_from_logins() {
     bool found = false;
@@ -206,7 +206,7 @@ bool end_broken_grants() {
 
 // ---- templates ---------------------------------------------------------------------------------------------------
 
-// Why the closure of the template's role is refused; nothing if it is not, or if it could not be checked.
+// Returns why the closure of the template's role is refused; nothing if it is not refused or could not be checked.
 std::optional<std::string> closure_fault(std::int64_t template_id) {
     std::optional<std::string> fault;
     task::run_or_log("check the closure of a template", [&] {

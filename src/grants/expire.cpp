@@ -47,7 +47,7 @@ void end_expired_grants() {
     for (const auto& slot : shared_state->used_slots())
         if (slot.state.load() == SlotState::over) over.push_back(static_cast<std::int64_t>(slot.id.load()));
     close_requests(over, Event::end, State::active, "deadline reached");
-    // Grants without a slot, because they were suspended or could not be confirmed after a start.
+    // These grants have no slot, because they were suspended or could not be confirmed after a start.
     const auto by_table = query_ids(R"sql(
         SELECT id FROM jit_access.request
         WHERE state IN ('active', 'suspended') AND ends_at <= $1
@@ -55,7 +55,8 @@ void end_expired_grants() {
                                     {pg::Instant{pg::wall_clock()}});
     close_requests(by_table, Event::end, std::nullopt, "deadline reached");
     if (by_table.empty()) return;
-    // A grant that is in the list because its row is locked: the holder must not keep it from ending.
+    // A grant that is this long overdue is in the list because its row is locked. The holder must not keep it from
+    // ending.
     constexpr std::int64_t tolerance = core::us_per_second;
     task::run_or_log("end the sessions of holders that keep ended grants", [] {
         if (const auto ended = blocking_session::end_holders_of_grants_over_by({pg::wall_clock() - tolerance}))
@@ -64,7 +65,8 @@ void end_expired_grants() {
 }
 
 void start_scheduled_grants() {
-    // Only those that this node has allowed: a copy of the tables must not start grants (see confirm.hpp).
+    // Only grants that this node has allowed are started, because a copy of the tables must not start grants (see
+    // confirm.hpp).
     const auto due = query_ids(R"sql(
         SELECT id FROM jit_access.request
         WHERE state = 'scheduled' AND use_by IS NULL AND starts_at <= $1 AND node = $2::uuid
@@ -82,7 +84,7 @@ void start_scheduled_grants() {
                 throw;
             }
         });
-        // A conflict with an open transaction passes; the start is tried again. Any other fault is final.
+        // After a conflict with an open transaction, the start is tried again. Any other fault is final.
         if (fault && !has_conflict)
             close_requests({id}, Event::lapse, State::scheduled, "could not be activated: " + *fault);
     }
@@ -122,7 +124,8 @@ void for_each_session_of(const Slot& slot, Visitor&& visit) noexcept {
     }
 }
 
-// True if the session has something open that depends on the grant: its transaction, or a cursor that outlives it.
+// Returns true if the session has something open that depends on the grant: its transaction, or a cursor that outlives
+// the transaction.
 bool has_open_use(const SessionSlot& session) noexcept {
     return session.transaction_uses_grant || session.has_held_cursors;
 }
@@ -135,8 +138,8 @@ std::int64_t termination_delay_of(const GrantUser& user, const Slot& slot) noexc
     return time_to_leave + (user.session.transaction_uses_grant ? 0 : wake_up_time);
 }
 
-// A session may still go on with the grant beyond its deadline (grace period, or a session that is leaving). The roles
-// stay until then.
+// Returns whether a session still uses the grant after its deadline (in its grace period, or while it is leaving the
+// grant). The roles are kept until then.
 bool is_in_use(std::int64_t id) noexcept {
     const Slot* slot = find_slot(static_cast<std::uint64_t>(id));
     if (slot == nullptr) return false;
@@ -157,8 +160,8 @@ void make_leave(const SessionSlot& session, std::int32_t pid) noexcept {
 
 // ---- clean-up ----------------------------------------------------------------------------------------------------
 
-// Both updates of the schedule need no row lock of their own: the worker alone writes these columns until the clean-up
-// is done, and drop_grant_roles() locks the row.
+// Neither update of the schedule needs a row lock of its own, because only the worker writes these columns until the
+// clean-up is done, and drop_grant_roles() locks the row.
 void postpone(std::int64_t id) {
     constexpr std::int64_t delay = 500'000;
     pg::execute("UPDATE jit_access.request SET cleanup_next = $2 WHERE id = $1",
@@ -181,8 +184,8 @@ void schedule_retry(std::int64_t id, const std::string& fault) {
     });
 }
 
-// The system caches keep a negative entry for every role that was looked up and does not exist, and each grant leaves
-// such roles behind. Nothing else would bound the memory of the worker.
+// The system caches keep a negative entry for every role that was looked up and does not exist, and every grant adds
+// such entries. Without this limit, the memory of the worker would grow without bound.
 void limit_cache_growth(std::size_t cleaned_up) {
     constexpr std::size_t grants_per_reset = 500;
     static std::size_t since_reset = 0;
@@ -204,8 +207,8 @@ void clean_up_ended_grants() {
     for (const auto id : due)
         if (Slot* slot = find_slot(static_cast<std::uint64_t>(id))) finish_slot(*slot);
     auto failures = task::run_for_each(due, cleanup::revoke_grant_memberships);
-    // Sessions are stopped again before the slot can be reused: without the slot, a session that still uses the grant
-    // would not be found.
+    // Sessions are stopped again before the slot can be reused, because without the slot a session that still uses the
+    // grant would not be found.
     stop_ended_grants();
     std::vector<std::int64_t> idle;
     std::vector<std::int64_t> in_use;
@@ -266,7 +269,7 @@ void stop_ended_grants() noexcept {
     }
 }
 
-// Ends come first: they free memberships, caps and slots that a start may need.
+// Ends come first, because they free memberships, caps and slots that a start may need.
 std::optional<pg::Instant> process_due() {
     end_expired_grants();
     clean_up_ended_grants();

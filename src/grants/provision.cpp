@@ -108,7 +108,8 @@ pg::RoleId create_grant_role(const Request& request, const Template& tmpl) {
     create_role(role, "INHERIT");
     contention::lock_for_memberships(pg::find_role(core::marker_role).value());
     if (!request.scope) contention::lock_for_memberships(tmpl.role);
-    // SET FALSE: the requester must not be able to become the marker or the template's role, only the grant's.
+    // SET FALSE, because the requester must be able to become only the grant's role, not the marker or the template's
+    // role.
     grant_membership(std::string(core::marker_role), role, "INHERIT TRUE, SET FALSE");
     if (request.scope)
         grant_scope(*request.scope, tmpl, role);
@@ -138,7 +139,7 @@ core::State activate(Request& request, const Template& tmpl, const core::Ruling&
     const auto role = create_grant_role(request, tmpl);
     const auto conditions = conditions::for_template(tmpl);
 
-    // The clock starts here: both clocks are read when the slow part is done.
+    // The duration of the grant starts here. Both clocks are read after the slow part.
     const auto now = pg::both_clocks();
     const auto duration = granted_duration(request, ruling, now.wall);
     const pg::Moment ends{now.wall + duration, now.boot + duration};

@@ -59,8 +59,8 @@ void check_start(const std::optional<pg::Instant>& starts_at, std::int64_t now) 
     if (starts_at->us > now + max_start_ahead) throw invalid("starts_at", "It is more than 90 days ahead.");
 }
 
-// Whether the relation exists, and whether the template's role holds a privilege on it or on a column of it. Nothing if
-// `name` cannot be parsed as the name of a relation.
+// Returns whether the relation exists, and whether the template's role holds a privilege on it or on a column of it.
+// Returns nothing if `name` cannot be parsed as the name of a relation.
 std::optional<pg::Row> find_relation(const std::string& name, const Template& tmpl) {
     try {
         return pg::query_row(R"sql(
@@ -327,7 +327,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
     Request request = lock_visible(me, id);
     const Template tmpl = templates::lock(request.template_id);
     const bool is_requester = request.requester == me.role;
-    // All logins of the holder count: another login does not turn the holder into an approver.
+    // All logins of the holder are compared, because another login must not make the holder an approver.
     const bool by_holder =
         is_requester || principal::person_of(me) == principal::person_of({request.requester, request.requester_name});
     if (!is_requester && !principal::may_decide(me, tmpl.id))
@@ -343,7 +343,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
     second_factor::require(me, is_requester ? Stage::request : Stage::approval, tmpl.second_factor);
     principal::require_own_statement(me, origin, "grant " + std::to_string(id) + " is extended");
 
-    // lock() holds the row lock. The slot follows at commit; a deadline that has passed by then fails the commit.
+    // lock() holds the row lock. The slot is updated at commit; if the deadline has passed by then, the commit fails.
     const pg::Instant ends{request.ends_at->us + more};
     const auto boot = ends_boot + more;
     pg::execute(R"sql(

@@ -10,10 +10,11 @@ using templates::Template;
 
 namespace {
 
-// The privileges of the roles behind the template's own: their access lists in this database, and the objects that name
-// them in other databases, whose access lists cannot be read from here. The template's own role is left out if
-// jit_create_template made it, because it has only what the items say (statements/guard_managed.hpp refuses other
-// grants to it), and its tables may be many. An adopted role is included.
+// The privileges of the roles that the template's role reaches: their entries in access lists in this database, and the
+// objects in other databases whose access lists name them, which cannot be read from here. The template's own role is
+// left out if jit_create_template made it, because it has only the privileges of the items
+// (statements/guard_managed.hpp refuses other grants to it), and may have privileges on many tables. An adopted role is
+// included.
 std::string privileges_behind(const Template& tmpl) {
     pg::TextArray roles;
     for (const auto role : pg::closure(tmpl.role))
@@ -86,7 +87,8 @@ private:
 
 }  // namespace
 
-// A change of the fields or of their order needs a new `format`: stored approvals hold digests of the old one.
+// A change of the fields or of their order needs a new `format`, because stored approvals hold digests in the old
+// format.
 std::string compute(const Request& request, const Template& tmpl) {
     const std::string format = "jit_access request 1";
     const std::string text = Canonical()

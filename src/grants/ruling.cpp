@@ -61,7 +61,8 @@ std::vector<core::Decision> read_decisions(const Request& request, const Templat
     const auto digest = request_digest::compute(request, tmpl);
     for (const auto& row : rows) {
         const Person approver{row.get<pg::RoleId>(0), row.get<std::string>(1)};
-        // An approver whose role was dropped or renamed does not count: the OID may belong to another person by now.
+        // An approver whose role was dropped or renamed does not count, because the OID may belong to another person by
+        // now.
         const bool is_same_role = pg::role_name(approver.role) == approver.name;
         decisions.push_back({.person = principal::person_of(approver),
                              .groups = is_same_role ? principal::approver_groups(approver, tmpl.id) : 0,
@@ -100,15 +101,15 @@ struct Case {
     Actor actor = Actor::other;
 };
 
-// The client of this session. Its database is not compared: requests may be made from any database, and this session
-// is connected to the control database, which the template need not allow.
+// The client of this session. Its database is not compared, because requests may be made from any database, and this
+// session is connected to the control database, which the template need not allow.
 core::Client requesting_client() {
     core::Client client = pg::client();
     client.database = 0;
     return client;
 }
 
-// A start that lies ahead is kept as asked for; it is not moved to the next opening of the windows.
+// A requested start that lies in the future is kept; it is not moved to the next opening of the windows.
 void set_start(Case& about, const std::optional<pg::Instant>& starts_at) {
     if (!starts_at || starts_at->us <= about.now) return;
     about.start = core::Start::as_asked;
@@ -204,8 +205,8 @@ core::Ruling for_request(const Request& request, const Template& tmpl, Purpose p
         about.start = core::Start::now;
     auto facts = collect_facts({request.requester, request.requester_name}, tmpl, about);
     facts.decisions = read_decisions(request, tmpl);
-    // Only the rule that allowed the request when it was made may still allow it. Its networks were compared then, with
-    // the client of the requester; now it only has to exist.
+    // Only the rule that allowed the request when it was made may still allow it. Its networks were compared with the
+    // client of the requester at that time; now the rule only has to exist.
     std::erase_if(facts.rules, [&](const core::Rule& rule) { return rule.allows && rule.name != request.rule; });
     for (auto& rule : facts.rules) rule.network_matches = rule.network_matches || rule.allows;
     return core::decide(facts);

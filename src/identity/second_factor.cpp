@@ -62,8 +62,8 @@ core::Digest derived_key(const char* purpose) {
     return derived;
 }
 
-// The key is created with the first enrolment. If it is missing later it is lost, and is not replaced: a new key would
-// open none of the sealed secrets.
+// The key is created with the first enrolment. If it is missing later, it is not replaced, because a new key could open
+// none of the sealed secrets.
 void create_key_if_first() {
     if (!key_file::find_problem(key_file_name())) return;
     if (pg::query_row("SELECT 1 FROM jit_access.second_factor LIMIT 1")) return;
@@ -74,7 +74,7 @@ void create_key_if_first() {
                       "for the server alone.");
 }
 
-// Authenticated with the sealed secret, so that it cannot be moved to another login.
+// This is authenticated together with the sealed secret, so that the secret cannot be moved to another login.
 std::string seal_context(pg::RoleId login) { return "jit_access second factor of " + std::to_string(login.oid); }
 
 std::string seal(pg::RoleId login, std::span<const std::byte> secret) {
@@ -115,7 +115,7 @@ Secret open_sealed(pg::RoleId login, const std::string& sealed) {
     return Secret(std::move(*secret));
 }
 
-// Stored instead of the code. The key makes a copied table useless for guessing.
+// This is stored instead of the code. Without the key, a copy of the table cannot be used for guessing codes.
 core::Digest recovery_digest(pg::RoleId login, const std::string& recovery_code) {
     auto key = derived_key("jit_access recovery codes");
     const auto text = seal_context(login) + " " + recovery_code;
@@ -132,8 +132,8 @@ struct Row {
     std::uint64_t last_step = 0;
 };
 
-// Reads the latest row, not that of the transaction's snapshot: a secret that was reset must not count in a transaction
-// that began before.
+// Reads the latest row, not that of the transaction's snapshot, because a secret that was reset must not be accepted in
+// a transaction that began before.
 std::optional<Row> read_row(pg::RoleId login) {
     const auto row = pg::query_latest(
         R"sql(
@@ -152,7 +152,7 @@ bool is_enrolled(pg::RoleId login) {
     return row && row->secret;
 }
 
-// False if the code does not exist or was used already.
+// Returns false if the code does not exist or has been used already.
 bool mark_recovery_code_used(pg::RoleId login, const core::Digest& digest) {
     constexpr const char* sql = R"sql(
         UPDATE jit_access.recovery_code
@@ -164,7 +164,7 @@ bool mark_recovery_code_used(pg::RoleId login, const core::Digest& digest) {
 
 // ---- attempts -------------------------------------------------------------------------------------------------------
 
-// The time step (RFC 6238) whose code this is; nothing if it is the code of no step.
+// Returns the time step (RFC 6238) that has this code; nothing if no step has it.
 std::optional<std::uint64_t> matching_step(const std::optional<std::string>& sealed, pg::RoleId login,
                                            const std::string& code) {
     if (!sealed) return std::nullopt;
@@ -227,7 +227,7 @@ const std::string& require_well_formed(const std::optional<std::string>& code) {
     }
 }
 
-// Records a successful step-up outside of the transaction, as refusals are. Throws if the journal cannot take it.
+// Records a successful step-up outside of the transaction, like refusals. Throws if the journal cannot store it.
 void record_success() {
     const recorder::Statement statement{.key = &stage_names, .tag = "SELECT", .text = pg::redact_command()};
     recorder::begin(enforcement::no_grants(), statement, pg::both_clocks());
@@ -244,7 +244,7 @@ void check_codes_committed() {
                   "Commit it first.");
 }
 
-// The table is asked while shared memory reserves the code, so that two sessions cannot use one code.
+// The table is read while the code is reserved in shared memory, so that two sessions cannot use one code.
 void use_recovery_code(const Person& me, const std::string& code) {
     check_codes_committed();
     const auto digest = recovery_digest(me.role, code);

@@ -58,7 +58,7 @@ pg::Instant checked_due(const std::optional<pg::Instant>& due) {
     return *due;
 }
 
-// Dropped templates give no access, and the template of the drill none to people, so they have no items.
+// Dropped templates give no access, and the template of the drill gives none to people, so there are no items for them.
 std::int64_t insert_items(std::int64_t id, const std::string& scope, const std::optional<pg::TextArray>& templates) {
     const auto items = pg::execute(
         R"sql(
@@ -204,8 +204,8 @@ void check_decision(const ItemDecision& decision) {
     if (!decision.comment) throw invalid("comment", "It is NULL.", "Describe what you have examined.");
 }
 
-// A template is withdrawn by removing its requesters and responders. Its approvers stay, to revoke and review the
-// grants that exist.
+// A template is withdrawn by removing its requesters and responders. Its approvers remain, so that they can revoke and
+// review existing grants.
 void withdraw(const Item& item, const Person& caller) {
     if (item.kind == template_item) {
         templates::remove_participants(item.tmpl, "requester", std::nullopt, caller.name);
@@ -281,7 +281,8 @@ std::string as_csv(std::int64_t id) {
 
 std::int64_t remind_overdue() {
     principal::require_admin(principal::session_person());
-    // Ten minutes less than a day, because a daily job may start a little earlier than the day before.
+    // The interval is ten minutes less than a day, because a daily job may start a little earlier than on the day
+    // before.
     const auto overdue = pg::query(R"sql(
         UPDATE jit_access.access_review r
         SET reminded_at = pg_catalog.clock_timestamp()

@@ -81,7 +81,7 @@ struct Raised {
     bool is_announced;  // new, or ten times as many as last time
 };
 
-// True if a power of ten lies in (before, now].
+// Returns true if a power of ten lies in (before, now].
 bool passes_power_of_ten(std::int64_t before, std::int64_t now) {
     std::int64_t power = 1;
     while (power <= before) power *= 10;
@@ -164,8 +164,8 @@ std::optional<core::State> state_of(const std::optional<std::int64_t>& grant) {
     return request ? std::optional(request->state) : std::nullopt;
 }
 
-// Limits the open alerts with a grant for each rule and person, so that a person cannot hide one alert among many.
-// Findings beyond the limit are counted in one alert without a grant.
+// Limits the number of open alerts about grants for each rule and person, so that a person cannot hide one alert among
+// many. Findings beyond the limit are counted in one alert without a grant.
 bool has_too_many(const alert_rule::Rule& rule, const Finding& finding) {
     constexpr std::int64_t max_open = 20;
     return pg::query_row(R"sql(
@@ -235,8 +235,8 @@ bool try_lock_alert(std::int64_t id) {
     return pg::query_row("SELECT 1 FROM jit_access.alert WHERE id = $1 FOR UPDATE SKIP LOCKED", {id}).has_value();
 }
 
-// False if another session holds the lock on the alert or the request. That session is terminated, because the holder
-// could otherwise put off the suspension by locking the row.
+// Returns false if another session holds the lock on the alert or the request. That session is terminated, because the
+// holder could otherwise delay the suspension by locking the row.
 bool suspend(const DueSuspension& due) {
     if (!try_lock_alert(due.alert)) {
         blocking_session::end_holders_of_alerts();

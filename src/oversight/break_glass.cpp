@@ -58,8 +58,8 @@ Request insert_request(const Person& caller, const Template& tmpl, std::int64_t 
     return request;
 }
 
-// The unique index allows a person one open review. A check before the INSERT would not be enough: two sessions of the
-// person do not see each other's rows, but the index makes the second one wait.
+// The unique index allows a person one open review. A check before the INSERT would not be enough, because two sessions
+// of the person do not see each other's rows, but the index makes the second one wait.
 void open_review(const Person& caller, const Request& request) {
     const auto now = pg::wall_clock();
     try {
@@ -130,8 +130,8 @@ Review lock_review(std::int64_t id) {
     return {row->get<std::string>(0), row->maybe<std::string>(1)};
 }
 
-// The reviewer must not be the responder: neither the person at the time of the break-glass, nor the person to whom
-// that login belongs now.
+// The reviewer must not be the responder: neither the person at the time of the break-glass request, nor the person to
+// whom that login belongs now.
 void check_reviewer(const Person& caller, const Request& request, const Review& review, const Template& tmpl) {
     const auto person = principal::person_of(caller);
     const Person responder{request.requester, request.requester_name};

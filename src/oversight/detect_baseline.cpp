@@ -9,7 +9,8 @@ namespace jit::detection {
 
 namespace {
 
-// The row of jit_access.baseline that counts the days of any value. Every other row counts those of one value.
+// Key of the row of jit_access.baseline that counts all days, whatever the value. Every other row counts the days on
+// which one value occurred.
 constexpr const char* any_value = "";
 
 struct Baseline {
@@ -28,7 +29,7 @@ public:
     [[nodiscard]] bool has_enough_history(const core::PersonId& person, std::int64_t at) {
         return days_of(person, at, any_value) >= rule_.threshold.value_or(1);
     }
-    // 0 if the value was last seen longer ago than the rule looks back.
+    // Returns 0 if the value was last seen longer ago than the rule looks back.
     [[nodiscard]] std::int32_t days_of(const core::PersonId& person, std::int64_t at, const std::string& value) {
         const auto& baselines = load(person);
         const auto place = baselines.find(value);
@@ -128,7 +129,7 @@ void evaluate<core::Evaluator::unusual_hours>(const alert_rule::Rule& rule, cons
 
 namespace {
 
-// True if a person with similar habits requests the template: of all other templates that one of the two
+// Returns true if a person with similar habits requests the template: of all other templates that one of the two
 // requests, at least half are requested by both (a Jaccard index of one half).
 bool is_requested_by_peer(const core::PersonId& person, const std::string& template_name) {
     return pg::query_row(R"sql(

@@ -16,12 +16,12 @@ using core::Condition;
 using core::CountedBy;
 using core::RaisedBy;
 
-// Nothing if the record does not name the person.
+// Returns nothing if the record does not name the person.
 std::optional<Person> subject_of(const Observation& seen, core::Subject subject, PersonCache& persons) {
     switch (subject) {
         case core::Subject::login: return persons.find(seen.login);
         case core::Subject::holder: return seen.holder ? std::optional(persons.find(*seen.holder)) : std::nullopt;
-        // A drift of a temporary role is about the holder of its grant. Other drift without a member has no subject.
+        // Drift of a temporary role is about the holder of its grant. Other drift without a member has no subject.
         case core::Subject::member:
             if (seen.member) return persons.find(*seen.member);
             if (seen.holder) return persons.find(*seen.holder);
@@ -134,8 +134,8 @@ std::optional<alert::Finding> count(const AlertRule& entry, const alert_rule::Ru
                           .first = window.occurrences().front().at,
                           .last = seen.at,
                           .evidence = seqs_of(window),
-                          // The holder need not have written code that runs inside a statement, so nested statements
-                          // suspend nothing.
+                          // Code that runs inside a statement may have been written by another user, so nested
+                          // statements suspend nothing.
                           .suspends = !seen.is_nested,
                           .detail = detail_of(entry, rule, seen, threshold)};
 }
@@ -146,7 +146,7 @@ template <>
 void evaluate<core::Evaluator::occurrences>(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons) {
     if (!rule.enabled) return;
     const auto& entry = *core::find_alert_rule(rule.name);
-    // Without a time every record is an alert, and the threshold, if any, is part of the condition.
+    // If the rule has no time, every record raises an alert, and the threshold, if any, is part of the condition.
     const auto threshold = rule.within != 0 ? static_cast<std::size_t>(rule.threshold.value_or(1)) : 1;
     Counters counters;
     Findings findings;

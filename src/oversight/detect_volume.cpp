@@ -18,7 +18,7 @@ struct Volume {
     std::string template_name;
 };
 
-// Nothing if this database does not know the grant.
+// Returns nothing if this database does not know the grant.
 std::optional<Volume> add_rows(const SessionUsage& usage) {
     const auto row = pg::query_row(R"sql(
         INSERT INTO jit_access.grant_volume AS g (grant_id, rows)
@@ -47,7 +47,7 @@ void check_volume(const alert_rule::Rule& rule, const SessionUsage& usage, Perso
     const auto volume = add_rows(usage);
     if (!volume || !rule.enabled || volume->rows < 2 * volume->reported) return;
     const auto usual = usual_rows_of(volume->template_id);
-    // Divided rather than multiplied, which could overflow.
+    // A multiplication could overflow, so the rows are divided.
     if (!usual || volume->rows / rule.threshold.value_or(1) < *usual) return;
     pg::execute("UPDATE jit_access.grant_volume SET reported = rows WHERE grant_id = $1", {usage.grant});
     const auto& person = persons.find(usage.login);
@@ -81,7 +81,8 @@ void close_volume(const Observation& end) {
 template <>
 void evaluate<core::Evaluator::unusual_rows>(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons) {
     Findings findings;
-    // In the order of the record: rows that were moved before another grant ended are not compared with that grant.
+    // Uses and ends are processed in the order of the record, so that rows moved before another grant ended are not
+    // compared with that grant.
     auto next = batch.observations.begin();
     const auto close_grants_before = [&](std::int64_t seq) {
         for (; next != batch.observations.end() && next->seq < seq; ++next)

@@ -24,7 +24,7 @@ namespace jit::detection {
 
 namespace {
 
-// More than one batch of the ingest, so that detection catches up with it.
+// This is more than one batch of the ingest, so that detection can catch up with it.
 constexpr std::int64_t max_batch = 10'000;
 
 using Evaluate = void (*)(const alert_rule::Rule&, const Batch&, PersonCache&);
@@ -62,7 +62,7 @@ void record_fault(const alert_rule::Rule& rule, const std::string& fault) {
     });
 }
 
-// Another session has locked rows that a rule writes. The batch is not lost but evaluated again later.
+// Thrown if another session has locked rows that a rule writes. The batch is not lost but evaluated again later.
 struct LockConflict : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -126,14 +126,14 @@ namespace {
 constexpr std::int64_t min_batch = 100;
 constexpr int max_conflicts = 10;
 constexpr std::int64_t retry_delay = 1'000'000;
-// The worker checks no deadline while it evaluates a batch, so a batch should take no longer.
+// While the worker evaluates a batch, it checks no deadlines, so a batch should not take longer than this.
 constexpr std::int64_t max_batch_time = 100'000;
 
 std::int64_t batch_size = max_batch;
 UsageTally provided_tally;
 
-// The tally of the records after the position. The provided one is used whatever its size: it is less work than
-// reading the same records again.
+// The tally of the records after the position. The provided one is used regardless of its size, because reading the
+// same records again would be more work.
 UsageTally next_tally(std::int64_t position, std::int64_t end) {
     UsageTally provided = std::exchange(provided_tally, {});
     const bool continues = provided.from == position && provided.to > position && provided.to <= end;
@@ -194,7 +194,8 @@ bool evaluate_next_batch() {
     static int conflicts = 0;  // in a row
     const auto started = pg::boot_clock();
     if (started < not_before) return false;
-    // A rule that never gets its locks must not stop the others for ever: after so many attempts it loses the batch.
+    // A rule that never gets its locks must not stop the others forever, so after this many attempts the batch is lost
+    // for that rule.
     const auto result = try_next_batch(conflicts < max_conflicts ? OnConflict::retry_batch : OnConflict::lose_batch);
     conflicts = result.is_conflict ? conflicts + 1 : 0;
     if (result.is_conflict) {

@@ -93,7 +93,7 @@ void read_late_usage(Batch& batch, const std::vector<std::int64_t>& seqs) {
 
 UsageTally tally_records(std::int64_t from, std::int64_t to) {
     UsageTally tally;
-    // No wide column (statement, detail) is read, so that none has to be detoasted.
+    // No wide column (statement, detail) is read, so that no value has to be detoasted.
     for (const auto& row : pg::query(R"sql(
              SELECT seq, at, kind, grant_id, login, client_addr, pid, depth, rows
              FROM jit_access.record

@@ -58,7 +58,7 @@ struct Column {
     AclBits granted;
 };
 
-// All zero if there is no such column.
+// Returns zeros if there is no such column.
 Column read_column(Oid relation, int number, std::span<const RoleId> roles) {
     HeapTuple tuple =
         SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(static_cast<AttrNumber>(number)));

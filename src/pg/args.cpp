@@ -174,7 +174,7 @@ void Args::read(const char* name, std::optional<TextArray>& value) const {
     if (const auto i = find(name)) value = texts(*i, name);
 }
 
-// The digits are parsed here: a cast to bigint would round fractions, and its errors would not be those of the
+// The digits are parsed here, because a cast to bigint would round fractions, and its errors would not be those of the
 // extension.
 std::int64_t Args::id(int i, const char* kind) const {
     const auto refuse = [kind](const std::string& detail) -> Failure {
@@ -209,7 +209,7 @@ Datum texts_result(const TextArray& texts) {
     });
 }
 
-// Looked up by name each time: the OIDs of an enum differ between installations.
+// The label is looked up by name each time, because the OIDs of an enum differ between installations.
 Datum state_result(std::string_view label) {
     const std::string exact(label);
     return call([&] {

@@ -62,7 +62,7 @@ std::uint32_t leader_number() noexcept {
 
 // Auxiliary processes have PGPROC entries after those of the backends, and the worker is a backend.
 std::uint32_t session_limit() noexcept { return static_cast<std::uint32_t>(MaxBackends + NUM_AUXILIARY_PROCS); }
-// The start of the process. It differs from that of another session with the same pid.
+// The start of the process. Two sessions with the same pid differ in it.
 std::int64_t session_start() noexcept { return MyStartTimestamp; }
 std::uint32_t local_transaction_id() noexcept { return local_transaction_number(); }
 
@@ -80,8 +80,8 @@ std::string client_address() {
                                                                                                                 : "";
 }
 
-// From the startup packet where there is one, because pg_authid may be unreadable: outside of a transaction, or when
-// the role has been dropped.
+// The name is taken from the startup packet if there is one, because pg_authid cannot be read outside of a transaction,
+// and the role may have been dropped.
 std::string login_name() {
     if (MyProcPort != nullptr && MyProcPort->user_name != nullptr) return MyProcPort->user_name;
     if (!IsTransactionState()) return {};
@@ -159,7 +159,7 @@ void set_latch(Latch* latch) noexcept {
 
 bool process_exists(std::int32_t pid) noexcept { return pid > 0 && kill(pid, 0) == 0; }
 
-// A pid may have been reused by another process; the place in the array of PGPROCs confirms it.
+// A pid may have been reused by another process, so the place in the array of PGPROCs is compared as well.
 bool is_backend(std::int32_t pid, std::uint32_t number) noexcept {
     return BackendPidGetProc(pid) == &ProcGlobal->allProcs[number];
 }
@@ -176,7 +176,7 @@ std::int64_t command_start() noexcept { return GetCurrentStatementStartTimestamp
 void report_command(const char* text) noexcept { pgstat_report_activity(STATE_RUNNING, text); }
 bool is_between_commands() noexcept { return ActivePortal == nullptr; }
 
-// The server's own way to make an idle session accept invalidations: ProcessCatchupInterrupt() starts and commits an
+// The server uses this to make an idle session accept invalidations: ProcessCatchupInterrupt() starts and commits an
 // empty transaction (storage/ipc/sinval.c).
 void request_idle_commit() noexcept { HandleCatchupInterrupt(); }
 void request_idle_commit(std::int32_t pid) noexcept {
@@ -212,7 +212,7 @@ Timer real_time{CLOCK_BOOTTIME, {}, false};
 Timer wall_time{CLOCK_REALTIME, {}, false};
 void (*deadline_callback)() noexcept = nullptr;
 
-// Must leave errno as it was, like every signal handler.
+// Like every signal handler, it must restore errno.
 void on_deadline_signal(int) {
     const int saved = errno;
     deadline_callback();

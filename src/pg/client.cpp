@@ -21,7 +21,7 @@ ClientAuthentication_hook_type next_authentication = nullptr;
 std::uint32_t method = 0;
 void (*on_authenticated)(const core::Client&) noexcept = nullptr;
 
-// Empty for a Unix socket.
+// Returns an empty address for a Unix socket.
 core::Address address_of(const sockaddr_storage& socket) noexcept {
     const auto bytes = [](const void* first, std::size_t size) {
         return core::address_from({static_cast<const std::uint8_t*>(first), size});
@@ -50,7 +50,7 @@ core::Client read_client() noexcept {
     return client;
 }
 
-// Keeps the method now: the memory of Port.hba is freed when authentication is complete (tcop/postgres.c).
+// The method is copied now, because the memory of Port.hba is freed when authentication is complete (tcop/postgres.c).
 void authenticate(Port* port, int status) {
     if (next_authentication != nullptr) next_authentication(port, status);
     if (status != STATUS_OK || port->hba == nullptr) return;

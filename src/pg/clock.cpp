@@ -23,7 +23,7 @@ std::string boot_id() {
     std::ifstream file("/proc/sys/kernel/random/boot_id");
     std::string id;
     std::getline(file, id);
-    return id;  // empty if the system has none: then boot times in the tables are never used
+    return id;  // empty if the system has none; then boot times in the tables are not used
 }
 
 }  // namespace jit::pg

@@ -60,12 +60,13 @@ bool plan_contains(PlanState* state, void* call) {
     return planstate_tree_walker(state, walker(plan_contains), call);
 }
 
-// A job of pg_cron connects as the owner of the job, who may not have scheduled it knowingly. The name in the startup
-// packet cannot be changed by anything that the session runs.
+// A job of pg_cron connects as the owner of the job, who may not have scheduled it knowingly. Nothing that the session
+// runs can change the name in the startup packet.
 bool is_pg_cron_job() noexcept { return initial_application_name() == "pg_cron"; }
 
-// The statement that the client has sent, or null. Cursors and EXECUTE run in named portals. A statement prepared by
-// the protocol counts only if it was prepared there: SQL's PREPARE could have replaced it under the same name.
+// The statement that the client has sent, or null. Cursors and EXECUTE run in named portals. A statement that is
+// executed by the protocol counts only if it was also prepared by the protocol, because SQL's PREPARE could have
+// replaced it under the same name.
 const QueryDesc* statement_of_client() {
     if (MyBackendType != B_BACKEND || InSecurityRestrictedOperation() || ActivePortal == nullptr) return nullptr;
     if (ActivePortal->name[0] != '\0' || ActivePortal->strategy != PORTAL_ONE_SELECT) return nullptr;
@@ -129,7 +130,7 @@ bool uses_foreign_functions(const PlannedStmt* plan) {
     return false;
 }
 
-// Plain memory: it is the result of a pg::call().
+// This is plain memory, because it is the result of a pg::call().
 struct Objection {
     const char* sentence = nullptr;
     Oid relation = InvalidOid;

@@ -10,7 +10,7 @@ namespace jit::pg {
 
 namespace {
 
-// Must not raise an ERROR: it runs in a catch block, out of which a longjmp would leak the exception.
+// Must not raise an ERROR, because it runs in a catch block, and a longjmp out of it would leak the exception.
 const char* copy_to_server(const std::string& text) noexcept {
     auto* copy =
         static_cast<char*>(MemoryContextAllocExtended(CurrentMemoryContext, text.size() + 1, MCXT_ALLOC_NO_OOM));

@@ -11,7 +11,7 @@ CreatedRelations relations_created_by_command(FunctionCallInfo info) {
         if (!CALLED_AS_EVENT_TRIGGER(info)) elog(ERROR, "not called by the event trigger manager");
     });
     CreatedRelations created;
-    // Usually no template covers a whole schema; then listing the objects of the command would only slow down DDL.
+    // Usually no template covers a whole schema. Listing the objects of the command would then only slow down DDL.
     if (!query_row("SELECT 1 FROM jit_access.template WHERE dropped_at IS NULL AND schemas <> '{}' LIMIT 1"))
         return created;
     for (const auto& row : query(R"sql(

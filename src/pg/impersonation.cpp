@@ -65,7 +65,7 @@ void on_timeout() {
     SetLatch(MyLatch);
 }
 
-// DETAIL is included for errors of the extension only: in other errors it may quote rows, which a dry run must not
+// DETAIL is included only for errors of the extension. In other errors it may quote rows, which a dry run must not
 // reveal.
 Fault fault_of(const ServerError& error) {
     const ErrorData& data = *error.data();
@@ -97,7 +97,7 @@ std::optional<Fault> attempt(const std::function<void()>& body) {
     } catch (const ServerError& error) {
         if (error.data()->sqlerrcode == ERRCODE_QUERY_CANCELED && !CancelTimer::is_over()) {
             subtransaction.roll_back();
-            // The error was raised under a MessageSuppression, but its re-throw concerns the client.
+            // The error was raised under a MessageSuppression, but when it is thrown again, the client must receive it.
             error.data()->output_to_client = whereToSendOutput == DestRemote;
             throw;
         }
@@ -137,7 +137,7 @@ CancelTimer::CancelTimer(std::int64_t microseconds) {
     });
 }
 
-// A cancel request that has not been served must not cancel the statement that follows.
+// A pending cancel request must not cancel the statement that follows.
 CancelTimer::~CancelTimer() {
     disable_timeout(cancel_timeout, false);
     if (time_is_over != 0) QueryCancelPending = 0;

@@ -27,7 +27,7 @@ void on_exit(int, Datum callback) { reinterpret_cast<void (*)() noexcept>(callba
 
 void on_membership_change(void (*callback)() noexcept) {
     membership_callback = callback;
-    // The same two caches by which the server invalidates its own cache of memberships (utils/adt/acl.c).
+    // By the same two caches the server invalidates its own cache of memberships (utils/adt/acl.c).
     CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, role_changed, 0);
     CacheRegisterSyscacheCallback(AUTHOID, role_changed, 0);
 }
@@ -44,7 +44,7 @@ void on_function_change(void (*callback)() noexcept) {
 }
 
 void on_session_end(void (*callback)() noexcept) {
-    // Before shmem_exit, because the callback uses shared memory of the extension.
+    // The callback runs before shmem_exit, because it uses shared memory of the extension.
     call([callback] { before_shmem_exit(on_exit, reinterpret_cast<Datum>(callback)); });
 }
 

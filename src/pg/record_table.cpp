@@ -66,7 +66,7 @@ Datum text_datum(std::string_view text) {
     return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
 }
 
-// Visitor that stores one Datum for each column, in order. Runs inside call(): the server may raise an ERROR.
+// Visitor that stores one Datum for each column, in order. Runs inside call(), because the server may raise an ERROR.
 class ToDatums {
 public:
     ToDatums(Datum* values, bool* nulls) : values_(values), nulls_(nulls) {}
@@ -183,7 +183,7 @@ public:
 
 private:
     Datum next() { return values_[index_++]; }
-    // False for a NULL, which is skipped.
+    // Returns false for a NULL, which is skipped.
     bool check_not_null() {
         if (!nulls_[index_]) return true;
         is_regular_ = false;
@@ -214,7 +214,7 @@ private:
     int index_ = 0;
 };
 
-// The table may have been altered by hand: a Datum of an unexpected type would be a wild pointer.
+// The table may have been altered by hand, and a Datum of an unexpected type would be a wild pointer.
 void check_columns(TupleDesc table) {
     bool is_as_expected = table->natts >= column_count;
     for (int i = 0; is_as_expected && i < table->natts; ++i) {
@@ -236,7 +236,7 @@ core::Digest digest_of(Datum value) {
     return digest;
 }
 
-// First sequence number of the last partition; 1 where it has no lower bound.
+// Returns the first sequence number of the last partition; 1 if it has no lower bound.
 std::int64_t first_seq_of_last(const PartitionBoundInfoData* bounds) {
     const int lower = bounds->ndatums - 2;
     if (lower < 0 || bounds->kind[lower][0] != PARTITION_RANGE_DATUM_VALUE) return 1;

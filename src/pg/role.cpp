@@ -23,7 +23,7 @@ RoleId session_user() noexcept { return {GetSessionUserId()}; }
 RoleId current_user() noexcept { return {GetUserId()}; }
 
 std::optional<RoleId> find_role(std::string_view name) {
-    // No role has a longer name, and a key of type name must be shorter than NAMEDATALEN.
+    // No role has a longer name, and a lookup key of type name must be shorter than NAMEDATALEN.
     if (name.empty() || name.size() >= NAMEDATALEN) return std::nullopt;
     const std::string exact(name);
     const Oid oid = call([&] { return get_role_oid(exact.c_str(), true); });
@@ -137,7 +137,7 @@ bool lock_memberships_in(RoleId role, int patience) {
     return !fault;
 }
 
-// Breadth first. Closures are small, so a linear search is faster than a set.
+// The search is breadth-first. Closures are small, so a linear search is faster than a set.
 std::vector<RoleId> closure(RoleId from) {
     std::vector<RoleId> roles{from};
     for (std::size_t i = 0; i < roles.size(); ++i)

@@ -47,7 +47,7 @@ Duration to_duration(const Interval& interval) noexcept {
     return {(std::int64_t{interval.month} * DAYS_PER_MONTH + interval.day) * USECS_PER_DAY + interval.time};
 }
 
-// Called inside pg::call(): building a datum may raise an ERROR.
+// Called inside pg::call(), because building a datum may raise an ERROR.
 Parameter to_parameter(const Argument& argument) {
     const Value& value = argument.value;
     const char null = argument.null ? 'n' : ' ';
@@ -63,7 +63,7 @@ Parameter to_parameter(const Argument& argument) {
     }
 }
 
-// A cell as plain memory: it is collected inside pg::call(), where an ERROR would skip destructors.
+// A cell in plain memory, because it is collected inside pg::call(), where an ERROR would skip destructors.
 struct Cell {
     Oid type;
     bool null;
@@ -173,7 +173,8 @@ void run(const char* sql, Arguments args, Snapshot snapshot = Snapshot::of_trans
     SPIPlanPtr plan = plan_for(sql, types, static_cast<int>(args.size()));
     call([&] {
         const bool latest = snapshot == Snapshot::latest;
-        // read_only makes SPI use the active snapshot. After an error the abort of the (sub)transaction pops it.
+        // Because of read_only, SPI uses the active snapshot. After an error, the abort of the (sub)transaction pops
+        // it.
         if (latest) PushActiveSnapshot(GetLatestSnapshot());
         const int rc = SPI_execute_plan(plan, datums, nulls, latest, 0);
         if (latest) PopActiveSnapshot();
@@ -181,8 +182,8 @@ void run(const char* sql, Arguments args, Snapshot snapshot = Snapshot::of_trans
     });
 }
 
-// Copies the result out of SPI's memory, row by row: the C++ part of each row may throw bad_alloc, the server's part
-// may raise an ERROR, so they alternate.
+// Copies the result out of SPI's memory, row by row. The server's part of each row, which may raise an ERROR, and the
+// C++ part, which may throw bad_alloc, are separate and alternate.
 std::vector<Row> copy_rows() {
     std::vector<Row> rows;
     if (SPI_tuptable == nullptr) return rows;

@@ -71,8 +71,8 @@ BackgroundWorker describe_process(const char* main, const char* name) noexcept {
     return worker;
 }
 
-// The handlers of an ordinary backend: SIGTERM ends the process at the next CHECK_FOR_INTERRUPTS(), also inside a
-// query.
+// Installs the handlers of an ordinary backend: SIGTERM ends the process at the next CHECK_FOR_INTERRUPTS(), even
+// inside a query.
 void set_up_signals() {
     pqsignal(SIGHUP, SignalHandlerForConfigReload);
     pqsignal(SIGTERM, die);
@@ -111,7 +111,7 @@ void register_worker(const char* main) {
     RegisterBackgroundWorker(&worker);
 }
 
-// BGWORKER_BYPASS_ALLOWCONN: grants must end even while the control database refuses connections.
+// BGWORKER_BYPASS_ALLOWCONN is used, because grants must end even while the control database refuses connections.
 void connect_worker(const char* database) {
     set_up_signals();
     BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
@@ -156,7 +156,7 @@ std::string connect_job(const char* database) {
     set_up_signals();
     BackgroundWorkerInitializeConnection(database, nullptr, BGWORKER_BYPASS_ALLOWCONN);
     pin_settings(job_name);
-    // Jobs read whole tables.
+    // Jobs read whole tables, so sequential scans are enabled.
     SetConfigOption("enable_seqscan", "on", PGC_SUSET, PGC_S_SESSION);
     return MyBgworkerEntry->bgw_extra;
 }
@@ -199,7 +199,7 @@ void connect_process(const char* login, const char* name) {
 
 Latch* my_latch() noexcept { return MyLatch; }
 
-// Rounds up to milliseconds: rounding down would wake the worker just before a deadline and make it loop.
+// Rounds up to milliseconds, because rounding down would wake the worker just before a deadline and make it loop.
 void worker_wait(std::int64_t microseconds) {
     call([&] {
         const auto wait = std::clamp<std::int64_t>(microseconds, 0, max_wait);

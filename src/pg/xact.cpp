@@ -17,8 +17,8 @@ namespace {
 
 TransactionCallbacks callbacks;
 
-// At commit and abort an ERROR would become a PANIC or an endless loop, so these callbacks are noexcept. The others are
-// the last point at which the transaction can still fail.
+// At commit and abort an ERROR would become a PANIC or an endless loop, so the callbacks for these events are noexcept.
+// The other callbacks may still make the transaction fail.
 void on_transaction(XactEvent event, void*) {
     switch (event) {
         case XACT_EVENT_PRE_COMMIT: guarded([] { callbacks.pre_commit(); }); break;
@@ -78,7 +78,7 @@ std::optional<std::string> in_own_transaction(const std::function<void()>& body)
         MemoryContextSwitchTo(outside);
         return std::nullopt;
     } catch (...) {
-        // Copied before the abort frees the memory of the error.
+        // The message is copied before the abort frees the memory of the error.
         auto message = message_of_current_exception();
         call([] { AbortCurrentTransaction(); });
         MemoryContextSwitchTo(outside);
@@ -125,7 +125,7 @@ std::uint64_t last_redo_lsn() noexcept { return GetRedoRecPtr(); }
 
 namespace {
 
-// As SET LOCAL does.
+// Sets it as SET LOCAL does.
 void set_synchronous_commit(const char* level) {
     call([level] {
         (void)set_config_option("synchronous_commit", level, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,

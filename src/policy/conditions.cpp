@@ -17,7 +17,7 @@ using templates::TemplateArguments;
 
 namespace {
 
-// Stands for connections over a Unix-domain socket in a list of networks.
+// In a list of networks, this stands for connections over a Unix-domain socket.
 constexpr std::string_view unix_socket = "local";
 
 void check_count(const char* argument, std::size_t count, std::size_t limit) {
@@ -64,7 +64,7 @@ void normalize(const TemplateArguments& arguments, Template& tmpl) {
         if (core::auth_method(method) == 0)
             throw invalid("auth_methods", "\"" + pg::excerpt(method) + "\" is not valid.",
                           "Write them as in pg_hba.conf, for example scram-sha-256, cert or gss.");
-    // Only a new list is looked up. A database that has been dropped keeps its OID here and therefore matches nothing.
+    // Only a new list is looked up. The list keeps the OID of a dropped database, which therefore matches nothing.
     if (!arguments.databases) return;
     tmpl.database_oids.clear();
     for (const auto& name : tmpl.databases) tmpl.database_oids.push_back(database_oid(name));

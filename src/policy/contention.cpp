@@ -21,14 +21,15 @@ void lock_for_caps(const templates::Template& tmpl) {
             .has_value();
     };
     (void)blocking_session::wait_or_end(try_lock, [&] { blocking_session::end_holders_of_caps(tmpl.id); });
-    // A row lock alone is not enough: a REPEATABLE READ transaction with an older snapshot would get the lock and miss
-    // the grants created after its snapshot. The update makes such a transaction fail with a serialization error.
+    // A row lock alone is not enough: a REPEATABLE READ transaction with an older snapshot would get the lock and would
+    // not see the grants created after its snapshot. The update makes such a transaction fail with a serialization
+    // error.
     pg::execute("UPDATE jit_access.template_cap_lock SET changes = changes + 1 WHERE template_id = $1", {tmpl.id});
 }
 
 void lock_for_memberships(pg::RoleId role) {
-    // The wait is longer than for rows: activations of busy templates queue here, and the lock's holder is about to
-    // commit.
+    // The wait is longer than for rows, because activations of busy templates queue here, and the lock's holder is
+    // about to commit.
     constexpr int patience_ms = 1000;
     if (!pg::lock_memberships_in(role, patience_ms)) blocking_session::end_holders_of_memberships(role);
 }

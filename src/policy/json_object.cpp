@@ -52,8 +52,8 @@ void JsonObject::read(const char* key, std::optional<pg::TextArray>& value) cons
                                  key);
 }
 
-// A duration has no months, because their length varies; core::reduce() rejects them. pg::Duration has no months
-// either, so they are detected here, and one month stands for any number of them.
+// A duration has no months, because their length varies; core::reduce() rejects them. pg::Duration cannot hold months,
+// so they are detected here, and one month is set for any number of months.
 void JsonObject::read(const char* key, std::optional<core::IntervalParts>& value) const {
     const auto time = field<pg::Duration>("SELECT ($1::pg_catalog.jsonb ->> $2)::pg_catalog.interval", key);
     if (!time) return;

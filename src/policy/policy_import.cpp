@@ -107,7 +107,7 @@ pg::TextArray find_changes(const Template& current, const Template& wanted, cons
         change.at_deadline = std::string(core::to_string(wanted.at_deadline));
         changed.emplace_back("at_deadline");
     }
-    // Without object_owner in the document, the current one stays: jit_alter_template cannot remove it.
+    // Without object_owner in the document, the current one stays, because jit_alter_template cannot remove it.
     if (current.object_owner != wanted.object_owner && arguments.object_owner) {
         change.object_owner = arguments.object_owner;
         changed.emplace_back("object_owner");
@@ -284,7 +284,7 @@ void import_person(const JsonObject& object, const principal::Origin& origin, st
 
 // ---- the document ------------------------------------------------------------------------------------------------
 
-// Objects that exist and are not in the document: reported, never dropped.
+// Objects that exist but are not in the document are reported, never dropped.
 void report_others(const std::string& document, std::vector<Difference>& differences) {
     const auto report = [&](const char* kind, const char* sql) {
         for (const auto& row : pg::query(sql, {document}))
@@ -317,7 +317,7 @@ void report_others(const std::string& document, std::vector<Difference>& differe
     )sql");
 }
 
-// Imported in the order of dependencies: templates name windows, and rules name templates and windows.
+// The parts are imported in the order of dependencies: templates name windows, and rules name templates and windows.
 void import_document(const std::string& document, const principal::Person& me, const principal::Origin& origin,
                      std::vector<Difference>& differences) {
     const JsonObject policy(document, "The policy");

@@ -22,8 +22,8 @@ const std::string& checked_name(const std::optional<std::string>& name) {
     return *name;
 }
 
-// Templates are stored by id: an older rule does not apply to a template that was dropped and created again. The lock
-// on each template keeps it from being dropped until the rule is stored.
+// Templates are stored by id, so that an older rule does not apply to a template that was dropped and created again.
+// The lock on each template keeps it from being dropped until the rule is stored.
 pg::TextArray template_ids(const pg::TextArray& names) {
     pg::TextArray ids;
     for (const auto& name : names) ids.push_back(std::to_string(templates::lock(name).id));
@@ -106,7 +106,8 @@ void drop(const std::optional<std::string>& name, const principal::Origin& origi
     principal::require_admin(me);
     const auto& rule_name = checked_name(name);
     principal::require_own_statement(me, origin, "rule \"" + rule_name + "\" is dropped");
-    // The row lock taken by DELETE is enough: a request that has already read the rule is still decided by it.
+    // The row lock taken by DELETE is enough, because a request that has already read the rule may still be decided by
+    // it.
     if (pg::execute("DELETE FROM jit_access.rule WHERE name = $1", {rule_name}) == 0)
         throw invalid("rule name", "There is no rule \"" + rule_name + "\".", "Look at jit_access.rules.");
     control_event::write("rule dropped", std::nullopt, me.name, {{"rule", rule_name}});

@@ -325,7 +325,7 @@ std::int32_t update(const Template& tmpl, const TemplateArguments& arguments,
 }
 
 // Requests that are not decided, or whose grant has not started, lapse with their template. None of them can become
-// active meanwhile, because that needs the template's row, which lock_for_change() has locked.
+// active at the same time, because that needs a lock on the template's row, which lock_for_change() has locked.
 void lapse_open_requests(const Template& tmpl, const std::string& by) {
     const auto open = pg::query(R"sql(
         SELECT id, state::text FROM jit_access.request
@@ -369,8 +369,8 @@ std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& 
     const auto me = principal::caller();
     principal::require_admin(me);
     Template tmpl = lock_for_change(arguments.name);
-    // The approvers of live grants approved the object_owner too. A superuser may change it nevertheless, because
-    // clean-up needs a new owner when the role was dropped.
+    // The approvers of live grants approved the object_owner as well. A superuser may change it nevertheless, because
+    // the clean-up needs a new owner if the role has been dropped.
     if (arguments.object_owner && !pg::is_superuser(me.role))
         require_no_live_grants(tmpl, "change the object_owner of");
     apply_settings(arguments, tmpl, me);

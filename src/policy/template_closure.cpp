@@ -36,7 +36,7 @@ constexpr const char* forbidden_role = R"sql(
     LIMIT 1
 )sql";
 
-// A membership in the closure that its member may pass on.
+// Finds a membership in the closure that its member may pass on.
 constexpr const char* admin_option = R"sql(
     WITH closure (role) AS (SELECT pg_catalog.unnest($1::pg_catalog.oid[]))
     SELECT g.rolname::text, m.rolname::text
@@ -48,7 +48,8 @@ constexpr const char* admin_option = R"sql(
     LIMIT 1
 )sql";
 
-// A role that owns an object in any database. $2: whether to search the template's own role only, or the others only.
+// Finds a role that owns an object in any database. $2 says whether to search only the template's own role or only the
+// others.
 constexpr const char* owning_role = R"sql(
     WITH closure (role) AS (SELECT pg_catalog.unnest($1::pg_catalog.oid[]))
     SELECT a.rolname::text
@@ -96,7 +97,8 @@ std::uint64_t seal_of(const Template& tmpl, std::vector<pg::RoleId> roles) {
     return seal;
 }
 
-// Templates may share a place; then they only evict each other's seals, because a seal covers the template's id.
+// Templates may share a place. Then they evict each other's seals, but cannot be confused, because a seal covers the
+// template's id.
 std::atomic<std::uint64_t>& stored_seal(const Template& tmpl) {
     return shared_state->checked_closures[static_cast<std::uint64_t>(tmpl.id) % shared_state->checked_closures.size()];
 }
@@ -105,7 +107,7 @@ std::atomic<std::uint64_t>& stored_seal(const Template& tmpl) {
 
 enum class Among { own_role, other_roles };
 
-// An owner can do everything with its objects. The template's own role is checked separately, under the seal: no user
+// An owner has all privileges on its objects. The template's own role is checked separately, under the seal: no user
 // can log in as that role, so only a command that advances the epoch can make it an owner.
 void check_owners(const Template& tmpl, const pg::TextArray& roles, Among among) {
     if (tmpl.allow_schema_change) return;

@@ -34,8 +34,8 @@ void revoke_everything(const Template& tmpl) {
             pg::command("REVOKE " + pg::quote(*name) + " FROM " + pg::quote(tmpl.role_name));
 }
 
-// For an adopted role: it had privileges of its own before, so only the privileges of the items are revoked. An object
-// that an item names may have been dropped meanwhile; that item is skipped with a notice.
+// For an adopted role: it had privileges of its own before, so only the privileges of the items are revoked. If an
+// object that an item names has been dropped, the item is skipped with a notice.
 void revoke_items(const Template& tmpl) {
     for (const auto& item : tmpl.privileges) {
         const auto fault = pg::in_subtransaction(
@@ -98,8 +98,7 @@ void grant_on_new_relations(const pg::TextArray& relations, const std::vector<st
              )sql",
                                          {RoleId{schemas.at(i)}}))
             for (const auto& item : row.get<pg::TextArray>(0)) {
-                // The command belongs to another user. It must not fail because an item of a template has become
-                // invalid.
+                // The command is another user's, so it must not fail because an item of a template has become invalid.
                 const auto fault = pg::in_subtransaction(
                     [&] { grant_item_on_relation(relations[i], schemas[i], item, row.get<std::string>(1)); });
                 if (fault)

@@ -122,7 +122,7 @@ core::AtDeadline checked_at_deadline(const std::string& text) {
                   "Use terminate, cancel or grace (with grace_period).");
 }
 
-// The same condition as for ALTER ... OWNER TO: the administrator must be a member of the new owner.
+// As for ALTER ... OWNER TO, the administrator must be a member of the new owner.
 RoleId checked_object_owner(const std::string& name, const Person& admin) {
     const auto role = pg::find_role(name);
     if (!role) throw invalid("object_owner", "There is no role \"" + pg::excerpt(name) + "\".");

@@ -30,8 +30,9 @@ const std::string& checked_name(const std::optional<std::string>& name) {
     return *name;
 }
 
-// Accepts only names with an area, and UTC: they mean the same in every session. The server looks up an abbreviation
-// first, in a list that any user can choose (timezone_abbreviations), and takes other text as a POSIX offset.
+// Accepts only names with an area, and UTC, because they mean the same in every session. The server looks up an
+// abbreviation first, in a list that any user can choose (timezone_abbreviations), and takes other text as a POSIX
+// offset.
 void check_time_zone(const std::optional<std::string>& zone) {
     const char* hint = "Write it as in pg_timezone_names, for example 'Europe/Berlin' or 'UTC'.";
     if (!zone) throw invalid("time zone", "It is NULL.", hint);
@@ -154,7 +155,7 @@ void create(const WindowArguments& arguments, const principal::Origin& origin) {
 
 void replace(const WindowArguments& arguments, const principal::Origin& origin) {
     principal::require_admin(principal::caller());
-    // The row lock of DELETE, held until commit, keeps other sessions from naming the window meanwhile.
+    // Until the commit, the row lock of DELETE keeps other sessions from naming the window.
     pg::execute("DELETE FROM jit_access.time_window WHERE name = $1", {checked_name(arguments.name)});
     create(arguments, origin);
 }
@@ -192,8 +193,9 @@ core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64
     std::vector<core::Stretch> closed;
     std::set<std::string> existing;
     bool names_open_window = false;
-    // Expansion begins nine days early: an occurrence may have begun seven days before the moment (max_length), and the
-    // local date differs from the date in UTC by up to one day. The outer join keeps windows that do not occur at all.
+    // The expansion begins nine days early, because an occurrence may have begun seven days before the moment
+    // (max_length), and the local date differs from the date in UTC by up to one day. The outer join keeps windows that
+    // do not occur at all.
     for (const auto& row : pg::query(R"sql(
              SELECT w.name,
                     w.kind = 'open',
@@ -218,9 +220,9 @@ core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64
         if (!row.is_null(2))
             (is_open ? open : closed).push_back({row.get<pg::Instant>(2).us, row.get<pg::Instant>(3).us});
     }
-    // A missing window is closed, and it is not known when it would open.
+    // A missing window is closed, and it is unknown when it would open.
     if (existing.size() != names.size()) return {.limited = true, .until = std::nullopt, .next = std::nullopt};
-    // With only closed windows, all other time is open.
+    // If there are only closed windows, all other time is open.
     if (!names_open_window) open.push_back({moment, end});
     auto hours = core::hours_at(moment, open, closed);
     if (hours.next && *hours.next > moment + max_lookahead) hours.next.reset();

@@ -38,7 +38,7 @@ core::Uuid chain_id() {
     return core::uuid_from_text(row->get<std::string>(0)).value();
 }
 
-// All zeros, which no record has as its hash, if the text is not a hash.
+// Returns all zeros, which no record has as its hash, if the text is not a hash.
 Digest digest_from(const std::string& hex) { return core::array_from_hex<core::digest_size>(hex).value_or(Digest{}); }
 
 struct Head {
@@ -91,7 +91,8 @@ Head head_before(std::int64_t seq, const core::Uuid& chain, core::Hasher& hasher
     return {0, core::first_head(hasher, chain)};
 }
 
-// The head before a range. A range without a beginning starts from the chain itself, so that a missing beginning shows.
+// The head before a range. A range without a beginning starts from the beginning of the chain, so that missing first
+// records are found.
 Head head_before_range(const std::optional<std::int64_t>& from, const core::Uuid& chain, core::Hasher& hasher) {
     return from.value_or(1) > 1 ? head_before(*from, chain, hasher) : Head{0, core::first_head(hasher, chain)};
 }
@@ -121,13 +122,13 @@ std::vector<std::byte> read_or_create_key() {
                   "Put at least 32 hexadecimal digits into the file, readable for the server alone.");
 }
 
-// True if the last line of the file is incomplete: the disk was full when it was written.
+// Returns true if the last line of the file is incomplete, because the disk was full when it was written.
 bool has_torn_last_line(const std::string& name) {
     std::ifstream file(name, std::ios::ate);
     return file.tellg() > 0 && file.seekg(-1, std::ios::end) && file.get() != '\n';
 }
 
-// A single write() with O_APPEND: the lines of two servers that share a file do not mix.
+// Uses a single write() with O_APPEND, so that the lines of two servers that share a file do not mix.
 void append_anchor(const Checkpoint& checkpoint) {
     const auto name = anchor_file();
     const auto line = (has_torn_last_line(name) ? "\n" : "") + core::to_line(checkpoint) + "\n";
@@ -156,8 +157,8 @@ void for_each_checkpoint(const core::Uuid& chain, std::int64_t from, Visit&& vis
     for (const auto& row : pg::query(checkpoints_from, {from})) visit(from_row(row, chain), "jit_access.checkpoint");
 }
 
-// Visits the bytes of the newest record of dropped records, if it lies behind a range that ends at `to`. The range
-// alone would look as if its beginning were missing.
+// Visits the bytes of the newest record of dropped records, if it lies behind a range that ends at `to`. Without it,
+// the beginning of the range would seem to be missing.
 template <class Visit>
 void visit_dropped_behind(const std::optional<std::int64_t>& to, Visit&& visit) {
     if (!to) return;
@@ -203,7 +204,8 @@ void Appender::add(core::AuditRecord& record) {
 void Appender::finish() { writer_.finish(); }
 
 std::optional<std::int64_t> checkpoint() {
-    // Two checkpoints of one record would collide on its number. The lock also orders them in the anchor file.
+    // Two concurrent checkpoints of one record would violate the primary key. The lock also orders checkpoints in the
+    // anchor file.
     pg::execute("LOCK TABLE jit_access.checkpoint IN SHARE ROW EXCLUSIVE MODE");
     const auto chain = chain_id();
     pg::ServerHasher hasher;
@@ -212,7 +214,8 @@ std::optional<std::int64_t> checkpoint() {
     if (existing || head.seq == 0) return std::nullopt;
     Checkpoint checkpoint{.chain = chain, .seq = head.seq, .at = pg::wall_clock(), .head = head.digest};
     checkpoint.mac = core::checkpoint_mac(hasher, read_or_create_key(), checkpoint);
-    // The anchor first: an anchor without a row proves as much, a row without an anchor proves nothing.
+    // The anchor is written first, because an anchor without a row is still proof, but a row without an anchor proves
+    // nothing.
     append_anchor(checkpoint);
     pg::execute(
         R"sql(
@@ -293,8 +296,8 @@ Verification verify(std::optional<std::int64_t> from, std::optional<std::int64_t
                                                       ", and the last checkpoint is of record " +
                                                       std::to_string(newest_checkpoint) + ".");
     visit_dropped_behind(to, [&](Bytes dropped) { verifier.add_dropped(dropped); });
-    // The anchors were read before the record: a checkpoint that is made in between would seem to be of a record that
-    // is missing.
+    // The anchors were read before the record. In the opposite order, a checkpoint that is made in between would seem
+    // to be for a missing record.
     std::vector<std::byte> bytes;
     pg::read_record(from, to.value_or(no_end), [&](const core::AuditRecord& record, const Digest& head) {
         core::canonical_bytes(record, bytes);

@@ -148,7 +148,7 @@ void store_position(std::uint64_t position) {
                 {journal::node(), static_cast<std::int64_t>(position)});
 }
 
-// Another server may have closed its use as interrupted meanwhile, see close_interrupted().
+// Another server may have closed the use as interrupted in the meantime, see close_interrupted().
 bool has_outcome_already(const AuditRecord& outcome) {
     return outcome.of_position &&
            static_cast<std::uint64_t>(*outcome.of_position) < shared_state->journal_head_at_start &&
@@ -173,8 +173,8 @@ Batch take_over() {
         const auto stored = position_in_table();
         const auto start = std::max(stored, journal::ring().tail());
         const auto next = journal::ring().resume(start);
-        // A power failure has lost the record that began here, and recovery has laid a gap over it. A gap record from
-        // this position on puts the loss on the record.
+        // A power failure has lost the record that began here, and recovery has put a gap in its place. A gap record
+        // from this position on documents the loss.
         if (next != start)
             batch.items.push_back(
                 {.at = pg::wall_clock(), .next_position = next, .journal_record = {.position = start}});
@@ -193,7 +193,8 @@ Batch take_over() {
     const auto is_earlier = [](const SourceItem& a, const SourceItem& b) { return a.at < b.at; };
     if (!std::is_sorted(batch.items.begin(), batch.items.end(), is_earlier))
         std::stable_sort(batch.items.begin(), batch.items.end(), is_earlier);
-    // Each record is built, hashed, written and counted before the next one, so that it stays in the processor's cache.
+    // Each record is built, hashed, written and counted before the next one, so that it is still in the processor's
+    // cache.
     chain::Appender appender;
     metrics::Counter counter;
     for (const auto& item : batch.items) {

@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::size_t page = 4096;
 constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '3'};
-// Stands for the magic while the file is created, and remains if the power fails meanwhile.
+// This is written instead of the magic while the file is created, and remains if the power fails before it is complete.
 constexpr char unfinished[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '-'};
 
 struct FileHeader {
@@ -97,8 +97,8 @@ void preallocate(int fd, std::uint64_t capacity) {
     }
 }
 
-// As the server does with its WAL segments (wal_init_zero): the first write to a page that is only reserved waits for
-// the file system to allocate it, and the next sync waits for the file system's own journal.
+// The server does the same for its WAL segments (wal_init_zero). Without it, the first write to a page that is only
+// reserved would wait for the file system to allocate it, and the next sync for the file system's own journal.
 void fill_with_zeroes(int fd, std::uint64_t capacity) {
     const std::vector<std::byte> zeroes(std::size_t{1} << 20);
     for (std::uint64_t done = 0; done < capacity;) {
@@ -131,8 +131,8 @@ void format(int fd, std::uint64_t capacity, const struct stat& file) {
     if (::fsync(fd) != 0) fail("could not fsync");
 }
 
-// Empties the file when formatting fails: a partial journal would keep the disk full, and the next start would take it
-// for the journal of another server.
+// Empties the file if formatting fails, because a partial journal would keep the disk full, and the next start would
+// mistake it for the journal of another server.
 void format_or_empty(int fd, std::uint64_t capacity, const struct stat& file) {
     try {
         format(fd, capacity, file);
@@ -189,8 +189,8 @@ int open_file(const std::string& path, std::uint64_t capacity) {
 }
 
 // Maps the ring twice in a row, so that no record is split. The page cache holds a file in large folios, and the kernel
-// maps a folio with one fault if the address is aligned as the offset in the file is. Otherwise every page is a fault
-// that costs as much as the whole folio.
+// maps a folio with one fault if the address has the same alignment as the offset in the file. Otherwise every page
+// causes a fault that costs as much as the one for a whole folio.
 std::byte* map_twice(int fd, std::uint64_t capacity) {
     constexpr std::uint64_t largest_folio = std::uint64_t{2} << 20;
     const std::uint64_t size = page + 2 * capacity;
@@ -224,7 +224,7 @@ void open_and_map() {
         throw;
     }
     header = file_header;
-    // The descriptor stays open in the postmaster and is inherited by every process: it holds the lock on the file.
+    // The descriptor stays open in the postmaster and every process inherits it, because it holds the lock on the file.
     journal_fd = file.release();
 }
 
@@ -236,7 +236,7 @@ void open() noexcept {
             open_and_map();
             header->sync_error.store(0);
         }
-        // After a crash the mapping is still there, but the control block is in shared memory, which is new.
+        // After a crash the mapping still exists, but the control block is in the new shared memory.
         mapped_ring = core::Ring(mapped, header->capacity, header->secret, pg::crc32c, &shared_state->ring);
         shared_state->journal_head_at_start = mapped_ring.recover(header->tail.load()).head;
         shared_state->last_decision_lsn = header->last_decision_lsn.load();
@@ -282,7 +282,7 @@ void make_durable() {
     std::atomic_thread_fence(std::memory_order_seq_cst);  // stores of the records come before the load of the number
     const auto before = syncs.started.load();
     while (syncs.completed.load() <= before && header->sync_error.load() == 0) {
-        if (!pg::acquire_sync_lock_or_wait()) continue;  // another process has synced meanwhile
+        if (!pg::acquire_sync_lock_or_wait()) continue;  // another process has synced
         if (syncs.completed.load() <= before && header->sync_error.load() == 0) {
             const auto number = syncs.started.fetch_add(1) + 1;
             if (sync_file() == 0)

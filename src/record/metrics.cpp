@@ -79,7 +79,7 @@ void Counter::add(const core::AuditRecord& record) {
     if (record.kind == "refusal") increment("refusals_total", label_of(record.sqlstate));
     // A statement is counted with its outcome: on its use, or on the later row that holds the outcome.
     if ((is_use || record.of_position) && record.outcome) increment("statements_total", *record.outcome);
-    if (!record.grant_id || record.position) return;  // the rest is about control events, which have no position
+    if (!record.grant_id || record.position) return;  // what follows concerns control events, which have no position
     if (record.kind == "activated") activated_.push_back(*record.grant_id);
     if (record.kind == "cleaned up") cleaned_up_.push_back({*record.grant_id, record.at});
 }

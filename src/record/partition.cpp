@@ -22,7 +22,7 @@ struct Partition {
     std::optional<std::int64_t> to;
 };
 
-// The bounds are read from the catalogs: a list of our own could disagree with them.
+// The bounds are read from the catalogs, because a list of our own could disagree with them.
 constexpr const char* list_partitions = R"sql(
     SELECT c.relname::text,
            substring(b FROM 'FROM [(]''?([0-9]+)')::bigint,
@@ -49,8 +49,8 @@ std::string bounds(const std::optional<std::int64_t>& from, const std::optional<
     return " FOR VALUES FROM (" + (from ? text(*from) : "MINVALUE") + ") TO (" + (to ? text(*to) : "MAXVALUE") + ")";
 }
 
-// Locks in the order in which a checkpoint takes them, or the two could deadlock. Until the commit nothing else is
-// appended to the record, so the caller may append to it in place of the worker.
+// Takes the locks in the same order as a checkpoint, because the two could deadlock otherwise. Until the commit nothing
+// else is appended to the record, so the caller may append to it in place of the worker.
 void lock(const Partition& part) {
     pg::command("LOCK TABLE jit_access.checkpoint IN SHARE ROW EXCLUSIVE MODE");
     pg::command("LOCK TABLE ONLY jit_access.record, ONLY " + part.table + " IN ACCESS EXCLUSIVE MODE");
@@ -66,7 +66,7 @@ constexpr const char* grantees_of_table = R"sql(
 )sql";
 
 // Gives a new partition the protection that sql/95_privileges.sql gives to the tables of the install script. Default
-// privileges of the schema or the owner could have granted something on it.
+// privileges of the schema or the owner may have granted privileges on it.
 void protect(const std::string& table) {
     const auto owner = pg::query_row(R"sql(
         SELECT pg_catalog.pg_get_userbyid(relowner)::text
@@ -120,8 +120,8 @@ void close(const Partition& open) {
 void close_if_due() {
     const auto all = partitions();
     if (all.empty() || all.back().to) return;
-    // A partition begins when the previous one is closed. The last checkpoint of the previous one has that time. The
-    // first record of the new partition may be older, if it was taken over late.
+    // A partition begins when the previous one is closed, which is the time of the last checkpoint of the previous one.
+    // The first record of the new partition may be older, if it was taken over late.
     const auto due = pg::query_row(
         R"sql(
         SELECT greatest(r.at, c.at) < date_trunc($2, pg_catalog.clock_timestamp(), 'UTC')

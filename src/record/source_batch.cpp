@@ -64,7 +64,7 @@ std::string_view valid_text(std::string_view text, SourceBatch& batch) {
     return batch.texts.emplace_back(pg::escape_invalid_text(text));
 }
 
-// Control characters become blanks: a detail is read in terminals.
+// Control characters become blanks, because a detail is read in terminals.
 std::string quoted_reason(std::string_view reason) {
     std::string text(reason);
     const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20; };
@@ -78,7 +78,7 @@ std::string reason_member(std::string_view reason, SourceBatch& batch) {
 
 std::string detail_members(const core::DecodedUse& decoded, SourceBatch& batch) {
     std::string members;
-    // The journal record had no room for all objects: the record says how many there were.
+    // If the journal record had no room for all objects, the record says how many there were.
     if (decoded.use.object_count > decoded.objects.size())
         members = "\"objects\": " + std::to_string(decoded.use.object_count);
     if (!decoded.use.reason.empty())
@@ -153,7 +153,7 @@ void add_journal_records(std::uint64_t position, std::size_t max_records, Source
             }
         }
         if (journal_record->kind == RecordKind::use) open_uses.emplace(journal_record->position, batch.items.size());
-        // A gap has no time of its own: it is dated when it is found.
+        // A gap has no time of its own, so it gets the time at which it is found.
         const auto at = journal_record->at != 0 ? journal_record->at : pg::wall_clock();
         batch.items.push_back(
             {.at = at, .next_position = position, .journal_record = *journal_record, .outcome = outcome});
@@ -174,7 +174,7 @@ AuditRecord to_record(const SourceItem& item, SourceBatch& batch) {
     if (use) fill_use(record, *use, batch);
     if (item.outcome) fill_outcome(record, *item.outcome, batch);
     if (is_outcome) record.of_position = static_cast<std::int64_t>(item.outcome->use_position);
-    // Its checksum is right, so another version of jit_access has written it.
+    // The checksum is right, so another version of jit_access has written the record.
     if (!use && !is_outcome && journal_record.kind != RecordKind::gap)
         set_detail(record, reason_member("unreadable record", batch), batch);
     return record;

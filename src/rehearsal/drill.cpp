@@ -37,8 +37,8 @@ bool is_set_up() {
         .has_value();
 }
 
-// Makes this session the owner of the drill until the conductor takes it over. The process id is the lock: an owner
-// that no longer exists has released it.
+// Makes this session the owner of the drill until the conductor takes it over. The process id is used as a lock, which
+// is free if the process no longer exists.
 void claim_drill() {
     auto& owner = shared_state->drill.conductor_pid;
     auto pid = owner.load();

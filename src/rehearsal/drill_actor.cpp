@@ -56,7 +56,8 @@ Attempt read_canary() {
     });
 }
 
-// Answers the conductor. The outcome is stored after everything that belongs to it, because the conductor waits for it.
+// Reports the result to the conductor. The outcome is stored last, because the conductor waits for it and then reads
+// the rest.
 void store_result(DrillCheck check, DrillOutcome word, std::int64_t duration, std::int64_t number,
                   const std::string& why) noexcept {
     auto& result = shared_state->drill.results.at(static_cast<std::size_t>(check));
@@ -77,7 +78,7 @@ void report_failure(DrillCheck check, const std::string& why) noexcept {
 }
 
 // A statement that is still running at the deadline is cancelled. A cancel that arrives between two statements is
-// dropped here: no transaction is open.
+// dropped here, because no transaction is open.
 void nap(int milliseconds) {
     try {
         pg::nap(milliseconds);
@@ -141,12 +142,12 @@ std::optional<std::string> check_at_deadline(const Attempt& attempt, std::int64_
     return std::nullopt;
 }
 
-// Needs no privilege, so it can only be refused because the session has used a grant that has ended.
+// The statement needs no privilege, so it can be refused only because the session has used a grant that has ended.
 Attempt run_plain_statement() {
     return send_statement([] { pg::query("SELECT true"); });
 }
 
-// Sends one statement after the other from just before the deadline, until one is refused.
+// Starting just before the deadline, runs one statement after another until one is refused.
 void wait_for_refusal(const ActorOrder& order, std::int64_t deadline) {
     constexpr std::int64_t just_before = 20'000;
     constexpr int poll_ms = 5;
@@ -191,7 +192,8 @@ void act() {
     pg::read_start_parameters(std::as_writable_bytes(std::span(&order, 1)));
     pg::connect_process(actor_logins.at(static_cast<std::size_t>(order.actor)), "jit_access drill");
     pg::on_session_end(leave_drill);
-    // Counted before the drill is checked: the conductor of the next drill waits until no actor is left.
+    // The actor is counted before the drill is checked, because the conductor of the next drill waits until no actor is
+    // left.
     shared_state->drill.actor_count.fetch_add(1);
     if (!is_running(order)) return;
     service_identity::become_actor();

@@ -23,8 +23,8 @@ void release_drill() noexcept {
     shared_state->drill.conductor_pid.compare_exchange_strong(own_pid, 0);
 }
 
-// Becomes the owner of the drill instead of the session that has started it. False if this is no longer the drill
-// that is claimed.
+// Makes this process the owner of the drill instead of the session that has started it. Returns false if this drill is
+// no longer the claimed one.
 bool take_over_drill(const ConductorOrder& order) {
     auto& drill = shared_state->drill;
     auto starter = drill.conductor_pid.load();

@@ -42,8 +42,8 @@ void make_login(const std::string& name) {
                                 pg::quote(name));
 }
 
-// The schema and everything in it must belong to superusers: code that another user puts there would run as a service
-// identity.
+// The schema and everything in it must belong to superusers, because code that another user puts there would run as a
+// service identity.
 void make_canary() {
     const auto schema = pg::query_row(R"sql(
         SELECT (SELECT a.rolsuper FROM pg_catalog.pg_authid a WHERE a.oid = n.nspowner)

@@ -94,8 +94,8 @@ void require_executor(const Person& caller, const Plan& plan, const principal::O
 }
 
 // Auditors and approvers may check a template for every person, requesters only for themselves. A dry run changes the
-// memberships of the template's role and so blocks other grants of it (from PostgreSQL 16 on); one that a requester has
-// started therefore waits for no lock.
+// memberships of the template's role and so blocks other grants of it (from PostgreSQL 16 on). A dry run that a
+// requester has started therefore does not wait for locks.
 void require_checker(const Person& caller, const DryRunArguments& arguments, Plan& plan) {
     if (principal::may_audit(caller.role)) return;
     const bool is_plain_template = plan.tmpl && !arguments.privileges;
@@ -149,8 +149,8 @@ std::string template_role(const DryRunArguments& arguments, const Plan& plan) {
     return plan.tmpl->role_name;
 }
 
-// Grants as provision would: to the person if the template's privileges are inherited, otherwise the role of the grant
-// is used as after SET ROLE.
+// Creates the roles and memberships that provision would create. If the template's privileges are inherited, the dry
+// run acts as the person, otherwise as the role of the grant, as after SET ROLE.
 TemporaryRoles make_roles(const DryRunArguments& arguments, const Plan& plan) {
     const auto grant_role = random_role_name("grant");
     const auto reader = random_role_name("reader");

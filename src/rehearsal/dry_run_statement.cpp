@@ -100,7 +100,7 @@ void set_analysis(Outcome& outcome, const Analysis& analysis) {
 }
 
 // nextval() keeps a lock on the sequence until the transaction ends (sequence.c, lock_and_open_sequence), which shows
-// which sequences a statement has advanced, at whatever depth.
+// which sequences a statement has advanced, at any depth.
 std::vector<std::uint32_t> locked_sequences() {
     std::vector<std::uint32_t> sequences;
     for (const auto& row : pg::query(R"sql(
@@ -167,7 +167,7 @@ void set_execution(Outcome& outcome, const std::string& statement, const std::op
         set_refusal(outcome, message);
     else
         set_fault(outcome, *fault, message);
-    // An error under the server's own checks names no privilege; the analysis does.
+    // The error of a check by the server does not name the missing privilege, but the analysis does.
     if (outcome.outcome == "denied" && outcome.missing.empty()) outcome.missing = analysis.privileges.missing;
 }
 

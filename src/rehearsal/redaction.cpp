@@ -14,8 +14,8 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-// True if the error comes from the statement itself. Then its context has at most the line that quotes the statement;
-// functions and triggers that it has called add lines of their own.
+// Returns true if the error comes from the statement itself. Then its context has at most the line that quotes the
+// statement; functions and triggers that it has called add lines of their own.
 bool comes_from_statement(const pg::Fault& fault, const std::string& statement) {
     if (fault.context.empty()) return true;
     const auto at = fault.context.find(statement);
@@ -36,7 +36,7 @@ bool names_only_objects(const pg::Fault& fault) {
     return std::find(classes.begin(), classes.end(), std::string_view(fault.sqlstate).substr(0, 2)) != classes.end();
 }
 
-// Skips a printf conversion after its %. False for %%, which stands for itself.
+// Skips a printf conversion after its %. Returns false for %%, which stands for a percent sign.
 bool skip_conversion(std::string_view format, std::size_t& at) {
     if (at < format.size() && format[at] == '%') return false;
     while (at < format.size() && std::string_view("-+ #.*$0123456789lhzqjt").find(format[at]) != std::string_view::npos)
@@ -45,7 +45,7 @@ bool skip_conversion(std::string_view format, std::size_t& at) {
     return true;
 }
 
-// The fixed parts of a printf format. A value stands between each two of them.
+// Returns the fixed parts of a printf format. Between each two of them there is a value.
 Names fixed_parts(std::string_view format) {
     Names parts{""};
     for (std::size_t at = 0; at < format.size();) {
@@ -60,8 +60,8 @@ Names fixed_parts(std::string_view format) {
     return parts;
 }
 
-// The values that a printf format was filled in with. Nothing if the text does not match the format, as with a message
-// that was translated.
+// Returns the values with which a printf format was filled in; nothing if the text does not match the format, for
+// example because the message was translated.
 std::optional<Names> extract_values(std::string_view format, std::string_view text) {
     const auto parts = fixed_parts(format);
     if (!text.starts_with(parts.front())) return std::nullopt;
@@ -153,7 +153,7 @@ private:
     Names statements_;
 };
 
-// A sequence that was created in the dry run no longer exists and has no name.
+// A sequence that was created in the dry run no longer exists, so it has no name.
 pg::TextArray names_of(const std::vector<std::uint32_t>& sequences) {
     pg::TextArray names;
     for (const auto oid : sequences) {

@@ -105,7 +105,8 @@ std::string describe_first_mismatch(const std::vector<Result>& results) {
     return text;
 }
 
-// Stores the results. The event is noted only on the change to failed, so that a job does not repeat it every night.
+// Stores the results. The event is written only when the outcome changes to failed, so that a job does not repeat it
+// every night.
 void store(const Scenario& scenario, const std::vector<Result>& results, const std::string& actor) {
     const bool ok = std::all_of(results.begin(), results.end(), [](const Result& result) { return result.ok; });
     pg::TextArray outcomes;

@@ -103,7 +103,7 @@ Summary summarise(const Range& range, Chart& chart) {
         chart.bar_of(count_of(row, 0)).statements += count_of(row, 4);
         add_usage(summary.total, row);
         summary.open += count_of(row, 6);
-        // The record may have uses of grants that this database does not know: it was restored, for example.
+        // The record may have uses of grants that this database does not know, for example because it was restored.
         add_usage(summary.people[row.maybe<std::string>(2).value_or("(unknown)")], row);
         add_usage(summary.templates[row.maybe<std::string>(3).value_or("(unknown)")], row);
     }
@@ -151,7 +151,8 @@ void add_figures(Page& page, const Range& range, const Summary& summary) {
     }
 }
 
-// Throws core::Failure (by the SQL function) if the range is invalid. NULL: the last 90 days.
+// Throws core::Failure (by the SQL function) if the range is invalid. A NULL time stands for the default, the last 90
+// days.
 Range checked_range(const std::optional<Instant>& from, const std::optional<Instant>& to) {
     const auto row = pg::query_row("SELECT from_at, to_at FROM jit_access.check_report($1, $2)",
                                    {pg::nullable(from), pg::nullable(to)});

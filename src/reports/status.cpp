@@ -12,7 +12,7 @@ namespace {
 pg::Value number(std::uint64_t value) { return static_cast<std::int64_t>(value); }
 
 // The time of the oldest record in the journal that the worker has not ingested. The record may be overwritten or
-// incomplete while it is read; then there is none.
+// incomplete while it is read; the result is then NULL.
 pg::Value oldest_unread() noexcept {
     const auto& ring = journal::ring();
     const auto record = ring.read(ring.tail());

@@ -12,7 +12,7 @@ namespace jit::commit_actions {
 
 namespace {
 
-// Of the current transaction, in the order of the calls.
+// The actions of the current transaction, in the order of the calls.
 std::vector<Action> queue;
 bool closures_change = false;
 
@@ -53,7 +53,7 @@ std::span<const Action> queued() noexcept { return queue; }
 void before_commit() {
     for (const auto& action : queue) {
         if (action.kind == Kind::make_live) publish_slot(*action.slot);
-        // Before the commit, because afterwards the worker would see the new deadline in the tables.
+        // This is checked before the commit, because after it the worker would see the new deadline in the tables.
         if (action.kind == Kind::move_deadline) check_still_live(action);
     }
 }
@@ -73,7 +73,7 @@ void subtransaction_committed(std::uint32_t mine, std::uint32_t parent) noexcept
         if (action.subtransaction == mine) action.subtransaction = parent;
 }
 
-// Subtransactions that started later inside the aborted one have larger ids and are gone with it.
+// Subtransactions that started inside the aborted one have larger ids and were aborted with it.
 void subtransaction_aborted(std::uint32_t mine) noexcept {
     std::erase_if(queue, [mine](const Action& action) {
         if (action.subtransaction < mine) return false;

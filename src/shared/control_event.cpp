@@ -13,7 +13,7 @@ void write(const char* kind, std::optional<std::int64_t> id, const std::string& 
         keys.emplace_back(key);
         values.push_back(*value);
     }
-    // clock_timestamp(), because events of one transaction are ordered by time in the record.
+    // clock_timestamp() is used, because events of one transaction are ordered by time in the record.
     pg::execute(R"sql(
         INSERT INTO jit_access.event (at, kind, request_id, actor, detail)
         VALUES (pg_catalog.clock_timestamp(), $1, $2, $3, pg_catalog.jsonb_object($4, $5)))sql",

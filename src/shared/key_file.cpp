@@ -37,7 +37,7 @@ std::optional<std::string> create(const std::string& name) {
     pg::random_bytes(key.data(), key.size());
     const auto content = core::to_hex(key) + "\n";
     // The content is written and synced under another name. link() then publishes it and, unlike rename(), does not
-    // replace a file that another process has created meanwhile.
+    // replace a file that another process has created in the meantime.
     const auto temporary = name + "." + std::to_string(pg::backend_pid());
     (void)::unlink(temporary.c_str());  // left by a process that crashed with this pid
     const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);

@@ -16,7 +16,7 @@ core::State advance(std::int64_t id, State from, core::Event event, const std::s
                             "cannot " + std::string(core::to_string(event)) + " request " + std::to_string(id),
                             "It is " + std::string(core::to_string(from)) + ".",
                             core::is_terminal(from) ? "A request is decided once; ask again with jit_request." : "");
-    // Both updates: the caller holds the row lock.
+    // For both updates, the caller holds the row lock.
     if (core::is_terminal(*to))
         pg::execute(R"sql(
             UPDATE jit_access.request

@@ -44,7 +44,7 @@ LoginFactor* find(std::uint32_t login) noexcept {
     return nullptr;
 }
 
-// Under the lock. Null if all entries are taken.
+// Called under the lock. Returns null if all entries are taken.
 LoginFactor* find_or_add(std::uint32_t login) noexcept {
     for (std::uint32_t i = 0; i < max_factor_logins; ++i) {
         LoginFactor& factor = factors().logins[(first_place(login) + i) % max_factor_logins];
@@ -55,7 +55,7 @@ LoginFactor* find_or_add(std::uint32_t login) noexcept {
     return nullptr;
 }
 
-// Under the lock: whether the code is being tried or was accepted.
+// Called under the lock. Returns whether the code is being tried or was accepted.
 bool is_taken(std::uint32_t login, const core::Digest& digest) noexcept {
     const auto& codes = factors().recovery_codes;
     return std::any_of(codes.begin(), codes.end(),
@@ -92,7 +92,8 @@ bool is_new_secret(const LoginFactor& factor, SecretId secret) noexcept {
     return secret != 0 && factor.new_secret == secret;
 }
 
-// A standby does not know which codes the primary accepted. The first process that sees it promoted raises the floor.
+// A standby does not know which codes the primary has accepted. The first process that notices the promotion raises the
+// floor.
 void raise_floor_after_promotion() noexcept {
     if (!factors().was_primary.load() && !factors().was_primary.exchange(true))
         factors().step_floor.store(current_step() + core::code_skew);
@@ -137,7 +138,7 @@ std::uint64_t current_step() noexcept {
 }
 
 void initialize() noexcept {
-    // A promotion is noticed by was_primary, see raise_floor_after_promotion().
+    // raise_floor_after_promotion() uses was_primary to notice a promotion.
     factors().was_primary.store(!shared_state->started_as_standby);
     factors().step_floor.store(current_step() + core::code_skew);
 }
@@ -172,7 +173,7 @@ CodeResult try_code(RoleId login, SecretId secret, std::optional<std::uint64_t> 
 
 namespace {
 
-// Reserves a recovery code for this session. Unless it is accepted, the destructor releases it, also after an ERROR.
+// Reserves a recovery code for this session. Unless it is accepted, the destructor releases it, even after an ERROR.
 class CodeReservation {
 public:
     CodeReservation(RoleId login, const core::Digest& digest) {
@@ -195,7 +196,7 @@ public:
 
     [[nodiscard]] bool has_room() const noexcept { return has_room_; }
     [[nodiscard]] bool is_reserved() const noexcept { return code_ != nullptr; }
-    // Under the lock.
+    // Called under the lock.
     void accept() noexcept { std::exchange(code_, nullptr)->tried_by = 0; }
 
 private:
@@ -284,7 +285,7 @@ struct AcceptedCode {
     std::int64_t at;  // wall time
 };
 
-// Memory is allocated before the lock is taken: nothing may throw under it.
+// Memory is allocated before the lock is taken, because nothing may throw under the lock.
 std::vector<AcceptedCode> take_unsaved() {
     std::vector<AcceptedCode> codes;
     codes.reserve(max_factor_logins);
@@ -366,7 +367,7 @@ void release(const UsedRecoveryCode& saved) {
 // are tried again at the next call. A recovery code leaves shared memory only after the table has marked it as used.
 void save_to_tables() {
     raise_floor_after_promotion();
-    // Cleared first: a use that comes in between sets it again.
+    // The flag is cleared first, so that a use after this point sets it again.
     if (!factors().has_unsaved.exchange(false)) return;
     for (const auto& code : take_unsaved()) {
         bool done = false;

@@ -10,7 +10,7 @@ SharedState* shared_state = nullptr;
 
 namespace {
 
-// False if the slot is in use, or another process has just taken it.
+// Returns false if the slot is in use, or another process has just taken it.
 bool try_take(Slot& slot) noexcept {
     for (auto expected : {SlotState::free, SlotState::retired})
         if (slot.state.compare_exchange_strong(expected, SlotState::reserved)) return true;
@@ -65,7 +65,7 @@ void fill_slot(Slot& slot, const GrantTerms& terms) noexcept {
 
 Slot* reserve_slot(const GrantTerms& terms) {
     const auto slots = shared_state->slots();
-    // The cursor goes round all slots, so a retired slot is reused as late as possible.
+    // The cursor visits the slots in turn, so a retired slot is reused as late as possible.
     for (std::uint32_t attempt = 0; attempt < shared_state->slot_count; ++attempt) {
         const auto index = shared_state->slot_cursor.fetch_add(1) % shared_state->slot_count;
         Slot& slot = slots[index];
@@ -82,7 +82,7 @@ Slot* reserve_slot(const GrantTerms& terms) {
 
 void publish_slot(Slot& slot) noexcept { slot.state.store(SlotState::live, std::memory_order_release); }
 
-// The id goes first, so that find_slot() cannot return a slot that is about to be reserved for another grant.
+// The id is cleared first, so that find_slot() cannot return a slot that is about to be reserved for another grant.
 void free_slot(Slot& slot) noexcept {
     slot.id.store(0);
     slot.state.store(SlotState::free, std::memory_order_release);
@@ -96,7 +96,8 @@ void finish_slot(Slot& slot) noexcept {
         set_deadline(slot, now);
         slot.grace.store(0);
     }
-    // Not a plain store: the worker may have retired the slot already, and another grant may have reserved it.
+    // A plain store would be wrong, because the worker may have retired the slot already, and another grant may have
+    // reserved it.
     auto expected = SlotState::live;
     slot.state.compare_exchange_strong(expected, SlotState::over);
 }

@@ -54,7 +54,8 @@ void run_or_log(const std::string& what, const std::function<void()>& body) {
 
 std::map<std::int64_t, std::string> run_for_each(const std::vector<std::int64_t>& ids,
                                                  const std::function<void(std::int64_t)>& body) {
-    // A commit costs more than the work for one request, so a thousand grants that end at the same moment share few.
+    // A commit costs more than the work for one request, so many grants that end at the same moment share a few
+    // commits.
     constexpr std::size_t group_size = 50;
     std::map<std::int64_t, std::string> failed;
     for (auto from = ids.begin(); from != ids.end();) {

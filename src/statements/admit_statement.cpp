@@ -44,8 +44,8 @@ admission::AccessCheck check_query(const QueryDesc* query) {
     return owner_holds_grant ? admission::check_access(&merged) : user_check;
 }
 
-// A session whose grant demands a second factor calls jit_step_up() in a statement of its own, which uses nothing of
-// the grant. Refusing it would leave no way to step up.
+// A session whose grant demands a second factor calls jit_step_up() in a statement of its own, which does not use the
+// grant. If it were refused, the session could not step up.
 bool is_stepping_up(const admission::AccessCheck& check, Oid function) {
     return check.access == enforcement::Access::second_factor_missing && pg::in_control_database() &&
            pg::is_extension_function(function, "jit_step_up");
@@ -56,8 +56,8 @@ bool is_stepping_up(const admission::AccessCheck& check, const QueryDesc* query)
            is_stepping_up(check, pg::sole_function_called(query->plannedstmt));
 }
 
-// Commands by which a session leaves a role or a transaction. They are never refused: a session whose grant has ended
-// must be able to go on without it.
+// Commands by which a session leaves a role or a transaction. They are never refused, because a session whose grant has
+// ended must be able to continue without it.
 bool leaves_role_or_transaction(const Node* command) {
     switch (nodeTag(command)) {
         case T_TransactionStmt:
@@ -176,7 +176,7 @@ bool continued_query(const QueryDesc* query) {
     // A cursor that was opened under a role which the session has left since still fetches rows that the role may see.
     if (!check.under_grant() || is_stepping_up(check, query)) return is_recorded;
     if (!check.allowed()) admission::refuse_statement(check, describe::query(query));
-    // A query that began before the session had the grant is recorded from here on.
+    // A query that began before the session had the grant is recorded from this point on.
     if (is_recorded)
         admission::continue_use(check);
     else
@@ -187,8 +187,8 @@ bool continued_query(const QueryDesc* query) {
 bool command(const PlannedStmt* command, const char* source, ParamListInfo parameters) {
     const bool leaves = leaves_role_or_transaction(command->utilityStmt);
     if (leaves) session::schedule_release();
-    // In a failed transaction no catalog can be read, and only commands that leave it can run. A command that leaves
-    // the role must not wait for the clean-up, as check_access() without arguments does.
+    // In a failed transaction no catalog can be read, and only commands that leave it can run. check_access() without
+    // arguments waits for the clean-up, which a command that leaves the role must not do.
     const auto check = !IsTransactionState() ? admission::check_access(enforcement::cached_grants())
                        : leaves              ? admission::check_access(enforcement::current_grants())
                                              : admission::check_access();

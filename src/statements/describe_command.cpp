@@ -107,7 +107,7 @@ struct CheckedRelations {
     List* privileges = NIL;
 };
 
-// The query of a view or materialised view; null for anything else.
+// Returns the query of a view or materialised view; null for anything else.
 Query* query_behind(Oid relation) {
     HeapTuple rule = SearchSysCache2(RULERELNAME, ObjectIdGetDatum(relation), CStringGetDatum(ViewSelectRuleName));
     if (!HeapTupleIsValid(rule)) return nullptr;
@@ -157,7 +157,7 @@ bool is_relation(ObjectType type) noexcept {
            type == OBJECT_MATVIEW || type == OBJECT_FOREIGN_TABLE;
 }
 
-// Objects named by their relation and a name of their own.
+// Whether objects of this type are named by their relation and a name of their own.
 bool belongs_to_relation(ObjectType type) noexcept {
     return type == OBJECT_COLUMN || type == OBJECT_TRIGGER || type == OBJECT_RULE || type == OBJECT_POLICY ||
            type == OBJECT_TABCONSTRAINT;
@@ -283,7 +283,7 @@ void add_objects(const GrantStmt* grant) {
         add_each(grant->objects, core::privilege_owner);
 }
 
-// The grammar accepts any FROM clause. The command itself later refuses anything but a relation.
+// The grammar accepts any FROM clause, but the command later refuses everything except a relation.
 void add_objects(const CreateStatsStmt* statistics) {
     const ListCell* cell = nullptr;
     foreach (cell, statistics->relations) {

@@ -28,7 +28,7 @@ void add_sequences(const PlannedStmt* plan) {
 }
 
 recorder::Statement describe_plan(const PlannedStmt* plan, std::string_view text, const char* tag) {
-    // Read first: an invalidation during the description must keep the result out of the cache.
+    // The generation is read first, because after an invalidation during the description the result must not be cached.
     const auto generation = standing_privileges::generation();
     bool depends_on_columns = false;
     objects.clear();

@@ -130,7 +130,7 @@ const char* why_guarded(const Node* command) {
 
 }  // namespace
 
-// In a dry run no grant exists yet; the template that is rehearsed decides.
+// In a dry run no grant exists yet, so the template of the dry run decides.
 bool is_code_allowed() {
     if (const auto in_dry_run = sandbox::allows_code()) return *in_dry_run;
     const auto* grants = enforcement::holds_no_grant() ? nullptr : enforcement::current_grants();
@@ -157,8 +157,8 @@ bool is_acting_as_oneself() {
 bool may_make_code() { return is_code_allowed() || is_acting_as_oneself(); }
 
 void check_command_under_grant(const Node* command) {
-    // Without effective grants only the commands that check membership are of interest, and they are rare: the roles of
-    // the session are looked up last.
+    // Without effective grants, only the commands that check membership are refused. They are rare, so the roles of the
+    // session are looked up last.
     const bool only_by_membership =
         !sandbox::is_active() && (enforcement::holds_no_grant() || enforcement::current_grants() == nullptr);
     if (only_by_membership && !is_membership_checked(command)) return;
@@ -173,8 +173,8 @@ void check_command_under_grant(const Node* command) {
 }
 
 void check_function_call(std::uint32_t function) {
-    if (function < FirstNormalObjectId) return;  // functions of the server, many in each statement
-    // By extension, not by schema alone: any user may own a schema named cron.
+    if (function < FirstNormalObjectId) return;  // a function of the server; each statement calls many
+    // The extension is checked, not only the schema, because any user may own a schema named cron.
     const bool is_pg_cron = pg::call([function] {
         const Oid schema = get_func_namespace(function);
         const char* name = schema == PG_CATALOG_NAMESPACE ? nullptr : get_namespace_name(schema);

@@ -27,7 +27,8 @@ namespace {
 using core::Code;
 using core::Failure;
 
-// By name: the roles of grants are recognized in every database, even where the extension's tables cannot be read.
+// The roles of grants are recognized by name, so that they are recognized in every database, even where the extension's
+// tables cannot be read.
 bool is_managed(const char* role) noexcept {
     if (role == nullptr) return false;
     const std::string_view name(role);

@@ -64,8 +64,8 @@ Oid owner_of(Oid object_class, Oid object) {
     return DatumGetObjectId(owner);
 }
 
-// Whether a function of the server does more than compute: volatile functions but for the listed ones, and those that
-// run a query given as text. Functions of other owners are judged by their owner.
+// Whether a function of the server does more than compute. This is true for volatile functions except the listed ones,
+// and for functions that run a query given as text. Functions of other owners are judged by their owner.
 bool has_side_effects(Oid function, void*) {
     if (function >= FirstNormalObjectId) return false;
     constexpr std::array<std::string_view, 10> harmless = {"nextval",         "currval",         "lastval", "random",

@@ -27,14 +27,14 @@ constexpr std::pair<pg::AclBits, const char*> privilege_names[] = {
 
 // ---- relations ------------------------------------------------------------------------------------------------------
 
-// Column sets are numbered from FirstLowInvalidHeapAttributeNumber. Null for a whole-row reference.
+// Column sets are numbered from FirstLowInvalidHeapAttributeNumber. Returns null for a whole-row reference.
 const char* column_name(Oid relation, int member) {
     const auto number = static_cast<AttrNumber>(member + FirstLowInvalidHeapAttributeNumber);
     return number == InvalidAttrNumber ? nullptr : get_attname(relation, number, true);
 }
 
-// The columns on which the privilege is missing, as " (card, total)". Empty if the privilege is missing on the whole
-// relation, or if no single column has an access list.
+// Returns the columns on which the privilege is missing, as " (card, total)". Returns an empty text if the privilege is
+// missing on the whole relation, or if no single column has an access list.
 std::string missing_columns(const pg::CheckedRelation& checked, pg::AclBits privilege) {
     const Bitmapset* columns = privilege == ACL_SELECT   ? checked.selected
                                : privilege == ACL_INSERT ? checked.inserted
@@ -147,7 +147,7 @@ bool collect_schemas(Node* node, void* context) {
     return expression_tree_walker(node, as_walker(collect_schemas), context);
 }
 
-// Schemas are collected first: the rewriter adds names that the user has not written.
+// Schemas are collected first, because the rewriter adds names that the user has not written.
 void collect_query(Query* query, NamedObjects* objects) {
     collect_schemas(reinterpret_cast<Node*>(query), objects);
     const ListCell* cell = nullptr;

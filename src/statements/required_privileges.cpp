@@ -41,7 +41,7 @@ Query* call_as(std::optional<pg::RoleId> reader, Body&& body) {
     return pg::call(body);
 }
 
-// The query that a command runs or explains; null if it has none.
+// Returns the query that a command runs or explains; null if it has none.
 Query* inner_query(Node* command, const char* text) {
     switch (nodeTag(command)) {
         case T_ExplainStmt: return castNode(Query, reinterpret_cast<ExplainStmt*>(command)->query);
@@ -57,7 +57,7 @@ Query* inner_query(Node* command, const char* text) {
     }
 }
 
-// The schema in which the command creates an object; InvalidOid if it creates none in a schema.
+// Returns the schema in which the command creates an object; InvalidOid if it creates none in a schema.
 Oid schema_of_created(const Node* command) {
     const auto of_relation = [](const RangeVar* name) { return RangeVarGetCreationNamespace(name); };
     const auto of_names = [](List* names) {
@@ -101,7 +101,8 @@ bool is_temporary(const RangeVar* name) noexcept {
                                (name->schemaname != nullptr && std::string_view(name->schemaname) == "pg_temp"));
 }
 
-// CREATE on the schema or database in which the command creates an object. True if it creates one in a known place.
+// Adds CREATE on the schema or database in which the command creates an object. Returns true if it creates one in a
+// known place.
 bool add_missing_create(const Node* command, PrivilegeList& missing) {
     const auto me = pg::current_user().oid;
     const auto on_database = [&](AclMode privilege, const char* name) {
@@ -110,7 +111,7 @@ bool add_missing_create(const Node* command, PrivilegeList& missing) {
         return true;
     };
     if (IsA(command, CreateSchemaStmt)) return on_database(ACL_CREATE, "CREATE");
-    // Not looked up: that would create the temporary schema.
+    // The schema is not looked up, because that would create the temporary schema.
     if (is_temporary(created_relation(command))) return on_database(ACL_CREATE_TEMP, "TEMPORARY");
     const Oid schema = pg::call([command] { return schema_of_created(command); });
     if (!OidIsValid(schema)) return false;
@@ -135,7 +136,7 @@ constexpr std::pair<std::uint32_t, const char*> recorded_privilege_names[] = {
     {core::privilege_maintain, "MAINTAIN"},
     {core::privilege_lock, "UPDATE, DELETE or TRUNCATE"}};
 
-// USAGE on the schema of a relation whose qualified name is given as it appears in the record.
+// Adds USAGE on the schema of a relation whose qualified name is given as it appears in the record.
 void add_missing_schema(const std::string& name, PrivilegeList& missing) {
     const auto me = pg::current_user().oid;
     const Oid schema = pg::call([&]() -> Oid {
@@ -147,9 +148,10 @@ void add_missing_schema(const std::string& name, PrivilegeList& missing) {
         add(missing, "USAGE ON SCHEMA " + pg::quote(pg::call([=] { return get_namespace_name(schema); })));
 }
 
-// The privileges that the record would show for the command, without those that are standing. True if it has objects.
+// Adds the privileges that the record would show for the command, without those that are standing. Returns true if it
+// has objects.
 bool add_missing_objects(const PlannedStmt* planned, const char* text, PrivilegeList& missing) {
-    // Copied: looking up a name may describe another statement.
+    // The objects are copied, because looking up a name may describe another statement.
     std::vector<std::pair<std::string, std::uint32_t>> lacking;
     bool has_objects = false;
     for (const auto& object : describe::command(planned, text).objects) {

@@ -39,7 +39,8 @@ namespace {
 bool code_allowed = false;
 Findings* findings = nullptr;
 
-// Portal and subtransaction in which the Scope was created. Queries started before it are not read.
+// The portal and the subtransaction in which the Scope was created. Queries that were started before may not be read
+// further.
 Portal scope_portal = nullptr;
 SubTransactionId scope_subtransaction = InvalidSubTransactionId;
 
@@ -47,7 +48,7 @@ needs_fmgr_hook_type previous_needs_fmgr = nullptr;
 fmgr_hook_type previous_fmgr = nullptr;
 get_relation_info_hook_type previous_relation_info = nullptr;
 
-// Stored before it is thrown: the statement may catch the error and succeed.
+// The refusal is stored before it is thrown, because the statement may catch the error and succeed.
 [[noreturn]] void refuse(const std::string& what, const std::string& why) {
     if (findings != nullptr && !findings->refusal) findings->refusal = what + ": " + why;
     throw core::Failure(core::Code::guarded, what, why, "Leave it out of the dry run.");
@@ -100,8 +101,9 @@ Function find_function(Oid function) {
     return result;
 }
 
-// C code was installed by a superuser, and its volatility says whether it has side effects. SQL and PL/pgSQL act only
-// through statements and functions, which are checked themselves. Other languages can act outside of the server.
+// A superuser has installed C code, so its volatility can be trusted to say whether it has side effects. SQL and
+// PL/pgSQL act only through statements and functions, each of which is checked. Other languages can act outside of the
+// server.
 bool may_run(const Function& one, Oid function) {
     if (one.language == INTERNALlanguageId) return !one.is_volatile || (mode == Mode::execute && is_harmless(one.name));
     if (one.language == ClanguageId) return function < FirstNormalObjectId || !one.is_volatile || one.is_cover_trigger;
@@ -160,7 +162,7 @@ bool truncates_foreign(const TruncateStmt* truncate) {
 
 // ---- tables of the extension, grants of others ----------------------------------------------------------------------
 
-// Views of the extension are allowed; they restrict what each user sees.
+// Views of the extension are allowed, because they restrict what each user sees.
 bool reads_extension_tables(const PlannedStmt* plan) {
     const Oid extension_schema = get_namespace_oid("jit_access", true);
     const ListCell* cell = nullptr;
@@ -251,7 +253,7 @@ Scope::Scope(Mode scope_mode, bool allows_code, Findings& into) noexcept {
     code_allowed = allows_code;
     scope_portal = ActivePortal;
     scope_subtransaction = GetCurrentSubTransactionId();
-    // Plans made before would not call the hooks again.
+    // Plans that were made before would not call the hooks again.
     if (scope_mode == Mode::execute) ResetPlanCache();
     mode = scope_mode;
 }
@@ -271,7 +273,7 @@ void check_function(std::uint32_t function) {
                                     : "Its effects may outlive a rollback.");
 }
 
-// The order matters for the answer: missing privileges are collected even if the query is refused for another reason.
+// The order matters, because missing privileges must be collected even if the query is refused for another reason.
 void check_query(const QueryDesc* query) {
     const PlannedStmt* plan = query->plannedstmt;
     if (mode == Mode::check_only) refuse("no query is run", "Nothing is run where a statement is only checked.");

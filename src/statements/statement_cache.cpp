@@ -50,7 +50,7 @@ std::array<Entry, 32> entries;
 
 Entry& entry_for(std::string_view text) noexcept { return entries[text.size() % entries.size()]; }
 
-// False if there are more than fit in an entry.
+// Returns false if there are more than fit in an entry.
 bool collect_checked(const PlannedStmt* plan, CheckedObjects& objects_checked) noexcept {
     bool fits = true;
     pg::for_each_checked_relation(plan, [&](const pg::CheckedRelation& checked) {
@@ -91,7 +91,8 @@ const recorder::Statement* find(const PlannedStmt* plan, std::string_view text, 
     return is_equal ? &entry.statement : nullptr;
 }
 
-// The entry is marked empty first: if anything does not fit, the old description is gone and the new one is not found.
+// The entry is marked empty first, so that if something does not fit, neither the old description nor an incomplete new
+// one is found.
 recorder::Encoded* store(const PlannedStmt* plan, const recorder::Statement& statement,
                          std::uint64_t generation) noexcept {
     const auto text = statement.text;

@@ -127,7 +127,7 @@ private:
         before_ = before;
     }
 
-    // Adds the anchors after the checkpoints of the export and before its records: the order of the server.
+    // Adds the anchors after the checkpoints of the export and before its records, in the same order as the server.
     void add_anchors() {
         if (!options_.anchors || std::exchange(has_anchors_, true)) return;
         std::ifstream file(*options_.anchors);

@@ -16,7 +16,8 @@ using core::Failure;
 namespace {
 
 // The quoted schema of pg_cron, found by the dependency of its table on the extension. A schema named "cron" proves
-// nothing: the owner of the database can create one, and its functions would run as the owner of this extension.
+// nothing, because the owner of the database can create one, and its functions would run as the owner of this
+// extension.
 std::optional<std::string> cron_schema() {
     const auto row = pg::query_row(R"sql(
         SELECT n.nspname::text
@@ -60,8 +61,8 @@ std::int32_t remove_job(const std::string& schema, const std::string& job) {
     return static_cast<std::int32_t>(pg::query(sql.c_str(), {cron_name(job)}).size());
 }
 
-// Removes the job first. Otherwise pg_cron would keep one that is inactive, or create a second one beside that of
-// another user.
+// Removes the job first. Otherwise pg_cron would keep an inactive job, or create a second job if another user has one
+// of the same name.
 void create_job(const std::string& schema, const CronJob& job) {
     remove_job(schema, job.name);
     const std::string sql = "SELECT " + schema + ".schedule($1::text, $2::text, $3::text)";

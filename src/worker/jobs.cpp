@@ -61,8 +61,8 @@ std::optional<Mark> load_mark() {
     return Mark{row->get<std::int64_t>(0), row->get<std::string>(1)};
 }
 
-// Compares the row of the mark with its hash. The chain from that row on proves nothing about the rows before it: they
-// and the row itself could have been rewritten together.
+// Compares the row of the mark with its hash. The chain from that row on proves nothing about the rows before it,
+// because they could have been rewritten together with the row.
 std::optional<std::string> finding_at(const Mark& mark) {
     const auto row =
         pg::query_row("SELECT pg_catalog.encode(hash, 'hex') FROM jit_access.record WHERE seq = $1", {mark.seq});
@@ -113,7 +113,7 @@ void store_for_reports(const chain::Verification& verdict) {
          {"head", head}});
 }
 
-// The mark is not moved, so that each run reports the finding again until it is repaired.
+// The mark is not moved, so that each run reports the finding until the record is repaired.
 void report_finding(const std::string& finding) {
     pg::execute(R"sql(
         INSERT INTO jit_access.verification (chain, seq, head, at, finding)
@@ -148,9 +148,9 @@ std::string run_verify() {
 
 namespace {
 
-// Returns true if the last reminder is a day old, and stores this one. Ten minutes less than a day, because a daily job
-// does not start at exactly the same time and would skip days. A reminder in the future is from before the clock was
-// set back.
+// Returns true if the last reminder is a day old, and stores this one. The interval is ten minutes less than a day,
+// because a daily job does not start at exactly the same time and would skip days. A reminder in the future was stored
+// before the clock was set back.
 bool claim_reminder(const std::string& about, std::int64_t id) {
     return pg::execute(R"sql(
                INSERT INTO jit_access.reminder AS r (about, id, at)

@@ -20,7 +20,7 @@ constexpr const char* job_main = "jit_job_main";
 constexpr const char* already_running = "the job is already running";
 constexpr const char* jobs_hint = "Look at jit_access.jobs.";
 
-// A job without its function is unknown: the installed extension may be older than the library.
+// A job without its function is unknown, because the installed extension may be older than the library.
 bool exists(const std::string& job) {
     return pg::query_row(R"sql(
                SELECT 1
@@ -38,8 +38,8 @@ struct Progress {
     std::optional<std::string> error;
 };
 
-// The progress as committed now, whatever the snapshot of this transaction. The statistics of processes have a snapshot
-// of their own, which is cleared first.
+// Returns the progress as committed now, regardless of the snapshot of this transaction. The statistics of processes
+// have a snapshot of their own, which is cleared first.
 Progress progress_of(const std::string& job) {
     pg::query("SELECT pg_catalog.pg_stat_clear_snapshot()");
     const auto row = pg::query_latest(R"sql(
@@ -63,7 +63,7 @@ Failure unknown_job(const std::string& job) {
 namespace {
 
 // Essential jobs that are overdue by their interval, or by twice that if pg_cron schedules them. A failed or
-// interrupted job is retried after five minutes. A negative age is a start before the clock was set back.
+// interrupted job is retried after five minutes. A negative age means that the start was before the clock was set back.
 constexpr const char* due_jobs = R"sql(
     SELECT j.name
     FROM jit_access.job j,
@@ -83,8 +83,8 @@ constexpr const char* due_jobs = R"sql(
 
 void start_due_job() {
     constexpr std::int64_t retry_us = 60'000'000;
-    // Boot clock of the last start of each job. A process that dies at its start leaves the job due: without this the
-    // worker would start one in each nap.
+    // The last start of each job, by the boot clock. If a process dies at its start, the job remains due, and without
+    // this the worker would start a process in each nap.
     static std::map<std::string, std::int64_t> last_starts;
     std::optional<std::string> due;
     const auto now = pg::boot_clock();
@@ -117,7 +117,8 @@ std::string run_job(const std::optional<std::string>& job) {
                       "See max_worker_processes.");
     const auto after = progress_of(*job);
     if (after.runs == before.runs) {
-        // The new process gave way to one that was started at the same time, or did not reach its end.
+        // Either another process that was started at the same time runs the job, or the new process did not reach its
+        // end.
         if (after.running) return already_running;
         throw Failure(Code::wrong_state, "job \"" + *job + "\" was stopped before its end", {},
                       "Look at the server log.");
@@ -130,7 +131,7 @@ std::string run_job(const std::optional<std::string>& job) {
 
 namespace {
 
-// Enters this process as the one that runs the job. Returns false if another one does. The row is locked before
+// Enters this process as the one that runs the job. Returns false if another process does. The row is locked before
 // pg_stat_activity is read, so that of two processes the second sees the first.
 bool claim(const std::string& job) {
     if (!pg::query_row("SELECT 1 FROM jit_access.job WHERE name = $1 FOR UPDATE", {job})) return false;
@@ -168,7 +169,7 @@ void execute_job(const std::string& job) {
     task::run_or_log("begin job \"" + job + "\"", [&] { is_claimed = exists(job) && claim(job); });
     if (!is_claimed) return;
     std::optional<std::string> result;
-    // The name needs no quotes: it is in jit_access.job, whose CHECK allows letters and underscores only.
+    // The name needs no quotes, because it is in jit_access.job, whose CHECK allows only letters and underscores.
     const std::string call = "SELECT jit_access.job_" + job + "()";
     const auto error =
         task::run_in_transaction([&] { result = pg::query_row(call.c_str()).value().maybe<std::string>(0); });

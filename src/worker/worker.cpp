@@ -46,20 +46,22 @@ std::optional<bool> is_installed() {
     return exists;
 }
 
-// Whether the journal still has to be compared with the tables. Not during archive recovery, whose tables are from an
-// earlier time; a server that was started as a standby is compared at once, because grants can be used on it.
+// Returns whether the journal still has to be compared with the tables. This is not done during archive recovery, when
+// the tables are from an earlier time. On a server that was started as a standby it is done at once, because grants can
+// be used there.
 bool needs_journal_check() noexcept {
     return journal::available() && !shared_state->journal_was_checked &&
            (!pg::is_standby() || shared_state->started_as_standby);
 }
 
-// Retries work until it succeeds, at most once per second: new records and deadlines wake the worker far more often.
+// Retries work until it succeeds, at most once per second, because new records and deadlines wake the worker much more
+// often.
 class Retry {
 public:
     explicit Retry(const char* what) noexcept : what_(what) {}
 
     [[nodiscard]] bool is_due() const noexcept { return pg::boot_clock() >= not_before_; }
-    // Runs the body in a transaction. An error is logged; returns false then.
+    // Runs the body in a transaction. If it fails, logs the error and returns false.
     [[nodiscard]] bool run(const std::function<void()>& body) {
         const auto error = task::run_in_transaction(body);
         if (!error) return true;
@@ -75,22 +77,24 @@ private:
 
 // Rows of the record that are summed up in one call, which takes tenths of a second.
 constexpr std::int64_t summary_rows = 20'000;
-// Estimated number of rows that are not summed up yet. Set to summary_rows if unknown, which starts a call.
+// The estimated number of rows that are not summed up yet. If it is unknown, it is set to summary_rows, which starts a
+// call.
 std::int64_t unsummarized_rows = 0;
 
-// Moves one batch of the journal to the record. Returns true if there is more. Only one batch at a time, because the
-// worker has to process deadlines in between, however fast the journal is written.
+// Moves one batch of the journal to the record. Returns true if there is more. It moves only one batch at a time,
+// because the worker has to process deadlines in between, regardless of how fast the journal is written.
 bool take_over_batch() {
     static Retry retry("write the record");
     if (needs_journal_check() || !retry.is_due()) return false;
     ingest::Batch batch;
     const auto take_over = [&] {
         batch = ingest::take_over();
-        // Before the commit: if the worker is killed, an alert is logged twice rather than not at all.
+        // Alerts are logged before the commit, so that if the worker is killed, an alert is logged twice rather than
+        // not at all.
         for (const auto& alert : batch.alerts) pg::log_line("alert " + alert);
     };
     if (!retry.run(take_over)) return false;
-    // The space is free only now: before the commit, a crash would have lost the entries.
+    // The space is released only now, because before the commit a crash would have lost the entries.
     if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
         journal::mark_read(batch.position);
     unsummarized_rows += batch.tally.to - batch.tally.from;
@@ -127,7 +131,7 @@ bool is_last_run_recorded() noexcept {
 }
 
 // Gives the outcome "interrupted" to statements that were running when the server last stopped. Waits until everything
-// of that run is recorded, because an outcome still in the journal would be a second one.
+// from that run is recorded, because an outcome that is still in the journal would be a second outcome.
 void close_last_run() {
     static Retry retry("close the uses of the last run");
     static bool is_closed = false;
@@ -152,7 +156,7 @@ std::optional<pg::Instant> confirm_grants() {
     return pg::Instant{pg::wall_clock() + not_before - pg::boot_clock()};
 }
 
-// In the first round on a primary: after the start of the worker, or after a promotion.
+// Called in the first round on a primary, after the start of the worker or after a promotion.
 void record_last_run() {
     while (take_over_batch() && !is_last_run_recorded()) expire::stop_ended_grants();
     close_last_run();
@@ -189,7 +193,7 @@ void check_clock() {
     if (retry.run(write_event)) journal::clock_mark().offset = offset;
 }
 
-// True once per jit_access.worker_naptime, for work that is too expensive for every wake-up.
+// Returns true once per jit_access.worker_naptime, for work that is too expensive for every wake-up.
 bool is_nap_over() {
     static std::int64_t last = 0;  // boot clock
     const auto now = pg::boot_clock();
@@ -209,7 +213,7 @@ void run_nap_tasks() {
         if (!cron::is_scheduled("retention")) partition::drop_if_due();
     });
     schedule::start_due_job();
-    // A full journal or many ending grants may have taken megabytes, which malloc would keep.
+    // A full journal or many ending grants may have used megabytes, which malloc would keep.
     pg::trim_memory();
 }
 
@@ -227,7 +231,7 @@ bool sum_up_usage() {
 // Microseconds until the next deadline, the next work that the tables have, or the end of a nap.
 std::int64_t time_to_sleep(std::optional<pg::Instant> next_in_tables) {
     const auto now = pg::wall_clock();
-    // On a standby no commit wakes the worker: replay does not set its latch.
+    // On a standby no commit wakes the worker, because replay does not set its latch.
     const auto nap = pg::is_standby() ? 1 : settings::worker_naptime;
     auto until = now + std::int64_t{nap} * 1'000'000;
     if (const auto deadline = expire::next_deadline()) until = std::min(until, *deadline);
@@ -271,7 +275,7 @@ void run() {
         std::optional<pg::Instant> next;
         bool more = false;
         const auto installed = is_installed();
-        // Without tables nothing of the journal was read, so nothing can be missing.
+        // Without tables, nothing has been read from the journal, so nothing can be missing.
         if (installed == false && needs_journal_check()) journal::start_writes_after(0);
         if (installed == true) {
             check_journal();

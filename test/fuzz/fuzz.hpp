@@ -1,5 +1,5 @@
-// Shared by the fuzz harnesses. Each harness is one function over bytes, which libFuzzer (`make fuzz`) or driver.cpp
-// (`make test`) calls. The bytes are read from front to back; after the last one zeroes follow.
+// What the fuzz harnesses share. Each harness is one function that takes bytes; libFuzzer (`make fuzz`) or driver.cpp
+// (`make test`) calls it. The bytes are read in order; after the last one, reads return zeroes.
 #pragma once
 
 #include <cstddef>

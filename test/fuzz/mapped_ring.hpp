@@ -64,7 +64,7 @@ private:
     }
 };
 
-// An empty ring of 1 to 4 pages. Mapped once, because mapping is slower than everything else.
+// An empty ring of 1 to 4 pages. It is mapped only once, because mapping is slower than everything else.
 inline MappedRing& empty_ring(std::size_t pages) {
     static MappedRing rings[max_pages] = {MappedRing(1), MappedRing(2), MappedRing(3), MappedRing(4)};
     MappedRing& chosen = rings[pages - 1];

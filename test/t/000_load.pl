@@ -1,5 +1,5 @@
-# The library has to be preloaded: it owns shared memory, hooks and a worker. Otherwise CREATE EXTENSION fails. Objects
-# that another user prepared for it are not used, and other libraries do not disturb it.
+# The library has to be preloaded, because it has shared memory, hooks and a worker; otherwise CREATE EXTENSION fails.
+# The extension does not use objects that another user has prepared for it, and other libraries do not disturb it.
 use strict;
 use warnings;
 

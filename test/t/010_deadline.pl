@@ -1,5 +1,5 @@
 
-# The deadline holds in every backend by itself: the worker is stopped the whole time.
+# Every backend enforces the deadline by itself: the worker is stopped during the whole test.
 use strict;
 use warnings;
 
@@ -10,11 +10,12 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# The journal is not read meanwhile.
+# The journal is large, because nothing reads it while the worker is stopped.
 my $node = jit_node('deadline', conf => "jit_access.journal_size = 256\n");
 my $with_options = $node->pg_version >= 16;
 
-# The privileges of the template in another database are given there; alice is reached through shared and through team.
+# The privileges of the template in another database are granted in that database; alice gets them through shared and
+# through team.
 $node->safe_psql('postgres', 'CREATE DATABASE other');
 $node->safe_psql('other', <<'SQL');
 CREATE SCHEMA app; CREATE TABLE app.orders (id int); INSERT INTO app.orders VALUES (1);
@@ -40,7 +41,7 @@ my $locker = connect_as($node, (getpwuid($<))[0]);
 $locker->query('BEGIN; LOCK TABLE app.slow IN ACCESS EXCLUSIVE MODE');
 
 my $read = 'SELECT count(*) > 0 FROM app.orders';
-# An error cancels the server's timeouts; the timers of the deadline stay.
+# An error cancels the server's timeouts, but not the timers of the deadline.
 my $fails = 'SELECT 1/0';
 stop_worker($node);
 
@@ -133,7 +134,8 @@ my ($bobs, $b) = under_grant($node, 'bob', sub {
 		die "$session: $result->{message}" if $result->{sqlstate};
 	}
 	$b{chosen}->query($fails);
-	# A role below the grant's role, chosen and not used: afterwards the server cannot tell through which role it was granted.
+	# This session has chosen a role below the grant's role and not used it. After the end of the grant, the server cannot
+	# tell through which role it was granted.
 	$b{direct}->query('SET ROLE jit_template_changer');
 	return \%b;
 });

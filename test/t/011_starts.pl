@@ -1,6 +1,6 @@
 
-# No statement of any kind starts after the deadline, however the session came to the grant. The worker is stopped: each
-# backend decides by itself.
+# No statement of any kind starts after the deadline, regardless of how the session got the grant. The worker is
+# stopped, so each backend decides by itself.
 use strict;
 use warnings;
 
@@ -15,7 +15,7 @@ my $node = jit_node('starts', init => { allows_streaming => 1 }, conf => "jit_ac
 my $superuser = $node->safe_psql('postgres', 'SELECT current_user');
 my $force_parallel = $node->pg_version >= 16 ? 'debug_parallel_query' : 'force_parallel_mode';
 
-# The same in two databases; the privileges of the template in the other database are given there.
+# The objects are the same in two databases; the privileges of the template in the other database are granted there.
 $node->safe_psql('postgres', 'CREATE DATABASE other; CREATE SEQUENCE public.trapped; GRANT USAGE ON SEQUENCE public.trapped TO PUBLIC');
 $node->safe_psql('other', <<'SQL');
 CREATE SCHEMA app; CREATE TABLE app.orders (id int, status text); INSERT INTO app.orders VALUES (1, 'new');
@@ -43,7 +43,7 @@ REVOKE EXECUTE ON FUNCTION app.secret() FROM PUBLIC; GRANT EXECUTE ON FUNCTION a
 SQL
 my $read = 'SELECT count(*) > 0 FROM app.orders';
 
-# ---- the ways in which a session comes to the grant; `late` is sent only after the deadline; `simple` marks a connection
+# ---- the ways in which a session gets the grant; `late` is sent only after the deadline; `simple` marks a connection
 # without the extended protocol
 my @ways = (
 	{ name => 'by itself', user => 'alice' },
@@ -128,7 +128,8 @@ END LOOP;
 END $$
 SQL
 $node->poll_query_until('postgres', 'SELECT is_called FROM public.trapped') or die 'the loop does not run';
-# An expression of plpgsql that only calls a function is no statement: its block has been running since before the grant.
+# An expression of plpgsql that only calls a function is not a statement. Its block has been running since before the
+# grant.
 my %block = map { $_ => connect_as($node, 'alice') } qw(under after);
 works($locker, 'SELECT pg_advisory_lock(2)');
 my %lock = (under => 2, after => 1);
@@ -192,7 +193,7 @@ is($node->safe_psql($_, 'SELECT count(*) FROM app.orders'), $_ eq 'other' ? '1' 
 is($node->safe_psql('postgres', "SELECT string_agg(state::text, ' ') FROM jit_access.request"), 'active active',
 	'the worker has done nothing of this');
 
-# ---- sessions that never used the grant live on, without it
+# ---- sessions that have not used the grant continue without it
 continue_worker($node);
 ok(wait_for_cleanup($node, $_), "grant $_ is cleaned up") for $alices, $used->{bobs};
 sqlstate_ok($_->{session}->query('SELECT 1'), 'JA010', 'a session whose role was dropped has nothing until RESET ROLE') for grep { $_->{chooses} } @ways;

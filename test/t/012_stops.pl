@@ -1,6 +1,6 @@
 
-# Statements that run at the deadline are stopped, wherever they wait. The worker is stopped, and no client reads before
-# its session is gone: each backend ends itself.
+# Statements that run at the deadline are stopped, regardless of what they wait for. The worker is stopped, and no
+# client reads before its session has ended, so each backend ends itself.
 use strict;
 use warnings;
 
@@ -57,7 +57,7 @@ my @alices = (
 	{ name => 'a wait for an advisory lock', run => 'SELECT pg_advisory_lock(1)', waits => 'advisory' },
 	{ name => 'a loop that traps query_canceled', run => trap_of('query_canceled', 'canceled'), cancel => 'canceled', waits => 'PgSleep' },
 	{ name => 'a loop that traps every error', run => trap_of('query_canceled OR OTHERS', 'others'), cancel => 'others', waits => 'PgSleep' },
-	# Errors cancel the server's timeouts, and these two occur without the end of a transaction. The protocol can fetch
+	# Errors cancel the server's timeouts, and these two errors do not end a transaction. The protocol can fetch
 	# the rows of a held cursor without a statement.
 	{ name => 'a held cursor, after two errors in a transaction', run => $hold, waits => 'ClientRead', ended => 1,
 		then => sub { $_[0]->finish; $_[0]->query($_) for 'BEGIN', 'SELECT 1/0', 'SELECT 1' } },
@@ -72,7 +72,7 @@ works($locker, q{BEGIN; SELECT pg_advisory_lock(1); LOCK TABLE app.locked IN ACC
 my %unused = map { $_ => connect_as($node, $_) } qw(alice bob);
 stop_worker($node);
 
-# Or until the deadline, after which a wait is useless.
+# Waits at most until the deadline, after which a wait is useless.
 sub wait_until
 {
 	my ($grant, $condition) = @_;
@@ -99,7 +99,7 @@ my ($alices, $bobs) = under_grant($node, 'alice', sub {
 	my %bobs = (id => $id, sessions => {});
 	my $sessions = $bobs{sessions};
 
-	# bob sets the role of the grant, which may change the schema.
+	# bob sets the role of the grant, with which he may change the schema.
 	my $builds = $sessions->{'CREATE INDEX CONCURRENTLY'} = connect_as($node, 'bob');
 	works($builds, $_) for "SET ROLE jit_grant_$id", "CREATE TABLE app.built_$id (id int)";
 	works($bobs{writer} = connect_as($node, $superuser), "BEGIN; INSERT INTO app.built_$id VALUES (1)");
@@ -128,7 +128,7 @@ my ($alices, $bobs) = under_grant($node, 'alice', sub {
 	}
 	wait_for_events($grant, @waiting);
 
-	# The COMMIT arrives before the deadline; the process reads it after.
+	# The COMMIT arrives before the deadline, but the process reads it after the deadline.
 	my $commits = $sessions->{'a transaction whose COMMIT has been sent'};
 	$stopped = $commits->pid;
 	kill 'STOP', $stopped or die 'cannot stop a backend';

@@ -1,7 +1,7 @@
 
-# Shared memory is checked against reality: an entry that a process left behind never ends another session; a commit and
-# the session's timers check both clocks. The test changes shared memory itself, which it reaches because the server uses
-# System V shared memory.
+# Processes check what they find in shared memory: an entry that a process left behind never ends another session. A
+# commit and the session's timers check both clocks. The test changes shared memory itself, which it reaches because the
+# server uses System V shared memory.
 use strict;
 use warnings;
 
@@ -25,7 +25,7 @@ sub memory
 	return $memory;
 }
 
-# The one address, aligned like the entries of shared memory, at which these bytes stand.
+# Returns the only address, aligned like the entries of shared memory, at which these bytes are stored.
 sub place_of
 {
 	my ($bytes, $what) = @_;
@@ -52,7 +52,7 @@ sub place_of_deadlines
 	return 24 + place_of(pack('L< x4 Q< L<2', 2, $grant, @roles), "the slot of grant $grant");
 }
 
-# In microseconds, as the server counts them.
+# The time in microseconds, as the server counts them.
 sub wall_clock { return $node->safe_psql('postgres', 'SELECT ((extract(epoch FROM clock_timestamp()) - 946684800) * 1000000)::bigint'); }
 sub boot_clock { return int((split ' ', slurp_file('/proc/uptime'))[0] * 1_000_000); }
 

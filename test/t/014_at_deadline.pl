@@ -125,7 +125,7 @@ sqlstate_ok($r{$_}->query($read), '42501', "revoked, $_: which are not those of 
 sqlstate_ok($r{temp}->query('SELECT * FROM kept'), '42P01', 'revoked: the temporary table is gone');
 ok(wait_for_cleanup($node, $id), 'a revoked grant is cleaned up while the sessions live');
 
-# ---- a session in debt is allowed nothing, not even in one message with an earlier statement
+# ---- a session that has not left its ended grant may run nothing, not even in one message with an earlier statement
 ($id, $s) = under_grant($node, 'alice', sub {
 	my $session = connect_as($node, 'alice');
 	$session->query('CREATE TEMP TABLE kept AS SELECT * FROM app.orders');
@@ -182,7 +182,7 @@ wait_for_deadline($node, $id);
 sqlstate_ok($s->query('COMMIT'), 'no error', 'grace: changes made before the deadline may be committed');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM app.orders WHERE id = 3001'), '1', 'grace: and is there');
 
-# A revoke knows no grace.
+# After a revocation there is no grace interval.
 $id = grant_to($node, 'alice', '1h');
 my $running = connect_as($node, 'alice');
 $running->send("$read, generate_series(1, 1000000000)");
@@ -191,7 +191,7 @@ $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM jit_access.audit_l
 $node->safe_psql('postgres', "SELECT jit_revoke($id)", extra_params => [ '-U', 'dave' ]);
 closed_ok($running, 'grace: a revoked grant has none');
 
-# The interval ends without the worker.
+# The interval ends even without the worker.
 $node->safe_psql('postgres', q{SELECT jit_alter_template('reader', grace_period => '1s')});
 ($id, $running) = under_grant($node, 'alice', sub {
 	my $session = connect_as($node, 'alice');

@@ -16,7 +16,7 @@ SELECT jit_alter_template('changer', at_deadline => 'cancel');
 CREATE ROLE frank LOGIN IN ROLE jit_admin;
 SQL
 
-# ---- a session that ends in debt drops its temporary tables, in one more transaction
+# ---- a session that exits before it has left its ended grant drops its temporary tables, in one more transaction
 my ($id, $s) = under_grant($node, 'alice', sub {
 	my $session = connect_as($node, 'alice');
 	$session->query('CREATE TEMP TABLE mine (id int)');
@@ -43,7 +43,7 @@ sub keeps_a_cursor
 	return $session;
 }
 
-# Messages of a client that does not end its transaction with a Sync.
+# Sends messages like a client that does not end its transaction with a Sync.
 sub run_next { my ($s, $sql) = @_; $s->parse('', $sql); $s->bind('', ''); $s->execute('', 0); }
 
 my $locker = connect_as($node, (getpwuid($<))[0]);
@@ -83,14 +83,14 @@ sqlstate_ok($s->{own}->finish, '57014', 'a held cursor: the running statement is
 my $result = $s->{pipelined}->finish;
 sqlstate_ok($result, '57014', 'a held cursor: so is a statement in one message with the next read of it');
 rows_ok($result, '', 'a held cursor: which shows nothing');
-# The timer of the session cancels what it finds running, a ROLLBACK, too.
+# The timer of the session cancels what is running, even a ROLLBACK.
 wait_for('ROLLBACK', sub { $result = $s->{failed}->query('ROLLBACK'); return ($result->{sqlstate} // '') ne '57014' });
 sqlstate_ok($result, 'no error', 'a held cursor: a transaction that has failed can be left');
 goes_on($s->{$_}, "a held cursor: $_") for qw(own pipelined failed);
 continue_worker($node);
 ok(wait_for_cleanup($node, $id), 'a held cursor: the grant is cleaned up');
 
-# After a revoke no timer fires.
+# After a revocation no timer fires.
 $id = grant_to($node, 'bob', '1h');
 my %r = map { $_ => keeps_a_cursor($id) } qw(block own idle);
 $r{block}->query('BEGIN; SELECT 1');

@@ -1,5 +1,5 @@
 
-# Stops and crashes while grants are live: an unconfirmed grant gives nothing, and no deadline moves.
+# Stops and crashes while grants are live: an unconfirmed grant gives no access, and no deadline moves.
 use strict;
 use warnings;
 
@@ -26,7 +26,7 @@ sub kill_postmaster
 	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
 	my @all = ($postmaster, children_of($postmaster));
 	$node->kill9;
-	# Orphans of the dead postmaster must exit first.
+	# Child processes of the dead postmaster must exit first.
 	wait_for('its processes are gone', sub { !grep { !is_gone($_) } @all });
 }
 

@@ -23,7 +23,7 @@ SQL
 my $id = request_as($node, 'alice', 'bench', '4 hours');
 approve_as($node, 'dave', $id);
 
-# One run; returns the number of transactions that pgbench reports.
+# Runs pgbench once. Returns the number of transactions that it reports.
 sub bench
 {
 	my ($run, @options) = @_;
@@ -44,7 +44,7 @@ sub counts
 		  . "WHERE application = '$run' AND kind = 'use' AND depth = 0 AND $condition GROUP BY tag) x");
 }
 
-# An object has one name on the record, whatever the session has set.
+# An object has one name on the record, regardless of the settings of the session.
 $node->safe_psql('postgres', "SET application_name = 'names'; SET quote_all_identifiers = on; SELECT count(*) FROM public.pgbench_branches; "
 	  . 'SELECT count(*) FROM public.pgbench_tellers; SHOW quote_all_identifiers', extra_params => [ '-U', 'alice' ]);
 ok(wait_for_drained($node), 'the record is complete');

@@ -1,5 +1,6 @@
 
-# Processes are killed under load: a statement that ran is on the record once, and a full journal stops only its users.
+# Processes are killed under load: a statement that ran is on the record once. A full journal stops only statements
+# under a grant.
 use strict;
 use warnings;
 
@@ -35,7 +36,7 @@ sub round
 		[ 'pgbench', '-n', '-f', $script, '-D', "round=$round", '-t', 10000000, '-c', 4, '-j', 2, '-U', 'alice',
 			'--port', $node->port, '--host', $node->host, 'postgres' ],
 		'>', \$out, '2>', \$err);
-	# Enough for several laps of the journal.
+	# This is enough for several laps of the journal.
 	ok($node->poll_query_until('postgres', "SELECT count(*) >= 5000 FROM app.ledger WHERE round = $round"), "$what: there is load") or diag($err);
 	my $pid = $victim->();
 	kill 'KILL', $pid;
@@ -103,7 +104,7 @@ round('kill -9 of a backend again', \&backend);
 	$node->safe_psql('postgres', q{BEGIN; LOCK TABLE jit_access.journal_position; PREPARE TRANSACTION 'look'});
 	$node->stop('immediate');
 	open my $journal, '+<:raw', $file or die $!;
-	# The mark of another boot: on the same boot no written record can be lost.
+	# The file gets the mark of another boot, because within one boot no written record can be lost.
 	my $boot_id = slurp_file('/proc/sys/kernel/random/boot_id') =~ s/\s//gr;
 	is($old =~ s/\Q$boot_id\E/'x' x 36/ge, 2, 'the journal knows on which boot it was looked at');
 	print $journal $old;
@@ -123,7 +124,7 @@ round('kill -9 of a backend again', \&backend);
 	is($written->(), $before, 'and not written where it would be taken for read');
 	$node->stop('immediate');
 	$waits->('after another crash');
-	# The first use of a new grant waits meanwhile.
+	# The first use of a new grant waits until the worker has noticed.
 	my $bob = connect_as($node, 'bob', options => { application_name => 'waits' });
 	my $new = request_as($node, 'bob', 'changer', '1 hour');
 	approve_as($node, 'dave', $new);

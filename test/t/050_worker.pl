@@ -129,7 +129,7 @@ for (1 .. 20)
 	my $narrow = $node->safe_psql('postgres', q{SELECT jit_request('reader', '1h', scope => '{app.orders}')}, extra_params => [ '-U', 'alice' ]);
 	$node->safe_psql('postgres', "SELECT jit_approve($narrow)", extra_params => [ '-U', 'dave' ]);
 	revoke($narrow);
-	# The limit is eight grants a person at a time.
+	# A person can have at most eight grants at a time.
 	wait_for_cleanup($node, $narrow) or last;
 }
 my $turns = $node->safe_psql('postgres', 'SELECT last_value FROM public.turns');
@@ -194,7 +194,7 @@ my $waits = q{SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event = 'Sync
 my $carol = connect_as($node, 'carol');
 $carol->send('CREATE TEMP TABLE waits (id int)');
 ok($node->poll_query_until('postgres', $waits), 'commits wait for the standby');
-# The record may wait for the standby; the ends of grants may not wait for the record.
+# The record may wait for the standby, but the ends of grants must not wait for the record.
 connect_as($node, 'alice')->query('SELECT count(*) FROM app.orders');
 ok( $node->poll_query_until('postgres',
 		q{SELECT journal_unread_bytes = 0 OR EXISTS (SELECT FROM pg_stat_activity WHERE pid = worker_pid AND wait_event = 'SyncRep') FROM jit_access.health}),

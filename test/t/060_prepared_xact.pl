@@ -42,7 +42,8 @@ $alice->query('ROLLBACK');
 sqlstate_ok($alice->query(q{BEGIN; PREPARE TRANSACTION 'use'}), 'JA016', 'even an empty one');
 $alice->query('ROLLBACK');
 
-# Prepared before the grant, by the same login: it holds only what the login has itself, and may be committed at any time.
+# This transaction was prepared before the grant, by the same login. It uses only the login's own privileges, and may be
+# committed at any time.
 my $bob = connect_as($node, 'bob');
 $node->safe_psql('postgres', 'CREATE TABLE app.bobs (id int); ALTER TABLE app.bobs OWNER TO bob; GRANT USAGE ON SCHEMA app TO bob');
 sqlstate_ok($bob->query(q{BEGIN; INSERT INTO app.bobs VALUES (1); PREPARE TRANSACTION 'own'}), 'no error', 'without a grant a transaction may be prepared');

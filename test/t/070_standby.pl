@@ -1,5 +1,6 @@
 
-# A hot standby with the library: deadlines hold by its own clock, decisions are refused there, promotion keeps the grants.
+# A hot standby with the library: it enforces deadlines by its own clock and refuses decisions; a promotion keeps the
+# grants.
 use strict;
 use warnings;
 

@@ -137,7 +137,7 @@ my ($short, $s) = under_grant($node, 'alice', sub {
 		die $answer->{message} if $answer->{sqlstate};
 		die 'not suspended' unless $answer->{suspended} && @{ $answer->{rows} } == 10;
 	}
-	# An error cancels the server's timeouts; the portal outlives it.
+	# An error cancels the server's timeouts, and the portal survives it.
 	$s{refused}->query('SAVEPOINT s');
 	$s{refused}->query('SELECT 1/0');
 	$s{caller}->query('SELECT count(*) FROM app.orders');

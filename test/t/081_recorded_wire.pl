@@ -1,6 +1,6 @@
 
-# The rows on the record for each way to send a statement: docs/record.md has a row for each. Each way has a session
-# with an application_name of its own.
+# The rows on the record for each way to send a statement. docs/record.md has a table row for each way. Each way has a
+# session with an application_name of its own.
 use strict;
 use warnings;
 

@@ -1,6 +1,6 @@
 
-# A repeated query is not described anew, but changes in between are on the record: in one session the same text, each
-# time about something else.
+# A repeated query is not described again, but changes in between are on the record. One session sends the same text
+# several times, and each time the text has another meaning.
 use strict;
 use warnings;
 
@@ -44,7 +44,7 @@ my $next = "SELECT nextval('numbers')";
 my $kept = 'SELECT count(id) FROM app.kept';
 my $s = connect_as($node, 'alice', options => { application_name => 'first' });
 
-# Each: the change, its user, the statement sent then, and its row on the record.
+# Each step has the change, its user, the statement that is sent then, and its row on the record.
 my @steps = (
 	[ 'a session as it was', sub { $s->query('SET search_path = app') }, $orders, '0 first app.orders:SELECT:' ],
 	[ 'another search path', sub { $s->query('SET search_path = other, app') }, $orders, '0 first other.orders:SELECT:' ],
@@ -82,7 +82,7 @@ for my $step (@steps)
 {
 	my ($name, $change, $statement, $record, $grants, $sent) = @$step;
 	$change->();
-	# Twice: the second time the query is a repeated one.
+	# The query is sent twice, so that the second one is a repeated query.
 	for (1, 2)
 	{
 		my $answer = $s->query($sent // $statement);
@@ -100,7 +100,7 @@ my @recorded = split /\n/, $recorded;
 is(scalar @recorded, scalar @expected, 'each has a row');
 for my $i (0 .. $#expected) { is($recorded[$i], $expected[$i], "$steps[int($i / 2)][0], " . ($i % 2 ? 'again' : 'at first')) }
 
-# Texts of equal length about one table; and one that is cut later.
+# Texts of equal length about one table, and a text that is truncated later.
 my $long = 'SELECT 3 FROM app.orders WHERE false -- ' . 'x' x 60;
 $s->query("SET application_name = 'texts'");
 $s->query($_) for 'SELECT 1 FROM app.orders', 'SELECT 2 FROM app.orders', 'SELECT 1 FROM app.orders', $long, $long;
@@ -134,7 +134,7 @@ wait_for_drained($node);
 is($node->safe_psql('postgres', q{SELECT string_agg(substr(statement, 8, 1) || ' of ' || length(statement), ', ' ORDER BY seq) FROM jit_access.audit_log WHERE application = 'texts' AND tag = 'SELECT'}),
 	'1 of 24, 2 of 24, 1 of 24, 3 of 100, 3 of 100, 3 of 64', 'each by its own text, as long as the setting says then');
 
-# A session of a superuser that becomes two users in turn. Both may SET ROLE, but only one of them by a grant.
+# A superuser's session becomes two users in turn. Both may SET ROLE, but only one of them because of a grant.
 SKIP:
 {
 skip 'from 16 on a grant gives no role to put on', 21 if $node->pg_version >= 16;

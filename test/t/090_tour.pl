@@ -8,8 +8,8 @@
 #     <!-- as carol, until it fits -->       repeated until the answer matches, because the worker acts a moment later
 #     <!-- as the superuser -->
 #
-# In an answer … stands for any text on one line. The comparison ignores the width of columns, empty lines and psql's
-# pointer at the place of an error (LINE 1: ...).
+# In an answer, … stands for any text on one line. The comparison ignores the width of columns, empty lines, and the
+# lines with which psql shows the place of an error (LINE 1: ...).
 use strict;
 use warnings;
 

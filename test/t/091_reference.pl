@@ -1,5 +1,5 @@
 # docs/reference.md agrees with the catalogs, in both directions: functions and their arguments, views and their
-# columns, settings, roles, types, tables. And everything that can have a comment has one.
+# columns, settings, roles, types, tables. It also checks that everything that can have a comment has one.
 use strict;
 use warnings;
 
@@ -19,7 +19,7 @@ sub slurp
 
 my $reference = slurp(dirname(abs_path($0)) . '/../../docs/reference.md');
 
-# The part under a heading of the second level.
+# Returns the part under a heading of the second level.
 sub part
 {
 	my ($heading) = @_;
@@ -27,7 +27,7 @@ sub part
 	return $text // die "no part \"$heading\"";
 }
 
-# The rows of the tables of a text, without their heads.
+# Returns the rows of the tables in a text, without their heads.
 sub rows
 {
 	my ($text) = @_;
@@ -65,7 +65,7 @@ sub members
 	  . "'pg_extension'::regclass AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'jit_access'))";
 }
 
-# Types as people write them, and defaults without their casts.
+# Writes types as in the documentation, and defaults without their casts.
 sub plainly
 {
 	my ($signature) = @_;

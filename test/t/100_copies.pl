@@ -1,6 +1,6 @@
 
-# Copies of a server, of its control database and of its roles: a copied grant gives nothing until the server that runs
-# the copy has confirmed it, and the record shows what happened to it.
+# Copies of a server, of its control database and of its roles: a copied grant gives no access until the server that
+# runs the copy has confirmed it, and the record shows what happened to it.
 use strict;
 use warnings;
 
@@ -17,7 +17,7 @@ my $source = jit_node('source', init => { allows_streaming => 1, has_archiving =
 my $held = grant_to($source, 'alice', '4 hours');
 rows_ok(connect_as($source, 'alice')->query($read), 't', 'source: a grant is in use');
 
-# Approved for a start in the future.
+# Returns a grant that is approved for a start in the future.
 sub scheduled_at
 {
 	my ($node) = @_;
@@ -28,7 +28,8 @@ sub scheduled_at
 
 my $scheduled = scheduled_at($source);
 
-# A backup inside the life of a short grant; afterwards a grant that was live in it is revoked at the source.
+# The backup is made while a short grant is live. Afterwards a grant that was live in the backup is revoked at the
+# source.
 my $revoked = grant_to($source, 'alice', '4 hours');
 my ($short, $moment) = under_grant($source, 'bob', sub {
 	my ($grant) = @_;
@@ -186,7 +187,7 @@ my $elsewhere = 'another server granted it, and this is a copy';
 		[ alice => q{jit_request('reader', '1h')} ], [ alice => 'jit_cancel(1)' ], [ alice => "jit_extend($held, '1h')" ],
 		[ dave => "jit_approve($held)" ], [ dave => "jit_deny($held, 'no')" ], [ dave => "jit_revoke($held)" ], [ dave => "jit_resume($held)" ],
 		[ $source->safe_psql('postgres', 'SELECT current_user') => q{jit_create_template('mine')} ]);
-	# Privileges on tables created later are given only where the template is.
+	# Privileges on tables created later are granted only in the database of the template.
 	$source->safe_psql('postgres', q{SELECT jit_create_template('all', '{SELECT ON ALL TABLES IN SCHEMA app}', requesters => '{alice}', approvers => '{dave}')});
 	$source->safe_psql('copy', q{UPDATE jit_access.template SET privileges = '{SELECT ON ALL TABLES IN SCHEMA app}', schemas = ARRAY['app'::regnamespace::oid]});
 	$source->safe_psql($_, 'CREATE TABLE app.later (id int)') for qw(postgres copy);

@@ -1,6 +1,6 @@
 
-# The library is removed from shared_preload_libraries and put back. Without it the memberships of grants are plain
-# memberships; with it again, no grant can be used until the server has confirmed it.
+# The library is removed from shared_preload_libraries and put back. Without it, the memberships of grants are ordinary
+# memberships. When it is back, no grant can be used until the server has confirmed it.
 use strict;
 use warnings;
 

@@ -1,6 +1,6 @@
 
 # Objects around grants are dropped by a superuser or by the owner of the database: the command is refused, or the grant
-# ends in order. No membership is left that the worker would not remove.
+# ends in order. No membership remains, except those that the worker removes.
 use strict;
 use warnings;
 
@@ -84,7 +84,7 @@ sub drops_are_refused
 drops_are_refused('live', @drops);
 rows_ok(connect_as($node, 'alice')->query($read), 't', 'live: the grant goes on');
 
-# The old snapshot of a transaction does not help: this one began before the grants.
+# An old snapshot makes no difference: this transaction began before the grants.
 {
 	$node->safe_psql('postgres', "SELECT jit_revoke($_)") for ($inherited, $chosen);
 	nothing_is_left('old snapshot', $_) for ($inherited, $chosen);
@@ -135,7 +135,7 @@ $node->safe_psql('postgres', "SELECT jit_revoke($chosen)");
 nothing_is_left('suspended: the only live one', $chosen);
 $before = memberships();
 drops_are_refused('suspended', grep { $_->[0] =~ /EXTENSION|DATABASE|jit_marker/ } @drops);
-# From 16 on CREATEROLE alone drops only what it has made.
+# From 16 on, a role with CREATEROLE can drop only roles that it has created.
 sqlstate_ok(connect_as($node, $node->pg_version >= 16 ? $superuser : 'keeper')->query('DROP ROLE carol'), 'no error', 'suspended: DROP ROLE of its holder');
 nothing_is_left('suspended', $suspended);
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $suspended"), 'revoked', 'suspended: it is over');

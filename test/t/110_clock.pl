@@ -1,7 +1,7 @@
 
 # The wall clock is set, with the production build: setting it back extends no grant, setting it forward only shortens
-# grants, and the jump is recorded. set_clock.c moves the wall clock of the server; the boot clock and the test's own
-# clock stay true.
+# grants, and the jump is recorded. set_clock.c moves the wall clock of the server, but not the boot clock and the
+# test's own clock.
 use strict;
 use warnings;
 
@@ -36,7 +36,7 @@ my $node;
 
 sub hours_ahead { return sprintf '%.0f', ($node->safe_psql('postgres', 'SELECT extract(epoch FROM clock_timestamp())') - time) / 3600; }
 
-# The deadline of a grant from when the clock was right.
+# Returns the deadline of a grant that was made while the clock was right.
 sub deadline_of
 {
 	my ($id) = @_;

@@ -1,6 +1,6 @@
 
-# The worker runs out of a resource: processes, locks, catalogs, transaction ids. Access ends all the same, the clean-up
-# follows when it can, and the views show the state.
+# The worker runs out of a resource: processes, locks, catalogs, transaction ids. Access ends nevertheless, the clean-up
+# is done when it is possible again, and the views show the state.
 use strict;
 use warnings;
 
@@ -29,7 +29,8 @@ sub column_of
 	return $node->safe_psql('postgres', "SELECT $column FROM jit_access.active_grants WHERE id = $id");
 }
 
-# A short grant with a session that runs under it, one that has used it, and one that has not; then $exhaust.
+# Makes a short grant, with a session that runs under it, one that has used it, and one that has not. Then calls
+# $exhaust.
 sub sessions_under_grant
 {
 	my ($exhaust) = @_;
@@ -99,9 +100,9 @@ my $fill = 'DO $$ BEGIN FOR i IN 1 .. 10000000 LOOP PERFORM pg_advisory_lock(i);
 $greedy->query($fill);
 wait_for('the deadline', sub { time > $deadline });
 closed_ok($s->{$_}, "lock table full: ended at the deadline: $_") for qw(used running);
-# The ended sessions have freed some entries.
+# The table is filled again, because the ended sessions have freed some entries.
 $greedy->query($fill);
-# Reading the roles takes locks as well; whichever fails first, nothing is read.
+# Reading the roles takes locks as well. Regardless of which step fails first, nothing is read.
 like($s->{unused}->query($read)->{sqlstate} // 'allowed', qr/^(JA010|53200)$/, 'lock table full: refused after it');
 sqlstate_ok($inside->query('CREATE TABLE app.fits (id int)'), '53200', 'lock table full: it still is');
 my $said = qr/could not end request $id: out of shared memory/;
@@ -119,9 +120,10 @@ for my $lock ('LOCK TABLE pg_auth_members IN EXCLUSIVE MODE', 'LOCK TABLE pg_aut
 		my $result = $open->query("BEGIN; $lock");
 		die $result->{message} if $result->{sqlstate};
 	});
-	# If only the role cannot be dropped, the memberships are gone by then.
+	# If only the role cannot be dropped, the memberships have been revoked by then.
 	refused_at_deadline($id, $s, $lock, qr/^(JA010|42501)$/);
-	# Before 16 a GRANT of the template's role blocks no REVOKE of it; from 16 on, a session that leaves one open is ended.
+	# Before 16, a GRANT of the template's role blocks no REVOKE of it. From 16 on, a session that leaves such a GRANT
+	# uncommitted is ended.
 	if ($lock !~ /^GRANT/)
 	{
 		ok($node->poll_query_until('postgres', "SELECT state = 'ended' AND cleanup = 'due' AND cleanup_error IS NOT NULL FROM jit_access.active_grants WHERE id = $id"),

@@ -1,4 +1,5 @@
-# Leftovers of a grant in another database, where the extension is not created: created, guarded, and reassigned there.
+# Objects that a grant leaves in another database, in which the extension is not created. They are guarded and
+# reassigned there.
 use strict;
 use warnings;
 
@@ -22,7 +23,7 @@ $node->safe_psql('other', 'CREATE FUNCTION hers.one() RETURNS integer LANGUAGE s
 
 sub revoke { my ($id) = @_; return $node->safe_psql('postgres', "SELECT jit_revoke($id)"); }
 
-# The objects of these roles in one database, each as "object owner".
+# Returns the objects of these roles in one database, each as "object owner".
 sub owned
 {
 	my ($database, @roles) = @_;

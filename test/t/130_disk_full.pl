@@ -1,5 +1,6 @@
 
-# Full disks: of the tables, and of the journal when it is created. Both are small file systems of this test's own.
+# The disk of the tables is full, or the disk of the journal is full when the journal is created. Both are small file
+# systems that this test makes.
 use strict;
 use warnings;
 
@@ -76,7 +77,7 @@ fill($disk);
 my ($uses, $result) = (0);
 for (1 .. 10000)
 {
-	# As large as the record keeps them, and incompressible.
+	# The statement is as large as the record keeps, and cannot be compressed.
 	$result = $s{busy}->query("$read /* " . join('', map { chr(97 + rand 26) } 1 .. 8000) . ' */');
 	last if $result->{sqlstate};
 	++$uses;
@@ -88,7 +89,7 @@ cmp_ok($node->safe_psql('postgres', 'SELECT journal_unread_bytes FROM jit_access
 rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'a session without a grant is not affected');
 wait_for_deadline($node, $id);
 closed_ok($s{$_}, "ended at the deadline: $_") for qw(used running busy);
-# The catalogs may have had room for the clean-up.
+# The memberships may be gone, because the catalogs may have had room for the clean-up.
 like($_->query($read)->{sqlstate} // 'allowed', qr/^(JA010|42501)$/, 'refused after it') for ($s{unused}, connect_as($node, 'alice'));
 my $complaints = () = slurp_file($node->logfile) =~ /could not write the record/g;
 cmp_ok($complaints, '<=', time - $since + 2, 'the worker tries and complains once a second, not with every use');

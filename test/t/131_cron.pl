@@ -1,5 +1,5 @@
-# pg_cron: a job would outlive the grant under which it is scheduled. Its functions are refused, however they are called;
-# templates do not cover its tables. In both orders of shared_preload_libraries.
+# pg_cron: a job would outlive the grant under which it is scheduled. Its functions are refused, regardless of how they
+# are called, and templates do not cover its tables. Both orders of shared_preload_libraries are tested.
 use strict;
 use warnings;
 
@@ -43,7 +43,8 @@ SQL
 	my $carol = connect_as($node, 'carol');
 	$carol->query(q{SELECT cron.schedule('hers', '* * * * *', 'SELECT 1')});
 
-	# alice inherits, bob uses SET ROLE; both have a job of their own, and have prepared one before the grant.
+	# alice inherits, and bob uses SET ROLE. Both have a job of their own, and have prepared a statement that schedules one
+	# before the grant.
 	my %session;
 	for my $who ('alice', 'bob')
 	{
@@ -92,20 +93,20 @@ SQL
 	is($node->safe_psql('postgres', q{SELECT jit_create_template('cron', '{USAGE ON SCHEMA cron, SELECT ON cron.job}')}),
 		'jit_template_cron', "$libraries: it lets look at the jobs");
 
-	# The same after a grant by hand, although the closure of the template was found good before.
+	# The same holds after a GRANT by hand, although the closure of the template was accepted before.
 	$node->safe_psql('postgres', q{CREATE ROLE adopted; SELECT jit_create_template('adopted', role => 'adopted', requesters => '{alice, bob}', approvers => '{dave}')});
 	my $good = request_as($node, 'alice', 'adopted', '1 hour');
 	approve_as($node, 'dave', $good);
 	$node->safe_psql('postgres', 'GRANT INSERT ON cron.job TO adopted');
-	# By another user than alice, whose sessions end with the live grant.
+	# Another user makes the request, because alice's sessions end with the live grant.
 	my $next = request_as($node, 'bob', 'adopted', '1 hour');
 	sqlstate_ok(connect_as($node, 'dave')->query("SELECT jit_approve($next)"), 'JA008', "$libraries: a privilege given later is found at the next approval");
 	ok($node->poll_query_until('postgres', "SELECT state = 'suspended' FROM jit_access.request WHERE id = $good"), "$libraries: and the live grant is suspended");
 	$node->stop('fast');
 }
 
-# A job does not approve in the name of its owner, whichever way jobs run: as a login of the owner or in a background
-# worker. Jobs run at the full minute, so all run at once.
+# A job cannot approve in the name of its owner, regardless of how jobs run: as a login of the owner or in a background
+# worker. Jobs run at the full minute, so all of them run at once.
 my %runs = (login => 'off', worker => 'on');
 sub cron_node
 {

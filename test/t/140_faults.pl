@@ -1,6 +1,7 @@
 
-# Every system call that opens the journal fails once, for a new journal, one after a crash, and a copied one: the server
-# comes up, uses of grants are refused, other statements run, and after the fault the record goes on.
+# Every system call that is made to open the journal fails once, for a new journal, for a journal after a crash, and for
+# a copied journal. The server starts nevertheless, uses of grants are refused, other statements run, and after the
+# fault the record continues.
 use strict;
 use warnings;
 
@@ -25,7 +26,7 @@ my %error_of = (
 sub write_file { my ($file, $text) = @_; open my $out, '>', $file or die "$file: $!"; print {$out} $text; close $out; }
 
 system_or_bail($ENV{CC} || 'cc', '-shared', '-fPIC', '-O2', '-o', "$tools/fail_calls.so", "$FindBin::RealBin/fail_calls.c", '-ldl');
-# Key and anchors are elsewhere: this test is about the journal.
+# The key and the anchors are elsewhere, because this test is about the journal only.
 my $node = jit_node('faults', conf => <<"CONF");
 jit_access.journal_directory = '$folder'
 jit_access.journal_size = 1
@@ -33,7 +34,7 @@ jit_access.checkpoint_key_file = '$tools/key'
 jit_access.anchor_file = '$tools/anchors'
 CONF
 
-# The call of this number fails, none for 0. Returns the names of all calls.
+# Starts the server; the call with this number fails (0: none). Returns the names of all calls.
 sub start
 {
 	my ($number, $error) = @_;
@@ -200,7 +201,7 @@ is($syncs->(), '1', 'without fsync there is none');
 $node->append_conf('postgresql.conf', 'jit_access.audit_durability = fsync');
 $node->reload;
 
-# Every process counts its own calls, from the count of the postmaster on.
+# Every process counts its own calls, beginning with the count of the postmaster.
 write_file($plan, (@calls + 1) . ' ' . EIO . "\n");
 my $lost = connect_as($node, 'alice')->query('SELECT 1 FROM app.orders /* not durable */');
 unlink $plan;

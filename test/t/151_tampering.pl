@@ -1,5 +1,5 @@
 
-# Every change that a superuser makes to the record by SQL is found, at its place, by the server and by jit-verify alike.
+# Every change that a superuser makes to the record by SQL is found at its place, both by the server and by jit-verify.
 use strict;
 use warnings;
 
@@ -65,7 +65,8 @@ my %others = (
 	'bigint[]'                 => [ '%1$s || 1::bigint', q{'{}'} ],
 	'text[]'                   => [ q{%1$s || ''::text}, q{'{}'}, q{ARRAY[array_to_string(%1$s, ',') || 'x']} ],
 );
-# Values that the record never holds; the row has no place in the chain, so the next row does not fit either.
+# These are values that the record never holds. Such a row has no place in the chain, so the next row does not fit
+# either.
 my %irregular = (
 	'bigint[]' => [ '%1$s || NULL::bigint', 'ARRAY[%1$s]', q{('[5:5]={' || %1$s[1] || '}')::bigint[]} ],
 	'text[]'   => [ '%1$s || NULL::text', 'ARRAY[%1$s]', q{('[0:0]={x}')::text[]} ],
@@ -134,7 +135,7 @@ for my $case (@rows)
 	is(found_after($name, @$commands), $expected, "$name: found");
 }
 {
-	# In a range as well: at its edges and before it.
+	# Changes are also found when a range is verified: at its edges and before it.
 	my $in_part = sub {
 		my ($name, $command, $range) = @_;
 		$dba->query('BEGIN');
@@ -224,7 +225,7 @@ for my $change (
 }
 is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 
-# The worker does not write into such a table either, and goes on when it is repaired.
+# The worker does not write into such a table either, and continues when it has been repaired.
 {
 	$dba->query("ALTER TABLE jit_access.record ADD COLUMN more text");
 	my $alice = connect_as($node, 'alice');
@@ -247,7 +248,7 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 	my $chain = $node->safe_psql('postgres', 'SELECT id FROM jit_access.chain');
 	$node->safe_psql('postgres', 'DROP EXTENSION jit_access; REVOKE jit_auditor FROM erin; CREATE EXTENSION jit_access');
 	like(same_verdict($dba, 'made anew'), qr{^broken at \d+: \Q$directory/anchors knows another chain, $chain\E: the extension was dropped and created anew\n$}, 'made anew: found');
-	# The old records are gone; records taken from the journal since make no difference.
+	# The old records are gone. Records that have been taken from the journal since then make no difference.
 	ok($node->poll_query_until('postgres', 'SELECT worker_pid IS NOT NULL AND journal_unread_bytes = 0 FROM jit_access.health'), 'made anew: the worker goes on');
 	$node->safe_psql('postgres', q{SELECT jit_create_template('again', ARRAY['SELECT ON app.orders'], requesters => '{alice}', approvers => '{dave}')});
 	ok($node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM jit_access.checkpoint'), 'made anew: a checkpoint of the new chain');

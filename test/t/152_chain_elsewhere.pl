@@ -20,7 +20,7 @@ my $id = grant_to($node, 'alice', '4 hours');
 sub auditor { my ($at) = @_; return connect_as($at, 'erin') }
 sub last_record { my ($at) = @_; return $at->safe_psql('postgres', 'SELECT max(seq) FROM jit_access.record') }
 
-# The server and jit-verify, with the files outside the data directory.
+# Returns the verdict of the server and of jit-verify, with the files outside the data directory.
 sub found
 {
 	my ($at, $name) = @_;
@@ -81,7 +81,7 @@ $node->backup('backup');
 	$node->wait_for_catchup($standby, 'replay', $node->lsn('insert'));
 	is(found($standby, 'caught up'), 'sound', 'caught up: sound');
 
-	# Both servers go on: two branches of one record.
+	# Both servers continue, which makes two branches of one record.
 	$standby->append_conf('postgresql.conf', "jit_access.anchor_file = '$outside/other_anchors'");
 	$standby->promote;
 	ok($standby->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()'), 'fork: promoted');
@@ -100,7 +100,7 @@ $node->backup('backup');
 	$standby->stop('fast');
 }
 
-# ---- a copy of the control database dates nothing
+# ---- a copy of the control database makes no checkpoints
 {
 	$node->append_conf('postgresql.conf', "jit_access.database = 'nowhere'");
 	$node->restart;

@@ -71,7 +71,7 @@ sub start_server
 	exec 'postgres', '-D', $node->data_dir or POSIX::_exit(1);
 }
 
-# Polls faster than wait_for: a recovery is short.
+# Polls faster than wait_for, because a recovery is short.
 sub wait_running
 {
 	my ($what, $condition) = @_;
@@ -108,7 +108,7 @@ sub notices_startup { return $node->pg_version < 18 || !$comes_back }
 my %victims = (
 	backend => sub { (processes('alice \S+ \S+ (?!idle)'), processes('alice '))[0] },
 	worker => sub { (processes('jit_access worker'))[0] },
-	# Or, if that was too short, the next process.
+	# If the recovery was too short, the next process is taken.
 	recovery => sub { ((notices_startup() ? processes('startup') : ()), processes('jit_access worker'))[0] },
 	postmaster => sub { $postmaster },
 	stop => sub { $postmaster });
@@ -136,7 +136,7 @@ my @round = (
 my %killed = map { $_ => 0 } qw(backend worker startup postmaster stop);
 my $kills = 0;
 
-# True if the signal ended the process: it might have been about to exit by itself.
+# True if the signal ended the process, which might have been about to exit by itself.
 sub dies_of
 {
 	my ($signal, $pid) = @_;
@@ -150,7 +150,7 @@ sub dies_of
 	return !!%old;
 }
 
-# An immediate stop is not a kill.
+# An immediate stop does not count as a kill.
 sub strike
 {
 	my ($moment, $victim) = @_;

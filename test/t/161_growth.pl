@@ -1,5 +1,5 @@
-# The record grows: a partition is closed when its month is over and dropped when it is old enough, the chain spans all of
-# them, and other missing rows are found. set_clock.c moves the wall clock of the server.
+# The record grows: a partition is closed when its month has ended and dropped when it is old enough, the chain covers
+# all partitions, and rows that are missing for other reasons are found. set_clock.c moves the wall clock of the server.
 use strict;
 use warnings;
 
@@ -15,7 +15,7 @@ use Test::More;
 my $directory = PostgreSQL::Test::Utils::tempdir();
 my $offset_file = "$directory/offset";
 my $day = 86400;
-my $today = 0;    # days that the server is ahead
+my $today = 0;    # days by which the server's clock is ahead
 
 sub set_clock
 {
@@ -37,7 +37,7 @@ set_clock(0);
 system_or_bail($ENV{CC} || 'cc', '-shared', '-fPIC', '-O2', '-o', "$directory/set_clock.so", "$FindBin::RealBin/set_clock.c");
 my $node = with_clock(sub { jit_node('growth', no_people => 1, conf => "jit_access.checkpoint_interval = 1d\nautovacuum = off\n") });
 
-# The extension belongs to another user than the worker, with generous default privileges.
+# The owner of the extension is not the user of the worker, and has default privileges that grant much to others.
 $node->safe_psql('postgres', <<'SQL');
 DROP EXTENSION jit_access;
 CREATE ROLE dba LOGIN SUPERUSER;
@@ -59,7 +59,7 @@ my $uses = 0;
 
 sub ask { my ($sql) = @_; return $node->safe_psql('postgres', $sql) }
 
-# Closed partitions with their bounds, and the open one.
+# Returns the closed partitions with their bounds, and the open one.
 sub partitions
 {
 	return split /\n/, ask(q{SELECT c.relname || ' ' || regexp_replace(pg_get_expr(c.relpartbound, c.oid), '[^0-9A-Z ]', '', 'g')
@@ -76,7 +76,7 @@ sub set_conf
 	$node->poll_query_until('postgres', "SELECT current_setting('$setting') = '$value'") or die "$setting is not set";
 }
 
-# A row of every kind on the record, also uses whose outcome comes late.
+# Adds rows of every kind to the record, including uses whose outcome comes late.
 sub happens
 {
 	my $id = grant_to($node, 'alice', '1 hour');
@@ -91,7 +91,7 @@ sub happens
 	wait_for_drained($node) or die 'not drained';
 }
 
-# The counts of reports and views agree, however much of the record is summed up.
+# The counts of reports and views agree, regardless of how much of the record is summed up.
 sub counts_agree
 {
 	my ($name) = @_;
@@ -106,7 +106,7 @@ sub counts_agree
 	return;
 }
 
-# This number of partitions, and no more to come: the worker has checked again.
+# Waits until there is this number of partitions and the worker has checked again, so that no more will come.
 sub wait_for_partitions
 {
 	my ($count, $name) = @_;
@@ -210,7 +210,7 @@ sub crash_in
 		  or diag(ask("SELECT concat_ws(' ', state, wait_event_type, wait_event, query) FROM pg_stat_activity WHERE pid = $pid"));
 		kill 'KILL', $pid or die "cannot kill $pid";
 		ok(wait_for('the process is gone', sub { is_gone($pid) }), "$name: killed");
-		# The restarted worker is slow again.
+		# The worker is made slow again, because it has been restarted.
 		ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'jit_access worker' AND wait_event = 'PgSleep'}), "$name: the worker is back");
 		my @after = split /\n/, ask(q{SELECT relname FROM pg_class WHERE relnamespace = 'jit_access'::regnamespace AND relname ~ '^record_[0-9]+$' ORDER BY substr(relname, 8)::int});
 		is_deeply(\@after, [ map { s/ .*//r } @before ], "$name: everything is as it was");
@@ -260,7 +260,7 @@ is(first_record(), '1', 'without a limit everything stays');
 my $second = begin_of(1);
 my $head = ask("SELECT encode(hash, 'hex') FROM jit_access.record WHERE seq = $second - 1");
 {
-	# Three were closed: 64, 32 and 0 days ago.
+	# Three partitions were closed, 64, 32 and 0 days ago.
 	my $reader = connect_as($node, 'erin');
 	$reader->query('BEGIN; SELECT count(*) FROM jit_access.audit_log');
 	$offset = -s $node->logfile;
@@ -331,7 +331,7 @@ sub found_after
 }
 sub missing { my ($from, $to) = @_; return "broken at $from: missing, up to the one before $to\n" }
 sub changed { return join '', map { "broken at $_: this record or an earlier one was changed\n" } @_ }
-# The chain is recomputed from there on.
+# Recomputes the chain from this row on.
 sub rehash_from
 {
 	my ($from) = @_;
@@ -366,7 +366,7 @@ is( found_after('a dropped one is back', sub {
 	}) =~ /^broken at @{[ $first - 1 ]}: there, although the record says that it was dropped, up to @{[ $first - 1 ]}$/m ? 1 : 0, 1, 'a dropped one is back: found');
 is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 
-# An event that was inserted by hand has no MAC by the key.
+# An event that was inserted by hand has no valid MAC.
 {
 	my $before = last_record();
 	my $head_then = ask("SELECT encode(hash, 'hex') FROM jit_access.record WHERE seq = $then - 1");
@@ -391,7 +391,7 @@ is(same_verdict($dba, 'rolled back'), 'sound', 'and all of it was rolled back');
 	set_conf('jit_access.record_retention', '0');
 }
 
-# Truncating everything stops no user's work, and is found.
+# If everything is truncated, users can continue to work, and the verification finds it.
 {
 	my $begins = begin_of(-1);
 	ask('TRUNCATE jit_access.record, jit_access.checkpoint');

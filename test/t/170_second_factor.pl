@@ -11,7 +11,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# A code counts once. So the test moves time instead of waiting: set_clock.c moves the wall clock of the server.
+# A code is accepted only once. The test moves the time instead of waiting: set_clock.c moves the wall clock of the
+# server.
 my $directory = PostgreSQL::Test::Utils::tempdir();
 my $offset_file = "$directory/offset";
 my $offset = 0;
@@ -40,7 +41,7 @@ sub code_at
 	return $code;
 }
 
-# The code of a step that has just begun, later than any used code.
+# Returns the code of a step that has just begun, later than any used code.
 sub next_code
 {
 	my ($login) = @_;
@@ -49,7 +50,7 @@ sub next_code
 	return code_at($login, time + $offset);
 }
 
-# As a bind parameter.
+# Runs a statement with bind parameters.
 sub call
 {
 	my ($session, $sql, @values) = @_;
@@ -89,7 +90,7 @@ sub stepped_up_ok
 	ok(!$result->{sqlstate} && @{ $result->{rows} } == 1, $name) or diag($result->{message} // '');
 }
 
-# Restarts with empty shared memory; moving the clock shortens the time in which no code counts.
+# After a restart with empty shared memory, no code is accepted for a time; moving the clock shortens it.
 sub wait_for_start { set_clock($offset + 90); }
 
 my $node;
@@ -178,7 +179,8 @@ for my $round (1 .. 5)
 }
 for my $round (1 .. 2)
 {
-	# A concurrent attempt with the same code is wrong: together with the wrong ones before, that would be too many.
+	# A concurrent attempt with the same code counts as wrong. Together with the earlier wrong attempts there would be too
+	# many.
 	stepped_up_ok(step_up($alice, next_code('alice')), 'wrong attempts are forgotten');
 	my @sessions = map { connect_as($node, 'alice') } 1 .. 4;
 	my $code = shift @recovery;

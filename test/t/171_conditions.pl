@@ -1,6 +1,6 @@
 # Conditions of a grant: network, TLS, client certificate, authentication method and database, at the request, at the
-# activation and at every use, however the session came to the grant; after a restart and on a standby as well. Refusals
-# are on the record.
+# activation and at every use, regardless of how the session got the grant, and even after a restart and on a standby.
+# Refusals are on the record.
 use strict;
 use warnings;
 
@@ -107,7 +107,7 @@ for my $case (
 	is(run_as('alice', $_, with_role($id{$name})), $allowed{$_} ? '100' : 'JA023', "$name: used by $_, or refused") for sort keys %way;
 }
 
-# A client that is asked for a password, and one that is not.
+# One client is asked for a password, the other is not.
 template('password', q{auth_methods => '{scram-sha-256, cert}'}, 'set_role', 'frank');
 is(run_as('frank', 'socket', q{SELECT jit_request('password', '1h')}), 'JA023', 'password: not asked for by socket');
 $id{password} = given('frank', 'v4', 'password');
@@ -124,7 +124,7 @@ is(run_as('dave', 'v4', "SELECT jit_extend($ruled, '1h') > now()"), 't', 'and ex
 is(run_as('dave', 'v4', "SELECT jit_revoke($ruled)"), 'revoked', 'and revoked');
 ok(wait_for_cleanup($node, $ruled), 'and cleaned up');
 
-# ---- however the session comes to the grant
+# ---- regardless of how the session gets the grant
 template('inherited', q{networks => '{127.0.0.0/8}'}, 'inherit', 'gina');
 $id{inherited} = given('gina', 'v4', 'inherited');
 $node->safe_psql('postgres', <<'SQL');
@@ -161,7 +161,7 @@ my $both = 'SELECT (SELECT count(*) FROM app.orders) + (SELECT count(*) FROM len
 is(run_as('alice', 'v6', with_role($id{v6}, 'SELECT count(*) FROM lent.orders')), 'JA023', 'a view of another holder: refused where only the own grant is met');
 is(run_as('alice', 'v4', with_role($id{network}, $both)), '200', 'a view of another holder: used where both are met');
 
-# A parallel worker has no client: its leader was admitted.
+# A parallel worker has no client of its own; its leader was admitted.
 my $parallel = q{SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0;};
 is(run_as('gina', 'v4', "$parallel SELECT count(*) FROM lent.many, LATERAL (SELECT 1 FROM app.orders WHERE id = i) x"), '100', 'parallel: used from its network');

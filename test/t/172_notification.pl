@@ -1,5 +1,5 @@
 # A listener on jit_access hears every change of state, at once and in order; a notification that cannot be sent delays
-# neither the change nor the record. A break-glass is in the server log, once, when it has committed.
+# neither the change nor the record. A break-glass grant is in the server log once, when its transaction has committed.
 use strict;
 use warnings;
 
@@ -70,7 +70,7 @@ as('alice', q{BEGIN; SELECT jit_request('reader', '1h'); ROLLBACK});
 my $last = request_as($node, 'alice', 'reader', '1h');
 is(heard($listener, 1), states($last, 'pending'), 'nothing of a rolled back change');
 
-# Equal notifications in one batch are sent each time.
+# Equal notifications in one batch are all sent.
 $node->safe_psql('postgres', "INSERT INTO jit_access.event (at, kind, request_id, actor) SELECT clock_timestamp(), kind, $last, 'test' "
 	  . "FROM unnest('{suspended,resumed,suspended,resumed}'::text[]) WITH ORDINALITY k (kind, n) ORDER BY n");
 is(heard($listener, 4), states($last, qw(suspended active suspended active)), 'to and fro');
@@ -93,7 +93,8 @@ is(join('|', map { $line->{$_} } qw(rule severity grant login template reason du
 
 sub failures { return scalar(() = slurp_file($node->logfile) =~ /could not notify, will not be retried: /g); }
 
-# A transaction that has notified holds a lock until its commit is done, and may wait there for a standby.
+# A transaction that has sent a notification holds a lock until its commit is done, and the commit may wait for a
+# standby.
 $node->safe_psql('postgres', q{ALTER SYSTEM SET synchronous_standby_names = 'nobody'});
 $node->reload;
 $node->poll_query_until('postgres', q{SELECT current_setting('synchronous_standby_names') = 'nobody'});
@@ -117,7 +118,7 @@ $node->reload;
 $node->poll_query_until('postgres', q{SELECT current_setting('synchronous_standby_names') = ''});
 my $after = request_as($node, 'alice', 'reader', '1h');
 my $heard = heard($listener, 1);
-# The withdrawal may have been waiting just then.
+# The withdrawal may have been waiting at that moment.
 $heard = heard($listener, 1) if $heard eq states($lost, 'cancelled');
 is($heard, states($after, 'pending'), 'what comes later is sent; what was lost is not');
 is(failures(), 1, 'said once');

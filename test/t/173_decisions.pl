@@ -1,6 +1,7 @@
 
-# Approvers, requesters, deadlines and the worker at once, in every isolation level: more than a thousand requests with
-# six sessions each. Afterwards every grant had its quorum, and the catalogs agree with the table.
+# Approvers, requesters, deadlines and the worker act at the same time, in every isolation level: more than a thousand
+# requests with six sessions each. At the end, every grant must have had its quorum, and the catalogs must agree with
+# the table.
 use strict;
 use warnings;
 
@@ -65,7 +66,8 @@ for my $round (1 .. $rounds)
 	}
 	my @requests = map { [ split /\|/ ] } split /\n/, $node->safe_psql('postgres', $asking);
 	is(scalar @requests, $people * $each, "round $round: requests");
-	# In small steps, because a session can be terminated: that of a holder that keeps its row locked, for one.
+	# The actions are sent in small steps, because a session can be terminated, for example that of a holder who keeps the
+	# row locked.
 	my @running;
 	for my $session (1 .. $sessions)
 	{
@@ -86,7 +88,7 @@ for my $round (1 .. $rounds)
 	for (@running) { finish($_->[0]); $errors .= ${ $_->[1] }; }
 	my @strange = grep { /(?:ERROR|FATAL):/ && !/: +(?:JA\d{3}|40001|40P01|25P02|57P01)$/ } split /\n/, $errors;
 	is(join("\n", @strange), '', "round $round: every refusal is one of ours");
-	# Some exit by themselves just then.
+	# Some sessions may exit by themselves at that moment.
 	wait_for('the grants of this round to be over', sub {
 			my (undef, $left) = $node->psql('postgres', <<'SQL');
 SELECT jit_revoke(id) FROM jit_access.active_grants WHERE state IN ('active', 'suspended') \g /dev/null
@@ -143,7 +145,7 @@ WHERE r.ends_at - r.activated_at > coalesce(t.total_duration, t.max_duration) OR
 SQL
 is($node->safe_psql('postgres', 'SELECT sound FROM jit_audit_verify()'), 't', 'the chain is sound');
 
-# So that the checks above have cases to check.
+# This makes sure that the checks above had cases to check.
 my ($total, @kinds) = split /\|/, $node->safe_psql('postgres', <<'SQL');
 SELECT count(*), count(*) FILTER (WHERE activated_at IS NOT NULL), count(*) FILTER (WHERE state = 'denied'),
 	count(*) FILTER (WHERE state = 'cancelled'), count(*) FILTER (WHERE state = 'lapsed'), count(*) FILTER (WHERE state = 'revoked'),

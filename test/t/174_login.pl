@@ -1,6 +1,7 @@
 
-# The temporary login of a grant on a server with password authentication: it logs in with the issued password, up to its
-# connection limit, also after a restart, and is gone at the deadline with all its sessions, used or not.
+# The temporary login of a grant on a server with password authentication: it can log in with the issued password, up to
+# its connection limit, even after a restart. At the deadline it is dropped and all its sessions end, whether or not
+# they used the grant.
 use strict;
 use warnings;
 
@@ -33,7 +34,7 @@ sub demand
 	unlink $hba;
 	append_to_file($hba, "local all $login $method\n$rules");
 	$node->reload;
-	# The postmaster rereads the file in its own time.
+	# The postmaster rereads the file some time later.
 	wait_for("$method to be demanded", sub {
 			local $ENV{PGPASSWORD} = 'wrong';
 			my ($code, undef, $err) = $node->psql('postgres', 'SELECT 1', extra_params => [ '-U', $login, '-w' ]);
@@ -71,7 +72,7 @@ for (my $seconds = 5; ; $seconds *= 2)
 	last;
 }
 
-# After a restart it is the same login.
+# After a restart the login is the same.
 $id = request_as($node, 'alice', 'service', '1h');
 approve_as($node, 'dave', $id);
 my ($login, $password) = split /\|/,

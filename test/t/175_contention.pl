@@ -1,6 +1,6 @@
 
-# A transaction that has requested a template with caps and stays open holds the lock on the caps, for a moment. Then its
-# session is ended: it delays neither the worker, nor other requesters, nor a break-glass.
+# A transaction that has requested a template with caps and stays open holds the lock on the caps. After a moment its
+# session is ended, so that it delays neither the worker, nor other requesters, nor a break-glass request.
 use strict;
 use warnings;
 
@@ -31,7 +31,7 @@ my $bob = hold();
 ok($node->poll_query_until('postgres', "SELECT state = 'active' FROM jit_access.request WHERE id = $id"), 'the scheduled grant starts');
 closed_ok($bob, 'the blocking session was ended');
 
-# The lock of another template is not touched.
+# The lock of another template is not affected.
 $node->safe_psql('postgres', <<'SQL');
 SELECT jit_create_template('other', '{SELECT ON app.orders}', requesters => '{alice}', approvers => '{dave}', person_at_once => 1);
 SQL

@@ -1,5 +1,5 @@
-# The findings of the alert rules on a running server, each caused by real events: one alert, with its evidence, once,
-# also across a restart; and a grant that a rule has suspended is refused at once.
+# The findings of the alert rules on a running server, each caused by real events. Each finding raises one alert with
+# its evidence, even across a restart, and a grant that a rule has suspended is refused at once.
 use strict;
 use warnings;
 
@@ -47,14 +47,14 @@ sub as
 	return $node->safe_psql('postgres', $sql, extra_params => [ '-U', $who ]);
 }
 
-# The rules have read the whole record.
+# Waits until the rules have read the whole record.
 sub wait_for_watched
 {
 	return $node->poll_query_until('postgres', 'SELECT w.seq = (SELECT max(seq) FROM jit_access.record) AND journal_unread_bytes = 0 '
 		  . 'AND events_waiting = 0 FROM jit_access.detection_position w, jit_access.health');
 }
 
-# The alerts of a rule, with the kinds of their evidence.
+# Returns the alerts of a rule, with the kinds of their evidence.
 sub alerts_of
 {
 	my ($rule) = @_;
@@ -66,7 +66,7 @@ sub alerts_of
 
 sub set_rule { my ($rule, $change) = @_; $node->safe_psql('postgres', "SELECT jit_set_alert_rule('$rule', $change)"); }
 
-# The baseline, for the rules that need one.
+# Stores a baseline, for the rules that need one.
 sub learn
 {
 	my ($login, $kind, $days, @values) = @_;
@@ -101,7 +101,7 @@ my ($id, $first) = (grant_to($node, 'alice', '1h'), connect_as($node, 'alice'));
 $first->query('SELECT 1 FROM app.orders LIMIT 1');
 sqlstate_ok($first->query($forbidden), 'JA016', "refused statement $_") for 1 .. 9;
 is(alerts_of('refusal_burst'), '', 'refusal_burst: nine are none');
-# The server goes down in the middle.
+# The server is stopped in the middle.
 $node->stop('immediate');
 with_clock(sub { $node->start });
 $node->poll_query_until('postgres', "SELECT confirmed FROM jit_access.active_grants WHERE id = $id") or die 'not confirmed';
@@ -111,7 +111,7 @@ sqlstate_ok($again->query($forbidden), 'JA016', 'the tenth, after a crash of the
 is(alerts_of('refusal_burst'), "alice $id high open 1 " . join(',', ('refusal JA016') x 10), 'refusal_burst: the tenth, with those before the crash');
 is($node->safe_psql('postgres', "SELECT state FROM jit_access.active_grants WHERE id = $id"), 'active', 'by default nothing is suspended');
 
-# Refusals inside the statements of a holder may come from code of other users: they suspend nothing.
+# Refusals inside the statements of a holder may come from code of other users, so they suspend nothing.
 set_rule('refusal_burst', 'suspends => true, threshold => 3');
 $again->query("DO \$\$ BEGIN FOR i IN 1 .. 5 LOOP BEGIN GRANT SELECT ON app.orders TO carol; EXCEPTION WHEN OTHERS THEN NULL; END; END LOOP; END \$\$");
 wait_for_watched();
@@ -169,7 +169,7 @@ my $keeper = connect_as($node, 'carol');
 $keeper->query('BEGIN');
 $keeper->query("SELECT jit_revoke($kept)");
 as('carol', 'SELECT id FROM app.many');
-# A use that has not ended when it is taken over has its rows in its outcome.
+# If a use has not ended when it is taken over, its number of rows is in its outcome.
 sub unusual { return alerts_of('unusual_rows') =~ s/\boutcome\b/use/gr }
 my $unusual = "carol $kept high open 1 use";
 is(unusual(), $unusual, 'unusual_rows: also while its holder keeps the row locked');
@@ -182,7 +182,7 @@ approve_as($node, 'dave', $large);
 as('carol', 'SELECT id FROM app.many LIMIT 8000');
 is(unusual(), $unusual, 'unusual_rows: eight times the usual rows is not');
 as('carol', 'SELECT id FROM app.many LIMIT 8000');
-# A use is counted with its end or after it, as the record was read.
+# The evidence is the use or its outcome, depending on whether the record was read before the use ended.
 like(unusual(), qr/^\Q$unusual\E \| carol $large high open 1 (use|outcome)$/, 'unusual_rows: sixteen times is, added up over statements and sessions');
 
 # ---- drift, the clock, the record ------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ continue_worker($node);
 $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM jit_access.audit_log WHERE kind = 'record lagged'") or die 'no lag on the record';
 is(alerts_of('record_lag'), 'jit_access - medium open 1 record lagged', 'record_lag');
 
-# Kinds of records that other parts write.
+# These kinds of records are written by other parts of the extension.
 my @kinds = ('chain broken', 'scenario failed', 'drill failed', 'review overdue');
 $node->safe_psql('postgres', "INSERT INTO jit_access.event (at, kind, actor, detail) SELECT clock_timestamp(), kind, 'jit_access', '{}' FROM unnest('{"
 	  . join(',', map { "\"$_\"" } @kinds) . "}'::text[]) kind");

@@ -34,7 +34,7 @@ END $$;
 CREATE TRIGGER speaks BEFORE UPDATE ON app.orders FOR EACH ROW EXECUTE FUNCTION app.speaks();
 SQL
 
-# Everything that a dry run could leave behind.
+# The result of this query depends on everything that a dry run could leave behind.
 my $everything = <<'SQL';
 SELECT md5(concat_ws('|', (SELECT string_agg(a::text, ',' ORDER BY oid) FROM pg_authid a), (SELECT string_agg(m::text, ',' ORDER BY m::text) FROM pg_auth_members m),
 	(SELECT string_agg(c.relacl::text, ',' ORDER BY oid) FROM pg_class c), (SELECT string_agg(d::text, ',' ORDER BY d::text) FROM pg_shdepend d),
@@ -69,7 +69,7 @@ for my $how ('cancel', 'terminate')
 	nothing_is_left($how);
 }
 
-# The client receives no messages of what runs.
+# The client receives no messages from the statements.
 my ($result, $out, $err) = $node->psql('postgres', "SELECT outcome, rows FROM jit_dry_run('reader', ARRAY['UPDATE app.orders SET status = ''secret'''], 'execute')",
 	extra_params => [ '-U', 'ada' ]);
 is("$out|$err", 'allowed|100|', 'the client received no messages');
@@ -77,12 +77,12 @@ nothing_is_left('a trigger that speaks');
 ($result, $out, $err) = $node->psql('postgres', 'DO $$ BEGIN RAISE INFO \'afterwards\'; END $$', extra_params => [ '-U', 'ada' ]);
 like($err, qr/afterwards/, 'afterwards everything is heard again');
 
-# In a transaction that has nothing else.
+# The dry run is in a transaction with no other statement.
 ($result, $out, $err) = $node->psql('postgres', "BEGIN; INSERT INTO app.log (note) VALUES ('mine'); SELECT outcome FROM jit_dry_run('reader', '{DELETE FROM app.log}', 'execute'); "
 	. 'SELECT count(*) FROM app.log; ROLLBACK');
 is($out, "allowed\n1", 'changes made before in the transaction stand after it');
 
-# From 16 on, a dry run blocks changes of the template role's members. So it does not wait for locks.
+# From 16 on, a dry run blocks changes of the template role's members, so it does not wait for locks.
 $node->safe_psql('postgres', 'CREATE TABLE app.hers (id integer); ALTER TABLE app.hers OWNER TO alice; GRANT USAGE ON SCHEMA app TO alice');
 my $holder = $node->background_psql('postgres', extra_params => [ '-U', 'alice' ]);
 $holder->query_safe('BEGIN');

@@ -101,7 +101,7 @@ $node->poll_query_until('postgres', "SELECT worker_pid <> $killed FROM jit_acces
 wait_for_drained($node);
 is(ask(q{SELECT sum(value) FROM jit_access.metrics WHERE name = 'events_total'}), ask(q{SELECT count(*) FROM jit_access.record WHERE kind <> 'outcome'}), 'after a crash as well');
 
-# A count that fails does not delay the record.
+# If counting fails, the record is not delayed.
 ask('ALTER TABLE jit_access.counter RENAME TO counted');
 request_as($node, 'alice', 'reader', '1 hour');
 ok(wait_for_drained($node), 'the record goes on without the counters');
@@ -145,7 +145,7 @@ SKIP:
 	is($series->('jit_access_cleanup_seconds_bucket', le => '3600'), value_of('cleanup_seconds_bucket', '3600'), 'exported: latencies');
 	is($series->('jit_access_decision_seconds_count'), value_of('decision_seconds_count'), 'exported: their count');
 
-	# Every metric has its query.
+	# The exporter must have a query for every metric.
 	my $missing = join ' ', grep { !$exported{"jit_access_$_"} } map { $_ =~ s/^(requests)$/$1_count/r } split /\n/, ask(q{SELECT DISTINCT name FROM jit_access.metrics ORDER BY 1});
 	is($missing, '', 'every metric is exported');
 	my @people = grep { $page =~ /\b$_\b/ } qw(alice bob dave erin ada reader changer orders);

@@ -1,4 +1,5 @@
-# Scheduled jobs: run by hand, by the worker where there is no pg_cron or it does not run, and by pg_cron in both of its ways.
+# Scheduled jobs are run by hand, by the worker if pg_cron is missing or does not run, and by pg_cron in both of its
+# ways.
 use strict;
 use warnings;
 
@@ -63,7 +64,7 @@ for my $how ($has_cron ? sort keys %ways : ())
 	sqlstate_ok($ada->query(q{SELECT * FROM jit_schedule('gone')}), 'JA001', "$how: a job without a function");
 	is(ask($jobs), $made, "$how: none of that has changed anything");
 
-	# Users who could change the command of the owner's job.
+	# These users might be able to change the command of the owner's job.
 	sqlstate_ok($ada->query(q{UPDATE cron.job SET command = 'ALTER ROLE ada SUPERUSER'}), '42501', "$how: an administrator does not write into pg_cron");
 	sqlstate_ok($ada->query(q{SELECT cron.alter_job((SELECT min(jobid) FROM cron.job), command => 'ALTER ROLE ada SUPERUSER')}), '42501', "$how: nor changes a job");
 	ask(q{GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cron TO ada});
@@ -114,7 +115,7 @@ ask("GRANT EXECUTE ON FUNCTION jit_access.run_job(text) TO carol");
 sqlstate_ok(connect_as($node, 'carol')->query("SELECT jit_access.run_job('verify')"), 'JA004', 'nor is EXECUTE enough to run one');
 ask("REVOKE EXECUTE ON FUNCTION jit_access.run_job(text) FROM carol");
 
-# A schema of that name is not pg_cron.
+# A schema with the name of pg_cron's is not pg_cron.
 ask(<<'SQL');
 CREATE SCHEMA cron;
 CREATE TABLE cron.job (jobid bigint, schedule text, command text, database text, active boolean, jobname text);
@@ -125,7 +126,7 @@ SQL
 is($ada->query('SELECT * FROM jit_schedule()')->{message}, 'pg_cron is not in this database', 'a schema with the name of pg_cron is not used');
 rows_ok($ada->query('SELECT jit_unschedule()'), '0', 'nor when jobs are taken away');
 
-# One run at a time, while the ends of grants go on.
+# A job runs once at a time, and grants end while it runs.
 my $runs = connect_as($node, 'ada');
 $runs->send("SELECT jit_access.run_job('slow')");
 becomes("running FROM jit_access.jobs WHERE name = 'slow'", 'a job that takes its time');
@@ -142,7 +143,7 @@ ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type =
 is($runs->finish->{message}, 'job "slow" was stopped before its end', 'one that is stopped says so');
 rows_ok($erin->query("SELECT 'slow' = ANY (jobs_failing) FROM jit_access.health"), 't', 'and health');
 
-# The worker runs essential jobs that are due, and no others. A job that was stopped runs again.
+# The worker runs only essential jobs that are due. A job that was stopped runs again.
 my $long_ago = "due_from = now() - interval '3 days', started_at = started_at - interval '3 days'";
 ask('INSERT INTO app.go VALUES (now())');
 ask("UPDATE jit_access.job SET $long_ago WHERE name = 'slow'");
@@ -162,7 +163,7 @@ becomes("runs = 1 FROM jit_access.job WHERE name = 'verify'", 'a job that cannot
 $keeper->query('ROLLBACK');
 $keeper->quit;
 
-# Drift without a command that the hooks saw.
+# This drift was not caused by a command that the hooks saw.
 ask("INSERT INTO jit_access.template_person (template_id, part, role, role_name) SELECT id, 'requester', 'carol'::regrole, 'carol' FROM jit_access.template WHERE name = 'reader'");
 ask('CREATE ROLE jit_grant_4711');
 like($run->('drift'), qr/^found \d+ differences?$/, 'a sweep answers');
@@ -220,7 +221,8 @@ for my $how (sort keys %nodes)
 	becomes(q{count(DISTINCT command) = 3 FROM cron.job_run_details WHERE command LIKE 'SELECT jit_access.run_job%' AND status = CASE WHEN command LIKE '%bad%' THEN 'failed' ELSE 'succeeded' END},
 		"$how: pg_cron knows as well");
 
-	# A permitted user has changed the command: the job does not run any more, and the worker runs the essential ones.
+	# A permitted user has changed the command. The job is no longer run by pg_cron, and the worker runs the essential
+	# ones.
 	ask(q{SELECT cron.alter_job(jobid, command => 'SELECT 2') FROM cron.job WHERE jobname = 'jit_access: verify'});
 	is(ask(q{SELECT cron FROM jit_access.jobs WHERE name = 'verify'}), 'changed', "$how: another command is seen");
 	my $runs = ask(q{SELECT runs FROM jit_access.job WHERE name = 'verify'});

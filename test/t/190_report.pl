@@ -1,5 +1,5 @@
-# The report in a browser: nothing is loaded, nothing is logged, the figures are those of the views, and typed text runs
-# nothing. A picture of it is kept: build/report.png, and build/report.html and .pdf beside it.
+# The report in a browser: the page loads nothing and logs nothing, its figures are those of the views, and text typed
+# by users is not executed. A picture of it is kept in build/report.png, and the page in build/report.html and .pdf.
 use strict;
 use warnings;
 
@@ -51,7 +51,7 @@ sub browse
 			'--enable-logging=stderr', '--v=0', '--hide-scrollbars', '--host-resolver-rules=MAP * ~NOTFOUND', @arguments, "file://$page" ],
 		'<', '/dev/null', '>', \$out, '2>', \$err, $timer);
 	ok($ok, "chromium @arguments[0]") or diag($err);
-	# Messages that a page causes are logged as CONSOLE; the rest is about the machine.
+	# Messages that a page causes are logged as CONSOLE; other messages are about the machine.
 	is(join("\n", grep { /CONSOLE|Content Security Policy|ERR_/ } split /\n/, $err), '', 'nothing on the console');
 	return $out;
 }

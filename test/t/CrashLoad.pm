@@ -17,7 +17,7 @@ sub diaries { my ($directory) = @_; return glob("$directory/diary.*"); }
 
 sub nap { select undef, undef, undef, 0.02; }
 
-# A process of its own, which exits directly: cleaning up is its parent's work.
+# Runs the code in a child process, which exits directly, because its parent cleans up.
 sub in_child
 {
 	my ($body) = @_;
@@ -28,7 +28,7 @@ sub in_child
 	POSIX::_exit($ok ? 0 : 1);
 }
 
-# Until there is a file "stop" in the directory. Returns the process ids.
+# The clients run until there is a file "stop" in the directory. Returns the process ids.
 sub start_clients
 {
 	my ($node, $directory, $count, $seed) = @_;
@@ -48,7 +48,7 @@ my @scripts = (
 		'COMMIT'
 	]);
 
-# In a loop, because pgbench exits with its server. Its log names the transactions that it saw succeed.
+# pgbench is run in a loop, because it exits with its server. Its log names the transactions that it saw succeed.
 sub start_pgbench
 {
 	my ($node, $directory, $clients, $seed) = @_;
@@ -74,8 +74,8 @@ sub start_pgbench
 	});
 }
 
-# The logs of pgbench as a diary. A client runs one transaction after the other: behind the last successful one, one more
-# may have been sent.
+# The logs of pgbench as a diary. A client runs one transaction after the other, so after the last successful one, one
+# more may have been sent.
 sub tell_pgbench
 {
 	my ($directory) = @_;
@@ -129,7 +129,7 @@ sub work
 	until (-e $self->{stop})
 	{
 		$self->{session} = eval { JitTest::connect_as($self->{node}, 'alice', options => { application_name => 'client' }) };
-		# Until the grant is confirmed nothing is a use: statements are refused, except those that end a transaction.
+		# Until the grant is confirmed, no statement is a use: all are refused, except those that end a transaction.
 		until ($self->over || $self->point) { CrashLoad::nap() }
 		until ($self->over || rand() < 0.005) { $works[ rand @works ]->($self); $self->leave_transaction; }
 		$self->{session}->quit if $self->{session} && !$self->{session}{closed};
@@ -139,7 +139,7 @@ sub work
 
 sub over { my ($self) = @_; return !$self->{session} || $self->{session}{closed} || -e $self->{stop}; }
 
-# In one write, before anything else.
+# Writes the lines in a single write, before anything else is done.
 sub note
 {
 	my ($self, $what, @tokens) = @_;
@@ -151,7 +151,7 @@ sub note
 sub next_number { my ($self) = @_; return ++$self->{running}; }
 sub token { my ($self) = @_; return "c$self->{number}." . $self->next_number; }
 
-# One message with these statements. True if the client saw all of them succeed.
+# Sends one message with these statements. True if the client saw all of them succeed.
 sub run
 {
 	my ($self, @statements) = @_;
@@ -171,7 +171,7 @@ sub leave_transaction { my ($self) = @_; $self->run('ROLLBACK') if !$self->{sess
 sub point { my ($self) = @_; return $self->run($self->{read}); }
 sub several { my ($self) = @_; return $self->run(($self->{read}) x 3); }
 sub long { my ($self) = @_; return $self->run($self->{read} . ' /* ' . 'x' x rand(4000) . ' */'); }
-# Long enough for a kill to hit it.
+# This statement takes long enough to be killed.
 sub slow { my ($self) = @_; return $self->run("SELECT count(*) FROM app.accounts, generate_series(1, 500)"); }
 sub fail { my ($self) = @_; return !$self->run($self->{fail}) && $self->{sqlstate} eq '22012'; }
 sub nested { my ($self) = @_; return $self->run("DO \$\$ BEGIN FOR i IN 1 .. 3 LOOP PERFORM ($self->{read}); END LOOP; END \$\$"); }
@@ -205,7 +205,7 @@ sub fail_in_part
 	  && $self->run('ROLLBACK TO s') && $self->run('COMMIT');
 }
 
-# One prepared statement, executed as often as it was sent.
+# Executes one prepared statement several times.
 sub prepared
 {
 	my ($self) = @_;

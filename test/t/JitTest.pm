@@ -19,8 +19,8 @@ our @EXPORT = qw(
 our $patience = $PostgreSQL::Test::Utils::timeout_default || 180;
 my %stopped;    # node name => pid of its stopped worker
 
-# A data directory like the one that initdb makes, copied: initdb takes longer than many a test. Its system identifier is
-# that of the other copies, so a test of different systems calls init itself.
+# Copies a data directory that initdb has made, because initdb takes longer than many tests. All copies have the same
+# system identifier, so a test that needs different systems calls init itself.
 sub init_from_template
 {
 	my ($node, %options) = @_;
@@ -75,7 +75,7 @@ CONF
 	return $node;
 }
 
-# alice and bob ask, dave approves, erin audits, carol has nothing to do with it. alice inherits, bob uses SET ROLE.
+# alice and bob request, dave approves, erin audits, and carol has no part in it. alice inherits, and bob uses SET ROLE.
 sub add_people
 {
 	my ($node) = @_;
@@ -114,9 +114,9 @@ sub grant_to
 	return $id;
 }
 
-# Runs the preparation under a short grant that is still live when it is done; a machine that was too slow gets a longer
-# one. Returns the id and the result of the preparation.
-# The last argument is the number of seconds to begin with.
+# Runs the preparation under a short grant that is still live when it is done; if the machine was too slow, repeats it
+# with a longer grant. Returns the id and the result of the preparation. The last argument is the number of seconds to
+# begin with.
 sub under_grant
 {
 	my ($node, $who, $prepare, $least) = @_;
@@ -128,7 +128,7 @@ sub under_grant
 		return ($id, $answer) if !$error && !deadline_passed($node, $id);
 		die $error if $error && !deadline_passed($node, $id);
 		note("the deadline came before the preparation was done, trying with more time: $error");
-		# Until it is cleaned up, logins that inherit it are refused the next request.
+		# Until the grant is cleaned up, the next request of a login that inherits it is refused.
 		my $stopped = exists $stopped{ $node->name };
 		continue_worker($node);
 		wait_for_cleanup($node, $id) or die "grant $id is not cleaned up";
@@ -150,7 +150,7 @@ sub wait_for_deadline
 	  or die "the deadline of grant $id does not come";
 }
 
-# The worker has removed everything of the grant.
+# Waits until the worker has removed everything of the grant.
 sub wait_for_cleanup
 {
 	my ($node, $id) = @_;
@@ -169,7 +169,7 @@ sub worker_pid
 	return $node->safe_psql('postgres', 'SELECT worker_pid FROM jit_access.health');
 }
 
-# Stops the worker where it holds no lock: asleep before and after the signal.
+# Stops the worker while it holds no lock, that is, while it sleeps before and after the signal.
 sub stop_worker
 {
 	my ($node) = @_;
@@ -207,7 +207,7 @@ sub continue_worker
 
 END { kill 'CONT', values %stopped if %stopped; }
 
-# Everything written so far is in the record.
+# Waits until everything written so far is in the record.
 sub wait_for_drained
 {
 	my ($node) = @_;
@@ -235,7 +235,8 @@ sub record_is_sound
 		'0', "$name: every use has at most one outcome");
 }
 
-# The findings of jit_audit_verify, in the words of jit-verify; in a session, to include changes of its transaction.
+# Returns the findings of jit_audit_verify, in the words of jit-verify. With a session, changes of its transaction are
+# included.
 sub verdict_of
 {
 	my ($session, $range) = @_;
@@ -321,7 +322,7 @@ sub rows_ok
 	  or diag($result->{message} // '');
 }
 
-# The server ended the session by itself.
+# Checks that the server has ended the session by itself.
 sub closed_ok
 {
 	my ($session, $name) = @_;
@@ -375,10 +376,10 @@ sub raw
 
 sub message { my ($self, $type, $body) = @_; $self->raw($type . pack('N', length($body) + 4) . $body); }
 
-# Simple query: send, do not wait.
+# Sends a simple query and does not wait.
 sub send { my ($self, $sql) = @_; $self->message('Q', "$sql\0"); return $self; }
 
-# The whole answer, up to ReadyForQuery or the end of the connection.
+# Returns the whole answer, up to ReadyForQuery or the end of the connection.
 sub finish { my ($self) = @_; return $self->collect('Z'); }
 sub query { my ($self, $sql) = @_; $self->send($sql); return $self->finish; }
 
@@ -394,7 +395,7 @@ sub execute { my ($self, $portal, $most) = @_; $self->message('E', "$portal\0" .
 sub close_portal { my ($self, $portal) = @_; $self->message('C', "P$portal\0"); }
 sub flush { my ($self) = @_; $self->message('H', ''); }
 sub sync { my ($self) = @_; $self->message('S', ''); }
-# Function call by OID with text arguments.
+# Sends a function call by OID, with text arguments.
 sub send_call
 {
 	my ($self, $oid, @arguments) = @_;
@@ -473,7 +474,7 @@ sub fill
 	return 1;
 }
 
-# All further messages of the server, until it closes the connection.
+# Returns all further messages of the server, until it closes the connection.
 sub await_close
 {
 	my ($self) = @_;

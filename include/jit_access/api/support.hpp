@@ -1,7 +1,7 @@
-// Shared by the SQL-callable functions: the checks before the body, and conversions of results. For the files of this
-// room only; src/api/README.md says how a function is added.
+// What the SQL-callable functions share: the checks before the body, and the conversions of results. Only the files of
+// this room use it; src/api/README.md says how a function is added.
 //
-// The files of this room hold the only extern "C" functions of the library beside _PG_init. C++ exceptions become
+// Except for _PG_init, all extern "C" functions of the library are in the files of this room. C++ exceptions become
 // server ERRORs there and nowhere else (pg::guarded).
 #pragma once
 
@@ -23,8 +23,8 @@ void require_loaded();            // throws not_loaded unless the library was pr
 void require_primary();           // the same, and throws not_here on a standby
 void require_control_database();  // throws not_here in a copy of the control database
 
-// Runs the body of a function that uses the tables of the extension, with its arguments. Raises a server ERROR where
-// the tables do not exist or cannot be written.
+// Runs the body of a function that uses the tables of the extension, with its arguments. Raises a server ERROR if the
+// tables do not exist or cannot be written.
 template <class Body>
 Datum answer(FunctionCallInfo info, Body&& body) {
     return pg::guarded([&] {
@@ -34,7 +34,7 @@ Datum answer(FunctionCallInfo info, Body&& body) {
     });
 }
 
-// Whether the client itself sent the statement that makes this call, for principal::require_own_statement().
+// Returns whether the client itself sent the statement that makes this call, for principal::require_own_statement().
 [[nodiscard]] principal::Origin origin_of(FunctionCallInfo info);
 
 // A value of the SQL enum jit_access.state.

@@ -1,11 +1,11 @@
-// One row of the record (jit_access.record), its columns, and the canonical bytes that stand for it in the hash chain.
+// One row of the record (jit_access.record), its columns, and the canonical bytes that represent it in the hash chain.
 //
 // The canonical bytes hold every column but the hash in a fixed order, each with its length in front, numbers
 // big-endian, and nothing that depends on a setting, a locale or a time zone. Two rows that differ anywhere have
 // different bytes. An array holds its elements, each with its length in front. A length of 0xFFFFFFFF is NULL.
 //
-// An AuditRecord owns its arrays only: its texts are views, and the caller keeps what they point to. Times are
-// microseconds since 2000-01-01 00:00 UTC, as PostgreSQL counts them.
+// An AuditRecord owns only its arrays. Its texts are views, and the caller must keep the memory to which they point.
+// Times are microseconds since 2000-01-01 00:00 UTC, as PostgreSQL counts them.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -33,8 +33,8 @@ struct Span {
     std::int32_t months = 0;
 };
 
-// The members are the columns of the table, in order, except for the hash. record_column_table below lists them again
-// with their SQL types; the compiler checks that the two agree.
+// The members are the columns of the table, in order, without the hash. record_column_table below lists them again with
+// their SQL types; the compiler checks that the two lists agree.
 struct AuditRecord {
     using Number = std::optional<std::int64_t>;
     using Small = std::optional<std::int32_t>;
@@ -111,8 +111,8 @@ struct Column : ColumnInfo {
 };
 
 // The only list of the columns. The table and the canonical bytes have the same order. All code that iterates over the
-// columns derives from the list; test/arch/record_columns holds SQL and documentation to it. A new column goes to the
-// end.
+// columns derives from the list; test/arch/record_columns compares the SQL and the documentation with it. A new column
+// is added at the end.
 inline constexpr auto record_column_table = [] {
     using enum SqlType;
     using enum Nullability;
@@ -149,7 +149,7 @@ inline constexpr auto record_column_table = [] {
                       Column{"of_position", bigint, nullable, journal, &Row::of_position}};
 }();
 
-// Only in the table: the hash of a row covers the bytes of the other columns.
+// This column exists only in the table, because the hash of a row covers the bytes of the other columns.
 inline constexpr ColumnInfo hash_column{"hash", SqlType::bytea, Nullability::not_null, Shown::nowhere};
 
 // The same columns as a list for loops.
@@ -219,11 +219,11 @@ static_assert(detail::size_of_members(record_column_table) == sizeof(AuditRecord
 // Replaces the contents of `to` and reuses its memory.
 void canonical_bytes(const AuditRecord& record, std::vector<std::byte>& to);
 
-// The bytes of one column; nothing when it is NULL or the bytes are not those of a record.
+// Returns the bytes of one column; nothing if it is NULL or the bytes are not those of a record.
 [[nodiscard]] std::optional<Bytes> column_of(Bytes bytes, std::string_view name);
 
-// The bytes in readable form, "column=value ...", without the columns that are NULL; nothing when the bytes are not
-// those of a record.
+// Returns the bytes in readable form, "column=value ...", without the columns that are NULL; nothing if the bytes are
+// not those of a record.
 [[nodiscard]] std::optional<std::string> explain_bytes(Bytes bytes);
 
 }  // namespace jit::core

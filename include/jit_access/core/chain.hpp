@@ -15,7 +15,7 @@
 // jit-verify reach the same verdict because both use the Verifier below.
 //
 // The oldest records may be dropped when they exceed their retention. A later record of the chain then states the
-// number of the last dropped one and its head. If the record begins anywhere else, its beginning has been lost.
+// number of the last dropped one and its head. If the record begins at any other number, its beginning has been lost.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -33,7 +33,8 @@ namespace jit::core {
 inline constexpr std::size_t digest_size = 32;
 using Digest = std::array<std::byte, digest_size>;
 
-// SHA-256 and HMAC. An interface, because core/ uses no library: the server and jit-verify bring their own.
+// SHA-256 and HMAC. This is an interface, because core/ uses no library: the server and jit-verify each have an
+// implementation.
 class Hasher {
 public:
     Hasher() = default;
@@ -61,8 +62,8 @@ struct Checkpoint {
 [[nodiscard]] std::string to_line(const Checkpoint& checkpoint);
 [[nodiscard]] std::optional<Checkpoint> checkpoint_from_line(std::string_view line);
 
-// Contents of the record that states that older records were dropped; `head` is that of the last of them. The MAC
-// prevents a person who can write the tables but does not have the key from faking such a record.
+// The contents of the record which states that older records were dropped; `head` is the head of the last dropped
+// record. The MAC prevents a person who can write the tables but does not have the key from faking such a record.
 struct Dropped {
     std::int64_t first = 1;
     std::int64_t last = 0;
@@ -74,7 +75,7 @@ inline constexpr std::string_view dropped_kind = "records dropped";
 [[nodiscard]] Digest dropped_mac(Hasher& hasher, Bytes key, const Uuid& chain, const Dropped& dropped);
 // The detail column: jsonb, in the form that the server prints.
 [[nodiscard]] std::string to_detail(const Dropped& dropped);
-// From the canonical bytes of a record; nothing when the record is of another kind.
+// Reads them from the canonical bytes of a record. Returns nothing if the record is of another kind.
 [[nodiscard]] std::optional<Dropped> dropped_from(Bytes bytes);
 
 struct Finding {
@@ -96,7 +97,7 @@ enum class Kept { in_table, outside };
 // Verifies a chain or a range of it. The caller adds everything that is known, in this order: the checkpoints, the
 // record of dropped records if it lies behind the range, the records of the range by ascending number, the end.
 //
-// At most 20 findings are kept: the first ones show where to look, and a record that was replaced as a whole would have
+// At most 20 findings are kept. The first ones show where to look, and if the whole record was replaced, there would be
 // one for every row.
 class Verifier {
 public:
@@ -123,7 +124,7 @@ public:
     [[nodiscard]] std::int64_t records() const { return records_; }
     [[nodiscard]] std::int64_t checkpoints() const { return matching_checkpoints_; }  // that the record agrees with
     [[nodiscard]] std::int64_t last() const { return last_; }
-    // Last record of the range that was dropped for its age; 0 when none was.
+    // Returns the last record of the range that was dropped for its age; 0 if none was.
     [[nodiscard]] std::int64_t dropped_to() const { return dropped_to_; }
     [[nodiscard]] const Digest& head() const { return head_; }
 
@@ -135,7 +136,7 @@ private:
     };
     struct FirstRecord {
         std::int64_t seq = 0;
-        std::vector<std::byte> bytes;  // only if it does not follow `before_`, which is decided at the end
+        std::vector<std::byte> bytes;  // empty if it follows `before_`; otherwise it is checked at the end
         Digest head;
     };
     void report(std::int64_t seq, std::string message);

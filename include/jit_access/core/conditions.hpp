@@ -1,8 +1,8 @@
 // Conditions for the use of a grant: networks, TLS, client certificate, authentication method, databases.
 //
-// At its activation a grant takes over the conditions of its template. They are kept in the grant's row and in its slot
-// in shared memory. Every backend compares them with its own client, so they have a fixed size, and comparing allocates
-// nothing and throws nothing. An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) counts as the IPv4 address.
+// When a grant is activated, it gets a copy of the conditions of its template. They are kept in the grant's row and in
+// its slot in shared memory. Every backend compares them with its own client. They therefore have a fixed size, and the
+// comparison neither allocates nor throws. An IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2) counts as the IPv4 address.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -34,15 +34,15 @@ struct Network {
     std::uint8_t prefix = 0;
     bool operator==(const Network&) const = default;
 };
-// The network of the first `prefix` bits of an address; nothing when the address cannot have such a prefix.
+// Returns the network of the first `prefix` bits of an address; nothing if the address cannot have such a prefix.
 [[nodiscard]] std::optional<Network> network_from(std::span<const std::uint8_t> bytes, unsigned prefix) noexcept;
 [[nodiscard]] bool contains(const Network& network, const Address& address) noexcept;
 
-// The names are those of pg_hba.conf. Positions are stored in tables, so a new method goes to the end.
+// The names are those of pg_hba.conf. Positions are stored in tables, so a new method must be added at the end.
 inline constexpr std::array<std::string_view, 14> auth_methods{"trust", "ident",  "password", "md5",  "scram-sha-256",
                                                                "gss",   "sspi",   "pam",      "bsd",  "ldap",
                                                                "cert",  "radius", "peer",     "oauth"};
-// The bit of a method; 0 for any other name.
+// Returns the bit of a method; 0 for any other name.
 [[nodiscard]] std::uint32_t auth_method(std::string_view name) noexcept;
 
 struct Conditions {
@@ -51,7 +51,7 @@ struct Conditions {
     std::uint32_t methods = 0;  // bits of auth_method(); 0: no restriction
     std::uint8_t network_count = 0;
     std::uint8_t database_count = 0;
-    bool local = false;  // Unix sockets are allowed, too; any origin if false and without networks
+    bool local = false;  // Unix sockets are allowed; if false and without networks, any origin is
     bool tls = false;
     bool certificate = false;
 
@@ -70,11 +70,11 @@ struct Client {
     std::uint32_t database = 0;  // 0: not compared
 };
 
-// A DETAIL sentence that says which condition does not hold; nothing when all hold.
+// Returns a DETAIL sentence that says which condition does not hold; nothing if all hold.
 [[nodiscard]] std::optional<const char*> objection(const Conditions& conditions, const Client& client) noexcept;
 
-// Binary form for the column request.conditions. Equal conditions have equal bytes, whatever the order of their
-// networks and databases. unpack() returns nothing for anything that pack() would not write.
+// The binary form for the column request.conditions. Equal conditions have equal bytes, regardless of the order of
+// their networks and databases. unpack() returns nothing for anything that pack() would not write.
 [[nodiscard]] std::string pack(const Conditions& conditions);
 [[nodiscard]] std::optional<Conditions> unpack(std::string_view bytes) noexcept;
 

@@ -1,7 +1,8 @@
 // Comma-separated values by RFC 4180, safe to open in a spreadsheet.
 //
 // Spreadsheet programs treat a cell that begins with one of = + - @ as a formula, which can run commands or send data
-// to another host. Such a cell gets an apostrophe in front, which the programs do not show (OWASP, "CSV Injection").
+// to another host. An apostrophe, which the programs do not show, is put in front of such a cell (OWASP, "CSV
+// Injection").
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -13,7 +14,7 @@
 namespace jit::core {
 
 [[nodiscard]] std::string csv_cell(std::string_view text);
-// Ends with CR LF.
+// Returns one line, which ends with CR LF.
 [[nodiscard]] std::string csv_line(const std::vector<std::string>& cells);
 
 }  // namespace jit::core

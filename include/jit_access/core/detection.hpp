@@ -35,7 +35,8 @@ enum class Evaluator : std::uint8_t {
 // The person an alert is about. `member` is the role that received a membership by hand.
 enum class Subject : std::uint8_t { login, holder, member, nobody };
 
-// Occurrences are always counted for each person. This says whether they are also counted for each template or grant.
+// Occurrences are always counted for each person. This says whether they are counted separately for each template or
+// grant.
 enum class CountedBy : std::uint8_t { person, person_and_template, person_and_grant };
 
 // The condition on a record besides its kind and SQLSTATE.
@@ -48,7 +49,7 @@ enum class Condition : std::uint8_t {
     not_in_own_block  // so the call may come from code of another user
 };
 
-// Alerts raised at once are written by the transaction they are about, because they must exist even without a worker.
+// Some alerts are raised by the transaction that they are about, because they must exist even without a worker.
 // The worker then only adds the evidence.
 enum class RaisedBy : std::uint8_t { worker, transaction };
 
@@ -131,7 +132,7 @@ static_assert(std::ranges::all_of(alert_rules,
                                   [](const AlertRule& rule) { return rule.names_grant || !rule.may_suspend; }),
               "a rule that may suspend a grant names the grant");
 
-// Null if there is no such rule.
+// Returns null if there is no such rule.
 [[nodiscard]] constexpr const AlertRule* find_alert_rule(std::string_view name) noexcept {
     const auto* rule = std::ranges::find(alert_rules, name, &AlertRule::name);
     return rule != alert_rules.end() ? rule : nullptr;
@@ -142,7 +143,7 @@ static_assert(std::ranges::all_of(alert_rules,
     return find_alert_rule(name) != nullptr ? name : throw "no such rule in alert_rules, core/detection.hpp";
 }
 
-// The rules that count this record. One record may count for several.
+// Returns the rules that count this record. Several rules may count one record.
 [[nodiscard]] std::vector<const AlertRule*> rules_that_count(std::string_view kind, std::string_view sqlstate);
 
 // ---- a threshold within a time --------------------------------------------------------------------------------------
@@ -153,14 +154,14 @@ struct Occurrence {
     bool operator==(const Occurrence&) const = default;
 };
 
-// A sliding window over the occurrences of one thing. It keeps only the newest `threshold` of them: older ones cannot
-// decide whether the threshold is reached.
+// A sliding window over the occurrences of one thing. It keeps only the newest `threshold` of them, because older ones
+// do not affect whether the threshold is reached.
 class OccurrenceWindow {
 public:
     OccurrenceWindow(std::size_t threshold, std::int64_t within) : threshold_(threshold), within_(within) {}
 
-    // True if the threshold is reached in the interval that ends with this occurrence. Occurrences may come out of
-    // order; each counts at its own time.
+    // Returns true if the threshold is reached in the interval that ends with this occurrence. Occurrences may come out
+    // of order; each counts at its own time.
     bool add(Occurrence occurrence);
     // Ordered by time.
     [[nodiscard]] std::span<const Occurrence> occurrences() const noexcept { return occurrences_; }
@@ -183,8 +184,8 @@ inline constexpr std::size_t hours_of_day = 24;
 // cover more than half of the day, no hour is unusual.
 [[nodiscard]] bool is_unusual_hour(const std::array<std::int32_t, hours_of_day>& days, std::size_t hour) noexcept;
 
-// The /24 or /64 of an address, or "local" if there is no address. Text that is not an address is returned as printable
-// text.
+// Returns the /24 or /64 of an address, or "local" if there is no address. For a text that is not an address, returns
+// the text, made printable.
 [[nodiscard]] std::string network_of(const std::optional<std::string>& address);
 
 // The highest number of rows that is considered normal for a grant of the template: the 95th percentile of its last

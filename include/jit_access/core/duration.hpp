@@ -2,7 +2,7 @@
 //
 // Intervals compare and add by different rules: '1200 mons -35999 days' compares as equal to one day but adds about 525
 // days, and a day can have 23 or 25 hours when the clocks change. So a duration is a fixed number of microseconds: a
-// day is 24 hours, months and years are refused. An interval that cannot be reduced is an error, never a guess.
+// day is 24 hours, and months and years are refused. An interval that cannot be reduced is an error.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -23,7 +23,7 @@ struct IntervalParts {
 inline constexpr std::int64_t us_per_second = 1'000'000;
 inline constexpr std::int64_t us_per_day = 86'400 * us_per_second;
 
-// Far longer than any useful deadline, and far from an overflow in any later addition.
+// This is much longer than any useful deadline, and small enough that no later addition can overflow.
 inline constexpr std::int64_t max_duration = 3660 * us_per_day;
 
 enum class DurationFault : std::uint8_t { months, infinite, overflow, not_positive, too_short, too_long };
@@ -33,7 +33,7 @@ struct DurationResult {
     std::optional<DurationFault> fault;
 };
 
-// The shortest duration is one second: a shorter grant would end before the requester could use it.
+// The shortest duration is one second, because a shorter grant would end before the requester could use it.
 [[nodiscard]] DurationResult reduce(const IntervalParts& interval) noexcept;
 
 // A DETAIL sentence.

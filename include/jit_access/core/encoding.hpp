@@ -2,9 +2,9 @@
 // reader and writer of binary fields that the journal, the canonical bytes of the record and packed conditions share.
 //
 // Sources: RFC 4648 (base64, hexadecimal), RFC 3986 section 2 (percent-encoding), RFC 3629 (UTF-8), RFC 4122 (UUID).
-// Functions that decode return nothing for malformed input and never throw for it. Functions that return a std::string
-// or a std::vector allocate; BinaryReader, BinaryWriter and BinaryMeter never do and are inlined, because a use is
-// encoded on the path of every audited statement.
+// Functions that decode return nothing for malformed input and do not throw. Functions that return a std::string
+// or a std::vector allocate; BinaryReader, BinaryWriter and BinaryMeter do not allocate and are inlined, because every
+// audited statement encodes a use.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -47,9 +47,9 @@ using Uuid = std::array<std::uint8_t, 16>;
 }
 
 [[nodiscard]] std::string to_hex(Bytes bytes);
-// Digits of either case; nothing for an odd number of digits or any other character.
+// Accepts digits of either case. Returns nothing for an odd number of digits or any other character.
 [[nodiscard]] std::optional<std::vector<std::byte>> from_hex(std::string_view text);
-// The same for a value of fixed size; also nothing if the text has another size.
+// The same for a value of fixed size. Returns nothing if the text has another size.
 template <std::size_t size>
 [[nodiscard]] std::optional<std::array<std::byte, size>> array_from_hex(std::string_view text) {
     const auto bytes = from_hex(text);
@@ -84,12 +84,13 @@ struct DecodedCharacter {
     std::size_t size = 1;  // bytes
 };
 
-// Bytes that a sequence has according to its first byte. The answer for a byte that starts no sequence is arbitrary.
+// Returns the number of bytes of a sequence according to its first byte. The result for a byte that starts no sequence
+// is arbitrary.
 [[nodiscard]] constexpr std::size_t utf8_length(unsigned char first) noexcept {
     return first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
-// The character at the front of a text that is not empty. Overlong forms, surrogates, values above U+10FFFF and torn
-// sequences are invalid: then the answer is one replacement character for one byte.
+// Returns the first character of a text that is not empty. Overlong forms, surrogates, values above U+10FFFF and
+// incomplete sequences are invalid; for them the result is one replacement character for one byte.
 [[nodiscard]] DecodedCharacter decode_utf8(std::string_view text) noexcept;
 
 // ---- binary fields --------------------------------------------------------------------------------------------------
@@ -132,7 +133,8 @@ private:
     std::size_t size_ = 0;
 };
 
-// Writes fields one after the other into memory that is large enough: measure first, see write_measured().
+// Writes fields one after the other. The memory must be large enough, so the fields are measured first; see
+// write_measured().
 template <std::endian order>
 class BinaryWriter {
 public:
@@ -154,7 +156,7 @@ public:
         number(static_cast<std::uint32_t>(value.size()));
         raw(value.data(), value.size());
     }
-    // Replaces a number that was written at this offset, such as a size that is known only afterwards.
+    // Replaces a number that was written at this offset, for example a size that was not known before.
     template <class T>
     void overwrite(std::size_t at, T value) noexcept {
         value = in_byte_order<order>(value);
@@ -167,8 +169,8 @@ private:
     std::byte* at_;
 };
 
-// Calls walk(meter), makes `to` as large as that, and calls walk(writer). One walk over the fields serves measuring and
-// writing, so the two cannot disagree. The memory of `to` is reused if it is large enough.
+// Calls walk(meter), gives `to` the measured size, and calls walk(writer). The same walk over the fields measures and
+// writes, so the two cannot disagree. The memory of `to` is reused if it is large enough.
 template <std::endian order, class Container, class Walk>
 void write_measured(Container& to, Walk&& walk) {
     BinaryMeter meter;
@@ -178,8 +180,8 @@ void write_measured(Container& to, Walk&& walk) {
     walk(writer);
 }
 
-// Reads fields one after the other. A read past the end yields zeroes, and from then on is_ok() is false: a caller may
-// read a whole structure and ask once at its end.
+// Reads fields one after the other. A read past the end yields zeroes, and is_ok() is false from then on, so a caller
+// may read a whole structure and check once at its end.
 template <std::endian order>
 class BinaryReader {
 public:
@@ -195,7 +197,7 @@ public:
         const auto bytes = take(size);
         if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
     }
-    // The next bytes; none past the end.
+    // Returns the next bytes, or no bytes past the end.
     Bytes take(std::size_t size) noexcept {
         is_ok_ = is_ok_ && size <= rest_.size();
         if (!is_ok_) return {};

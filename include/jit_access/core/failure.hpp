@@ -1,8 +1,8 @@
 // Every error that jit_access raises, as one table. Each has a SQLSTATE of class JA.
 //
-// A Failure may be thrown anywhere; the entry point turns it into a PostgreSQL ERROR after every C++ object is gone
-// (pg/server.hpp). As in PostgreSQL's message style, `message` starts in lower case and has no full stop; `detail`
-// (why) and `hint` (what to do next) are complete sentences.
+// A Failure may be thrown anywhere. The entry point turns it into a PostgreSQL ERROR after every C++ object has been
+// destroyed (pg/server.hpp). As in PostgreSQL's message style, `message` starts in lower case and has no full stop;
+// `detail` (why) and `hint` (what to do next) are complete sentences.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -106,7 +106,8 @@ public:
     std::string hint;
 };
 
-// A refused argument: "invalid <what>", why, and what to pass instead.
+// The failure for a refused argument. Its message is "invalid <what>"; the detail says why, and the hint says what to
+// pass instead.
 [[nodiscard]] inline Failure invalid(const std::string& what, const std::string& detail, const std::string& hint = {}) {
     return {Code::invalid_argument, "invalid " + what, detail, hint};
 }

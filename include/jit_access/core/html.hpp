@@ -1,9 +1,8 @@
 // HTML in which no text can become markup. Markup is a type that only a string literal converts to, at compile time;
 // everything else is text and is escaped.
 //
-// The texts come from users. Every character that is not plain ASCII is written as a character reference, so a page
-// means the same in every encoding. Characters that reorder or hide text are shown as their code points, for example
-// U+202E.
+// The texts come from users. Every character that is not ASCII is written as a character reference, so a page reads the
+// same in every encoding. Characters that reorder or hide text are shown as their code points, for example U+202E.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -17,7 +16,7 @@ namespace jit::core {
 
 class Html {
 public:
-    // Converts from a literal only: a string that is made at run time does not compile.
+    // Only a literal converts to it: a string that is made at run time does not compile.
     class Markup {
     public:
         consteval Markup(const char* text) : text_(text) {}  // NOLINT: literals are written as they are

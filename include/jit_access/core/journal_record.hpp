@@ -1,6 +1,6 @@
 // The payload of each kind of journal record: length-prefixed little-endian fields (encoding.hpp).
 //
-// encode() allocates nothing when the buffer is large enough already. Decoding checks every bound and returns nothing
+// encode() allocates nothing if the buffer is already large enough. Decoding checks every bound and returns nothing
 // for a malformed payload. The views in a decoded record point into the payload.
 #pragma once
 
@@ -20,7 +20,7 @@ enum class RecordKind : std::uint32_t {
     use = 1,      // the intent: a statement is about to run under a grant
     outcome = 2,  // how that statement ended
     refusal = 3,  // a statement that was not allowed to start; the payload is that of a use
-    gap = 4       // room that a process reserved and never wrote, because it died; no payload
+    gap = 4       // room that a process reserved and did not write, because it died; no payload
 };
 
 // A relation or function that a statement touches, and the privileges it needs there, as bits of Privilege.
@@ -31,7 +31,7 @@ struct ObjectUse {
 };
 
 // The privileges of the server, and in addition: commands that only an owner may run; commands that an owner or, from
-// PostgreSQL 17 on, a role with MAINTAIN may do; and LOCK TABLE, for which any of several privileges suffices.
+// PostgreSQL 17 on, a role with MAINTAIN may run; and LOCK TABLE, for which any of several privileges suffices.
 enum Privilege : std::uint32_t {
     privilege_select = 1U << 0,
     privilege_insert = 1U << 1,

@@ -62,7 +62,7 @@ inline constexpr std::array transitions{
     Transition{State::suspended, Event::revoke, State::revoked},
 };
 
-// The state that follows, or nothing where the event is not allowed.
+// Returns the state that follows, or nothing if the event is not allowed.
 [[nodiscard]] constexpr std::optional<State> next(State from, Event event) noexcept {
     for (const auto& t : transitions)
         if (t.from == from && t.event == event) return t.to;
@@ -82,7 +82,7 @@ inline constexpr std::array transitions{
 // The kind of the control event on the record: "denied", "activated", ...
 [[nodiscard]] std::string_view to_past(Event event) noexcept;
 
-// The state after a control event of this kind, also for "requested"; nothing for kinds that change no state.
+// Returns the state after a control event of this kind, including "requested"; nothing for kinds that change no state.
 [[nodiscard]] std::optional<State> state_after(std::string_view past) noexcept;
 
 // The spelling in SQL (enum jit_access.at_deadline).

@@ -1,8 +1,8 @@
 // Recurring windows of a template, after the server has expanded them into stretches of time: whether they are open at
 // a moment, until when, and when they open next.
 //
-// Times are microseconds since 2000-01-01 00:00 UTC. A stretch is half-open: it contains `from` and not `to`. A stretch
-// that ends where it begins, or before, is empty. Closed windows win over open ones.
+// Times are microseconds since 2000-01-01 00:00 UTC. A stretch is half-open: it contains `from` but not `to`. A stretch
+// that ends at or before its beginning is empty. Where open and closed windows overlap, the template is closed.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -20,16 +20,16 @@ struct Stretch {
     bool operator==(const Stretch&) const = default;
 };
 
-// The union, sorted, without empty, adjacent or overlapping stretches.
+// Returns the union, sorted, without empty, adjacent or overlapping stretches.
 [[nodiscard]] std::vector<Stretch> merged(std::vector<Stretch> stretches);
-// The difference, in the same form.
+// Returns the difference, in the same form.
 [[nodiscard]] std::vector<Stretch> without(const std::vector<Stretch>& open, const std::vector<Stretch>& closed);
 
 // The state of the windows at a moment. A template without windows is always open.
 struct Hours {
     bool limited = false;
-    std::optional<std::int64_t> until;  // open, and closes then; nothing: closed
-    std::optional<std::int64_t> next;   // closed, and opens then; nothing: not within the stretches that were given
+    std::optional<std::int64_t> until;  // when open windows close; nothing: closed now
+    std::optional<std::int64_t> next;   // when closed windows open; nothing: not within the given stretches
 
     [[nodiscard]] bool open() const noexcept { return !limited || until.has_value(); }
     bool operator==(const Hours&) const = default;

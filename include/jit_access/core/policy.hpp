@@ -3,10 +3,10 @@
 // grants/ruling.cpp looks up the facts, and only this file decides from them. All objections are collected and
 // reported, not only the first, before anything can allow access. Access is allowed by a rule, or by the quorum:
 // approvals by distinct people, none of them the requester, who are approvers and have approved exactly what would be
-// given now. A break-glass needs no approval: a responder of the template gets access at once, for a short time, unless
-// an earlier break-glass of the same person has not been reviewed.
+// given now. A break-glass request needs no approval: a responder of the template gets access at once, for a short
+// time, unless an earlier break-glass grant of the same person has not been reviewed.
 //
-// Times are microseconds, moments since 2000-01-01 00:00 UTC.
+// Times are microseconds; moments are counted from 2000-01-01 00:00 UTC.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -110,7 +110,7 @@ struct PolicyFacts {
     std::int64_t starts_at = 0;
     Hours hours;  // windows of the template at starts_at
     Conditions conditions;
-    std::optional<Client> client;  // of the requester; nothing where another person acts: no conditions are compared
+    std::optional<Client> client;  // of the requester; nothing if another person acts: no conditions are compared
     Usage usage;
     std::vector<Decision> decisions;
     std::vector<Rule> rules;
@@ -124,8 +124,8 @@ enum class Eligibility : std::uint8_t { denied, needs_approval, allowed };
 struct Ruling {
     RequestKind kind = RequestKind::request;
     Eligibility answer = Eligibility::denied;
-    std::vector<Failure> objections;  // all of them; the request is denied unless there are none
-    std::optional<std::string> rule;  // that allows it, or would allow it without the objections
+    std::vector<Failure> objections;  // all of them; the request is allowed only if there are none
+    std::optional<std::string> rule;  // the rule that allows it, or would allow it without the objections
     std::int32_t approvals = 0;       // that count towards the quorum
     std::int32_t missing = 0;
     std::optional<std::int64_t> windows_open_at;             // set when they are closed

@@ -1,7 +1,7 @@
 // The report as an HTML page, for a browser and for paper: the model, and its rendering.
 //
-// Every text of the model may have been typed by a user. The page has no script, loads nothing, and tells the browser
-// so by a Content-Security-Policy that allows one style sheet by its hash.
+// Every text of the model may have been typed by a user. The page has no script and loads nothing. A
+// Content-Security-Policy enforces this in the browser; it allows one style sheet, by its hash.
 #pragma once
 
 #include "jit_access/core/zone.hpp"

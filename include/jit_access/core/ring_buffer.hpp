@@ -1,4 +1,4 @@
-// The ring of the journal: many writers, one reader; appending takes no lock and makes no system call.
+// The ring of the journal, with many writers and one reader. Appending takes no lock and makes no system call.
 //
 //      tail (read)            head (reserved)
 //        |                      |
@@ -6,14 +6,15 @@
 //                    ^ reserved, not yet published   mapped twice in a row so that no record is ever split
 //
 // A writer claims room (a counter that may not go below zero), reserves a position (fetch_add), writes the record, and
-// publishes it by storing the stamp last. A use also claims the room of its outcome, so an outcome can always be
-// written: it is recorded from places that must not fail. The reader stops at the first record that is not published.
+// publishes it by storing the stamp last. A use also claims the room for its outcome. An outcome can therefore always
+// be written, which is needed because it is recorded in places that must not fail. The reader stops at the first record
+// that is not published.
 //
 // After a crash there is no writer. recover() walks from the tail, turns space that was reserved and never published
-// into gap records, and finds the head. The stamp is the position XOR a secret of the file, so neither a record of an
-// earlier lap nor the text of a statement is mistaken for a published record.
+// into gap records, and finds the head. The stamp is the position XOR a secret of the file, so that neither a record of
+// an earlier lap nor the text of a statement can be mistaken for a published record.
 //
-// The memory is a mapped file, so it survives the process. The control block is in shared memory and is made anew.
+// The memory is a mapped file, so it survives the process. The control block is in shared memory and is created again.
 #pragma once
 
 #include "jit_access/core/journal_record.hpp"
@@ -32,7 +33,7 @@ struct RecordHeader {
     std::uint32_t crc;                 // CRC-32C of the payload, continued over the header with this field zero
     RecordKind kind;
     std::uint32_t payload_size;
-    std::int64_t at;  // microseconds since 2000-01-01 00:00 UTC; 0: of a gap, unknown
+    std::int64_t at;  // microseconds since 2000-01-01 00:00 UTC; 0: unknown, in a gap
 };
 static_assert(sizeof(RecordHeader) == record_alignment, "a header fills one unit, so a gap always has room for one");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a lock in a mapped file would outlive its holder");
@@ -65,30 +66,30 @@ inline constexpr std::size_t outcome_record_size = record_size(outcome_size);
 
 class Ring {
 public:
-    // `memory` is 2 × capacity bytes, the second half mapping the first again.
+    // `memory` has 2 × capacity bytes; its second half maps the first half again.
     Ring() noexcept = default;
     Ring(std::byte* memory, std::uint64_t capacity, std::uint64_t secret, Crc32c crc, RingControl* control) noexcept
         : memory_(memory), capacity_(capacity), secret_(secret), crc_(crc), control_(control) {}
 
     // Claims room for one record with a payload of this size, and `extra` bytes for a later append, which then needs no
-    // claim of its own. False when the ring is full: nothing was claimed.
+    // claim of its own. Returns false if the ring is full; then nothing was claimed.
     [[nodiscard]] bool claim(std::size_t payload, std::size_t extra) noexcept;
 
     [[nodiscard]] Payload payload(std::span<const std::byte> bytes) const noexcept {
         return {bytes, crc_(0, bytes.data(), bytes.size())};
     }
-    // Needs claimed room, cannot fail, and returns the position of the record.
+    // Needs claimed room and cannot fail. Returns the position of the record.
     std::uint64_t append(RecordKind kind, const Payload& payload, std::int64_t at) noexcept;
 
-    // The published record at a position before `end`, or nothing yet. `end` is an earlier result of head(): a caller
-    // that reads many records loads it once, because writers contend for its cache line. A damaged record is returned
-    // as a gap that reaches to the next good record, once there is one.
+    // Returns the record at a position before `end`, or nothing if it is not published yet. `end` is an earlier result
+    // of head(): a caller that reads many records loads it once, because writers contend for its cache line. A damaged
+    // record is returned as a gap that reaches to the next good record, once there is one.
     [[nodiscard]] std::optional<JournalRecord> read(std::uint64_t position, std::uint64_t end) const noexcept;
     [[nodiscard]] std::optional<JournalRecord> read(std::uint64_t position) const noexcept {
         return read(position, head());
     }
-    // Where a reader continues after it has read everything before `position`: at that position, or at the next record
-    // if recovery has laid a gap over it.
+    // Returns where a reader continues after it has read everything before `position`: at that position, or at the next
+    // record if recovery has put a gap there.
     [[nodiscard]] std::uint64_t resume(std::uint64_t position) const noexcept;
     // Releases everything before `position` to the writers.
     void advance(std::uint64_t position) noexcept;
@@ -97,11 +98,11 @@ public:
         std::uint64_t head = 0;
         std::uint64_t gaps = 0;
     };
-    // Sets head, tail and room from the memory. Only while there are no writers.
+    // Sets head, tail and room from the memory. May be called only while there are no writers.
     Recovered recover(std::uint64_t tail) noexcept;
 
-    // Sequentially consistent with append() and the flag that its caller reads next, so no wake-up is lost: either the
-    // reader sees the new head, or the writer sees that the reader sleeps.
+    // The load is sequentially consistent with append() and with the flag that its caller reads next. Therefore no
+    // wake-up is lost: either the reader sees the new head, or the writer sees that the reader sleeps.
     [[nodiscard]] std::uint64_t head() const noexcept { return control_->head.load(std::memory_order_seq_cst); }
     [[nodiscard]] std::uint64_t tail() const noexcept { return control_->tail.load(std::memory_order_acquire); }
     [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }
@@ -116,7 +117,7 @@ private:
     [[nodiscard]] RecordHeader* at(std::uint64_t position) const noexcept {
         return reinterpret_cast<RecordHeader*>(memory_ + place_of(position));
     }
-    // Prefetches the memory of the next records, which has not been touched since the last lap.
+    // Prefetches the memory of the next records, which has not been accessed since the last lap.
     void prefetch(std::uint64_t position) const noexcept;
     // The header in the form that the checksum covers.
     struct CheckedHeader {

@@ -1,5 +1,5 @@
-// Names and limits of texts, and the checks of user input: reasons, tickets, comments, template names. Texts are
-// checked where they enter, by the function that takes them, and nowhere else.
+// Names and limits of texts, and the checks of user input: reasons, tickets, comments, template names. A text is
+// checked once, by the function that takes it as an argument.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -30,9 +30,9 @@ static_assert(template_role_prefix.size() + max_template_name <= 63, "a role nam
 
 [[nodiscard]] std::string join(const std::vector<std::string>& items, std::string_view separator = ", ");
 
-// A DETAIL sentence that says why a free text is refused, or nothing. Control characters (also tab, newline and the C1
-// range) and invisible formatting (bidirectional overrides, zero-width characters) are refused: with them a reason
-// could forge what an approver or auditor sees in a terminal.
+// Returns a DETAIL sentence that says why a free text is refused; nothing if it is accepted. Control characters (also
+// tab, newline and the C1 range) and invisible formatting (bidirectional overrides, zero-width characters) are refused,
+// because with them a reason could forge what an approver or auditor sees in a terminal.
 [[nodiscard]] std::optional<std::string> fault_in_text(std::string_view text, std::size_t longest = max_reason);
 
 // The same for the name of a template: lower-case letters, digits, underscores and hyphens, beginning with a letter.

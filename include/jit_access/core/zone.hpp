@@ -1,5 +1,5 @@
-// The core zone: plain C++20, no server header, no I/O, no clock, no globals. Every core header includes this file
-// first, so a translation unit that has already included postgres.h does not compile.
+// The core zone uses only standard C++20: no server header, no I/O, no clock, no globals. Every core header includes
+// this file first, so a translation unit that has already included postgres.h does not compile.
 #pragma once
 
 #ifdef POSTGRES_H

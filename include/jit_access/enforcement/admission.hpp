@@ -1,7 +1,7 @@
 // Admission of one statement: check the effective grants, then bind the session and record the intent, or refuse.
 //
 // Called for every statement of a session that may use a grant (statements/admit_statement). check_access() needs a
-// transaction. Everything but record_refusal() may throw.
+// transaction. All functions except record_refusal() may throw.
 #pragma once
 
 #include "jit_access/core/failure.hpp"
@@ -9,7 +9,7 @@
 
 namespace jit::admission {
 
-// The answer for one statement, and the moment on both clocks for which it holds.
+// The result for one statement, and the moment on both clocks for which it holds.
 struct AccessCheck {
     const enforcement::EffectiveGrants* grants = nullptr;  // null: the statement uses no grant
     enforcement::Access access = enforcement::Access::allowed;
@@ -19,16 +19,16 @@ struct AccessCheck {
     [[nodiscard]] bool allowed() const noexcept { return access == enforcement::Access::allowed; }
 };
 
-// For the current user. Waits up to 300 ms for the clean-up of a grant that has ended and that this session has not
-// used.
+// Checks the grants of the current user. Waits up to 300 ms for the clean-up of an ended grant that this session has
+// not used.
 [[nodiscard]] AccessCheck check_access();
-// For these grants, without waiting.
+// Checks these grants, without waiting.
 [[nodiscard]] AccessCheck check_access(const enforcement::EffectiveGrants* grants);
 
-// An allowed statement is about to run: binds the session to the grants and records the intent. If it throws, the
+// Call before an allowed statement runs: binds the session to the grants and records the intent. If it throws, the
 // statement must not run.
 void record_use(const AccessCheck& check, const recorder::Statement& statement);
-// An allowed statement whose intent is recorded continues: FETCH, further rows of a portal.
+// Call before an allowed statement with a recorded intent continues: FETCH, or further rows of a portal.
 void continue_use(const AccessCheck& check);
 // Records the refusal and throws its Failure.
 [[noreturn]] void refuse_statement(const AccessCheck& check, const recorder::Statement& statement);

@@ -1,9 +1,9 @@
 // Denied attempts that no hook sees before they fail: a privilege that is missing while a statement is parsed, a
-// request or decision that failed. They are found where the server reports the error, after the statement's effects
-// were undone.
+// request or decision that failed. They are found when the server reports the error, after the statement's effects have
+// been undone.
 //
-// No lookup is allowed there. If the cache does not tell whether the session uses a grant, the attempt is kept in
-// memory and recorded when the session is next idle, in the empty transaction of pg::request_idle_commit().
+// No lookup is allowed at that point. If the cache does not tell whether the session uses a grant, the attempt is kept
+// in memory and recorded when the session is next idle, in the empty transaction of pg::request_idle_commit().
 #pragma once
 
 #include <string_view>
@@ -12,8 +12,8 @@
 
 namespace jit::denied_attempt {
 
-// Where an error was raised. The SQLSTATE is not sufficient: any PL/pgSQL function can raise an error with a code of
-// the extension, which would put false attempts on the record.
+// Where an error was raised. The SQLSTATE is not sufficient, because any PL/pgSQL function can raise an error with a
+// code of the extension, which would put false attempts on the record.
 enum class ErrorSource {
     extension,  // by this library in this process
     relayed,    // by another process, whose message this session passes on
@@ -28,13 +28,13 @@ struct Error {
     std::string_view statement;
 };
 
-// From the emit_log hook, for an ERROR of a client's session. Raises nothing.
+// Called by the emit_log hook for an ERROR of a client's session. Raises no error.
 void on_error_reported(const Error& error) noexcept;
 // Records the failure, once per command of the client, and throws it. For attempts to act in another user's name and to
 // decide about oneself: code of the attacker could catch the error, so that it would never be reported, and under a
 // grant an error is a part of the recorded use.
 [[noreturn]] void record_and_throw(const core::Failure& failure);
-// Records the attempt that was kept. Before a commit between two commands; reads catalogs.
+// Records the attempt that was kept. Called before the commit of a transaction between two commands; reads catalogs.
 void record_pending();
 
 }  // namespace jit::denied_attempt

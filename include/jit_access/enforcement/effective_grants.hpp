@@ -1,9 +1,9 @@
 // The grants whose privileges the current user has, and whether they still allow access.
 //
-// Every backend asks before every statement. A session without a grant pays one comparison (holds_no_grant()): its
-// user, its SET ROLE role and its session user are those last found to hold no grant. Otherwise current_grants()
-// resolves the memberships of the user once and caches the result until the server announces a change of memberships
-// or roles, or the user changes. evaluate_access() then compares the cached slots with the clocks.
+// Every backend checks this before every statement. For a session without a grant that costs one comparison
+// (holds_no_grant()): its user, its SET ROLE role and its session user are those last found to hold no grant. Otherwise
+// current_grants() resolves the memberships of the user once and caches the result until the server announces a change
+// of memberships or roles, or the user changes. evaluate_access() then compares the cached slots with the clocks.
 //
 // All of the effective grants must be live. If one has ended, or has not been confirmed by the running server, the
 // statement is refused, because the server does not say through which membership a privilege was found.
@@ -31,10 +31,11 @@ namespace jit::enforcement {
 // Cache of a negative answer: the user and SET ROLE role, as packed by pg::packed_user_ids(), last found to hold no
 // grant. 0: no cached answer.
 extern std::atomic<std::uint64_t> no_grant_user;
-// Session user for whom everything cached here is valid. SET SESSION AUTHORIZATION changes it.
+// The session user for whom everything cached here is valid. SET SESSION AUTHORIZATION changes the session user.
 extern std::uint32_t cached_session_user;
 
-// True: this session certainly uses no grant. False: ask current_grants(). Needs no transaction.
+// Returns true if this session certainly uses no grant. If it returns false, current_grants() must be called. Needs no
+// transaction.
 [[nodiscard]] inline bool holds_no_grant() noexcept {
     return pg::packed_user_ids() == no_grant_user.load(std::memory_order_relaxed) &&
            pg::session_user().oid == cached_session_user;
@@ -67,15 +68,16 @@ struct EffectiveGrants {
     }
 };
 
-// The grants of the current user; null if there are none. The result is valid until the next call. Needs a transaction;
-// may throw.
+// Returns the grants of the current user; null if there are none. The result is valid until the next call. Needs a
+// transaction; may throw.
 [[nodiscard]] const EffectiveGrants* current_grants();
-// The cached result of current_grants(), or null. Reads no catalog, so it also serves a failed transaction.
+// Returns the cached result of current_grants(), or null. Reads no catalog, so it can be called in a failed
+// transaction.
 [[nodiscard]] const EffectiveGrants* cached_grants() noexcept;
-// No grants, with the names filled in: for records of sessions that use no grant.
+// Returns an empty set of grants with the names filled in, for records of sessions that use no grant.
 [[nodiscard]] const EffectiveGrants& no_grants();
-// Effective grants of the owner of a view, with whose privileges the server checks the tables behind the view. Null if
-// the owner holds none.
+// Returns the effective grants of the owner of a view; the server checks the tables behind the view with the owner's
+// privileges. Null if the owner holds none.
 [[nodiscard]] const EffectiveGrants* grants_of_owner(pg::RoleId owner);
 
 enum class Access : std::uint8_t {
@@ -89,10 +91,10 @@ enum class Access : std::uint8_t {
     second_factor_missing,  // first use in a session that has not stepped up
 };
 
-// Whether a statement may run under these grants at this moment. Never `allowed` while the session is bound to a grant
-// that has ended.
+// Returns whether a statement may run under these grants at this moment. It is never `allowed` while the session is
+// bound to a grant that has ended.
 [[nodiscard]] Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept;
-// Throws the Failure that belongs to any Access but `allowed`.
+// Throws the Failure for the given Access, which must not be `allowed`.
 [[noreturn]] void refuse(const EffectiveGrants& grants, Access access);
 
 // The same names, and no grants yet.
@@ -106,8 +108,8 @@ void merge_grants(EffectiveGrants& into, const EffectiveGrants& other, pg::RoleI
 // in a session or by autovacuum, runs the code of a table's owner. The owner's grants give nothing there.
 [[nodiscard]] bool is_maintained_by_other() noexcept;
 
-// Whether the session could act as a role that it has from a grant, used or not. Some commands ask for membership
-// instead of inherited privileges.
+// Returns whether the session could act as a role that it has from a grant, even if it has not used the grant. For some
+// commands the server checks membership instead of inherited privileges.
 [[nodiscard]] bool may_act_as_grant_role();
 // Whether the role is the temporary role of a grant: a direct member of the marker role.
 [[nodiscard]] bool is_grant_role(pg::RoleId role);
@@ -121,7 +123,7 @@ inline constexpr std::uint64_t no_generation = ~std::uint64_t{0};  // equals no 
 // Stores the authenticated client of this session in shared memory, where its parallel workers read it.
 void publish_client(const core::Client& client) noexcept;
 
-// Invalidates everything cached: memberships or roles have changed.
+// Invalidates everything cached, because memberships or roles have changed.
 void invalidate() noexcept;
 // Invalidates the answer of holds_no_grant(); async-signal-safe.
 void invalidate_from_signal() noexcept;

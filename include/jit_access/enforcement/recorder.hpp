@@ -1,12 +1,13 @@
-// Records uses of grants in the journal: the intent before a statement runs, the outcome when it ends, however it ends.
+// Records uses of grants in the journal: the intent before a statement runs, and the outcome when it ends, successfully
+// or not.
 //
 // A use is identified by a key: the address of the structure with which the server runs the statement (QueryDesc,
-// PlannedStmt). Its outcome comes from the end of execution, from the ERROR that left it, or from the abort of its
+// PlannedStmt). Its outcome comes from the end of execution, from the ERROR that ended it, or from the abort of its
 // (sub)transaction. The room for the outcome is claimed together with that for the intent, so writing an outcome cannot
 // fail.
 //
-// Called in the backend that runs the statement. Only begin() may throw. Nothing allocates once the deepest nesting of
-// statements and the largest record have been seen, except record_refusal().
+// Called in the backend that runs the statement. Only begin() may throw. Except for record_refusal(), no function
+// allocates once the deepest nesting of statements and the largest record have been seen.
 #pragma once
 
 #include <array>
@@ -18,8 +19,7 @@
 
 namespace jit::recorder {
 
-// The encoded payload of a statement, kept in the statement cache, and the state on which it depends besides the
-// statement.
+// The encoded payload of a statement, kept in the statement cache, and what it depends on apart from the statement.
 struct Encoded {
     std::uint64_t grants_serial = 0;  // EffectiveGrants::serial; 0: empty
     std::uint32_t depth = 0;
@@ -41,28 +41,31 @@ struct Statement {
 };
 
 // Waits for room up to jit_access.journal_wait and, with jit_access.audit_durability = fsync, for the disk; throws
-// journal_full or journal_failed. Nothing has run when it throws.
+// journal_full or journal_failed. If it throws, nothing has run.
 void begin(const enforcement::EffectiveGrants& grants, const Statement& statement, pg::Moment at);
 void complete(const void* key, std::uint64_t rows = 0) noexcept;
 void fail(const void* key, std::string_view sqlstate) noexcept;
 
-// Around each stretch in which the server runs the statement; uses that begin inside are one level deeper. Each enter()
-// is followed by a leave(), also on an ERROR. An abort in between (ROLLBACK in a procedure) does not end the use.
+// Call these two around each stretch in which the server runs the statement; uses that begin inside are one level
+// deeper. Each enter() is followed by a leave(), even after an ERROR. An abort in between (ROLLBACK in a procedure)
+// does not end the use.
 void enter(const void* key) noexcept;
 void leave(const void* key, std::uint64_t rows = 0) noexcept;
 
-// A subtransaction has aborted: closes the uses begun in it or its children that are not running now (open cursors).
+// Call after a subtransaction has aborted: closes the uses that were begun in it or its children and are not running
+// now (open cursors).
 void interrupt(std::uint32_t from_subtransaction) noexcept;
-// A transaction has committed: closes uses that have no end of their own (functions called by the fast-path message).
+// Call after a transaction has committed: closes uses whose end is not reported (functions called by the fast-path
+// message).
 void complete_remaining() noexcept;
-// The process exits: closes all open uses as interrupted.
+// Call when the process exits: closes all open uses as interrupted.
 void interrupt_all() noexcept;
 [[nodiscard]] bool has_open_uses() noexcept;
 // Whether a recorded statement of these grants is running. An open cursor does not run between two fetches.
 [[nodiscard]] bool is_inside_use_of(const enforcement::EffectiveGrants& grants) noexcept;
 [[nodiscard]] bool is_use_open(const void* key) noexcept;
 
-// Whether an error of the command that began at this time is on the record already.
+// Returns whether an error of the command that began at this time has been recorded already.
 [[nodiscard]] bool is_error_recorded(std::int64_t command_start) noexcept;
 
 // Records a statement that was not allowed to start. Never fails; a refusal for which the journal has no room is

@@ -1,7 +1,7 @@
 // The grants to which this session is bound: those under which it has run a statement.
 //
 // When a bound grant has ended, the session ends itself or leaves the grant, as the template says (action at the
-// deadline). A timer of the session's own does that, without the worker and without a statement of the client.
+// deadline). A timer in the session does that, without the worker and without a statement from the client.
 //
 // While a session is bound to a grant that has ended, every statement is refused. With the action `cancel` the session
 // releases the grant as soon as it is outside of a transaction and between two commands: it commits an empty
@@ -21,7 +21,7 @@
 namespace jit::session {
 
 // Whether the session can be bound to these grants in addition. The number is limited, because the session could not be
-// stopped at the deadlines of further grants.
+// stopped at the deadlines of more grants.
 [[nodiscard]] bool has_room_for(const enforcement::EffectiveGrants& grants) noexcept;
 // Of a parallel worker also: whether its leader is.
 [[nodiscard]] bool is_bound_to(std::uint64_t id) noexcept;
@@ -41,18 +41,18 @@ void foreign_code_ends() noexcept;
 // runs).
 void close_uses_at_exit();
 
-// The id of a grant that has ended and to which the session is bound; 0 if there is none.
+// Returns the id of an ended grant to which the session is bound; 0 if there is none.
 [[nodiscard]] std::uint64_t ended_grant(pg::Moment at) noexcept;
 [[nodiscard]] std::uint64_t ended_grant() noexcept;
 
 // Makes the session release its ended grants, if there are any, before its next command. Async-signal-safe.
 void schedule_release() noexcept;
 
-// This session's transaction ends the grant itself. The session is no longer bound to it, unless a role or a cursor
-// obtained under a grant remains.
+// Call when this session's transaction ends the grant. The session is then no longer bound to it, unless a role or a
+// cursor obtained under a grant remains.
 void release_grant(std::uint64_t id) noexcept;
 
-// Transaction callbacks. The first two throw when work done under a grant would be committed after its end, or
+// Transaction callbacks. The first two throw if work done under a grant would be committed after its end, or would be
 // prepared.
 void before_commit();
 void before_prepare();

@@ -11,11 +11,11 @@ namespace jit::standing_privileges {
 
 struct StandingPrivileges {
     pg::AclBits privileges = 0;
-    bool depends_on_columns = false;  // the answer holds only for the columns that were checked
+    bool depends_on_columns = false;  // the result holds only for the checked columns
 };
 
-// Those of the checked privileges on a relation that are standing, for all columns in question. Reads no catalog for a
-// relation in the cache, unless single columns of it have access lists.
+// Returns which of the checked privileges on a relation are standing, for all columns in question. Reads no catalog for
+// a relation in the cache, unless single columns of it have access lists.
 [[nodiscard]] StandingPrivileges find(const pg::CheckedRelation& checked);
 
 // The privileges on a function, schema, database or language that are standing. Reads the catalogs each time.
@@ -32,7 +32,7 @@ struct FunctionNeeds {
 
 // Counts the events that may have changed an answer, or the name of a relation.
 [[nodiscard]] std::uint64_t generation() noexcept;
-// Memberships, roles or relations have changed.
+// Call when memberships, roles or relations have changed.
 void invalidate() noexcept;
 // A function has changed.
 void invalidate_functions() noexcept;

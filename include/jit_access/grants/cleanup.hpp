@@ -1,8 +1,8 @@
 // Clean-up after a grant: its memberships, the objects created under it, and its temporary roles.
 //
-// Access is refused already when clean-up begins, so it may fail. The worker retries it until it succeeds, and
-// jit_access.active_grants shows its state. Every function treats "already gone" as success, needs a transaction, and
-// throws the error that prevents its work.
+// When the clean-up begins, access is refused already, so the clean-up may fail. The worker retries it until it
+// succeeds, and jit_access.active_grants shows its state. Every function treats "already gone" as success, needs a
+// transaction, and throws the error that prevents its work.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ void revoke_grant_memberships(std::int64_t id);
 void drop_grant_roles(std::int64_t id);
 
 // Reassigns the objects that `role` owns in the current database, which may be any database of the cluster, and revokes
-// its privileges there. Throws when it owns an object that must not be reassigned.
+// its privileges there. Throws if it owns an object that must not be reassigned.
 void reassign(pg::RoleId role, const std::string& name, const pg::NewOwner& new_owner);
 
 // Revokes one membership, by all its grantors. Throws if it still exists afterwards.
@@ -32,7 +32,7 @@ void revoke_membership(const std::string& role, const std::string& member);
 // there was a membership to revoke.
 bool revoke_all_memberships(pg::RoleId role, const std::string& name);
 
-// Revokes the privileges of a role in this database, unless it owns an object: DROP OWNED would drop that too.
+// Revokes the privileges of a role in this database, unless the role owns an object, which DROP OWNED would drop.
 void revoke_privileges(pg::RoleId role, const std::string& name);
 
 // Revokes a temporary role from its members and drops it. Throws when it owns something.

@@ -1,9 +1,9 @@
-// Confirmation: which active grants of the tables are valid on this server. Shared memory is empty after a start, and a
-// grant without a slot is refused; only a grant that is confirmed here can be used again.
+// Confirmation: which active grants of the tables are valid on this server. After a start, shared memory is empty, and
+// a grant without a slot is refused. Only a grant that is confirmed here can be used again.
 //
-// The tables travel with base backups, to standbys, and back in time. A grant therefore names the node that granted it,
-// by the UUID of the node's journal, which does not travel (a copied journal is set aside, see
-// record/journal_file.hpp).
+// The tables are copied by base backups and to standbys, and a restore sets them back in time. A grant therefore names
+// the node that granted it, by the UUID of the node's journal. The journal is not copied: a copied file is renamed and
+// not used (record/journal_file.hpp).
 //
 //      restart, crash          same node               confirmed, with the same deadline
 //      hot standby             runs as a standby       confirmed while it follows; kept through promotion
@@ -19,15 +19,15 @@
 
 namespace jit::confirm {
 
-// On a primary, after shared memory was initialized. Returns false if a grant could not be read or locked: it stays
-// refused, and the caller tries again later. Grants that are already confirmed are left unchanged.
+// Called on a primary after shared memory was initialized. Returns false if a grant could not be read or locked; then
+// the grant stays refused, and the caller tries again later. Grants that are already confirmed are left unchanged.
 [[nodiscard]] bool after_start();
 
-// On a standby, repeatedly: makes the slots match the replayed tables.
+// Called repeatedly on a standby: makes the slots match the replayed tables.
 void follow_primary();
 
-// In a transaction that resumes a suspended grant: gives the grant a slot and this node's UUID. The caller holds the
-// lock on the request's row. Throws wrong_state when the temporary role is gone.
+// Called in a transaction that resumes a suspended grant: gives the grant a slot and this node's UUID. The caller holds
+// the lock on the request's row. Throws wrong_state when the temporary role is gone.
 void resume(std::int64_t id);
 
 }  // namespace jit::confirm

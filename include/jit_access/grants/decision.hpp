@@ -1,9 +1,9 @@
 // Decisions: approvals by distinct people other than the requester, each for the request that the approver was shown. A
-// single denial decides. A grant can be ended early. core/policy decides whether the approvals suffice.
+// single denial denies the request. A grant can also be ended early. core/policy decides whether the approvals suffice.
 //
 // The functions with an id are called by a user through SQL. They lock the row of the request, then the row of its
 // template, and hold both until the transaction ends. They throw unknown_request, not_permitted, own_request or
-// wrong_state, or an objection of the policy. Those with an `origin` give access: they must be called by a statement
+// wrong_state, or an objection of the policy. Those with an `origin` give access, so they must be called by a statement
 // of the user's own.
 #pragma once
 
@@ -22,13 +22,13 @@ core::State approve(std::int64_t id, const Approval& approval, const principal::
 core::State deny(std::int64_t id, const std::optional<std::string>& reason);
 // Lifts a suspension.
 core::State resume(std::int64_t id, const std::optional<std::string>& reason, const principal::Origin& origin);
-// By the holder, an approver of the template, or an administrator.
+// Called by the holder, an approver of the template, or an administrator.
 core::State revoke(std::int64_t id, const std::optional<std::string>& reason);
-// By the requester: uses an approval (template: time_to_use, or a second factor at activation).
+// Called by the requester to use an approval, if the template has time_to_use or demands a second factor at activation.
 core::State activate(std::int64_t id, const principal::Origin& origin);
 
-// Carries out a ruling that allows the request: activates the grant, or schedules it when its start is later or its
-// requester activates it. The caller holds both locks. `actor` is for the record.
+// Carries out a ruling that allows the request: activates the grant, or schedules it if its start is later or its
+// requester has to activate it. The caller holds both locks. `actor` is for the record.
 core::State activate_or_schedule(request::Request& request, const templates::Template& tmpl, const core::Ruling& ruling,
                                  const std::string& actor);
 // Activates a scheduled grant whose time has come, after checking everything again. The caller holds the lock on the

@@ -1,4 +1,4 @@
-// Eligibility: explains the policy to a person: the templates that the person may request, the approvals that a request
+// Eligibility explains the policy to a person: the templates that the person may request, the approvals that a request
 // needs, the possible approvers, and the objections.
 #pragma once
 
@@ -13,8 +13,8 @@ namespace jit::eligibility {
 // The columns of jit_eligibility().
 using Row = std::array<pg::Value, 7>;
 
-// One template, or all that the person may request. Without a duration, the default of each template is assumed. Needs
-// a transaction; throws unknown_template or invalid_argument.
+// Explains one template, or all that the person may request. Without a duration, the default of each template is
+// assumed. Needs a transaction; throws unknown_template or invalid_argument.
 [[nodiscard]] std::vector<Row> explain(const principal::Person& person, const std::optional<std::string>& template_name,
                                        const std::optional<core::IntervalParts>& duration);
 

@@ -10,16 +10,16 @@
 
 namespace jit::expire {
 
-// Marks the slots whose deadline has passed and stops the sessions that use them. Needs no transaction and touches no
-// table, so it works also on a standby.
+// Marks the slots whose deadline has passed and stops the sessions that use them. Needs no transaction and accesses no
+// table, so it works even on a standby.
 void stop_ended_grants() noexcept;
 
 // Updates the tables and catalogs: ends, lapses, starts and cleans up all requests and grants that are due. Called
 // outside of a transaction; failures are logged. Returns the next due time, if it is known.
 [[nodiscard]] std::optional<pg::Instant> process_due();
 
-// The next moment at which stop_ended_grants() has something to do, on the wall clock (microseconds since 2000-01-01).
-// Nothing if no grant is live.
+// Returns the next moment at which stop_ended_grants() has something to do, on the wall clock (microseconds since
+// 2000-01-01); nothing if no grant is live.
 [[nodiscard]] std::optional<std::int64_t> next_deadline() noexcept;
 
 }  // namespace jit::expire

@@ -15,9 +15,9 @@
 
 namespace jit::provision {
 
-// Activates the grant; its clock starts here. The caller holds the locks on the rows of the request and of its
+// Activates the grant; its duration starts here. The caller holds the locks on the rows of the request and of its
 // template, and has checked the ruling. The slot becomes live just before the commit. Throws wrong_state,
-// privilege_refused or limit_exceeded when the grant cannot be created any more. `actor` is for the record.
+// privilege_refused or limit_exceeded if the grant can no longer be created. `actor` is for the record.
 core::State activate(request::Request& request, const templates::Template& tmpl, const core::Ruling& ruling,
                      const std::string& actor);
 

@@ -1,4 +1,4 @@
-// Requests: the row that a request and its grant share for life, and the actions of the requester on it.
+// Requests: the row that a request and its grant share for their whole life, and the actions of the requester on it.
 //
 // Every change of a request happens under the lock on its row, taken by lock() or one of its variants and held until
 // the transaction ends. The functions that change state are in decision.hpp, expire.hpp and here; all of them end in
@@ -49,11 +49,11 @@ struct RequestArguments {
 // create() activates or schedules the grant at once if a rule allows it; returns the id.
 std::int64_t create(const RequestArguments& arguments, const principal::Origin& origin);
 core::State cancel(std::int64_t id, const std::optional<std::string>& reason);
-// By the holder or an approver; returns the new deadline.
+// Called by the holder or an approver. Returns the new deadline.
 pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& duration,
                    const std::optional<std::string>& reason, const principal::Origin& origin);
 
-// Reads the row without a lock; nothing if it does not exist.
+// Reads the row without a lock. Returns nothing if it does not exist.
 [[nodiscard]] std::optional<Request> read(std::int64_t id);
 // Throws unknown_request unless the request exists and the person may know of it: as its requester (by any login), as
 // an approver of its template, or as an auditor. The error is the same in both cases, so that ids cannot be probed.
@@ -65,7 +65,7 @@ void require_visible(const principal::Person& person, std::int64_t id);
 [[nodiscard]] Request lock_visible(const principal::Person& person, std::int64_t id);
 // The same without waiting: nothing if another transaction has locked the row, or it does not exist.
 [[nodiscard]] std::optional<Request> try_lock(std::int64_t id);
-// The same, to end a grant. A holder must not delay the end with an open transaction that keeps the row locked: the
+// The same, to end a grant. A holder must not delay the end with an open transaction that keeps the row locked, so the
 // holder's session is terminated after 200 ms.
 [[nodiscard]] Request lock_against_holder(std::int64_t id);
 

@@ -15,8 +15,8 @@ namespace jit::request_digest {
 // In hexadecimal.
 [[nodiscard]] std::string compute(const request::Request& request, const templates::Template& tmpl);
 
-// The digest of a request as it is now, for jit_request_digest(). Nothing if the request does not exist or the session
-// user may not see it. Takes no lock.
+// Returns the digest of a request as it is now, for jit_request_digest(); nothing if the request does not exist or the
+// session user may not see it. Takes no lock.
 [[nodiscard]] std::optional<std::string> compute_current(std::int64_t id);
 
 }  // namespace jit::request_digest

@@ -1,4 +1,4 @@
-// Rulings: collects the facts of a request for core::decide(), which decides.
+// Rulings: collects the facts about a request; core::decide() decides from them.
 //
 // All functions run SQL and need a transaction. Before for_new_request(), for_break_glass() and for_request() the
 // caller takes contention::lock_for_caps(), so that the usage that is counted cannot change before the transaction
@@ -13,9 +13,8 @@ namespace jit::ruling {
 [[nodiscard]] core::Policy policy_of(const templates::Template& tmpl);
 
 // The rules that apply to this template and this person. Memberships that come from a grant do not count. Windows are
-// evaluated at `start`, the moment at which the grant would begin. Networks are compared with the client of this
-// session, if the requester acts in it; otherwise the requester's client is unknown, and it was checked when the
-// request was made.
+// evaluated at `start`, the moment at which the grant would begin. If the requester acts in this session, networks are
+// compared with its client. Otherwise the requester's client is unknown; it was checked when the request was made.
 enum class Actor { requester, other };
 [[nodiscard]] std::vector<core::Rule> applicable_rules(const principal::Person& person, const templates::Template& tmpl,
                                                        std::int64_t start, Actor actor);
@@ -29,8 +28,8 @@ enum class Actor { requester, other };
 [[nodiscard]] core::Ruling for_break_glass(const principal::Person& responder, const templates::Template& tmpl,
                                            std::int64_t duration);
 
-// A stored request with its decisions. Each decision is checked again: whether the approver is still one, and whether
-// the grant that would be given now is still the approved one.
+// A stored request with its decisions. Each decision is checked again: whether the approver is still an approver, and
+// whether the grant that would be given now is the one that was approved.
 enum class Purpose : std::uint8_t {
     decision,                 // an approval was just stored
     activation,               // a scheduled grant is due

@@ -1,9 +1,10 @@
-// Templates of mode login: the grant has a temporary login of its own, for services that cannot use their own login.
+// Temporary logins: a grant of a template in mode login has a login of its own, for services that cannot use their own
+// login.
 //
 // The role jit_login_<id> is created with the grant and cannot log in until its requester calls jit_credentials(). That
-// shows a random password once; only the server's SCRAM verifier of it is stored. The login is valid until the deadline
-// and has a connection limit. At the end of the grant its sessions are terminated, whether or not they used a privilege
-// of the grant, and the role is dropped.
+// function shows a random password once; only its SCRAM verifier is stored. The login is valid until the deadline and
+// has a connection limit. At the end of the grant its sessions are terminated, whether or not they used a privilege of
+// the grant, and the role is dropped.
 //
 // All functions run SQL in the transaction of the caller, who holds the lock on the request's row.
 #pragma once
@@ -29,7 +30,8 @@ struct Credentials {
 // Extends the login together with its grant. Does nothing if the grant has no login.
 void move_deadline(std::int64_t id, pg::Instant ends);
 
-// Takes away the password and the right to log in, and terminates the sessions of the login. "Already gone" is success.
+// Removes the password and the right to log in, and terminates the sessions of the login. A login that no longer exists
+// counts as success.
 void disable_login(std::int64_t id);
 
 }  // namespace jit::temporary_login

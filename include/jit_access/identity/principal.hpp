@@ -1,5 +1,5 @@
-// The person who makes a call, and the permissions of that person. Identity is the session user, as authenticated: SET
-// ROLE does not change it, and being a superuser does not make a login an approver.
+// The person who makes a call, and the permissions of that person. A person is identified by the session user, as
+// authenticated: SET ROLE does not change it, and being a superuser does not make a login an approver.
 //
 // Lookups read catalogs and tables of the control database through SPI; they need a transaction and may throw server
 // errors. Functions named require_… throw a Failure (SQLSTATE class JA) that names the missing permission.
@@ -22,12 +22,12 @@ struct Person {
 // The session user, as the author of a request or decision. Throws not_permitted, and records the attempt, in a
 // background process, during maintenance that runs other users' code (ANALYZE), and for the temporary login of a grant.
 [[nodiscard]] Person caller();
-// The session user without these checks. A scheduled job may run in the session.
+// The session user without these checks, for a session in which a scheduled job may run.
 [[nodiscard]] Person session_person();
 
 // Where the call of an SQL function comes from; made by the entry function (api/support).
 struct Origin {
-    // Why the call is not part of the statement that the client has sent, as a sentence. Nothing if it is.
+    // A sentence that says why the call is not part of the statement that the client has sent; nothing if it is.
     std::optional<std::string> indirect_reason;
 };
 // Throws not_own_statement, and records the attempt, unless the client has sent the call itself. Required of every
@@ -50,7 +50,7 @@ void require_auditor(const Person& person);
 // Replaces the logins of a person. Without logins the person is deleted.
 void set_person(const std::optional<std::string>& name, const std::optional<pg::TextArray>& logins,
                 const Origin& origin);
-// The declared name of the login's person, or the name of the login.
+// Returns the declared name of the login's person, or else the name of the login.
 [[nodiscard]] std::string display_name(const Person& login);
 
 // Whether `member` is a member of `group`, directly or not, without passing through the role of a grant. A grant must
@@ -59,8 +59,8 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
 
 // Whether the person is listed as a requester of the template, directly or through a group.
 [[nodiscard]] bool may_request(const Person& person, std::int64_t template_id);
-// Whether listing this role lists the person: it is the person's login, or a group that contains it. A group that
-// contains every login does not count, because one GRANT to it would remove the separation of duties.
+// Whether a list that contains this role includes the person: the role is the person's login, or a group that contains
+// it. A group that contains every login does not count, because listing it would remove the separation of duties.
 [[nodiscard]] bool is_listed_through(const Person& person, pg::RoleId role);
 // One bit for each approver role of the template, in the order of their names; set if the role lists the person.
 [[nodiscard]] std::uint64_t approver_groups(const Person& person, std::int64_t template_id);
@@ -75,8 +75,8 @@ void require_approver(const Person& person, std::int64_t template_id, const std:
 
 // How many roles one part of a template may list.
 inline constexpr std::size_t max_roles = 64;
-// The roles with these exact names, in the order given and each once. Throws invalid_argument if one does not exist;
-// `parameter` is for the message.
+// Returns the roles with these exact names, each once, in the given order. Throws invalid_argument if one does not
+// exist; `parameter` is for the message.
 [[nodiscard]] std::vector<Person> roles_by_name(const pg::TextArray& names, const char* parameter);
 
 }  // namespace jit::principal

@@ -4,13 +4,14 @@
 //      jit_confirm_totp(code)  the first right code enables the factor; returns the recovery codes, once
 //      jit_step_up(code)       this session has stepped up, for jit_access.second_factor_lifetime
 //
-// A template says at which stages it demands a second factor. The stages only call require().
-// A second factor belongs to the session user, and each function below is called by a statement that this user has sent
-// (principal::require_own_statement), so that no code they run can enrol in their name or use up their attempts.
+// A template says at which stages it demands a second factor. The stages only call require(). A second factor belongs
+// to the session user. Each function below must be called by a statement that this user has sent
+// (principal::require_own_statement), so that no code that the user runs can enrol in the user's name or use up the
+// user's attempts.
 //
-// The secret is stored sealed, by a key in a file outside of the database, and bound to its login: it cannot be opened
-// elsewhere, nor moved to the row of another login. Recovery codes are stored as MACs by the same key. Accepted codes
-// and failed attempts are counted in shared memory (second_factor_state.hpp), outside of transactions.
+// The secret is sealed with a key in a file outside of the database, and bound to its login. It can neither be opened
+// without that file nor be moved to the row of another login. Recovery codes are stored as MACs with the same key.
+// Accepted codes and failed attempts are counted in shared memory (second_factor_state.hpp), outside of transactions.
 //
 // Needs a transaction in the control database. Failures: second_factor_required, second_factor_refused,
 // second_factor_unusable (the key file), wrong_state, invalid_argument.
@@ -25,7 +26,7 @@
 namespace jit::second_factor {
 
 enum class Stage : std::uint8_t {
-    request,     // by the requester, also for an extension
+    request,     // by the requester, including for an extension
     approval,    // by the approver
     activation,  // by the holder: an approved grant waits for jit_activate
     first_use    // by the user of the grant, in each session

@@ -26,17 +26,17 @@ struct ItemDecision {
     std::optional<std::string> comment;
 };
 
-// For a reviewer whom the item does not concern. An item is reviewed once. Returns the verdict.
+// Called by a reviewer whom the item does not concern. An item is reviewed once. Returns the verdict.
 std::string review(std::int64_t id, std::optional<std::int32_t> item, const ItemDecision& decision,
                    const principal::Origin& origin);
 
-// True for persons who are named as a reviewer, or are a member of a role that is named.
+// Returns true for persons who are named as reviewers or are members of a named role.
 [[nodiscard]] bool may_review(const principal::Person& person, std::int64_t id);
 
 // The items with their evidence and verdicts, for the reviewers and for auditors.
 [[nodiscard]] std::string as_csv(std::int64_t id);
 
-// For the job: notes the event `review overdue` for each overdue review, once a day. Returns how many there are.
+// Called by the job. Writes the event `review overdue` for each overdue review, once a day. Returns how many there are.
 std::int64_t remind_overdue();
 
 }  // namespace jit::access_review

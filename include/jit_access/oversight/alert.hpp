@@ -33,7 +33,7 @@ struct Finding {
     std::int64_t last = 0;
     std::int64_t count = 1;
     std::vector<std::int64_t> evidence;  // sequence numbers, ascending
-    bool suspends = false;               // the evidence allows a suspension, if the rule is set to suspend
+    bool suspends = false;               // the grant may be suspended, if the rule is set to suspend
     control_event::Detail detail;
 };
 
@@ -42,8 +42,8 @@ void raise_finding(const alert_rule::Rule& rule, const Finding& finding);
 // For the worker: adds the evidence to an alert that its transaction has raised, or raises the alert if there is none.
 void add_evidence(const alert_rule::Rule& rule, const Finding& finding);
 
-// For the worker: suspends the grants of alerts that demand it, each in a transaction of its own. False if some have to
-// be tried again.
+// For the worker: suspends the grants of alerts that demand it, each in a transaction of its own. Returns false if some
+// have to be tried again.
 [[nodiscard]] bool suspend_grants();
 
 // For auditors and administrators whom the alert is not about. The comment is stored.

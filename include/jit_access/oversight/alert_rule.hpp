@@ -27,7 +27,7 @@ using Rules = std::map<std::string, Rule, std::less<>>;
 // If the row is missing, the rule counts as enabled with severity high, so that no alert is lost.
 [[nodiscard]] Rule find(std::string_view name);
 
-// Nothing: the setting stays as it is.
+// A setting without a value stays as it is.
 struct Change {
     std::optional<bool> enabled;
     std::optional<std::string> severity;

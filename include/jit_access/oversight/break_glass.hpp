@@ -1,8 +1,8 @@
 // Break-glass: a responder of a template gets access at once, without an approval, for a short time. An alert is
 // raised, and another person reviews the access afterwards.
 //
-// The review is opened together with the grant. Until an approver of the template has closed it, the person cannot
-// break the glass again, on any template or with any login.
+// The review is opened together with the grant. Until an approver of the template has closed it, the person cannot make
+// another break-glass request, for any template or with any login.
 #pragma once
 
 #include "jit_access/grants/request.hpp"
@@ -24,7 +24,7 @@ struct Assessment {
     std::optional<std::string> comment;
 };
 
-// For an approver of the template who is another person. A grant is reviewed once, after its end, because its use
+// Called by an approver of the template who is another person. A grant is reviewed once, after its end, because its use
 // is known only then. Returns the verdict.
 std::string review(std::int64_t id, const Assessment& assessment, const principal::Origin& origin);
 // The same for an item of an access review, which shows the id to its reviewers.

@@ -51,10 +51,10 @@ struct Batch {
     std::vector<SessionUsage> late_usage;  // outcomes of statements whose use is in an earlier batch
 };
 
-// Reads the records in (from, to] again, for those whose tally this process did not get from the ingest.
+// Makes the tally of the records in (from, to] by reading them, if this process did not get it from the ingest.
 [[nodiscard]] UsageTally tally_records(std::int64_t from, std::int64_t to);
 
-// Reads the records beside the uses that the tally has summed.
+// Reads the records that are not uses. The tally has summed the uses.
 [[nodiscard]] Batch read_batch(UsageTally tally);
 
 // Persons by login, each looked up once in a batch.
@@ -77,7 +77,7 @@ private:
 };
 
 // Evaluates one rule over a batch: updates the tables of the rule and raises alerts for its findings.
-// Baselines are kept up to date while a rule is disabled; alerts are not raised then.
+// While a rule is disabled, baselines are kept up to date, but no alerts are raised.
 //
 // Each core::Evaluator has a specialisation in one of the detect_*.hpp. An evaluator without one does not compile,
 // because detection.cpp instantiates this template for every rule.

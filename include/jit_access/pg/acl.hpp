@@ -30,12 +30,12 @@ struct CheckedRelation {
     bool column_privileges_suffice = true;  // privileges on the used columns replace one on the table
 };
 
-// The privileges on the relation that any of the roles, or PUBLIC, has, including those of owners and of the predefined
-// roles pg_read_all_data and pg_write_all_data.
+// Returns the privileges on the relation that any of the roles, or PUBLIC, has, including those of owners and of the
+// predefined roles pg_read_all_data and pg_write_all_data.
 [[nodiscard]] AclBits privileges_on_relation(std::uint32_t relation, std::span<const RoleId> roles);
-// Whether any column has an access list of its own.
+// Returns whether any column has an access list of its own.
 [[nodiscard]] bool has_column_privileges(std::uint32_t relation);
-// Those of the `missing` privileges that the roles have on every column that the statement uses.
+// Returns those of the `missing` privileges that the roles have on every column that the statement uses.
 [[nodiscard]] AclBits privileges_on_columns(const CheckedRelation& checked, AclBits missing,
                                             std::span<const RoleId> roles);
 

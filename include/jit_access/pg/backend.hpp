@@ -1,8 +1,8 @@
 // This process: which client it serves, in which state it is, and its timers, signals and caches.
 //
 // Functions that are noexcept read process-local or shared variables of the server and may be called on the path of
-// every statement; those marked "signal-safe" also from a signal handler. The others may throw server errors.
-// Wall times are microseconds since 2000-01-01 UTC, as timestamptz counts.
+// every statement; those marked "signal-safe" may also be called from a signal handler. The others may throw server
+// errors. Wall times are microseconds since 2000-01-01 UTC, as timestamptz counts.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ struct Latch;
 namespace jit::pg {
 
 [[nodiscard]] std::int32_t backend_pid() noexcept;
-// In a parallel worker the pid of its leader; in any other process its own.
+// Returns the pid of the leader in a parallel worker, and the process's own pid in any other process.
 [[nodiscard]] std::int32_t leader_pid() noexcept;
 [[nodiscard]] bool is_parallel_worker() noexcept;
 // A dense number of this process, usable as an index below session_limit(). It is reused after the process has exited.
@@ -28,7 +28,8 @@ namespace jit::pg {
 [[nodiscard]] std::uint32_t local_transaction_id() noexcept;
 
 [[nodiscard]] std::string_view application_name() noexcept;
-// As the client sent it in the startup packet; empty in a process without a client. SET cannot change it.
+// The application_name that the client sent in the startup packet; empty in a process without a client. SET cannot
+// change it.
 [[nodiscard]] std::string_view initial_application_name() noexcept;
 // From the startup packet, without a catalog lookup in a session.
 [[nodiscard]] std::string client_address();  // empty for a Unix socket
@@ -45,8 +46,8 @@ namespace jit::pg {
 // Whether WITH HOLD cursors exist whose rows are materialized, that is, will outlive the transaction.
 [[nodiscard]] bool has_held_cursors() noexcept;
 [[nodiscard]] bool is_standby() noexcept;
-// Whether statements come from a client: not in a background process, and not in a security-restricted operation, in
-// which maintenance commands such as ANALYZE run functions of other owners.
+// Whether statements come from a client. This is false in a background process, and in a security-restricted operation,
+// in which maintenance commands such as ANALYZE run functions of other owners.
 [[nodiscard]] bool is_client_statement() noexcept;
 [[nodiscard]] bool is_in_restricted_operation() noexcept;
 // The OIDs of the current user and of the role chosen by SET ROLE (or the session user), in one number that can be
@@ -57,7 +58,8 @@ namespace jit::pg {
 
 // Waits on the latch and accepts interrupts, which may throw.
 void nap(int milliseconds);
-// Accepts invalidations, such as changed memberships that others have committed, as the server does for each lock.
+// Accepts invalidations, such as changes of memberships that other sessions have committed. The server does the same
+// whenever it takes a lock.
 void accept_invalidations();
 // Drops the catalog caches; they are read again on demand.
 void invalidate_system_caches();
@@ -68,12 +70,12 @@ void set_latch(Latch* latch) noexcept;  // signal-safe; null does nothing
 [[nodiscard]] bool process_exists(std::int32_t pid) noexcept;
 // Whether the process with this backend_number() has this pid now.
 [[nodiscard]] bool is_backend(std::int32_t pid, std::uint32_t number) noexcept;
-// As pg_terminate_backend() does. False if there is no such process. Signal-safe.
+// Does what pg_terminate_backend() does. Returns false if there is no such process. Signal-safe.
 bool terminate_session(std::int32_t pid) noexcept;
-// As pg_cancel_backend() does. Signal-safe.
+// Does what pg_cancel_backend() does. Signal-safe.
 void cancel_statement(std::int32_t pid) noexcept;
 
-// The command that the client has sent, if one is running.
+// Returns whether a command that the client has sent is running.
 [[nodiscard]] bool is_running_command() noexcept;
 [[nodiscard]] std::string_view command_text() noexcept;
 [[nodiscard]] std::int64_t command_start() noexcept;  // wall time
@@ -88,12 +90,12 @@ void request_idle_commit(std::int32_t pid) noexcept;
 // Closes all cursors. Needs a transaction, and throws.
 void close_cursors();
 // Discards session state that outlives a transaction and could show data read under a grant: cursors, the role chosen
-// by SET ROLE, temporary objects, last values of sequences. Needs a transaction, takes part in it, and throws.
+// by SET ROLE, temporary objects, last values of sequences. Needs a transaction, takes part in it, and may throw.
 void discard_session_state();
 
 // Timers for the deadline of this session: one on the boot clock, one on the wall clock. They are POSIX timers of the
-// extension, because the server's own timeouts (utils/misc/timeout.c) know the wall clock only and are disabled by
-// every error. `fire` runs in a signal handler.
+// extension, because the server's own timeouts (utils/misc/timeout.c) use only the wall clock and are disabled by every
+// error. `fire` runs in a signal handler.
 [[nodiscard]] bool make_deadline_timers(void (*fire)() noexcept) noexcept;
 // Has the signal of the timers handled again. False: it was not changed.
 bool restore_deadline_signal() noexcept;
@@ -105,10 +107,11 @@ void disarm_deadline_timers() noexcept;
 [[nodiscard]] std::uint32_t crc32c(std::uint32_t seed, const void* data, std::size_t size) noexcept;
 void random_bytes(void* to, std::size_t size);  // cryptographically strong; throws
 
-// The largest size up to `limit` at which the text can be cut without splitting a character of the database encoding.
+// Returns the largest size up to `limit` at which the text can be cut without splitting a character of the database
+// encoding.
 [[nodiscard]] std::size_t clip_at_character(const char* text, std::size_t size, std::size_t limit) noexcept;
 
-// The beginning of user input, for a message.
+// Returns the beginning of user input, for a message.
 [[nodiscard]] std::string excerpt(std::string_view text);
 
 }  // namespace jit::pg

@@ -1,4 +1,5 @@
-// The client of this session: where it connects from and how it was authenticated. Constant while the session lasts.
+// The client of this session: where it connects from and how it was authenticated. It does not change while the session
+// lasts.
 #pragma once
 
 #include "jit_access/core/conditions.hpp"
@@ -9,7 +10,7 @@ namespace jit::pg {
 [[nodiscard]] const core::Client& client() noexcept;
 
 // Installs the hook that keeps the authentication method, which the server forgets after authentication. The hook calls
-// `authenticated` for each client that is let in; the database is not known yet at that time. Called by _PG_init.
+// `authenticated` for each authenticated client; the database is not known yet at that time. Called by _PG_init.
 void install_authentication_hook(void (*authenticated)(const core::Client&) noexcept) noexcept;
 
 }  // namespace jit::pg

@@ -1,4 +1,5 @@
-// Whether a function was called by the statement that the client has sent, or by something that runs inside it.
+// Determines whether a function was called by the statement that the client has sent, or by something that runs inside
+// it.
 //
 // The server knows the session user but not the author of a call: a view, function, trigger or scheduled job of another
 // user could approve or request in the name of the session user. Functions that give access therefore accept direct
@@ -26,7 +27,8 @@ namespace jit::pg {
 //   were inlined count as dependencies, too.
 [[nodiscard]] std::optional<std::string> objection_to_call(FunctionCallInfo info);
 
-// OID of the function if the statement is one call of it and all arguments are constants or parameters; 0 otherwise.
+// If the statement is a single function call whose arguments are constants or parameters, returns the OID of the
+// function; otherwise 0.
 [[nodiscard]] std::uint32_t sole_function_called(const PlannedStmt* plan) noexcept;
 // Whether the function has this name and belongs to the extension. May throw.
 [[nodiscard]] bool is_extension_function(std::uint32_t function, const char* name);

@@ -9,7 +9,7 @@ struct ErrorData;
 
 namespace jit::pg {
 
-// A server ERROR on its way through C++ frames; thrown by pg::call(). It is raised again, unchanged, by pg::guarded().
+// A server ERROR on its way through C++ frames. pg::call() throws it, and pg::guarded() raises it again, unchanged.
 // Only functions that roll back a (sub)transaction may swallow it (see README.md).
 class ServerError final : public std::exception {
 public:
@@ -30,11 +30,11 @@ inline constexpr std::string_view lock_not_available = "55P03";
 inline constexpr std::string_view deadlock_detected = "40P01";
 inline constexpr std::string_view serialization_failure = "40001";
 
-// Whether another session held a lock: the same attempt may succeed once that session is gone.
+// Whether another session held a lock, so that the same attempt may succeed once that session has ended.
 [[nodiscard]] constexpr bool is_lock_conflict(std::string_view state) noexcept {
     return state == lock_not_available || state == deadlock_detected;
 }
-// Whether another session blocked the attempt in any way: the same attempt may succeed later.
+// Whether another session blocked the attempt in any way, so that the same attempt may succeed later.
 [[nodiscard]] constexpr bool is_conflict(std::string_view state) noexcept {
     return is_lock_conflict(state) || state == serialization_failure;
 }
@@ -42,14 +42,14 @@ inline constexpr std::string_view serialization_failure = "40001";
 
 // Whether the error was a core::Failure of this extension. No user-defined function can forge it.
 [[nodiscard]] bool is_extension_error(const ErrorData& error) noexcept;
-// Whether a parallel worker has sent the error to this process. Its origin is lost on the way: it may have been an
-// error of the extension.
+// Whether a parallel worker has sent the error to this process. The origin of such an error is unknown: it may have
+// been an error of the extension.
 [[nodiscard]] bool is_relayed_by_parallel_worker(const ErrorData& error) noexcept;
 
-// To the server log only, at level LOG.
+// Writes to the server log only, at level LOG.
 void log_line(const char* message) noexcept;
 void log_line(const std::string& message) noexcept;
-// To the client, as a NOTICE. Throws server errors.
+// Sends a NOTICE to the client. Throws server errors.
 void notice(const std::string& message, const std::string& hint = {});
 
 }  // namespace jit::pg

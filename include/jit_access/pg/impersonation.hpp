@@ -1,6 +1,7 @@
-// Running statements as another user in a part of a transaction that leaves no trace, for dry runs.
+// Runs statements as another user in a part of a transaction that is rolled back, for dry runs.
 //
-// All of this needs a transaction. The classes are scopes: the constructor sets something, the destructor restores it.
+// Everything here needs a transaction. The classes are scopes: the constructor sets something, and the destructor
+// restores it.
 #pragma once
 
 #include <cstdint>
@@ -25,11 +26,11 @@ struct Fault {
 };
 
 // Runs the body in a subtransaction and returns the error that rolled it back; nullopt if it was released. A cancel
-// request of a user is passed on as an exception; one of a CancelTimer is returned like any error.
+// request by a user is passed on as an exception; one by a CancelTimer is returned like any other error.
 [[nodiscard]] std::optional<Fault> attempt(const std::function<void()>& body);
 
-// Sets the current user. SET ROLE and SET SESSION AUTHORIZATION are refused meanwhile. With Restricted::yes the scope
-// is a security-restricted operation as well, in which the session's state cannot be changed.
+// Sets the current user. As long as the scope exists, SET ROLE and SET SESSION AUTHORIZATION are refused. With
+// Restricted::yes the scope is a security-restricted operation as well, in which the session's state cannot be changed.
 enum class Restricted : bool { no, yes };
 class Impersonate {
 public:
@@ -55,7 +56,7 @@ private:
     int destination_;
 };
 
-// Cancels the running statement when the time has passed, and again at intervals, because a function may catch the
+// Cancels the running statement when the time has passed. Repeats this at intervals, because a function may catch the
 // error.
 class CancelTimer {
 public:

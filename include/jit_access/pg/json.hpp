@@ -10,8 +10,8 @@ namespace jit::pg {
 // A JSON string with its quotes. The text ends at its first zero byte.
 [[nodiscard]] std::string quote_json(const std::string& text);
 
-// The document as jsonb prints it: keys in the order of jsonb, and only the last of repeated keys. Throws if the text
-// is not JSON.
+// Returns the document as jsonb prints it, with keys in the order of jsonb, and only the last of repeated keys. Throws
+// if the text is not JSON.
 [[nodiscard]] std::string normalize_json(const std::string& document);
 
 }  // namespace jit::pg

@@ -7,12 +7,13 @@ namespace jit::pg {
 // Called by shmem_request_hook.
 void request_locks();
 
-// As LWLockAcquireOrWait(). True: this process holds the lock. False: another process held it and has released it;
-// recheck whether there is still something to do.
+// Does what LWLockAcquireOrWait() does. Returns true if this process holds the lock. Returns false if another process
+// held it and has released it; then the caller checks again whether there is something to do.
 [[nodiscard]] bool acquire_sync_lock_or_wait();
 void release_sync_lock() noexcept;
 
-// Holds the second-factor lock. Nothing may throw and no SQL may run meanwhile: interrupts are held off.
+// Holds the second-factor lock. While it is held, nothing may throw and no SQL may run, because interrupts are held
+// off.
 class SecondFactorLock {
 public:
     SecondFactorLock();

@@ -1,9 +1,9 @@
 // The table jit_access.record: rows are written many at a time into its open partition, the way COPY does, and read
 // back exactly as they are stored.
 //
-// Both directions check first that the table has the columns of core::record_columns and the hash, in that order and of
-// those types, so a column that was altered by hand causes an error and not a wild pointer. Everything throws, and runs
-// in a transaction.
+// Both directions first check that the table has the columns of core::record_columns and the hash, in that order and of
+// those types. A column that was altered by hand therefore causes an error and not a wild pointer. All functions need a
+// transaction and may throw.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,8 @@
 namespace jit::pg {
 
 // Appends to the record in the current transaction. Rows are buffered; those that are not finished are lost with the
-// transaction. The destructor releases nothing, because the transaction releases everything the writer holds.
+// transaction. The destructor releases nothing, because the end of the transaction releases everything that the writer
+// holds.
 class RecordWriter {
 public:
     RecordWriter();
@@ -22,7 +23,7 @@ public:
     RecordWriter(const RecordWriter&) = delete;
     RecordWriter& operator=(const RecordWriter&) = delete;
 
-    // The least sequence number that the open partition takes.
+    // The lowest sequence number that the open partition accepts.
     [[nodiscard]] std::int64_t first_seq() const;
     void add(const core::AuditRecord& record, const core::Digest& head);
     // Writes the rows that are still buffered. Nothing may be added afterwards.
@@ -33,9 +34,9 @@ private:
     State* state_;
 };
 
-// Visits the rows with sequence numbers from `from` to `to` in their order, as they are now, whatever snapshot the
-// transaction has. Texts are valid during the call of `visit`. Without `from`, rows with numbers that the record never
-// assigns (below 1) are visited as well.
+// Visits the rows with sequence numbers from `from` to `to` in their order, as they are now, regardless of the snapshot
+// of the transaction. Texts are valid during the call of `visit`. Without `from`, rows with numbers that the record
+// never assigns (below 1) are visited as well.
 //
 // If a row holds a value that the record never holds (a NULL in a NOT NULL column, an array of another shape, a hash of
 // another length), its head is given as all zeros, which fits no record.

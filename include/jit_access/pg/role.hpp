@@ -1,7 +1,7 @@
 // Roles and their memberships, as the catalogs have them.
 //
-// Identity is the session user: the role that the client authenticated as, independent of SET ROLE. Functions that are
-// not noexcept need a transaction and throw server errors.
+// A person is identified by the session user: the role that the client authenticated as, independent of SET ROLE.
+// Functions that are not noexcept need a transaction and throw server errors.
 #pragma once
 
 #include "jit_access/pg/sql.hpp"
@@ -27,15 +27,15 @@ namespace jit::pg {
 [[nodiscard]] bool memberships_carry_options() noexcept;
 // The roles of which `member` is a direct member.
 [[nodiscard]] std::vector<RoleId> memberships(RoleId member);
-// Those of them whose privileges `member` has without SET ROLE.
+// Those of these roles whose privileges `member` has without SET ROLE.
 [[nodiscard]] std::vector<RoleId> inherited_memberships(RoleId member);
 // The direct members.
 [[nodiscard]] std::vector<RoleId> members(RoleId of);
 // Takes the lock that GRANT and REVOKE of memberships take from PostgreSQL 16 on; only one transaction at a time can
-// change the members of a role. Waits for `patience` milliseconds, or lock_timeout if that is shorter. False if another
-// transaction still holds the lock. Always true, without a lock, before 16.
+// change the members of a role. Waits for `patience` milliseconds, or lock_timeout if that is shorter. Returns false if
+// another transaction still holds the lock. Before 16 it takes no lock and always returns true.
 [[nodiscard]] bool lock_memberships_in(RoleId role, int patience);
-// Every role reachable through memberships, inherited or not; `from` is the first.
+// Returns every role that `from` reaches through memberships, inherited or not; `from` is the first.
 [[nodiscard]] std::vector<RoleId> closure(RoleId from);
 
 }  // namespace jit::pg

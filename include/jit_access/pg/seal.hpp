@@ -18,11 +18,11 @@ using Nonce = std::array<std::byte, 12>;
 // std::runtime_error.
 [[nodiscard]] std::vector<std::byte> seal(const SealKey& key, const Nonce& nonce, std::span<const std::byte> bound_to,
                                           std::span<const std::byte> secret);
-// nullopt if the key or the context differs, or the sealed secret was changed.
+// Returns nullopt if the key or the context differs, or the sealed secret has been changed.
 [[nodiscard]] std::optional<std::vector<std::byte>> open_sealed(const SealKey& key, std::span<const std::byte> bound_to,
                                                                 std::span<const std::byte> sealed);
 
-// Overwrites the memory. The compiler cannot remove it as a dead store.
+// Overwrites the memory in a way that the compiler cannot remove as a dead store.
 void wipe(std::span<std::byte> secret) noexcept;
 
 }  // namespace jit::pg

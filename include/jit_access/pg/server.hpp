@@ -1,5 +1,6 @@
 // The boundary between C++ and the server: the only header that includes postgres.h, and the two functions through
-// which errors pass. README.md has a wrong and a right example. Only `pg`, `statements`, `api` and the top include it.
+// which errors pass. README.md has a wrong and a right example. Only the rooms `pg`, `statements` and `api` and the top
+// room include it.
 //
 // Standard headers come first, because PostgreSQL defines macros with the names of standard functions. The macros are
 // undefined afterwards.
@@ -89,8 +90,8 @@ struct PendingError {
 PendingError take_current_exception() noexcept;
 [[noreturn]] void raise_error(const PendingError& raised);
 
-// Runs C++ code for a server callback or an SQL function. An exception becomes an ERROR, which is raised after the
-// handler: ending a handler frees the exception, and a longjmp out of it would leak it.
+// Runs C++ code for a server callback or an SQL function. An exception becomes an ERROR, which is raised after the end
+// of the handler: that frees the exception, which a longjmp out of the handler would leak.
 template <class F>
 std::invoke_result_t<F> guarded(F&& body) {
     PendingError raised;

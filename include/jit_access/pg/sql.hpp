@@ -93,11 +93,11 @@ std::vector<Row> query(const char* sql, const std::vector<Argument>& args);
 // The first row, if any.
 std::optional<Row> query_row(const char* sql, const std::vector<Argument>& args);
 std::optional<Row> query_row(const char* sql, std::initializer_list<Argument> args = {});
-// The same with the latest snapshot: a transaction at a higher isolation level also sees what has been committed since
-// its own snapshot. For queries only.
+// The same with the latest snapshot, so that a transaction at a higher isolation level also sees what has been
+// committed since its own snapshot was taken. For queries only.
 std::optional<Row> query_latest(const char* sql, std::initializer_list<Argument> args = {});
 // For queries over whole tables. They are planned each time, because a cached plan that was chosen for few rows would
-// be far too slow for many.
+// be much too slow for many rows.
 std::vector<Row> query_replanned(const char* sql);
 // Runs a statement and returns the number of rows processed.
 std::uint64_t execute(const char* sql, std::initializer_list<Argument> args = {});

@@ -7,9 +7,10 @@
 
 namespace jit::pg {
 
-// Whether the server would accept it as a value of type text: valid in the encoding of this database, no zero byte.
+// Whether the server would accept the text as a value of type text: it is valid in the encoding of this database and
+// has no zero byte.
 [[nodiscard]] bool is_valid_text(std::string_view text) noexcept;
-// Every byte that belongs to no valid character becomes \xHH.
+// Replaces every byte that belongs to no valid character by \xHH.
 [[nodiscard]] std::string escape_invalid_text(std::string_view text);
 
 }  // namespace jit::pg

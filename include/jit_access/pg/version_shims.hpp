@@ -42,7 +42,7 @@ inline constexpr AclBits to_maintain = ownership | ACL_MAINTAIN;
 inline constexpr AclBits to_maintain = ownership;
 #endif
 
-// Whether the member has the privileges without SET ROLE. Before 16 that is an attribute of the member.
+// Whether the member has the privileges without SET ROLE. Before 16 this is an attribute of the member.
 inline bool is_inherited(const FormData_pg_auth_members& membership, bool member_inherits) noexcept {
 #if PG_VERSION_NUM >= 160000
     (void)member_inherits;
@@ -53,7 +53,8 @@ inline bool is_inherited(const FormData_pg_auth_members& membership, bool member
 #endif
 }
 
-// Whether a role has a privilege on an object that is not a relation: a function, schema or database before 16.
+// Whether a role has a privilege on an object that is not a relation. Before 16 the object must be a function, schema
+// or database.
 #if PG_VERSION_NUM >= 160000
 inline bool may(Oid object_class, Oid object, Oid role, AclMode privilege) {
     return object_aclcheck(object_class, object, role, privilege) == ACLCHECK_OK;
@@ -103,7 +104,8 @@ inline void insert_into_indexes(ResultRelInfo* target, TupleTableSlot* slot, ESt
 #endif
 }
 
-// Relations whose privileges the executor checks: from 16 on a list of their own, before that the range table.
+// The relations whose privileges the executor checks. From 16 on they are a separate list; before 16 they are in the
+// range table.
 #if PG_VERSION_NUM >= 160000
 inline const List* checked_relations(const PlannedStmt* plan) noexcept { return plan->permInfos; }
 inline const List* checked_relations(const Query* query) noexcept { return query->rteperminfos; }

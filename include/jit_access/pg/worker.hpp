@@ -18,8 +18,8 @@ struct Latch;
 
 namespace jit::pg {
 
-// From _PG_init: one worker, started when the server is consistent (also on a standby), restarted after a second when
-// it dies.
+// Called by _PG_init. Registers one worker, which is started when the server is consistent (even on a standby) and
+// restarted a second after it has exited.
 void register_worker(const char* main);
 void connect_worker(const char* database);
 
@@ -32,13 +32,14 @@ struct CleanupTask {
     RoleId role;
     NewOwner new_owner;
 };
-// Starts a process in another database in which a temporary role has left objects. False if no process can be started.
+// Starts a process in another database in which a temporary role has left objects. Returns false if no process can be
+// started.
 bool start_cleanup(const char* main, std::uint32_t database, RoleId role, NewOwner new_owner);
 // Connects to that database and returns the task.
 [[nodiscard]] CleanupTask connect_for_cleanup();
 
-// Starts a process for a job, by the name of the job; run_job() waits until it has exited. False if no process can be
-// started.
+// Start a process for a job, by the name of the job; run_job() waits until it has exited. Both return false if no
+// process can be started.
 bool start_job(const char* main, const std::string& job);
 bool run_job(const char* main, const std::string& job);
 // Connects to the control database and returns the name of the job.
@@ -47,11 +48,11 @@ bool run_job(const char* main, const std::string& job);
 // A process that is controlled by the process that started it.
 using Process = BackgroundWorkerHandle*;
 inline constexpr std::size_t max_start_parameters = 128;  // bytes
-// `parameters` are plain data for the new process. Null if no process can be started.
+// `parameters` are plain data for the new process. Returns null if no process can be started.
 [[nodiscard]] Process start_process(const char* main, std::span<const std::byte> parameters);
 [[nodiscard]] bool has_exited(Process process);
 void terminate_process(Process process);
-// In that process: copies the parameters.
+// Called in that process. Copies the parameters.
 void read_start_parameters(std::span<std::byte> parameters) noexcept;
 // Connects to the control database as a login, or as the bootstrap superuser if `login` is null.
 void connect_process(const char* login, const char* name);

@@ -34,7 +34,8 @@ void abandon_transaction_block();
 
 // WAL position of the last commit of this process; 0 if that is not flushed yet.
 [[nodiscard]] std::uint64_t last_commit_lsn() noexcept;
-// WAL position of the last checkpoint's REDO record: at the start of the server this is where its data ended.
+// Returns the WAL position of the last checkpoint's REDO record. At the start of the server this is where its data
+// ended.
 [[nodiscard]] std::uint64_t last_redo_lsn() noexcept;
 
 // Keeps the commit of the current transaction from waiting for a standby.

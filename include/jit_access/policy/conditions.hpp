@@ -17,7 +17,7 @@ void normalize(const templates::TemplateArguments& arguments, templates::Templat
 
 [[nodiscard]] core::Conditions for_template(const templates::Template& tmpl);
 
-// The form stored in jit_access.request.conditions: packed, in hexadecimal; nothing when there are no conditions.
+// Returns the form stored in jit_access.request.conditions: packed, in hexadecimal; nothing if there are no conditions.
 [[nodiscard]] std::optional<std::string> to_hex(const core::Conditions& conditions);
 // The inverse of to_hex(). Throws wrong_state when the text is not a valid packing.
 [[nodiscard]] core::Conditions from_hex(const std::optional<std::string>& hex);

@@ -14,7 +14,7 @@
 
 namespace jit::contention {
 
-// True if the template limits how many grants a person or the template may have.
+// Returns true if the template limits how many grants a person or the template may have.
 [[nodiscard]] bool has_caps(const templates::Template& tmpl);
 // Serialises transactions that create grants of a template with caps. Call before the usage is counted. Does nothing
 // for a template without caps.

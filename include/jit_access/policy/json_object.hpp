@@ -37,7 +37,7 @@ public:
     // The objects of an array field.
     [[nodiscard]] std::vector<JsonObject> list(const char* key) const;
 
-    // Throws when the object has a field that is not in `keys`: a misspelt setting must not be ignored.
+    // Throws if the object has a field that is not in `keys`, because a misspelt setting must not be ignored.
     void require_only(const pg::TextArray& keys) const;
 
 private:

@@ -5,7 +5,7 @@
 
 namespace jit::policy_file {
 
-// jsonb, as text. For auditors and administrators: throws not_permitted. Needs a transaction.
+// Returns jsonb, as text. Throws not_permitted unless the caller is an auditor or administrator. Needs a transaction.
 [[nodiscard]] std::string export_policy();
 
 }  // namespace jit::policy_file

@@ -18,7 +18,7 @@ struct Difference {
 enum class Mode { rehearse, apply };
 
 // Applies the whole document or nothing, in the current transaction. A rehearsal does the same in a subtransaction that
-// is rolled back. Throws invalid_argument, and the errors of the functions that make the same change by hand.
+// is rolled back. Throws invalid_argument, and the errors of the SQL functions that make the same changes.
 std::vector<Difference> import_policy(const std::string& document, Mode mode, const principal::Origin& origin);
 
 }  // namespace jit::policy_file

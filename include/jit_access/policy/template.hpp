@@ -7,7 +7,7 @@
 // create(), alter() and drop() are called by an administrator from a statement of their own. read() and lock() are for
 // all stages of a grant. All functions need a transaction. Times are microseconds.
 //
-// Lock: each stage that decides about a template's requests locks its row FOR SHARE (lock()), a change locks it FOR
+// Lock: each stage that decides about a template's requests locks its row FOR SHARE (lock()), and a change locks it FOR
 // UPDATE. A decision is therefore never made under an outdated policy, and a change waits for decisions in progress.
 #pragma once
 
@@ -39,7 +39,7 @@ struct Template {
     std::optional<pg::RoleId> object_owner;  // gets the objects created under a grant; absent: the template's role
     std::optional<std::string> object_owner_name;
 
-    // Settings, see each_setting(). A cap of 0 means no cap, an empty list no restriction.
+    // Settings, see each_setting(). A cap of 0 means no cap; an empty list means no restriction.
     std::int32_t approvals_needed = 1;
     bool distinct_groups = false;
     std::optional<std::int64_t> default_duration;
@@ -185,7 +185,8 @@ void drop(const std::optional<std::string>& name);
 void remove_participants(const Template& tmpl, const char* capacity, std::optional<pg::RoleId> role,
                          const std::string& by);
 
-// Reads a template without a lock. By name: throws unknown_template. By id: also one that was dropped.
+// Reads a template without a lock. The function by name throws unknown_template; the function by id also finds
+// templates that have been dropped.
 [[nodiscard]] Template read(const std::optional<std::string>& name);
 [[nodiscard]] Template read(std::int64_t id);
 // The same for a person. A template that does not exist and one that the person may not see raise the same error, so

@@ -32,18 +32,18 @@ void create(const WindowArguments& arguments, const principal::Origin& origin);
 void replace(const WindowArguments& arguments, const principal::Origin& origin);
 void drop(const std::optional<std::string>& name, const principal::Origin& origin);
 
-// Checks names that a template or a rule is about to store: each names a window, and none occurs twice. Locks the
-// windows against being dropped until the transaction ends. Throws invalid_argument.
+// Checks names that a template or a rule is about to store: each must name a window, and none may occur twice. Locks
+// the windows, so that they cannot be dropped before the transaction ends. Throws invalid_argument.
 void check_names(const pg::TextArray& names);
 
-// How far ahead the next opening is searched for, in microseconds.
+// How far ahead the next opening time is searched for, in microseconds.
 inline constexpr std::int64_t max_lookahead = 90 * core::us_per_day;
 
 // The state of these windows at a moment, how long they stay open and when they open next. The closing time is searched
 // for at least `min_lookahead` microseconds ahead. A window that does not exist is closed.
 [[nodiscard]] core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64_t min_lookahead = 0);
 
-// The same for jit_hours(): checks its arguments, and takes the current time when `at` is absent.
+// The same for jit_hours(): checks the arguments, and uses the current time if `at` is absent.
 [[nodiscard]] core::Hours explain(const pg::TextArray& names, const std::optional<pg::Instant>& at);
 
 }  // namespace jit::window

@@ -38,13 +38,14 @@ private:
 };
 
 // Makes a checkpoint of the last record in the table, the anchor file and the server log. Returns the number of that
-// record; nothing when it has a checkpoint already or the record is empty.
+// record; nothing if it already has a checkpoint or the record is empty.
 std::optional<std::int64_t> checkpoint();
-// The same when the last checkpoint is older than jit_access.checkpoint_interval. For the worker.
+// For the worker: the same, if the last checkpoint is older than jit_access.checkpoint_interval.
 void checkpoint_if_due();
 
 // Appends the record that states that records `first` to `last` are dropped, in the transaction that drops them. Throws
-// unless the last of them matches its checkpoint: otherwise the chain would vouch for a head that it never had.
+// unless the last of them matches its checkpoint, because the new record would otherwise state a head that the chain
+// never had.
 void record_dropped(std::int64_t first, std::int64_t last);
 
 struct Verification {

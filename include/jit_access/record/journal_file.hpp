@@ -6,9 +6,9 @@
 // tells whether the tables were restored from an older backup.
 //
 // The header also names the inode that the file was created on. A copy (base backup, cloned directory) has another
-// inode: it is renamed, kept and never continued, so no server replays the journal of another one as its own.
+// inode. It is renamed, kept and never used, so no server processes the journal of another one as its own.
 //
-// A journal that cannot be opened does not keep the server from starting: only uses of grants are refused.
+// A journal that cannot be opened does not keep the server from starting; only uses of grants are refused then.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,8 @@
 
 namespace jit::journal {
 
-// How far the wall clock was ahead of the boot clock when the worker last compared them. It is kept in the file, so a
-// clock that is set while the server is down is noticed.
+// How far the wall clock was ahead of the boot clock when the worker last compared them. It is kept in the file, so
+// that the worker notices a clock that was set while the server was down.
 struct ClockMark {
     std::int64_t offset;  // microseconds
     char boot_id[48];     // boot on which they were compared; empty: never
@@ -36,13 +36,13 @@ void open() noexcept;
 [[nodiscard]] const std::string& fault() noexcept;
 // This and the functions below need available().
 [[nodiscard]] core::Ring& ring() noexcept;
-[[nodiscard]] core::Uuid node_id() noexcept;  // nil without a journal, which is allowed here
+[[nodiscard]] core::Uuid node_id() noexcept;  // nil without a journal; may be called then
 [[nodiscard]] std::string node();             // the same as text
 [[nodiscard]] ClockMark& clock_mark() noexcept;
 
 // Returns when everything that this process has appended is on disk. Processes that wait at the same time share one
-// fdatasync. After a failed one the kernel may have dropped the dirty pages, and a later one that succeeds would prove
-// nothing, so every later call fails until the server is restarted. Throws journal_failed.
+// fdatasync. After a failed fdatasync the kernel may have dropped the dirty pages, so a later success would prove
+// nothing. Every later call therefore fails until the server is restarted. Throws journal_failed.
 void make_durable();
 
 // Releases everything before this position to the writers. For the worker, after the position has been committed in the
@@ -50,19 +50,20 @@ void make_durable();
 void mark_read(std::uint64_t position) noexcept;
 
 // Moves the WAL position of the last commit that changed requests or grants forward. Tables that end before it are
-// older than what this server has done (SharedState::last_decision_lsn). Allowed without a journal.
+// older than what this server has done (SharedState::last_decision_lsn). May be called without a journal.
 void advance_decision_lsn(std::uint64_t lsn) noexcept;
-// Sets that position back, after restored tables have been handled. Allowed without a journal.
+// Sets that position back, after restored tables have been handled. May be called without a journal.
 void reset_decision_lsn(std::uint64_t lsn) noexcept;
 
 // After a power failure the file may end before the position up to which the tables have read it. Records that are
-// written there would be skipped as if they had been read. So after a boot nothing is written until the worker has
-// compared the two. On the same boot the page cache has kept the file as it was.
+// written before that position would be skipped as if they had been read. After a boot, nothing is therefore written
+// until the worker has compared the two. Within one boot this is not needed, because the page cache keeps what was
+// written.
 [[nodiscard]] inline bool accepts_writes() noexcept {
     return shared_state->journal_accepts_writes.load(std::memory_order_acquire);
 }
-// Allows writes, once after a start. The tables have read `lost_bytes` more than the file holds, and the journal
-// continues behind them. For the worker.
+// For the worker: allows writes, once after a start. The tables have read `lost_bytes` more than the file holds, and
+// the journal continues behind them.
 void start_writes_after(std::uint64_t lost_bytes) noexcept;
 
 }  // namespace jit::journal

@@ -13,8 +13,8 @@ namespace jit::metrics {
 class Counter {
 public:
     void add(const core::AuditRecord& record);
-    // Adds the counts to the tables in the transaction that writes the records. An error rolls back the counts alone
-    // and is logged once: the record must not depend on its statistics.
+    // Adds the counts to the tables in the transaction that writes the records. An error rolls back only the counts and
+    // is logged once, because the record must not depend on its statistics.
     void store() const;
 
 private:

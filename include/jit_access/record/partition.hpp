@@ -4,7 +4,7 @@
 // states that (core/chain.hpp).
 //
 // The worker calls both functions once in each nap, each in a transaction of its own. They lock the table for a moment.
-// If a reader holds it they throw, and the worker tries again after the next nap.
+// If a reader holds a lock on it, they throw, and the worker tries again after the next nap.
 #pragma once
 
 namespace jit::partition {

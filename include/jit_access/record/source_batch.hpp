@@ -1,5 +1,5 @@
-// A batch of input to the record: control events, and journal records with each use joined to its outcome where the
-// batch holds both. Internal to this room; ingest.hpp is the entry.
+// A batch of input to the record: control events, and journal records, with each use joined to its outcome if the batch
+// holds both. Internal to this room; ingest.hpp is the entry.
 //
 // The records of a batch hold views of the journal's memory and of the texts below. They stay valid until the journal
 // is marked as read up to there, or the batch is destroyed.

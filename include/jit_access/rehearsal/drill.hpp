@@ -29,8 +29,8 @@ struct Step {
 // For administrators; `step_timeout` is how long each step may take. Throws core::Failure if a drill is running, the
 // drill is not set up, or no background worker is free.
 std::vector<Step> run(const std::optional<core::IntervalParts>& step_timeout);
-// For the job: a summary of one line. In the worker, the drill is only started: a drill needs the worker, so the worker
-// must not wait for it.
+// Called by the job. Returns a summary of one line. In the worker, the drill is only started: a drill needs the worker,
+// so the worker must not wait for it.
 std::string run_as_job();
 
 }  // namespace jit::drill

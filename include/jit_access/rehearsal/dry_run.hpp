@@ -1,9 +1,9 @@
-// Dry runs: would these statements be allowed under this template, for this person? A dry run can be made before the
+// Dry runs show whether statements would be allowed under a template, for a person. A dry run can be made before the
 // template exists, before the grant is requested, or before a migration runs (docs/adr/019-dry-runs.md).
 //
 // A dry run creates the roles that a grant would create, in a subtransaction that is always rolled back, and acts as
-// them. Mode `check` analyses the statements and runs nothing. Mode `execute` runs them, as far as a rollback undoes
-// everything they do.
+// them. Mode `check` analyses the statements and runs nothing. Mode `execute` runs those whose effects a rollback
+// undoes completely.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,7 @@
 
 namespace jit::dry_run {
 
-// The arguments of jit_dry_run. Nothing: the argument was not given.
+// The arguments of jit_dry_run. An argument without a value was not given.
 struct DryRunArguments {
     std::optional<std::string> template_name;
     std::optional<pg::TextArray> statements;
@@ -32,7 +32,7 @@ struct Outcome {
     std::string statement;
     std::string outcome;  // allowed, denied, failed, refused or unknown
     pg::TextArray missing{};
-    std::optional<std::int64_t> rows{};  // processed rows; nothing if it did not run
+    std::optional<std::int64_t> rows{};  // processed rows; nothing if the statement did not run
     pg::TextArray sequences{};           // advanced sequences, which a rollback does not set back
     std::optional<std::string> sqlstate{};
     std::optional<std::string> message{};

@@ -1,6 +1,6 @@
 // Restricts the output of an executed dry run. The requester knows the statements and may see the names in the
-// catalogs. Everything else may be data the requester has no privilege for, even the name of an object that a statement
-// has created.
+// catalogs. Everything else may be data for which the requester has no privilege, even the name of an object that a
+// statement has created.
 #pragma once
 
 #include <cstdint>
@@ -20,12 +20,13 @@ struct Deferred {
     std::vector<std::uint32_t> sequences;
 };
 
-// The message of an error as far as it may be shown; the names in it are added to `deferred`. `expected` is the message
-// with which the analysis of the statement failed, which holds no data.
+// Returns the message of an error as far as it may be shown; the names in it are added to `deferred`. `expected` is the
+// message with which the analysis of the statement failed; it holds no data.
 [[nodiscard]] std::string shown_message(const pg::Fault& fault, const std::string& statement,
                                         const std::string& expected, Deferred& deferred);
 
-// After the rollback: replaces messages and privileges that name unknown objects, and names the sequences.
+// Called after the rollback. Replaces messages and privileges that name unknown objects, and fills in the names of the
+// sequences.
 void redact_unknown_names(std::vector<dry_run::Outcome>& outcomes, const std::vector<Deferred>& deferred);
 
 }  // namespace jit::redaction

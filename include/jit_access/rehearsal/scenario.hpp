@@ -1,6 +1,6 @@
-// Scenarios: dry runs that are kept together with the expected outcomes, such as a migration, or statements that a
-// template must never allow. They are run again by a job, or whenever something may have changed. The event `scenario
-// failed` is noted when a scenario fails, unless its previous run failed as well.
+// Scenarios: dry runs that are stored together with their expected outcomes, for example of a migration, or of
+// statements that a template must never allow. They are run again by a job, or whenever something may have changed. The
+// event `scenario failed` is noted when a scenario fails, unless its previous run failed as well.
 #pragma once
 
 #include <string>
@@ -30,8 +30,8 @@ struct Result {
     dry_run::Outcome outcome;
 };
 
-// Runs one scenario, or all that the calling user may run: auditors those in mode `check`, administrators all. The
-// results are stored.
+// Runs one scenario, or all that the calling user may run: auditors may run those in mode `check`, administrators all.
+// The results are stored.
 [[nodiscard]] std::vector<Result> run(const std::optional<std::string>& name, const principal::Origin& origin);
 // Runs all scenarios for the job, or for an administrator. Returns a summary of one line.
 std::string run_all(const principal::Origin& origin);

@@ -11,7 +11,7 @@ namespace jit::status {
 
 // The columns of the SQL function jit_access.status(), in order.
 [[nodiscard]] std::array<pg::Value, 15> status();
-// True if the grant has a live slot, so its statements are allowed on this server.
+// Returns true if the grant has a live slot, that is, its statements are allowed on this server.
 [[nodiscard]] bool is_confirmed(std::int64_t id) noexcept;
 
 }  // namespace jit::status

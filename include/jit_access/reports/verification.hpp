@@ -1,6 +1,6 @@
-// Describes, in sentences for a report, how far the record is known to be sound. A report cannot verify all of it. It
-// describes the last verification of the whole record, which is stored, and one of the newest records, which is made
-// now. The sentences claim no more than was verified.
+// Describes, in sentences for a report, how far the record is known to be sound. A report cannot verify the whole
+// record. It describes the last verification of the whole record, which is stored, and verifies the newest records now.
+// The sentences claim no more than was verified.
 #pragma once
 
 #include <string>

@@ -15,8 +15,8 @@
 
 namespace jit::blocking_session {
 
-// Calls `attempt` for `patience` milliseconds until it returns a true value, and returns that. Otherwise calls `end`
-// and returns a false value; the caller then waits for the lock without a time limit of its own.
+// Calls `attempt` for `patience` milliseconds until it returns a true value, and returns that. If that fails, calls
+// `end` and returns a false value; the caller then waits for the lock without a time limit of its own.
 inline constexpr int default_patience = 100;
 template <class Try, class End>
 [[nodiscard]] auto wait_or_end(Try attempt, End end, int patience = default_patience) -> decltype(attempt()) {
@@ -29,19 +29,21 @@ template <class Try, class End>
     return {};
 }
 
-// Idle transactions that have locked a template for its caps (jit_access.template_cap_lock).
+// Terminates idle transactions that have locked a template for its caps (jit_access.template_cap_lock).
 std::uint64_t end_holders_of_caps(std::int64_t template_id);
-// Transactions that change memberships of a role, if they are idle or, unless a superuser's, older than five seconds.
-// Transactions that wait for a synchronous standby are not terminated, because they have committed.
+// Terminates transactions that change memberships of a role, if they are idle or, unless they belong to a superuser,
+// older than five seconds. Transactions that wait for a synchronous standby are not terminated, because they have
+// committed.
 std::uint64_t end_holders_of_memberships(pg::RoleId role);
-// Sessions with a locked row in jit_access.template, but neither superusers nor administrators of the extension.
+// Terminates sessions with a locked row in jit_access.template, except those of superusers and administrators of the
+// extension.
 std::uint64_t end_holders_of_templates(pg::RoleId admin_role);
-// Sessions of the requester of this request that have locked a row in jit_access.request.
+// Terminates sessions of the requester of this request that have locked a row in jit_access.request.
 std::uint64_t end_requester(std::int64_t request_id);
-// The same for the holders of all grants whose deadline had passed at `moment`.
+// Does the same for the holders of all grants whose deadline had passed at `moment`.
 std::uint64_t end_holders_of_grants_over_by(pg::Instant moment);
-// Sessions that have locked rows in the tables that the alert rules write. Only the worker and its jobs need these
-// locks.
+// Terminates sessions that have locked rows in the tables that the alert rules write. Only the worker and its jobs need
+// these locks.
 std::uint64_t end_holders_of_alerts();
 
 }  // namespace jit::blocking_session

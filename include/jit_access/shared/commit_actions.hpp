@@ -1,7 +1,7 @@
 // Changes of shared memory that a transaction makes when it commits.
 //
-// Catalog changes roll back; shared memory does not. A transaction therefore queues its actions on slots. The
-// queue is applied at commit and dropped at abort, also for a subtransaction alone.
+// Catalog changes roll back; shared memory does not. A transaction therefore queues its actions on slots. The queue is
+// applied at commit and dropped at abort; the abort of a subtransaction drops only its own actions.
 //
 // A new grant's slot becomes live just before the commit, when no session can see its membership yet: a session that
 // sees the membership always finds the slot. The end of a grant is applied right after the commit, because a failed
@@ -24,8 +24,8 @@ void finish(std::uint64_t id);
 void move_deadline(std::uint64_t id, pg::Moment ends);
 void request_wakeup();  // of the worker
 
-// A command may widen the closure of a template: cached closures are dropped at commit. A rollback to a savepoint does
-// not take this back, because dropping a cache once more is harmless.
+// Called for a command that may widen the closure of a template: cached closures are dropped at commit. A rollback to a
+// savepoint does not cancel this, because dropping a cache unnecessarily is harmless.
 void change_closures();
 [[nodiscard]] bool closures_changed() noexcept;  // in this transaction
 
@@ -44,7 +44,7 @@ struct Action {
 [[nodiscard]] std::span<const Action> queued() noexcept;
 
 // Publishes new slots. Throws wrong_state, which aborts the transaction, if a deadline that is to be moved has passed
-// meanwhile.
+// in the meantime.
 void before_commit();
 void after_commit() noexcept;
 void after_abort() noexcept;

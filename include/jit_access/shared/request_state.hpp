@@ -1,9 +1,10 @@
 // Changes of the state of a request. This is the only function that writes jit_access.request.state after the row was
-// inserted. It asks core::next() for the state that follows, so only the transition table in core/lifecycle.hpp
-// decides.
+// inserted. It uses core::next() to determine the state that follows, so only the transition table in
+// core/lifecycle.hpp decides.
 //
 // The caller holds the lock on the row (SELECT ... FOR UPDATE) from the moment it read `from` until the transaction
-// ends. That lock serialises the changes of one request. It needs a transaction and throws the errors of the server.
+// ends. That lock serialises the changes of one request. The function needs a transaction and throws the errors of the
+// server.
 #pragma once
 
 #include <cstdint>

@@ -2,9 +2,9 @@
 // and until when a session or a client has stepped up.
 //
 // The state is outside of any transaction. An accepted code is never accepted again and a failed one stays counted,
-// even if the transaction of the attempt is rolled back. The worker writes the tables afterwards. Shared memory starts
-// empty, so after a start no code of an earlier time step is accepted (step_floor()). Codes are refused for at most a
-// minute, and a restart gives no further guesses.
+// even if the transaction of the attempt is rolled back. The worker writes the tables afterwards. Shared memory is
+// empty after a start, so no code of an earlier time step is accepted then (step_floor()). This refuses codes for at
+// most a minute, and a restart gives no additional guesses.
 //
 // Functions that take the second-factor lock (pg/locks.hpp) hold it for a moment, never while SQL runs. They throw
 // server errors. Rules about codes are in core/totp.hpp. Times are microseconds.
@@ -26,10 +26,11 @@ using SecretId = std::uint64_t;
 // Initializes the shared memory. Called by the postmaster when it creates it.
 void initialize() noexcept;
 
-// Codes of time steps up to this one are refused: before this server was started, or promoted, another run may have
-// accepted them. 0 for a secret enrolled since then.
+// Returns the time step up to which codes are refused, because another run may have accepted them before this server
+// was started or promoted. Returns 0 for a secret enrolled since then.
 [[nodiscard]] std::uint64_t step_floor(pg::RoleId login, SecretId secret);
-// Remembers that the secret is new: no code of it can have been accepted. False if there is no room for the login.
+// Remembers that the secret is new, so that no code of it can have been accepted. Returns false if there is no room for
+// the login.
 [[nodiscard]] bool register_secret(pg::RoleId login, SecretId secret);
 
 // The current time step of RFC 6238.
@@ -42,8 +43,8 @@ enum class CodeResult : std::uint8_t { accepted, wrong, locked, no_room };
 [[nodiscard]] CodeResult try_code(pg::RoleId login, SecretId secret, std::optional<std::uint64_t> step,
                                   std::uint64_t last_step);
 // The same with a recovery code. `mark_used` marks it as used in the table, and returns whether it was there and
-// unused. Meanwhile no other session can try the same code: its snapshot may be older than a use that has just been
-// written to the table and removed from shared memory.
+// unused. During the call no other session can try the same code. Its snapshot might be older than a use that has just
+// been written to the table and removed from shared memory.
 [[nodiscard]] CodeResult try_recovery_code(pg::RoleId login, const core::Digest& digest,
                                            const std::function<bool()>& mark_used);
 

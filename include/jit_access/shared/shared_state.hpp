@@ -1,10 +1,11 @@
 // The shared memory of the extension: which grants are live and until when, which sessions use them, and the
-// messages between the worker and the backends. It is the enforcement; tables and catalogs follow it. README.md of this
-// room explains the states of a slot, the order of publication and the effect of a crash.
+// messages between the worker and the backends. Backends enforce grants by this memory; the tables and catalogs are
+// updated afterwards. README.md of this room explains the states of a slot, the order of publication and the effect of
+// a crash.
 //
-// Contract: the memory is created zeroed by the postmaster (src/hooks.cpp) and again after a crash. Every field names
-// its writers and readers. Unless a lock is named, a field is atomic and read without a lock. "Counter" means relaxed
-// order, because no other data depends on the value. Nothing here throws except reserve_slot().
+// Contract: the memory is created zeroed by the postmaster (src/hooks.cpp) and again after a crash. The comment on a
+// field names its writers and readers. Unless a lock is named, a field is atomic and read without a lock. "Counter"
+// means relaxed order, because no other data depends on the value. Nothing here throws except reserve_slot().
 //
 // Units: wall times are microseconds since 2000-01-01 UTC, boot times microseconds since boot (pg/clock.hpp), other
 // durations microseconds.
@@ -29,7 +30,7 @@ struct Latch;
 namespace jit {
 
 // A plain structure that is stored and loaded word by word, because it is too large for one atomic. A reader may see a
-// mixture of two values; it detects that by another field, such as the id of the slot.
+// mixture of two values, which it detects by another field, such as the id of the slot.
 template <class T>
 class Shared {
 public:
@@ -58,23 +59,25 @@ enum class SlotState : std::uint32_t { free, reserved, live, over, retired };
 // One grant. Written by the process that reserved the slot, then by the process that holds the lock on the row of the
 // request, except that any process may move `state` from live to over. Read by every backend before a statement.
 struct alignas(64) Slot {
-    // Stored last (release) when the slot becomes live, first when it stops being live. Readers load it with acquire.
+    // Stored last (release) when the slot becomes live, and first when it stops being live. Readers load it with
+    // acquire.
     std::atomic<SlotState> state;
     // The request's id; 0 while the slot is free. A reader detects reuse of the slot by comparing the id that it
     // cached.
     std::atomic<std::uint64_t> id;
     std::atomic<std::uint32_t> role;       // OID of jit_grant_<id>; kept until reuse, see README.md
     std::atomic<std::uint32_t> requester;  // OID
-    // The deadline on both clocks; the earlier one ends the grant. An extension stores them one after the other:
-    // a reader in between sees the earlier deadline on one of them.
+    // The deadline on both clocks; the earlier one ends the grant. An extension stores them one after the other, so a
+    // reader in between sees the earlier deadline on one of them.
     std::atomic<std::int64_t> ends_wall;
     std::atomic<std::int64_t> ends_boot;
     std::atomic<core::AtDeadline> at_deadline;  // action on sessions that use the grant at its end
     std::atomic<bool> allows_code;              // the template allows functions and similar objects to be created
     std::atomic<bool> allows_schema_change;     // objects created under the grant belong to its role
     std::atomic<bool> steps_up;                 // first use in a session needs a second factor
-    std::atomic<std::int64_t> grace;            // how long running statements may go on after the deadline
-    // May be a mixture of two grants while the slot is being filled; then the id differs from the reader's.
+    std::atomic<std::int64_t> grace;            // how long running statements may continue after the deadline
+    // May be a mixture of two grants while the slot is being filled; then the id is not the one that the reader
+    // expects.
     Shared<core::Conditions> conditions;
 };
 
@@ -120,7 +123,7 @@ struct SyncProgress {
 };
 
 // Accepted and failed codes of one login, in an open-addressing hash table. Kept outside of transactions, so that a
-// rollback gives back neither an attempt nor a code.
+// rollback undoes neither an attempt nor the acceptance of a code.
 struct alignas(64) LoginFactor {
     // OID of the login; 0 = free. Set once under the second-factor lock (release), never freed: a search ends at the
     // first free entry, without the lock.
@@ -140,8 +143,8 @@ struct alignas(64) LoginFactor {
 };
 static_assert(sizeof(LoginFactor) == 64, "the table holds thousands of entries");
 
-// A recovery code that is being tried, or was accepted and is not yet marked in the table. Under the second-factor
-// lock.
+// A recovery code that is being tried, or that was accepted and is not yet marked in the table. Accessed under the
+// second-factor lock.
 struct UsedRecoveryCode {
     std::uint32_t login;    // OID; 0 = free
     std::int32_t tried_by;  // pid of the session that tries it; 0 = accepted
@@ -268,7 +271,7 @@ struct SharedState {
 static_assert(std::atomic<SlotState>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
               "backends read shared memory without a lock");
 
-// Null if the library was not preloaded.
+// This is null if the library was not preloaded.
 extern SharedState* shared_state;
 
 // The entry of this process.
@@ -293,7 +296,7 @@ struct GrantTerms {
 
 // The slot of a grant that is reserved, live or over; null if there is none.
 [[nodiscard]] Slot* find_slot(std::uint64_t id) noexcept;
-// Takes a slot for a grant whose transaction has not committed. Throws limit_exceeded when all are taken.
+// Takes a slot for a grant whose transaction has not committed. Throws limit_exceeded if all slots are taken.
 Slot* reserve_slot(const GrantTerms& terms);
 // Stores the terms. The slot must not be live.
 void fill_slot(Slot& slot, const GrantTerms& terms) noexcept;
@@ -302,13 +305,13 @@ void set_deadline(Slot& slot, pg::Moment end) noexcept;
 void publish_slot(Slot& slot) noexcept;
 // Gives back a reserved slot after an abort.
 void free_slot(Slot& slot) noexcept;
-// Marks a live grant as over: every backend refuses it from here on. A grant that ends before its deadline has no grace
-// period, because it was revoked.
+// Marks a live grant as over: every backend refuses it from here on. A grant that ends before its deadline has been
+// revoked and has no grace period.
 void finish_slot(Slot& slot) noexcept;
 // Makes the slot reusable after the clean-up. Its role OID stays readable until reuse.
 void retire_slot(std::uint64_t id) noexcept;
 
-// Microseconds to the deadline, on the clock that has fewer; negative afterwards.
+// Returns the microseconds until the deadline, on the clock on which it comes first; negative after the deadline.
 [[nodiscard]] inline std::int64_t time_left(const Slot& slot, pg::Moment at) noexcept {
     return std::min(slot.ends_wall.load(std::memory_order_relaxed) - at.wall,
                     slot.ends_boot.load(std::memory_order_relaxed) - at.boot);

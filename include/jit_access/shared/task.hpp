@@ -1,8 +1,8 @@
 // How the worker and its jobs do their work: each task runs in a transaction of its own, so a failed task is logged and
 // delays no other.
 //
-// Only for background processes, which have no transaction open between tasks. Except for run_in_transaction() and
-// run_for_each(), which return failures, the functions log a failure and go on; none of them throws.
+// Only for background processes, which have no transaction open between tasks. run_in_transaction() and run_for_each()
+// return failures; the other functions log a failure and continue. None of them throws.
 #pragma once
 
 #include <cstdint>
@@ -21,15 +21,16 @@ namespace jit::task {
 extern const std::string actor;
 
 // Runs the body in a transaction. Its commit does not wait for a synchronous standby, because access must end at its
-// deadline even if the standby is away. Returns the message of the error that rolled it back; nullopt if it committed.
+// deadline even if the standby is not available. Returns the message of the error that rolled it back; nullopt if it
+// committed.
 [[nodiscard]] std::optional<std::string> run_in_transaction(const std::function<void()>& body);
 
 // The same, but logs the error: "could not <what>: <message>".
 void run_or_log(const std::string& what, const std::function<void()>& body);
 
 // Runs the body for many requests, in groups that share a transaction. If a group fails, each of its requests is
-// repeated in a transaction of its own. Commits are asynchronous: after a crash that loses them, the requests must be
-// found due again. Returns the failed requests with the messages of their errors.
+// repeated in a transaction of its own. Commits are asynchronous, so if a crash loses them, the caller must find the
+// requests due again. Returns the failed requests with the messages of their errors.
 [[nodiscard]] std::map<std::int64_t, std::string> run_for_each(const std::vector<std::int64_t>& ids,
                                                                const std::function<void(std::int64_t)>& body);
 
@@ -37,7 +38,8 @@ void run_or_log(const std::string& what, const std::function<void()>& body);
 // whether it was done.
 [[nodiscard]] std::uint64_t failure_count() noexcept;
 
-// The ids in the first column of a query's result, in a transaction of its own. Empty if the query fails.
+// Runs a query in a transaction of its own. Returns the ids in the first column of its result; no ids if the query
+// fails.
 [[nodiscard]] std::vector<std::int64_t> query_ids(const char* sql, std::initializer_list<pg::Argument> args = {});
 // The same for a query that is planned each time (see pg::query_replanned).
 [[nodiscard]] std::vector<std::int64_t> query_ids_replanned(const char* sql);

@@ -1,5 +1,5 @@
-// Admits a statement or function call that the server is about to run: resolves the effective grants, refuses or
-// records.
+// Admits a statement or function call that the server is about to run: resolves the effective grants, and refuses or
+// records the statement.
 //
 // Called by the hooks (src/hooks.cpp), inside pg::guarded(), because everything here may throw. A function that returns
 // true has put the intent on the record; the hook must then run the statement as a recorded use (recorder::enter() and
@@ -18,8 +18,8 @@ struct QueryDesc;
 
 namespace jit::admit_statement {
 
-// Whether a query checks relations as another role than the current user, which is how views are read. That role may
-// hold a grant. Every statement calls it once the server has granted anything, so it only loops over the relations.
+// Whether a query checks relations as a role other than the current user, as for views. That role may hold a grant.
+// Once any grant has been active on the server, every statement calls this, so it only loops over the relations.
 [[nodiscard]] inline bool reads_as_other_role(const PlannedStmt* plan) noexcept {
     if (shared_state->slots_in_use.load(std::memory_order_relaxed) == 0) return false;
     bool found = false;
@@ -28,20 +28,20 @@ namespace jit::admit_statement {
     return found;
 }
 
-// Before a query starts. Needs a transaction.
+// Called before a query starts. Needs a transaction.
 [[nodiscard]] bool query(const QueryDesc* query);
-// Before a started query fetches further rows: it may have begun long ago, and its grants may have ended since.
+// Called before a started query fetches more rows, because its grants may have ended since it started.
 [[nodiscard]] bool continued_query(const QueryDesc* query);
-// Before a utility command. Also in a failed transaction, in which only the cached grants are known.
+// Called before a utility command, even in a failed transaction, in which only the cached grants are known.
 [[nodiscard]] bool command(const PlannedStmt* command, const char* source, ParamListInfoData* parameters);
 
 // Throws `guarded` if a guard refuses the command. A refusal under a grant is recorded. Needs a transaction.
 void check_guards(const PlannedStmt* command, const char* source);
 
-// Before a function runs in a session that may use a grant. Records the call if no recorded statement contains it, and
-// throws if the session may not call the function. Needs a transaction.
+// Called before a function runs in a session that may use a grant. Records the call if no recorded statement contains
+// it, and throws if the session may not call the function. Needs a transaction.
 void function_call(std::uint32_t function);
-// The error of this command is being reported: a function call that it recorded has failed.
+// Called when an error of this command is reported, because a function call that it recorded has failed.
 void fail_function_calls(std::string_view sqlstate) noexcept;
 
 }  // namespace jit::admit_statement

@@ -14,7 +14,8 @@ namespace jit::describe {
 
 [[nodiscard]] recorder::Statement command(const PlannedStmt* command, const char* source,
                                           ParamListInfoData* parameters = nullptr);
-// A function that is called without a statement: by the fast-path message, for example. All such calls have one key.
+// Describes a function that is called without a statement, for example by the fast-path message. All such calls have
+// the same key.
 [[nodiscard]] recorder::Statement function_call(std::uint32_t function);
 [[nodiscard]] const void* function_call_key() noexcept;
 

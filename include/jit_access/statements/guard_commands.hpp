@@ -1,8 +1,8 @@
 // Commands and function calls that are refused to a session that uses a grant: they would outlive the grant or pass its
-// privileges on. Decided on the parse tree, not on text.
+// privileges on. The decision is based on the parse tree, not on the text.
 //
-// Called in a transaction, before the command or function runs. The checks throw `guarded`; recording the refusal is
-// for the caller. guard_objects.hpp examines the objects that a command has created.
+// Called in a transaction, before the command or function runs. The checks throw `guarded`; the caller records the
+// refusal. guard_objects.hpp examines the objects that a command has created.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// Refuses changes to the roles and objects that the extension manages, to every session, with a grant or without.
+// Refuses changes to the roles and objects that the extension manages, in every session, with or without a grant.
 //
-// Called in a transaction. The checks throw `guarded`, or `live_grants` where it is possible once all grants have
+// Called in a transaction. The checks throw `guarded`, or `live_grants` if the change is possible once all grants have
 // ended.
 #pragma once
 
@@ -10,8 +10,8 @@ struct Node;
 
 namespace jit::guard {
 
-// Before a utility command runs. A command that may widen the closure of a template also queues the invalidation of the
-// cached closures (commit_actions::change_closures).
+// Called before a utility command runs. A command that may widen the closure of a template also queues the invalidation
+// of the cached closures (commit_actions::change_closures).
 void check_managed_roles(const Node* command);
 // Before the extension or a database is dropped.
 void check_drop(std::uint32_t object_class, std::uint32_t object);

@@ -10,8 +10,8 @@
 
 namespace jit::guard {
 
-// From the object access hook, after an object, or a column of a relation, was created or changed in a session that may
-// use a grant. Needs a transaction. Throws `guarded`, which rolls the command back.
+// Called by the object access hook after an object, or a column of a relation, was created or changed in a session that
+// may use a grant. Needs a transaction. Throws `guarded`, which rolls the command back.
 void check_created_object(std::uint32_t object_class, std::uint32_t object, int column);
 // From the object access hook, after an index was created. The server does that as the owner of the table
 // (SECURITY_RESTRICTED_OPERATION), who may hold no grant; the index is examined when the session is itself again.

@@ -1,5 +1,5 @@
-// The privileges that a statement needs, and those of them that the current user lacks: all of them, not only the first
-// one that the server would report. Nothing is planned and nothing runs. Used by dry runs.
+// The privileges that a statement needs, and all those that the current user lacks, not only the first one that the
+// server would report. Nothing is planned and nothing runs. Used by dry runs.
 //
 // Needs a transaction. Throws the server's error for a text that it cannot parse or analyze, and the refusals of
 // guards.
@@ -26,8 +26,8 @@ struct RequiredPrivileges {
     std::vector<std::string> missing;  // "SELECT ON app.orders"
 };
 
-// Of one statement, for the current user. If a reader is given, names are looked up as this role, which may use every
-// schema: the server does not say what else is missing behind a schema that the user cannot use.
+// Analyzes one statement for the current user. If a reader is given, names are looked up as this role, which may use
+// every schema, because the server does not say what else is missing in a schema that the user cannot use.
 [[nodiscard]] RequiredPrivileges analyze(const std::string& statement, std::optional<pg::RoleId> reader = std::nullopt);
 // Throws invalid_argument, or the parser's error, unless the text is exactly one statement.
 void require_single_statement(const std::string& statement);

@@ -25,7 +25,7 @@ enum class Mode : std::uint8_t {
 extern Mode mode;
 [[nodiscard]] inline bool is_active() noexcept { return mode != Mode::off; }
 
-// Collected while a Scope exists, also if the statement has caught the error.
+// Collected while a Scope exists, even if the statement has caught the error.
 struct Findings {
     std::vector<std::string> missing;    // privileges
     std::optional<std::string> refusal;  // the first one
@@ -40,7 +40,7 @@ public:
     Scope& operator=(const Scope&) = delete;
 };
 
-// Suspends the sandbox for code of the extension that runs in between.
+// Suspends the sandbox while code of the extension runs.
 class Pause {
 public:
     Pause() noexcept : before_(mode) { mode = Mode::off; }

@@ -2,8 +2,8 @@
 //
 // An entry is used if text, command tag, user and session user are equal, the query checks the same privileges on the
 // same relations, its plan depends on the same relations, and nothing relevant has changed since then: roles,
-// memberships, relations, their names and access lists. The address of a plan is not compared; addresses are reused
-// (docs/adr/022-known-queries.md).
+// memberships, relations, their names and access lists. The address of a plan is not compared, because addresses are
+// reused (docs/adr/022-known-queries.md).
 //
 // Never throws and allocates nothing: 32 entries of fixed size, chosen by the length of the text.
 #pragma once
@@ -14,10 +14,10 @@ struct PlannedStmt;
 
 namespace jit::statement_cache {
 
-// The description of this query; its views are valid until the next store(). Null: not cached.
+// Returns the description of this query, or null if it is not cached. Its views are valid until the next store().
 [[nodiscard]] const recorder::Statement* find(const PlannedStmt* plan, std::string_view text, const char* tag) noexcept;
-// Stores a description if it is small enough, and returns where its encoded form may be cached; otherwise null.
-// `generation`: standing_privileges::generation() from before the query was described.
+// Stores a description if it is small enough, and returns where its encoded form may be cached. Returns null if it is
+// too large. `generation`: standing_privileges::generation() from before the query was described.
 [[nodiscard]] recorder::Encoded* store(const PlannedStmt* plan, const recorder::Statement& statement,
                                        std::uint64_t generation) noexcept;
 

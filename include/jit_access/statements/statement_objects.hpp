@@ -1,5 +1,5 @@
-// The objects that a statement touches, as they go on the record: collected by name, with the privileges that the
-// statement needs on each of them and those of them that its user has without any grant.
+// The objects that a statement touches, in the form in which they are recorded: collected by name, with the privileges
+// that the statement needs on each of them and those of them that its user has without any grant.
 //
 // Used by describe_query and describe_command only. One statement is described at a time, so there is one collection
 // per process; the result is valid until the next statement is described. Needs a transaction; lookups may throw.
@@ -15,7 +15,8 @@
 
 namespace jit::describe {
 
-// Each object once. A name is copied, because the cache of names may replace one entry while another is added.
+// The objects, each of them once. A name is copied, because the cache of names may replace one entry while another is
+// added.
 class StatementObjects {
 public:
     void clear() noexcept { count_ = stored_ = 0, used_ = 0; }
@@ -26,7 +27,7 @@ public:
 
     [[nodiscard]] bool has(Oid relation) noexcept { return find(relation) != nullptr; }
     [[nodiscard]] std::span<const core::ObjectUse> stored() const noexcept { return {uses_.data(), stored_}; }
-    // All objects that were added, also those beyond core::max_objects.
+    // Returns the number of all added objects, including those beyond core::max_objects.
     [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
 
 private:
@@ -48,9 +49,9 @@ extern StatementObjects objects;
 [[nodiscard]] std::string_view statement_text(const char* source, int location, int length) noexcept;
 [[nodiscard]] std::uint32_t recorded_privileges(AclMode mode) noexcept;
 // The bound parameters as "$1 = '…', $2 = NULL" if jit_access.log_parameters is on. Empty for variables of plpgsql,
-// which have no parameter list of this kind, and where a one-time code may be among them.
+// which have no parameter list of this kind, and if a one-time code may be among the parameters.
 [[nodiscard]] std::string_view bound_parameters(ParamListInfoData* parameters, const char* source);
-// Whether the statement runs inside something that the client has sent although nothing recorded contains it.
+// Whether the statement runs inside something that the client has sent, although no recorded statement contains it.
 // Statements sent by a client have a portal; deferred triggers at commit, functions called by the fast-path message and
 // functions evaluated by the planner have none.
 [[nodiscard]] bool runs_without_portal() noexcept;

@@ -20,8 +20,8 @@ struct CronJob {
 };
 
 // For administrators, in a statement of their own: creates one job or all of them, replacing earlier ones. Without a
-// schedule, the one in jit_access.job is kept. Throws wrong_state without pg_cron or if its time zone is not UTC,
-// invalid_argument for an unknown job or a schedule that pg_cron refuses.
+// schedule, the one in jit_access.job is kept. Throws wrong_state if pg_cron is missing or its time zone is not UTC,
+// and invalid_argument for an unknown job or a schedule that pg_cron refuses.
 std::vector<CronJob> create_jobs(const std::optional<std::string>& job, const std::optional<std::string>& schedule,
                                  const principal::Origin& origin);
 
@@ -31,7 +31,7 @@ std::int32_t remove_jobs(const std::optional<std::string>& job, const principal:
 // Whether a job was given to pg_cron, so that the worker leaves it to pg_cron.
 [[nodiscard]] bool is_scheduled(const std::string& job);
 
-// "as scheduled", "changed" or "missing"; nullopt if pg_cron is not in this database.
+// Returns "as scheduled", "changed" or "missing"; nullopt if pg_cron is not in this database.
 [[nodiscard]] std::optional<std::string> job_state(const std::string& job);
 
 }  // namespace jit::cron

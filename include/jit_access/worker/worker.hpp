@@ -5,9 +5,8 @@
 
 namespace jit::worker {
 
-// Called by the main function of the process, connected (pg::connect_worker) and without a transaction. Does not
-// return; ends with the process. An error that is not caught ends the process, which the postmaster restarts after a
-// second.
+// Called by the main function of the process, connected (pg::connect_worker) and without a transaction. It never
+// returns. An error that is not caught ends the process, which the postmaster restarts after a second.
 [[noreturn]] void run();
 
 }  // namespace jit::worker
