@@ -241,6 +241,34 @@ SELECT jit_approve(:id) AS got \gset
 SELECT is(:'got'::text, 'active', 'once all is undone, it is approved');
 \connect - :owner
 
+-- The expensive part of the check is not repeated as long as no command can have changed its result: a change of the
+-- catalogs themselves is not seen, until there is such a command. An activation, with its roles and memberships, is none.
+\connect - ada
+SELECT jit_create_template('sealed', '{USAGE ON SCHEMA plain, EXECUTE ON FUNCTION plain.invoker()}', requesters => '{alice}', approvers => '{bob}') AS role \gset
+\connect - alice
+SELECT jit_request('sealed', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS got \gset
+\connect - :owner
+SELECT jit_revoke(:id) AS got \gset
+CALL tap.wait_for_cleanup();
+UPDATE pg_proc SET prosecdef = true WHERE oid = 'plain.invoker()'::regprocedure;
+\connect - alice
+SELECT jit_request('sealed', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS got \gset
+CALL tap.start();
+SELECT is(:'got'::text, 'active', 'a template that was checked is not checked again');
+\connect - :owner
+CREATE FUNCTION plain.another() RETURNS int LANGUAGE sql AS 'SELECT 1';
+\connect - alice
+SELECT jit_request('sealed', '1h') AS id \gset
+\connect - bob
+CALL tap.start();
+SELECT jit_approve(:id);
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "sealed" reaches more than a template may give', 'unless a command may have changed the result');
+\connect - :owner
+
 -- Ownership comes without ALTER ... OWNER as well. (CREATE DATABASE ... OWNER: test/t/200_reach.pl.)
 CREATE ROLE adopted;
 GRANT SELECT ON app.orders TO adopted;
