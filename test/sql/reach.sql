@@ -181,8 +181,30 @@ SELECT tap.refused($$SELECT jit_alter_template('special', requesters => '{ada}')
 SELECT tap.refused($$SELECT jit_alter_template('special', max_duration => '7d')$$,
     'JA008 template "special" reaches more than a template may give: ' || tap.is_superusers('It holds EXECUTE on "plain.of_superuser()" (SECURITY DEFINER function of a powerful role)'),
     'nor change anything else of it');
+-- Nor do they lift its approvals: a rule of theirs does not apply to it.
+SELECT jit_create_rule('for-all', 'allow', role => 'alice') AS got \gset
+SELECT tap.refused($$SELECT jit_create_rule('for-special', 'allow', '{special}')$$,
+    'JA004 only a superuser can lift the approval from template "special": It gives what only a superuser may put into a template.', 'a rule of an administrator for it');
+SELECT jit_create_template('common', '{USAGE ON SCHEMA app}', requesters => '{alice}') AS role \gset
+\connect - alice
+CALL tap.start();
+SELECT jit_request('special', '1h') AS id \gset
+SELECT is(state::text, 'pending', 'a rule of an administrator for all templates does not lift its approval') FROM jit_access.my_requests WHERE id = :id;
+SELECT jit_cancel(:id) AS got \gset
+SELECT jit_request('common', '1h') AS id \gset
+SELECT is(state::text, 'active', 'but that of others') FROM jit_access.my_requests WHERE id = :id;
+SELECT jit_revoke(:id) AS got \gset
+\connect - :owner
+SELECT jit_create_rule('by-superuser', 'allow', '{special}') AS got \gset
+\connect - alice
+CALL tap.start();
+SELECT jit_request('special', '1h') AS id \gset
+SELECT is(state::text, 'active', 'a superuser lifts it') FROM jit_access.my_requests WHERE id = :id;
+SELECT jit_revoke(:id) AS got \gset
 \connect - :owner
 CALL tap.start();
+SELECT jit_drop_rule('for-all') AS got \gset
+SELECT jit_drop_rule('by-superuser') AS got \gset
 SELECT jit_create_template('modest', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}') AS role \gset
 \connect - ada
 CALL tap.start();
