@@ -215,6 +215,29 @@ CALL tap.start();
 SELECT jit_alter_template('modest', privileges => '{pg_monitor}') AS got \gset
 SELECT is(superuser_only, '{pg_monitor,pg_read_all_settings,pg_read_all_stats,pg_stat_scan_tables}', 'a superuser changes the privileges') FROM jit_access.template_catalog WHERE name = 'modest';
 
+-- A schema that a holder creates does not come to a search_path by its name.
+SELECT jit_create_template('schemas', '{CREATE ON DATABASE contrib_regression}', requesters => '{alice}', approvers => '{bob}', mode => 'set_role', allow_schema_change => true) AS role \gset
+CREATE ROLE chief SUPERUSER;
+\connect - alice
+SELECT jit_request('schemas', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS got \gset
+\connect - alice
+CALL tap.start();
+SELECT format('SET ROLE jit_grant_%s', :id) AS statement \gset
+:statement;
+SELECT is(tap.error('CREATE SCHEMA drawer'), 'no error', 'a schema under a grant');
+SELECT tap.refused('CREATE SCHEMA chief', 'JA016 this is not allowed to a session that uses a grant: Its name is that of a superuser, who would use its objects without naming the schema.',
+                   'not with the name of a superuser');
+SELECT is(tap.error('CREATE SCHEMA dave'), 'no error', 'that of another user is possible');
+CREATE SCHEMA drawer;
+SELECT tap.refused('ALTER SCHEMA drawer RENAME TO chief', 'JA016 this is not allowed to a session that uses a grant: Its name is that of a superuser, who would use its objects without naming the schema.', 'nor by renaming');
+DROP SCHEMA drawer;
+\connect - :owner
+SELECT jit_revoke(:id) AS got \gset
+CALL tap.wait_for_cleanup();
+DROP ROLE chief;
+
 -- What changes after the definition is found at the next activation, however it came about.
 \connect - ada
 SELECT jit_create_template('later', '{USAGE ON SCHEMA plain, "USAGE, CREATE ON SCHEMA app", "EXECUTE ON FUNCTION plain.invoker()", "EXECUTE ON FUNCTION ext.dblink(text)"}',
