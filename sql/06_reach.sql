@@ -111,7 +111,7 @@ COMMENT ON VIEW jit_access.template_limits IS
     'with allow_schema_change; everything else is refused, unless PUBLIC has it';
 
 -- Roles that can do what a template may not give: those with attributes, predefined roles, the group roles of this
--- extension, and their members.
+-- extension, and their members. What somebody may do by a grant does not count, because it ends.
 CREATE VIEW jit_access.powerful_role AS
 WITH RECURSIVE powerful (role) AS (
     SELECT a.oid
@@ -122,6 +122,7 @@ WITH RECURSIVE powerful (role) AS (
     SELECT m.member
     FROM powerful p
     JOIN pg_catalog.pg_auth_members m ON m.roleid = p.role
+    JOIN pg_catalog.pg_authid g ON g.oid = m.member AND g.rolname !~ '^jit_(grant|gate|login)_'
 )
 SELECT p.role FROM powerful p;
 COMMENT ON VIEW jit_access.powerful_role IS 'roles whose functions only a superuser may put into a template';

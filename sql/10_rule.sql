@@ -11,6 +11,7 @@ CREATE TABLE jit_access.rule (
     max_risk       text CHECK (max_risk IN ('low', 'medium', 'high')),
     networks       cidr[] NOT NULL,
     windows        text[] NOT NULL,
+    defined_by_superuser boolean NOT NULL,
     created_by     text NOT NULL,
     created_at     timestamptz NOT NULL,
     CHECK (effect = 'deny' OR templates <> '{}' OR role IS NOT NULL)
@@ -18,6 +19,8 @@ CREATE TABLE jit_access.rule (
 COMMENT ON TABLE jit_access.rule IS
     'rules: allow = matching requests need no approval; deny = matching requests are refused, even if another rule '
     'allows them';
+COMMENT ON COLUMN jit_access.rule.defined_by_superuser IS
+    'only such a rule lifts the approval from a template that gives what only a superuser may put into a template';
 COMMENT ON COLUMN jit_access.rule.templates IS 'templates to which the rule applies; empty = every template';
 
 CREATE FUNCTION pg_catalog.jit_create_rule(

@@ -147,7 +147,9 @@ std::vector<core::Rule> applicable_rules(const Person& person, const Template& t
                         OR $2 AND coalesce(pg_catalog.inet_client_addr() <<= ANY (networks::inet[]), false),
                     windows
              FROM jit_access.rule
-             WHERE templates = '{}' OR $1 = ANY (templates)
+             WHERE (templates = '{}' OR $1 = ANY (templates))
+               AND (effect = 'deny' OR defined_by_superuser
+                    OR NOT EXISTS (SELECT FROM jit_access.template t WHERE t.id = $1 AND t.superuser_only <> '{}'))
              ORDER BY name
          )sql",
                                      {tmpl.id, actor == Actor::requester})) {

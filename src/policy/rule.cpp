@@ -59,6 +59,23 @@ void check_keywords(const RuleArguments& arguments) {
                       "Use low, medium or high.");
 }
 
+// What only a superuser may put into a template, only a superuser gives without an approval. A rule for every template
+// does not apply to these; see ruling.cpp.
+void require_right_to_lift_approvals(const RuleArguments& arguments, const principal::Person& me) {
+    if (arguments.effect == "deny" || pg::is_superuser(me.role)) return;
+    const auto row = pg::query_row(R"sql(
+        SELECT name
+        FROM jit_access.template
+        WHERE name = ANY ($1) AND dropped_at IS NULL AND superuser_only <> '{}'
+        LIMIT 1
+    )sql",
+                                   {arguments.templates});
+    if (!row) return;
+    throw core::Failure(core::Code::not_permitted,
+                        "only a superuser can lift the approval from template \"" + row->get<std::string>(0) + "\"",
+                        "It gives what only a superuser may put into a template.", "Ask a superuser.");
+}
+
 }  // namespace
 
 void create(const RuleArguments& arguments, const principal::Origin& origin) {
@@ -74,6 +91,7 @@ void create(const RuleArguments& arguments, const principal::Origin& origin) {
     std::optional<pg::RoleId> role;
     if (arguments.role) role = principal::roles_by_name({*arguments.role}, "role").front().role;
     const auto ids = template_ids(arguments.templates);
+    require_right_to_lift_approvals(arguments, me);
     check_networks(arguments.networks);
     window::check_names(arguments.windows);
     principal::require_own_statement(me, origin, "rule \"" + name + "\" is made");
@@ -82,13 +100,13 @@ void create(const RuleArguments& arguments, const principal::Origin& origin) {
     pg::execute(R"sql(
         INSERT INTO jit_access.rule
             (name, effect, templates, template_names, role, role_name,
-             max_duration, max_risk, networks, windows, created_by, created_at)
+             max_duration, max_risk, networks, windows, created_by, defined_by_superuser, created_at)
         VALUES ($1, $2, $3::bigint[], $4, $5, $6,
-                $7, $8, $9::pg_catalog.cidr[], $10, $11, pg_catalog.clock_timestamp())
+                $7, $8, $9::pg_catalog.cidr[], $10, $11, $12, pg_catalog.clock_timestamp())
     )sql",
                 {name, *arguments.effect, ids, arguments.templates, pg::nullable(role), pg::nullable(arguments.role),
                  pg::nullable_duration(max_duration), pg::nullable(arguments.max_risk), arguments.networks,
-                 arguments.windows, me.name});
+                 arguments.windows, me.name, pg::is_superuser(me.role)});
     control_event::write(
         "rule created", std::nullopt, me.name,
         {{"rule", name},

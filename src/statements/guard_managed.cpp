@@ -12,6 +12,7 @@
 
 extern "C" {
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
 #include "commands/dbcommands.h"
@@ -190,6 +191,14 @@ bool are_of_grants(const List* roles) noexcept {
     return true;
 }
 
+// The membership that gives a grant to its holder. No template reaches a holder.
+bool gives_roles_of_grants(const GrantRoleStmt* grant) noexcept {
+    const ListCell* cell = nullptr;
+    foreach (cell, grant->granted_roles)
+        if (!is_of_grant(lfirst_node(AccessPriv, cell)->priv_name)) return false;
+    return true;
+}
+
 // A privilege that PUBLIC has is allowed to every template, so taking it from PUBLIC can change what a template may
 // give.
 bool names_public(const List* roles) noexcept {
@@ -197,6 +206,11 @@ bool names_public(const List* roles) noexcept {
     foreach (cell, roles)
         if (lfirst_node(RoleSpec, cell)->roletype == ROLESPEC_PUBLIC) return true;
     return false;
+}
+
+// Whether a table will belong to another role than the session's, and longer than the session.
+bool belongs_to_another(const RangeVar* table) noexcept {
+    return table->relpersistence != RELPERSISTENCE_TEMP && pg::current_user() != pg::session_user();
 }
 
 // Whether the command may change the result of templates::check_closure(). The list is of those that cannot; a command
@@ -212,9 +226,10 @@ bool may_change_closures(const Node* command) noexcept {
         }
         case T_GrantRoleStmt: {
             const auto* grant = reinterpret_cast<const GrantRoleStmt*>(command);
-            return grant->is_grant && !are_of_grants(grant->grantee_roles);
+            return grant->is_grant && !are_of_grants(grant->grantee_roles) && !gives_roles_of_grants(grant);
         }
         case T_CreateRoleStmt: return !is_of_grant(reinterpret_cast<const CreateRoleStmt*>(command)->role);
+        case T_AlterRoleStmt: return !is_of_grant(reinterpret_cast<const AlterRoleStmt*>(command)->role->rolename);
         case T_VariableSetStmt:
         case T_VariableShowStmt:
         case T_FetchStmt:
@@ -244,11 +259,12 @@ bool may_change_closures(const Node* command) noexcept {
         case T_DropRoleStmt:
         case T_DropOwnedStmt:
         case T_DropdbStmt: return false;
-        case T_CreateStmt:
+        case T_CreateStmt: return belongs_to_another(reinterpret_cast<const CreateStmt*>(command)->relation);
         case T_CreateTableAsStmt:
+            return belongs_to_another(reinterpret_cast<const CreateTableAsStmt*>(command)->into->rel);
+        case T_CreateSeqStmt: return belongs_to_another(reinterpret_cast<const CreateSeqStmt*>(command)->sequence);
         case T_RefreshMatViewStmt:
         case T_IndexStmt:
-        case T_CreateSeqStmt:
         case T_AlterSeqStmt:
         case T_CreateStatsStmt: return pg::current_user() != pg::session_user();
         default: return true;

@@ -17,6 +17,7 @@ extern "C" {
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_language.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
@@ -25,6 +26,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
@@ -241,6 +243,24 @@ const char* why_place_refused(Oid object_class, Oid object) {
     return OidIsValid(schema) && creates_by_grant(NamespaceRelationId, schema) ? why : nullptr;
 }
 
+// "$user" comes first on the default search_path, so a schema with the name of a superuser captures what that user
+// calls.
+const char* why_schema_refused(Oid schema) {
+    const bool is_named_like_superuser = pg::call([schema] {
+        bool result = false;
+        for_each_row(NamespaceRelationId, NamespaceOidIndexId, {{Anum_pg_namespace_oid, ObjectIdGetDatum(schema)}},
+                     [&](HeapTuple row, TupleDesc) {
+                         const auto* found = reinterpret_cast<Form_pg_namespace>(GETSTRUCT(row));
+                         const Oid role = get_role_oid(NameStr(found->nspname), true);
+                         result = OidIsValid(role) && superuser_arg(role);
+                     });
+        return result;
+    });
+    return is_named_like_superuser
+               ? "Its name is that of a superuser, who would use its objects without naming the schema."
+               : nullptr;
+}
+
 const char* why_procedure_refused(Oid procedure) {
     const auto row = pg::call([procedure] { return read_procedure(procedure); });
     if (!row.exists) return nullptr;
@@ -279,6 +299,8 @@ const char* why_login_refused(Oid object_class, Oid object) {
 const char* why_references_refused(std::uint32_t object_class, std::uint32_t object, Maker maker) {
     if (maker == Maker::login)
         if (const char* why = why_login_refused(object_class, object)) return why;
+    if (object_class == NamespaceRelationId && maker == Maker::grant)
+        if (const char* why = why_schema_refused(object)) return why;
     if (object_class == ConstraintRelationId)
         if (const char* why = why_foreign_key_refused(object, maker)) return why;
     return why_functions_refused(object_class, object);

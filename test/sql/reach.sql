@@ -181,8 +181,30 @@ SELECT tap.refused($$SELECT jit_alter_template('special', requesters => '{ada}')
 SELECT tap.refused($$SELECT jit_alter_template('special', max_duration => '7d')$$,
     'JA008 template "special" reaches more than a template may give: ' || tap.is_superusers('It holds EXECUTE on "plain.of_superuser()" (SECURITY DEFINER function of a powerful role)'),
     'nor change anything else of it');
+-- Nor do they lift its approvals: a rule of theirs does not apply to it.
+SELECT jit_create_rule('for-all', 'allow', role => 'alice') AS got \gset
+SELECT tap.refused($$SELECT jit_create_rule('for-special', 'allow', '{special}')$$,
+    'JA004 only a superuser can lift the approval from template "special": It gives what only a superuser may put into a template.', 'a rule of an administrator for it');
+SELECT jit_create_template('common', '{USAGE ON SCHEMA app}', requesters => '{alice}') AS role \gset
+\connect - alice
+CALL tap.start();
+SELECT jit_request('special', '1h') AS id \gset
+SELECT is(state::text, 'pending', 'a rule of an administrator for all templates does not lift its approval') FROM jit_access.my_requests WHERE id = :id;
+SELECT jit_cancel(:id) AS got \gset
+SELECT jit_request('common', '1h') AS id \gset
+SELECT is(state::text, 'active', 'but that of others') FROM jit_access.my_requests WHERE id = :id;
+SELECT jit_revoke(:id) AS got \gset
+\connect - :owner
+SELECT jit_create_rule('by-superuser', 'allow', '{special}') AS got \gset
+\connect - alice
+CALL tap.start();
+SELECT jit_request('special', '1h') AS id \gset
+SELECT is(state::text, 'active', 'a superuser lifts it') FROM jit_access.my_requests WHERE id = :id;
+SELECT jit_revoke(:id) AS got \gset
 \connect - :owner
 CALL tap.start();
+SELECT jit_drop_rule('for-all') AS got \gset
+SELECT jit_drop_rule('by-superuser') AS got \gset
 SELECT jit_create_template('modest', '{USAGE ON SCHEMA app, SELECT ON app.orders}', requesters => '{alice}', approvers => '{bob}') AS role \gset
 \connect - ada
 CALL tap.start();
@@ -192,6 +214,29 @@ SELECT is(:got, 2, 'a superuser''s template that an administrator could have def
 CALL tap.start();
 SELECT jit_alter_template('modest', privileges => '{pg_monitor}') AS got \gset
 SELECT is(superuser_only, '{pg_monitor,pg_read_all_settings,pg_read_all_stats,pg_stat_scan_tables}', 'a superuser changes the privileges') FROM jit_access.template_catalog WHERE name = 'modest';
+
+-- A schema that a holder creates does not come to a search_path by its name.
+SELECT jit_create_template('schemas', '{CREATE ON DATABASE contrib_regression}', requesters => '{alice}', approvers => '{bob}', mode => 'set_role', allow_schema_change => true) AS role \gset
+CREATE ROLE chief SUPERUSER;
+\connect - alice
+SELECT jit_request('schemas', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS got \gset
+\connect - alice
+CALL tap.start();
+SELECT format('SET ROLE jit_grant_%s', :id) AS statement \gset
+:statement;
+SELECT is(tap.error('CREATE SCHEMA drawer'), 'no error', 'a schema under a grant');
+SELECT tap.refused('CREATE SCHEMA chief', 'JA016 this is not allowed to a session that uses a grant: Its name is that of a superuser, who would use its objects without naming the schema.',
+                   'not with the name of a superuser');
+SELECT is(tap.error('CREATE SCHEMA dave'), 'no error', 'that of another user is possible');
+CREATE SCHEMA drawer;
+SELECT tap.refused('ALTER SCHEMA drawer RENAME TO chief', 'JA016 this is not allowed to a session that uses a grant: Its name is that of a superuser, who would use its objects without naming the schema.', 'nor by renaming');
+DROP SCHEMA drawer;
+\connect - :owner
+SELECT jit_revoke(:id) AS got \gset
+CALL tap.wait_for_cleanup();
+DROP ROLE chief;
 
 -- What changes after the definition is found at the next activation, however it came about.
 \connect - ada
@@ -239,6 +284,34 @@ DROP EXTENSION hstore;
 CALL tap.start();
 SELECT jit_approve(:id) AS got \gset
 SELECT is(:'got'::text, 'active', 'once all is undone, it is approved');
+\connect - :owner
+
+-- The expensive part of the check is not repeated as long as no command can have changed its result: a change of the
+-- catalogs themselves is not seen, until there is such a command. An activation, with its roles and memberships, is none.
+\connect - ada
+SELECT jit_create_template('sealed', '{USAGE ON SCHEMA plain, EXECUTE ON FUNCTION plain.invoker()}', requesters => '{alice}', approvers => '{bob}') AS role \gset
+\connect - alice
+SELECT jit_request('sealed', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS got \gset
+\connect - :owner
+SELECT jit_revoke(:id) AS got \gset
+CALL tap.wait_for_cleanup();
+UPDATE pg_proc SET prosecdef = true WHERE oid = 'plain.invoker()'::regprocedure;
+\connect - alice
+SELECT jit_request('sealed', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS got \gset
+CALL tap.start();
+SELECT is(:'got'::text, 'active', 'a template that was checked is not checked again');
+\connect - :owner
+CREATE FUNCTION plain.another() RETURNS int LANGUAGE sql AS 'SELECT 1';
+\connect - alice
+SELECT jit_request('sealed', '1h') AS id \gset
+\connect - bob
+CALL tap.start();
+SELECT jit_approve(:id);
+SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "sealed" reaches more than a template may give', 'unless a command may have changed the result');
 \connect - :owner
 
 -- Ownership comes without ALTER ... OWNER as well. (CREATE DATABASE ... OWNER: test/t/200_reach.pl.)
