@@ -120,7 +120,10 @@ void admit_call(Oid function) {
                                 "Functions and queries of its owner run here for another user; they need privileges "
                                 "that the owner has without a grant.",
                                 "Let the owner run the command under the grant, or grant the privileges to the owner.");
-    recorder::record_refusal(grants, statement, core::entry(failure.code).sqlstate, failure.message);
+    // Not under the grant: neither its holder nor anybody who acts for them has caused this, so it does not count
+    // against the grant (the alert rule refusal_burst may suspend it).
+    recorder::record_refusal(enforcement::without_grants(grants), statement, core::entry(failure.code).sqlstate,
+                             failure.message);
     throw failure;
 }
 
