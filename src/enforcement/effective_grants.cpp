@@ -383,10 +383,12 @@ bool is_grant_role(RoleId role) {
     return marker && is_grant_role(role, *marker);
 }
 
-bool is_session_member_without_grant(RoleId role) {
+bool is_member_without_grant(RoleId member, RoleId role) {
     const auto marker = pg::find_role(core::marker_role);
-    return marker && is_member_without_grant_role(pg::session_user(), role, *marker);
+    return marker && is_member_without_grant_role(member, role, *marker);
 }
+
+bool is_session_member_without_grant(RoleId role) { return is_member_without_grant(pg::session_user(), role); }
 
 void publish_client(const core::Client& client) noexcept {
     if (shared_state == nullptr) return;

@@ -13,6 +13,7 @@
 #include "jit_access/pg/version_shims.hpp"
 #include "jit_access/statements/catalog_rows.hpp"
 #include "jit_access/statements/guard_commands.hpp"
+#include "jit_access/statements/guard_expressions.hpp"
 #include "jit_access/statements/guard_references.hpp"
 #include "jit_access/statements/sandbox.hpp"
 
@@ -35,7 +36,6 @@ extern "C" {
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
-#include "nodes/nodeFuncs.h"
 #include "rewrite/rewriteSupport.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -64,50 +64,11 @@ Oid owner_of(Oid object_class, Oid object) {
     return DatumGetObjectId(owner);
 }
 
-// Whether a function of the server does more than compute. This is true for volatile functions except the listed ones,
-// and for functions that run a query given as text. Functions of other owners are judged by their owner.
-bool has_side_effects(Oid function, void*) {
-    if (function >= FirstNormalObjectId) return false;
-    constexpr std::array<std::string_view, 10> harmless = {"nextval",         "currval",         "lastval", "random",
-                                                           "random_normal",   "gen_random_uuid", "uuidv4",  "uuidv7",
-                                                           "clock_timestamp", "timeofday"};
-    const std::string_view name(get_func_name(function));
-    return name.find("_to_xml") != name.npos || (func_volatile(function) == PROVOLATILE_VOLATILE &&
-                                                 std::find(harmless.begin(), harmless.end(), name) == harmless.end());
-}
-
-bool calls_side_effects(Node* node, void* context) {
-    if (node == nullptr) return false;
-    if (check_functions_in_node(node, has_side_effects, context)) return true;
-    return expression_tree_walker(node, catalog::as_walker(calls_side_effects), context);
-}
-
 // `column`: the column of the catalog row that holds the expression, as a node tree.
 const char* why_expression_refused(HeapTuple row, TupleDesc columns, AttrNumber column) {
-    bool is_null = false;
-    const Datum value = heap_getattr(row, column, columns, &is_null);
-    if (is_null || !calls_side_effects(static_cast<Node*>(stringToNode(TextDatumGetCString(value))), nullptr))
-        return nullptr;
-    return "Functions with side effects would run in statements of other users.";
-}
-
-bool is_made_by_users(Oid function, void*) {
-    return function >= FirstNormalObjectId || has_side_effects(function, nullptr);
-}
-
-// Whether the expression uses anything but functions and operators of the server that only compute.
-bool uses_more_than_built_in(Node* node, void* context) {
-    if (node == nullptr) return false;
-    if (IsA(node, CoerceToDomain) && reinterpret_cast<CoerceToDomain*>(node)->resulttype >= FirstNormalObjectId)
-        return true;
-    if (check_functions_in_node(node, is_made_by_users, context)) return true;
-    return expression_tree_walker(node, catalog::as_walker(uses_more_than_built_in), context);
-}
-
-bool is_built_in(HeapTuple row, TupleDesc columns, AttrNumber column) {
-    bool is_null = false;
-    const Datum value = heap_getattr(row, column, columns, &is_null);
-    return is_null || !uses_more_than_built_in(static_cast<Node*>(stringToNode(TextDatumGetCString(value))), nullptr);
+    return has_side_effects(row, columns, column)
+               ? "Functions with side effects would run in statements of other users."
+               : nullptr;
 }
 
 // Whether the table has foreign keys whose actions change its rows. They run as the owner of the table.
@@ -362,8 +323,12 @@ Oid table_with_code(Oid object_class, Oid object) {
     return table;
 }
 
-// In mode inherit the object belongs to the session user, or to the owner of its table.
-Maker maker() { return is_acting_as_oneself() ? Maker::login : Maker::grant; }
+// In mode inherit the object belongs to the login, also in a SECURITY DEFINER function of the login that others call.
+Maker maker() {
+    const auto me = pg::current_user();
+    return sandbox::is_active() || enforcement::is_grant_role(me) || is_login_of_grant(me) ? Maker::grant
+                                                                                           : Maker::login;
+}
 
 void examine(Oid object_class, Oid object, int column) {
     const auto me = pg::current_user();

@@ -7,18 +7,21 @@
 #include "jit_access/enforcement/standing_privileges.hpp"
 #include "jit_access/pg/version_shims.hpp"
 #include "jit_access/statements/catalog_rows.hpp"
+#include "jit_access/statements/guard_commands.hpp"
 
 extern "C" {
 #include "access/reloptions.h"
 #include "access/sysattr.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_attrdef.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_statistic_ext.h"
@@ -29,6 +32,7 @@ extern "C" {
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 }
 
@@ -78,12 +82,39 @@ ProcedureRow read_procedure(Oid procedure) {
     return result;
 }
 
-// The functions that the object calls without a check of the caller's privileges. What the body of a function and the
-// query of a view or rule call is checked when they run, with the privileges of their user.
-List* functions_called(Oid object_class, Oid object) {
+// Triggers and indexes of partitions follow from those of the table.
+bool is_copy_in_partition(Oid object_class, Oid object) {
+    bool result = false;
+    if (object_class == TriggerRelationId)
+        for_each_row(TriggerRelationId, TriggerOidIndexId, {{Anum_pg_trigger_oid, ObjectIdGetDatum(object)}},
+                     [&](HeapTuple row, TupleDesc) {
+                         result = OidIsValid(reinterpret_cast<Form_pg_trigger>(GETSTRUCT(row))->tgparentid);
+                     });
+    if (object_class == RelationRelationId)
+        for_each_row(RelationRelationId, ClassOidIndexId, {{Anum_pg_class_oid, ObjectIdGetDatum(object)}},
+                     [&](HeapTuple row, TupleDesc) {
+                         const auto* relation = reinterpret_cast<Form_pg_class>(GETSTRUCT(row));
+                         result = relation->relispartition && relation->relkind == RELKIND_INDEX;
+                     });
+    return result;
+}
+
+// Whether the server checks EXECUTE whenever the object calls a function, as the user on whose behalf it runs: in the
+// body of a function, in the query of a view or rule, in defaults, checks and policies.
+bool is_checked_at_use(Oid object_class, Oid object) {
+    return object_class == RewriteRelationId || object_class == AttrDefaultRelationId ||
+           object_class == ConstraintRelationId || object_class == PolicyRelationId ||
+           (object_class == TypeRelationId && get_typtype(object) == TYPTYPE_DOMAIN) ||
+           (object_class == ProcedureRelationId && !read_procedure(object).is_aggregate);
+}
+
+// A login that keeps an object may only use what it keeps as well. Of the objects of a grant those are of interest that
+// let others call a function.
+List* functions_called(Oid object_class, Oid object, Maker maker) {
     List* functions = NIL;
-    if (object_class == RewriteRelationId) return functions;
+    if (object_class == RewriteRelationId || is_copy_in_partition(object_class, object)) return functions;
     if (object_class == ProcedureRelationId && !read_procedure(object).is_aggregate) return functions;
+    if (maker == Maker::grant && is_checked_at_use(object_class, object)) return functions;
     for_each_row(
         DependRelationId, DependDependerIndexId,
         {{Anum_pg_depend_classid, ObjectIdGetDatum(object_class)}, {Anum_pg_depend_objid, ObjectIdGetDatum(object)}},
@@ -106,11 +137,14 @@ List* functions_called(Oid object_class, Oid object) {
     return functions;
 }
 
-const char* why_functions_refused(Oid object_class, Oid object) {
-    List* functions = pg::call([&] { return functions_called(object_class, object); });
-    for (int i = 0; i < list_length(functions); ++i)
-        if ((standing_privileges::on_object(ProcedureRelationId, list_nth_oid(functions, i)) & ACL_EXECUTE) == 0)
+const char* why_functions_refused(Oid object_class, Oid object, Maker maker) {
+    List* functions = pg::call([&] { return functions_called(object_class, object, maker); });
+    for (int i = 0; i < list_length(functions); ++i) {
+        const Oid function = list_nth_oid(functions, i);
+        if ((standing_privileges::on_object(ProcedureRelationId, function) & ACL_EXECUTE) == 0 &&
+            pg::call([=] { return pg::may(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE); }))
             return "It uses a function that you may call only by the grant.";
+    }
     return nullptr;
 }
 
@@ -153,13 +187,18 @@ bool is_standing(const pg::CheckedRelation& checked) {
     return (checked.privileges & ~standing_privileges::find(checked).privileges) == 0;
 }
 
+// Whether the role will be there after the end, for the session user or the owner of a SECURITY DEFINER function.
+bool is_kept_by_user(pg::RoleId role) {
+    return !enforcement::is_grant_role(role) && !is_login_of_grant(role) &&
+           (enforcement::is_session_member_without_grant(role) ||
+            enforcement::is_member_without_grant(pg::current_user(), role));
+}
+
 // A foreign key shows which keys exist and keeps their rows from being deleted, as long as it exists.
 const char* why_foreign_key_refused(Oid constraint, Maker maker) {
     const auto key = pg::call([constraint] { return read_foreign_key(constraint); });
     if (!OidIsValid(key.owner) || is_standing(key.referenced)) return nullptr;
-    const pg::RoleId owner{key.owner};
-    const bool stays = owner != pg::current_user() && enforcement::is_session_member_without_grant(owner);
-    if (maker == Maker::grant && !stays) return nullptr;
+    if (maker == Maker::grant && !is_kept_by_user({key.owner})) return nullptr;
     return "It refers to a table that you may reference only by the grant.";
 }
 
@@ -303,7 +342,7 @@ const char* why_references_refused(std::uint32_t object_class, std::uint32_t obj
         if (const char* why = why_schema_refused(object)) return why;
     if (object_class == ConstraintRelationId)
         if (const char* why = why_foreign_key_refused(object, maker)) return why;
-    return why_functions_refused(object_class, object);
+    return why_functions_refused(object_class, object, maker);
 }
 
 // The transition functions of an aggregate, the functions of a range type and the options of a view.

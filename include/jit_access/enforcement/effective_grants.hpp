@@ -113,7 +113,9 @@ void merge_grants(EffectiveGrants& into, const EffectiveGrants& other, pg::RoleI
 [[nodiscard]] bool may_act_as_grant_role();
 // Whether the role is the temporary role of a grant: a direct member of the marker role.
 [[nodiscard]] bool is_grant_role(pg::RoleId role);
-// Whether the session user is a member of this role without any grant.
+// Whether the member is this role, or a member of it without any grant.
+[[nodiscard]] bool is_member_without_grant(pg::RoleId member, pg::RoleId role);
+// The same of the session user.
 [[nodiscard]] bool is_session_member_without_grant(pg::RoleId role);
 
 // Counts the changes of memberships and roles that this process has been notified of.
