@@ -104,6 +104,33 @@ SELECT is(tap.error(statement), 'no error', 'allowed: ' || statement) FROM (VALU
     (8, 'CREATE TABLE hers.copy AS SELECT * FROM app.customers'), (9, 'SET LOCAL ROLE team; CREATE SCHEMA more CREATE TABLE t (id integer)')) v (n, statement) ORDER BY n;
 SELECT tap.refused('CREATE TABLE hers.probe (id integer REFERENCES app.open_table (more))', '42501', 'by columns, REFERENCES is needed on each');
 
+-- Privileges that no template of mode inherit may have, but that its role is given while the grant is live, or has in another
+-- database: CREATE, TRIGGER and the use of a language.
+\connect - :owner
+GRANT CREATE ON SCHEMA app TO caller;
+REVOKE CREATE ON DATABASE contrib_regression FROM team;
+GRANT CREATE ON DATABASE contrib_regression TO caller;
+GRANT TRIGGER ON app.customers TO caller;
+REVOKE USAGE ON LANGUAGE sql FROM PUBLIC;
+GRANT USAGE ON LANGUAGE sql TO caller;
+\connect - alice
+CALL tap.start();
+SELECT tap.refused(statement, :'refused' || why, statement) FROM (VALUES
+    (1, 'CREATE TABLE app.copy AS SELECT * FROM app.customers', 'It would be yours after the end, in a place where only the grant lets you create.'),
+    (2, 'CREATE TYPE app.colour AS ENUM (''red'')', 'It would be yours after the end, in a place where only the grant lets you create.'),
+    (3, 'CREATE SEQUENCE app.more', 'It would be yours after the end, in a place where only the grant lets you create.'),
+    (4, 'CREATE FUNCTION app.f() RETURNS integer LANGUAGE plpgsql AS ''BEGIN RETURN 1; END''', 'It would be yours after the end, in a place where only the grant lets you create.'),
+    (5, 'ALTER TABLE hers.own SET SCHEMA app', 'It would be yours after the end, in a place where only the grant lets you create.'),
+    (6, 'CREATE SCHEMA more', 'It would be yours after the end, in a place where only the grant lets you create.'),
+    (7, 'CREATE TRIGGER t BEFORE INSERT ON app.customers FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()', 'Its table is one on which you may create triggers only by the grant.'),
+    (8, 'CREATE FUNCTION hers.f() RETURNS integer LANGUAGE sql AS ''SELECT 1''', 'Its language is one that you may use only by the grant.')) v (n, statement, why) ORDER BY n;
+\connect - :owner
+REVOKE CREATE ON SCHEMA app FROM caller;
+REVOKE CREATE ON DATABASE contrib_regression FROM caller;
+REVOKE TRIGGER ON app.customers FROM caller;
+REVOKE USAGE ON LANGUAGE sql FROM caller;
+GRANT USAGE ON LANGUAGE sql TO PUBLIC;
+
 -- In a function of the holder that another login calls, the holder's tables stay the holder's.
 \connect - mallory
 CALL tap.start();
