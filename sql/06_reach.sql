@@ -207,7 +207,7 @@ WITH RECURSIVE member AS (
     LEFT JOIN (SELECT h.relation, bool_or(h.is_hidden) AS is_hidden
                FROM hidden_view h
                GROUP BY h.relation) v ON v.relation = c.oid
-    WHERE c.relkind NOT IN ('i', 'I', 't', 'c')
+    WHERE c.relkind NOT IN ('i', 'I', 'c')
 ), aggregate AS (
     -- An aggregate calls its functions with the privileges of its owner.
     SELECT a.aggfnoid::pg_catalog.oid AS function
@@ -350,6 +350,13 @@ WITH named AS MATERIALIZED (
     JOIN object o ON o.classid = n.classid AND o.objid = n.objid,
          pg_catalog.aclexplode(o.acl) x
     WHERE n.deptype = 'a' AND x.grantee = n.role
+    UNION
+    -- An object of a class that jit_access.reachable_object does not know.
+    SELECT n.classid, n.objid, 0, 'any', false
+    FROM named n
+    LEFT JOIN object o ON o.classid = n.classid AND o.objid = n.objid
+    WHERE n.deptype = 'a' AND o.objid IS NULL AND n.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass
+      AND (n.dbid = 0 OR n.dbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
     UNION
     -- The entry of a column names its relation.
     SELECT n.classid, n.objid, a.attnum, x.privilege_type, x.is_grantable

@@ -86,6 +86,7 @@ FROM (VALUES (1, 'UPDATE (rolsuper)', 'pg_authid'), (2, 'INSERT (roleid, member,
      v (n, privilege, relation)
 ORDER BY n;
 SELECT tap.may_give(item) FROM unnest('{SELECT ON pg_catalog.pg_class, SELECT (rolname) ON pg_catalog.pg_roles, "SELECT, UPDATE ON pg_catalog.pg_settings", SELECT ON information_schema.tables}'::text[]) item;
+SELECT tap.may_not_give('SELECT ON pg_toast.pg_toast_2619', 'It holds SELECT on "pg_toast.pg_toast_2619" (relation of the system), which no template may give.');
 SELECT tap.may_not_give('UPDATE ON information_schema.sql_features', 'It holds UPDATE on "information_schema.sql_features" (relation of the system), which no template may give.');
 SELECT tap.may_not_give(item, why) FROM (VALUES
     (1, 'SELECT ON app.hashes', tap.is_superusers('It holds SELECT on "app.hashes" (view of hidden system data)')),

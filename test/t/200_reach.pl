@@ -68,11 +68,11 @@ DECLARE
 BEGIN
     FOR item IN
         SELECT format('ALL ON %s %s', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, c.oid::regclass)
-        FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND c.relnamespace::regnamespace::text !~ '^pg_temp'
+        FROM pg_class c WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 't') AND c.relnamespace::regnamespace::text !~ '^pg_temp'
         UNION ALL
         SELECT format('ALL (%s) ON TABLE %s', string_agg(quote_ident(a.attname), ', '), c.oid::regclass)
         FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relnamespace::regnamespace::text !~ '^pg_temp'
+        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 't') AND c.relnamespace::regnamespace::text !~ '^pg_temp'
         GROUP BY c.oid
         UNION ALL SELECT format('ALL ON ROUTINE %s', p.oid::regprocedure) FROM pg_proc p
         UNION ALL SELECT format('ALL ON SCHEMA %I', n.nspname) FROM pg_namespace n WHERE n.nspname !~ '^pg_(toast_)?temp'
@@ -157,7 +157,8 @@ my $found = join '', map { "extension $_\n" } @extensions;
 my $everybody = '';
 for my $title (sort keys %group)
 {
-	my @names = sort @{ $group{$title} };
+	my %names = map { s/^pg_toast\.\Kpg_toast_\d+/pg_toast_*/r => 1 } @{ $group{$title} };
+	my @names = sort keys %names;
 	$found .= "\n[$title]\n";
 	my $is_public = $title =~ /: public: [^;]*$/;
 	$found .= $is_public && @names > 20 ? scalar(@names) . ' objects, SHA-256 ' . sha256_hex(join "\n", @names) . "\n" : join('', map { "$_\n" } @names);
