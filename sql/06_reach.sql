@@ -21,8 +21,8 @@ VALUES
     ('sequence', 'UPDATE', 'administrator', false),
     ('sequence', 'OWNER', 'administrator', true),
     -- A view runs with the privileges of its owner, so what it reads matters, and writing through it writes there.
-    ('view of a system catalog', 'SELECT', 'administrator', false),
-    ('view of a system catalog', 'OWNER', 'administrator', true),
+    ('updatable view of a system catalog', 'SELECT', 'administrator', false),
+    ('updatable view of a system catalog', 'OWNER', 'administrator', true),
     ('view of hidden system data', 'SELECT', 'superuser', false),
     ('view of hidden system data', 'OWNER', 'administrator', true),
     -- Code.
@@ -175,8 +175,8 @@ WITH RECURSIVE member AS (
          pg_catalog.regexp_matches(r.ev_action::text, ':relid ([1-9][0-9]*) ', 'g') m (found)
     WHERE NOT s.is_system AND s.name <> 'jit_access'
 ), hidden_view (relation, is_hidden) AS (
-    -- Views and rules over relations of the system or of this extension, and views over those. Hidden: over something
-    -- that PUBLIC may not read.
+    -- Views and rules over relations of the system or of this extension, and views over those. The owner of the first
+    -- has to be able to do what the view does. Hidden: over something that PUBLIC may not read.
     SELECT u.view,
            NOT s.is_system
            OR NOT EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) x
@@ -184,7 +184,9 @@ WITH RECURSIVE member AS (
     FROM used_relation u
     JOIN pg_catalog.pg_class c ON c.oid = u.relation
     JOIN schema s ON s.oid = c.relnamespace
-    WHERE s.is_system OR s.name = 'jit_access'
+    JOIN pg_catalog.pg_class v ON v.oid = u.view
+    WHERE (s.is_system OR s.name = 'jit_access')
+      AND v.relowner IN (SELECT p.role FROM jit_access.powerful_role p)
     UNION
     SELECT u.view, h.is_hidden
     FROM hidden_view h
@@ -197,7 +199,8 @@ WITH RECURSIVE member AS (
                 WHEN m.extname = 'pg_cron' THEN 'relation of pg_cron'
                 WHEN m.extname IS NOT NULL THEN 'relation of an extension'
                 WHEN v.is_hidden THEN 'view of hidden system data'
-                WHEN NOT v.is_hidden THEN 'view of a system catalog'
+                WHEN NOT v.is_hidden AND pg_catalog.pg_relation_is_updatable(c.oid, false) <> 0
+                    THEN 'updatable view of a system catalog'
                 WHEN c.relkind IN ('r', 'p', 'v', 'm', 'f') THEN 'table'
                 WHEN c.relkind = 'S' THEN 'sequence'
                 ELSE 'relation of kind ' || c.relkind::text END AS kind

@@ -57,11 +57,33 @@ bool has_columns(const std::string& relation, const pg::TextArray& columns) {
         .get<bool>(0);
 }
 
+// Whether the relation is of a kind that every template may give (sql/06_reach.sql). Only views and the relations of
+// extensions can be of another kind, so that it is seldom looked up.
+bool may_be_given(const std::string& relation) {
+    return pg::query_row(R"sql(
+               SELECT CASE WHEN c.relkind IN ('v', 'm')
+                                OR EXISTS (SELECT FROM pg_catalog.pg_depend d
+                                           WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                                             AND d.objid = c.oid AND d.deptype = 'e')
+                           THEN EXISTS (SELECT FROM jit_access.reachable_object o
+                                        WHERE o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass
+                                          AND o.objid = c.oid AND o.kind IN ('table', 'sequence'))
+                           ELSE true END
+               FROM pg_catalog.pg_class c
+               WHERE c.oid = $1::pg_catalog.regclass
+           )sql",
+                         {relation})
+        .value()
+        .get<bool>(0);
+}
+
 void grant_item_on_relation(const std::string& relation, std::uint32_t schema, const std::string& item,
                             const std::string& role) {
     const auto schemas = pg::parse_privilege(item, role).schemas;
     if (std::find(schemas.begin(), schemas.end(), schema) == schemas.end()) return;
     const auto grant = pg::grant_on_table(item, role, relation);
+    // A privilege that the template may not give would keep every further grant of it from being activated.
+    if (!may_be_given(relation)) return;
     if (has_columns(relation, grant.columns)) pg::change_access_lists(grant.sql);
 }
 

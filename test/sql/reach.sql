@@ -58,6 +58,9 @@ CREATE VIEW app.hashes AS SELECT rolname, rolpassword FROM pg_authid;
 CREATE VIEW app.hashes_of_hashes AS SELECT * FROM app.hashes;
 CREATE MATERIALIZED VIEW app.kept_hashes AS SELECT * FROM pg_shadow;
 CREATE VIEW app.classes AS SELECT * FROM pg_class;
+CREATE VIEW app.sizes AS SELECT oid, sum(relpages) FROM pg_class GROUP BY oid;
+CREATE VIEW app.of_plain AS SELECT rolpassword FROM pg_authid;
+ALTER VIEW app.of_plain OWNER TO plain;
 CREATE VIEW app.uses AS SELECT * FROM jit_access.record;
 CREATE VIEW app.names AS SELECT name FROM app.customers;
 SELECT lo_create(4711) AS lo \gset
@@ -94,8 +97,8 @@ SELECT tap.may_not_give(item, why) FROM (VALUES
     (3, 'SELECT (rolname) ON app.hashes', tap.is_superusers('It holds SELECT on "app.hashes" (view of hidden system data)')),
     (4, 'SELECT ON app.kept_hashes', tap.is_superusers('It holds SELECT on "app.kept_hashes" (view of hidden system data)')),
     (5, 'SELECT ON app.uses', tap.is_superusers('It holds SELECT on "app.uses" (view of hidden system data)')),
-    (6, 'UPDATE ON app.classes', 'It holds UPDATE on "app.classes" (view of a system catalog), which no template may give.')) v (n, item, why) ORDER BY n;
-SELECT tap.may_give(item) FROM unnest('{SELECT ON app.classes, "SELECT, UPDATE ON app.names", TRIGGER ON app.orders}'::text[]) item;
+    (6, 'UPDATE ON app.classes', 'It holds UPDATE on "app.classes" (updatable view of a system catalog), which no template may give.')) v (n, item, why) ORDER BY n;
+SELECT tap.may_give(item) FROM unnest('{SELECT ON app.classes, "SELECT, UPDATE ON app.names", "SELECT, INSERT, UPDATE ON app.sizes", "SELECT, UPDATE ON app.of_plain", TRIGGER ON app.orders}'::text[]) item;
 
 -- Functions.
 SELECT tap.may_not_give('EXECUTE ON FUNCTION ' || function, CASE WHEN kind = '' THEN format('It holds EXECUTE on "%s" (function of the system), which no template may give.', function)
@@ -315,6 +318,28 @@ SELECT jit_approve(:id);
 SELECT is(:'LAST_ERROR_MESSAGE'::text, 'template "sealed" reaches more than a template may give', 'unless a command may have changed the result');
 \connect - :owner
 
+-- ALL TABLES IN SCHEMA does not reach new relations that the template could not give: a view or an extension spoils none.
+CREATE SCHEMA grows;
+\connect - ada
+SELECT jit_create_template('grows', '{USAGE ON SCHEMA grows, "SELECT, INSERT ON ALL TABLES IN SCHEMA grows"}', requesters => '{alice}', approvers => '{bob}') AS role \gset
+\connect - :owner
+CREATE TABLE grows.usual (id int);
+CREATE VIEW grows.of_usual AS SELECT * FROM grows.usual;
+CREATE VIEW grows.hashes AS SELECT rolpassword FROM pg_authid;
+CREATE VIEW grows.classes AS SELECT relname FROM pg_class;
+CREATE EXTENSION pg_stat_statements SCHEMA grows;
+CALL tap.start();
+SELECT is(string_agg(c.relname, ' ' ORDER BY c.relname COLLATE "C"), 'of_usual usual', 'new relations that the template covers')
+FROM pg_class c, aclexplode(c.relacl) x WHERE c.relnamespace = 'grows'::regnamespace AND x.grantee = 'jit_template_grows'::regrole AND x.privilege_type = 'INSERT';
+\connect - alice
+SELECT jit_request('grows', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS got \gset
+CALL tap.start();
+SELECT is(:'got'::text, 'active', 'and it can still be given');
+SELECT jit_revoke(:id) AS got \gset
+\connect - :owner
+
 -- Ownership comes without ALTER ... OWNER as well. (CREATE DATABASE ... OWNER: test/t/200_reach.pl.)
 CREATE ROLE adopted;
 GRANT SELECT ON app.orders TO adopted;
@@ -363,8 +388,8 @@ SELECT tap.refused('CREATE USER MAPPING FOR jit_template_first SERVER files', 'J
 
 \connect - :owner
 \i test/sql/include/clean.sql
-DROP EXTENSION dblink, pg_buffercache, file_fdw CASCADE;
-DROP SCHEMA ext, plain, fenced, on_path, "On ""path""", boss CASCADE;
+DROP EXTENSION dblink, pg_buffercache, file_fdw, pg_stat_statements CASCADE;
+DROP SCHEMA grows, ext, plain, fenced, on_path, "On ""path""", boss CASCADE;
 DROP FUNCTION tap.may_not_give, tap.may_give, tap.is_superusers;
 REVOKE ALL ON LANGUAGE plpgsql FROM has_language;
 REVOKE ALL ON TABLESPACE pg_default FROM has_tablespace;
