@@ -3,7 +3,8 @@
 -- Tables can only be reached through the extension's functions and views: all privileges are revoked, and row security
 -- without a policy stops members of pg_read_all_data and pg_write_all_data. Privileges given by the installer's default
 -- privileges are revoked as well. On functions they would expose the journal; on the schema they would allow others to
--- create objects in it.
+-- create objects in it. ANALYZE would copy values of the columns into pg_statistic, which has no row security, so no
+-- column has statistics (the TOAST tables are protected by the library).
 DO $$
 DECLARE
     given record;
@@ -39,6 +40,11 @@ BEGIN
     LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation);
         EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', relation);
+        EXECUTE (
+            SELECT format('ALTER TABLE %s %s', relation,
+                          string_agg(format('ALTER COLUMN %I SET STATISTICS 0', attname), ', '))
+            FROM pg_attribute
+            WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped);
     END LOOP;
 END
 $$;

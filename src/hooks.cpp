@@ -19,6 +19,7 @@
 #include "jit_access/statements/guard_managed.hpp"
 #include "jit_access/statements/guard_names.hpp"
 #include "jit_access/statements/guard_objects.hpp"
+#include "jit_access/statements/guard_toast.hpp"
 #include "jit_access/statements/sandbox.hpp"
 
 extern "C" {
@@ -296,6 +297,7 @@ void install() {
     previous_utility = std::exchange(ProcessUtility_hook, process_utility);
     sandbox::install();
     foreign_code::install();
+    guard::install_toast_guard();
     previous_object_access = std::exchange(object_access_hook, object_access);
     previous_emit_log = std::exchange(emit_log_hook, emit_log);
 }

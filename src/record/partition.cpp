@@ -65,6 +65,12 @@ constexpr const char* grantees_of_table = R"sql(
     WHERE c.oid = $1::pg_catalog.regclass AND a.grantee <> c.relowner
 )sql";
 
+constexpr const char* no_statistics = R"sql(
+    SELECT ' ' || pg_catalog.string_agg(pg_catalog.format('ALTER COLUMN %I SET STATISTICS 0', a.attname), ', ')
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = $1::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped
+)sql";
+
 // Gives a new partition the protection that sql/95_privileges.sql gives to the tables of the install script. Default
 // privileges of the schema or the owner may have granted privileges on it.
 void protect(const std::string& table) {
@@ -75,6 +81,8 @@ void protect(const std::string& table) {
     )sql");
     pg::command("ALTER TABLE " + table + " OWNER TO " + pg::quote(owner.value().get<std::string>(0)));
     pg::command("ALTER TABLE " + table + " ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY");
+    // ANALYZE would copy values into pg_statistic, which has no row security.
+    pg::command("ALTER TABLE " + table + pg::query_row(no_statistics, {table})->get<std::string>(0));
     for (const auto& row : pg::query(grantees_of_table, {table}))
         pg::command("REVOKE ALL ON TABLE " + table + " FROM " + row.get<std::string>(0));
 }

@@ -82,7 +82,34 @@ FROM unnest('{ada,dave,olga,writes_all}'::text[]) AS who;
 CALL tap.start();
 SELECT is_empty('SELECT * FROM jit_access.' || name, 'reading everything meets no row of ' || name)
 FROM unnest('{alert, chain, checkpoint, decision, event, journal_position, record, record_1, request, review, scenario, scenario_result, template, template_person, usage}'::text[]) WITH ORDINALITY AS v (name, n) ORDER BY n;
+SELECT matches(tap.error(format('DO $do$ BEGIN IF EXISTS (SELECT FROM jit_access.%I) THEN RAISE ''there are rows''; END IF; END $do$', relname)),
+    '(no error|42501)', 'nor of the view ' || relname)
+FROM pg_class WHERE relnamespace = 'jit_access'::regnamespace AND relkind = 'v'
+  -- Constants, and roles that the catalogs of the server show to everybody.
+  AND relname NOT IN ('template_limits', 'powerful_role') ORDER BY relname;
+-- What ANALYZE and TOAST copy out of the tables has no row security: pg_statistic, and the TOAST tables.
 \connect - :owner
+CALL tap.start();
+SELECT 'ANALYZE ' || oid::regclass FROM pg_class WHERE relnamespace = 'jit_access'::regnamespace AND relkind IN ('r', 'p') \gexec
+SELECT is_empty($$SELECT s.starelid::regclass, s.staattnum FROM pg_statistic s JOIN pg_class c ON c.oid = s.starelid WHERE c.relnamespace = 'jit_access'::regnamespace$$,
+    'ANALYZE copies no value');
+SELECT is_empty($$SELECT a.attrelid::regclass, a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    WHERE c.relnamespace = 'jit_access'::regnamespace AND c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped AND a.attstattarget IS DISTINCT FROM 0$$,
+    'of no column, as new tables are added');
+SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE c.relnamespace = 'jit_access'::regnamespace AND (c.relkind = 'm' OR EXISTS (SELECT FROM pg_statistic_ext e WHERE e.stxrelid = c.oid))$$,
+    'nor do materialized views or extended statistics');
+CREATE TABLE app.long (t text);
+SELECT ok(count(*) > 10, 'there are TOAST tables') FROM pg_class c WHERE c.relnamespace = 'jit_access'::regnamespace AND c.reltoastrelid <> 0;
+SELECT lives_ok('SELECT * FROM ' || (SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'jit_access.record_1'::regclass), 'a superuser reads them');
+\connect - reads_all
+CALL tap.start();
+SELECT is(string_agg(DISTINCT left(tap.error(format(statement, c.reltoastrelid::regclass)), 55), ', '), 'JA004 permission denied for a TOAST table of jit_access', statement)
+FROM pg_class c, unnest('{SELECT * FROM %s, SELECT count(*) FROM %s, SELECT max(chunk_id) FROM %s, SELECT (SELECT chunk_data FROM %s LIMIT 1), EXPLAIN SELECT 1 FROM %s, DECLARE c CURSOR FOR SELECT * FROM %s}'::text[]) WITH ORDINALITY AS v (statement, n)
+WHERE c.relnamespace = 'jit_access'::regnamespace AND c.reltoastrelid <> 0
+GROUP BY statement, n ORDER BY n;
+SELECT lives_ok('SELECT * FROM ' || (SELECT reltoastrelid::regclass FROM pg_class WHERE oid = 'app.long'::regclass), 'those of other tables are read');
+\connect - :owner
+DROP TABLE app.long;
 SELECT jit_create_template('debug_read', '{USAGE ON SCHEMA app}', requesters => '{alice}', approvers => '{bob}') AS role \gset
 \connect - alice
 SELECT jit_request('debug_read', '1h') AS id \gset

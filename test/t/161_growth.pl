@@ -143,6 +143,8 @@ for my $range ('1, 5', $next - 3 . ', ' . ($next + 3), $next - 1 . ', ' . $next,
 {
 	like(same_verdict($dba, "part $range", $range), qr/^(?:sound|self-consistent)$/, "part $range: nothing is found");
 }
+is(ask(q{SELECT count(*) FROM pg_attribute a JOIN pg_inherits i ON a.attrelid = i.inhrelid WHERE i.inhparent = 'jit_access.record'::regclass AND attnum > 0 AND NOT attisdropped AND attstattarget IS DISTINCT FROM 0}), '0',
+	'ANALYZE copies no value of a partition into pg_statistic');
 record_is_sound($node, 'two partitions');
 is(ask('SELECT record_partitions FROM jit_access.health'), '2', 'health counts them');
 

@@ -1,0 +1,14 @@
+// Keeps the TOAST tables of the extension from being read directly.
+//
+// Values that are too long for a page of their table are stored in a TOAST table, which has no row security of its own.
+// Members of pg_read_all_data may read every TOAST table by its name in pg_toast, and would find the long statements of
+// the record there. The server reads a TOAST table on behalf of its table without a query, so only queries are refused.
+#pragma once
+
+namespace jit::guard {
+
+// get_relation_info_hook: the planner asks for the facts of each relation of a query. Throws `not_permitted` if it is
+// the TOAST table of a table of the extension and the current user is not a superuser. Other relations cost one compare.
+void install_toast_guard();
+
+}  // namespace jit::guard
