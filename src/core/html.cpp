@@ -1,27 +1,13 @@
 #include "jit_access/core/html.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "jit_access/core/encoding.hpp"
+#include "jit_access/core/unicode.hpp"
 
 namespace jit::core {
 
 namespace {
-
-struct Range {
-    char32_t from, to;
-};
-
-// Controls, and characters that reorder, join or hide text.
-constexpr std::array hidden{Range{0x00, 0x1F},      Range{0x7F, 0x9F},     Range{0xAD, 0xAD},     Range{0x34F, 0x34F},
-                            Range{0x61C, 0x61C},    Range{0x180B, 0x180E}, Range{0x200B, 0x200F}, Range{0x2028, 0x202E},
-                            Range{0x2060, 0x206F},  Range{0xFE00, 0xFE0F}, Range{0xFEFF, 0xFEFF}, Range{0xFFF9, 0xFFFB},
-                            Range{0xE0000, 0xE0FFF}};
-
-bool is_hidden(char32_t c) {
-    return std::any_of(hidden.begin(), hidden.end(), [c](const Range& r) { return c >= r.from && c <= r.to; });
-}
 
 std::string hexadecimal(char32_t c) {
     std::string text;
@@ -40,7 +26,7 @@ void escape(std::string_view text, std::string& to) {
         text.remove_prefix(size);
         if (needs_no_escape(character))
             to += static_cast<char>(character);
-        else if (is_hidden(character))
+        else if (is_hidden_character(character))
             to += "&#x27E8;U+" + hexadecimal(character) + "&#x27E9;";
         else
             to += "&#x" + hexadecimal(character) + ";";

@@ -3,18 +3,19 @@
 #include <algorithm>
 
 #include "jit_access/core/encoding.hpp"
+#include "jit_access/core/unicode.hpp"
 
 namespace jit::core {
 
 namespace {
 
-bool is_blank(std::string_view text) noexcept { return text.find_first_not_of(' ') == std::string_view::npos; }
-
-// Controls, and the characters that reorder or hide text.
-bool is_control_or_invisible(char32_t c) noexcept {
-    const auto is_within = [c](char32_t first, char32_t last) { return c >= first && c <= last; };
-    return c < 0x20 || is_within(0x7F, 0x9F) || is_within(0x200B, 0x200F) || is_within(0x2028, 0x202E) ||
-           is_within(0x2060, 0x206F) || c == 0xFEFF;
+bool is_blank(std::string_view text) noexcept {
+    while (!text.empty()) {
+        const auto next = decode_utf8(text);
+        if (!is_white_space(next.character)) return false;
+        text.remove_prefix(next.size);
+    }
+    return true;
 }
 
 }  // namespace
@@ -32,10 +33,14 @@ std::optional<std::string> fault_in_text(std::string_view text, std::size_t long
     if (text.empty() || is_blank(text)) return "It is empty.";
     if (text.size() > longest)
         return "It has " + std::to_string(text.size()) + " bytes; the limit is " + std::to_string(longest) + ".";
+    return fault_in_characters(text);
+}
+
+std::optional<std::string> fault_in_characters(std::string_view text) {
     // Bytes that are not UTF-8 are accepted, because a database may have another encoding.
     for (std::size_t i = 0; i < text.size();) {
         const auto next = decode_utf8(text.substr(i));
-        if (is_control_or_invisible(next.character))
+        if (is_hidden_character(next.character))
             return "It holds a control character or invisible formatting at byte " + std::to_string(i + 1) + ".";
         i += next.size;
     }

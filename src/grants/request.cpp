@@ -87,6 +87,8 @@ void check_scope(const std::optional<pg::TextArray>& scope, const Template& tmpl
         throw invalid("scope", "A template that changes the schema cannot be narrowed to tables.");
     std::set<std::string> checked;
     for (const auto& name : *scope) {
+        if (const auto fault = core::fault_in_characters(name))
+            throw invalid("scope", *fault, "Write each name as one line of plain text.");
         if (!checked.insert(name).second) throw invalid("scope", "It names \"" + pg::excerpt(name) + "\" twice.");
         const auto row = find_relation(name, tmpl);
         if (!row || !row->get<bool>(0))

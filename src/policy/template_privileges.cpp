@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "jit_access/core/failure.hpp"
+#include "jit_access/core/text.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/error.hpp"
 #include "jit_access/pg/grammar.hpp"
@@ -92,6 +93,9 @@ void grant_item_on_relation(const std::string& relation, std::uint32_t schema, c
 std::vector<std::uint32_t> grant_privileges(const pg::TextArray& items, const std::string& role) {
     std::vector<std::uint32_t> schemas;
     for (const auto& text : items) {
+        // Approvers read the items.
+        if (const auto fault = core::fault_in_characters(text))
+            throw core::invalid("privileges", *fault, "Write each item as one line of plain text.");
         const auto item = pg::parse_privilege(text, role);
         try {
             pg::change_access_lists(item.grant);

@@ -13,6 +13,7 @@ SELECT jit_approve(:active) AS state \gset
 -- The calls and their expected errors; `refusals` is filled and emptied for each group.
 CREATE TABLE tap.refusals (n integer GENERATED ALWAYS AS IDENTITY, call text, error text, description text);
 GRANT SELECT ON tap.refusals TO PUBLIC;
+SELECT jit_create_template('spare', '{USAGE ON SCHEMA app}') AS spare \gset
 SELECT tap.state() AS before \gset
 
 -- Durations, in every function that takes one.
@@ -86,7 +87,16 @@ FROM (VALUES (1, 'an empty one', '', 'It is empty.'), (2, 'a blank one', '    ',
              (10, 'right to left', U&'a\202Eb', 'It holds a control character or invisible formatting at byte 2.'),
              (11, 'zero width', U&'a\200Bb', 'It holds a control character or invisible formatting at byte 2.'),
              (12, 'an isolate', U&'a\2066b', 'It holds a control character or invisible formatting at byte 2.'),
-             (13, 'a byte order mark', U&'a\FEFF', 'It holds a control character or invisible formatting at byte 2.')) t (n, description, text, why),
+             (13, 'a byte order mark', U&'a\FEFF', 'It holds a control character or invisible formatting at byte 2.'),
+             (14, 'a soft hyphen', U&'a\00AD', 'It holds a control character or invisible formatting at byte 2.'),
+             (15, 'an Arabic mark', U&'a\061C', 'It holds a control character or invisible formatting at byte 2.'),
+             (16, 'a joiner', U&'a\034F', 'It holds a control character or invisible formatting at byte 2.'),
+             (17, 'a filler', U&'\3164', 'It holds a control character or invisible formatting at byte 1.'),
+             (18, 'a blank', U&'\2800', 'It holds a control character or invisible formatting at byte 1.'),
+             (19, 'a vowel separator', U&'a\180E', 'It holds a control character or invisible formatting at byte 2.'),
+             (20, 'an annotation', U&'a\FFF9', 'It holds a control character or invisible formatting at byte 2.'),
+             (21, 'a tag', U&'a\+0E0041', 'It holds a control character or invisible formatting at byte 2.'),
+             (22, 'wide spaces', U&'\3000\2003', 'It is empty.')) t (n, description, text, why),
      (VALUES (1, 'SELECT jit_request(''debug_read'', ''1h'', reason => %s)', 0, 'reason'), (2, 'SELECT jit_request(''debug_read'', ''1h'', ticket => %s)', 0, 'ticket'),
              (3, 'SELECT jit_cancel(%2$s, %1$s)', :pending, 'reason'), (4, 'SELECT jit_extend(%2$s, ''1 minute'', %1$s)', :active, 'reason'),
              (5, 'SELECT jit_revoke(%2$s, %1$s)', :active, 'reason'), (6, 'SELECT jit_approve(%2$s, %1$s)', :pending, 'comment'),
@@ -101,6 +111,18 @@ SELECT tap.refused(call, error, description) FROM tap.refusals WHERE call ~ 'jit
 \connect - bob
 CALL tap.start();
 SELECT tap.refused(call, error, description) FROM tap.refusals WHERE call ~ 'jit_(approve|deny)\(' ORDER BY n;
+
+-- What approvers read besides: the items of a template, and the scope of a request.
+\connect - alice
+CALL tap.start();
+SELECT tap.refused(format('SELECT jit_request(''debug_read'', ''1h'', scope => ARRAY[%L])', 'app.' || c || 'orders'), 'JA001 invalid scope: It holds a control character or invisible formatting at byte 5.', 'a scope, ' || description)
+FROM (VALUES (1, E'\n', 'a newline'), (2, E'\x1B', 'an escape'), (3, U&'\202E', 'right to left')) t (n, c, description) ORDER BY n;
+\connect - :owner
+CALL tap.start();
+SELECT tap.refused(format(statement, item), 'JA001 invalid privileges: It holds a control character or invisible formatting at byte 8.', 'an item, ' || description || ', ' || split_part(statement, '(', 1))
+FROM (VALUES (1, E'SELECT \nON app.orders', 'a newline'), (2, E'SELECT \x1B[2JON app.orders', 'an escape'), (3, U&'SELECT \202EON app.orders', 'right to left'),
+             (4, U&'SELECT \+0E0041ON app.orders', 'a tag')) t (n, item, description),
+     (VALUES (1, 'SELECT jit_create_template(''x'', ARRAY[%L])'), (2, 'SELECT jit_alter_template(''spare'', privileges => ARRAY[%L])')) c (m, statement) ORDER BY m, n;
 
 -- Names of templates, lists and choices.
 \connect - :owner

@@ -60,7 +60,7 @@ SELECT jit_create_template('kinds', ARRAY[
     'USAGE ON TYPE app.mood',
     'USAGE ON DOMAIN app.percent',
     'INSERT, DELETE ON TABLE "Odd ""schema"""."Table; DROP"',
-    E'SELECT /* a comment */ ("to")\n ON app.public_to -- another',
+    E'SELECT /* a comment */ ("to") ON app.public_to -- another',
     'CONNECT ON DATABASE contrib_regression',
     'USAGE ON FOREIGN SERVER app_server',
     'USAGE ON FOREIGN DATA WRAPPER app_wrapper',

@@ -30,10 +30,14 @@ static_assert(template_role_prefix.size() + max_template_name <= 63, "a role nam
 
 [[nodiscard]] std::string join(const std::vector<std::string>& items, std::string_view separator = ", ");
 
-// Returns a DETAIL sentence that says why a free text is refused; nothing if it is accepted. Control characters (also
-// tab, newline and the C1 range) and invisible formatting (bidirectional overrides, zero-width characters) are refused,
-// because with them a reason could forge what an approver or auditor sees in a terminal.
+// Returns a DETAIL sentence that says why a text that a person enters is refused; nothing if it is accepted. Hidden
+// characters (unicode.hpp: controls, also tab and newline, bidirectional overrides, characters without width or glyph)
+// are refused, because with them a reason or the item of a template could forge what an approver or auditor sees. Text
+// of white space is empty.
 [[nodiscard]] std::optional<std::string> fault_in_text(std::string_view text, std::size_t longest = max_reason);
+
+// The same for its characters alone.
+[[nodiscard]] std::optional<std::string> fault_in_characters(std::string_view text);
 
 // The same for the name of a template: lower-case letters, digits, underscores and hyphens, beginning with a letter.
 [[nodiscard]] std::optional<std::string> fault_in_template_name(std::string_view name);
