@@ -119,6 +119,18 @@ WHERE (r.state IN ('active', 'suspended') OR r.cleanup = 'due') AND (SELECT jit_
 COMMENT ON VIEW jit_access.active_grants IS
     'live grants, and ended grants whose temporary role the worker still has to remove (access is already refused)';
 
+CREATE VIEW jit_access.quarantine AS
+SELECT pg_catalog.substring(a.rolname::text, '[0-9]+$')::bigint AS id, a.rolname::text AS role,
+       (SELECT count(*)
+        FROM pg_catalog.pg_shdepend s
+        WHERE s.refclassid = 'pg_catalog.pg_authid'::regclass AND s.refobjid = a.oid AND s.deptype = 'o') AS objects,
+       pg_catalog.shobj_description(a.oid, 'pg_authid') AS description
+FROM pg_catalog.pg_authid a
+WHERE a.rolname ~ '^jit_quarantine_[0-9]{1,18}$' AND (SELECT jit_access.may_audit())
+ORDER BY 1;
+COMMENT ON VIEW jit_access.quarantine IS
+    'what ended grants have left that could not be handed over: a role for each grant, with the objects it owns';
+
 CREATE VIEW jit_access.template_catalog AS
 SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileges,
        ARRAY(SELECT p.role_name

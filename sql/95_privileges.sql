@@ -56,7 +56,8 @@ TO PUBLIC;
 
 -- Views for auditors and administrators.
 GRANT SELECT ON jit_access.audit_log, jit_access.grant_history, jit_access.decisions, jit_access.grant_usage,
-                jit_access.active_grants, jit_access.template_catalog, jit_access.rules, jit_access.people,
+                jit_access.active_grants, jit_access.quarantine, jit_access.template_catalog, jit_access.rules,
+                jit_access.people,
                 jit_access.windows, jit_access.second_factors, jit_access.alerts, jit_access.health, jit_access.jobs,
                 jit_access.drills, jit_access.verifications, jit_access.alert_rules, jit_access.scenarios,
                 jit_access.scenario_results, jit_access.template_privileges, jit_access.privilege_usage,

@@ -17,6 +17,7 @@
 #include "jit_access/statements/admit_statement.hpp"
 #include "jit_access/statements/foreign_code.hpp"
 #include "jit_access/statements/guard_managed.hpp"
+#include "jit_access/statements/guard_named_roles.hpp"
 #include "jit_access/statements/guard_names.hpp"
 #include "jit_access/statements/guard_objects.hpp"
 #include "jit_access/statements/guard_toast.hpp"
@@ -185,6 +186,14 @@ void check_function(Oid function) {
     pg::guarded([=] { admit_statement::function_call(function); });
 }
 
+// Whether the server makes or changes the object for its own purposes: the new heap of a materialized view or of a table
+// that is rewritten belongs to the owner of the old one.
+bool is_internal(ObjectAccessType access, const void* argument) noexcept {
+    if (argument == nullptr) return false;
+    return access == OAT_POST_CREATE ? static_cast<const ObjectAccessPostCreate*>(argument)->is_internal
+                                     : static_cast<const ObjectAccessPostAlter*>(argument)->is_internal;
+}
+
 // object_access_hook: an object is used, was created or changed, or is about to be dropped
 // (src/backend/catalog/objectaccess.c). A function that is about to run is admitted or refused; an object that a
 // session created under a grant is examined as the catalogs have it; the extension and its database are not dropped
@@ -209,6 +218,8 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
     // lo_create() is no command. A large object that is made after SET ROLE belongs to that role.
     if (access == OAT_POST_CREATE && object_class == LargeObjectRelationId && GetUserId() != GetSessionUserId())
         commit_actions::change_closures();
+    if (is_made && !is_internal(access, argument) && can_admit())
+        pg::guarded([=] { guard::check_named_roles(object_class, object); });
     if (is_made && (object_class == ProcedureRelationId || object_class == TypeRelationId))
         pg::guarded([=] { guard::check_reserved_name(object_class, object); });
 }

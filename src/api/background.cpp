@@ -45,8 +45,7 @@ void jit_cleanup_main(Datum) {
     pg::guarded([] {
         const auto cleanup_task = pg::connect_for_cleanup();
         task::run_or_log("clean up the objects of a grant in this database", [&] {
-            if (const auto name = pg::role_name(cleanup_task.role))
-                cleanup::reassign(cleanup_task.role, *name, cleanup_task.new_owner);
+            cleanup::clean_this_database(cleanup_task.role, cleanup_task.new_owner);
         });
         wake_worker();
     });

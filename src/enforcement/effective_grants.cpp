@@ -61,12 +61,11 @@ bool is_grant_role(RoleId role, RoleId marker) {
     return std::find(groups.begin(), groups.end(), marker) != groups.end();
 }
 
-// Returns the id in the role's name; 0 if the role has another name or was dropped.
-std::uint64_t grant_id_of_role(RoleId grant_role) {
-    const auto name = pg::role_name(grant_role).value_or("");
+// The id in the role's name; 0 if the role has another name or was dropped.
+std::uint64_t id_in_role_name(RoleId role, std::string_view prefix) {
+    const auto name = pg::role_name(role).value_or("");
     std::uint64_t id = 0;
-    if (name.starts_with(core::grant_role_prefix))
-        std::from_chars(name.data() + core::grant_role_prefix.size(), name.data() + name.size(), id);
+    if (name.starts_with(prefix)) std::from_chars(name.data() + prefix.size(), name.data() + name.size(), id);
     return id;
 }
 
@@ -119,7 +118,9 @@ void add_grant_of_role(EffectiveGrants& grants, RoleId grant_role) {
         check_conditions(grants, slot, id);
         return;
     }
-    grants.unconfirmed = grant_id_of_role(grant_role);
+    grants.quarantined = id_in_role_name(grant_role, core::quarantine_role_prefix);
+    if (grants.quarantined != 0) return;
+    grants.unconfirmed = id_in_role_name(grant_role, core::grant_role_prefix);
     if (grants.unconfirmed == 0) grants.stale_role = true;
 }
 
@@ -168,8 +169,8 @@ void set_names(EffectiveGrants& grants, RoleId user) {
 }
 
 bool is_empty(const EffectiveGrants& grants) noexcept {
-    return grants.count == 0 && grants.unconfirmed == 0 && !grants.stale_role && !grants.refused_role &&
-           !grants.too_many;
+    return grants.count == 0 && grants.unconfirmed == 0 && grants.quarantined == 0 && !grants.stale_role &&
+           !grants.refused_role && !grants.too_many;
 }
 
 // A result is not cached if memberships changed while it was resolved. A result with an unconfirmed grant is not cached
@@ -280,6 +281,7 @@ std::uint64_t grant_lacking_second_factor(const EffectiveGrants& grants) noexcep
 }  // namespace
 
 Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept {
+    if (grants.quarantined != 0) return Access::quarantined;
     if (grants.stale_role) return Access::stale_role;
     if (grants.too_many) return Access::too_many;
     if (grants.unconfirmed != 0) return Access::unconfirmed;
@@ -310,6 +312,7 @@ void merge_grants(EffectiveGrants& into, const EffectiveGrants& other, RoleId ow
     into.refused_role |= other.refused_role;
     into.too_many |= other.too_many;
     if (other.unconfirmed != 0) into.unconfirmed = other.unconfirmed;
+    if (other.quarantined != 0) into.quarantined = other.quarantined;
     if (other.unmet_condition != nullptr) {
         into.unmet_condition = other.unmet_condition;
         into.unmet_condition_grant = other.unmet_condition_grant;
@@ -334,6 +337,13 @@ void refuse(const EffectiveGrants& grants, Access access) {
                 Code::grant_unconfirmed, "grant " + std::to_string(grants.unconfirmed) + " is not confirmed",
                 "The running server has not yet read this grant from its tables, or it was ended.",
                 "Try again in a moment; if it persists, ask an administrator to look at jit_access.active_grants.");
+        case Access::quarantined:
+            throw Failure(Code::guarded,
+                          "what grant " + std::to_string(grants.quarantined) + " has left is quarantined",
+                          "The grant has ended; a view, function or table that was made under it would run with the "
+                          "privileges of its owner.",
+                          "A DBA has to examine it, then drop it or give it another owner; "
+                          "jit_access.quarantine lists it.");
         case Access::stale_role:
             throw Failure(Code::grant_over, "the role of this session is no longer granted",
                           "SET ROLE chose it while a grant allowed that; the grant has ended.",
@@ -362,8 +372,18 @@ void refuse(const EffectiveGrants& grants, Access access) {
     }
     const auto now = pg::both_clocks();
     std::uint64_t id = grants.ids[0];
+    RoleId holder;
     for (std::uint32_t i = 0; i < grants.count; ++i)
-        if (!is_live(*grants.slots[i], now)) id = grants.ids[i];
+        if (!is_live(*grants.slots[i], now)) {
+            id = grants.ids[i];
+            holder = {grants.slots[i]->requester.load()};
+        }
+    // Somebody else's: a view or a SECURITY DEFINER function lends its privileges.
+    if (holder && holder != pg::session_user() && session::ended_grant() == 0 &&
+        !std::string_view(grants.login).starts_with(core::login_role_prefix))
+        throw Failure(Code::grant_over, "grant " + std::to_string(id) + " has ended",
+                      "A view or function that was made under this grant of another user runs with its privileges.",
+                      "Try again in a moment: it is being given another owner, or quarantined.");
     if (const auto ended = session::ended_grant(); ended != 0) id = ended;
     session::schedule_release();
     throw Failure(Code::grant_over, "grant " + std::to_string(id) + " has ended",

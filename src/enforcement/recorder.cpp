@@ -74,7 +74,7 @@ std::uint32_t depth_of(const Statement& statement) noexcept { return depth + (st
 core::Use make_use(const enforcement::EffectiveGrants& grants, const Statement& statement) {
     const Session& facts = session();
     core::Use use;
-    use.grant = grants.count > 0 ? grants.ids[0] : grants.unconfirmed;
+    use.grant = grants.count > 0 ? grants.ids[0] : std::max(grants.unconfirmed, grants.quarantined);
     use.grants = {grants.ids.data(), grants.count};
     use.pid = static_cast<std::uint32_t>(facts.pid);
     use.depth = depth_of(statement);

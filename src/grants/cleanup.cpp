@@ -2,8 +2,10 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/grants/hand_over.hpp"
 #include "jit_access/grants/provision.hpp"
 #include "jit_access/grants/temporary_login.hpp"
+#include "jit_access/pg/error.hpp"
 #include "jit_access/policy/contention.hpp"
 #include "jit_access/shared/control_event.hpp"
 #include "jit_access/shared/task.hpp"
@@ -25,106 +27,43 @@ bool revoke_from_members(pg::RoleId role, const std::string& name) {
     return !rows.empty();
 }
 
-// Objects in another database can be reassigned only by a process that is connected to it. This function starts such a
-// process and fails; a later attempt finds no objects any more.
-void reassign_in_other_databases(pg::RoleId role, const std::string& name, const pg::NewOwner& new_owner) {
-    const auto database = pg::query_row(R"sql(
-        SELECT d.oid, d.datname::text
-        FROM pg_catalog.pg_shdepend s
-        JOIN pg_catalog.pg_database d ON d.oid = s.dbid
-        WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = $1
-          AND d.datname <> pg_catalog.current_database()
-        LIMIT 1
-    )sql",
-                                        {role});
-    if (!database) return;
-    const bool started = pg::start_cleanup("jit_cleanup_main", database->get<pg::RoleId>(0).oid, role, new_owner);
-    throw Failure(Code::wrong_state,
-                  "\"" + name + "\" has left something in database \"" + database->get<std::string>(1) + "\"",
-                  started ? "It is being reclaimed; if this stays, the server log says why."
-                          : "No background worker was free to reclaim it; see max_worker_processes.");
+// Objects in another database can be changed only by a process that is connected to it. This starts one for each
+// database, and returns a line for each; a later attempt finds nothing left there.
+std::vector<std::string> start_in_other_databases(pg::RoleId role, const std::string& name,
+                                                  const pg::NewOwner& new_owner) {
+    std::vector<std::string> lines;
+    for (const auto& row : pg::query(R"sql(
+             SELECT d.oid, d.datname::text, count(*)
+             FROM pg_catalog.pg_shdepend s
+             JOIN pg_catalog.pg_database d ON d.oid = s.dbid
+             WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = $1
+               AND d.datname <> pg_catalog.current_database()
+             GROUP BY d.oid, d.datname
+             ORDER BY d.datname
+         )sql",
+                                     {role})) {
+        const bool started = pg::start_cleanup("jit_cleanup_main", row.get<pg::RoleId>(0).oid, role, new_owner);
+        lines.push_back("\"" + name + "\" has left something in database \"" + row.get<std::string>(1) + "\" (" +
+                        std::to_string(row.get<std::int64_t>(2)) + "): " +
+                        (started ? "it is being cleaned up there"
+                                 : "no background worker was free to clean up there; see max_worker_processes"));
+    }
+    if (lines.empty()) return lines;
+    if (auto notes = hand_over::notes_of(role); !notes.empty()) lines.push_back(std::move(notes));
+    return lines;
 }
 
-// Finds the first object in this database that role $1 owns and that must not get another owner, with the reason.
-//
-// Code that runs with the privileges of its owner would run with those of the new owner, which the approvers of the
-// grant never agreed to. That includes code in places that are easily overlooked: views without security_invoker, rules
-// and materialized views; expressions of indexes, partition keys and extended statistics, evaluated by maintenance
-// commands; and triggers, defaults and checks that the logical replication worker or the action of a foreign key runs
-// as the owner of the table. Other code is reassigned only if the template allows it ($2).
-//
-// The query must run in every database, including databases without the extension, so it cannot be a view.
-constexpr const char* object_to_keep = R"sql(
-    WITH owned AS (
-        SELECT s.classid, s.objid, s.objsubid
-        FROM pg_catalog.pg_shdepend s
-        WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = $1 AND s.deptype = 'o'
-          AND s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())),
-    judged AS (
-        SELECT o.*,
-               CASE
-               WHEN p.prosecdef OR c.relkind = 'm'
-                    OR EXISTS (
-                        SELECT FROM pg_catalog.pg_rewrite r
-                        WHERE r.ev_class = c.oid
-                          AND NOT (c.relkind = 'v' AND EXISTS (
-                              SELECT FROM pg_catalog.pg_options_to_table(c.reloptions) x
-                              WHERE x.option_name = 'security_invoker' AND x.option_value::boolean)))
-               THEN 'runs with the privileges of its owner'
-               WHEN EXISTS (
-                        SELECT FROM pg_catalog.pg_trigger g
-                        WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgenabled IN ('A', 'R'))
-                    OR EXISTS (
-                        SELECT FROM pg_catalog.pg_constraint f
-                        WHERE f.conrelid = c.oid AND f.contype = 'f'
-                          AND (f.confupdtype IN ('c', 'n', 'd') OR f.confdeltype IN ('c', 'n', 'd')))
-                    AND (EXISTS (
-                             SELECT FROM pg_catalog.pg_trigger g
-                             WHERE g.tgrelid = c.oid AND NOT g.tgisinternal)
-                         OR $2 AND EXISTS (
-                             SELECT FROM pg_catalog.pg_depend d
-                             LEFT JOIN pg_catalog.pg_attrdef a
-                                 ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND a.oid = d.objid
-                             LEFT JOIN pg_catalog.pg_constraint k
-                                 ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND k.oid = d.objid
-                             WHERE d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-                               AND (c.oid IN (a.adrelid, k.conrelid)
-                                    OR k.contypid IN (SELECT y.atttypid FROM pg_catalog.pg_attribute y
-                                                      WHERE y.attrelid = c.oid))))
-               THEN 'has code that foreign keys or replication run with the privileges of its owner'
-               WHEN i.indexprs IS NOT NULL OR i.indpred IS NOT NULL OR t.partexprs IS NOT NULL
-                    OR e.stxexprs IS NOT NULL
-               THEN 'has expressions, which run with the privileges of its owner'
-               WHEN c.relkind IN ('r', 'p', 'S', 'i', 'I', 't')
-                    OR o.classid IN ('pg_catalog.pg_type'::pg_catalog.regclass,
-                                     'pg_catalog.pg_namespace'::pg_catalog.regclass,
-                                     'pg_catalog.pg_statistic_ext'::pg_catalog.regclass,
-                                     'pg_catalog.pg_largeobject'::pg_catalog.regclass)
-               THEN NULL
-               WHEN $2 AND (c.relkind = 'v'
-                            OR o.classid IN ('pg_catalog.pg_proc'::pg_catalog.regclass,
-                                             'pg_catalog.pg_operator'::pg_catalog.regclass,
-                                             'pg_catalog.pg_opclass'::pg_catalog.regclass,
-                                             'pg_catalog.pg_opfamily'::pg_catalog.regclass,
-                                             'pg_catalog.pg_collation'::pg_catalog.regclass,
-                                             'pg_catalog.pg_conversion'::pg_catalog.regclass,
-                                             'pg_catalog.pg_ts_config'::pg_catalog.regclass,
-                                             'pg_catalog.pg_ts_dict'::pg_catalog.regclass))
-               THEN NULL
-               ELSE 'is code'
-               END AS why
-        FROM owned o
-        LEFT JOIN pg_catalog.pg_class c ON o.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND c.oid = o.objid
-        LEFT JOIN pg_catalog.pg_proc p ON o.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = o.objid
-        LEFT JOIN pg_catalog.pg_index i
-            ON i.indrelid = c.oid AND (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
-        LEFT JOIN pg_catalog.pg_partitioned_table t ON t.partrelid = c.oid
-        LEFT JOIN pg_catalog.pg_statistic_ext e ON e.stxrelid = c.oid AND e.stxexprs IS NOT NULL)
-    SELECT pg_catalog.pg_describe_object(classid, objid, objsubid), why
-    FROM judged
-    WHERE why IS NOT NULL
-    LIMIT 1
-)sql";
+// Whether an object in any database, its access list or a policy names the role. Few grants leave anything.
+bool is_named_by_objects(pg::RoleId role) {
+    return pg::query_row(R"sql(
+               SELECT 1 FROM pg_catalog.pg_shdepend
+               WHERE refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND refobjid = $1
+                 AND classid <> 'pg_catalog.pg_auth_members'::pg_catalog.regclass
+               LIMIT 1
+           )sql",
+                         {role})
+        .has_value();
+}
 
 bool owns_objects(pg::RoleId role) {
     return pg::query_row(R"sql(
@@ -141,6 +80,7 @@ struct Successor {
     pg::RoleId role;
     std::string name;
     bool takes_code;
+    std::int64_t grant;
 };
 
 // The role is checked again, because it may have been changed since the template was defined.
@@ -152,32 +92,37 @@ pg::NewOwner checked_owner(const Successor& successor) {
     if (pg::is_superuser(successor.role))
         throw Failure(Code::wrong_state, "role \"" + successor.name +
                                              "\", the new owner of objects created under the grant, is a superuser");
-    return {successor.role, successor.takes_code};
+    return {successor.role, successor.takes_code, successor.grant};
 }
 
-void drop_role(pg::RoleId role, const Successor& successor) {
+// What is left to do before the role can be dropped, one line for each obstacle.
+std::vector<std::string> hand_over_in_all_databases(pg::RoleId role, const pg::NewOwner& new_owner) {
     const auto name = pg::role_name(role);
-    if (!name) return;
-    const auto new_owner = owns_objects(role) ? checked_owner(successor) : pg::NewOwner{};
-    reassign(role, *name, new_owner);
-    reassign_in_other_databases(role, *name, new_owner);
-    pg::command("DROP ROLE " + pg::quote(*name));
+    if (!name || !is_named_by_objects(role)) return {};
+    auto lines = hand_over::objects_of(role, new_owner);
+    for (auto& line : start_in_other_databases(role, *name, new_owner)) lines.push_back(std::move(line));
+    return lines;
+}
+
+// The existing temporary roles of a grant: those of the modes that need one besides the grant's own.
+std::vector<pg::RoleId> roles_of_grant(std::int64_t id, pg::RoleId grant_role) {
+    std::vector<pg::RoleId> roles;
+    if (const auto gate = pg::find_role(provision::gate_role_name(id))) roles.push_back(*gate);
+    if (const auto login = pg::find_role(temporary_login::login_role_name(id))) roles.push_back(*login);
+    if (pg::role_name(grant_role)) roles.push_back(grant_role);
+    return roles;
+}
+
+void drop_role(pg::RoleId role) {
+    if (const auto name = pg::role_name(role)) pg::command("DROP ROLE " + pg::quote(*name));
 }
 
 }  // namespace
 
-void reassign(pg::RoleId role, const std::string& name, const pg::NewOwner& new_owner) {
-    if (owns_objects(role)) {
-        if (const auto kept = pg::query_row(object_to_keep, {role, new_owner.takes_code}))
-            throw Failure(Code::wrong_state, "\"" + name + "\" owns " + kept->get<std::string>(0) + ", which " +
-                                                 kept->get<std::string>(1) + " and is not reassigned");
-        const auto owner_name = pg::role_name(new_owner.role);
-        if (!owner_name)
-            throw Failure(Code::wrong_state,
-                          "the new owner of the objects of \"" + name + "\" does not exist any more");
-        pg::command("REASSIGN OWNED BY " + pg::quote(name) + " TO " + pg::quote(*owner_name));
-    }
-    pg::change_access_lists("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
+void clean_this_database(pg::RoleId role, const pg::NewOwner& new_owner) {
+    const auto obstacles = hand_over::objects_of(role, new_owner);
+    for (const auto& obstacle : obstacles) pg::log_line(obstacle);
+    if (const auto name = pg::role_name(role)) hand_over::write_notes(*name, obstacles, hand_over::Notes::replace);
 }
 
 void revoke_membership(const std::string& role, const std::string& member) {
@@ -211,28 +156,49 @@ bool revoke_all_memberships(pg::RoleId role, const std::string& name) {
     return any;
 }
 
-void revoke_privileges(pg::RoleId role, const std::string& name) {
-    if (!owns_objects(role)) pg::change_access_lists("DROP OWNED BY " + pg::quote(name) + " RESTRICT");
+void drop_unclaimed_role(pg::RoleId role, const std::string& name) {
+    revoke_from_members(role, name);
+    const auto digits = name.find_last_not_of("0123456789") + 1;
+    constexpr std::size_t max_digits = 18;
+    const bool has_id = digits < name.size() && name.size() - digits <= max_digits;
+    const pg::NewOwner nobody{.grant = has_id ? std::stoll(name.substr(digits)) : std::int64_t{role.oid}};
+    if (const auto obstacles = hand_over_in_all_databases(role, nobody); !obstacles.empty())
+        throw Failure(Code::wrong_state, "\"" + name + "\" cannot be dropped yet", core::join(obstacles, "; "));
+    drop_role(role);
 }
 
-void drop_empty_role(pg::RoleId role, const std::string& name) {
-    revoke_from_members(role, name);
-    pg::command("DROP ROLE " + pg::quote(name));
+std::vector<std::string> drop_empty_quarantine_roles() {
+    std::vector<std::string> dropped;
+    for (const auto& row : pg::query_replanned(R"sql(
+             SELECT a.rolname::text
+             FROM pg_catalog.pg_authid a
+             WHERE a.rolname ~ '^jit_quarantine_[0-9]+$'
+               AND NOT EXISTS (
+                   SELECT FROM pg_catalog.pg_shdepend s
+                   WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = a.oid
+                     AND s.classid <> 'pg_catalog.pg_auth_members'::pg_catalog.regclass)
+         )sql")) {
+        const auto& name = row.get<std::string>(0);
+        pg::command("DROP ROLE " + pg::quote(name));
+        dropped.push_back(name);
+    }
+    return dropped;
 }
 
 void revoke_grant_memberships(std::int64_t id) {
     const auto row =
         pg::query_row("SELECT grant_role FROM jit_access.request WHERE id = $1 AND cleanup = 'due' FOR UPDATE", {id});
     if (!row) return;
+    // The gate is dropped in step 3: something that names it must not keep the memberships.
     const auto gate = provision::gate_role_name(id);
-    if (const auto gate_id = pg::find_role(gate)) drop_empty_role(*gate_id, gate);
+    if (const auto gate_id = pg::find_role(gate)) revoke_all_memberships(*gate_id, gate);
     temporary_login::disable_login(id);
     // The role is found by its OID, so its memberships are revoked even if it has been renamed.
     const auto role = row->get<pg::RoleId>(0);
     if (const auto name = pg::role_name(role)) revoke_all_memberships(role, *name);
 }
 
-void drop_grant_roles(std::int64_t id) {
+std::string hand_over_objects(std::int64_t id) {
     const auto row = pg::query_row(R"sql(
         SELECT r.grant_role,
                coalesce(t.object_owner, t.role),
@@ -244,21 +210,32 @@ void drop_grant_roles(std::int64_t id) {
         FOR UPDATE OF r
     )sql",
                                    {id});
-    if (!row) return;
-    const Successor successor{row->get<pg::RoleId>(1), row->get<std::string>(2), row->get<bool>(3)};
-    if (const auto login = pg::find_role(temporary_login::login_role_name(id))) {
-        temporary_login::disable_login(id);  // again: a session may have started since step 1
-        drop_role(*login, successor);
+    if (!row) return {};
+    temporary_login::disable_login(id);  // again: a session may have started since step 1
+    const Successor successor{row->get<pg::RoleId>(1), row->get<std::string>(2), row->get<bool>(3), id};
+    std::vector<std::string> lines;
+    for (const auto role : roles_of_grant(id, row->get<pg::RoleId>(0))) {
+        const auto new_owner = owns_objects(role) ? checked_owner(successor) : pg::NewOwner{.grant = id};
+        for (auto& line : hand_over_in_all_databases(role, new_owner)) lines.push_back(std::move(line));
     }
-    drop_role(row->get<pg::RoleId>(0), successor);
-    // The SELECT above holds the row lock.
+    return core::join(lines, "; ");
+}
+
+void drop_grant_roles(std::int64_t id) {
+    const auto row =
+        pg::query_row("SELECT grant_role FROM jit_access.request WHERE id = $1 AND cleanup = 'due' FOR UPDATE", {id});
+    if (!row) return;
+    for (const auto role : roles_of_grant(id, row->get<pg::RoleId>(0))) drop_role(role);
     pg::execute(R"sql(
         UPDATE jit_access.request
         SET cleanup = 'done', cleanup_error = NULL, cleanup_next = NULL
         WHERE id = $1
     )sql",
                 {id});
-    control_event::write("cleaned up", id, task::actor);
+    const auto quarantine = pg::find_role(hand_over::quarantine_role_name(id));
+    control_event::write("cleaned up", id, task::actor,
+                         quarantine ? control_event::Detail{{"quarantined", hand_over::notes_of(*quarantine)}}
+                                    : control_event::Detail{});
 }
 
 }  // namespace jit::cleanup

@@ -49,6 +49,7 @@ bool remove_unclaimed_roles() {
                OR EXISTS (SELECT FROM pg_catalog.pg_auth_members m
                           JOIN pg_catalog.pg_authid k ON k.oid = m.roleid
                           WHERE m.member = a.oid AND k.rolname = 'jit_marker' AND NOT a.rolcanlogin))
+          AND a.rolname !~ '^jit_quarantine_[0-9]+$'
           AND a.oid NOT IN (SELECT grant_role FROM claimed WHERE grant_role IS NOT NULL)
           AND coalesce(substring(a.rolname FROM '^jit_(?:gate|login)_([1-9][0-9]{0,17})$')::bigint, 0)
               NOT IN (SELECT id FROM claimed)
@@ -65,12 +66,105 @@ bool remove_unclaimed_roles() {
         task::run_or_log("drop an unclaimed role", [&] {
             const auto name = pg::role_name(role);
             if (!name) return;
-            cleanup::revoke_privileges(role, *name);
-            cleanup::drop_empty_role(role, *name);
+            cleanup::drop_unclaimed_role(role, *name);
             report({}, {{"role", *name}, {"what", "no request claims this role; removed"}});
         });
     }
     return !roles.empty();
+}
+
+// Quarantine roles have no members and no memberships but that in the marker, and exist while they own something.
+bool tidy_quarantine() {
+    bool found = false;
+    task::run_or_log("drop empty quarantine roles", [&] {
+        for (const auto& name : cleanup::drop_empty_quarantine_roles())
+            control_event::write("cleaned up", {}, task::actor, {{"role", name}});
+    });
+    task::run_or_log("revoke memberships of quarantine roles", [&] {
+        for (const auto& row : pg::query_replanned(R"sql(
+                 SELECT DISTINCT a.oid, a.rolname::text
+                 FROM pg_catalog.pg_authid a
+                 JOIN pg_catalog.pg_auth_members m ON a.oid IN (m.roleid, m.member)
+                 WHERE a.rolname ~ '^jit_quarantine_[0-9]+$'
+                   AND m.roleid NOT IN (SELECT k.oid FROM pg_catalog.pg_authid k WHERE k.rolname = 'jit_marker')
+             )sql")) {
+            found = true;
+            cleanup::revoke_all_memberships(row.get<pg::RoleId>(0), row.get<std::string>(1));
+            report({}, {{"role", row.get<std::string>(1)}, {"what", "memberships granted by hand; revoked"}});
+        }
+    });
+    return found;
+}
+
+// Settings that choose the role of a grant that has ended: each later login would be warned that the role does not
+// exist. The role of a grant that is still to begin may be chosen.
+void remove_stale_settings() {
+    task::run_or_log("remove settings that choose the role of an ended grant", [] {
+        for (const auto& row : pg::query_replanned(R"sql(
+                 WITH setting AS (
+                     SELECT s.setdatabase, s.setrole, c.value, substring(c.value FROM 6) AS role
+                     FROM pg_catalog.pg_db_role_setting s, unnest(s.setconfig) c (value)
+                     WHERE c.value ~ '^role=jit_(grant|gate|login)_[1-9][0-9]{0,17}$')
+                 SELECT CASE
+                        WHEN s.setrole <> 0 THEN format('ALTER ROLE %I ', u.rolname)
+                                                 || CASE WHEN s.setdatabase <> 0 THEN format('IN DATABASE %I ', d.datname)
+                                                    ELSE '' END
+                        WHEN s.setdatabase <> 0 THEN format('ALTER DATABASE %I ', d.datname)
+                        ELSE 'ALTER ROLE ALL '
+                        END,
+                        s.role
+                 FROM setting s
+                 LEFT JOIN pg_catalog.pg_authid u ON u.oid = s.setrole
+                 LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+                 WHERE (s.setrole = 0 OR u.oid IS NOT NULL) AND (s.setdatabase = 0 OR d.oid IS NOT NULL)
+                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_authid a WHERE a.rolname = s.role)
+                   AND NOT EXISTS (SELECT FROM jit_access.request r
+                                   WHERE r.id = substring(s.role FROM '[0-9]+$')::bigint
+                                     AND r.state IN ('pending', 'scheduled', 'active', 'suspended'))
+             )sql")) {
+            pg::command(row.get<std::string>(0) + "RESET role");
+            control_event::write(
+                "cleaned up", {}, task::actor,
+                {{"setting", row.get<std::string>(0) + "SET role = '" + row.get<std::string>(1) + "'"}});
+        }
+    });
+}
+
+// The group roles and the marker can be dropped or changed while the library is not loaded. Without the marker no grant
+// can begin; whoever creates a missing group would decide who is in it. Attributes and memberships of these roles would
+// be those of all their members.
+bool restore_group_roles() {
+    bool found = false;
+    task::run_or_log("restore the group roles", [&] {
+        for (const auto& row : pg::query_replanned(R"sql(
+                 SELECT n.name,
+                        a.oid IS NULL,
+                        coalesce(a.rolsuper OR a.rolcanlogin OR a.rolcreaterole OR a.rolcreatedb OR a.rolreplication
+                                 OR a.rolbypassrls, false),
+                        EXISTS (SELECT FROM pg_catalog.pg_auth_members m WHERE m.member = a.oid)
+                 FROM (VALUES ('jit_admin'), ('jit_auditor'), ('jit_monitor'), ('jit_marker')) n (name)
+                 LEFT JOIN pg_catalog.pg_authid a ON a.rolname = n.name
+             )sql")) {
+            const auto& name = row.get<std::string>(0);
+            const bool is_missing = row.get<bool>(1);
+            const bool has_attributes = row.get<bool>(2);
+            const bool has_memberships = row.get<bool>(3) && name == core::marker_role;
+            if (!is_missing && !has_attributes && !has_memberships) continue;
+            found = true;
+            if (is_missing) pg::command("CREATE ROLE " + pg::quote(name) + " NOLOGIN");
+            if (has_attributes)
+                pg::command("ALTER ROLE " + pg::quote(name) +
+                            " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS");
+            if (has_memberships)
+                for (const auto parent : pg::memberships(pg::find_role(name).value()))
+                    cleanup::revoke_membership(pg::role_name(parent).value(), name);
+            report({}, {{"role", name},
+                        {"what", is_missing       ? "it was missing; created again, without members and privileges"
+                                 : has_attributes ? "had attributes; taken away"
+                                                  : "was a member of other roles; revoked"}});
+        }
+    });
+    return found;
 }
 
 // If the marker was granted directly to a login, every statement of that user would be refused. The login does not
@@ -267,11 +361,14 @@ void sweep(Extent extent) {
     const auto now = pg::boot_clock();
     if (extent == Extent::complete || changes != swept_changes || now - last_sweep >= max_interval) {
         const auto failures_before = task::failure_count();
-        bool found = remove_unclaimed_roles();
+        bool found = restore_group_roles();
+        found |= remove_unclaimed_roles();
+        found |= tidy_quarantine();
         found |= revoke_marker_from_logins();
         found |= revoke_foreign_memberships();
         found |= revoke_template_role_from_others();
         found |= end_broken_grants();
+        remove_stale_settings();
         report_captured_names();
         // If differences were found or could not be repaired, the next nap compares again.
         swept_changes = found || task::failure_count() != failures_before ? enforcement::no_generation : changes;

@@ -1,6 +1,7 @@
 #include "jit_access/grants/expire.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/grants/cleanup.hpp"
@@ -215,6 +216,12 @@ void clean_up_ended_grants() {
     for (const auto id : due)
         if (!failures.contains(id)) (is_in_use(id) ? in_use : idle).push_back(id);
     failures.merge(task::run_for_each(in_use, postpone));
+    // What was handed over stays so, whatever is left to do.
+    std::map<std::int64_t, std::string> left;
+    failures.merge(task::run_for_each(idle, [&](std::int64_t id) { left[id] = cleanup::hand_over_objects(id); }));
+    std::erase_if(left, [](const auto& entry) { return entry.second.empty(); });
+    failures.merge(left);
+    std::erase_if(idle, [&](std::int64_t id) { return failures.contains(id); });
     failures.merge(task::run_for_each(idle, cleanup::drop_grant_roles));
     for (const auto id : idle)
         if (!failures.contains(id)) retire_slot(static_cast<std::uint64_t>(id));

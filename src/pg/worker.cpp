@@ -90,6 +90,7 @@ struct CleanupParameters {
     Oid role;
     Oid new_owner;
     bool takes_code;
+    std::int64_t grant;
 };
 static_assert(sizeof(CleanupParameters) <= BGW_EXTRALEN, "parameters are passed in bgw_extra");
 
@@ -122,7 +123,7 @@ bool start_cleanup(const char* main, std::uint32_t database, RoleId role, NewOwn
     auto worker = describe_process(main, cleanup_name);
     worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
     worker.bgw_restart_time = BGW_NEVER_RESTART;
-    const CleanupParameters parameters{database, role.oid, new_owner.role.oid, new_owner.takes_code};
+    const CleanupParameters parameters{database, role.oid, new_owner.role.oid, new_owner.takes_code, new_owner.grant};
     memcpy(worker.bgw_extra, &parameters, sizeof parameters);
     return call([&] { return RegisterDynamicBackgroundWorker(&worker, nullptr); });
 }
@@ -133,7 +134,7 @@ CleanupTask connect_for_cleanup() {
     memcpy(&parameters, MyBgworkerEntry->bgw_extra, sizeof parameters);
     BackgroundWorkerInitializeConnectionByOid(parameters.database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
     pin_settings(cleanup_name);
-    return {{parameters.role}, {{parameters.new_owner}, parameters.takes_code}};
+    return {{parameters.role}, {{parameters.new_owner}, parameters.takes_code, parameters.grant}};
 }
 
 bool start_job(const char* main, const std::string& job) {

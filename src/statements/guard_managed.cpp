@@ -4,11 +4,14 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
+#include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/role.hpp"
 #include "jit_access/pg/settings.hpp"
 #include "jit_access/pg/version_shims.hpp"
+#include "jit_access/pg/worker.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/shared_state.hpp"
+#include "jit_access/statements/guard_named_roles.hpp"
 
 extern "C" {
 #include "access/xact.h"
@@ -28,24 +31,11 @@ namespace {
 using core::Code;
 using core::Failure;
 
-// The roles of grants are recognized by name, so that they are recognized in every database, even where the extension's
-// tables cannot be read.
-bool is_managed(const char* role) noexcept {
-    if (role == nullptr) return false;
-    const std::string_view name(role);
-    return name.starts_with(core::grant_role_prefix) || name.starts_with(core::gate_role_prefix) ||
-           name.starts_with(core::login_role_prefix) || name.starts_with(core::template_role_prefix) ||
-           name.starts_with(core::drill_role_prefix) || name == core::marker_role;
-}
-
 bool is_superuser_command() { return pg::is_superuser(pg::current_user()); }
 
 // Superusers may repair managed roles by hand. The worker reports the difference as drift.
 void refuse_managed(const char* role) {
-    if (!is_managed(role) || is_superuser_command()) return;
-    throw Failure(Code::guarded, std::string("role \"") + role + "\" is managed by jit_access",
-                  "Changing it by hand would give, keep or hide access that was not approved.",
-                  "Use the jit_* functions; a superuser can still repair it by hand, which is recorded as drift.");
+    if (is_managed(role) && !is_superuser_command()) refuse_managed_role(role);
 }
 
 void check_roles(const List* roles) {
@@ -56,17 +46,30 @@ void check_roles(const List* roles) {
     }
 }
 
+bool is_group_role(std::string_view name) noexcept {
+    return name == core::admin_role || name == core::auditor_role || name == core::monitor_role;
+}
+
+[[noreturn]] void refuse_group(std::string_view name) {
+    throw Failure(Code::guarded, "role \"" + std::string(name) + "\" is a group role of jit_access",
+                  "Its members administer, audit or monitor all access.", "Ask a superuser for it.");
+}
+
 // Group roles of the extension. Before 16 a role with CREATEROLE can grant any membership; in these groups only a
 // superuser or a role with the ADMIN OPTION may.
 void refuse_group_role(const char* role) {
     const std::string_view name(role != nullptr ? role : "");
-    if ((name != core::admin_role && name != core::auditor_role && name != core::monitor_role) ||
-        is_superuser_command())
-        return;
+    if (!is_group_role(name) || is_superuser_command()) return;
     const auto group = pg::find_role(name);
     if (group && pg::has_admin_option(pg::current_user(), *group)) return;
-    throw Failure(Code::guarded, "role \"" + std::string(name) + "\" is a group role of jit_access",
-                  "Its members administer, audit or monitor all access.", "Ask a superuser for it.");
+    refuse_group(name);
+}
+
+// Attributes and names of the group roles. With LOGIN, a group would be a user who belongs to it; before 16 every role
+// with CREATEROLE could give itself that. The ADMIN OPTION is about members only.
+void refuse_group_change(const char* role) {
+    const std::string_view name(role != nullptr ? role : "");
+    if (is_group_role(name) && !is_superuser_command()) refuse_group(name);
 }
 
 // The grammar delivers granted roles as privileges, with the name of the role as that of the privilege.
@@ -132,14 +135,21 @@ const RoleSpec* new_owner(const AlterTableStmt* alter) {
     return owner;
 }
 
-// Without the marker role no backend recognizes the role of a grant. Not even a superuser may drop or rename it.
-void refuse_marker(const char* role) {
-    if (role == nullptr || std::string_view(role) != core::marker_role) return;
-    const auto marker = pg::find_role(core::marker_role);
-    if (!marker || pg::members(*marker).empty()) return;
-    throw Failure(Code::live_grants, std::string("role \"") + role + "\" cannot be dropped or renamed",
-                  "Roles of grants are its members; without it their deadlines would not be enforced.",
-                  "End the grants first: SELECT jit_revoke(id) FROM jit_access.active_grants.");
+// The extension finds the marker and its groups by name: without the marker no backend recognizes the role of a grant,
+// and a group that somebody else creates anew has other members. So not even a superuser, or a tool that keeps the
+// roles in step with a directory, may drop or rename them, unless the extension was dropped. Only the control database
+// knows that.
+void refuse_removal(const char* role) {
+    const std::string_view name(role != nullptr ? role : "");
+    if (name != core::marker_role && !is_group_role(name)) return;
+    const bool is_there = pg::find_role(name).has_value();
+    if (!is_there || (pg::in_control_database() && !pg::extension_exists())) return;
+    throw Failure(Code::guarded, "role \"" + std::string(name) + "\" cannot be dropped or renamed",
+                  name == core::marker_role
+                      ? "By it the roles of grants are recognized; without it no deadline would be enforced."
+                      : "Its members administer, audit or monitor all access, and it is found by its name.",
+                  std::string("First drop the extension jit_access, then the role, both in database \"") +
+                      settings::database + "\".");
 }
 
 // A managed role, the marker role, or the holder of a live grant.
@@ -149,7 +159,7 @@ void check_dropped_roles(const DropRoleStmt* drop) {
     foreach (cell, drop->roles) {
         const auto* spec = lfirst_node(RoleSpec, cell);
         if (spec->roletype != ROLESPEC_CSTRING) continue;
-        refuse_marker(spec->rolename);
+        refuse_removal(spec->rolename);
         const auto role = pg::find_role(spec->rolename);
         if (!role) continue;
         for (const auto& slot : shared_state->used_slots())
@@ -288,13 +298,17 @@ void check_managed_roles(const Node* command) {
         case T_CreateRoleStmt: {
             const auto* create = reinterpret_cast<const CreateRoleStmt*>(command);
             refuse_managed(create->role);
+            refuse_group_change(create->role);
             check_role_options(create->options);
             break;
         }
         case T_AlterRoleStmt: {
             const auto* alter = reinterpret_cast<const AlterRoleStmt*>(command);
             refuse_managed(alter->role->rolename);
-            refuse_group_role(has_members(alter->options) ? alter->role->rolename : nullptr);
+            if (has_members(alter->options))
+                refuse_group_role(alter->role->rolename);
+            else
+                refuse_group_change(alter->role->rolename);
             check_role_options(alter->options);
             break;
         }
@@ -312,7 +326,19 @@ void check_managed_roles(const Node* command) {
             if (rename->renameType != OBJECT_ROLE) break;
             refuse_managed(rename->subname);
             refuse_managed(rename->newname);
-            refuse_marker(rename->subname);
+            refuse_removal(rename->subname);
+            refuse_group_change(rename->subname);
+            refuse_group_change(rename->newname);
+            break;
+        }
+        case T_CommentStmt: {
+            const auto* comment = reinterpret_cast<const CommentStmt*>(command);
+            if (comment->objtype == OBJECT_ROLE) refuse_managed(strVal(comment->object));
+            break;
+        }
+        case T_SecLabelStmt: {
+            const auto* label = reinterpret_cast<const SecLabelStmt*>(command);
+            if (label->objtype == OBJECT_ROLE) refuse_managed(strVal(label->object));
             break;
         }
         default: break;
@@ -338,7 +364,7 @@ void check_drop(std::uint32_t object_class, std::uint32_t object) {
     const auto marker = pg::find_role(core::marker_role);
     if (!marker) return;
     for (const auto role : pg::members(*marker))
-        if (const auto name = pg::role_name(role))
+        if (const auto name = pg::role_name(role); name && !name->starts_with(core::quarantine_role_prefix))
             throw Failure(Code::live_grants, "jit_access cannot be dropped",
                           "Role \"" + *name + "\" of a grant still exists; without jit_access it would remain.",
                           "End the grants first: SELECT jit_revoke(id) FROM jit_access.active_grants.");

@@ -172,9 +172,8 @@ SELECT is(tap.standing(), :'standing', 'and nothing else has changed');
 DROP FUNCTION app.f();
 \set makes 'CREATE VIEW app.v AS SELECT * FROM app.orders'
 \set what 'view app.v'
-\set mend 'ALTER VIEW app.v SET (security_invoker)'
+\set mend 'ALTER VIEW app.v SET (security_invoker); ALTER VIEW app.v OWNER TO CURRENT_USER'
 \i test/sql/include/leaving.sql
-SELECT results_eq('SELECT * FROM tap.owners()', $$VALUES ('view app.v', '"Odd ""keeper"""')$$, 'a mended view is handed over after all');
 DROP VIEW app.v;
 \set makes 'CREATE VIEW app.v WITH (security_invoker = off) AS SELECT * FROM app.orders'
 \set mend 'DROP VIEW app.v'
@@ -188,26 +187,38 @@ DROP VIEW app.v;
 \set mend 'DROP RULE r ON app.t'
 \i test/sql/include/leaving.sql
 DROP TABLE app.t;
-\set why 'has expressions, which run with the privileges of its owner'
-\set makes 'CREATE TABLE app.t (id integer); CREATE INDEX t_twice ON app.t ((id * 2))'
-\set mend 'DROP INDEX app.t_twice'
-\i test/sql/include/leaving.sql
-DROP TABLE app.t;
-\set makes 'CREATE TABLE app.t (id integer); CREATE INDEX t_some ON app.t (id) WHERE id > 1'
-\set mend 'DROP INDEX app.t_some'
-\i test/sql/include/leaving.sql
-DROP TABLE app.t;
-\set makes 'CREATE TABLE app.t (id integer, EXCLUDE ((id * 2) WITH =))'
+\set why 'has expressions with functions that run with the privileges of its owner'
+\set twice 'CREATE FUNCTION app.twice(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS $$SELECT $1 * 2$$; '
+\set makes :twice 'CREATE TABLE app.t (id integer); CREATE INDEX t_twice ON app.t (app.twice(id))'
 \set mend 'DROP TABLE app.t'
 \i test/sql/include/leaving.sql
-\set makes 'CREATE TABLE app.t (id integer) PARTITION BY LIST ((id * 2))'
-\set mend 'ALTER TABLE app.t OWNER TO CURRENT_USER'
+DROP FUNCTION app.twice(integer);
+\set makes :twice 'CREATE TABLE app.t (id integer); CREATE INDEX t_some ON app.t (id) WHERE app.twice(id) > 1'
+\set mend 'DROP TABLE app.t'
 \i test/sql/include/leaving.sql
-DROP TABLE app.t;
-\set makes 'CREATE TABLE app.t (id integer); CREATE STATISTICS app.s ON (id * 2) FROM app.t'
-\set mend 'DROP STATISTICS app.s'
+DROP FUNCTION app.twice(integer);
+\set makes :twice 'CREATE TABLE app.t (id integer, EXCLUDE (app.twice(id) WITH =))'
+\set mend 'DROP TABLE app.t'
 \i test/sql/include/leaving.sql
-DROP TABLE app.t;
+DROP FUNCTION app.twice(integer);
+\set makes :twice 'CREATE TABLE app.t (id integer) PARTITION BY LIST (app.twice(id))'
+\set mend 'DROP TABLE app.t'
+\i test/sql/include/leaving.sql
+DROP FUNCTION app.twice(integer);
+\set makes :twice 'CREATE TABLE app.t (id integer); CREATE STATISTICS app.s ON (app.twice(id)) FROM app.t'
+\set mend 'DROP TABLE app.t'
+\i test/sql/include/leaving.sql
+DROP FUNCTION app.twice(integer);
+\set makes :twice 'CREATE DOMAIN app.d AS integer CHECK (app.twice(VALUE) > 0); CREATE TABLE app.t (id integer); CREATE INDEX t_d ON app.t ((id::app.d))'
+\set mend 'DROP TABLE app.t'
+\i test/sql/include/leaving.sql
+DROP DOMAIN app.d;
+DROP FUNCTION app.twice(integer);
+\set why 'has a range type with functions that run with the privileges of its owner'
+\set makes 'CREATE FUNCTION app.apart(integer, integer) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$SELECT ($1 - $2)::float8$$; CREATE TYPE app.span AS RANGE (SUBTYPE = integer, SUBTYPE_DIFF = app.apart); CREATE TABLE app.t (during app.span[])'
+\set mend 'DROP TABLE app.t; DROP TYPE app.span'
+\i test/sql/include/leaving.sql
+DROP FUNCTION app.apart(integer, integer);
 \set why 'has code that foreign keys or replication run with the privileges of its owner'
 \set makes 'CREATE TABLE app.t (id integer REFERENCES app.orders ON UPDATE CASCADE); CREATE TRIGGER t BEFORE UPDATE ON app.t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()'
 \set mend 'DROP TRIGGER t ON app.t'
@@ -233,6 +244,52 @@ DROP FUNCTION app.f();
 DROP TABLE app.t;
 DROP DOMAIN app.d;
 DROP FUNCTION app.f(integer);
+
+-- Expressions of the server's own immutable functions are plain data. One object that stays keeps no other.
+\connect - gina
+SELECT jit_request('codes', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS state \gset
+\connect - gina
+SELECT 'jit_grant_' || :'id' AS grant_role, 'jit_quarantine_' || :'id' AS quarantine_role \gset
+SET ROLE :grant_role;
+CREATE SCHEMA more CREATE TABLE t (id serial, email text, deleted_at timestamptz, EXCLUDE ((id * 2) WITH =));
+CREATE INDEX t_live ON more.t (id) WHERE deleted_at IS NULL;
+CREATE INDEX t_email ON more.t (lower(email));
+CREATE STATISTICS more.s ON (id % 10), (upper(email)) FROM more.t;
+CREATE TABLE more.p (id integer) PARTITION BY LIST ((id % 10));
+CREATE FUNCTION more.twice(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+CREATE TABLE more.odd (id serial);
+CREATE INDEX odd_twice ON more.odd (more.twice(id));
+CREATE VIEW more.v AS SELECT id FROM more.t;
+CREATE FUNCTION more.definer() RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN RETURN (SELECT count(*) FROM pg_class); END';
+RESET ROLE;
+SELECT jit_revoke(:id) AS state \gset
+\connect - :owner
+CALL tap.wait_for_cleanup();
+GRANT USAGE ON SCHEMA more TO PUBLIC;
+GRANT SELECT ON more.v TO PUBLIC;
+CALL tap.start();
+SELECT set_eq('SELECT * FROM tap.owners()', format($$SELECT x, '"Odd ""keeper"""' FROM unnest('{schema more,table more.t,sequence more.t_id_seq,statistics object more.s,table more.p,function more.twice(integer)}'::text[]) x
+    UNION ALL SELECT x, %L FROM unnest('{table more.odd,sequence more.odd_id_seq,view more.v,function more.definer()}'::text[]) x$$, :'quarantine_role'), 'each object goes its own way');
+SELECT set_eq(format($$SELECT regexp_split_to_table(description, '\n') FROM jit_access.quarantine WHERE id = %s$$, :id), (SELECT array_agg(format('in database %I: %s', current_database(), x)) FROM unnest('{
+    "table more.odd, which has expressions with functions that run with the privileges of its owner", "view more.v, which runs with the privileges of its owner",
+    "function more.definer(), which runs with the privileges of its owner"}'::text[]) x), 'and all that is kept is named');
+SELECT is((SELECT detail ->> 'quarantined' FROM jit_access.audit_log WHERE grant_id = :id AND detail ? 'quarantined'),
+          (SELECT description FROM jit_access.quarantine WHERE id = :id), 'also on the record');
+SELECT alike(tap.error('SELECT * FROM more.v'), format('JA016 what grant %s has left is quarantined: %%', :id), 'a superuser reads the view: refused, and told why');
+SELECT alike(tap.error('SELECT more.definer()'), format('JA016 what grant %s has left is quarantined: %%', :id), 'the function with its owner''s privileges: the same');
+\connect - dave
+CALL tap.start();
+SELECT alike(tap.error('SELECT * FROM more.v'), format('JA016 what grant %s has left is quarantined: %%', :id), 'another user reads the view: the same');
+SELECT tap.refused('SELECT more.definer()', '42501', 'the function cannot be called');
+SELECT is(more.twice(1), 2, 'code of the caller was handed over and runs');
+\connect - :owner
+CALL tap.start();
+DROP SCHEMA more CASCADE;
+ALTER ROLE gina CONNECTION LIMIT -1;
+CALL tap.wait_until($$NOT EXISTS (SELECT FROM pg_roles WHERE rolname ~ '^jit_quarantine_')$$);
+SELECT is_empty('SELECT * FROM jit_access.quarantine', 'when nothing is left, the roles of the quarantine are gone');
 SELECT is(tap.standing(), :'standing', 'in the end nothing else has changed');
 
 -- The object_owner has changed since.

@@ -267,8 +267,8 @@ SELECT cmp_ok((SELECT count(*)::int FROM pg_class c WHERE relnamespace IN ('made
 SELECT is_empty($$SELECT a.login, a.object::regclass, a.privilege FROM tap.reach() a JOIN pg_class c ON a.class = 'pg_class'::regclass AND c.oid = a.object
                   WHERE a.object NOT IN (SELECT object FROM tap.before) AND c.relowner <> to_regrole(a.login)$$, 'no table or view that was made is open to a login, except to the one who made it as their own');
 SELECT is_empty($$SELECT r.rolname, m.roleid::regrole FROM pg_roles r JOIN pg_auth_members m ON r.oid IN (m.member, m.roleid)
-                  WHERE r.rolname ~ '^jit_grant_' AND (m.roleid <> 'jit_marker'::regrole OR m.member <> r.oid)$$, 'a role that still owns code has no privileges to lend');
-SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE p.prosecdef AND p.oid NOT IN (SELECT object FROM tap.before) AND r.rolname !~ '^jit_grant_'$$,
+                  WHERE r.rolname ~ '^jit_(grant|quarantine)_' AND (m.roleid <> 'jit_marker'::regrole OR m.member <> r.oid)$$, 'a role that still owns code has no privileges to lend');
+SELECT is_empty($$SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_roles r ON r.oid = p.proowner WHERE p.prosecdef AND p.oid NOT IN (SELECT object FROM tap.before) AND r.rolname !~ '^jit_(grant|quarantine)_'$$,
                 'no other role owns a SECURITY DEFINER function that was made');
 SELECT is_empty($$SELECT d.classid::regclass, d.objid, d.refobjid::regprocedure FROM pg_depend d JOIN pg_proc p ON d.refclassid = 'pg_proc'::regclass AND p.oid = d.refobjid
                   WHERE p.pronamespace = 'app'::regnamespace AND p.proname LIKE 'secret%' AND d.classid <> 'pg_attrdef'::regclass$$,

@@ -41,7 +41,13 @@ SELECT tap.refused($call$DO $do$ BEGIN EXECUTE 'GRANT jit_template_debug_read TO
 SELECT tap.refused(statement, format('JA016 role "%s" is a group role of jit_access: Its members administer, audit or monitor all access.', office), 'an office: ' || statement) FROM (VALUES
     (1, 'GRANT jit_admin TO mallory', 'jit_admin'), (2, 'GRANT minion, jit_auditor TO mallory', 'jit_auditor'), (3, 'REVOKE jit_auditor FROM olga', 'jit_auditor'),
     (4, 'CREATE ROLE newcomer IN ROLE jit_admin', 'jit_admin'), (5, 'ALTER GROUP jit_auditor ADD USER mallory', 'jit_auditor'),
-    (6, 'GRANT jit_monitor TO mallory', 'jit_monitor')) v (n, statement, office) ORDER BY n;
+    (6, 'GRANT jit_monitor TO mallory', 'jit_monitor'),
+    -- Before 16 CREATEROLE changes every role that is no superuser: with LOGIN and a password, a group is a user who belongs to it.
+    (7, 'ALTER ROLE jit_admin LOGIN PASSWORD ''x''', 'jit_admin'), (8, 'ALTER USER jit_auditor VALID UNTIL ''infinity''', 'jit_auditor'), (9, 'ALTER ROLE jit_monitor CREATEDB', 'jit_monitor'),
+    (10, 'CREATE ROLE jit_admin', 'jit_admin'), (11, 'ALTER ROLE minion RENAME TO jit_auditor', 'jit_auditor')) v (n, statement, office) ORDER BY n;
+SELECT alike(tap.error(statement), 'JA016 role "jit_%" cannot be dropped or renamed: %', statement) FROM unnest('{ALTER ROLE jit_admin RENAME TO free,DROP ROLE jit_auditor,"DROP USER minion, jit_monitor"}'::text[]) WITH ORDINALITY AS v (statement, n) ORDER BY n;
+SELECT alike(tap.error(statement), 'JA016 role "jit_%" is managed by jit_access: %', regexp_replace(statement, '\d+', '<id>')) FROM unnest(ARRAY[
+    format('COMMENT ON ROLE jit_grant_%s IS ''mine''', :id), 'COMMENT ON ROLE jit_marker IS ''mine''', 'SECURITY LABEL ON ROLE jit_template_debug_read IS ''mine''']) WITH ORDINALITY AS v (statement, n) ORDER BY n;
 SELECT is(tap.error('CREATE ROLE jit_reader'), 'no error', 'other names are free');
 
 -- The owner of an object may not grant on it to these roles: that could stop or widen a template.

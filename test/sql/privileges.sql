@@ -60,7 +60,7 @@ SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_ta
     '{access_review_items,access_reviews,my_grants,my_requests,pending_requests,reviews}', 'views that every role may read');
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S' AND has_table_privilege(who, r.oid, 'SELECT')
                 AND NOT has_table_privilege('dave', r.oid, 'SELECT') ORDER BY r.name COLLATE "C"),
-    '{active_grants,alert_rules,alerts,audit_log,decisions,drills,grant_history,grant_usage,health,jobs,metrics,people,privilege_usage,rules,scenario_results,scenarios,second_factors,standing_privileges,template_catalog,template_limits,template_privileges,verifications,windows}', 'what ' || who || ' may read besides')
+    '{active_grants,alert_rules,alerts,audit_log,decisions,drills,grant_history,grant_usage,health,jobs,metrics,people,privilege_usage,quarantine,rules,scenario_results,scenarios,second_factors,standing_privileges,template_catalog,template_limits,template_privileges,verifications,windows}', 'what ' || who || ' may read besides')
 FROM unnest('{ada,olga}'::text[]) AS who;
 SELECT is(ARRAY(SELECT r.name FROM relations r WHERE r.relkind <> 'S'
                 AND has_table_privilege(who, r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')), '{}', who || ' may write nothing')

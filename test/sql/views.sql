@@ -59,7 +59,7 @@ SELECT is(:'requests', format('{%s,%s,%s}', :a1, :a2, :a3)::text, 'alice sees he
 SELECT is(:'grants' || :'left', format('{%s}t', :a1), 'and the grant with the time left');
 SET ROLE NONE;
 SELECT tap.refused('SELECT * FROM jit_access.' || name, '42501', 'not for everyone: ' || name)
-FROM unnest('{active_grants, audit_log, decisions, grant_history, grant_usage, health, template_catalog, decision, event, journal_position,
+FROM unnest('{active_grants, audit_log, decisions, grant_history, grant_usage, health, quarantine, template_catalog, decision, event, journal_position,
               record, request, template, template_person}'::text[]) WITH ORDINALITY AS v (name, n) ORDER BY n;
 SELECT tap.refused('SELECT * FROM jit_access.status()', '42501', 'nor the state of the server');
 SELECT tap.refused('SELECT * FROM jit_access.journal()', '42501', 'nor the journal');
@@ -69,7 +69,7 @@ SELECT tap.refused('SELECT jit_access.confirmed(1)', '42501', 'nor whether a gra
 \connect - olga
 CALL tap.start();
 SELECT lives_ok('SELECT * FROM jit_access.' || name, 'the auditor reads ' || name)
-FROM unnest('{active_grants, audit_log, decisions, grant_history, grant_usage, health, template_catalog, my_requests, my_grants, pending_requests}'::text[])
+FROM unnest('{active_grants, audit_log, decisions, grant_history, grant_usage, health, quarantine, template_catalog, my_requests, my_grants, pending_requests}'::text[])
      WITH ORDINALITY AS v (name, n) ORDER BY n;
 SELECT lives_ok('SELECT * FROM jit_access.journal()', 'and the journal');
 SELECT tap.refused('SELECT * FROM jit_access.' || name, '42501', 'but not the table ' || name)
@@ -100,6 +100,6 @@ SELECT alike(tap.error(format('SELECT jit_revoke(%s)', :a1)), 'JA004 %', 'and en
 \connect - ada
 CALL tap.start();
 SELECT lives_ok('SELECT * FROM jit_access.' || name, 'the administrator reads ' || name)
-FROM unnest('{active_grants, audit_log, decisions, grant_history, grant_usage, health, template_catalog}'::text[]) WITH ORDINALITY AS v (name, n) ORDER BY n;
+FROM unnest('{active_grants, audit_log, decisions, grant_history, grant_usage, health, quarantine, template_catalog}'::text[]) WITH ORDINALITY AS v (name, n) ORDER BY n;
 SELECT tap.refused('UPDATE jit_access.request SET state = ''active''', '42501', 'and changes no table either');
 \i test/sql/include/clean.sql

@@ -96,5 +96,23 @@ $node->safe_psql('postgres', "SELECT jit_revoke($held)");
 ok(wait_for_cleanup($node, $held), 'back: a privilege that was passed on does not keep the role of the grant');
 is($node->safe_psql('postgres', q{SELECT has_table_privilege('erin', 'app.orders', 'SELECT')}), 'f', 'back: but goes with it');
 
+# ---- roles that the extension finds by name are dropped and changed meanwhile
+restart_with('', 'postgres');
+$node->safe_psql('postgres', <<'SQL');
+DROP OWNED BY jit_monitor; DROP ROLE jit_monitor, jit_marker; ALTER ROLE jit_auditor LOGIN CREATEROLE;
+CREATE ROLE jit_marker; GRANT jit_template_reader TO jit_marker;
+ALTER ROLE alice SET role = 'jit_grant_777777';
+SQL
+restart_with('jit_access', 'postgres');
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 4 FROM pg_roles WHERE rolname IN ('jit_admin', 'jit_auditor', 'jit_monitor', 'jit_marker') AND NOT rolcanlogin AND NOT rolcreaterole}),
+	'back: group roles that were dropped meanwhile exist again');
+ok($node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_auth_members WHERE member = 'jit_marker'::regrole)}), 'back: the marker is a member of nothing');
+ok($node->poll_query_until('postgres', q{SELECT NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setrole = 'alice'::regrole AND setconfig::text ~ 'jit_grant')}), 'back: a setting that chose a role which is gone is removed');
+my $again = grant_to($node, 'alice', '1 hour');
+rows_ok(connect_as($node, 'alice')->query($read), 't', 'back: and a grant begins');
+ok(wait_for_drained($node), 'back: the record is complete again');
+is($node->safe_psql('postgres', q{SELECT string_agg(detail ->> 'role' || ' ' || (detail ->> 'what'), E'\n' ORDER BY detail ->> 'role') FROM jit_access.audit_log WHERE kind = 'drift' AND detail ->> 'role' ~ '^jit_(auditor|monitor|marker)$' AND detail ->> 'member' IS NULL}),
+	"jit_auditor had attributes; taken away\njit_marker was a member of other roles; revoked\njit_monitor it was missing; created again, without members and privileges", 'back: and this is on the record');
+
 $node->stop('fast');
 done_testing();

@@ -58,8 +58,8 @@ my @drops = (
 	[ 'DROP USER IF EXISTS carol, bob',             'JA015', 'JA015' ],
 	[ "DO \$\$ BEGIN EXECUTE 'DROP ROLE bob'; END \$\$", 'JA015', 'JA015' ],
 	[ 'DROP ROLE jit_template_reader',              '2BP01', 'JA016' ],
-	[ 'DROP ROLE jit_marker',                       'JA015', 'JA016' ],
-	[ 'ALTER ROLE jit_marker RENAME TO nothing',    'JA015', 'JA016' ],
+	[ 'DROP ROLE jit_marker',                       'JA016', 'JA016' ],
+	[ 'ALTER ROLE jit_marker RENAME TO nothing',    'JA016', 'JA016' ],
 	[ 'DROP OWNED BY jit_template_reader',          undef,   '42501' ],
 	[ 'DROP OWNED BY alice',                        undef,   '42501' ],
 	[ "DROP ROLE jit_grant_$inherited",             undef,   'JA016' ]);
@@ -157,12 +157,15 @@ for my $case ([ 'keeper', '' ], [ $superuser, ' WITH (FORCE)' ])
 	my $name = 'elsewhere' . ($force ? ', forced' : '');
 	$node->safe_psql('postgres', 'CREATE DATABASE elsewhere OWNER keeper');
 	my $left = grant_to($node, 'bob', '4 hours');
-	$node->safe_psql('elsewhere', "CREATE VIEW left_over AS SELECT 1; ALTER VIEW left_over OWNER TO jit_grant_$left");
+	$node->safe_psql('elsewhere', "CREATE TABLE left_over (id integer); ALTER TABLE left_over OWNER TO jit_grant_$left");
+	my $locker = connect_as($node, $superuser, dbname => 'elsewhere');
+	$locker->query('BEGIN; SELECT * FROM left_over');
 	$node->safe_psql('postgres', "SELECT jit_revoke($left)");
 	ok($node->poll_query_until('postgres', "SELECT cleanup_error LIKE '%in database \"elsewhere\"%' FROM jit_access.active_grants WHERE id = $left"),
-		"$name: code that was left there keeps the role");
+		"$name: a table that is locked there keeps the role");
 	unlike(memberships(), qr/\w of jit_(grant|gate)_$left\b/, "$name: the role has no members any more");
 	sqlstate_ok(connect_as($node, $superuser)->query('DROP EXTENSION jit_access'), 'JA015', "$name: the extension stays for that");
+	$locker->quit unless $force;
 	# A clean-up process in that database ends in a moment.
 	ok(wait_for('the database is dropped', sub { !connect_as($node, $who)->query("DROP DATABASE elsewhere$force")->{sqlstate} }), "$name: the database is dropped");
 	nothing_is_left($name, $left);
@@ -171,8 +174,20 @@ for my $case ([ 'keeper', '' ], [ $superuser, ' WITH (FORCE)' ])
 # ---- with nothing left
 ok(wait_for_drained($node), 'the record is complete');
 record_is_sound($node, 'drop');
+my @groups = qw(jit_marker jit_admin jit_auditor jit_monitor);
+for my $role (@groups)
+{
+	for my $command ("DROP ROLE $role", "DROP USER IF EXISTS nobody, $role", "DO \$\$ BEGIN EXECUTE 'DROP GROUP $role'; END \$\$", "ALTER ROLE $role RENAME TO nothing")
+	{
+		sqlstate_ok(connect_as($node, $superuser, dbname => $_)->query($command), 'JA016', "nothing left: $command, in $_") for 'postgres', 'template1';
+	}
+}
+$node->safe_psql('postgres', 'DROP OWNED BY jit_auditor, jit_monitor');
+sqlstate_ok(connect_as($node, $superuser)->query("DROP ROLE $_"), 'JA016', "nothing left: DROP ROLE $_") for qw(jit_auditor jit_monitor);
 sqlstate_ok(connect_as($node, $superuser)->query('DROP EXTENSION jit_access'), 'no error', 'without grants the extension can be dropped');
+sqlstate_ok(connect_as($node, $superuser, dbname => 'template1')->query('DROP ROLE jit_marker'), 'JA016', 'with the extension gone: another database does not know that');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_auth_members WHERE roleid = 'jit_marker'::regrole}), '0', 'and leaves no grant');
+sqlstate_ok(connect_as($node, $superuser)->query("DROP ROLE $_"), 'no error', "with the extension gone: DROP ROLE $_") for @groups;
 
 $node->stop('fast');
 done_testing();

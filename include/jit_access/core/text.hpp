@@ -18,6 +18,7 @@ inline constexpr std::string_view template_role_prefix = "jit_template_";
 inline constexpr std::string_view grant_role_prefix = "jit_grant_";
 inline constexpr std::string_view gate_role_prefix = "jit_gate_";
 inline constexpr std::string_view login_role_prefix = "jit_login_";
+inline constexpr std::string_view quarantine_role_prefix = "jit_quarantine_";
 inline constexpr std::string_view drill_role_prefix = "jit_drill_";
 inline constexpr std::string_view drill_template = "jit_drill";
 inline constexpr std::string_view managed_role_prefix = "jit_";

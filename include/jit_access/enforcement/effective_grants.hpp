@@ -53,6 +53,7 @@ struct EffectiveGrants {
     // a view of theirs. It uses the grant for one transaction and is cancelled at its end.
     std::array<bool, core::max_session_grants> borrowed{};
     std::uint64_t unconfirmed = 0;            // id of a grant whose role has no live or ended slot; 0: none
+    std::uint64_t quarantined = 0;            // id of an ended grant whose code would run, as its owner; 0: none
     bool stale_role = false;                  // SET ROLE chose a role that is no longer granted
     bool refused_role = false;                // SET ROLE chose a role below that of a grant, or its gate
     bool too_many = false;                    // more than core::max_session_grants
@@ -84,6 +85,7 @@ enum class Access : std::uint8_t {
     allowed,
     grant_over,             // a grant's deadline has passed or it was ended
     unconfirmed,            // this server has not confirmed a grant
+    quarantined,            // code that an ended grant has left would run with the privileges of its owner
     stale_role,             // SET ROLE chose a role that is no longer granted
     refused_role,           // SET ROLE chose another role than jit_grant_<id> by a grant
     too_many,               // the session cannot be bound to so many grants

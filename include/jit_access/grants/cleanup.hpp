@@ -7,23 +7,27 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "jit_access/pg/role.hpp"
 #include "jit_access/pg/worker.hpp"
 
 namespace jit::cleanup {
 
-// The two steps for a grant whose clean-up is due. The worker runs each in a transaction of its own, so that a failure
-// of the second does not undo the first. Both lock the row of the request.
+// The steps for a grant whose clean-up is due. The worker runs each in a transaction of its own, so that a failure of
+// one does not undo those before it. All lock the row of the request.
 //
 // Step 1 revokes the memberships that carry the privileges and ends the sessions of a temporary login.
 void revoke_grant_memberships(std::int64_t id);
-// Step 2 reassigns the objects, drops the roles and marks the clean-up as done.
+// Step 2 gives the objects of its roles new owners (hand_over.hpp), in every database. Returns what is left to do, one
+// line for each obstacle; empty when no object and no privilege of the roles is left.
+[[nodiscard]] std::string hand_over_objects(std::int64_t id);
+// Step 3, when nothing is left: drops the roles and marks the clean-up as done.
 void drop_grant_roles(std::int64_t id);
 
-// Reassigns the objects that `role` owns in the current database, which may be any database of the cluster, and revokes
-// its privileges there. Throws if it owns an object that must not be reassigned.
-void reassign(pg::RoleId role, const std::string& name, const pg::NewOwner& new_owner);
+// Step 2 for one role in the database of this process, which may be any of the cluster. What is left to do is in the
+// comment of the role, where the worker finds it.
+void clean_this_database(pg::RoleId role, const pg::NewOwner& new_owner);
 
 // Revokes one membership, by all its grantors. Throws if it still exists afterwards.
 void revoke_membership(const std::string& role, const std::string& member);
@@ -32,10 +36,11 @@ void revoke_membership(const std::string& role, const std::string& member);
 // there was a membership to revoke.
 bool revoke_all_memberships(pg::RoleId role, const std::string& name);
 
-// Revokes the privileges of a role in this database, unless the role owns an object, which DROP OWNED would drop.
-void revoke_privileges(pg::RoleId role, const std::string& name);
+// Drops a temporary role that no request claims, with its gate or login. Its objects are quarantined. Throws while
+// something is left to do.
+void drop_unclaimed_role(pg::RoleId role, const std::string& name);
 
-// Revokes a temporary role from its members and drops it. Throws when it owns something.
-void drop_empty_role(pg::RoleId role, const std::string& name);
+// Drops the quarantine roles that own nothing any more, and returns their names.
+[[nodiscard]] std::vector<std::string> drop_empty_quarantine_roles();
 
 }  // namespace jit::cleanup

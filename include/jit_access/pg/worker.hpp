@@ -23,10 +23,12 @@ namespace jit::pg {
 void register_worker(const char* main);
 void connect_worker(const char* database);
 
-// The role that gets the objects left by a temporary role, and whether it also gets functions and similar objects.
+// The role that gets the objects left by the temporary role of a grant, and whether it also gets functions and similar
+// objects. Without a role all of them are quarantined.
 struct NewOwner {
     RoleId role;
     bool takes_code = false;
+    std::int64_t grant = 0;
 };
 struct CleanupTask {
     RoleId role;

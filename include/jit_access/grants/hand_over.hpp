@@ -1,0 +1,35 @@
+// What becomes of the objects that a temporary role owns, in one database.
+//
+// Each object is judged alone. Plain data, and code that runs with the privileges of its caller if the template allows
+// code, gets the new owner. Everything else is quarantined: it belongs to the role jit_quarantine_<id> from then on,
+// which has no privileges and no members, and with whose privileges nothing runs (enforcement/effective_grants.hpp). A
+// DBA decides what becomes of it (docs/adr/025-quarantine.md).
+//
+// Runs in any database of the cluster, also where the extension is not created. Needs a transaction, as a superuser.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "jit_access/pg/role.hpp"
+#include "jit_access/pg/worker.hpp"
+
+namespace jit::hand_over {
+
+[[nodiscard]] std::string quarantine_role_name(std::int64_t grant);
+
+// Gives the objects that `role` owns in this database their new owners, then removes everything else that names the
+// role there: entries of access lists, policies, default privileges, user mappings. An object that cannot change its
+// owner now, for example because it is locked, keeps no other from doing so. Returns one line for each such object; the
+// next attempt takes it up again.
+[[nodiscard]] std::vector<std::string> objects_of(pg::RoleId role, const pg::NewOwner& new_owner);
+
+// Puts lines about this database in the comment of a role, which every database shows. Lines about other databases
+// stay. `replace`: earlier lines about this database go.
+enum class Notes : std::uint8_t { add, replace };
+void write_notes(const std::string& role, const std::vector<std::string>& lines, Notes how);
+// The lines; empty without a comment.
+[[nodiscard]] std::string notes_of(pg::RoleId role);
+
+}  // namespace jit::hand_over
