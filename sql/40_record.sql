@@ -54,6 +54,7 @@ CREATE INDEX record_by_grant ON jit_access.record (grant_id, seq);
 CREATE INDEX record_by_login ON jit_access.record (login, seq);
 CREATE INDEX record_by_time ON jit_access.record (at);
 CREATE INDEX record_by_object ON jit_access.record USING gin (objects);
+CREATE INDEX record_by_statement ON jit_access.record (statement_sha256) WHERE statement_sha256 IS NOT NULL;
 CREATE INDEX record_dropped ON jit_access.record (seq) WHERE kind = 'records dropped';
 CREATE INDEX record_open ON jit_access.record (node, position) WHERE kind = 'use' AND outcome IS NULL;
 CREATE INDEX record_late ON jit_access.record (node, of_position) WHERE of_position IS NOT NULL;

@@ -8,12 +8,15 @@
 #include "jit_access/enforcement/session.hpp"
 #include "jit_access/enforcement/standing_privileges.hpp"
 #include "jit_access/pg/direct_call.hpp"
+#include "jit_access/pg/running_function.hpp"
 #include "jit_access/statements/describe_command.hpp"
 #include "jit_access/statements/describe_query.hpp"
 #include "jit_access/statements/guard_commands.hpp"
 #include "jit_access/statements/guard_managed.hpp"
+#include "jit_access/statements/sandbox.hpp"
 
 extern "C" {
+#include "access/transam.h"
 #include "executor/execdesc.h"
 #include "tcop/pquery.h"
 #include "tcop/tcopprot.h"
@@ -95,6 +98,22 @@ bool may_use_grant(Oid function) {
     return !needs.may_execute || needs.checks_privileges_itself;
 }
 
+bool reads_no_user_relation(const PlannedStmt* plan) noexcept {
+    if (plan->commandType != CMD_SELECT || plan->hasModifyingCTE || plan->rowMarks != NIL) return false;
+    bool only_catalogs = true;
+    pg::for_each_checked_relation(
+        plan, [&](const pg::CheckedRelation& checked) { only_catalogs &= checked.relation < FirstNormalObjectId; });
+    return only_catalogs;
+}
+
+// The views of information_schema call functions of the server that are written in SQL, a dozen times for each column
+// of the database. Such a statement reveals nothing that the statement with the call does not, which has a row of its
+// own.
+bool is_covered_by_caller(const QueryDesc* query) {
+    return error_context_stack != nullptr && reads_no_user_relation(query->plannedstmt) && !sandbox::is_active() &&
+           pg::runs_in_server_function();
+}
+
 std::int64_t calls_recorded_in = 0;  // start of the command in which a function call was recorded last
 
 void admit_call(Oid function) {
@@ -161,6 +180,7 @@ void check_maintenance(const enforcement::EffectiveGrants& grants, Oid function)
 }  // namespace
 
 bool query(const QueryDesc* query) {
+    if (pg::is_learning_statement()) return false;
     const auto check = check_query(query);
     if (!check.under_grant() || is_stepping_up(check, query)) return false;
     if (enforcement::is_maintained_by_other()) {
@@ -168,22 +188,26 @@ bool query(const QueryDesc* query) {
         return false;
     }
     if (!check.allowed()) admission::refuse_statement(check, describe::query(query));
+    if (is_covered_by_caller(query)) return false;
     admission::record_use(check, describe::query(query));
     return true;
 }
 
 bool continued_query(const QueryDesc* query) {
+    if (pg::is_learning_statement()) return false;
     const auto check = check_query(query);
     const bool is_recorded = recorder::is_use_open(query);
     if (enforcement::is_maintained_by_other()) return is_recorded;
     // A cursor that was opened under a role which the session has left since still fetches rows that the role may see.
     if (!check.under_grant() || is_stepping_up(check, query)) return is_recorded;
     if (!check.allowed()) admission::refuse_statement(check, describe::query(query));
-    // A query that began before the session had the grant is recorded from this point on.
-    if (is_recorded)
+    if (is_recorded) {
         admission::continue_use(check);
-    else
-        admission::record_use(check, describe::query(query));
+        return true;
+    }
+    if (is_covered_by_caller(query)) return false;
+    // A query that began before the session had the grant is recorded from this point on.
+    admission::record_use(check, describe::query(query));
     return true;
 }
 

@@ -1,5 +1,7 @@
 #include "jit_access/statements/statement_objects.hpp"
 
+#include <algorithm>
+
 #include "jit_access/enforcement/standing_privileges.hpp"
 #include "jit_access/pg/redact_secrets.hpp"
 #include "jit_access/pg/relation.hpp"
@@ -76,11 +78,38 @@ core::ObjectUse* StatementObjects::find(Oid relation) noexcept {
 
 void StatementObjects::append(std::string_view name, std::uint32_t privileges, std::uint32_t standing, Oid relation) {
     ++count_;
-    if (stored_ == core::max_objects || name.size() > text_.size() - used_) return;
+    // Objects that the user may use anyway make room for one that needs the grant, so that none can be hidden behind
+    // them.
+    const bool needs_grant = (privileges & ~standing) != 0;
+    while (!has_room(name))
+        if (!needs_grant || !remove_standing()) return;
     name.copy(text_.data() + used_, name.size());
     uses_[stored_] = {privileges, standing, {text_.data() + used_, name.size()}};
     relations_[stored_++] = relation;
     used_ += name.size();
+}
+
+bool StatementObjects::has_room(std::string_view name) const noexcept {
+    return stored_ < core::max_objects && name.size() <= text_.size() - used_;
+}
+
+// The names are stored without gaps, in the order of the objects.
+bool StatementObjects::remove_standing() noexcept {
+    for (std::uint32_t i = stored_; i-- > 0;) {
+        if ((uses_[i].privileges & ~uses_[i].own) != 0) continue;
+        const auto size = uses_[i].name.size();
+        const auto at = static_cast<std::size_t>(uses_[i].name.data() - text_.data());
+        std::copy(text_.begin() + static_cast<std::ptrdiff_t>(at + size),
+                  text_.begin() + static_cast<std::ptrdiff_t>(used_), text_.begin() + static_cast<std::ptrdiff_t>(at));
+        used_ -= size;
+        for (--stored_; i < stored_; ++i) {
+            uses_[i] = {
+                uses_[i + 1].privileges, uses_[i + 1].own, {uses_[i + 1].name.data() - size, uses_[i + 1].name.size()}};
+            relations_[i] = relations_[i + 1];
+        }
+        return true;
+    }
+    return false;
 }
 
 std::string_view statement_text(const char* source, int location, int length) noexcept {

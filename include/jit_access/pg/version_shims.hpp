@@ -15,6 +15,9 @@ extern "C" {
 #include "storage/proc.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#if PG_VERSION_NUM >= 180000
+#include "utils/funccache.h"
+#endif
 }
 
 #if PG_VERSION_NUM < 150000 || PG_VERSION_NUM >= 190000
@@ -92,6 +95,16 @@ inline std::uint32_t local_transaction_number() noexcept {
     return MyProc->vxid.lxid;
 #else
     return MyProc->lxid;
+#endif
+}
+
+// The function to which an entry of error_context_stack belongs that fmgr_sql() has pushed: its argument is the
+// FmgrInfo of the call, from 18 on an SQLFunctionCache, which begins with a pointer to the CachedFunction.
+inline Oid function_of_context(const void* argument) noexcept {
+#if PG_VERSION_NUM >= 180000
+    return (*static_cast<CachedFunction* const*>(argument))->fn_hashkey->funcOid;
+#else
+    return static_cast<const FmgrInfo*>(argument)->fn_oid;
 #endif
 }
 

@@ -15,8 +15,8 @@
 
 namespace jit::describe {
 
-// The objects, each of them once. A name is copied, because the cache of names may replace one entry while another is
-// added.
+// The objects, each of them once; of more than fit, those that need the grant. A name is copied, because the cache of
+// names may replace one entry while another is added.
 class StatementObjects {
 public:
     void clear() noexcept { count_ = stored_ = 0, used_ = 0; }
@@ -32,6 +32,9 @@ public:
 
 private:
     core::ObjectUse* find(Oid relation) noexcept;
+    [[nodiscard]] bool has_room(std::string_view name) const noexcept;
+    // Removes the last object of which every privilege is standing. False if there is none.
+    bool remove_standing() noexcept;
     void append(std::string_view name, std::uint32_t privileges, std::uint32_t standing, Oid relation);
 
     std::uint32_t count_ = 0;
