@@ -22,8 +22,6 @@ COMMENT ON COLUMN jit_access.whole_verification.anchored_seq IS 'last row that a
 
 -- Reports and alert rules look for the few records that are not uses. For a use, the index only costs a comparison.
 CREATE INDEX record_by_kind ON jit_access.record (kind, at) WHERE kind <> 'use';
--- For attempts to decide one's own request. These are failed uses if the user holds a grant at that time.
-CREATE INDEX record_own_request ON jit_access.record (at) WHERE sqlstate = 'JA006';
 
 CREATE TABLE jit_access.evidence (
     name    text PRIMARY KEY,
@@ -225,7 +223,7 @@ RETURNS TABLE (name text, count bigint, exceptions bigint)
             FROM jit_access.request r
             WHERE r.activated_at IS NULL AND r.closed_at >= $1 AND r.closed_at < $2),
            coalesce((SELECT sum(n) FROM refused WHERE sqlstate = 'JA018'), 0)::bigint
-           + (SELECT count(*) FROM jit_access.record r WHERE r.sqlstate = 'JA006' AND r.at >= $1 AND r.at < $2)
+           + coalesce((SELECT sum(n) FROM refused WHERE sqlstate = 'JA006'), 0)::bigint
     UNION ALL
     SELECT 'break_glass',
            count(*),

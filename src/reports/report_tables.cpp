@@ -68,7 +68,7 @@ constexpr const char* exceptions_sql = R"sql(
           UNION ALL
           SELECT r.seq, r.at, 'own request', r.login, r.grant_id, r.statement
           FROM jit_access.record r
-          WHERE r.sqlstate = 'JA006' AND r.at >= $1 AND r.at < $2) r
+          WHERE r.kind = 'refusal' AND r.sqlstate = 'JA006' AND r.at >= $1 AND r.at < $2) r
     ORDER BY r.seq DESC
     LIMIT $3)sql";
 
