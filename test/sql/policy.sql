@@ -243,6 +243,13 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, 'too many grants', 'one at once, whicheve
 CALL tap.start();
 SELECT tap.refused($$SELECT jit_request('capped', '1h')$$, 'JA009 too many grants: "alice_2" has 1 of it at once; the template allows 1.', 'told when asking');
 SELECT results_eq($$SELECT outcome FROM jit_eligibility('capped')$$, $$VALUES ('denied')$$, 'and before');
+\connect - :owner
+UPDATE jit_access.request SET state = 'suspended' WHERE id = :first;
+\connect - alice_2
+CALL tap.start();
+SELECT tap.refused($$SELECT jit_request('capped', '1h')$$, 'JA009 too many grants: "alice_2" has 1 of it at once; the template allows 1.', 'a suspended grant counts as well');
+\connect - :owner
+UPDATE jit_access.request SET state = 'active' WHERE id = :first;
 \connect - alice
 SELECT jit_revoke(:first) AS got \gset
 CALL tap.start();

@@ -103,6 +103,25 @@ ok($node->poll_query_until('postgres', "SELECT cleanup_error IS NOT NULL FROM ji
 $open->query('ROLLBACK');
 ok(wait_for_cleanup($node, $locked), 'the clean-up follows when it can');
 
+# ---- they are locked when a grant is to start
+my $start = connect_as($node, 'alice')->query(q{SELECT jit_request('reader', '1h', starts_at => clock_timestamp() + interval '2 seconds')})->{rows}[0][0];
+approve_as($node, 'dave', $start);
+$open->query('BEGIN; LOCK TABLE pg_authid IN EXCLUSIVE MODE');
+# The worker has to have waited for the lock, in vain, more than once.
+sub worker_loops { return $node->safe_psql('postgres', 'SELECT worker_loops FROM jit_access.status()'); }
+my $waited = q{SELECT count(*) > 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE a.backend_type = 'jit_access worker' AND NOT l.granted AND l.relation = 'pg_authid'::regclass};
+for (1, 2)
+{
+	$node->poll_query_until('postgres', $waited) or die 'the start does not wait for the lock';
+	my $loops = worker_loops();
+	wait_for('the worker to go on', sub { worker_loops() > $loops });
+}
+is($node->safe_psql('postgres', "SELECT state FROM jit_access.request WHERE id = $start"), 'scheduled', 'a start that meets a lock is tried again');
+$open->query('ROLLBACK');
+ok($node->poll_query_until('postgres', "SELECT state = 'active' FROM jit_access.request WHERE id = $start"), 'and the grant begins when it can');
+revoke($start);
+ok(wait_for_cleanup($node, $start), 'and ends');
+
 # ---- another session revokes the membership at the same time
 my $shared = grant_to($node, 'alice', '1 hour');
 $open->query("BEGIN; REVOKE jit_grant_$shared FROM alice");
