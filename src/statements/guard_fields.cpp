@@ -134,6 +134,7 @@ const char* why_options_refused(AlterTableType action, const List* options) {
 // version is refused.
 const char* why_kind_refused(ObjectType kind) {
     switch (kind) {
+        case OBJECT_AGGREGATE:
         case OBJECT_ATTRIBUTE:
         case OBJECT_COLLATION:
         case OBJECT_COLUMN:
@@ -141,8 +142,11 @@ const char* why_kind_refused(ObjectType kind) {
         case OBJECT_DOMAIN:
         case OBJECT_DOMCONSTRAINT:
         case OBJECT_FOREIGN_TABLE:
+        case OBJECT_FUNCTION:  // guard_objects.cpp examines what its new name or schema means
         case OBJECT_INDEX:
         case OBJECT_MATVIEW:
+        case OBJECT_PROCEDURE:
+        case OBJECT_ROUTINE:
         case OBJECT_SCHEMA:
         case OBJECT_SEQUENCE:
         case OBJECT_STATISTIC_EXT:
@@ -150,11 +154,6 @@ const char* why_kind_refused(ObjectType kind) {
         case OBJECT_TABLE:
         case OBJECT_TYPE:
         case OBJECT_VIEW: return nullptr;
-        // What they call next is decided when the command has run: guard_objects.cpp.
-        case OBJECT_AGGREGATE:
-        case OBJECT_FUNCTION:
-        case OBJECT_PROCEDURE:
-        case OBJECT_ROUTINE: return nullptr;
         case OBJECT_TRIGGER:
         case OBJECT_RULE: return unless_code(runs_for_others);
         case OBJECT_POLICY: return unless_code(hides_rows);

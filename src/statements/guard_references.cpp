@@ -141,8 +141,9 @@ const char* why_functions_refused(Oid object_class, Oid object, Maker maker) {
     List* functions = pg::call([&] { return functions_called(object_class, object, maker); });
     for (int i = 0; i < list_length(functions); ++i) {
         const Oid function = list_nth_oid(functions, i);
-        if ((standing_privileges::on_object(ProcedureRelationId, function) & ACL_EXECUTE) == 0 &&
-            pg::call([=] { return pg::may(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE); }))
+        const bool may_call =
+            pg::call([=] { return pg::may(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE); });
+        if (may_call && (standing_privileges::on_object(ProcedureRelationId, function) & ACL_EXECUTE) == 0)
             return "It uses a function that you may call only by the grant.";
     }
     return nullptr;
