@@ -39,3 +39,10 @@ CREATE TYPE jit_access.cleanup AS ENUM ('none', 'due', 'done');
 COMMENT ON TYPE jit_access.cleanup IS
     'removal of a grant''s temporary role: none = not needed yet; due = access is already refused, but the role '
     'still has to be removed; done';
+
+-- The default of every id, instead of a sequence: members of pg_write_all_data can set any sequence.
+CREATE FUNCTION jit_access.next_id("table" text) RETURNS bigint
+    LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_next_id';
+REVOKE ALL ON FUNCTION jit_access.next_id(text) FROM PUBLIC;
+COMMENT ON FUNCTION jit_access.next_id(text) IS
+    'a new id for a row of this table of schema jit_access; no id is given twice in a cluster, also after DROP EXTENSION';

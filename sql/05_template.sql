@@ -3,7 +3,7 @@
 -- Roles and databases are stored by OID, together with the name by which they were specified. The OID is authoritative;
 -- the name is for display, and after a rename it shows what the administrator meant.
 CREATE TABLE jit_access.template (
-    id                   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id                   bigint PRIMARY KEY DEFAULT jit_access.next_id('template'),
     name                 text NOT NULL,
     version              integer NOT NULL DEFAULT 1,
     description          text,

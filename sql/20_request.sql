@@ -1,6 +1,6 @@
 -- Requests and the grants that result from them, which share one row and one id, and the functions of the requester.
 CREATE TABLE jit_access.request (
-    id                 bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id                 bigint PRIMARY KEY DEFAULT jit_access.next_id('request'),
     template_id        bigint NOT NULL REFERENCES jit_access.template,
     template_version   integer NOT NULL,
     requester          oid NOT NULL,

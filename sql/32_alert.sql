@@ -3,7 +3,7 @@
 -- grant_id is not a foreign key, because inserting a row would then lock the row of the request, which the holder can
 -- keep locked, and the worker would wait for it.
 CREATE TABLE jit_access.alert (
-    id                  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id                  bigint PRIMARY KEY DEFAULT jit_access.next_id('alert'),
     rule                text NOT NULL,
     severity            text NOT NULL CHECK (severity IN ('low', 'medium', 'high')),
     person              text NOT NULL,

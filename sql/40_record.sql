@@ -4,7 +4,6 @@
 -- Events are written in the transaction they describe. The worker moves them to the record, because only one process may
 -- append to the chain and no caller should wait for it.
 CREATE TABLE jit_access.event (
-    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at         timestamptz NOT NULL,
     kind       text NOT NULL,
     request_id bigint,

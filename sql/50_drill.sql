@@ -1,6 +1,6 @@
 -- Drills: the canary template goes through the life of a grant on the running server.
 CREATE TABLE jit_access.drill (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id          bigint PRIMARY KEY DEFAULT jit_access.next_id('drill'),
     started_at  timestamptz NOT NULL,
     started_by  text NOT NULL,
     finished_at timestamptz,

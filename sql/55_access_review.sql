@@ -1,6 +1,6 @@
 -- Access reviews: campaigns in which reviewers confirm or withdraw standing eligibility, and reminders of overdue reviews.
 CREATE TABLE jit_access.access_review (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id          bigint PRIMARY KEY DEFAULT jit_access.next_id('access_review'),
     scope       text NOT NULL,
     started_at  timestamptz NOT NULL,
     started_by  text NOT NULL,
@@ -24,7 +24,7 @@ CREATE TABLE jit_access.access_review_item (
     template_id   bigint NOT NULL REFERENCES jit_access.template,
     role          oid,
     role_name     text,
-    request_id    bigint REFERENCES jit_access.request,
+    request_id    bigint,
     evidence      jsonb,
     verdict       text CHECK (verdict IN ('confirm', 'withdraw')),
     reviewer      oid,

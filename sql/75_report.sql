@@ -3,7 +3,7 @@
 
 -- Verifying the whole record takes too long to be done for each report.
 CREATE TABLE jit_access.whole_verification (
-    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id           bigint PRIMARY KEY DEFAULT jit_access.next_id('whole_verification'),
     at           timestamptz NOT NULL,
     by           text NOT NULL,
     sound        boolean,

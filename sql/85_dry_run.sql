@@ -34,7 +34,7 @@ CREATE TABLE jit_access.scenario (
 COMMENT ON TABLE jit_access.scenario IS 'scenarios: stored dry runs, with the expected outcome of each statement';
 
 CREATE TABLE jit_access.scenario_result (
-    id       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id       bigint PRIMARY KEY DEFAULT jit_access.next_id('scenario_result'),
     scenario text NOT NULL,
     at       timestamptz NOT NULL,
     run_by   text NOT NULL,

@@ -5,6 +5,7 @@
 #include "jit_access/core/text.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/settings.hpp"
+#include "jit_access/record/identifier.hpp"
 #include "jit_access/shared/shared_state.hpp"
 
 namespace jit::api {
@@ -76,6 +77,7 @@ Datum jit_check_installation(PG_FUNCTION_ARGS) {
         check_names();
         for (const auto name : {core::admin_role, core::auditor_role, core::monitor_role, core::marker_role})
             create_group(name);
+        identifier::continue_after_roles();
         return Datum{0};
     });
 }

@@ -12,6 +12,7 @@
 #include "jit_access/identity/principal.hpp"
 #include "jit_access/pg/table_result.hpp"
 #include "jit_access/record/chain.hpp"
+#include "jit_access/record/identifier.hpp"
 #include "jit_access/record/ingest.hpp"
 #include "jit_access/reports/report.hpp"
 #include "jit_access/reports/status.hpp"
@@ -33,6 +34,14 @@ Datum jit_journal(PG_FUNCTION_ARGS) {
                      static_cast<std::size_t>(std::max(args.integer(1).value_or(0), 0)),
                      [&](std::span<const pg::Value> row) { table.add_row(row); });
         return Datum{0};
+    });
+}
+
+PG_FUNCTION_INFO_V1(jit_next_id);
+Datum jit_next_id(PG_FUNCTION_ARGS) {
+    return pg::guarded([&] {
+        require_loaded();
+        return Int64GetDatum(identifier::next(Args(fcinfo).text(0).value()));
     });
 }
 

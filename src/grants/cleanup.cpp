@@ -203,7 +203,8 @@ std::string hand_over_objects(std::int64_t id) {
         SELECT r.grant_role,
                coalesce(t.object_owner, t.role),
                coalesce(t.object_owner_name, t.role_name),
-               t.allow_code
+               t.allow_code,
+               r.scope
         FROM jit_access.request r
         JOIN jit_access.template t ON t.id = r.template_id
         WHERE r.id = $1 AND r.cleanup = 'due'
@@ -213,6 +214,8 @@ std::string hand_over_objects(std::int64_t id) {
     if (!row) return {};
     temporary_login::disable_login(id);  // again: a session may have started since step 1
     const Successor successor{row->get<pg::RoleId>(1), row->get<std::string>(2), row->get<bool>(3), id};
+    // A narrowed grant has privileges of its own, in access lists that an open transaction may be about to change.
+    if (const auto scope = row->maybe<pg::TextArray>(4)) contention::lock_for_access_lists(*scope);
     std::vector<std::string> lines;
     for (const auto role : roles_of_grant(id, row->get<pg::RoleId>(0))) {
         const auto new_owner = owns_objects(role) ? checked_owner(successor) : pg::NewOwner{.grant = id};

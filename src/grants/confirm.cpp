@@ -5,10 +5,12 @@
 
 #include "jit_access/core/failure.hpp"
 #include "jit_access/grants/request.hpp"
+#include "jit_access/grants/revocation.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/xact.hpp"
 #include "jit_access/policy/conditions.hpp"
+#include "jit_access/record/identifier.hpp"
 #include "jit_access/record/journal_file.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/shared_state.hpp"
@@ -39,13 +41,21 @@ constexpr const char* select_grants = R"sql(
     LEFT JOIN pg_catalog.pg_authid a ON a.oid = r.grant_role
 )sql";
 
+// If the machine has not booted since, the stored value of the boot clock is still valid. Otherwise it is meaningless,
+// and the deadline on the boot clock is derived from the wall clock. If a boot cannot be identified, the earlier of the
+// two applies: a wall clock that was set back must not extend a grant.
+std::int64_t boot_deadline(std::int64_t wall, std::optional<std::int64_t> stored, const std::string& stored_on,
+                           const std::string& this_boot) {
+    const auto derived = pg::boot_clock() + (wall - pg::wall_clock());
+    if (!stored) return derived;
+    if (stored_on.empty() || this_boot.empty()) return std::min(*stored, derived);
+    return stored_on == this_boot ? *stored : derived;
+}
+
 StoredGrant grant_from_row(const pg::Row& row) {
     const auto wall = row.get<pg::Instant>(3).us;
     const auto boot_id = pg::boot_id();
-    // If the machine has not booted since, the stored value of the boot clock is still valid. Otherwise it is
-    // meaningless, and the deadline on the boot clock is derived from the wall clock.
-    const bool is_same_boot = !boot_id.empty() && row.get<std::string>(5) == boot_id;
-    const auto boot = is_same_boot ? row.get<std::int64_t>(4) : pg::boot_clock() + (wall - pg::wall_clock());
+    const auto boot = boot_deadline(wall, row.maybe<std::int64_t>(4), row.get<std::string>(5), boot_id);
     return {.terms = {.id = static_cast<std::uint64_t>(row.get<std::int64_t>(0)),
                       .role = row.get<pg::RoleId>(1).oid,
                       .requester = row.get<pg::RoleId>(2).oid,
@@ -106,6 +116,7 @@ void confirm_active(std::int64_t id) {
         return;
     }
     require_journal();
+    if (revocation::is_noted(id)) return;
     if (grant->node != journal::node())
         request::advance(request, Event::suspend, task::actor, "another server granted it, and this is a copy");
     else if (shared_state->tables_are_stale)
@@ -133,6 +144,7 @@ std::optional<std::vector<StoredGrant>> read_active_grants() {
     std::vector<StoredGrant> grants;
     const auto fault = task::run_in_transaction([&] {
         const std::string sql = std::string(select_grants) + "WHERE r.state = 'active' ORDER BY r.id";
+        identifier::follow_tables();
         for (const auto& row : pg::query(sql.c_str())) {
             try {
                 grants.push_back(grant_from_row(row));
@@ -188,6 +200,9 @@ void follow_primary() {
 
 void resume(std::int64_t id) {
     const auto grant = read_grant(id).value();
+    if (revocation::is_noted(id))
+        throw Failure(core::Code::wrong_state, "cannot resume grant " + std::to_string(id), "It is revoked.",
+                      "The person can ask again.");
     if (!grant.has_its_role)
         throw Failure(core::Code::wrong_state, "cannot resume grant " + std::to_string(id),
                       "Its temporary role was dropped or renamed.", "Revoke it; the person can ask again.");

@@ -1,20 +1,29 @@
 #include "jit_access/grants/decision.hpp"
 
+#include <exception>
+#include <functional>
+#include <type_traits>
+#include <utility>
+
 #include "jit_access/core/failure.hpp"
 #include "jit_access/core/text.hpp"
 #include "jit_access/enforcement/denied_attempt.hpp"
+#include "jit_access/enforcement/session.hpp"
 #include "jit_access/grants/cleanup.hpp"
 #include "jit_access/grants/confirm.hpp"
 #include "jit_access/grants/provision.hpp"
 #include "jit_access/grants/request_digest.hpp"
+#include "jit_access/grants/revocation.hpp"
 #include "jit_access/grants/ruling.hpp"
 #include "jit_access/identity/second_factor.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/error.hpp"
 #include "jit_access/pg/xact.hpp"
 #include "jit_access/policy/contention.hpp"
 #include "jit_access/policy/template_closure.hpp"
 #include "jit_access/policy/template_settings.hpp"
 #include "jit_access/record/journal_file.hpp"
+#include "jit_access/shared/blocking_session.hpp"
 #include "jit_access/shared/commit_actions.hpp"
 #include "jit_access/shared/control_event.hpp"
 
@@ -276,16 +285,131 @@ State resume(std::int64_t id, const std::optional<std::string>& reason, const pr
 
 namespace {
 
-// Runs before the row is locked, because locking may terminate a session, which not every user may cause. The columns
-// that it reads never change.
-void check_revoker(const principal::Person& me, std::int64_t id) {
+// Runs before the row is locked, because locking may end a session, and not every user may cause that. Of the columns
+// it reads, only the state changes.
+State check_revoker(const principal::Person& me, std::int64_t id) {
     request::require_visible(me, id);
-    const auto row = pg::query_row("SELECT requester, template_id FROM jit_access.request WHERE id = $1", {id}).value();
+    const auto row =
+        pg::query_row("SELECT requester, template_id, state::text FROM jit_access.request WHERE id = $1", {id}).value();
     if (row.get<pg::RoleId>(0) == me.role || principal::may_decide(me, row.get<std::int64_t>(1)) ||
         principal::is_admin(me))
-        return;
+        return core::state_from(row.get<std::string>(2)).value();
     throw Failure(Code::not_permitted, "\"" + me.name + "\" may not revoke grant " + std::to_string(id),
                   "Only its holder, the approvers of its template and administrators may.");
+}
+
+// The caller holds the lock on the row.
+State store_revocation(Request& request, const principal::Person& me, const std::optional<std::string>& reason) {
+    if (request.state == State::pending)
+        throw Failure(Code::wrong_state, "cannot revoke " + request_text(request.id),
+                      "It is pending, nothing has been granted.",
+                      "The requester can cancel it, an approver can deny it.");
+    const State state = request::advance(request, Event::revoke, me.name, reason);
+    commit_actions::finish(static_cast<std::uint64_t>(request.id));
+    pg::flush_commit();
+    // Revoking the memberships now, and not in the worker's next round, lets the holder's other work continue without
+    // the grant at once. If it fails, the worker retries it.
+    (void)pg::in_subtransaction([&] {
+        constexpr int patience_ms = 200;
+        const pg::LockTimeoutScope timeout(patience_ms);
+        cleanup::revoke_grant_memberships(request.id);
+    });
+    return state;
+}
+
+// What became of a subtransaction.
+struct Attempt {
+    std::optional<std::string> fault;  // nothing if it was released
+    std::exception_ptr error;
+    std::string sqlstate;  // if it was an error of the server
+};
+
+Attempt try_in_subtransaction(int lock_timeout_ms, const std::function<void()>& body) {
+    Attempt attempt;
+    attempt.fault = pg::in_subtransaction([&] {
+        const pg::LockTimeoutScope timeout(lock_timeout_ms);
+        try {
+            body();
+        } catch (const pg::ServerError& server_error) {
+            attempt.sqlstate = server_error.sqlstate();
+            attempt.error = std::current_exception();
+            throw;
+        } catch (...) {
+            attempt.error = std::current_exception();
+            throw;
+        }
+    });
+    return attempt;
+}
+
+// Reads something and gives back the locks that reading took, which otherwise stay until the transaction ends.
+template <class Read>
+auto read_without_locks(Read&& read) {
+    using Result = std::invoke_result_t<Read>;
+    struct Done {};
+    std::optional<Result> result;
+    std::exception_ptr error;
+    (void)pg::in_subtransaction([&] {
+        try {
+            result.emplace(read());
+        } catch (...) {
+            error = std::current_exception();
+            throw;
+        }
+        throw Done{};  // rolls back
+    });
+    if (error) std::rethrow_exception(error);
+    return std::move(*result);
+}
+
+// The same where the lock table is full: a session has room for the locks on 16 relations of its own
+// (storage/lmgr/README), which one query at a time does not exceed.
+State check_revoker_with_few_locks(const principal::Person& me, std::int64_t id) {
+    const auto row = read_without_locks([&] {
+        return pg::query_row("SELECT requester, template_id, state::text FROM jit_access.request WHERE id = $1", {id});
+    });
+    if (!row) throw Failure(Code::unknown_request, request_text(id) + " does not exist, or you may not see it");
+    if (row->get<pg::RoleId>(0) == me.role || principal::is_admin(me) ||
+        read_without_locks([&] { return principal::may_decide(me, row->get<std::int64_t>(1)); }))
+        return core::state_from(row->get<std::string>(2)).value();
+    throw Failure(Code::unknown_request, request_text(id) + " does not exist, or you may not see it");
+}
+
+// The same with a table that a session keeps locked as a whole, or without room in the lock table.
+State check_revoker_in_time(const principal::Person& me, std::int64_t id) {
+    constexpr int patience_ms = 1000;
+    State seen{};
+    const auto attempt = try_in_subtransaction(patience_ms, [&] { seen = check_revoker(me, id); });
+    if (!attempt.fault) return seen;
+    if (attempt.sqlstate == pg::sqlstate::out_of_memory) return check_revoker_with_few_locks(me, id);
+    if (attempt.sqlstate != pg::sqlstate::lock_not_available) std::rethrow_exception(attempt.error);
+    blocking_session::end_holders_of_tables();
+    return check_revoker(me, id);
+}
+
+// Ends the access first, then changes the tables, in a subtransaction: if they cannot follow now, the worker sees to
+// it.
+State revoke_at_once(std::int64_t id, const principal::Person& me, const std::optional<std::string>& reason) {
+    constexpr int patience_ms = 200;
+    bool has_ended = false;
+    const auto attempt = try_in_subtransaction(patience_ms, [&] {
+        // Locked before access ends if nobody else has the row, so that the worker does not come in between.
+        auto request = request::try_lock(id);
+        has_ended = revocation::end_access(id, me.role);
+        if (!request && !has_ended) request = request::lock_to_end(id);
+        if (!request) request = request::lock_within(id, patience_ms);
+        if (!request)
+            throw Failure(Code::wrong_state, "cannot change " + request_text(id), "Another session has locked it.");
+        // The worker was faster.
+        if (has_ended && request->state == State::revoked) return;
+        store_revocation(*request, me, reason);
+    });
+    if (!attempt.fault) return State::revoked;
+    if (!has_ended) has_ended = revocation::end_access(id, me.role);
+    if (!has_ended || attempt.sqlstate == pg::sqlstate::query_canceled) std::rethrow_exception(attempt.error);
+    pg::notice("grant " + std::to_string(id) + " is revoked, and the tables follow as soon as they can",
+               "They could not be changed now: " + *attempt.fault);
+    return State::revoked;
 }
 
 }  // namespace
@@ -293,23 +417,12 @@ void check_revoker(const principal::Person& me, std::int64_t id) {
 State revoke(std::int64_t id, const std::optional<std::string>& reason) {
     const auto me = principal::caller();
     request::check_text(reason, "reason");
-    check_revoker(me, id);
-    Request request = request::lock_against_holder(id);
-    if (request.state == State::pending)
-        throw Failure(Code::wrong_state, "cannot revoke " + request_text(id),
-                      "It is pending, nothing has been granted.",
-                      "The requester can cancel it, an approver can deny it.");
-    // A synchronous standby that does not answer must not prolong the access.
-    pg::commit_locally();
-    const State state = request::advance(request, Event::revoke, me.name, reason);
-    commit_actions::finish(static_cast<std::uint64_t>(id));
-    // The memberships are revoked now and not in the worker's next round, so that the holder can continue other work
-    // without the grant at once. If this fails, the worker retries it.
-    (void)pg::in_subtransaction([&] {
-        pg::query("SELECT pg_catalog.set_config('lock_timeout', '200ms', true)");
-        cleanup::revoke_grant_memberships(id);
-    });
-    return state;
+    const State seen = check_revoker_in_time(me, id);
+    // A session that uses the grant leaves it at the commit, with its work done under it.
+    if (seen == State::active && !session::is_bound_to(static_cast<std::uint64_t>(id)))
+        return revoke_at_once(id, me, reason);
+    Request request = request::lock_to_end(id);
+    return store_revocation(request, me, reason);
 }
 
 }  // namespace jit::decision

@@ -6,6 +6,7 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/grants/cleanup.hpp"
 #include "jit_access/grants/decision.hpp"
+#include "jit_access/grants/revocation.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
 #include "jit_access/pg/error.hpp"
@@ -26,6 +27,9 @@ using core::State;
 using task::query_ids;
 using task::run_in_transaction;
 
+// Something could not be read or written in this round.
+bool are_tables_in_doubt = false;
+
 // ---- the tables follow -------------------------------------------------------------------------------------------
 
 // Applies a terminal event to each request, if its state allows it. A request whose row another transaction has locked
@@ -41,28 +45,37 @@ void close_requests(const std::vector<std::int64_t>& requests, Event event, std:
     for (const auto& [id, fault] : failures)
         pg::log_line("could not " + std::string(core::to_string(event)) + " request " + std::to_string(id) + ": " +
                      fault);
+    are_tables_in_doubt |= !failures.empty();
+}
+
+// Grants that the tables have as open although their deadline had passed by then.
+std::vector<std::int64_t> grants_over_by(std::int64_t moment) {
+    return query_ids(R"sql(
+        SELECT id FROM jit_access.request
+        WHERE state IN ('active', 'suspended') AND ends_at <= $1
+    )sql",
+                     {pg::Instant{moment}});
 }
 
 void end_expired_grants() {
     std::vector<std::int64_t> over;
     for (const auto& slot : shared_state->used_slots())
         if (slot.state.load() == SlotState::over) over.push_back(static_cast<std::int64_t>(slot.id.load()));
+    std::erase_if(over, revocation::is_noted);  // they are revoked, by revocation::apply_to_tables()
     close_requests(over, Event::end, State::active, "deadline reached");
     // These grants have no slot, because they were suspended or could not be confirmed after a start.
-    const auto by_table = query_ids(R"sql(
-        SELECT id FROM jit_access.request
-        WHERE state IN ('active', 'suspended') AND ends_at <= $1
-    )sql",
-                                    {pg::Instant{pg::wall_clock()}});
-    close_requests(by_table, Event::end, std::nullopt, "deadline reached");
+    auto by_table = grants_over_by(pg::wall_clock());
     if (by_table.empty()) return;
-    // A grant that is this long overdue is in the list because its row is locked. The holder must not keep it from
-    // ending.
+    std::erase_if(by_table, revocation::is_noted);
+    close_requests(by_table, Event::end, std::nullopt, "deadline reached");
+    // Those that are still open are locked. No session may keep a grant from ending.
     constexpr std::int64_t tolerance = core::us_per_second;
-    task::run_or_log("end the sessions of holders that keep ended grants", [] {
-        if (const auto ended = blocking_session::end_holders_of_grants_over_by({pg::wall_clock() - tolerance}))
-            pg::log_line("ended " + std::to_string(ended) + " sessions of holders that kept their grants from ending");
-    });
+    for (const auto id : grants_over_by(pg::wall_clock() - tolerance))
+        task::run_or_log("end the sessions that keep grant " + std::to_string(id), [id] {
+            if (const auto ended = blocking_session::end_holders_of_request(id))
+                pg::log_line("ended " + std::to_string(ended) + " sessions that kept grant " + std::to_string(id) +
+                             " from ending");
+        });
 }
 
 void start_scheduled_grants() {
@@ -226,6 +239,7 @@ void clean_up_ended_grants() {
     for (const auto id : idle)
         if (!failures.contains(id)) retire_slot(static_cast<std::uint64_t>(id));
     for (const auto& [id, fault] : failures) schedule_retry(id, fault);
+    are_tables_in_doubt |= !failures.empty();
     limit_cache_growth(idle.size());
 }
 
@@ -278,11 +292,24 @@ void stop_ended_grants() noexcept {
 
 // Ends come first, because they free memberships, caps and slots that a start may need.
 std::optional<pg::Instant> process_due() {
+    const auto faults = task::failure_count();
+    are_tables_in_doubt = false;
+    const bool revocations_left = revocation::apply_to_tables();
     end_expired_grants();
     clean_up_ended_grants();
     lapse_requests();
     start_scheduled_grants();
+    if (revocations_left || are_tables_in_doubt || task::failure_count() != faults) end_sessions_that_lock_tables();
+    // A transaction that ends without a change wakes nobody.
+    if (revocations_left) return pg::Instant{pg::wall_clock()};
     return next_due();
+}
+
+void end_sessions_that_lock_tables() {
+    task::run_or_log("end the sessions that lock tables of jit_access", [] {
+        if (const auto ended = blocking_session::end_holders_of_tables())
+            pg::log_line("ended " + std::to_string(ended) + " sessions that had locked tables of jit_access");
+    });
 }
 
 std::optional<std::int64_t> next_deadline() noexcept {

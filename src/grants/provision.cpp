@@ -62,9 +62,7 @@ void grant_membership(const std::string& role, const std::string& member, const 
 // Grants to `role` the privileges that the template's role holds itself on the relations of the scope and on their
 // columns, and USAGE on their schemas.
 void grant_scope(const pg::TextArray& scope, const Template& tmpl, const std::string& role) {
-    // Serialises narrowed activations. Without it, two of them that change the access list of one table at the same
-    // time would collide ("tuple concurrently updated").
-    pg::command("LOCK TABLE jit_access.template_person IN SHARE UPDATE EXCLUSIVE MODE");
+    contention::lock_for_access_lists(scope);
     for (const auto& relation : scope) {
         const auto grants = pg::query(R"sql(
             SELECT format('GRANT %s ON %s TO %I', x.privilege_type, c.oid::regclass, $3)

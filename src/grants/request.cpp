@@ -6,6 +6,7 @@
 #include "jit_access/core/text.hpp"
 #include "jit_access/grants/decision.hpp"
 #include "jit_access/grants/request_digest.hpp"
+#include "jit_access/grants/revocation.hpp"
 #include "jit_access/grants/ruling.hpp"
 #include "jit_access/grants/temporary_login.hpp"
 #include "jit_access/identity/second_factor.hpp"
@@ -275,9 +276,14 @@ Request lock_visible(const principal::Person& person, std::int64_t id) {
 
 std::optional<Request> try_lock(std::int64_t id) { return find(id, "FOR UPDATE SKIP LOCKED"); }
 
-Request lock_against_holder(std::int64_t id) {
-    const auto request =
-        blocking_session::wait_or_end([&] { return try_lock(id); }, [&] { blocking_session::end_requester(id); }, 200);
+std::optional<Request> lock_within(std::int64_t id, int patience) {
+    return blocking_session::wait_or_end([&] { return try_lock(id); }, [] {}, patience);
+}
+
+Request lock_to_end(std::int64_t id) {
+    constexpr int patience_ms = 200;
+    const auto request = blocking_session::wait_or_end(
+        [&] { return try_lock(id); }, [&] { blocking_session::end_holders_of_request(id); }, patience_ms);
     return request ? *request : lock(id);
 }
 
@@ -337,6 +343,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
                       "Only its holder and the approvers of template \"" + tmpl.name + "\" may.");
     const auto ends_boot = request.ends_at ? boot_deadline(request) : 0;
     const auto now = pg::both_clocks();
+    if (revocation::is_noted(id)) request.state = State::revoked;  // its row does not say so yet
     if (request.state != State::active || request.ends_at->us <= now.wall || ends_boot <= now.boot)
         throw Failure(Code::wrong_state, "cannot extend " + request_text(id),
                       request.state == State::active ? "Its deadline has passed." : state_text(request),

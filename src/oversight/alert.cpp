@@ -244,7 +244,7 @@ bool suspend(const DueSuspension& due) {
     }
     auto request = request::try_lock(due.grant);
     if (!request) {
-        blocking_session::end_requester(due.grant);
+        blocking_session::end_holders_of_request(due.grant);
         return false;
     }
     pg::execute("UPDATE jit_access.alert SET suspends = false WHERE id = $1", {due.alert});

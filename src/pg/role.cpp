@@ -10,6 +10,8 @@ extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
 #include "storage/lock.h"
 #include "storage/proc.h"
 #include "utils/acl.h"
@@ -114,27 +116,59 @@ std::vector<RoleId> members(RoleId of) {
     return read_memberships(AUTHMEMROLEMEM, of, [](const Membership& row) { return row.member; });
 }
 
-bool lock_memberships_in(RoleId role, int patience) {
-    if (!memberships_have_options) return true;
-    LOCKTAG tag;
-    SET_LOCKTAG_OBJECT(tag, InvalidOid, AuthIdRelationId, role.oid, 0);
-    const int timeout = LockTimeout;
+namespace {
+
+bool lock(const LOCKTAG& tag, int patience) {
     // A failed wait aborts the subtransaction only. When it is released, its lock passes to the transaction. Errors
     // other than a timeout, in particular a cancel request, are passed on.
     std::exception_ptr other_error;
     const auto fault = in_subtransaction([&] {
-        LockTimeout = timeout > 0 ? std::min(timeout, patience) : patience;
+        const LockTimeoutScope timeout(patience);
         try {
             call([&] { (void)LockAcquire(&tag, ShareUpdateExclusiveLock, false, false); });
         } catch (const ServerError& error) {
             if (error.sqlstate() != sqlstate::lock_not_available) other_error = std::current_exception();
-            LockTimeout = timeout;
             throw;
         }
-        LockTimeout = timeout;
     });
     if (other_error) std::rethrow_exception(other_error);
     return !fault;
+}
+
+}  // namespace
+
+bool lock_memberships_in(RoleId role, int patience) {
+    if (!memberships_have_options) return true;
+    LOCKTAG tag;
+    SET_LOCKTAG_OBJECT(tag, InvalidOid, AuthIdRelationId, role.oid, 0);
+    return lock(tag, patience);
+}
+
+std::vector<AccessList> access_lists_of(const std::string& relation) {
+    const auto row = query_row(R"sql(
+        SELECT oid, relnamespace FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1)
+    )sql",
+                               {relation});
+    if (!row) return {};
+    return {{NamespaceRelationId, row->get<RoleId>(1).oid}, {RelationRelationId, row->get<RoleId>(0).oid}};
+}
+
+namespace {
+
+// The server locks whole objects, with subobject 0, so the lock of an access list is never one of its own.
+LOCKTAG tag_of(const AccessList& list) noexcept {
+    LOCKTAG tag;
+    SET_LOCKTAG_OBJECT(tag, MyDatabaseId, list.catalog, list.object, 1);
+    return tag;
+}
+
+}  // namespace
+
+bool lock_access_list(const AccessList& list, int patience) { return lock(tag_of(list), patience); }
+
+void lock_access_list(const AccessList& list) {
+    const auto tag = tag_of(list);
+    call([&] { (void)LockAcquire(&tag, ShareUpdateExclusiveLock, false, false); });
 }
 
 // The search is breadth-first. Closures are small, so a linear search is faster than a set.

@@ -1,11 +1,14 @@
 #include "jit_access/pg/xact.hpp"
 
+#include <algorithm>
+
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/server.hpp"
 
 extern "C" {
 #include "access/xlog.h"
 #include "pgstat.h"
+#include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -122,6 +125,16 @@ std::uint64_t last_commit_lsn() noexcept {
     return XactLastCommitEnd <= GetFlushRecPtr(nullptr) ? XactLastCommitEnd : 0;
 }
 std::uint64_t last_redo_lsn() noexcept { return GetRedoRecPtr(); }
+
+void flush_commit() noexcept { ForceSyncCommit(); }
+void flush_wal() {
+    call([] { XLogFlush(GetXLogInsertRecPtr()); });
+}
+
+LockTimeoutScope::LockTimeoutScope(int milliseconds) noexcept : outside_(LockTimeout) {
+    LockTimeout = outside_ > 0 ? std::min(outside_, milliseconds) : milliseconds;
+}
+LockTimeoutScope::~LockTimeoutScope() { LockTimeout = outside_; }
 
 namespace {
 

@@ -1,5 +1,7 @@
 #include "jit_access/policy/contention.hpp"
 
+#include <set>
+
 #include "jit_access/shared/blocking_session.hpp"
 
 namespace jit::contention {
@@ -32,6 +34,18 @@ void lock_for_memberships(pg::RoleId role) {
     // about to commit.
     constexpr int patience_ms = 1000;
     if (!pg::lock_memberships_in(role, patience_ms)) blocking_session::end_holders_of_memberships(role);
+}
+
+void lock_for_access_lists(const pg::TextArray& relations) {
+    constexpr int patience_ms = 1000;
+    std::set<pg::AccessList> lists;
+    for (const auto& relation : relations)
+        for (const auto& list : pg::access_lists_of(relation)) lists.insert(list);
+    for (const auto& list : lists) {
+        if (pg::lock_access_list(list, patience_ms)) continue;
+        blocking_session::end_holders_of_access_list(list);
+        pg::lock_access_list(list);
+    }
 }
 
 }  // namespace jit::contention

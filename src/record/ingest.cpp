@@ -94,7 +94,7 @@ namespace {
 constexpr const char* take_events = R"sql(
     WITH taken AS (
         DELETE FROM jit_access.event
-        RETURNING id, at, kind, request_id, actor, detail
+        RETURNING ctid AS place, at, kind, request_id, actor, detail
     )
     SELECT at, kind, request_id, actor, detail::text,
            CASE kind WHEN 'alert raised' THEN
@@ -107,7 +107,7 @@ constexpr const char* take_events = R"sql(
                                  to_json(detail ->> 'rule'))
            END
     FROM taken
-    ORDER BY at, id
+    ORDER BY at, place
 )sql";
 
 // The effects of a control event besides its record: a line in the server log, a notification.

@@ -42,8 +42,14 @@ struct FileHeader {
     std::atomic<std::int32_t> sync_error;  // errno; outlives the shared memory, not the server
     ClockMark clock;
     char checked_on[sizeof ClockMark::boot_id];  // boot on which the file was last compared with the tables
+    // Zero in a file of an earlier version, which is the same as never given.
+    std::array<std::atomic<std::uint64_t>, id_counter_count> last_ids;
+    std::array<RevokedGrant, max_revoked_grants> revoked;  // the same
 };
 static_assert(sizeof(FileHeader) <= page, "the header has one page");
+
+// Id of an entry of FileHeader::revoked that is being written. If its process dies meanwhile, open() frees it.
+constexpr std::uint64_t being_written = ~std::uint64_t{0};
 
 // Thrown while the journal is opened; open() keeps it as fault().
 struct CannotOpen {
@@ -241,6 +247,8 @@ void open() noexcept {
         shared_state->journal_head_at_start = mapped_ring.recover(header->tail.load()).head;
         shared_state->last_decision_lsn = header->last_decision_lsn.load();
         shared_state->journal_accepts_writes.store(was_checked_on_this_boot(*header));
+        for (auto& entry : header->revoked)
+            if (entry.id.load() == being_written) entry.id.store(0);
         open_fault.clear();
     } catch (const CannotOpen& error) {
         header = nullptr;
@@ -264,6 +272,45 @@ core::Ring& ring() noexcept { return mapped_ring; }
 core::Uuid node_id() noexcept { return header != nullptr ? header->node : core::Uuid{}; }
 std::string node() { return core::to_text(node_id()); }
 ClockMark& clock_mark() noexcept { return header->clock; }
+std::array<std::atomic<std::uint64_t>, id_counter_count>& id_counters() noexcept {
+    return header != nullptr ? header->last_ids : shared_state->last_ids;
+}
+
+std::span<RevokedGrant> revoked_grants() noexcept {
+    if (header == nullptr) return {};
+    return header->revoked;
+}
+
+namespace {
+
+bool is_noted(std::uint64_t grant) noexcept {
+    return std::any_of(header->revoked.begin(), header->revoked.end(),
+                       [grant](const RevokedGrant& entry) { return entry.id.load() == grant; });
+}
+
+bool write_entry(std::uint64_t grant, std::uint32_t by) noexcept {
+    for (auto& entry : header->revoked) {
+        std::uint64_t expected = 0;
+        if (!entry.id.compare_exchange_strong(expected, being_written)) continue;
+        entry.by.store(by);
+        entry.at.store(static_cast<std::uint32_t>(pg::wall_clock() / 1'000'000));
+        entry.id.store(grant);
+        return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+bool note_revocation(std::uint64_t grant, std::uint32_t by) {
+    if (header == nullptr || (!is_noted(grant) && !write_entry(grant, by))) return false;
+    try {
+        make_durable();
+        return true;
+    } catch (const core::Failure&) {
+        return false;
+    }
+}
 
 namespace {
 

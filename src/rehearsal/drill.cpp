@@ -8,6 +8,7 @@
 #include "jit_access/pg/worker.hpp"
 #include "jit_access/policy/template.hpp"
 #include "jit_access/policy/template_settings.hpp"
+#include "jit_access/record/identifier.hpp"
 #include "jit_access/rehearsal/drill_actor.hpp"
 #include "jit_access/rehearsal/drill_steps.hpp"
 #include "jit_access/shared/shared_state.hpp"
@@ -72,8 +73,7 @@ StartedDrill start(const principal::Person& caller, std::int64_t step_timeout) {
     caller.name.copy(order.started_by.data(), order.started_by.size() - 1);
     claim_drill();
     try {
-        order.drill =
-            pg::query_row("SELECT pg_catalog.nextval('jit_access.drill_id_seq')").value().get<std::int64_t>(0);
+        order.drill = identifier::next(identifier::Kind::drill);
         shared_state->drill.drill_id.store(order.drill);
         return {order.drill, start_conductor(order)};
     } catch (...) {

@@ -46,7 +46,7 @@ void insert_drill(const ConductorOrder& order) {
             WHERE ok IS NULL)sql");
         pg::execute("DELETE FROM jit_access.drill WHERE id <= $1", {order.drill - max_drills});
         pg::execute(R"sql(
-            INSERT INTO jit_access.drill (id, started_at, started_by) OVERRIDING SYSTEM VALUE
+            INSERT INTO jit_access.drill (id, started_at, started_by)
             VALUES ($1, pg_catalog.clock_timestamp(), $2))sql",
                     {order.drill, std::string(order.started_by.data())});
     });

@@ -7,6 +7,7 @@
 #include "jit_access/core/failure.hpp"
 #include "jit_access/pg/backend.hpp"
 #include "jit_access/pg/clock.hpp"
+#include "jit_access/pg/xact.hpp"
 
 namespace jit::commit_actions {
 
@@ -25,14 +26,14 @@ void check_still_live(const Action& action) {
     const Slot* slot = find_slot(action.id);
     if (slot == nullptr || is_live(*slot, pg::both_clocks())) return;
     throw core::Failure(core::Code::wrong_state, "cannot extend request " + std::to_string(action.id),
-                        "Its deadline has passed before the transaction was committed.", "Ask again with jit_request.");
+                        "It has ended before the transaction was committed.", "Ask again with jit_request.");
 }
 
 void apply(const Action& action) noexcept {
     Slot* slot = action.id != 0 ? find_slot(action.id) : nullptr;
     if (slot == nullptr) return;
     if (action.kind == Kind::finish) finish_slot(*slot);
-    if (action.kind == Kind::move_deadline && is_live(*slot, pg::both_clocks())) set_deadline(*slot, action.ends);
+    if (action.kind == Kind::move_deadline) extend_deadline(*slot, action.ends);
 }
 
 }  // namespace
@@ -55,6 +56,7 @@ void before_commit() {
         if (action.kind == Kind::make_live) publish_slot(*action.slot);
         // This is checked before the commit, because after it the worker would see the new deadline in the tables.
         if (action.kind == Kind::move_deadline) check_still_live(action);
+        if (action.kind == Kind::make_live || action.kind == Kind::move_deadline) pg::flush_commit();
     }
 }
 

@@ -49,6 +49,13 @@ void set_deadline(Slot& slot, pg::Moment end) noexcept {
     slot.ends_boot.store(end.boot);
 }
 
+void extend_deadline(Slot& slot, pg::Moment end) noexcept {
+    const auto now = pg::both_clocks();
+    if (!is_live(slot, now)) return;
+    set_deadline(slot, end);
+    if (slot.state.load() != SlotState::live) set_deadline(slot, now);
+}
+
 // `state` is stored separately, by publish_slot(): a reader ignores the slot until then.
 void fill_slot(Slot& slot, const GrantTerms& terms) noexcept {
     slot.id.store(terms.id);
@@ -57,6 +64,7 @@ void fill_slot(Slot& slot, const GrantTerms& terms) noexcept {
     set_deadline(slot, terms.ends);
     slot.at_deadline.store(terms.at_deadline);
     slot.grace.store(terms.grace);
+    slot.revoked_by.store(0);
     slot.allows_code.store(terms.allows_code);
     slot.allows_schema_change.store(terms.allows_schema_change);
     slot.steps_up.store(terms.steps_up);
@@ -92,14 +100,16 @@ void finish_slot(Slot& slot) noexcept {
     const auto now = pg::both_clocks();
     // The grant ends before its deadline. Sessions compare the deadline, so it is moved to now; the grace period does
     // not apply.
-    if (is_live(slot, now)) {
+    const bool is_before_deadline = is_live(slot, now);
+    if (is_before_deadline) {
         set_deadline(slot, now);
         slot.grace.store(0);
     }
     // A plain store would be wrong, because the worker may have retired the slot already, and another grant may have
     // reserved it.
     auto expected = SlotState::live;
-    slot.state.compare_exchange_strong(expected, SlotState::over);
+    // Once more after the state: an extension may have moved the deadline in between (extend_deadline()).
+    if (slot.state.compare_exchange_strong(expected, SlotState::over) && is_before_deadline) set_deadline(slot, now);
 }
 
 void retire_slot(std::uint64_t id) noexcept {

@@ -93,7 +93,10 @@ bool take_over_batch() {
         // not at all.
         for (const auto& alert : batch.alerts) pg::log_line("alert " + alert);
     };
-    if (!retry.run(take_over)) return false;
+    if (!retry.run(take_over)) {
+        expire::end_sessions_that_lock_tables();
+        return false;
+    }
     // The space is released only now, because before the commit a crash would have lost the entries.
     if (journal::available() && batch.position > journal::ring().tail() && batch.position <= journal::ring().head())
         journal::mark_read(batch.position);

@@ -105,7 +105,7 @@ CALL tap.start();
 CALL tap.wait_for_cleanup();
 SELECT is(tap.standing(), :'before', 'everything stands as before');
 
--- Rolled back means not revoked.
+-- The end of access is not undone by a rollback, nor the end of a savepoint. The worker writes down who revoked it.
 \connect - alice
 SELECT jit_request('debug_read', '1h') AS id \gset
 \connect - bob
@@ -115,9 +115,38 @@ SELECT jit_revoke(:id) AS state \gset
 ROLLBACK;
 CALL tap.start();
 SELECT is(:'state'::text, 'revoked', 'revoked in a transaction');
+\connect - :owner
+CALL tap.wait_for_cleanup();
+CALL tap.start();
+SELECT results_eq(format('SELECT state::text, closed_by FROM jit_access.grant_history WHERE id = %s', :id), $$VALUES ('revoked', 'bob')$$,
+                  'a rollback does not undo it');
+SELECT is((SELECT count(*) FROM jit_access.audit_log WHERE grant_id = :id AND kind = 'revoked' AND login = 'bob'), 1::bigint, 'it is on the record once');
+\connect - alice
+SELECT jit_request('debug_read', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS state \gset
+BEGIN;
+SAVEPOINT here;
+SELECT jit_revoke(:id) AS state \gset
+ROLLBACK TO here;
+COMMIT;
 \connect - alice
 CALL tap.start();
-SELECT lives_ok('SELECT status FROM app.orders', 'that was rolled back: the grant is live');
+SELECT throws_like('SELECT status FROM app.orders', '%', 'a rollback to a savepoint neither: access has ended');
+\connect - :owner
+CALL tap.wait_for_cleanup();
+-- The holder's session that uses the grant leaves it at the commit, with what it has done; it may change its mind.
+\connect - alice
+SELECT jit_request('debug_read', '1h') AS id \gset
+\connect - bob
+SELECT jit_approve(:id) AS state \gset
+\connect - alice
+BEGIN;
+SELECT count(*) > 0 AS used FROM app.orders \gset
+SELECT jit_revoke(:id) AS state \gset
+ROLLBACK;
+CALL tap.start();
+SELECT lives_ok('SELECT status FROM app.orders', 'a holder who uses the grant gives it back with the commit');
 
 -- A standing membership given while a grant is live outlives it.
 \connect - :owner

@@ -52,7 +52,7 @@ SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE has_fun
     'functions that administrators may call besides');
 SELECT is(ARRAY(SELECT split_part(f.name, '(', 1) FROM functions f WHERE NOT has_function_privilege('ada', f.oid, 'EXECUTE')
                 AND NOT has_function_privilege('olga', f.oid, 'EXECUTE') ORDER BY f.name COLLATE "C"),
-    '{jit_access.check_framework,jit_access.check_installation,jit_access.check_report,jit_access.collect_evidence,jit_access.count_kinds,jit_access.count_uses,jit_access.cover_new_objects,jit_access.csv_cell,jit_access.detect,jit_access.is_off_record,jit_access.job_drift,jit_access.job_drill,jit_access.job_retention,jit_access.job_review_reminders,jit_access.job_scenarios,jit_access.job_verify,jit_access.person_of_login,jit_access.record_report,jit_access.refused_privileges,jit_access.remind_reviews,jit_access.require_auditor,jit_access.sum_up_usage,jit_access.uses_by_day,jit_access.utc}', 'functions that only the server''s owner may call');
+    '{jit_access.check_framework,jit_access.check_installation,jit_access.check_report,jit_access.collect_evidence,jit_access.count_kinds,jit_access.count_uses,jit_access.cover_new_objects,jit_access.csv_cell,jit_access.detect,jit_access.is_off_record,jit_access.job_drift,jit_access.job_drill,jit_access.job_retention,jit_access.job_review_reminders,jit_access.job_scenarios,jit_access.job_verify,jit_access.next_id,jit_access.person_of_login,jit_access.record_report,jit_access.refused_privileges,jit_access.remind_reviews,jit_access.require_auditor,jit_access.sum_up_usage,jit_access.uses_by_day,jit_access.utc}', 'functions that only the server''s owner may call');
 SELECT is(ARRAY(SELECT f.name FROM functions f WHERE f.prosecdef AND NOT coalesce(f.proconfig @> '{"search_path=pg_catalog, pg_temp"}', false)), '{}',
     'functions that run with their owner''s privileges have a search_path of their own');
 
@@ -120,8 +120,11 @@ SELECT tap.state() AS before, (SELECT md5(string_agg(r::text, ',' ORDER BY seq))
 CALL tap.start();
 SELECT lives_ok('UPDATE jit_access.request SET state = ''active''', 'writing everything updates');
 SELECT lives_ok('DELETE FROM jit_access.record', 'and deletes, but meets no row');
+SELECT is_empty($$SELECT c.oid::regclass FROM pg_class c WHERE c.relkind = 'S' AND c.relnamespace = 'jit_access'::regnamespace$$,
+    'there is no sequence that it could set: ids come from a function');
 SELECT tap.refused(statement, '42501', statement)
 FROM unnest(ARRAY['INSERT INTO jit_access.template_person VALUES (1, ''approver'', 10, ''me'')', 'TRUNCATE jit_access.record',
+                  'SELECT jit_access.next_id(''event'')', 'SELECT jit_access.next_id(''request'')',
                   'ALTER TABLE jit_access.record DISABLE ROW LEVEL SECURITY', 'ALTER TABLE jit_access.record NO FORCE ROW LEVEL SECURITY',
                   'CREATE POLICY p ON jit_access.record USING (true)', 'CREATE RULE r AS ON INSERT TO jit_access.record DO INSTEAD NOTHING',
                   'ALTER EVENT TRIGGER jit_access_cover_new_objects DISABLE', 'ALTER TYPE jit_access.state ADD VALUE ''free''',

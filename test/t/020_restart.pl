@@ -111,6 +111,55 @@ $node->safe_psql('postgres', "ROLLBACK PREPARED 'hold'");
 ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($id)"), 'the grant is confirmed when the worker can read it');
 rows_ok($early->query($read), 't', 'and the session that was refused can use it');
 
+# ---- an approval is on disk before it counts, whatever synchronous_commit of the session is
+$node->append_conf('postgresql.conf', 'wal_writer_delay = 10s');    # it would write what the session did not
+$node->reload;
+my $async = request_as($node, 'bob', 'changer', '2 hours');
+my $dave = connect_as($node, 'dave');
+$dave->query('SET synchronous_commit = off');
+stop_worker($node);                                                 # its commits would take the session's along
+rows_ok($dave->query("SELECT jit_approve($async)"), 'active', 'approved by a session that does not wait for the disk');
+my $bob = connect_as($node, 'bob');
+$bob->query("SET ROLE jit_grant_$async");
+rows_ok($bob->query($read), 't', 'and used');
+sub kill_all
+{
+	my $postmaster = (split /\n/, slurp_file($node->data_dir . '/postmaster.pid'))[0];
+	my @all = ($postmaster, children_of($postmaster));
+	kill 'STOP', @all;                                              # none of them writes any more
+	$node->kill9;
+	kill 'KILL', @all;
+	continue_worker($node);
+	wait_for('its processes are gone', sub { !grep { !is_gone($_) } @all });
+	$node->start;
+}
+kill_all();
+ok($node->poll_query_until('postgres', "SELECT jit_access.confirmed($async)"), 'the approval outlives a crash');
+
+# ---- a revocation counts before it is committed, and a crash does not revive the grant
+for my $end ('is left open', 'is rolled back')
+{
+	$bob = connect_as($node, 'bob');
+	$bob->query("SET ROLE jit_grant_$async");
+	rows_ok($bob->query($read), 't', "a revocation that $end: the grant is in use");
+	$dave = connect_as($node, 'dave');
+	stop_worker($node);
+	$dave->query('BEGIN');
+	rows_ok($dave->query("SELECT jit_revoke($async)"), 'revoked', "a revocation that $end");
+	closed_ok($bob, "a revocation that $end ends the session at once");
+	$dave->query('ROLLBACK') if $end eq 'is rolled back';
+	kill_all();
+	ok($node->poll_query_until('postgres', "SELECT state = 'revoked' FROM jit_access.request WHERE id = $async"), "a revocation that $end outlives a crash");
+	unlike(slurp_file($node->logfile), qr/could not write down that grant $async is revoked/, 'and is written down');
+	is($node->safe_psql('postgres', "SELECT closed_by FROM jit_access.request WHERE id = $async"), 'dave', 'with who it was');
+	ok(wait_for_cleanup($node, $async), 'it is cleaned up');
+	$async = grant_to($node, 'bob', '2 hours');
+}
+
+$node->safe_psql('postgres', "SELECT jit_revoke($async)");
+ok(wait_for_cleanup($node, $async), 'the last one is cleaned up');
+record_is_sound($node, 'revocations and crashes');
+
 # ---- without the library nothing is enforced; with it again, nothing comes back unseen
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;

@@ -189,5 +189,24 @@ sqlstate_ok(connect_as($node, $superuser, dbname => 'template1')->query('DROP RO
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_auth_members WHERE roleid = 'jit_marker'::regrole}), '0', 'and leaves no grant');
 sqlstate_ok(connect_as($node, $superuser)->query("DROP ROLE $_"), 'no error', "with the extension gone: DROP ROLE $_") for @groups;
 
+# ---- the extension is made anew: an id never means two grants
+$node->safe_psql('postgres', 'REVOKE jit_auditor FROM erin');
+$node->restart;
+$node->safe_psql('postgres', 'CREATE EXTENSION jit_access');
+$node->safe_psql('postgres', q{SELECT jit_create_template('again', '{pg_monitor}', requesters => '{alice}', approvers => '{dave}')});
+my $first = request_as($node, 'alice', 'again', '1 hour');
+cmp_ok($first, '>', $later, 'ids go on where those of the last life ended');
+sqlstate_ok(connect_as($node, $superuser)->query('DROP EXTENSION jit_access'), 'no error', 'it is dropped again');
+# Without the file that counts them, the names of roles that were left behind are asked.
+my $left = $first + 1000;
+$node->safe_psql('postgres', "CREATE ROLE jit_grant_$left");
+$node->safe_psql('postgres', "GRANT jit_marker TO jit_grant_$left");
+$node->stop;
+unlink $node->data_dir . '/jit_access/journal' or die 'no journal';
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION jit_access');
+$node->safe_psql('postgres', q{SELECT jit_create_template('once_more', '{pg_monitor}', requesters => '{alice}', approvers => '{dave}')});
+cmp_ok(request_as($node, 'alice', 'once_more', '1 hour'), '>', $left, 'and behind those of roles that were left');
+
 $node->stop('fast');
 done_testing();

@@ -186,6 +186,10 @@ sub near_the_last_transaction_id
 
 near_the_last_transaction_id();
 worker_pid($node);
+my $early = grant_to($node, 'bob', '1 hour');
+my $holder = connect_as($node, 'bob');
+$holder->query("SET ROLE jit_grant_$early");
+rows_ok($holder->query($read), 't', 'a grant is used');
 $id = grant_to($node, 'alice', '15s');
 $s = { map { $_ => connect_as($node, 'alice') } qw(used running unused) };
 rows_ok($s->{used}->query($read), 't', 'a grant is used');
@@ -193,13 +197,16 @@ $s->{running}->send("$read, pg_sleep(3600)");
 my $burner = connect_as($node, $superuser);
 sqlstate_ok($burner->query('DO $$ BEGIN LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$'), '54000', 'all transaction ids are used up');
 ok(!deadline_passed($node, $id), 'before the deadline');
+rows_ok(connect_as($node, 'dave')->query("SELECT jit_revoke($early)"), 'revoked', 'no transaction ids: a grant is revoked');
+closed_ok($holder, 'no transaction ids: the session that uses it is ended');
 refused_at_deadline($id, $s, 'no transaction ids');
 $said = qr/could not end request $id: database is not accepting commands/;
 ok(wait_for('the worker fails', sub { slurp_file($node->logfile) =~ $said }), 'the worker cannot write down the end, and says so');
 is(column_of(q{concat_ws(' ', state, confirmed)}, $id), 'active f', 'the grant is shown as not confirmed');
 $node->append_conf('postgresql.conf', 'autovacuum_naptime = 1');
 $node->reload;
-ok(wait_for_cleanup($node, $id), 'the clean-up follows when old rows have been frozen');
+ok(wait_for_cleanup($node, $_), 'the clean-up follows when old rows have been frozen') for ($id, $early);
+is($node->safe_psql('postgres', "SELECT state, closed_by FROM jit_access.request WHERE id = $early"), 'revoked|dave', 'with who revoked it');
 ok(wait_for_drained($node), 'the record is complete');
 record_is_sound($node, 'exhaustion');
 

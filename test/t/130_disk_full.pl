@@ -68,6 +68,10 @@ symlink "$disk/base", $base or die "$base: $!";
 $node->start;
 worker_pid($node);
 
+my $early = grant_to($node, 'bob', '1 hour');
+my $bob = connect_as($node, 'bob');
+$bob->query("SET ROLE jit_grant_$early");
+rows_ok($bob->query($read), 't', 'a grant is used');
 $id = grant_to($node, 'alice', '15s');
 my %s = map { $_ => connect_as($node, 'alice') } qw(used running busy unused);
 rows_ok($s{used}->query($read), 't', 'a grant is used');
@@ -87,14 +91,23 @@ ok(!deadline_passed($node, $id), 'before the deadline');
 like(slurp_file($node->logfile), qr/could not write the record.*(No space left|could not extend)/, 'the worker says why');
 cmp_ok($node->safe_psql('postgres', 'SELECT journal_unread_bytes FROM jit_access.health'), '>', 500_000, 'health shows what waits');
 rows_ok(connect_as($node, 'carol')->query('SELECT 1'), '1', 'a session without a grant is not affected');
+my $fill = 'WITH r AS (SELECT n FROM generate_series(1, 100000) n) INSERT INTO app.orders SELECT n + 1000000, repeat(md5(n::text), 30) FROM r';
+sqlstate_ok(connect_as($node, $node->safe_psql('postgres', 'SELECT current_user'))->query($fill), '53100', 'the disk is full');
+rows_ok(connect_as($node, 'dave')->query("SELECT jit_revoke($early)"), 'revoked', 'a grant is revoked all the same, with the disk and the journal full');
+closed_ok($bob, 'and the session that uses it is ended');
 wait_for_deadline($node, $id);
 closed_ok($s{$_}, "ended at the deadline: $_") for qw(used running busy);
 # The memberships may be gone, because the catalogs may have had room for the clean-up.
 like($_->query($read)->{sqlstate} // 'allowed', qr/^(JA010|42501)$/, 'refused after it') for ($s{unused}, connect_as($node, 'alice'));
 my $complaints = () = slurp_file($node->logfile) =~ /could not write the record/g;
 cmp_ok($complaints, '<=', time - $since + 2, 'the worker tries and complains once a second, not with every use');
+# A crash does not bring back the grant that was revoked.
+$node->stop('immediate');
 unlink "$disk/filler" or die "$disk: $!";
+$node->start;
 ok(wait_for_cleanup($node, $id), 'the clean-up follows when there is room');
+ok(wait_for_cleanup($node, $early), 'of the grant that was revoked as well');
+is($node->safe_psql('postgres', "SELECT state, closed_by FROM jit_access.request WHERE id = $early"), 'revoked|dave', 'with who revoked it');
 ok(wait_for_drained($node), 'the record is complete');
 is(log_rows($node, "grant_id = $id AND kind = 'use' AND statement LIKE '$read /*%' AND outcome = 'completed'"), $uses, 'with every use');
 record_is_sound($node, 'disk full');

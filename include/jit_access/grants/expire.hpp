@@ -18,6 +18,10 @@ void stop_ended_grants() noexcept;
 // outside of a transaction; failures are logged. Returns the next due time, if it is known.
 [[nodiscard]] std::optional<pg::Instant> process_due();
 
+// After a failure to read or change the tables: ends the sessions that keep them locked. Called outside of a
+// transaction.
+void end_sessions_that_lock_tables();
+
 // Returns the next moment at which stop_ended_grants() has something to do, on the wall clock (microseconds since
 // 2000-01-01); nothing if no grant is live.
 [[nodiscard]] std::optional<std::int64_t> next_deadline() noexcept;

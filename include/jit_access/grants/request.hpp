@@ -65,9 +65,11 @@ void require_visible(const principal::Person& person, std::int64_t id);
 [[nodiscard]] Request lock_visible(const principal::Person& person, std::int64_t id);
 // The same without waiting: nothing if another transaction has locked the row, or it does not exist.
 [[nodiscard]] std::optional<Request> try_lock(std::int64_t id);
-// The same, to end a grant. A holder must not delay the end with an open transaction that keeps the row locked, so the
-// holder's session is terminated after 200 ms.
-[[nodiscard]] Request lock_against_holder(std::int64_t id);
+// The same, tried again for `patience` milliseconds.
+[[nodiscard]] std::optional<Request> lock_within(std::int64_t id, int patience);
+// The same to end a grant. A transaction that is left open must not delay that: its session is ended after 200 ms, see
+// blocking_session::end_holders_of_request().
+[[nodiscard]] Request lock_to_end(std::int64_t id);
 
 // Moves the state along the life cycle and writes the control event (shared/request_state.hpp). The caller holds the
 // lock on the row. Throws wrong_state when the event is not allowed. `actor` is for the record.

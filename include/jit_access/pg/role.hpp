@@ -35,6 +35,18 @@ namespace jit::pg {
 // change the members of a role. Waits for `patience` milliseconds, or lock_timeout if that is shorter. Returns false if
 // another transaction still holds the lock. Before 16 it takes no lock and always returns true.
 [[nodiscard]] bool lock_memberships_in(RoleId role, int patience);
+// An object of this database that has an access list.
+struct AccessList {
+    std::uint32_t catalog;  // OID of pg_class or pg_namespace
+    std::uint32_t object;
+    auto operator<=>(const AccessList&) const = default;
+};
+// The access lists that GRANT on this relation and on its schema change; empty if there is no such relation.
+[[nodiscard]] std::vector<AccessList> access_lists_of(const std::string& relation);
+// Takes a lock of this extension's own on an access list, in the same manner. The server does not take it.
+[[nodiscard]] bool lock_access_list(const AccessList& list, int patience);
+// The same, but waits as long as lock_timeout allows, and throws then.
+void lock_access_list(const AccessList& list);
 // Returns every role that `from` reaches through memberships, inherited or not; `from` is the first.
 [[nodiscard]] std::vector<RoleId> closure(RoleId from);
 

@@ -38,6 +38,25 @@ void abandon_transaction_block();
 // ended.
 [[nodiscard]] std::uint64_t last_redo_lsn() noexcept;
 
+// The commit of the current transaction is flushed to disk, whatever synchronous_commit says. Whether it waits for a
+// standby is left to that setting.
+void flush_commit() noexcept;
+// Flushes everything that has been written to the WAL. Throws server errors.
+void flush_wal();
+
+// Waits for locks at most this long, or lock_timeout if that is shorter, as long as the object exists. Changes no
+// setting, so nothing of it remains in the transaction.
+class LockTimeoutScope {
+public:
+    explicit LockTimeoutScope(int milliseconds) noexcept;
+    ~LockTimeoutScope();
+    LockTimeoutScope(const LockTimeoutScope&) = delete;
+    LockTimeoutScope& operator=(const LockTimeoutScope&) = delete;
+
+private:
+    int outside_;
+};
+
 // Keeps the commit of the current transaction from waiting for a standby.
 void commit_locally();
 // Keeps it from waiting for the disk as well: a crash may lose the commit, but nothing else.

@@ -7,7 +7,7 @@
 //
 // All locks are held until the transaction ends. Lock order within a transaction: row of jit_access.request, row of
 // jit_access.template (FOR SHARE), row of jit_access.template_cap_lock, memberships of jit_marker, memberships of the
-// template's role.
+// template's role, access lists in the order of their OIDs.
 #pragma once
 
 #include "jit_access/policy/template.hpp"
@@ -23,5 +23,10 @@ void lock_for_caps(const templates::Template& tmpl);
 // Call before memberships of `role` are granted or revoked. From PostgreSQL 16 on, one transaction at a time can change
 // the memberships of a role, and every grant adds a member to its template's role and to jit_marker.
 void lock_for_memberships(pg::RoleId role);
+
+// Call before the access lists of these relations and of their schemas are changed. Two changes of one list collide
+// ("tuple concurrently updated"), and GRANT takes no lock that would prevent it. Relations that do not exist are left
+// out.
+void lock_for_access_lists(const pg::TextArray& relations);
 
 }  // namespace jit::contention

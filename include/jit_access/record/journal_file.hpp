@@ -11,7 +11,10 @@
 // A journal that cannot be opened does not keep the server from starting; only uses of grants are refused then.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "jit_access/core/audit_record.hpp"
@@ -27,6 +30,15 @@ struct ClockMark {
     char boot_id[48];     // boot on which they were compared; empty: never
 };
 
+// A grant that was ended before its tables followed, see grants/revocation.hpp. In the file, so that neither a crash
+// nor a full disk brings the grant back.
+struct RevokedGrant {
+    std::atomic<std::uint64_t> id;  // stored last; 0 = free
+    std::atomic<std::uint32_t> by;  // OID of the login
+    std::atomic<std::uint32_t> at;  // seconds since 2000-01-01 UTC
+};
+inline constexpr std::size_t max_revoked_grants = 192;
+
 // Called by the postmaster each time shared memory is created: at start and after the crash of a process. Never fails;
 // fault() says why the journal is not available.
 void open() noexcept;
@@ -39,6 +51,15 @@ void open() noexcept;
 [[nodiscard]] core::Uuid node_id() noexcept;  // nil without a journal; may be called then
 [[nodiscard]] std::string node();             // the same as text
 [[nodiscard]] ClockMark& clock_mark() noexcept;
+// The highest ids given (record/identifier.hpp). Allowed without a journal; they are then in shared memory and
+// forgotten with it.
+[[nodiscard]] std::array<std::atomic<std::uint64_t>, id_counter_count>& id_counters() noexcept;
+
+// Notes that a grant is revoked, and returns when that is on disk. Returns false if there is no journal, no room, or
+// the disk fails. A grant that is noted already is not noted again.
+[[nodiscard]] bool note_revocation(std::uint64_t grant, std::uint32_t by);
+// The grants that are noted; entries with id 0 are free. Empty without a journal.
+[[nodiscard]] std::span<RevokedGrant> revoked_grants() noexcept;
 
 // Returns when everything that this process has appended is on disk. Processes that wait at the same time share one
 // fdatasync. After a failed fdatasync the kernel may have dropped the dirty pages, so a later success would prove

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "jit_access/pg/backend.hpp"
+#include "jit_access/pg/role.hpp"
 #include "jit_access/pg/sql.hpp"
 
 namespace jit::blocking_session {
@@ -38,12 +39,17 @@ std::uint64_t end_holders_of_memberships(pg::RoleId role);
 // Terminates sessions with a locked row in jit_access.template, except those of superusers and administrators of the
 // extension.
 std::uint64_t end_holders_of_templates(pg::RoleId admin_role);
-// Terminates sessions of the requester of this request that have locked a row in jit_access.request.
-std::uint64_t end_requester(std::int64_t request_id);
-// Does the same for the holders of all grants whose deadline had passed at `moment`.
-std::uint64_t end_holders_of_grants_over_by(pg::Instant moment);
-// Terminates sessions that have locked rows in the tables that the alert rules write. Only the worker and its jobs need
-// these locks.
+// Sessions that have locked the row of this request: those of its requester, those that are idle in their transaction,
+// and those whose transaction is older than five seconds. Superusers are not excepted: no person's session may keep a
+// grant from ending. One that has committed and waits for a synchronous standby stops waiting instead.
+std::uint64_t end_holders_of_request(std::int64_t request_id);
+// Transactions that hold pg::lock_access_list(), on the terms of memberships.
+std::uint64_t end_holders_of_access_list(const pg::AccessList& list);
+// Sessions that have locked a table of the extension as LOCK TABLE does, for more than a second: pg_write_all_data, and
+// pg_maintain from PostgreSQL 17 on, may lock every table. Superusers, who maintain the tables, are excepted.
+std::uint64_t end_holders_of_tables();
+// Sessions that have locked rows in the tables that the alert rules write. Only the worker and its jobs need these
+// locks.
 std::uint64_t end_holders_of_alerts();
 
 }  // namespace jit::blocking_session

@@ -53,6 +53,9 @@ private:
     std::array<std::atomic<std::uint64_t>, std::tuple_size_v<Words>> words_;
 };
 
+// Counters of ids, see record/identifier.hpp. More than are in use, so that the header of the journal need not change.
+inline constexpr std::size_t id_counter_count = 16;
+
 // free -> reserved -> live -> over -> retired -> reserved; reserved -> free on abort.
 enum class SlotState : std::uint32_t { free, reserved, live, over, retired };
 
@@ -76,6 +79,9 @@ struct alignas(64) Slot {
     std::atomic<bool> allows_schema_change;     // objects created under the grant belong to its role
     std::atomic<bool> steps_up;                 // first use in a session needs a second factor
     std::atomic<std::int64_t> grace;            // how long running statements may continue after the deadline
+    // OID of the login that ended the grant before the tables did; 0 = nobody has. Written by that session, before
+    // `state` becomes over. See grants/revocation.hpp.
+    std::atomic<std::uint32_t> revoked_by;
     // May be a mixture of two grants while the slot is being filled; then the id is not the one that the reader
     // expects.
     Shared<core::Conditions> conditions;
@@ -245,6 +251,12 @@ struct SharedState {
     // The tables end before `last_decision_lsn`, so a backup was restored. Used by the worker only.
     bool tables_are_stale;
 
+    // Highest ids given, see record/identifier.hpp. Used only without a journal, whose header has them otherwise.
+    std::array<std::atomic<std::uint64_t>, id_counter_count> last_ids;
+    // Whether the counter of requests covers what earlier lives of the extension have left in this cluster. Written by
+    // the first process that gives an id.
+    std::atomic<bool> earlier_ids_are_known;
+
     // Cache of templates whose closure is allowed, see policy/template_closure.hpp: a hash per template id modulo size.
     // `closure_epoch` is part of each hash; incrementing it drops the cache. Read and written by every backend.
     std::atomic<std::uint64_t> closure_epoch;
@@ -301,6 +313,8 @@ Slot* reserve_slot(const GrantTerms& terms);
 // Stores the terms. The slot must not be live.
 void fill_slot(Slot& slot, const GrantTerms& terms) noexcept;
 void set_deadline(Slot& slot, pg::Moment end) noexcept;
+// The same for a slot that another process may end meanwhile: a grant that is over stays over.
+void extend_deadline(Slot& slot, pg::Moment end) noexcept;
 // Makes a filled slot live.
 void publish_slot(Slot& slot) noexcept;
 // Gives back a reserved slot after an abort.
