@@ -84,19 +84,20 @@ struct Function {
     Oid language;
     bool is_volatile;
     bool is_cover_trigger;  // event trigger of this extension, which extends templates to new tables
+    bool is_fdw_handler;
     const char* name;
 };
 
 Function find_function(Oid function) {
     HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-    if (!HeapTupleIsValid(row)) return {InvalidOid, true, false, ""};
+    if (!HeapTupleIsValid(row)) return {InvalidOid, true, false, false, ""};
     const auto* procedure = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row));
     const char* name = pstrdup(NameStr(procedure->proname));
     const char* schema = get_namespace_name(procedure->pronamespace);
     const Function result{procedure->prolang, procedure->provolatile == PROVOLATILE_VOLATILE,
                           procedure->prolang == ClanguageId && schema != nullptr &&
                               std::string_view(schema) == "jit_access" && std::string_view(name) == "cover_new_objects",
-                          name};
+                          procedure->prolang == ClanguageId && procedure->prorettype == FDW_HANDLEROID, name};
     ReleaseSysCache(row);
     return result;
 }
@@ -106,7 +107,10 @@ Function find_function(Oid function) {
 // server.
 bool may_run(const Function& one, Oid function) {
     if (one.language == INTERNALlanguageId) return !one.is_volatile || (mode == Mode::execute && is_harmless(one.name));
-    if (one.language == ClanguageId) return function < FirstNormalObjectId || !one.is_volatile || one.is_cover_trigger;
+    // A handler of foreign tables only returns the functions of its wrapper. The server may have called it before and
+    // kept the answer, so that the foreign table is what is refused.
+    if (one.language == ClanguageId)
+        return function < FirstNormalObjectId || !one.is_volatile || one.is_cover_trigger || one.is_fdw_handler;
     return mode == Mode::execute &&
            (one.language == SQLlanguageId || one.language == get_language_oid("plpgsql", true));
 }
