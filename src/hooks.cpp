@@ -54,8 +54,9 @@ shmem_request_hook_type previous_shmem_request = nullptr;
 shmem_startup_hook_type previous_shmem_startup = nullptr;
 
 // A parallel worker runs a part of its leader's plan, which the leader has admitted and recorded. Its rows go to the
-// leader through a queue (ParallelQueryMain() in src/backend/executor/execParallel.c). Everything else in a worker is
-// admitted like anywhere: statements of functions in that plan, and expressions of an index that the worker builds.
+// leader through a queue (ParallelQueryMain() in src/backend/executor/execParallel.c). Everything else that a worker
+// runs is admitted as in any other process: statements of functions in that plan, and expressions of an index that the
+// worker builds.
 bool is_leaders_plan(const QueryDesc* query) noexcept {
     return IsParallelWorker() && query->dest != nullptr && query->dest->mydest == DestTupleQueue;
 }
@@ -70,8 +71,8 @@ void explain_cancel() noexcept {
         errdetail("Grant %llu has ended; the session goes on without it.", static_cast<unsigned long long>(id));
 }
 
-// Runs one stretch of a recorded statement. An ERROR closes its use on the record and is rethrown: ExecutorEnd is not
-// called after an ERROR.
+// Runs one part of the execution of a recorded statement. An ERROR closes the statement's use here and is rethrown,
+// because ExecutorEnd is not called after an ERROR.
 template <class Body>
 void run_recorded(const void* key, Body&& body) {
     recorder::enter(key);
@@ -90,8 +91,8 @@ void run_recorded(const void* key, Body&& body) {
 // ---- the executor ---------------------------------------------------------------------------------------------------
 
 // ExecutorStart_hook: a planned query is about to be initialized, at any depth (client, function, trigger, cursor). We
-// refuse it, or put its intent on the record before it can read anything. EXPLAIN without ANALYZE runs nothing and is
-// recorded as the command.
+// refuse it, or put its intent on the record before it can read anything. EXPLAIN without ANALYZE does not run its
+// query; only the EXPLAIN command is recorded.
 void executor_start(QueryDesc* query, int flags) {
     if (unlikely(sandbox::is_active())) pg::guarded([query] { sandbox::check_query(query); });
     const auto start = previous_start != nullptr ? previous_start : standard_ExecutorStart;
@@ -99,7 +100,7 @@ void executor_start(QueryDesc* query, int flags) {
         start(query, flags);
         return;
     }
-    pg::remember_signal_handlers();  // in a parallel worker the plan of its leader comes first
+    pg::remember_signal_handlers();  // in a parallel worker, the leader's plan runs first
     if ((flags & EXEC_FLAG_EXPLAIN_ONLY) != 0 || is_leaders_plan(query) || !can_admit() ||
         !pg::guarded([query] { return admit_statement::query(query); })) {
         start(query, flags);
@@ -109,8 +110,9 @@ void executor_start(QueryDesc* query, int flags) {
     recorder::leave(query);
 }
 
-// ExecutorRun_hook: rows are about to be produced, for a portal in as many calls as the client makes. We check the
-// grants again on each call, because the deadline may have passed since the portal was opened, and count the rows.
+// ExecutorRun_hook: rows are about to be produced. For a portal, the server calls this hook for each fetch of the
+// client. We count the rows, and check the grants again on each call, because the deadline may have passed since the
+// portal was opened.
 void executor_run(JIT_RUN_PARAMETERS) {
     const auto run = previous_run != nullptr ? previous_run : standard_ExecutorRun;
     if (unlikely(sandbox::is_active())) pg::guarded([] { sandbox::check_continued_query(); });
@@ -123,7 +125,8 @@ void executor_run(JIT_RUN_PARAMETERS) {
     recorder::leave(query, query->estate->es_processed);
 }
 
-// ExecutorFinish runs AFTER triggers and modifying CTEs to their end; for a query that only reads it does nothing.
+// ExecutorFinish fires the queued AFTER triggers and runs modifying CTEs to their end; for a query that only reads, it
+// does nothing.
 bool has_work_left(const QueryDesc* query) noexcept {
     return query->operation != CMD_SELECT || query->plannedstmt->hasModifyingCTE;
 }
@@ -148,7 +151,7 @@ void executor_end(QueryDesc* query) {
 
 // ---- utility commands -----------------------------------------------------------------------------------------------
 
-// DISCARD ALL is how a connection pooler hands the session to another client, who has not stepped up.
+// A connection pooler runs DISCARD ALL before it gives the session to another client, who has not stepped up.
 void forget_step_up(const Node* command) noexcept {
     if (reinterpret_cast<const DiscardStmt*>(command)->target == DISCARD_ALL) second_factor_state::clear_session_mark();
 }
@@ -186,8 +189,8 @@ void check_function(Oid function) {
     pg::guarded([=] { admit_statement::function_call(function); });
 }
 
-// Whether the server makes or changes the object for its own purposes: the new heap of a materialized view or of a table
-// that is rewritten belongs to the owner of the old one.
+// Whether the server creates or changes the object for its own purposes, such as the new heap of a materialized view or
+// of a table that is rewritten, which belongs to the owner of the old heap.
 bool is_internal(ObjectAccessType access, const void* argument) noexcept {
     if (argument == nullptr) return false;
     return access == OAT_POST_CREATE ? static_cast<const ObjectAccessPostCreate*>(argument)->is_internal
@@ -195,9 +198,9 @@ bool is_internal(ObjectAccessType access, const void* argument) noexcept {
 }
 
 // object_access_hook: an object is used, was created or changed, or is about to be dropped
-// (src/backend/catalog/objectaccess.c). A function that is about to run is admitted or refused; an object that a
-// session created under a grant is examined as the catalogs have it; the extension and its database are not dropped
-// while grants exist; no function or type may take a name that begins with jit_.
+// (src/backend/catalog/objectaccess.c). A function that is about to run is admitted or refused. An object that a
+// session has created or changed under a grant is examined as it now is in the catalogs. The extension and its database
+// may not be dropped while grants exist, and no function or type may get a name that begins with jit_.
 void object_access(ObjectAccessType access, Oid object_class, Oid object, int sub_id, void* argument) {
     if (previous_object_access != nullptr) previous_object_access(access, object_class, object, sub_id, argument);
     if (access == OAT_FUNCTION_EXECUTE) {
@@ -215,7 +218,8 @@ void object_access(ObjectAccessType access, Oid object_class, Oid object, int su
         pg::guarded([=] { guard::check_dropped_object(object_class, object); });
     if (access == OAT_DROP && (object_class == ExtensionRelationId || object_class == DatabaseRelationId))
         pg::guarded([=] { guard::check_drop(object_class, object); });
-    // lo_create() is no command. A large object that is made after SET ROLE belongs to that role.
+    // lo_create() is not a utility command, so its effect on closures is noted here. A large object that is created
+    // after SET ROLE belongs to the chosen role.
     if (access == OAT_POST_CREATE && object_class == LargeObjectRelationId && GetUserId() != GetSessionUserId())
         commit_actions::change_closures();
     if (is_made && !is_internal(access, argument) && can_admit())
@@ -235,8 +239,8 @@ void hide_code(ErrorData* error) noexcept {
 }
 
 // emit_log_hook: a message is about to be sent to the server log and the client (EmitErrorReport() in
-// src/backend/utils/error/elog.c), after the statement's effects have been undone. No other hook sees a privilege that
-// is missing while a statement is parsed; we pass such an error on as a denied attempt. Nothing here may raise an
+// src/backend/utils/error/elog.c), after the statement's effects have been undone. A privilege that is missing while a
+// statement is parsed is seen by no other hook; we treat such an error as a denied attempt. Nothing here may raise an
 // error.
 void emit_log(ErrorData* error) {
     if (previous_emit_log != nullptr) previous_emit_log(error);
@@ -272,9 +276,9 @@ void request_shared_memory() {
     pg::request_locks();
 }
 
-// shmem_startup_hook: shared memory exists and is to be initialized; again after a crash, when the postmaster has
-// created it anew. We construct SharedState once, all zeroes, and open the journal, which recovers its own contents.
-// With EXEC_BACKEND every process calls this hook, so `found` is checked.
+// shmem_startup_hook: shared memory has been created and must be initialized. The hook runs again after a crash, when
+// the postmaster has created shared memory anew. We construct SharedState in zeroed memory and open the journal, which
+// recovers its own contents. With EXEC_BACKEND every process calls this hook, so this is done only if `found` is false.
 void initialize_shared_memory() {
     if (previous_shmem_startup != nullptr) previous_shmem_startup();
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);

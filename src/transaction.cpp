@@ -53,7 +53,7 @@ void committed() noexcept {
     wake_worker();
 }
 
-// Its part has changed no grant, and the leader may still roll it back.
+// A parallel worker's part of the transaction has changed no grant, and the leader may still roll the transaction back.
 void worker_committed() noexcept {
     recorder::complete_remaining();
     session::after_transaction(true);

@@ -1,4 +1,4 @@
-// The server's hooks. Each one chains to the hook that was installed before and delegates to the rooms below.
+// The server's hooks. Each hook calls the hook that was installed before it, and leaves the work to the rooms below.
 //
 // Both functions are called once, by _PG_init() in the postmaster, before any backend exists.
 #pragma once

@@ -13,7 +13,7 @@ namespace {
 std::uint32_t consecutive_refusals = 0;
 
 // Called before every statement under a grant. The wall clock is read at most once in 100 us; in between, the boot
-// clock advances it. If the wall clock is set, this is therefore noticed at most 100 us later.
+// clock advances it. If the wall clock is set, the change is therefore noticed at most 100 us later.
 pg::Moment current_moment() noexcept {
     constexpr std::int64_t valid_us = 100;
     static pg::Moment last_read;
@@ -30,9 +30,9 @@ void delay_repeated_refusal() {
 
 }  // namespace
 
-// Shortly after its end the worker removes the memberships of a grant. A session that has not used the grant may use
-// its other privileges, so it waits for the clean-up instead of being refused at once. If the worker is down, it is
-// refused.
+// The worker removes the memberships of a grant shortly after the grant has ended. A session that has not used the
+// grant may use its other privileges, so it waits for the clean-up instead of being refused at once. If the clean-up
+// does not come, because the worker is down, the session is refused.
 AccessCheck check_access() {
     constexpr int max_wait_ms = 300;
     constexpr int step_ms = 5;

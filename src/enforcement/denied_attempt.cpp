@@ -58,7 +58,8 @@ void on_error_reported(const Error& error) noexcept {
     const auto* grants = enforcement::cached_grants();
     if (is_relayed_by_parallel_worker && grants == nullptr) return;
     if (is_raised_here || grants != nullptr || error.ends_session) {
-        // Redaction parses the text and could raise an error, which is not allowed while one is reported.
+        // Redaction parses the text and could raise an error, which is not allowed while another error is being
+        // reported.
         const auto statement = pg::command_holds_code() || pg::may_hold_secrets(error.statement)
                                    ? "(not recorded: it may hold a secret)"
                                    : error.statement;

@@ -106,8 +106,9 @@ void check_conditions(EffectiveGrants& grants, const Slot& slot, std::uint64_t i
     grants.unmet_condition_grant = id;
 }
 
-// Adds the grant of a temporary role. Slots of grants that have ended are included, so that they are refused as such. A
-// role without a slot belongs to a grant that this server has not confirmed, or to one that ended long ago.
+// Adds the grant of a temporary role. The slot of a grant that has ended is added too, so that the refusal says that
+// the grant has ended. A role without a slot belongs to a grant that this server has not confirmed, or to one that
+// ended long ago.
 void add_grant_of_role(EffectiveGrants& grants, RoleId grant_role) {
     for (auto& slot : shared_state->used_slots()) {
         if (slot.role.load() != grant_role.oid) continue;
@@ -131,10 +132,11 @@ void add_grants_of_set_role(EffectiveGrants& grants, RoleId user, RoleId marker)
     // role was granted through a grant, so the session is refused in any case.
     grants.stale_role = !pg::is_member(session, user);
     if (grants.stale_role) return;
-    if (is_grant_role(user, marker)) return;  // its grant is found by its membership
+    if (is_grant_role(user, marker)) return;  // add_grants_of_memberships() finds its grant
     const bool is_gate = pg::role_name(user).value_or("").starts_with(core::gate_role_prefix);
     if (!is_gate && is_member_without_grant_role(session, user, marker)) return;
-    // Objects made as this role would belong to it instead of the grant, and would stay its own after the end.
+    // Objects created as this role would belong to the role instead of the grant, and would still do so after the end
+    // of the grant.
     grants.refused_role = true;
     for (const RoleId role : pg::closure(session))
         if (is_grant_role(role, marker) && (pg::is_member(role, user) || pg::is_member(user, role)))
@@ -203,7 +205,7 @@ const EffectiveGrants* ended_bound_grant() {
 }  // namespace
 
 const EffectiveGrants* current_grants() {
-    pg::remember_signal_handlers();  // the first statement of each process comes here, before any of its code has run
+    pg::remember_signal_handlers();  // each process gets here before its first statement has run any code
     const auto user_key = pg::packed_user_ids();
     if (const auto session = pg::session_user().oid; session != cached_session_user) {
         invalidate();
@@ -293,7 +295,7 @@ Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept {
     const bool is_bound = session::is_bound_exactly_to(grants);
     if (!is_bound && session::ended_grant(at) != 0) return Access::grant_over;
     if (grants.unmet_condition != nullptr) return Access::condition_unmet;
-    // The room and the second factor were checked when the session was bound.
+    // The number of grants and the second factor were checked when the session was bound.
     if (is_bound) return Access::allowed;
     if (!session::has_room_for(grants)) return Access::too_many;
     return grant_lacking_second_factor(grants) != 0 ? Access::second_factor_missing : Access::allowed;
@@ -378,7 +380,7 @@ void refuse(const EffectiveGrants& grants, Access access) {
             id = grants.ids[i];
             holder = {grants.slots[i]->requester.load()};
         }
-    // Somebody else's: a view or a SECURITY DEFINER function lends its privileges.
+    // The grant is another user's: a view or a SECURITY DEFINER function lends its privileges.
     if (holder && holder != pg::session_user() && session::ended_grant() == 0 &&
         !std::string_view(grants.login).starts_with(core::login_role_prefix))
         throw Failure(Code::grant_over, "grant " + std::to_string(id) + " has ended",

@@ -141,7 +141,7 @@ bool wait_for_worker(Done&& done) {
 }
 
 // While an error is being reported, interrupts are not processed. The waits, of 1 ms each, are therefore limited to
-// half a second in the life of the process.
+// half a second in total for the life of the process.
 bool wait_briefly_for_start() noexcept {
     using namespace std::chrono_literals;
     static int attempts_left = 500;

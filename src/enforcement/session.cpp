@@ -52,7 +52,7 @@ bool owns_slot(const BoundGrant& grant) noexcept { return grant.slot->id.load(st
 
 bool is_over(const BoundGrant& grant, pg::Moment at) noexcept { return !is_live(*grant.slot, at) || !owns_slot(grant); }
 
-// What the template says is for the holder. A session that borrows the grant only has to give it back.
+// The template's action applies to the holder. A session that borrows the grant only has to stop using it.
 AtDeadline deadline_action(const BoundGrant& grant) noexcept {
     if (grant.borrowed) return AtDeadline::cancel;
     return owns_slot(grant) ? grant.slot->at_deadline.load() : grant.at_deadline;
@@ -65,8 +65,8 @@ bool is_busy() noexcept {
 }
 
 // A cursor WITH HOLD returns rows that were read under the grant, and fetching from it starts no query that could be
-// refused. A session with such a cursor must therefore leave its transaction, even one that ran nothing under the
-// grant.
+// refused. A session with such a cursor must therefore leave its transaction, even if the transaction has run nothing
+// under the grant.
 bool must_leave_transaction() noexcept {
     return is_busy() || (has_held_cursors && !releasing && (pg::is_running_command() || pg::in_transaction()));
 }
@@ -155,7 +155,7 @@ void arm_for(pg::Moment end) noexcept {
 std::uint32_t foreign_depth = 0;
 bool foreign_code_ran = false;
 
-// A timer that fired in between is lost, so the deadlines are looked at now.
+// A timer signal that arrived while the handlers were changed is lost, so the deadlines are checked now.
 void check_signal_handlers() noexcept {
     foreign_code_ran = false;
     const bool restored = pg::restore_signal_handlers();
@@ -195,7 +195,7 @@ void set_borrowed(std::uint32_t i, bool borrowed) noexcept {
     session_slot->borrows[i].store(borrowed);
 }
 
-// A grant that the session borrowed before and now uses as its own is its own.
+// A grant that the session has borrowed before and now uses as its holder is no longer borrowed.
 void add_bound_grant(Slot* slot, std::uint64_t id, bool borrowed) noexcept {
     for (std::uint32_t i = 0; i < bound_count; ++i) {
         if (bound_grants[i].id != id) continue;
@@ -262,8 +262,8 @@ void publish_kept_cursors(bool kept) noexcept {
 }
 
 // Runs in the empty transaction between two commands, in its pre-commit callback, where the server still accepts
-// catalog changes. If the session state cannot be dropped, the session ends. One that has borrowed the grants keeps its
-// role and its temporary tables, which are its own.
+// catalog changes. If the session state cannot be dropped, the session ends. A session that has only borrowed the
+// grants keeps its role and its temporary tables, which do not come from the grants.
 void release_ended_grants() {
     bool leaves_own = false;
     for_each_grant_to_leave([&](std::uint32_t i) {

@@ -30,7 +30,7 @@ struct Roles {
     RoleId member{};
     std::uint64_t valid_for = 0;
     bool is_superuser = false;
-    std::vector<RoleId> all;  // whose privileges `member` has, itself first
+    std::vector<RoleId> all;  // roles whose privileges `member` has, `member` first
 };
 std::array<Roles, 4> roles_cache;  // the user, and owners of views
 std::size_t next_roles_entry = 0;
@@ -44,7 +44,7 @@ struct RelationPrivileges {
 };
 std::array<RelationPrivileges, 256> relation_cache;
 
-std::uint64_t function_generation = 1;  // counts changes of functions, which are of no other interest
+std::uint64_t function_generation = 1;  // counts changes of functions, which affect only function_cache
 
 struct FunctionEntry {
     std::uint32_t function = 0;

@@ -74,7 +74,7 @@ void create_key_if_first() {
                       "for the server alone.");
 }
 
-// This is authenticated together with the sealed secret, so that the secret cannot be moved to another login.
+// This text is authenticated together with the sealed secret, so that the secret cannot be moved to another login.
 std::string seal_context(pg::RoleId login) { return "jit_access second factor of " + std::to_string(login.oid); }
 
 std::string seal(pg::RoleId login, std::span<const std::byte> secret) {
@@ -115,7 +115,7 @@ Secret open_sealed(pg::RoleId login, const std::string& sealed) {
     return Secret(std::move(*secret));
 }
 
-// This is stored instead of the code. Without the key, a copy of the table cannot be used for guessing codes.
+// This digest is stored instead of the code. Without the key, a copy of the table cannot be used for guessing codes.
 core::Digest recovery_digest(pg::RoleId login, const std::string& recovery_code) {
     auto key = derived_key("jit_access recovery codes");
     const auto text = seal_context(login) + " " + recovery_code;

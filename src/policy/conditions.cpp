@@ -64,7 +64,8 @@ void normalize(const TemplateArguments& arguments, Template& tmpl) {
         if (core::auth_method(method) == 0)
             throw invalid("auth_methods", "\"" + pg::excerpt(method) + "\" is not valid.",
                           "Write them as in pg_hba.conf, for example scram-sha-256, cert or gss.");
-    // Only a new list is looked up. The list keeps the OID of a dropped database, which therefore matches nothing.
+    // Names are looked up only if a new list is given. A stored list keeps the OID of a dropped database, which matches
+    // nothing.
     if (!arguments.databases) return;
     tmpl.database_oids.clear();
     for (const auto& name : tmpl.databases) tmpl.database_oids.push_back(database_oid(name));

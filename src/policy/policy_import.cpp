@@ -341,8 +341,8 @@ std::vector<Difference> import_policy(const std::string& document, Mode mode, co
         return differences;
     }
     // A rehearsal need not be a statement of the user's own, because it changes nothing: the exception at the end of
-    // the subtransaction rolls it back. The exception of a failed import has to leave the subtransaction separately,
-    // because in_subtransaction() returns faults as text.
+    // the subtransaction rolls it back. The exception of a failed import is kept in `failure`, because
+    // in_subtransaction() returns faults only as text.
     std::exception_ptr failure;
     (void)pg::in_subtransaction([&] {
         try {

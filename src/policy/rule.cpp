@@ -30,8 +30,8 @@ pg::TextArray template_ids(const pg::TextArray& names) {
     return ids;
 }
 
-// An allow rule that names neither templates nor a role would lift the approval from everything, also from templates
-// that do not exist yet.
+// An allow rule that names neither templates nor a role would lift the approval from every template, including
+// templates that do not exist yet.
 void check_reach(const RuleArguments& arguments) {
     if (arguments.effect != "allow" || !arguments.templates.empty() || arguments.role) return;
     throw invalid("rule", "It allows every template to everybody who may request it.",
@@ -59,8 +59,8 @@ void check_keywords(const RuleArguments& arguments) {
                       "Use low, medium or high.");
 }
 
-// What only a superuser may put into a template, only a superuser gives without an approval. A rule for every template
-// does not apply to these; see ruling.cpp.
+// Only a superuser may lift the approval from a template that gives what only a superuser may put into a template. A
+// rule for all templates does not apply to such a template; see ruling.cpp.
 void require_right_to_lift_approvals(const RuleArguments& arguments, const principal::Person& me) {
     if (arguments.effect == "deny" || pg::is_superuser(me.role)) return;
     const auto row = pg::query_row(R"sql(

@@ -288,8 +288,8 @@ std::int64_t insert(const Template& tmpl, const TemplateArguments& arguments, co
     return id;
 }
 
-// Stores a changed template as its next version. Requests of the version before cannot be approved any more. The row is
-// locked by lock_for_change(). Returns the version.
+// Stores a changed template as its next version. Requests for the previous version can no longer be approved. The row
+// is locked by lock_for_change(). Returns the version.
 std::int32_t update(const Template& tmpl, const TemplateArguments& arguments,
                     const std::optional<pg::TextArray>& schemas) {
     std::vector<pg::Argument> values{tmpl.id,
@@ -375,8 +375,9 @@ std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& 
         require_no_live_grants(tmpl, "change the object_owner of");
     apply_settings(arguments, tmpl, me);
 
-    // Another administrator could give what only a superuser may give to anybody, by naming other requesters or asking
-    // for fewer approvals. So after their change the template is theirs, and is checked as such.
+    // By naming other requesters or asking for fewer approvals, an administrator who is not a superuser could give
+    // anybody what only a superuser may give. After a change by such an administrator, the template is therefore
+    // checked like one that the administrator has defined.
     const bool is_taken_over = tmpl.defined_by_superuser && !pg::is_superuser(me.role);
     if (arguments.privileges || is_taken_over) tmpl.defined_by_superuser = pg::is_superuser(me.role);
 

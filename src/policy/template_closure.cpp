@@ -61,8 +61,8 @@ constexpr const char* owning_role = R"sql(
     LIMIT 1
 )sql";
 
-// What the roles reach of what not every template may give. $2: the template is being defined; $3: by a superuser; $4:
-// it may change the schema.
+// The privileges that the roles reach and that not every template may give. $2: the template is being defined; $3: by a
+// superuser; $4: it may change the schema.
 constexpr const char* refused_privilege = R"sql(
     SELECT p.privilege, p.object, p.kind, p.grantable, p.by_superuser IS NOT NULL AS may_be_given,
            p.by_superuser AND NOT $3 AS needs_superuser
@@ -122,7 +122,7 @@ std::string describe(const std::string& privilege, const std::string& object, co
     const auto what = "\"" + object + "\"";
     if (privilege == "MEMBER") return "It is a member of " + what;
     if (privilege == "any") return "It has privileges in the database " + what;
-    // Tables are what one expects; for anything else the kind is the reason.
+    // The kind is named only for other kinds of objects, where it is the reason for the refusal.
     const auto named = kind == "table" || kind == "schema" || kind == "database" ? what : what + " (" + kind + ")";
     return privilege == "OWNER" ? "It owns " + named : "It holds " + privilege + " on " + named;
 }

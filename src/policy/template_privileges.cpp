@@ -59,7 +59,7 @@ bool has_columns(const std::string& relation, const pg::TextArray& columns) {
 }
 
 // Whether the relation is of a kind that every template may give (sql/06_reach.sql). Only views and the relations of
-// extensions can be of another kind, so that it is seldom looked up.
+// extensions can be of another kind, so the list is seldom consulted.
 bool may_be_given(const std::string& relation) {
     return pg::query_row(R"sql(
                SELECT CASE WHEN c.relkind IN ('v', 'm')
@@ -93,7 +93,7 @@ void grant_item_on_relation(const std::string& relation, std::uint32_t schema, c
 std::vector<std::uint32_t> grant_privileges(const pg::TextArray& items, const std::string& role) {
     std::vector<std::uint32_t> schemas;
     for (const auto& text : items) {
-        // Approvers read the items.
+        // Approvers read the items, so the text must not mislead them.
         if (const auto fault = core::fault_in_characters(text))
             throw core::invalid("privileges", *fault, "Write each item as one line of plain text.");
         const auto item = pg::parse_privilege(text, role);

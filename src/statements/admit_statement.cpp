@@ -48,7 +48,7 @@ admission::AccessCheck check_query(const QueryDesc* query) {
 }
 
 // A session whose grant demands a second factor calls jit_step_up() in a statement of its own, which does not use the
-// grant. If it were refused, the session could not step up.
+// grant. If that statement were refused, the session could not step up.
 bool is_stepping_up(const admission::AccessCheck& check, Oid function) {
     return check.access == enforcement::Access::second_factor_missing && pg::in_control_database() &&
            pg::is_extension_function(function, "jit_step_up");
@@ -82,17 +82,18 @@ bool leaves_role_or_transaction(const Node* command) {
     }
 }
 
-// The object access hook is the only one that sees some calls: those by the fast-path message, which have no statement,
-// plan or portal (src/backend/tcop/fastpath.c), and simple expressions of PL/pgSQL (exec_eval_simple_expr() in
-// src/pl/plpgsql/src/pl_exec.c) in a block that no statement recorded under these grants contains: it has been running
-// since before the grant, under another one, or in a parallel worker of such a query.
+// Some calls are seen only by the object access hook. Calls by the fast-path message have no statement, plan or portal
+// (src/backend/tcop/fastpath.c). Simple expressions of PL/pgSQL (exec_eval_simple_expr() in
+// src/pl/plpgsql/src/pl_exec.c) can be in a block that no statement recorded under these grants contains: the block
+// began before the grant or under another grant, or it runs in a parallel worker of a query that did.
 bool is_fast_path_call() noexcept {
     return ActivePortal == nullptr && debug_query_string == nullptr && MyBackendType != B_BG_WORKER;
 }
 
 // The server checks EXECUTE once for each expression of a transaction, so a call that needs a grant must bind the
-// session. Code in other languages than C uses privileges only by statements and calls, which are admitted themselves.
-// C code that changes or depends on anything but its arguments may check privileges by itself, as nextval() does.
+// session. Code in languages other than C uses privileges only by statements and calls, each of which is admitted
+// itself. C code that changes or depends on anything but its arguments may check privileges by itself, as nextval()
+// does.
 bool may_use_grant(Oid function) {
     const auto needs = standing_privileges::find_function(function);
     return !needs.may_execute || needs.checks_privileges_itself;
@@ -107,8 +108,8 @@ bool reads_no_user_relation(const PlannedStmt* plan) noexcept {
 }
 
 // The views of information_schema call functions of the server that are written in SQL, a dozen times for each column
-// of the database. Such a statement reveals nothing that the statement with the call does not, which has a row of its
-// own.
+// of the database. A statement of such a function reveals nothing that the calling statement does not reveal, and the
+// calling statement has a row of its own in the record.
 bool is_covered_by_caller(const QueryDesc* query) {
     return error_context_stack != nullptr && reads_no_user_relation(query->plannedstmt) && !sandbox::is_active() &&
            pg::runs_in_server_function();
@@ -120,8 +121,8 @@ void admit_call(Oid function) {
     const auto check = admission::check_access();
     if (!check.under_grant() || is_stepping_up(check, function)) return;
     if (!check.allowed()) admission::refuse_statement(check, describe::function_call(function));
-    // The end of such a call is not reported. Its use is closed when another command records one, at the end of the
-    // transaction, or by a reported error.
+    // The server does not report the end of such a call. Its use is closed when another command records a call, when
+    // the transaction ends, or when an error is reported.
     if (calls_recorded_in != pg::command_start())
         while (recorder::is_use_open(describe::function_call_key())) recorder::complete(describe::function_call_key());
     admission::record_use(check, describe::function_call(function));
@@ -131,22 +132,22 @@ void admit_call(Oid function) {
 // ---- maintenance by somebody else -----------------------------------------------------------------------------------
 
 // ANALYZE, CREATE INDEX and their like run functions of a table's owner, with the owner's privileges, in the session of
-// whoever maintains the table. The grants of the owner give nothing there: they were given to a person, who does not
-// sit at this session. It is neither bound to them nor ended with them.
+// whoever maintains the table. The owner's grants give no privileges there, because they were given to a person, who
+// does not use this session. The session is neither bound to these grants nor ended with them.
 [[noreturn]] void refuse_in_maintenance(const enforcement::EffectiveGrants& grants,
                                         const recorder::Statement& statement) {
     const core::Failure failure(core::Code::guarded, "a grant gives nothing to the maintenance of a table or view",
                                 "Functions and queries of its owner run here for another user; they need privileges "
                                 "that the owner has without a grant.",
                                 "Let the owner run the command under the grant, or grant the privileges to the owner.");
-    // Not under the grant: neither its holder nor anybody who acts for them has caused this, so it does not count
-    // against the grant (the alert rule refusal_burst may suspend it).
+    // The refusal is not recorded under the grant: neither the holder nor anybody who acts for the holder has caused
+    // it, so it must not count against the grant (the alert rule refusal_burst may suspend a grant).
     recorder::record_refusal(enforcement::without_grants(grants), statement, core::entry(failure.code).sqlstate,
                              failure.message);
     throw failure;
 }
 
-// Grants of a view's owner are among those of `check`.
+// The grants of `check` include those of a view's owner.
 void check_maintenance(const admission::AccessCheck& check, const QueryDesc* query) {
     bool is_standing = true;
     pg::for_each_checked_relation(query->plannedstmt, [&](const pg::CheckedRelation& checked) {
@@ -164,7 +165,7 @@ void check_maintenance(const admission::AccessCheck& check, const recorder::Stat
 }
 
 // Volatile functions of the server that check no privileges. Others, such as nextval(), are refused if the owner holds
-// a grant: only the function knows whether it would use it.
+// a grant, because only the function itself knows whether it would use the grant.
 bool is_free_for_all(Oid function) {
     constexpr Oid random = 1598;  // its macro has another name where random() has more than one form
     constexpr std::array<Oid, 4> functions{random, F_CLOCK_TIMESTAMP, F_TIMEOFDAY, F_GEN_RANDOM_UUID};
@@ -198,7 +199,8 @@ bool continued_query(const QueryDesc* query) {
     const auto check = check_query(query);
     const bool is_recorded = recorder::is_use_open(query);
     if (enforcement::is_maintained_by_other()) return is_recorded;
-    // A cursor that was opened under a role which the session has left since still fetches rows that the role may see.
+    // After the session has left a role, a cursor that was opened under that role still fetches rows that the role may
+    // see.
     if (!check.under_grant() || is_stepping_up(check, query)) return is_recorded;
     if (!check.allowed()) admission::refuse_statement(check, describe::query(query));
     if (is_recorded) {

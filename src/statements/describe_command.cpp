@@ -101,7 +101,7 @@ void add_function(Oid function) {
 // ---- queries inside commands ----------------------------------------------------------------------------------------
 
 // The relations that an unplanned query checks and the privileges on each: two lists of one length. A plain struct with
-// palloc()ed lists, because tree walkers are C functions that an ERROR may leave.
+// palloc()ed lists, because an ERROR leaves a tree walker without running destructors.
 struct CheckedRelations {
     List* relations = NIL;
     List* privileges = NIL;
@@ -335,7 +335,7 @@ void add_objects(const Node* command) {
     }
 }
 
-// EXECUTE may give a code to a statement that was prepared before. Its own text does not show that.
+// EXECUTE may pass a one-time code to a prepared statement. The text of EXECUTE does not show that it is one.
 bool gives_code_to_prepared(const Node* command) {
     if (!IsA(command, ExecuteStmt)) return false;
     const char* name = as<ExecuteStmt>(command)->name;

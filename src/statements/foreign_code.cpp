@@ -33,7 +33,7 @@ struct Entry {
 std::array<Entry, 256> cache;
 std::uint64_t generation = 1;  // counts changes of functions
 
-// The inline handler and the validator of a language, by their signatures (CREATE LANGUAGE demands them).
+// The inline handler and the validator of a language, recognized by the signatures that CREATE LANGUAGE demands.
 bool may_be_handler(const FormData_pg_proc* function) noexcept {
     if (function->prolang != ClanguageId || function->prorettype != VOIDOID || function->pronargs != 1) return false;
     const Oid argument = function->proargtypes.values[0];
@@ -63,19 +63,21 @@ bool is_foreign(Oid function) {
 }
 
 // needs_fmgr_hook: the server asks whether calls of a function are to be wrapped, when it looks the function up
-// (fmgr_info_cxt_security() in src/backend/utils/fmgr/fmgr.c). That may be long before a grant, so the answer does not
-// depend on grants.
+// (fmgr_info_cxt_security() in src/backend/utils/fmgr/fmgr.c). The lookup may happen long before a grant exists, so the
+// answer does not depend on grants.
 bool needs_fmgr(Oid function) {
     const bool is_wanted = previous_needs_fmgr != nullptr && previous_needs_fmgr(function);
     return is_foreign(function) || is_wanted;
 }
 
-// Calls that run, the outermost first. At the end of a failed one no catalog can be read. Calls beyond the end of the
-// array never end for the session, which then restores its handlers more often.
+// The calls that are running, outermost first. They are stored because no catalog can be read at the end of a failed
+// call. The end of a call that does not fit in the array is not passed to the session, which then restores its handlers
+// more often.
 std::array<const FmgrInfo*, 128> running;
 std::size_t running_count = 0;
 
-// fmgr_hook: a wrapped function starts, ends or fails. An error at the start of the function has no end.
+// fmgr_hook: a wrapped function starts, ends or fails. If an error is raised while the function is being started, no
+// event reports its end.
 void fmgr_event(FmgrHookEventType event, FmgrInfo* info, Datum* argument) {
     if (previous_fmgr != nullptr) previous_fmgr(event, info, argument);
     if (event != FHET_START) {

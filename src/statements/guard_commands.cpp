@@ -30,14 +30,14 @@ namespace {
 using core::Code;
 using core::Failure;
 
-// Every utility command of the server stands in one of three places: here, if it is refused under a grant whatever it
-// says; in harmless[]; or among the cases of why_fields_refused() (guard_fields.cpp), if its fields decide. A command
-// that stands nowhere, such as one of a later version, is refused. Every row and case has a test in test/sql/guards.sql
-// (test/arch/guards). `why` is the DETAIL of the message.
+// Every utility command of the server is listed in one of three places: here, if it is refused under a grant regardless
+// of its fields; in harmless[], if it is allowed; or among the cases of why_fields_refused() (guard_fields.cpp), if its
+// fields decide. A command that is not listed, such as one of a later version, is refused. Every row and case has a
+// test in test/sql/guards.sql (test/arch/guards). `why` is the DETAIL of the message.
 struct Guard {  // NOLINT(clang-analyzer-optin.performance.Padding): the order of fields is that of the rows
     NodeTag tag;
     const char* why;
-    bool makes_code = false;  // permitted where may_make_code()
+    bool makes_code = false;  // permitted if may_make_code()
 };
 constexpr Guard guards[] = {
     {T_GrantStmt, "GRANT and REVOKE would pass privileges on."},
@@ -99,8 +99,8 @@ constexpr Guard guards[] = {
     {T_AlterObjectDependsStmt, "Functions run with the privileges of their owner.", true},
 };
 
-// Commands that are not guarded: they leave nothing behind, or objects that belong to the grant and hold no code. What
-// they create is examined afterwards (guard_objects.cpp).
+// Commands that are not guarded: they leave nothing behind, or only objects that belong to the grant and hold no code.
+// The objects that they create are examined afterwards (guard_objects.cpp).
 constexpr NodeTag harmless[] = {
     T_AlterCollationStmt, T_AlterDomainStmt,  T_AlterEnumStmt,
     T_AlterSeqStmt,       T_AlterStatsStmt,   T_AlterTableMoveAllStmt,
@@ -143,8 +143,8 @@ bool is_login_of_grant(pg::RoleId user) {
     return pg::role_name(user).value_or("").starts_with(core::login_role_prefix);
 }
 
-// Templates of mode inherit can neither own objects nor give CREATE. What their holders make as themselves takes
-// ownership or privileges that they have without the grant, with exceptions that guard_objects.cpp knows.
+// Templates of mode inherit can neither own objects nor give CREATE. To create an object as oneself therefore takes
+// ownership or privileges that the holder has without the grant; guard_objects.cpp handles the exceptions.
 bool is_acting_as_oneself() {
     const auto me = pg::current_user();
     if (sandbox::is_active() || me != pg::session_user() || is_login_of_grant(me)) return false;
@@ -164,7 +164,7 @@ void check_command_under_grant(const Node* command) {
     if (only_by_membership && !is_membership_checked(command)) return;
     const char* why = why_guarded(command);
     if (why == nullptr || (only_by_membership && !enforcement::may_act_as_grant_role())) return;
-    // As after every other PREPARE TRANSACTION that fails, the transaction is over.
+    // As with every other PREPARE TRANSACTION that fails, the transaction must be over.
     if (IsA(command, TransactionStmt)) pg::abandon_transaction_block();
     throw Failure(Code::guarded,
                   std::string(GetCommandTagName(CreateCommandTag(const_cast<Node*>(command)))) +

@@ -79,7 +79,8 @@ bool owns_object(const AlterOwnerStmt* alter) {
     });
 }
 
-// ALTER TABLE with several actions may hide OWNER TO among others. OWNER TO CURRENT_ROLE by the owner changes nothing.
+// One ALTER TABLE may have several actions, and OWNER TO among them. OWNER TO CURRENT_ROLE by the owner changes
+// nothing.
 bool changes_owner(const AlterTableStmt* alter) {
     const ListCell* cell = nullptr;
     foreach (cell, alter->cmds) {
@@ -130,8 +131,8 @@ const char* why_options_refused(AlterTableType action, const List* options) {
 
 // ---- kinds of objects -----------------------------------------------------------------------------------------------
 
-// Why an object of this kind is not dropped, renamed or moved under a grant; null if it may be. A kind of a later
-// version is refused.
+// Why an object of this kind is not dropped, renamed or moved under a grant; null if it may be. A kind that a later
+// version adds is refused.
 const char* why_kind_refused(ObjectType kind) {
     switch (kind) {
         case OBJECT_AGGREGATE:
@@ -142,7 +143,7 @@ const char* why_kind_refused(ObjectType kind) {
         case OBJECT_DOMAIN:
         case OBJECT_DOMCONSTRAINT:
         case OBJECT_FOREIGN_TABLE:
-        case OBJECT_FUNCTION:  // guard_objects.cpp examines what its new name or schema means
+        case OBJECT_FUNCTION:  // guard_objects.cpp examines it under its new name or schema
         case OBJECT_INDEX:
         case OBJECT_MATVIEW:
         case OBJECT_PROCEDURE:

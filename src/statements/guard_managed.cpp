@@ -65,8 +65,9 @@ void refuse_group_role(const char* role) {
     refuse_group(name);
 }
 
-// Attributes and names of the group roles. With LOGIN, a group would be a user who belongs to it; before 16 every role
-// with CREATEROLE could give itself that. The ADMIN OPTION is about members only.
+// Attributes and names of the group roles. A group role with LOGIN would be a user who counts as a member of the group.
+// Before 16, every role with CREATEROLE could give LOGIN to such a role. The ADMIN OPTION gives a right to change only
+// the members.
 void refuse_group_change(const char* role) {
     const std::string_view name(role != nullptr ? role : "");
     if (is_group_role(name) && !is_superuser_command()) refuse_group(name);
@@ -123,7 +124,7 @@ const char* owner_option(const List* options) {
     return nullptr;
 }
 
-// The new owner, preferably a managed role: one ALTER TABLE may name several.
+// Returns the new owner. If one ALTER TABLE names several, a managed role is preferred.
 const RoleSpec* new_owner(const AlterTableStmt* alter) {
     const RoleSpec* owner = nullptr;
     const ListCell* cell = nullptr;
@@ -135,10 +136,10 @@ const RoleSpec* new_owner(const AlterTableStmt* alter) {
     return owner;
 }
 
-// The extension finds the marker and its groups by name: without the marker no backend recognizes the role of a grant,
-// and a group that somebody else creates anew has other members. So not even a superuser, or a tool that keeps the
-// roles in step with a directory, may drop or rename them, unless the extension was dropped. Only the control database
-// knows that.
+// The extension finds the marker role and its group roles by name. Without the marker, no backend recognizes the role
+// of a grant, and a group that somebody else creates anew has other members. Not even a superuser, or a tool that
+// synchronizes roles with a directory, may therefore drop or rename these roles, unless the extension was dropped.
+// Whether it was dropped is known only in the control database.
 void refuse_removal(const char* role) {
     const std::string_view name(role != nullptr ? role : "");
     if (name != core::marker_role && !is_group_role(name)) return;
@@ -152,7 +153,7 @@ void refuse_removal(const char* role) {
                       settings::database + "\".");
 }
 
-// A managed role, the marker role, or the holder of a live grant.
+// Refuses to drop a managed role, the marker role, or the holder of a live grant.
 void check_dropped_roles(const DropRoleStmt* drop) {
     check_roles(drop->roles);
     const ListCell* cell = nullptr;
@@ -185,7 +186,7 @@ void check_grant(const GrantStmt* grant) {
     }
 }
 
-// Whether the role is one of a grant. No template reaches such a role.
+// Whether the role belongs to a grant. No template reaches such a role.
 bool is_of_grant(const char* role) noexcept {
     const std::string_view name(role != nullptr ? role : "");
     return name.starts_with(core::grant_role_prefix) || name.starts_with(core::gate_role_prefix) ||
@@ -201,7 +202,7 @@ bool are_of_grants(const List* roles) noexcept {
     return true;
 }
 
-// The membership that gives a grant to its holder. No template reaches a holder.
+// Whether the command grants the membership that gives a grant to its holder. No template reaches a holder.
 bool gives_roles_of_grants(const GrantRoleStmt* grant) noexcept {
     const ListCell* cell = nullptr;
     foreach (cell, grant->granted_roles)
@@ -209,8 +210,8 @@ bool gives_roles_of_grants(const GrantRoleStmt* grant) noexcept {
     return true;
 }
 
-// A privilege that PUBLIC has is allowed to every template, so taking it from PUBLIC can change what a template may
-// give.
+// Every template may give a privilege that PUBLIC has, so revoking the privilege from PUBLIC can change what a template
+// may give.
 bool names_public(const List* roles) noexcept {
     const ListCell* cell = nullptr;
     foreach (cell, roles)
@@ -218,14 +219,14 @@ bool names_public(const List* roles) noexcept {
     return false;
 }
 
-// Whether a table will belong to another role than the session's, and longer than the session.
+// Whether a new table will belong to a role other than the session user and will outlive the session.
 bool belongs_to_another(const RangeVar* table) noexcept {
     return table->relpersistence != RELPERSISTENCE_TEMP && pg::current_user() != pg::session_user();
 }
 
-// Whether the command may change the result of templates::check_closure(). The list is of those that cannot; a command
-// that is not listed may. Tables, indexes and sequences are harmless when they belong to the session's user: an entry
-// that default privileges add to them is one that a template may have.
+// Whether the command may change the result of templates::check_closure(). The commands that cannot are listed; every
+// other command may. New tables, indexes and sequences are harmless if they belong to the session user, because a
+// template may have any privilege that default privileges add to them.
 bool may_change_closures(const Node* command) noexcept {
     switch (nodeTag(command)) {
         case T_TransactionStmt:

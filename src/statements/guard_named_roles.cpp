@@ -25,9 +25,9 @@ namespace jit::guard {
 
 namespace {
 
-// What a session makes as jit_grant_<id> or as the temporary login belongs to that role, and is handed over at the end.
-// CREATE SCHEMA ... AUTHORIZATION makes the new owner the current user before it creates the schema, so only the role
-// that the session has chosen counts there.
+// What a session makes as jit_grant_<id> or as the temporary login belongs to that role, and is handed over at the end
+// of the grant. CREATE SCHEMA ... AUTHORIZATION makes the new owner the current user before it creates the schema, so
+// only the role that the session has chosen counts there.
 bool is_maker(Oid object_class, Oid owner, const char* name) {
     const std::string_view role(name);
     if (!role.starts_with(core::grant_role_prefix) && !role.starts_with(core::login_role_prefix)) return false;
@@ -42,14 +42,15 @@ const char* find_refused_role(Oid object_class, Oid object) {
     ScanKeyInit(&keys[0], Anum_pg_shdepend_dbid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(database));
     ScanKeyInit(&keys[1], Anum_pg_shdepend_classid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object_class));
     ScanKeyInit(&keys[2], Anum_pg_shdepend_objid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
-    // The command has not made its changes visible to itself yet.
+    // The changes of the running command are visible only with SnapshotSelf.
     SysScanDesc scan =
         systable_beginscan(dependencies, SharedDependDependerIndexId, true, SnapshotSelf, lengthof(keys), keys);
     const char* found = nullptr;
     while (HeapTuple row = found == nullptr ? systable_getnext(scan) : nullptr) {
         const auto* dependency = reinterpret_cast<Form_pg_shdepend>(GETSTRUCT(row));
         if (dependency->refclassid != AuthIdRelationId) continue;
-        // A template's role may own objects that its grants may alter. Only what this transaction has written counts.
+        // A template's role may own objects that its grants may alter. Only rows that this transaction has written are
+        // checked.
         if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data))) continue;
         // An entry of an access list may come from default privileges that a superuser has given to a template. GRANT
         // itself is checked as a command.

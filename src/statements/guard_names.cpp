@@ -49,8 +49,8 @@ const char* name_of_type(HeapTuple tuple) {
 constexpr Catalog functions{ProcedureRelationId, ProcedureOidIndexId, Anum_pg_proc_oid, name_of_function, "function"};
 constexpr Catalog types{TypeRelationId, TypeOidIndexId, Anum_pg_type_oid, name_of_type, "type"};
 
-// Its name if it can capture a call, in palloc'ed memory. SnapshotSelf: the caches show the new row only after the
-// command.
+// Returns the object's name, in palloc'ed memory, if the name can capture a call. SnapshotSelf is used because the
+// caches show the new row only after the command.
 const char* find_name(const Catalog& catalog, Oid object) {
     Relation relation = table_open(catalog.relation, AccessShareLock);
     ScanKeyData key;

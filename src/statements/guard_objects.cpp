@@ -202,7 +202,7 @@ Owners owners_of_code(Oid object_class, Oid object, int column) {
             if (uses->deptype != DEPENDENCY_NORMAL) return;
             if (uses->refclassid == RelationRelationId && get_rel_relkind(uses->refobjid) != RELKIND_VIEW) return;
             owners.add(uses->refclassid, uses->refobjid);
-            // An operator is what its function computes.
+            // Using an operator means calling its function.
             if (uses->refclassid == OperatorRelationId) owners.add(ProcedureRelationId, get_opcode(uses->refobjid));
         });
     if (object_class == RelationRelationId && column != 0)
@@ -242,8 +242,8 @@ bool is_temporary(Oid object_class, Oid object) {
 
 // Some objects can be created without any privilege of the template: large objects, and relations and types in a schema
 // in which every role may create. They would be reassigned to the role of the template at the end of the grant. A
-// template that cannot change the schema is refused while its role owns objects, so no further grant of it could become
-// active.
+// template that cannot change the schema is refused while its role owns objects, so no further grant of the template
+// could become active.
 bool would_block_template(Oid object_class, Oid object, const enforcement::EffectiveGrants& grants) {
     if (object_class != LargeObjectRelationId && object_class != RelationRelationId && object_class != TypeRelationId)
         return false;
@@ -258,9 +258,10 @@ core::Failure refusal(const char* why) {
             "Do it without the grant, or ask a DBA."};
 }
 
-// The object belongs to the role of the grant and stays. Code owned by a role that the session user keeps could be
-// changed later, and would then run in statements of the object's users. Without allow_code the same holds for code of
-// any owner over whom the grant gives no power.
+// The object belongs to the role of the grant and outlives the grant. If it uses code that is owned by a role that the
+// session user keeps, the session user could change that code later, and it would then run in statements of the
+// object's users. Without allow_code, code of any other owner is refused as well, unless the current user has the
+// owner's privileges. Code of superusers is never refused.
 void check_owners_of_code(const Owners& owners, pg::RoleId me, bool code) {
     const auto is_foreign = [me](pg::RoleId owner) {
         return owner.oid != InvalidOid && owner != me && !pg::is_superuser(owner);
@@ -348,7 +349,7 @@ void examine(Oid object_class, Oid object, int column) {
 }  // namespace
 
 CommandMark begin_command() noexcept {
-    // What commands that failed have left ends with their transaction.
+    // Objects that failed commands have left in the list are discarded when a new transaction has begun.
     static std::uint32_t transaction = 0;
     if (const auto now = pg::local_transaction_id(); now != transaction) {
         transaction = now;

@@ -82,7 +82,7 @@ ProcedureRow read_procedure(Oid procedure) {
     return result;
 }
 
-// Triggers and indexes of partitions follow from those of the table.
+// Triggers and indexes of partitions are copies of those of the partitioned table.
 bool is_copy_in_partition(Oid object_class, Oid object) {
     bool result = false;
     if (object_class == TriggerRelationId)
@@ -108,8 +108,9 @@ bool is_checked_at_use(Oid object_class, Oid object) {
            (object_class == ProcedureRelationId && !read_procedure(object).is_aggregate);
 }
 
-// A login that keeps an object may only use what it keeps as well. Of the objects of a grant those are of interest that
-// let others call a function.
+// The functions that an object calls and that must be checked. An object that a login keeps may call only functions
+// that the login may call without the grant. An object that belongs to the grant is checked only if it lets others call
+// a function.
 List* functions_called(Oid object_class, Oid object, Maker maker) {
     List* functions = NIL;
     if (object_class == RewriteRelationId || is_copy_in_partition(object_class, object)) return functions;
@@ -163,7 +164,7 @@ Oid owner_of_relation(Oid relation) {
     return owner;
 }
 
-// Foreign keys of partitions follow from that of the table.
+// Foreign keys of partitions are copies of that of the partitioned table.
 ForeignKey read_foreign_key(Oid constraint) {
     ForeignKey result;
     for_each_row(
@@ -188,14 +189,16 @@ bool is_standing(const pg::CheckedRelation& checked) {
     return (checked.privileges & ~standing_privileges::find(checked).privileges) == 0;
 }
 
-// Whether the role will be there after the end, for the session user or the owner of a SECURITY DEFINER function.
+// Whether the session user, or the owner of a SECURITY DEFINER function, will still have the role after the end of the
+// grant.
 bool is_kept_by_user(pg::RoleId role) {
     return !enforcement::is_grant_role(role) && !is_login_of_grant(role) &&
            (enforcement::is_session_member_without_grant(role) ||
             enforcement::is_member_without_grant(pg::current_user(), role));
 }
 
-// A foreign key shows which keys exist and keeps their rows from being deleted, as long as it exists.
+// As long as a foreign key exists, it shows which keys exist in the referenced table and prevents the deletion of their
+// rows.
 const char* why_foreign_key_refused(Oid constraint, Maker maker) {
     const auto key = pg::call([constraint] { return read_foreign_key(constraint); });
     if (!OidIsValid(key.owner) || is_standing(key.referenced)) return nullptr;
@@ -270,7 +273,8 @@ Oid schema_of(Oid object_class, Oid object) {
     return OidIsValid(schema) && !isAnyTempNamespace(schema) ? schema : InvalidOid;
 }
 
-// CREATE on a schema or the database that only the grant gives. Without it, the object could only be changed.
+// Whether only the grant gives CREATE on the schema or database. Without CREATE, the user cannot have created the
+// object there, but only changed it.
 bool creates_by_grant(Oid container_class, Oid container) {
     return pg::call([&] { return pg::may(container_class, container, GetUserId(), ACL_CREATE); }) &&
            (standing_privileges::on_object(container_class, container) & (ACL_CREATE | pg::ownership)) == 0;
@@ -346,7 +350,8 @@ const char* why_references_refused(std::uint32_t object_class, std::uint32_t obj
     return why_functions_refused(object_class, object, maker);
 }
 
-// The transition functions of an aggregate, the functions of a range type and the options of a view.
+// The server writes these later: the transition functions of an aggregate, the functions of a range type and the
+// options of a view.
 bool is_announced_early(std::uint32_t object_class, std::uint32_t object) {
     return object_class == RewriteRelationId || object_class == TypeRelationId ||
            (object_class == ProcedureRelationId && pg::call([object] { return read_procedure(object).is_aggregate; }));

@@ -148,8 +148,8 @@ void add_missing_schema(const std::string& name, PrivilegeList& missing) {
         add(missing, "USAGE ON SCHEMA " + pg::quote(pg::call([=] { return get_namespace_name(schema); })));
 }
 
-// Adds the privileges that the record would show for the command, without those that are standing. Returns true if it
-// has objects.
+// Adds the privileges that the record would show for the command, without those that are standing. Returns true if the
+// record would show objects for the command.
 bool add_missing_objects(const PlannedStmt* planned, const char* text, PrivilegeList& missing) {
     // The objects are copied, because looking up a name may describe another statement.
     std::vector<std::pair<std::string, std::uint32_t>> lacking;

@@ -39,8 +39,8 @@ namespace {
 bool code_allowed = false;
 Findings* findings = nullptr;
 
-// The portal and the subtransaction in which the Scope was created. Queries that were started before may not be read
-// further.
+// The portal and the subtransaction in which the Scope was created. No more rows may be fetched from queries that were
+// started before.
 Portal scope_portal = nullptr;
 SubTransactionId scope_subtransaction = InvalidSubTransactionId;
 
@@ -102,9 +102,9 @@ Function find_function(Oid function) {
     return result;
 }
 
-// A superuser has installed C code, so its volatility can be trusted to say whether it has side effects. SQL and
-// PL/pgSQL act only through statements and functions, each of which is checked. Other languages can act outside of the
-// server.
+// C code was installed by a superuser, so its declared volatility is trusted to show whether it has side effects. SQL
+// and PL/pgSQL act only through statements and functions, each of which is checked. Other languages can act outside of
+// the server.
 bool may_run(const Function& one, Oid function) {
     if (one.language == INTERNALlanguageId) return !one.is_volatile || (mode == Mode::execute && is_harmless(one.name));
     // A handler of foreign tables only returns the functions of its wrapper. The server may have called it before and
@@ -257,7 +257,7 @@ Scope::Scope(Mode scope_mode, bool allows_code, Findings& into) noexcept {
     code_allowed = allows_code;
     scope_portal = ActivePortal;
     scope_subtransaction = GetCurrentSubTransactionId();
-    // Plans that were made before would not call the hooks again.
+    // Plans that were made before the dry run are not planned again, so the planner hooks would not be called for them.
     if (scope_mode == Mode::execute) ResetPlanCache();
     mode = scope_mode;
 }
@@ -290,7 +290,8 @@ void check_query(const QueryDesc* query) {
         refuse("a foreign table is not used in a dry run", "No rollback reaches its server.");
 }
 
-// A cursor opened before the scope has initialized its functions already, so the hooks of functions do not see them.
+// A cursor that was opened before the scope began has already initialized its functions, so the hooks of functions do
+// not see them.
 void check_continued_query() {
     if (ActivePortal == nullptr || ActivePortal == scope_portal || ActivePortal->createSubid >= scope_subtransaction)
         return;

@@ -31,7 +31,7 @@ constexpr std::pair<std::uint32_t, pg::AclBits> checked_privileges[] = {
     {core::privilege_owner, pg::ownership},   {core::privilege_maintain, pg::to_maintain},
     {core::privilege_lock, any_for_lock}};
 
-// Those of a command's privileges on a relation that need no grant. The columns of a command are not known here, so
+// Returns which of a command's privileges on a relation need no grant. The columns of a command are not known here, so
 // privileges on single columns do not count.
 std::uint32_t standing_part(Oid relation, std::uint32_t privileges) {
     pg::AclBits checked = 0;

@@ -30,9 +30,10 @@ struct Error {
 
 // Called by the emit_log hook for an ERROR of a client's session. Raises no error.
 void on_error_reported(const Error& error) noexcept;
-// Records the failure, once per command of the client, and throws it. For attempts to act in another user's name and to
-// decide about oneself: code of the attacker could catch the error, so that it would never be reported, and under a
-// grant an error is a part of the recorded use.
+// Records the failure, at most once per command of the client, and throws it. Used for attempts to act in another
+// user's name or to decide about one's own request. Such an attempt cannot be left to on_error_reported(): code of the
+// attacker could catch the error, which would then never be reported, and under a grant an error is only recorded as
+// the outcome of the use.
 [[noreturn]] void record_and_throw(const core::Failure& failure);
 // Records the attempt that was kept. Called before the commit of a transaction between two commands; reads catalogs.
 void record_pending();

@@ -8,11 +8,12 @@
 // All of the effective grants must be live. If one has ended, or has not been confirmed by the running server, the
 // statement is refused, because the server does not say through which membership a privilege was found.
 //
-// The role chosen by SET ROLE counts as well as the memberships: the server checks it only when it is set
+// The role chosen by SET ROLE is checked as well as the memberships, because the server checks it only when it is set
 // (check_role() in src/backend/commands/variable.c). A session whose chosen role is no longer granted is therefore
-// refused. So is one whose chosen role is reached through a grant and is not jit_grant_<id> itself: what such a role
-// makes would not belong to the grant. Roles are chosen by SET ROLE, by set_config(), by SET clauses of functions, by
-// settings of roles and databases and by start-up options, so this is decided when the role is used.
+// refused. A session whose chosen role is reached through a grant, but is not jit_grant_<id> itself, is refused too,
+// because objects that it creates as that role would not belong to the grant. Roles are chosen by SET ROLE, by
+// set_config(), by SET clauses of functions, by settings of roles and databases and by start-up options, so the check
+// is made when the role is used.
 //
 // Functions that may read catalogs need a transaction and may throw. Nothing here takes a lock of the extension.
 #pragma once
@@ -49,13 +50,14 @@ struct EffectiveGrants {
     std::uint32_t count = 0;
     std::array<Slot*, core::max_session_grants> slots{};
     std::array<std::uint64_t, core::max_session_grants> ids{};
-    // Held by another user than the session's: the session runs a function of that user with SECURITY DEFINER, or reads
-    // a view of theirs. It uses the grant for one transaction and is cancelled at its end.
+    // True if another user than the session user holds the grant: the session runs a SECURITY DEFINER function of that
+    // user, or reads a view of that user. The session uses the grant for one transaction, and its statement is
+    // cancelled when the grant ends.
     std::array<bool, core::max_session_grants> borrowed{};
     std::uint64_t unconfirmed = 0;            // id of a grant whose role has no live or ended slot; 0: none
-    std::uint64_t quarantined = 0;            // id of an ended grant whose code would run, as its owner; 0: none
+    std::uint64_t quarantined = 0;            // id of an ended grant whose quarantined code would run; 0: none
     bool stale_role = false;                  // SET ROLE chose a role that is no longer granted
-    bool refused_role = false;                // SET ROLE chose a role below that of a grant, or its gate
+    bool refused_role = false;                // SET ROLE chose a role of a grant other than jit_grant_<id>
     bool too_many = false;                    // more than core::max_session_grants
     const char* unmet_condition = nullptr;    // condition of a grant that this session's client does not meet
     std::uint64_t unmet_condition_grant = 0;  // the id of that grant
@@ -85,9 +87,9 @@ enum class Access : std::uint8_t {
     allowed,
     grant_over,             // a grant's deadline has passed or it was ended
     unconfirmed,            // this server has not confirmed a grant
-    quarantined,            // code that an ended grant has left would run with the privileges of its owner
+    quarantined,            // code that was made under an ended grant would run with the privileges of its owner
     stale_role,             // SET ROLE chose a role that is no longer granted
-    refused_role,           // SET ROLE chose another role than jit_grant_<id> by a grant
+    refused_role,           // SET ROLE chose a role of a grant other than jit_grant_<id>
     too_many,               // the session cannot be bound to so many grants
     condition_unmet,        // the client does not meet a grant's conditions
     second_factor_missing,  // first use in a session that has not stepped up
@@ -99,15 +101,15 @@ enum class Access : std::uint8_t {
 // Throws the Failure for the given Access, which must not be `allowed`.
 [[noreturn]] void refuse(const EffectiveGrants& grants, Access access);
 
-// The same names, and no grants yet.
+// Returns the same names without any grants.
 [[nodiscard]] EffectiveGrants without_grants(const EffectiveGrants& named) noexcept;
 // Adds the grants of a view's owner to those of the user.
 void merge_grants(EffectiveGrants& into, const EffectiveGrants& other, pg::RoleId owner) noexcept;
 
-// Whether the privileges of this user are used by a session that belongs to another one and has not chosen the role.
+// Whether a session of another user uses the privileges of this user without having chosen this role by SET ROLE.
 [[nodiscard]] bool is_borrowed(pg::RoleId user) noexcept;
-// Whether the current user is borrowed by maintenance: ANALYZE, VACUUM, CLUSTER, REINDEX or REFRESH by somebody else,
-// in a session or by autovacuum, runs the code of a table's owner. The owner's grants give nothing there.
+// Whether the current user is the owner of a table that somebody else maintains: ANALYZE, VACUUM, CLUSTER, REINDEX or
+// REFRESH, in a session or in autovacuum, runs code as the owner. The owner's grants give no privileges there.
 [[nodiscard]] bool is_maintained_by_other() noexcept;
 
 // Returns whether the session could act as a role that it has from a grant, even if it has not used the grant. For some
@@ -117,7 +119,7 @@ void merge_grants(EffectiveGrants& into, const EffectiveGrants& other, pg::RoleI
 [[nodiscard]] bool is_grant_role(pg::RoleId role);
 // Whether the member is this role, or a member of it without any grant.
 [[nodiscard]] bool is_member_without_grant(pg::RoleId member, pg::RoleId role);
-// The same of the session user.
+// The same for the session user.
 [[nodiscard]] bool is_session_member_without_grant(pg::RoleId role);
 
 // Counts the changes of memberships and roles that this process has been notified of.

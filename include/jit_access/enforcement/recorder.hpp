@@ -19,7 +19,8 @@
 
 namespace jit::recorder {
 
-// The encoded payload of a statement, kept in the statement cache, and what it depends on apart from the statement.
+// The encoded payload of a statement, kept in the statement cache, and the values on which it depends besides the
+// statement.
 struct Encoded {
     std::uint64_t grants_serial = 0;  // EffectiveGrants::serial; 0: empty
     std::uint32_t depth = 0;
@@ -36,19 +37,19 @@ struct Statement {
     std::string_view parameters{};
     std::span<const core::ObjectUse> objects{};
     std::uint32_t object_count = 0;
-    Encoded* encoded = nullptr;  // where its encoded form is cached; null: it is not
+    Encoded* encoded = nullptr;  // where its encoded form is cached; null: it is not cached
     bool is_nested = false;      // runs inside something the client has sent, although no recorded use contains it
 };
 
-// Waits for room up to jit_access.journal_wait and, with jit_access.audit_durability = fsync, for the disk; throws
-// journal_full or journal_failed. If it throws, nothing has run.
+// Waits for room in the journal, for at most jit_access.journal_wait, and, with jit_access.audit_durability = fsync,
+// for the flush to disk. Throws journal_full or journal_failed. If it throws, the statement must not run.
 void begin(const enforcement::EffectiveGrants& grants, const Statement& statement, pg::Moment at);
 void complete(const void* key, std::uint64_t rows = 0) noexcept;
 void fail(const void* key, std::string_view sqlstate) noexcept;
 
-// Call these two around each stretch in which the server runs the statement; uses that begin inside are one level
-// deeper. Each enter() is followed by a leave(), even after an ERROR. An abort in between (ROLLBACK in a procedure)
-// does not end the use.
+// Call these two around each part of the execution of a statement; uses that begin in between are one level deeper.
+// Each enter() is followed by a leave(), even after an ERROR. An abort in between (ROLLBACK in a procedure) does not
+// end the use.
 void enter(const void* key) noexcept;
 void leave(const void* key, std::uint64_t rows = 0) noexcept;
 
@@ -68,9 +69,8 @@ void interrupt_all() noexcept;
 // Returns whether an error of the command that began at this time has been recorded already.
 [[nodiscard]] bool is_error_recorded(std::int64_t command_start) noexcept;
 
-// Records a statement that was not allowed to start. Never fails; a refusal for which the journal has no room is
-// counted (journal_refusals in jit_access.health), and so is one of a login that has made too many attempts
-// (shared/attempt_counter.hpp).
+// Records a statement that was not allowed to start. Never fails. If the journal has no room, or if the login has made
+// too many attempts (shared/attempt_counter.hpp), the refusal is only counted (journal_refusals in jit_access.health).
 void record_refusal(const enforcement::EffectiveGrants& grants, const Statement& statement, std::string_view sqlstate,
                     std::string_view reason) noexcept;
 

@@ -1,15 +1,15 @@
 // The grants to which this session is bound: those under which it has run a statement.
 //
-// When a bound grant has ended, the session ends itself or leaves the grant, as the template says (action at the
-// deadline). A timer in the session does that, without the worker and without a statement from the client.
+// When a bound grant has ended, the session ends itself or leaves the grant, depending on the template's action at the
+// deadline. A timer in the session causes this, so it needs neither the worker nor a statement from the client.
 //
 // While a session is bound to a grant that has ended, every statement is refused. With the action `cancel` the session
 // releases the grant as soon as it is outside of a transaction and between two commands: it commits an empty
 // transaction in which it closes its cursors, resets its role and drops its temporary objects.
 //
 // A session that borrows a grant of another user (EffectiveGrants::borrowed) is bound to it until the end of its
-// transaction, or as long as it has WITH HOLD cursors. At the deadline its statement is cancelled, whatever the
-// template says; the session goes on, or is terminated if it does not come out of its transaction.
+// transaction, or as long as it has WITH HOLD cursors. At the deadline its statement is cancelled, whatever action the
+// template has. The session then continues, or is terminated if it does not leave its transaction.
 //
 // The functions are called in the session's own process. Those that are noexcept allocate nothing.
 #pragma once
@@ -20,21 +20,22 @@
 
 namespace jit::session {
 
-// Whether the session can be bound to these grants in addition. The number is limited, because the session could not be
-// stopped at the deadlines of more grants.
+// Whether the session can be bound to these grants in addition to its present ones. The number of grants is limited,
+// because the session could not be stopped at the deadlines of more grants.
 [[nodiscard]] bool has_room_for(const enforcement::EffectiveGrants& grants) noexcept;
-// Of a parallel worker also: whether its leader is.
+// In a parallel worker, also true if the leader's session is bound to the grant.
 [[nodiscard]] bool is_bound_to(std::uint64_t id) noexcept;
 // Whether the session is bound to these grants and to no other.
 [[nodiscard]] bool is_bound_exactly_to(const enforcement::EffectiveGrants& grants) noexcept;
-// Whether a statement of this session, or of the session that a parallel worker works for, is running that was recorded
-// under these grants. What the server does inside it is neither checked nor recorded again.
+// Whether a statement that was recorded under these grants is running in this session or, in a parallel worker, in the
+// leader's session. What the server does inside that statement is neither checked nor recorded again.
 [[nodiscard]] bool is_inside_use_of(const enforcement::EffectiveGrants& grants) noexcept;
-// A statement is about to run under these grants. Throws limit_exceeded if the session could not be stopped at their
+// Call before a statement runs under these grants. Throws limit_exceeded if the session could not be stopped at their
 // deadline.
 void bind_to(const enforcement::EffectiveGrants& grants);
-// Around code that may change what signals do in this process (a procedural language such as plperl). The handlers are
-// restored when a use is admitted, also inside such code, and when it ends in a bound session.
+// Call these two around code that may change what signals do in this process (a procedural language such as plperl). In
+// a bound session, the signal handlers are restored when such code ends. They are also restored when a use is admitted,
+// even inside such code.
 void foreign_code_runs() noexcept;
 void foreign_code_ends() noexcept;
 // Arranges that open uses are closed as interrupted when the process exits, also in a session without a grant (dry

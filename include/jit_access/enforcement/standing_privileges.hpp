@@ -23,18 +23,18 @@ struct StandingPrivileges {
 
 struct FunctionNeeds {
     bool may_execute = false;               // without any grant
-    bool checks_privileges_itself = false;  // possibly: it is volatile, in C or built in
+    bool checks_privileges_itself = false;  // it may: it is volatile, and in C or built in
 };
 
-// What a call of the function needs, for the user for whom the server checks it now. Reads no catalog for a function in
-// the cache.
+// What a call of the function needs, for the user whose privileges the server checks now. Reads no catalog for a
+// function in the cache.
 [[nodiscard]] FunctionNeeds find_function(std::uint32_t function);
 
 // Counts the events that may have changed an answer, or the name of a relation.
 [[nodiscard]] std::uint64_t generation() noexcept;
 // Call when memberships, roles or relations have changed.
 void invalidate() noexcept;
-// A function has changed.
+// Call when a function has changed.
 void invalidate_functions() noexcept;
 
 }  // namespace jit::standing_privileges

@@ -31,7 +31,7 @@ struct Origin {
     std::optional<std::string> indirect_reason;
 };
 // Throws not_own_statement, and records the attempt, unless the client has sent the call itself. Required of every
-// function that gives access: a view, function or trigger could otherwise make the call in the name of its user
+// function that gives access: a view, function or trigger could otherwise make the call in the name of whoever uses it
 // (docs/adr/013-own-statement.md). `action` begins the message: "a request is approved".
 void require_own_statement(const Person& person, const Origin& origin, const std::string& action);
 
@@ -60,9 +60,11 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
 // Whether the person is listed as a requester of the template, directly or through a group.
 [[nodiscard]] bool may_request(const Person& person, std::int64_t template_id);
 // Whether a list that contains this role includes the person: the role is the person's login, or a group that contains
-// it. A group that contains every login does not count, because listing it would remove the separation of duties.
+// the login. A group that contains every login does not count, because listing it would remove the separation of
+// duties.
 [[nodiscard]] bool is_listed_through(const Person& person, pg::RoleId role);
-// One bit for each approver role of the template, in the order of their names; set if the role lists the person.
+// One bit for each approver role of the template, in the order of their names. The bit is set if the person is listed
+// through the role.
 [[nodiscard]] std::uint64_t approver_groups(const Person& person, std::int64_t template_id);
 // Whether the person is listed as a responder of the template.
 [[nodiscard]] bool may_break_glass(const Person& person, std::int64_t template_id);

@@ -1,11 +1,11 @@
-// The second factor: one-time codes by time (RFC 6238) of an authenticator that the person has enrolled.
+// The second factor: time-based one-time codes (RFC 6238) from an authenticator that the person has enrolled.
 //
 //      jit_enroll_totp()       makes a secret and shows it, once
-//      jit_confirm_totp(code)  the first right code enables the factor; returns the recovery codes, once
+//      jit_confirm_totp(code)  the first correct code enables the factor; returns the recovery codes, once
 //      jit_step_up(code)       this session has stepped up, for jit_access.second_factor_lifetime
 //
-// A template says at which stages it demands a second factor. The stages only call require(). A second factor belongs
-// to the session user. Each function below must be called by a statement that this user has sent
+// A template says at which stages it demands a second factor. The code of a stage only calls require(). A second factor
+// belongs to the session user. Each function below must be called by a statement that this user has sent
 // (principal::require_own_statement), so that no code that the user runs can enrol in the user's name or use up the
 // user's attempts.
 //

@@ -7,8 +7,9 @@
 // create(), alter() and drop() are called by an administrator from a statement of their own. read() and lock() are for
 // all stages of a grant. All functions need a transaction. Times are microseconds.
 //
-// Lock: each stage that decides about a template's requests locks its row FOR SHARE (lock()), and a change locks it FOR
-// UPDATE. A decision is therefore never made under an outdated policy, and a change waits for decisions in progress.
+// Lock: each stage that decides about a template's requests locks the template's row FOR SHARE (lock()), and a change
+// locks the row FOR UPDATE. A decision is therefore never made under an outdated policy, and a change waits for
+// decisions in progress.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ struct Template {
     bool allow_schema_change = false;
     bool allow_code = false;
     pg::TextArray privileges;
-    // Set by a superuser, and changed by superusers only: it may give what template_closure.hpp keeps from others.
+    // A superuser has defined its privileges, and only superusers have changed it since. Such a template may give
+    // privileges that template_closure.hpp refuses to other templates.
     bool defined_by_superuser = false;
     core::AtDeadline at_deadline = core::AtDeadline::terminate;
     std::optional<pg::RoleId> object_owner;  // gets the objects created under a grant; absent: the template's role
@@ -192,8 +194,9 @@ void remove_participants(const Template& tmpl, const char* capacity, std::option
 // The same for a person. A template that does not exist and one that the person may not see raise the same error, so
 // that names cannot be probed.
 [[nodiscard]] Template read_visible(const principal::Person& person, const std::optional<std::string>& name);
-// The same, and locks the row FOR SHARE until the transaction ends. lock_visible() decides before it waits for the
-// lock. A service identity of a drill may lock only the canary template (service_identity.hpp).
+// The same, and locks the row FOR SHARE until the transaction ends. lock_visible() checks whether the person may see
+// the template before it waits for the lock. A service identity of a drill may lock only the canary template
+// (service_identity.hpp).
 [[nodiscard]] Template lock_visible(const principal::Person& person, const std::optional<std::string>& name);
 [[nodiscard]] Template lock(const std::optional<std::string>& name);
 [[nodiscard]] Template lock(std::int64_t id);

@@ -14,8 +14,9 @@
 namespace jit::templates {
 
 // Both throw privilege_refused when the closure of the template's role holds a privilege that the template may not
-// give. They need a transaction. check_definition() always checks everything, also what is reached only by USAGE on a
-// schema whose objects PUBLIC may use. Such objects that are created later are the responsibility of their creators.
+// give. They need a transaction. check_definition() always checks everything, including objects that PUBLIC may use and
+// that the role reaches only by USAGE on their schema. Such objects that are created later are not checked; they are
+// the responsibility of their creators.
 void check_definition(const Template& tmpl);
 void check_closure(const Template& tmpl);
 

@@ -8,7 +8,7 @@
 
 namespace jit::templates {
 
-// Applies the settings that `arguments` has to `tmpl` and checks that the result is consistent. `admin` must be allowed
+// Applies the settings in `arguments` to `tmpl` and checks that the result is consistent. `admin` must be allowed
 // to give objects to the object_owner. Throws invalid_argument or not_permitted.
 void apply_settings(const TemplateArguments& arguments, Template& tmpl, const principal::Person& admin);
 
@@ -22,7 +22,7 @@ void apply_settings(const TemplateArguments& arguments, Template& tmpl, const pr
 // "ARRAY(...) AS requesters, ...": one column for each list of participants of jit_access.template t.
 [[nodiscard]] std::string participant_columns();
 
-// Reduces a duration argument to microseconds; throws invalid_argument, naming the argument.
+// Converts a duration argument to microseconds; throws invalid_argument, naming the argument.
 [[nodiscard]] std::int64_t checked_duration(const core::IntervalParts& interval, const char* argument);
 
 }  // namespace jit::templates

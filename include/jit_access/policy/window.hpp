@@ -28,7 +28,7 @@ struct WindowArguments {
 };
 
 void create(const WindowArguments& arguments, const principal::Origin& origin);
-// Replaces the window with the same name, which templates and rules may name.
+// Replaces the window with the same name. Templates and rules that name the window then use the new one.
 void replace(const WindowArguments& arguments, const principal::Origin& origin);
 void drop(const std::optional<std::string>& name, const principal::Origin& origin);
 

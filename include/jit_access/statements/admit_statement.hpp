@@ -4,7 +4,7 @@
 // Called by the hooks (src/hooks.cpp), inside pg::guarded(), because everything here may throw. A function that returns
 // true has put the intent on the record; the hook must then run the statement as a recorded use (recorder::enter() and
 // leave()). False means that the statement uses no grant, or that it is one of the few that a refused session may still
-// run; it runs unrecorded.
+// run; in both cases it runs unrecorded.
 #pragma once
 
 #include <string_view>
@@ -41,7 +41,7 @@ void check_guards(const PlannedStmt* command, const char* source);
 // Called before a function runs in a session that may use a grant. Records the call if no recorded statement contains
 // it, and throws if the session may not call the function. Needs a transaction.
 void function_call(std::uint32_t function);
-// Called when an error of this command is reported, because a function call that it recorded has failed.
+// Called when an error of the current command is reported, because a function call recorded in this command has failed.
 void fail_function_calls(std::string_view sqlstate) noexcept;
 
 }  // namespace jit::admit_statement

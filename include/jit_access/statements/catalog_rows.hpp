@@ -1,4 +1,5 @@
-// Catalog rows as the command that is running has left them (SnapshotSelf). The caches show them only afterwards.
+// Catalog rows with the changes of the command that is running (SnapshotSelf). The catalog caches show these changes
+// only after the command.
 //
 // Everything here runs inside pg::call().
 #pragma once
@@ -38,7 +39,7 @@ void for_each_row(Oid catalog, Oid index, std::initializer_list<Key> keys, Visit
     table_close(relation, AccessShareLock);
 }
 
-// For a tree walker. Before 16 the walker is declared without parameters.
+// Casts a tree walker to the type that the server declares: before 16, a function without parameters.
 template <class Walk>
 auto as_walker(Walk walk) {
     return reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walk));

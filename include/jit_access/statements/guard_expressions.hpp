@@ -1,4 +1,4 @@
-// What an expression that stands in a catalog row calls.
+// Which functions an expression that is stored in a catalog row calls.
 //
 // Both are called inside pg::call(), with the column of the row that holds the expression as a node tree. A NULL column
 // holds no expression.
@@ -8,11 +8,11 @@
 
 namespace jit::guard {
 
-// Whether it calls a function of the server that does more than compute. Functions of other owners are judged by their
-// owner (guard_objects.hpp).
+// Whether the expression calls a function of the server that does more than compute. Other functions are judged by
+// their owner (guard_objects.hpp).
 [[nodiscard]] bool has_side_effects(HeapTuple row, TupleDesc columns, AttrNumber column);
 
-// Whether it uses nothing but functions and operators of the server that only compute.
+// Whether the expression uses nothing but functions and operators of the server that only compute.
 [[nodiscard]] bool is_built_in(HeapTuple row, TupleDesc columns, AttrNumber column);
 
 }  // namespace jit::guard

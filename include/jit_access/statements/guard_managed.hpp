@@ -13,7 +13,7 @@ namespace jit::guard {
 // Called before a utility command runs. A command that may widen the closure of a template also queues the invalidation
 // of the cached closures (commit_actions::change_closures).
 void check_managed_roles(const Node* command);
-// Before the extension or a database is dropped.
+// Called before the extension or a database is dropped.
 void check_drop(std::uint32_t object_class, std::uint32_t object);
 
 }  // namespace jit::guard

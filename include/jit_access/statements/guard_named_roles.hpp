@@ -11,10 +11,12 @@
 namespace jit::guard {
 
 // From the object access hook, after an object was created or changed in any session. Needs a transaction. Throws
-// `guarded`, which rolls the command back. Superusers are not refused: what they attach goes with the role.
+// `guarded`, which rolls the command back. Superusers are not refused: what they attach to a role is removed together
+// with the role.
 void check_named_roles(std::uint32_t object_class, std::uint32_t object);
 
-// By name, because roles of grants are recognized in every database, even where the extension's tables cannot be read.
+// Whether the extension manages the role. Decided by its name, because roles of grants are recognized in every
+// database, even where the extension's tables cannot be read.
 [[nodiscard]] bool is_managed(const char* role) noexcept;
 [[noreturn]] void refuse_managed_role(const char* role);
 

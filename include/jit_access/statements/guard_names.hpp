@@ -1,18 +1,19 @@
 // Keeps names that begin with jit_ for the extension, so that no object captures a call of its functions.
 //
-// The server resolves `jit_revoke(1051)` as a function of any schema on the path whose argument types match better, or
-// as a cast to a type of that name (func_get_detail() in src/backend/parser/parse_func.c). So functions, procedures,
-// aggregates, window functions and types are reserved, in every schema of every database: whoever types a one-time code
-// in the wrong database must not give it away either. The row type of a table or a composite type is never the target
-// of such a cast, and operators, casts and tables have names of another kind.
+// The server may resolve `jit_revoke(1051)` to a function with better matching argument types in any schema on the
+// search path, or to a cast to a type of that name (func_get_detail() in src/backend/parser/parse_func.c). The names
+// are therefore reserved for functions, procedures, aggregates, window functions and types, in every schema of every
+// database, so that a user who types a one-time code in the wrong database does not give it away either. The row type
+// of a table or a composite type is never the target of such a cast, and operators, casts and tables are not called by
+// such a name.
 #pragma once
 
 #include <cstdint>
 
 namespace jit::guard {
 
-// After an object was created, or after it was renamed, moved or changed in another way: throws `guarded` if it is a
-// function or a type with a reserved name and not the extension's own.
+// Called after an object was created, renamed, moved or changed in another way. Throws `guarded` if the object is a
+// function or type with a reserved name and does not belong to the extension.
 void check_reserved_name(std::uint32_t object_class, std::uint32_t object);
 
 }  // namespace jit::guard

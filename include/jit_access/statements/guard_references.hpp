@@ -1,6 +1,6 @@
-// What an object that was just made under a grant refers to: functions, tables and schemas that its maker could use
-// only by the grant. The server checks most of these privileges when the object is made and never again, so the object
-// would keep the privilege after the end, or lend it to others.
+// Refuses an object that was just created under a grant if it refers to functions, tables or schemas that its maker
+// could use only through the grant. The server checks most of these privileges when the object is created and never
+// again, so the object would keep the privilege after the end of the grant, or lend it to others.
 //
 // Called by guard_objects.hpp, in a transaction, outside of pg::call(). May throw server errors.
 #pragma once
@@ -17,7 +17,7 @@ enum class Maker : std::uint8_t {
 // Why the object is refused, as the DETAIL of the message; null if it is not.
 [[nodiscard]] const char* why_references_refused(std::uint32_t object_class, std::uint32_t object, Maker maker);
 
-// Whether an object is complete only at the end of its command: the rows to which why_references_refused() looks are
+// Whether an object is complete only at the end of its command: the rows that why_references_refused() reads are
 // written after the object was announced.
 [[nodiscard]] bool is_announced_early(std::uint32_t object_class, std::uint32_t object);
 

@@ -13,7 +13,8 @@ namespace jit::required_privileges {
 
 using PrivilegeList = std::vector<std::string>;  // "SELECT ON app.orders"
 
-// The objects that a query names. A plain struct with palloc()ed lists, because an ERROR may leave a tree walker.
+// The objects that a query names. A plain struct with palloc()ed lists, because an ERROR leaves a tree walker without
+// running destructors.
 struct NamedObjects {
     List* checked = NIL;    // of pg::CheckedRelation
     List* sequences = NIL;  // of Sequence

@@ -18,7 +18,7 @@ namespace jit::required_privileges {
 enum class Permission {
     allowed,
     denied,
-    unknown  // a command of which this room does not know all privileges
+    unknown  // a command whose required privileges are not all known
 };
 
 struct RequiredPrivileges {
@@ -27,7 +27,7 @@ struct RequiredPrivileges {
 };
 
 // Analyzes one statement for the current user. If a reader is given, names are looked up as this role, which may use
-// every schema, because the server does not say what else is missing in a schema that the user cannot use.
+// every schema. Otherwise the server would not say what else is missing in a schema that the user cannot use.
 [[nodiscard]] RequiredPrivileges analyze(const std::string& statement, std::optional<pg::RoleId> reader = std::nullopt);
 // Throws invalid_argument, or the parser's error, unless the text is exactly one statement.
 void require_single_statement(const std::string& statement);

@@ -1,5 +1,5 @@
 // The objects that a statement touches, in the form in which they are recorded: collected by name, with the privileges
-// that the statement needs on each of them and those of them that its user has without any grant.
+// that the statement needs on each object, and those of these privileges that its user has without any grant.
 //
 // Used by describe_query and describe_command only. One statement is described at a time, so there is one collection
 // per process; the result is valid until the next statement is described. Needs a transaction; lookups may throw.
@@ -15,8 +15,8 @@
 
 namespace jit::describe {
 
-// The objects, each of them once; of more than fit, those that need the grant. A name is copied, because the cache of
-// names may replace one entry while another is added.
+// The objects, each listed once. If there are more than fit, those that need the grant are preferred. A name is copied,
+// because the cache of names may replace one entry while another is added.
 class StatementObjects {
 public:
     void clear() noexcept { count_ = stored_ = 0, used_ = 0; }
@@ -33,7 +33,7 @@ public:
 private:
     core::ObjectUse* find(Oid relation) noexcept;
     [[nodiscard]] bool has_room(std::string_view name) const noexcept;
-    // Removes the last object of which every privilege is standing. False if there is none.
+    // Removes the last object whose privileges are all standing. Returns false if there is none.
     bool remove_standing() noexcept;
     void append(std::string_view name, std::uint32_t privileges, std::uint32_t standing, Oid relation);
 
@@ -45,7 +45,7 @@ private:
     std::array<char, 8192> text_;
 };
 
-// Of the statement that is being described.
+// The objects of the statement that is being described.
 extern StatementObjects objects;
 
 // The statement's own part of the source text, without blanks around it and without its semicolon.
