@@ -7,8 +7,8 @@ namespace {
 using Reader = BinaryReader<std::endian::big>;
 
 // First byte of the canonical bytes. The bytes of a written row must never change, or its hash would no longer match.
-// A column that is added must therefore be nullable, and needs a new form. Rows in which it is NULL keep this form with
-// its columns, and both forms can be read.
+// A new column must therefore be nullable and needs a new form. Rows in which it is NULL keep this form and its
+// columns, and both forms must be readable.
 constexpr std::uint8_t form = 1;
 static_assert(record_columns.size() == 29,
               "form 1 of the canonical bytes has 29 columns: a new column needs a new form");
@@ -57,7 +57,7 @@ private:
     Sink& out_;
 };
 
-// Returns the next field; nothing if it is NULL, and no bytes if the field is incomplete.
+// Returns the next field: nothing if it is NULL, and empty bytes if it is incomplete.
 std::optional<Bytes> read_field(Reader& in) noexcept {
     const auto size = in.number<std::uint32_t>();
     if (size == null_length) return std::nullopt;

@@ -24,7 +24,7 @@ std::string_view next_word(std::string_view& line) {
     return word;
 }
 
-// The value of a key in the JSON that to_detail() writes. Anything else yields a value that does not parse.
+// Returns the value of a key in JSON that to_detail() has written. For any other text, the result does not parse.
 std::string_view value_in(std::string_view detail, std::string_view key) {
     const auto at = detail.find('"' + std::string(key) + "\": ");
     if (at == std::string_view::npos) return {};
@@ -182,8 +182,8 @@ void Verifier::add_record(std::int64_t seq, Bytes bytes, const Digest& stored_he
     if (compare_with_known(last_, head_)) anchored_to_ = last_;
 }
 
-// Records before the first one may have been dropped for their age, which only a later record states. The first one is
-// therefore checked last.
+// Records before the first one may have been dropped because of their age. Only a later record says so. The first
+// record is therefore checked last.
 void Verifier::keep_first(std::int64_t seq, Bytes bytes, const Digest& stored_head) {
     first_ = FirstRecord{seq, {}, stored_head};
     if (seq - 1 != before_) first_->bytes.assign(bytes.begin(), bytes.end());
@@ -200,7 +200,7 @@ void Verifier::check_beginning() {
     }
     if (begins - 1 == before_) return;
     if (!was_dropped_before(begins)) {
-        // It is put before the other findings, because it is about the first records.
+        // This finding is put before the others, because it is about the first records.
         const auto from = std::max(before_, dropped_ ? dropped_->last : 0) + 1;
         findings_.insert(findings_.begin(), {from, "missing, up to the one before " + std::to_string(begins)});
         if (findings_.size() > max_findings) findings_.pop_back();
@@ -227,7 +227,8 @@ void Verifier::end_of_record(std::int64_t to, std::optional<std::int64_t> next) 
     report_cut();
 }
 
-// A checkpoint of a later record than the last one. The newest authenticated one is a finding.
+// Looks for checkpoints of records after the last one. The newest authenticated one is reported as a finding. If a
+// newer one is not authenticated, the newest of these becomes a note.
 void Verifier::report_cut() {
     bool is_doubted = false;
     for (auto known = known_heads_.rbegin(); known != known_heads_.rend() && known->first > last_; ++known) {

@@ -81,7 +81,7 @@ std::string network_of(const std::optional<std::string>& address) {
         bytes[3] = 0;
         return std::string(inet_ntop(AF_INET, bytes.data(), text.data(), text.size())) + "/24";
     }
-    // inet_pton does not take a zone (fe80::1%eth0). It names an interface of this machine, not a network.
+    // inet_pton() does not accept a zone (fe80::1%eth0). A zone names an interface of this machine, not a network.
     if (inet_pton(AF_INET6, address->substr(0, address->find('%')).c_str(), bytes.data()) == 1) {
         std::fill(bytes.begin() + 8, bytes.end(), static_cast<unsigned char>(0));
         return std::string(inet_ntop(AF_INET6, bytes.data(), text.data(), text.size())) + "/64";

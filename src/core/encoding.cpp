@@ -107,7 +107,7 @@ DecodedCharacter decode_utf8(std::string_view text) noexcept {
         if ((byte(i) & 0xC0U) != 0x80U) return {};
         character = character << 6 | (byte(i) & 0x3FU);
     }
-    constexpr std::array<char32_t, 5> smallest{0, 0, 0x80, 0x800, 0x10000};  // by size: below it the form is overlong
+    constexpr std::array<char32_t, 5> smallest{0, 0, 0x80, 0x800, 0x10000};  // by size; a smaller value is overlong
     const bool is_surrogate = character >= 0xD800 && character <= 0xDFFF;
     if (character < smallest[size] || character > 0x10FFFF || is_surrogate) return {};
     return {character, size};

@@ -11,9 +11,10 @@ using Reader = BinaryReader<std::endian::little>;
 using Writer = BinaryWriter<std::endian::little>;
 
 // write_fields() and decode_use() name every member of Use, so that neither compiles if a member is added. A new member
-// also needs a new magic of the journal's file (record/journal_file.cpp), and a value (enforcement/recorder.cpp).
+// also requires a new magic in the header of the journal's file (record/journal_file.cpp), and must be set in
+// enforcement/recorder.cpp.
 
-// Called twice by write_measured(), once to measure.
+// write_measured() calls this twice: first to measure the fields, then to write them.
 template <class Sink>
 void write_fields(const Use& use, Sink& out) noexcept {
     const auto& [grant, grants, pid, depth, session_start, login, role, database, application, client, tag, statement,

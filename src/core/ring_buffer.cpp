@@ -13,7 +13,8 @@ std::byte* payload_of(RecordHeader* header) noexcept {
 
 }  // namespace
 
-// It is always inlined, because GCC assumes that a function that only prefetches has no effect, and drops the call.
+// This function is always inlined, because GCC assumes that a function that only prefetches has no effect, and drops
+// the call.
 [[gnu::always_inline]] inline void Ring::prefetch(std::uint64_t position) const noexcept {
     constexpr std::size_t usual_size = 512;  // of a use and its outcome
     constexpr std::size_t cache_line = 64;
@@ -89,7 +90,7 @@ std::optional<JournalRecord> Ring::read(std::uint64_t position, std::uint64_t en
     if (header->stamp.load(std::memory_order_acquire) != (position ^ secret_)) return std::nullopt;
     const auto seen = read_header(position, end);
     if (!seen) {
-        // The record is published and damaged, so no writer will complete it.
+        // The record is published but damaged, so no writer will complete it.
         const auto next = next_valid(position + record_alignment, end);
         if (!next) return std::nullopt;
         return JournalRecord{position, *next, 0, RecordKind::gap, {}};

@@ -26,7 +26,7 @@ namespace {
 using core::Code;
 using core::Failure;
 
-// Memory of the server.
+// Points to memory of the server.
 struct Bytes {
     const char* data;
     std::size_t size;

@@ -62,7 +62,7 @@ std::uint32_t leader_number() noexcept {
 
 // Auxiliary processes have PGPROC entries after those of the backends, and the worker is a backend.
 std::uint32_t session_limit() noexcept { return static_cast<std::uint32_t>(MaxBackends + NUM_AUXILIARY_PROCS); }
-// The start of the process. Two sessions with the same pid differ in it.
+// The start of the process. It distinguishes two sessions with the same pid.
 std::int64_t session_start() noexcept { return MyStartTimestamp; }
 std::uint32_t local_transaction_id() noexcept { return local_transaction_number(); }
 
@@ -159,7 +159,7 @@ void set_latch(Latch* latch) noexcept {
 
 bool process_exists(std::int32_t pid) noexcept { return pid > 0 && kill(pid, 0) == 0; }
 
-// A pid may have been reused by another process, so the place in the array of PGPROCs is compared as well.
+// A pid may have been reused by another process, so the index in the array of PGPROCs is compared as well.
 bool is_backend(std::int32_t pid, std::uint32_t number) noexcept {
     return BackendPidGetProc(pid) == &ProcGlobal->allProcs[number];
 }

@@ -51,7 +51,7 @@ bool list_contains(List* expressions, void* call) {
     return expression_contains(reinterpret_cast<Node*>(expressions), call);
 }
 
-// Searches target lists, conditions and functions in FROM.
+// Searches target lists, conditions and functions in FROM for the call.
 bool plan_contains(PlanState* state, void* call) {
     if (state == nullptr) return false;
     if (list_contains(state->plan->targetlist, call) || list_contains(state->plan->qual, call)) return true;
@@ -60,13 +60,13 @@ bool plan_contains(PlanState* state, void* call) {
     return planstate_tree_walker(state, walker(plan_contains), call);
 }
 
-// A job of pg_cron connects as the owner of the job, who may not have scheduled it knowingly. Nothing that the session
-// runs can change the name in the startup packet.
+// pg_cron connects as the owner of a job, who may not have scheduled it knowingly. It sends its name in the startup
+// packet, and nothing that the session runs can change that name.
 bool is_pg_cron_job() noexcept { return initial_application_name() == "pg_cron"; }
 
-// The statement that the client has sent, or null. Cursors and EXECUTE run in named portals. A statement that is
-// executed by the protocol counts only if it was also prepared by the protocol, because SQL's PREPARE could have
-// replaced it under the same name.
+// Returns the statement that the client has sent, or null. That statement runs in the unnamed portal; cursors and
+// EXECUTE run in named portals. A prepared statement counts only if it was prepared through the protocol, because SQL's
+// PREPARE in other code could have replaced it under the same name.
 const QueryDesc* statement_of_client() {
     if (MyBackendType != B_BACKEND || InSecurityRestrictedOperation() || ActivePortal == nullptr) return nullptr;
     if (ActivePortal->name[0] != '\0' || ActivePortal->strategy != PORTAL_ONE_SELECT) return nullptr;
@@ -83,7 +83,7 @@ bool is_call_of(const FuncExpr* call, Oid function) {
            call->funcformat == COERCE_EXPLICIT_CALL;
 }
 
-// A relation that belongs neither to the server nor to the extension, or 0.
+// Returns a relation of the plan that belongs neither to the server nor to the extension; 0 if there is none.
 Oid find_foreign_relation(const PlannedStmt* plan) {
     const Oid own_schema = get_namespace_oid("jit_access", false);
     ListCell* cell = nullptr;

@@ -27,7 +27,7 @@ void on_exit(int, Datum callback) { reinterpret_cast<void (*)() noexcept>(callba
 
 void on_membership_change(void (*callback)() noexcept) {
     membership_callback = callback;
-    // By the same two caches the server invalidates its own cache of memberships (utils/adt/acl.c).
+    // The server invalidates its own cache of memberships by callbacks on the same two caches (utils/adt/acl.c).
     CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, role_changed, 0);
     CacheRegisterSyscacheCallback(AUTHOID, role_changed, 0);
 }

@@ -38,8 +38,8 @@ namespace jit::pg {
 
 namespace {
 
-// Kinds of objects that need no treatment of their own. Before 17 the function takes the open catalog. The overload
-// that fits its declaration is chosen.
+// For kinds of objects that need no special treatment. Before PostgreSQL 17, the first parameter of
+// AlterObjectOwner_internal() is the open catalog. The overload that fits its declaration is chosen.
 void change_plain_owner(void (*change)(Relation, Oid, Oid), Oid object_class, Oid object, Oid owner) {
     Relation catalog = table_open(object_class, RowExclusiveLock);
     change(catalog, object, owner);
@@ -52,7 +52,7 @@ void change_plain_owner(void (*change)(Relation, Oid, Oid), Oid object_class, Oi
 void dispatch(Oid object_class, Oid object, Oid owner) {
     switch (object_class) {
         case RelationRelationId:
-            // recursing: an index or an owned sequence may be reached before its table.
+            // `recursing` is true, because an index or an owned sequence may be reached before its table.
             ATExecChangeOwner(object, owner, true, AccessExclusiveLock);
             break;
         case TypeRelationId: AlterTypeOwner_oid(object, owner, true); break;
@@ -85,11 +85,11 @@ bool does_more_than_compute(Oid function, void*) {
 
 bool contains_more(Node* node, void* context) {
     if (node == nullptr) return false;
-    // The constraints of a domain are no part of the expression.
+    // A cast to a domain also evaluates the constraints of the domain, which are not part of the expression.
     if (IsA(node, CoerceToDomain) && reinterpret_cast<CoerceToDomain*>(node)->resulttype >= FirstNormalObjectId)
         return true;
     if (check_functions_in_node(node, does_more_than_compute, context)) return true;
-    // Before 16 the walker is declared without parameters.
+    // Before PostgreSQL 16 the walker is declared without parameters.
     return expression_tree_walker(node, reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(contains_more)), context);
 }
 

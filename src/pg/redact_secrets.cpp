@@ -28,8 +28,8 @@ constexpr std::string_view mask = "'***'";
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Every statement that is not in the cache is searched. To be fast, the search looks for the rarest letter of the word
-// first (std::string_view::find uses memchr).
+// Every statement that is not in the cache is searched for these words. To be fast, the search first looks for the
+// rarest letter of the word (std::string_view::find uses memchr).
 struct Word {
     std::string_view letters;  // lower case
     std::size_t rarest;        // index
@@ -49,7 +49,7 @@ int hex_value(char c) noexcept {
     return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
-// Whether `digits` hexadecimal digits at `text` are this character.
+// Whether the text begins with `digits` hexadecimal digits that are the code point of this character.
 bool is_code_point(std::string_view text, std::size_t digits, char expected) noexcept {
     if (text.size() < digits) return false;
     int value = 0;
@@ -61,8 +61,8 @@ bool is_code_point(std::string_view text, std::size_t digits, char expected) noe
     return value == expected;
 }
 
-// Whether text that begins behind U&" spells the identifier `word`. UESCAPE, which follows the identifier, may choose
-// any escape character, so each character may be the escape of the next one: \XXXX, \+XXXXXX, or doubled.
+// Whether the text after U&" spells the identifier `word`. UESCAPE, which follows the identifier, may choose any escape
+// character, so any character is accepted as one: in \XXXX, in \+XXXXXX, or doubled.
 bool spells(std::string_view word, std::string_view text) noexcept {
     if (word.empty()) return text.starts_with('"');
     if (text.empty() || text.front() == '"') return false;
@@ -74,7 +74,7 @@ bool spells(std::string_view word, std::string_view text) noexcept {
            (text.front() == word.front() && rest.starts_with(word.front()) && spells(next, rest.substr(1)));
 }
 
-// Whether an identifier with Unicode escapes (U&"…") is the word, wherever it stands.
+// Whether the text contains an identifier with Unicode escapes (U&"…") that spells the word.
 bool spells_with_escapes(const Word& word, std::string_view text) noexcept {
     for (auto at = text.find('&'); at != std::string_view::npos; at = text.find('&', at + 1))
         if (at > 0 && lower(text[at - 1]) == 'u' && at + 1 < text.size() && text[at + 1] == '"' &&
@@ -113,7 +113,7 @@ struct Literal {
     std::size_t size;
 };
 
-// The literals as the server's scanner finds them: strings and, if a code may be among them, numbers.
+// Returns the literals that the server's scanner finds: strings and, if `include_numbers` is true, numbers.
 std::span<const Literal> literals_of(const std::string& text, bool include_numbers) {
     return call([&] {
         auto* literals = static_cast<Literal*>(palloc(sizeof(Literal) * (text.size() / 2 + 1)));
@@ -125,7 +125,7 @@ std::span<const Literal> literals_of(const std::string& text, bool include_numbe
         YYLTYPE location = 0;
         for (int token = 0; (token = core_yylex(&value, &location, scanner)) != 0;)
             if (is_literal(token, include_numbers))
-                // The scanner puts a NUL after the last token (flex).
+                // The scanner (flex) puts a NUL after the token that it has returned last.
                 literals[count++] = {static_cast<std::size_t>(location), strlen(extra.scanbuf + location)};
         scanner_finish(scanner);
         return std::span<const Literal>(literals, count);

@@ -119,8 +119,8 @@ std::vector<RoleId> members(RoleId of) {
 namespace {
 
 bool lock(const LOCKTAG& tag, int patience) {
-    // A failed wait aborts the subtransaction only. When it is released, its lock passes to the transaction. Errors
-    // other than a timeout, in particular a cancel request, are passed on.
+    // If the wait fails, only the subtransaction is rolled back. If it succeeds, the subtransaction is released and the
+    // transaction keeps the lock. Errors other than a timeout, in particular a cancel request, are passed on.
     std::exception_ptr other_error;
     const auto fault = in_subtransaction([&] {
         const LockTimeoutScope timeout(patience);

@@ -19,7 +19,8 @@ enum class Learning { not_begun, running, done };
 Learning learning = Learning::not_begun;
 void (*callback_of_sql_functions)(void*) = nullptr;  // null: not known
 
-// lpad(text, integer) is one of the server's functions in SQL. Called like this, it is not inlined.
+// lpad(text, integer) is a function of the server that is written in SQL. When it is called by its OID, it is not
+// inlined.
 constexpr Oid known_function = F_LPAD_TEXT_INT4;
 
 void learn_callback() {

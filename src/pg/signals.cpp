@@ -57,7 +57,8 @@ bool restore_signal_handlers() noexcept {
     if (!is_remembered) return false;
     bool changed = restore_blocked();
     for (const auto& handler : handlers) changed |= restore(handler);
-    // What other processes want is in shared memory, and SIGUSR1 only says that there is something.
+    // A SIGUSR1 may have been lost in the meantime. It only says that shared memory holds requests of other processes,
+    // so sending it again makes this process read them.
     if (changed) (void)kill(getpid(), SIGUSR1);
     return changed;
 }

@@ -28,7 +28,7 @@ Datum text_array(const TextArray& items) {
     return PointerGetDatum(construct_array(elements, static_cast<int>(items.size()), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-// For types without a C++ counterpart.
+// Used for types without a C++ counterpart.
 Datum call_input_function(Oid type, const std::string& text) {
     Oid input = InvalidOid;
     Oid parameter = InvalidOid;

@@ -42,7 +42,7 @@ void on_subtransaction(SubXactEvent event, SubTransactionId mine, SubTransaction
     }
 }
 
-// The message of an exception that is not passed on.
+// Returns the message of the exception that is being handled and will not be passed on.
 std::string message_of_current_exception() {
     try {
         throw;
@@ -113,7 +113,7 @@ std::optional<std::string> in_subtransaction(const std::function<void()>& body) 
     }
 }
 
-// AbortCurrentTransaction() returns to idle from the state that ROLLBACK sets (access/transam/xact.c).
+// From the state that ROLLBACK sets, AbortCurrentTransaction() returns the session to idle (access/transam/xact.c).
 void abandon_transaction_block() {
     call([] {
         if (IsTransactionBlock()) UserAbortTransactionBlock(false);
@@ -138,7 +138,7 @@ LockTimeoutScope::~LockTimeoutScope() { LockTimeout = outside_; }
 
 namespace {
 
-// Sets it as SET LOCAL does.
+// Sets synchronous_commit as SET LOCAL does.
 void set_synchronous_commit(const char* level) {
     call([level] {
         (void)set_config_option("synchronous_commit", level, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,

@@ -80,8 +80,8 @@ constexpr const char* checkpoints_from = R"sql(
     ORDER BY seq
 )sql";
 
-// The head of the chain before a record: that of the previous record or, if a checkpoint is nearer because records were
-// dropped or deleted, that of the checkpoint.
+// Returns the head of the chain before a record: the head of the previous record or, if records were dropped or deleted
+// and a checkpoint is nearer, the head of that checkpoint.
 Head head_before(std::int64_t seq, const core::Uuid& chain, core::Hasher& hasher) {
     const auto record = pg::query_row(record_before, {seq});
     const auto checkpoint = pg::query_row(checkpoint_before, {seq});
@@ -157,7 +157,7 @@ void for_each_checkpoint(const core::Uuid& chain, std::int64_t from, Visit&& vis
     for (const auto& row : pg::query(checkpoints_from, {from})) visit(from_row(row, chain), "jit_access.checkpoint");
 }
 
-// Visits the bytes of the newest record of dropped records, if it lies behind a range that ends at `to`. Without it,
+// Visits the bytes of the newest record of dropped records, if it comes after a range that ends at `to`. Without it,
 // the beginning of the range would seem to be missing.
 template <class Visit>
 void visit_dropped_behind(const std::optional<std::int64_t>& to, Visit&& visit) {
@@ -204,8 +204,8 @@ void Appender::add(core::AuditRecord& record) {
 void Appender::finish() { writer_.finish(); }
 
 std::optional<std::int64_t> checkpoint() {
-    // Two concurrent checkpoints of one record would violate the primary key. The lock also orders checkpoints in the
-    // anchor file.
+    // Two concurrent checkpoints of one record would violate the primary key. The lock also keeps the checkpoints in
+    // the anchor file in order.
     pg::execute("LOCK TABLE jit_access.checkpoint IN SHARE ROW EXCLUSIVE MODE");
     const auto chain = chain_id();
     pg::ServerHasher hasher;

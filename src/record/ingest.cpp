@@ -58,7 +58,7 @@ private:
     std::vector<Value>& row_;
 };
 
-// A row of jit_access.journal(): the columns that it shows, and next_position behind the position.
+// A row of jit_access.journal(): the columns that it shows, with next_position after the position.
 std::vector<Value> journal_row(const AuditRecord& record, std::uint64_t next_position) {
     std::vector<Value> row;
     core::for_each_column(record, [&](const ColumnInfo& column, const auto& value) {
@@ -81,9 +81,9 @@ void read(std::optional<std::uint64_t> from, std::size_t max_records,
     add_journal_records(ring.resume(std::max(from.value_or(0), ring.tail())), max_records, batch);
     for (const auto& item : batch.items) {
         const auto row = journal_row(to_record(item, batch), item.next_position);
-        // Only unread records are protected from writers. If the tail has moved past this one, its memory may have been
-        // overwritten while the row was built; the record is in the table by now. The fence orders the reads of the
-        // memory before the read of the tail.
+        // Only unread records are protected from writers. If the tail has moved past this record, its memory may have
+        // been overwritten while the row was built. In that case the record is already in the table. The fence orders
+        // the reads of the memory before the read of the tail.
         std::atomic_thread_fence(std::memory_order_acquire);
         if (journal::ring().tail() <= item.journal_record.position) emit(row);
     }
@@ -156,7 +156,7 @@ bool has_outcome_already(const AuditRecord& outcome) {
                          {journal::node(), *outcome.of_position});
 }
 
-// Keeps the outcome on the record without joining it to the use, which would otherwise have two.
+// Keeps the outcome on the record without joining it to the use, which would otherwise have two outcomes.
 void detach_from_use(AuditRecord& outcome, SourceBatch& batch) {
     set_detail(outcome, "\"of_position\": " + std::to_string(*outcome.of_position), batch);
     outcome.of_position.reset();

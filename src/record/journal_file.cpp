@@ -27,7 +27,8 @@ namespace {
 
 constexpr std::size_t page = 4096;
 constexpr char magic[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '3'};
-// This is written instead of the magic while the file is created, and remains if the power fails before it is complete.
+// This is written instead of the magic while the file is created, and remains if the power fails before the file is
+// complete.
 constexpr char unfinished[8] = {'J', 'I', 'T', 'J', 'R', 'N', 'L', '-'};
 
 struct FileHeader {
@@ -51,7 +52,7 @@ static_assert(sizeof(FileHeader) <= page, "the header has one page");
 // Id of an entry of FileHeader::revoked that is being written. If its process dies meanwhile, open() frees it.
 constexpr std::uint64_t being_written = ~std::uint64_t{0};
 
-// Thrown while the journal is opened; open() keeps it as fault().
+// Thrown while the journal is opened. open() keeps the reason, which fault() returns.
 struct CannotOpen {
     std::string why;
 };

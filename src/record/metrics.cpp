@@ -14,7 +14,7 @@ namespace jit::metrics {
 namespace {
 
 // The label for a code. Any user can raise an error with a SQLSTATE of their own, and the row of a label is never
-// deleted, so codes that are not ours share one label.
+// deleted. Codes that are not ours therefore share one label.
 std::string_view label_of(const core::AuditRecord::Text& sqlstate) {
     constexpr std::string_view insufficient_privilege = "42501";
     if (sqlstate == insufficient_privilege) return insufficient_privilege;
@@ -77,9 +77,9 @@ void Counter::add(const core::AuditRecord& record) {
     const bool is_use = record.kind == "use";
     if (record.kind != "outcome") increment("events_total", record.kind);
     if (record.kind == "refusal") increment("refusals_total", label_of(record.sqlstate));
-    // A statement is counted with its outcome: on its use, or on the later row that holds the outcome.
+    // A statement is counted at the row that holds its outcome: the row of its use, or a later one.
     if ((is_use || record.of_position) && record.outcome) increment("statements_total", *record.outcome);
-    if (!record.grant_id || record.position) return;  // what follows concerns control events, which have no position
+    if (!record.grant_id || record.position) return;  // the rest is about control events, which have no position
     if (record.kind == "activated") activated_.push_back(*record.grant_id);
     if (record.kind == "cleaned up") cleaned_up_.push_back({*record.grant_id, record.at});
 }

@@ -14,14 +14,15 @@ namespace {
 constexpr const char* channel = "jit_access";
 using Position = std::vector<std::string>::const_iterator;
 
-// Within one transaction the server drops duplicates, so equal payloads go into different ones.
+// Within one transaction the server drops duplicates, so equal payloads are sent in different transactions.
 Position first_repeated(Position from, Position end) {
     std::set<std::string> payloads;
     while (from != end && payloads.insert(*from).second) ++from;
     return from;
 }
 
-// The commit holds a lock that every sender in the cluster waits for, so it does not wait for the disk.
+// The commit holds a lock for which every other sender in the cluster waits. It is asynchronous, so that the lock is
+// not held while the disk is written.
 std::optional<std::string> send_together(Position from, Position to) {
     return pg::in_own_transaction([&] {
         pg::commit_asynchronously();

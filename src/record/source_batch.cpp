@@ -58,7 +58,8 @@ std::string_view name_of(RecordKind kind) noexcept {
     return "gap";
 }
 
-// The text in the encoding of this database. Sessions of other databases write theirs to the same journal.
+// The text in the encoding of this database. Sessions of other databases write text in the encodings of those databases
+// to the same journal.
 std::string_view valid_text(std::string_view text, SourceBatch& batch) {
     if (pg::is_valid_text(text)) return text;
     return batch.texts.emplace_back(pg::escape_invalid_text(text));
@@ -78,7 +79,7 @@ std::string reason_member(std::string_view reason, SourceBatch& batch) {
 
 std::string detail_members(const core::DecodedUse& decoded, SourceBatch& batch) {
     std::string members;
-    // If the journal record had no room for all objects, the record says how many there were.
+    // If the journal record had no room for all objects, the detail says how many there were.
     if (decoded.use.object_count > decoded.objects.size())
         members = "\"objects\": " + std::to_string(decoded.use.object_count);
     if (!decoded.use.reason.empty())

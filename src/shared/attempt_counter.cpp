@@ -24,8 +24,9 @@ bool has_folded(const LoginAttempts& entry) noexcept {
     return entry.folded_others.load(std::memory_order_relaxed) != 0;
 }
 
-// The entry of the login, or a free one, or one of a login that has made no attempt in its last minute. Two sessions of
-// a login may take two entries at the same time; then the rate counts for each of them. Null if all are in use.
+// Returns the entry of the login; otherwise claims one that is free, or whose minute is over and whose counts are
+// recorded. If two sessions of a login claim two entries at the same time, the limit applies to each entry separately.
+// Returns null if all are in use.
 LoginAttempts* find_or_claim(std::uint32_t login, std::int64_t now) noexcept {
     auto& entries = shared_state->attempts;
     const auto start = (login * 2654435761U) % entries.size();
@@ -42,7 +43,7 @@ LoginAttempts* find_or_claim(std::uint32_t login, std::int64_t now) noexcept {
     return nullptr;
 }
 
-// Begins a new minute if the last one is over. Of several sessions one resets the counts.
+// Begins a new minute if the last one is over. Of several concurrent sessions only one resets the counts.
 void renew_window(LoginAttempts& entry, std::int64_t now) noexcept {
     auto window = entry.window.load();
     if (now - window < window_us || !entry.window.compare_exchange_strong(window, now)) return;
@@ -57,7 +58,8 @@ std::uint64_t key_of(std::string_view sqlstate, std::uint64_t grant) noexcept {
     return key;
 }
 
-// The counter of this kind, or one that is free or was not used in this minute. Null if all are in use.
+// Returns the counter of this kind; otherwise claims one that is free or was not used in this minute. Returns null if
+// all are in use.
 AttemptKind* find_or_claim(LoginAttempts& entry, std::uint64_t key, std::int64_t window) noexcept {
     for (auto& kind : entry.kinds)
         if (kind.key.load() == key) return &kind;
@@ -87,7 +89,7 @@ std::string sqlstate_of(std::uint64_t key) {
 
 std::uint64_t grant_of(std::uint64_t key) noexcept { return key >> 30; }
 
-// What was counted for a login, at one moment.
+// The counts of a login that are not on the record yet, as read at one moment.
 struct Folded {
     std::array<std::uint64_t, std::tuple_size_v<decltype(LoginAttempts::kinds)>> by_kind{};
     std::uint64_t others = 0;
@@ -132,7 +134,7 @@ void record_folded(LoginAttempts& entry) {
                               {"from", since.get<std::string>(0)},
                               {"to", until.get<std::string>(0)}});
     });
-    // If it failed, the counts stay for the next call.
+    // If the transaction failed, the counts stay for the next call.
     if (!error) subtract(entry, folded);
 }
 
@@ -149,7 +151,8 @@ bool admit_refusal(std::string_view sqlstate, std::uint64_t grant) noexcept {
     const auto count = entry->refusals.fetch_add(1) + 1;
     AttemptKind* kind = find_or_claim(*entry, key_of(sqlstate, grant), window);
     if (kind == nullptr) {
-        // More kinds than there are counters: as many again as the rate are recorded.
+        // There are more kinds than counters. A refusal without a counter is still recorded until the refusals in this
+        // minute exceed twice the rate.
         if (count <= 2 * rate) return true;
         fold(*entry, entry->folded_others);
         return false;

@@ -19,16 +19,17 @@ constexpr const char* locker = "l.granted AND l.locktype = 'transactionid' AND l
 // The transactions that have locked or changed a row: SELECT tableoid, ctid::text.
 pg::TextArray lockers_of(const pg::Row& row) { return pg::lockers_of(row.get<pg::RoleId>(0), row.get<std::string>(1)); }
 
-// The session is idle in a transaction, or its transaction is so old that something else delays it. With SyncRep it has
-// committed already and waits for a standby.
+// The session is idle in a transaction, or its transaction is so old that something else delays it. A session that
+// waits on SyncRep has committed already and waits for a standby.
 constexpr const char* is_stuck = R"sql(
     (a.state LIKE 'idle in transaction%'
      OR NOT u.rolsuper
         AND a.xact_start < pg_catalog.clock_timestamp() - interval '5 seconds'
         AND a.wait_event IS DISTINCT FROM 'SyncRep'))sql";
 
-// Ends every session that holds a lock and satisfies a condition. Both conditions may refer to the session `a` of
-// pg_stat_activity, its login `u` of pg_roles and $1; the one on the lock also to `l` of pg_locks.
+// Ends every session that satisfies the condition `session` and has a lock that satisfies the condition `lock`. Both
+// may refer to $1, to the session's row `a` of pg_stat_activity, and to its login's row `u` of pg_roles; `lock` may
+// also refer to the lock's row `l` of pg_locks.
 std::uint64_t end_sessions(const std::string& lock, const std::string& session,
                            std::initializer_list<pg::Argument> args) {
     // A session that waits for a standby has committed. Cancelled, it stops waiting, and its client is told that the

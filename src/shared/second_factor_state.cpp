@@ -19,10 +19,10 @@ using pg::RoleId;
 
 namespace {
 
-// How far this session has stepped up.
+// The step-up of this session: for which login, and until when.
 struct SessionMark {
     std::uint32_t login = 0;        // 0 = it has not
-    std::uint32_t reset_count = 0;  // of the login, at that time
+    std::uint32_t reset_count = 0;  // of the login, when it stepped up
     std::int64_t until = 0;         // boot time
 };
 SessionMark session_mark;
@@ -99,7 +99,7 @@ void raise_floor_after_promotion() noexcept {
         factors().step_floor.store(current_step() + core::code_skew);
 }
 
-// Never 0.
+// Returns a hash that is never 0, because 0 means that there is no client.
 std::uint64_t hash_of_client() {
     const auto address = pg::client_address();
     const auto digest = pg::ServerHasher().hash({std::as_bytes(std::span(address))});
@@ -364,7 +364,8 @@ void release(const UsedRecoveryCode& saved) {
 }  // namespace
 
 // Rows are skipped while another session has them locked, so that a transaction left open delays no other login; they
-// are tried again at the next call. A recovery code leaves shared memory only after the table has marked it as used.
+// are tried again at the next call. A recovery code is removed from shared memory only after it is marked as used in
+// the table.
 void save_to_tables() {
     raise_floor_after_promotion();
     // The flag is cleared first, so that a use after this point sets it again.

@@ -98,8 +98,8 @@ void free_slot(Slot& slot) noexcept {
 
 void finish_slot(Slot& slot) noexcept {
     const auto now = pg::both_clocks();
-    // The grant ends before its deadline. Sessions compare the deadline, so it is moved to now; the grace period does
-    // not apply.
+    // The grant ends before its deadline. Sessions check the deadline, so it is set to the current time; the grace
+    // period does not apply.
     const bool is_before_deadline = is_live(slot, now);
     if (is_before_deadline) {
         set_deadline(slot, now);

@@ -62,7 +62,7 @@ struct AuditRecord {
     Text parameters;
     std::optional<std::vector<std::string_view>> objects;
     std::optional<std::vector<std::string_view>> privileges;
-    std::optional<std::vector<std::string_view>> standing_privileges;  // the part of `privileges` that needs no grant
+    std::optional<std::vector<std::string_view>> standing_privileges;  // those of `privileges` held without a grant
     Text outcome;
     Number rows;
     std::optional<Span> duration;
@@ -86,7 +86,7 @@ enum class SqlType : std::uint8_t {
     bytea
 };
 enum class Nullability : std::uint8_t { not_null, nullable };
-// The relations besides the table that show a column: the view jit_access.audit_log, the function jit_access.journal().
+// Where a column is shown besides the table: in the view jit_access.audit_log and in the function jit_access.journal().
 enum class Shown : std::uint8_t { nowhere = 0, audit_log = 1, journal = 2, both = 3 };
 
 struct ColumnInfo {
@@ -110,9 +110,9 @@ struct Column : ColumnInfo {
         : ColumnInfo{column_name, sql_type, nulls, relations}, member(of_record) {}
 };
 
-// The only list of the columns. The table and the canonical bytes have the same order. All code that iterates over the
-// columns derives from the list; test/arch/record_columns compares the SQL and the documentation with it. A new column
-// is added at the end.
+// The only list of the columns, in the order of the table and of the canonical bytes. All code that iterates over the
+// columns uses this list; test/arch/record_columns compares the SQL and the documentation with it. A new column is
+// added at the end.
 inline constexpr auto record_column_table = [] {
     using enum SqlType;
     using enum Nullability;

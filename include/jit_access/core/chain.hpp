@@ -15,7 +15,8 @@
 // jit-verify reach the same verdict because both use the Verifier below.
 //
 // The oldest records may be dropped when they exceed their retention. A later record of the chain then states the
-// number of the last dropped one and its head. If the record begins at any other number, its beginning has been lost.
+// number and the head of the last dropped record. If the records do not begin with the next number, their beginning has
+// been lost.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -85,46 +86,48 @@ struct Finding {
 
 enum class Verdict {
     broken,           // there are findings
-    self_consistent,  // the chain is intact, but no anchor shows that it is the one that was written, nor where it
-                      // ended
-    sound,            // the same, and anchors agree: proved up to anchored_to()
+    self_consistent,  // the chain is intact, but no anchor shows that it is the original chain, or where that ended
+    sound,            // the chain is intact and agrees with anchors, which prove it up to anchored_to()
 };
 
-// Where a checkpoint is kept. A false one in the table is a finding, because only a superuser can write there. A false
-// one outside is a note, because anybody may have written it.
+// Where a checkpoint is kept. A forged checkpoint in the table is a finding, because only a superuser can write there.
+// A forged one outside is a note, because anybody may have written it.
 enum class Kept { in_table, outside };
 
-// Verifies a chain or a range of it. The caller adds everything that is known, in this order: the checkpoints, the
-// record of dropped records if it lies behind the range, the records of the range by ascending number, the end.
+// Verifies a chain or a range of it. The caller calls, in this order: add_checkpoint() for each checkpoint;
+// add_dropped(), if the record of dropped records comes after the range; add_record() for each record of the range, by
+// ascending number; end_of_record().
 //
-// At most 20 findings are kept. The first ones show where to look, and if the whole record was replaced, there would be
-// one for every row.
+// At most 20 findings are kept. The first ones show where to look. If all rows were replaced, there would otherwise be
+// one finding for every row.
 class Verifier {
 public:
-    // `before` is the number of the record before the range and `head` its head: 0 and first_head(), or those of a
-    // checkpoint. Without a key no MAC is checked, and what is kept outside proves nothing.
+    // `before` and `head` are the number and the head of the last record before the range, from its row or from a
+    // checkpoint; for a range at the beginning of the chain, 0 and first_head(). Without a key no MAC is checked, so a
+    // checkpoint kept outside of the database proves nothing.
     Verifier(Hasher& hasher, const Uuid& chain, std::int64_t before, const Digest& head, Bytes key);
 
-    // `source` names the place where the checkpoint is kept, for messages. A checkpoint of another chain is a finding:
-    // the extension was dropped and created again. Returns false if the checkpoint is false or of another chain.
+    // `source` names the place where the checkpoint is kept, for messages. An authenticated checkpoint of another chain
+    // is a finding: the extension was dropped and created again. Returns false if the checkpoint is forged or belongs
+    // to another chain.
     bool add_checkpoint(const Checkpoint& checkpoint, const std::string& source, Kept kept);
     void add_record(std::int64_t seq, Bytes bytes, const Digest& stored_head);
     void add_dropped(Bytes bytes);
-    // Ends the range at record `to`; `next` is the first record behind it, if there is one. Records up to `to` that a
+    // Ends the range at record `to`; `next` is the first record after `to`, if there is one. Records up to `to` that a
     // checkpoint or `next` proves to have existed are reported as missing.
     void end_of_record(std::int64_t to = std::numeric_limits<std::int64_t>::max(),
                        std::optional<std::int64_t> next = std::nullopt);
 
     [[nodiscard]] Verdict verdict() const;
     [[nodiscard]] const std::vector<Finding>& findings() const { return findings_; }
-    // What is said about checkpoints that prove nothing, as "forged: …" or "unauthenticated: …".
+    // Messages about checkpoints that prove nothing, such as "forged: …" or "unauthenticated: …".
     [[nodiscard]] std::vector<std::string> notes() const;
-    // The last record of the range that agrees with an authenticated anchor; 0 when none does.
+    // The last record of the range that agrees with an authenticated anchor; 0 if none does.
     [[nodiscard]] std::int64_t anchored_to() const { return anchored_to_; }
     [[nodiscard]] std::int64_t records() const { return records_; }
-    [[nodiscard]] std::int64_t checkpoints() const { return matching_checkpoints_; }  // that the record agrees with
+    [[nodiscard]] std::int64_t checkpoints() const { return matching_checkpoints_; }  // number that match
     [[nodiscard]] std::int64_t last() const { return last_; }
-    // Returns the last record of the range that was dropped for its age; 0 if none was.
+    // Returns the last record of the range that was dropped because of its age; 0 if none was.
     [[nodiscard]] std::int64_t dropped_to() const { return dropped_to_; }
     [[nodiscard]] const Digest& head() const { return head_; }
 
@@ -136,7 +139,7 @@ private:
     };
     struct FirstRecord {
         std::int64_t seq = 0;
-        std::vector<std::byte> bytes;  // empty if it follows `before_`; otherwise it is checked at the end
+        std::vector<std::byte> bytes;  // empty if the record follows `before_`; otherwise checked at the end
         Digest head;
     };
     void report(std::int64_t seq, std::string message);

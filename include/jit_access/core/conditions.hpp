@@ -26,7 +26,7 @@ struct Address {
     std::array<std::uint8_t, 16> bytes{};
     bool operator==(const Address&) const = default;
 };
-// From 4 or 16 bytes in network order.
+// Makes an address from 4 or 16 bytes in network byte order.
 [[nodiscard]] Address address_from(std::span<const std::uint8_t> bytes) noexcept;
 
 struct Network {
@@ -38,7 +38,8 @@ struct Network {
 [[nodiscard]] std::optional<Network> network_from(std::span<const std::uint8_t> bytes, unsigned prefix) noexcept;
 [[nodiscard]] bool contains(const Network& network, const Address& address) noexcept;
 
-// The names are those of pg_hba.conf. Positions are stored in tables, so a new method must be added at the end.
+// The names are those of pg_hba.conf. Tables store the position of a name in this list, so a new method must be added
+// at the end.
 inline constexpr std::array<std::string_view, 14> auth_methods{"trust", "ident",  "password", "md5",  "scram-sha-256",
                                                                "gss",   "sspi",   "pam",      "bsd",  "ldap",
                                                                "cert",  "radius", "peer",     "oauth"};
@@ -51,7 +52,7 @@ struct Conditions {
     std::uint32_t methods = 0;  // bits of auth_method(); 0: no restriction
     std::uint8_t network_count = 0;
     std::uint8_t database_count = 0;
-    bool local = false;  // Unix sockets are allowed; if false and without networks, any origin is
+    bool local = false;  // Unix sockets are allowed; if false and there are no networks, any origin is allowed
     bool tls = false;
     bool certificate = false;
 
@@ -63,7 +64,7 @@ static_assert(std::is_trivially_copyable_v<Conditions>, "conditions lie in share
 // Facts about the client of a session. They do not change while the session lasts.
 struct Client {
     bool connected = false;  // false in background processes
-    Address address;         // none: a Unix socket
+    Address address;         // family 0: a Unix socket
     bool tls = false;
     bool certificate = false;  // presented and verified
     std::uint32_t method = 0;

@@ -35,22 +35,21 @@ enum class Evaluator : std::uint8_t {
 // The person an alert is about. `member` is the role that received a membership by hand.
 enum class Subject : std::uint8_t { login, holder, member, nobody };
 
-// Occurrences are always counted for each person. This says whether they are counted separately for each template or
-// grant.
+// Whether the occurrences of a person are counted together, or separately for each template or each grant.
 enum class CountedBy : std::uint8_t { person, person_and_template, person_and_grant };
 
-// The condition on a record besides its kind and SQLSTATE.
+// What a record must satisfy in addition to having the kind and the SQLSTATE of the signal.
 enum class Condition : std::uint8_t {
     none,
     under_a_grant,
     not_justified,
     lag_reaches_threshold,
     in_own_block,     // the client has sent a DO block that names the function
-    not_in_own_block  // so the call may come from code of another user
+    not_in_own_block  // the client has sent no such block, so the call may come from code of another user
 };
 
-// Some alerts are raised by the transaction that they are about, because they must exist even without a worker.
-// The worker then only adds the evidence.
+// Some alerts are raised by the transaction that they are about, because they must exist even if no worker runs. The
+// worker then only adds the evidence.
 enum class RaisedBy : std::uint8_t { worker, transaction };
 
 // The records that Evaluator::occurrences counts.
@@ -154,8 +153,8 @@ struct Occurrence {
     bool operator==(const Occurrence&) const = default;
 };
 
-// A sliding window over the occurrences of one thing. It keeps only the newest `threshold` of them, because older ones
-// do not affect whether the threshold is reached.
+// A sliding window over occurrences that are counted together. It keeps only the newest `threshold` of them, because
+// older ones do not affect whether the threshold is reached.
 class OccurrenceWindow {
 public:
     OccurrenceWindow(std::size_t threshold, std::int64_t within) : threshold_(threshold), within_(within) {}
@@ -188,9 +187,9 @@ inline constexpr std::size_t hours_of_day = 24;
 // the text, made printable.
 [[nodiscard]] std::string network_of(const std::optional<std::string>& address);
 
-// The highest number of rows that is considered normal for a grant of the template: the 95th percentile of its last
-// grants, but at least a third of their maximum and at least 100 rows. Returns nothing if there are fewer than 30
-// grants.
+// The highest number of rows that is considered normal for a grant of the template: the 95th percentile of the
+// template's last grants, but at least a third of their maximum and at least 100 rows. Returns nothing if there are
+// fewer than 30 grants.
 [[nodiscard]] std::optional<std::int64_t> usual_row_limit(std::vector<std::int64_t> totals);
 
 // ---- text of alerts -------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ using Uuid = std::array<std::uint8_t, 16>;
 
 // ---- hexadecimal, base64, percent-encoding --------------------------------------------------------------------------
 
-// The digit of the four lowest bits.
+// The hexadecimal digit for the four lowest bits.
 [[nodiscard]] constexpr char hex_digit(unsigned value) noexcept {
     constexpr std::string_view digits = "0123456789abcdef";
     return digits[value & 0xFU];
@@ -70,7 +70,7 @@ void append_hex_escape(std::string& to, char byte);
 // ---- UUID -----------------------------------------------------------------------------------------------------------
 
 [[nodiscard]] std::string to_text(const Uuid& uuid);
-// With or without hyphens.
+// Accepts a UUID with or without hyphens.
 [[nodiscard]] std::optional<Uuid> uuid_from_text(std::string_view text);
 // Sets the version and the variant of a random (version 4) UUID in 16 random bytes.
 [[nodiscard]] Uuid uuid_from_random(Uuid random) noexcept;
@@ -89,8 +89,8 @@ struct DecodedCharacter {
 [[nodiscard]] constexpr std::size_t utf8_length(unsigned char first) noexcept {
     return first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
-// Returns the first character of a text that is not empty. Overlong forms, surrogates, values above U+10FFFF and
-// incomplete sequences are invalid; for them the result is one replacement character for one byte.
+// Returns the first character of the text, which must not be empty. Overlong forms, surrogates, values above U+10FFFF
+// and incomplete sequences are invalid; for these the result is a replacement character of size 1.
 [[nodiscard]] DecodedCharacter decode_utf8(std::string_view text) noexcept;
 
 // ---- binary fields --------------------------------------------------------------------------------------------------
@@ -151,12 +151,12 @@ public:
         std::memcpy(at_, bytes, size);
         at_ += size;
     }
-    // With its size in front, in four bytes.
+    // Writes the text after its size, which takes four bytes.
     void text(std::string_view value) noexcept {
         number(static_cast<std::uint32_t>(value.size()));
         raw(value.data(), value.size());
     }
-    // Replaces a number that was written at this offset, for example a size that was not known before.
+    // Replaces a number that was written at this offset, for example a size that was not yet known then.
     template <class T>
     void overwrite(std::size_t at, T value) noexcept {
         value = in_byte_order<order>(value);
@@ -197,7 +197,7 @@ public:
         const auto bytes = take(size);
         if (!bytes.empty()) std::memcpy(to, bytes.data(), bytes.size());
     }
-    // Returns the next bytes, or no bytes past the end.
+    // Returns the next `size` bytes; empty if fewer remain.
     Bytes take(std::size_t size) noexcept {
         is_ok_ = is_ok_ && size <= rest_.size();
         if (!is_ok_) return {};

@@ -1,4 +1,4 @@
-// HTML in which no text can become markup. Markup is a type that only a string literal converts to, at compile time;
+// HTML in which no text can become markup. Only a string literal converts to the type Markup, at compile time;
 // everything else is text and is escaped.
 //
 // The texts come from users. Every character that is not ASCII is written as a character reference, so a page reads the
@@ -16,7 +16,7 @@ namespace jit::core {
 
 class Html {
 public:
-    // Only a literal converts to it: a string that is made at run time does not compile.
+    // Only a string literal converts to this type: a string that is made at run time does not compile.
     class Markup {
     public:
         consteval Markup(const char* text) : text_(text) {}  // NOLINT: literals are written as they are

@@ -23,10 +23,11 @@ enum class RecordKind : std::uint32_t {
     gap = 4       // room that a process reserved and did not write, because it died; no payload
 };
 
-// A relation or function that a statement touches, and the privileges it needs there, as bits of Privilege.
+// A relation or function that a statement uses, and the privileges that the statement needs on it, as bits of
+// Privilege.
 struct ObjectUse {
     std::uint32_t privileges = 0;
-    std::uint32_t own = 0;  // standing privileges: the part that needs no grant
+    std::uint32_t own = 0;  // those of the privileges that are held without a grant
     std::string_view name;  // schema-qualified and quoted where needed
 };
 
@@ -57,18 +58,18 @@ struct Use {
     std::span<const std::uint64_t> grants{};  // all of them
     std::uint32_t pid = 0;
     std::uint32_t depth = 0;         // 0 = sent by the client, n = inside n other statements
-    std::int64_t session_start = 0;  // microseconds since 2000-01-01, as PostgreSQL counts; with pid: the session
+    std::int64_t session_start = 0;  // microseconds since 2000-01-01; together with pid, identifies the session
     std::string_view login{};        // name of the session user
     std::string_view role{};         // name of the effective role
     std::string_view database{};
     std::string_view application{};
     std::string_view client{};          // address as text, empty for a local socket
     std::string_view tag{};             // command tag
-    std::string_view statement{};       // its part of the text that the client sent, possibly cut
+    std::string_view statement{};       // the statement's part of the text that the client sent, possibly cut
     std::uint32_t statement_size = 0;   // bytes before the cut
-    std::string_view statement_hash{};  // SHA-256 of the whole, in hexadecimal; empty if nothing is cut
+    std::string_view statement_hash{};  // SHA-256 of the whole statement, hexadecimal; empty if nothing is cut
     std::string_view parameters{};      // bound values; empty unless they are recorded
-    std::uint32_t object_count = 0;     // of all objects; `objects` holds at most max_objects
+    std::uint32_t object_count = 0;     // number of all objects; `objects` holds at most max_objects
     std::span<const ObjectUse> objects{};
     std::array<char, 5> sqlstate{'0', '0', '0', '0', '0'};  // of a refusal
     std::string_view reason{};                              // of a refusal

@@ -22,7 +22,7 @@ enum class Event : std::uint8_t {
     lapse,     // was not decided, or not activated, in time
     schedule,  // approved, with a start in the future
     activate,  // approved, and the start has come: from here on the privileges exist
-    suspend,   // anomaly, template changed, clone or restore
+    suspend,   // because of an anomaly, a changed template, or a cloned or restored server
     resume,    // the suspension was lifted
     end,       // the deadline was reached
     revoke     // by hand, by policy, by drift

@@ -34,7 +34,7 @@ using PersonId = std::string;
 struct Policy {
     std::string template_name;
     std::int32_t approvals_needed = 1;
-    bool distinct_groups = false;  // each approval through a different approver role
+    bool distinct_groups = false;  // each approval must come through a different approver role
     std::int64_t max_duration = 0;
     std::optional<std::int64_t> total_duration;  // extensions included; nothing: max_duration
     std::int64_t holder_extension = 0;           // total that the holder may add without an approver
@@ -48,7 +48,7 @@ struct Policy {
     std::int32_t break_glass_per_day = 0;
 };
 
-// Access that is allowed first, or immediate access that is reviewed afterwards.
+// Access that must be allowed first, or immediate access that is reviewed afterwards.
 enum class RequestKind : std::uint8_t { request, break_glass };
 
 struct Requester {
@@ -58,7 +58,7 @@ struct Requester {
     bool is_listed = false;  // among the template's requesters
 };
 
-// Grants of the template, without the one that is being decided.
+// Grants of the template, except the one that is being decided.
 struct Usage {
     std::int64_t person_now = 0;
     std::int64_t person_today = 0;  // activated in the last 24 hours
@@ -71,7 +71,7 @@ struct Usage {
 struct BreakGlass {
     bool is_responder = false;               // of the template
     std::int64_t today = 0;                  // for the template, in the last 24 hours
-    std::optional<std::int64_t> unreviewed;  // id of one for any template
+    std::optional<std::int64_t> unreviewed;  // id of an unreviewed one, for any template
 };
 
 // An approval or a denial.
@@ -130,7 +130,7 @@ struct Ruling {
     std::int32_t missing = 0;
     std::optional<std::int64_t> windows_open_at;             // set when they are closed
     std::optional<std::int64_t> windows_close_at;            // set if they close before the end of the duration
-    [[nodiscard]] std::vector<std::string> reasons() const;  // sentences, for people
+    [[nodiscard]] std::vector<std::string> reasons() const;  // sentences for people to read
 };
 
 [[nodiscard]] Ruling decide(const PolicyFacts& facts);

@@ -7,8 +7,8 @@
 //
 // A writer claims room (a counter that may not go below zero), reserves a position (fetch_add), writes the record, and
 // publishes it by storing the stamp last. A use also claims the room for its outcome. An outcome can therefore always
-// be written, which is needed because it is recorded in places that must not fail. The reader stops at the first record
-// that is not published.
+// be written. This is necessary because outcomes are recorded in places that must not fail. The reader stops at the
+// first record that is not published.
 //
 // After a crash there is no writer. recover() walks from the tail, turns space that was reserved and never published
 // into gap records, and finds the head. The stamp is the position XOR a secret of the file, so that neither a record of
@@ -40,7 +40,7 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free, "a lock in a mapp
 
 struct RingControl {
     alignas(64) std::atomic<std::uint64_t> head;
-    alignas(64) std::atomic<std::int64_t> room;  // bytes that are neither claimed nor hold unread records
+    alignas(64) std::atomic<std::int64_t> room;  // bytes that are not claimed and hold no unread records
     alignas(64) std::atomic<std::uint64_t> tail;
 };
 

@@ -32,12 +32,12 @@ static_assert(template_role_prefix.size() + max_template_name <= 63, "a role nam
 [[nodiscard]] std::string join(const std::vector<std::string>& items, std::string_view separator = ", ");
 
 // Returns a DETAIL sentence that says why a text that a person enters is refused; nothing if it is accepted. Hidden
-// characters (unicode.hpp: controls, also tab and newline, bidirectional overrides, characters without width or glyph)
-// are refused, because with them a reason or the item of a template could forge what an approver or auditor sees. Text
-// of white space is empty.
+// characters (unicode.hpp: controls including tab and newline, bidirectional overrides, characters without width or
+// glyph) are refused, because they could make an approver or auditor see something other than what a reason or an item
+// of a template says. A text that is only white space counts as empty.
 [[nodiscard]] std::optional<std::string> fault_in_text(std::string_view text, std::size_t longest = max_reason);
 
-// The same for its characters alone.
+// The same, but checks only the characters and not whether the text is empty or too long.
 [[nodiscard]] std::optional<std::string> fault_in_characters(std::string_view text);
 
 // The same for the name of a template: lower-case letters, digits, underscores and hyphens, beginning with a letter.

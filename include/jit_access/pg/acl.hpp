@@ -48,7 +48,7 @@ struct FunctionAccess {
     bool is_compiled = false;  // in C, or built into the server
     bool is_volatile = false;
 };
-// False in every respect but `may_execute` if there is no such function: its call then fails by itself.
+// If there is no such function, only `may_execute` is true: the call then fails by itself.
 [[nodiscard]] FunctionAccess function_access(std::uint32_t function, std::span<const RoleId> roles);
 
 }  // namespace jit::pg

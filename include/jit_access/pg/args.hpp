@@ -1,7 +1,7 @@
 // Arguments and results of an SQL function as C++ values. NULL is nullopt. Used by the room `api` only.
 //
-// `i` counts from 0. The caller guarantees that the argument has the type the name of the method says. Methods throw
-// invalid_argument for values that the extension rejects. They may also throw server errors.
+// `i` counts from 0. The caller guarantees that the argument has the type that the name of the method says. Methods
+// throw invalid_argument for values that the extension rejects. They may also throw server errors.
 #pragma once
 
 #include "jit_access/core/duration.hpp"

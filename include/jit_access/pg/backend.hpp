@@ -20,7 +20,7 @@ namespace jit::pg {
 // Returns the pid of the leader in a parallel worker, and the process's own pid in any other process.
 [[nodiscard]] std::int32_t leader_pid() noexcept;
 [[nodiscard]] bool is_parallel_worker() noexcept;
-// A dense number of this process, usable as an index below session_limit(). It is reused after the process has exited.
+// The number of this process, for use as an index below session_limit(). It is reused after the process has exited.
 [[nodiscard]] std::uint32_t backend_number() noexcept;
 [[nodiscard]] std::uint32_t leader_number() noexcept;
 [[nodiscard]] std::uint32_t session_limit() noexcept;
@@ -31,7 +31,7 @@ namespace jit::pg {
 // The application_name that the client sent in the startup packet; empty in a process without a client. SET cannot
 // change it.
 [[nodiscard]] std::string_view initial_application_name() noexcept;
-// From the startup packet, without a catalog lookup in a session.
+// In the session of a client, these come from the connection and its startup packet, and no catalog is read.
 [[nodiscard]] std::string client_address();  // empty for a Unix socket
 [[nodiscard]] std::string login_name();
 [[nodiscard]] std::string database_name();
@@ -97,7 +97,7 @@ void discard_session_state();
 // extension, because the server's own timeouts (utils/misc/timeout.c) use only the wall clock and are disabled by every
 // error. `fire` runs in a signal handler.
 [[nodiscard]] bool make_deadline_timers(void (*fire)() noexcept) noexcept;
-// Has the signal of the timers handled again. False: it was not changed.
+// Installs the handler of the timers' signal again if it was changed. Returns false if it was not.
 bool restore_deadline_signal() noexcept;
 void arm_real_timer(std::int64_t in_us) noexcept;  // microseconds from now, boot clock
 void arm_wall_timer(std::int64_t at) noexcept;     // wall time

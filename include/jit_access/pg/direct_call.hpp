@@ -22,7 +22,7 @@ namespace jit::pg {
 // - The statement is a SELECT that the client has sent by itself, by the simple or the extended protocol, so the
 //   unnamed portal runs it.
 // - The call is a function call in the plan of that statement and has a location in its text. Expressions from the
-//   catalogs (views, policies, defaults) have lost theirs.
+//   catalogs (views, policies, defaults) have lost their location.
 // - The plan depends on no relation and no function except those of the server and of the extension. Functions that
 //   were inlined count as dependencies, too.
 [[nodiscard]] std::optional<std::string> objection_to_call(FunctionCallInfo info);

@@ -1,5 +1,6 @@
 // Privilege items of a template, such as SELECT ON ALL TABLES IN SCHEMA app: the text between GRANT and TO, parsed by
-// the server's own parser. A parser of our own would accept or read some items differently from GRANT.
+// the server's own parser. A parser of our own would accept some items that GRANT refuses, or interpret them
+// differently.
 #pragma once
 
 #include <cstdint>

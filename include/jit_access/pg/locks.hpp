@@ -8,7 +8,7 @@ namespace jit::pg {
 void request_locks();
 
 // Does what LWLockAcquireOrWait() does. Returns true if this process holds the lock. Returns false if another process
-// held it and has released it; then the caller checks again whether there is something to do.
+// held it and has released it; the caller must then check again whether there is still something to do.
 [[nodiscard]] bool acquire_sync_lock_or_wait();
 void release_sync_lock() noexcept;
 

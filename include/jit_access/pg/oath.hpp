@@ -1,5 +1,6 @@
 // One-time codes as liboath computes them: HOTP (RFC 4226) with the time steps of TOTP (RFC 6238), HMAC-SHA-1, six
-// digits, 30 seconds. These are the parameters that every authenticator supports. Throws std::runtime_error.
+// digits, 30 seconds. These are the parameters that every authenticator supports. The functions throw
+// std::runtime_error.
 #pragma once
 
 #include <cstdint>

@@ -13,9 +13,9 @@
 
 namespace jit::pg {
 
-// Appends to the record in the current transaction. Rows are buffered; those that are not finished are lost with the
-// transaction. The destructor releases nothing, because the end of the transaction releases everything that the writer
-// holds.
+// Appends to the record in the current transaction. Rows are buffered; without finish(), those that are still buffered
+// at the end of the transaction are lost. The destructor releases nothing, because the end of the transaction releases
+// everything that the writer holds.
 class RecordWriter {
 public:
     RecordWriter();
@@ -35,11 +35,11 @@ private:
 };
 
 // Visits the rows with sequence numbers from `from` to `to` in their order, as they are now, regardless of the snapshot
-// of the transaction. Texts are valid during the call of `visit`. Without `from`, rows with numbers that the record
-// never assigns (below 1) are visited as well.
+// of the transaction. The texts of a row are valid only during the call of `visit`. Without `from`, rows with numbers
+// that the record never assigns (below 1) are visited as well.
 //
 // If a row holds a value that the record never holds (a NULL in a NOT NULL column, an array of another shape, a hash of
-// another length), its head is given as all zeros, which fits no record.
+// another length), its head is given as all zeros, which matches no record.
 void read_record(std::optional<std::int64_t> from, std::int64_t to,
                  const std::function<void(const core::AuditRecord& record, const core::Digest& head)>& visit);
 

@@ -6,13 +6,13 @@
 
 namespace jit::pg {
 
-// Whether the statement may call a function that takes a code of the second factor: it names one anywhere, in any way
-// that SQL can write an identifier.
+// Whether the statement may call a function that takes a code of the second factor, that is, whether it contains the
+// name of one, in any form in which SQL can write an identifier.
 [[nodiscard]] bool may_hold_code(std::string_view statement) noexcept;
-// The command of the client has given a code to a function, whatever its text says: EXECUTE of a prepared statement and
-// the call of another function do not name the one that takes the code.
+// Notes that the client's command has passed a code to a function. The text of the command need not show this: EXECUTE
+// of a prepared statement, or a call of another function, does not name the function that takes the code.
 void note_code_given() noexcept;
-// Whether the command of the client has given a code, or may hold one.
+// Whether the client's command has passed a code to a function, or its text may hold a code.
 [[nodiscard]] bool command_holds_code() noexcept;
 // Replaces the whole text of a statement that may hold a code, in places where nothing may fail and the text therefore
 // cannot be scanned.
@@ -24,7 +24,7 @@ inline constexpr const char* hidden_command = "(hidden: it holds a code of the s
 // password are masked. A statement without secrets is returned unchanged. The result is valid until the next call. May
 // throw server errors.
 [[nodiscard]] std::string_view redact_secrets(std::string_view statement);
-// The same with every literal masked, for a statement that gives a code in a way that its text does not show.
+// Masks every literal. For a statement that passes a code to a function without naming that function.
 [[nodiscard]] std::string_view redact_literals(std::string_view statement);
 // The text of the client's command, with its secrets masked.
 [[nodiscard]] std::string_view redact_command();

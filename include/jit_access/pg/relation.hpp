@@ -7,8 +7,8 @@
 
 namespace jit::pg {
 
-// While it exists, identifiers are quoted only where needed, independent of quote_all_identifiers, so that an object
-// has only one name on the record.
+// While an object of this class exists, identifiers are quoted only where needed, regardless of quote_all_identifiers,
+// so that an object has only one name on the record.
 class MinimalQuoting {
 public:
     MinimalQuoting() noexcept;

@@ -21,15 +21,16 @@ namespace jit::pg {
 [[nodiscard]] bool is_member(RoleId member, RoleId of);
 // Superusers have the admin option on every role, as in the server.
 [[nodiscard]] bool has_admin_option(RoleId member, RoleId on);
-// Whether `member` has the privileges of `of` without SET ROLE. A superuser has those of roles it is a member of.
+// Whether `member` has the privileges of `of` without SET ROLE. A superuser has only those of the roles of which it is
+// a member.
 [[nodiscard]] bool has_inherited_privileges_of(RoleId member, RoleId of);
 // Whether each membership has INHERIT and SET options (PostgreSQL 16 and later).
 [[nodiscard]] bool memberships_carry_options() noexcept;
 // The roles of which `member` is a direct member.
 [[nodiscard]] std::vector<RoleId> memberships(RoleId member);
-// Those of these roles whose privileges `member` has without SET ROLE.
+// Those of memberships(member) whose privileges `member` has without SET ROLE.
 [[nodiscard]] std::vector<RoleId> inherited_memberships(RoleId member);
-// The direct members.
+// The direct members of the role.
 [[nodiscard]] std::vector<RoleId> members(RoleId of);
 // Takes the lock that GRANT and REVOKE of memberships take from PostgreSQL 16 on; only one transaction at a time can
 // change the members of a role. Waits for `patience` milliseconds, or lock_timeout if that is shorter. Returns false if

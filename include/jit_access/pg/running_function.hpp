@@ -3,7 +3,7 @@
 // The server has no interface for that. While an SQL function runs a statement, its entry is on top of
 // error_context_stack (fmgr_sql() in src/backend/executor/functions.c), with an argument that leads to the OID. The
 // address of the callback is learnt once in a process, by running a function of the server whose OID is known. If that
-// does not work, no statement is taken for one of the server's functions.
+// does not work, no statement is treated as belonging to a function of the server.
 #pragma once
 
 #include <cstdint>

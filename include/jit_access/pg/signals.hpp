@@ -9,14 +9,14 @@
 
 namespace jit::pg {
 
-// Remembers the handlers of the server and the signals that it blocks. Only the first call does something.
+// Remembers the handlers of the server and the signals that it blocks. Only the first call has an effect.
 void remember_signal_handlers() noexcept;
-// Puts back what has been changed since, and has the server look at what it was told meanwhile. False: nothing was
-// changed.
+// Restores the handlers and blocked signals that have changed since, and makes the server read requests that arrived in
+// the meantime. Returns false if nothing was changed.
 bool restore_signal_handlers() noexcept;
 
 // Ends this session, or cancels its statement, where the server next checks for interrupts, as SIGTERM and SIGINT
-// would. They set the flags of the server and send no signal, because a signal may be ignored.
+// would. These functions set the flags of the server and send no signal, because a signal may be ignored.
 void terminate_self() noexcept;
 void cancel_own_statement() noexcept;
 

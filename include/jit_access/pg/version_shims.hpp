@@ -98,8 +98,9 @@ inline std::uint32_t local_transaction_number() noexcept {
 #endif
 }
 
-// The function to which an entry of error_context_stack belongs that fmgr_sql() has pushed: its argument is the
-// FmgrInfo of the call, from 18 on an SQLFunctionCache, which begins with a pointer to the CachedFunction.
+// Returns the SQL function for which fmgr_sql() has pushed an entry on error_context_stack. `argument` is the argument
+// of that entry: the FmgrInfo of the call or, from PostgreSQL 18 on, an SQLFunctionCache, which begins with a pointer
+// to the CachedFunction.
 inline Oid function_of_context(const void* argument) noexcept {
 #if PG_VERSION_NUM >= 180000
     return (*static_cast<CachedFunction* const*>(argument))->fn_hashkey->funcOid;

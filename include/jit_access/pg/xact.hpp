@@ -28,14 +28,13 @@ void register_transaction_callbacks(const TransactionCallbacks& callbacks);
 // Runs the body in a subtransaction. Returns the message of the error that rolled it back; nullopt if it was released.
 [[nodiscard]] std::optional<std::string> in_subtransaction(const std::function<void()>& body);
 
-// The error that is about to be thrown ends the transaction block, as an error of COMMIT does, instead of leaving it
-// failed.
+// Makes the error that is about to be thrown end the transaction block, as an error of COMMIT does, instead of leaving
+// the block in the failed state.
 void abandon_transaction_block();
 
 // WAL position of the last commit of this process; 0 if that is not flushed yet.
 [[nodiscard]] std::uint64_t last_commit_lsn() noexcept;
-// Returns the WAL position of the last checkpoint's REDO record. At the start of the server this is where its data
-// ended.
+// Returns the WAL position of the last checkpoint's REDO record. When the server starts, this is where its data ended.
 [[nodiscard]] std::uint64_t last_redo_lsn() noexcept;
 
 // The commit of the current transaction is flushed to disk, whatever synchronous_commit says. Whether it waits for a
@@ -59,7 +58,7 @@ private:
 
 // Keeps the commit of the current transaction from waiting for a standby.
 void commit_locally();
-// Keeps it from waiting for the disk as well: a crash may lose the commit, but nothing else.
+// Keeps the commit from waiting for the disk as well: a crash may lose this commit, but nothing else.
 void commit_asynchronously();
 
 }  // namespace jit::pg

@@ -19,9 +19,9 @@
 
 namespace jit::chain {
 
-// Numbers, hashes and writes rows at the end of the record. There must be one appender at a time in the cluster: it
-// belongs to the worker, or to the job that drops the oldest partition and holds the record locked until it commits.
-// Rows that are not finished are lost with the transaction.
+// Numbers, hashes and writes rows at the end of the record. There must be only one appender at a time in the cluster:
+// that of the worker, or that of the job that drops the oldest partition and holds the record locked until it commits.
+// finish() must be called at the end: rows that are still buffered would be lost.
 class Appender {
 public:
     Appender();
@@ -53,7 +53,7 @@ struct Verification {
     std::int64_t records = 0;
     std::int64_t first = 0;  // of the range, or the first one that was not dropped
     std::int64_t last = 0;
-    std::int64_t checkpoints = 0;  // that the record agrees with
+    std::int64_t checkpoints = 0;  // that match the record
     std::int64_t anchored = 0;     // last record that an anchor confirms; 0 = none
     core::Digest head{};
     std::vector<core::Finding> findings;
@@ -62,8 +62,8 @@ struct Verification {
 };
 // For a boolean column: true = sound, false = broken, nothing = self-consistent.
 [[nodiscard]] std::optional<bool> is_sound(const Verification& verification);
-// Verifies the records `from` (nothing: the first) to `to`. Without `to` the range ends with the record, and an anchor
-// of a later number proves that the record was truncated.
+// Verifies the records `from` (nothing: the first) to `to`. Without `to` the range ends with the last record, and an
+// anchor with a later number proves that the record was truncated.
 [[nodiscard]] Verification verify(std::optional<std::int64_t> from, std::optional<std::int64_t> to);
 
 // Emits the same range as lines for the program jit-verify; `seq` is the number of the record in the line, if any.

@@ -32,15 +32,15 @@ struct Batch {
 // Writes one batch of control events and journal records to the record, in the current transaction of the worker.
 [[nodiscard]] Batch take_over();
 
-// Returns the number of bytes that the tables have read beyond the end that the journal had when the server started. If
-// it is above zero, the file is older than the tables, because of a power failure or a restored backup. Needs a
-// transaction.
+// Returns the number of bytes by which the position in the tables lies beyond the end that the journal had when the
+// server started. If the number is above zero, the file is older than the tables, because of a power failure or a
+// restored backup. Needs a transaction.
 [[nodiscard]] std::uint64_t lost_bytes();
 
 // Records the outcome "interrupted" for every use without one that was written before this start of the server
-// (SharedState::journal_head_at_start) or by another node: a primary that this standby has followed, a journal that was
-// moved. The worker calls it in a transaction, once after a start, when all those records have been taken over. An
-// outcome of such a use that arrives later is recorded without a use.
+// (SharedState::journal_head_at_start) or by another node, such as the primary that this standby has followed, or a
+// journal that has been moved away. The worker calls it in a transaction, once after a start, when all those records
+// have been taken over. An outcome of such a use that arrives later is recorded without a use.
 void close_interrupted();
 
 }  // namespace jit::ingest

@@ -6,7 +6,7 @@
 // tells whether the tables were restored from an older backup.
 //
 // The header also names the inode that the file was created on. A copy (base backup, cloned directory) has another
-// inode. It is renamed, kept and never used, so no server processes the journal of another one as its own.
+// inode. The copy is renamed, kept and never used, so no server processes the journal of another one as its own.
 //
 // A journal that cannot be opened does not keep the server from starting; only uses of grants are refused then.
 #pragma once
@@ -70,21 +70,22 @@ void make_durable();
 // table.
 void mark_read(std::uint64_t position) noexcept;
 
-// Moves the WAL position of the last commit that changed requests or grants forward. Tables that end before it are
-// older than what this server has done (SharedState::last_decision_lsn). May be called without a journal.
+// Moves the WAL position of the last commit that changed requests or grants forward. If the tables end before that
+// position, they are older than the last change of this server (SharedState::last_decision_lsn). May be called without
+// a journal.
 void advance_decision_lsn(std::uint64_t lsn) noexcept;
 // Sets that position back, after restored tables have been handled. May be called without a journal.
 void reset_decision_lsn(std::uint64_t lsn) noexcept;
 
-// After a power failure the file may end before the position up to which the tables have read it. Records that are
-// written before that position would be skipped as if they had been read. After a boot, nothing is therefore written
-// until the worker has compared the two. Within one boot this is not needed, because the page cache keeps what was
-// written.
+// After a power failure the file may end before the position up to which its records are in the tables. New records
+// that are written before that position would be skipped as if they were already in the tables. After a boot, nothing
+// is therefore written until the worker has compared the two. Within one boot this is not needed, because the page
+// cache keeps what was written.
 [[nodiscard]] inline bool accepts_writes() noexcept {
     return shared_state->journal_accepts_writes.load(std::memory_order_acquire);
 }
-// For the worker: allows writes, once after a start. The tables have read `lost_bytes` more than the file holds, and
-// the journal continues behind them.
+// For the worker: allows writes, once after a start. The position in the tables is `lost_bytes` beyond the end of the
+// file; the journal continues at that position.
 void start_writes_after(std::uint64_t lost_bytes) noexcept;
 
 }  // namespace jit::journal

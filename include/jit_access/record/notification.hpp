@@ -1,9 +1,9 @@
 // Notifications of state changes on the channel jit_access. They contain only the id and the state. Any user can send
 // on any channel, so a listener must check the state in the views.
 //
-// The worker sends them after it has taken the control events over. A NOTIFY in the transaction that makes the change
-// could fail its commit, and would make all such commits wait for each other (the server serializes them by a lock that
-// is held until the commit is done, commands/async.c). Here a notification that cannot be sent is dropped.
+// The worker sends them after it has taken over the control events. A NOTIFY in the transaction that makes the change
+// could make its commit fail, and would make all such commits wait for each other (the server serializes them by a lock
+// that is held until the commit is done, commands/async.c). When the worker cannot send a notification, it is dropped.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 // A batch of input to the record: control events, and journal records, with each use joined to its outcome if the batch
 // holds both. Internal to this room; ingest.hpp is the entry.
 //
-// The records of a batch hold views of the journal's memory and of the texts below. They stay valid until the journal
-// is marked as read up to there, or the batch is destroyed.
+// The records of a batch hold views of the journal's memory and of the texts below. The views stay valid until the
+// journal is marked as read up to the record, or the batch is destroyed.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ struct SourceItem {
     std::uint64_t next_position = 0;  // the journal continues here after this item and all before it
     core::JournalRecord journal_record{};
     std::optional<core::Outcome> outcome{};
-    const core::AuditRecord* event = nullptr;  // a control event: then there is no journal record
+    const core::AuditRecord* event = nullptr;  // a control event; if set, there is no journal record
 };
 
 // Deques, because the records point to their elements while more are added.

@@ -21,7 +21,7 @@ struct SessionUsage {
     std::int64_t first = 0;  // sequence numbers
     std::int64_t last = 0;
     std::int64_t at = 0;    // of the last use
-    std::int64_t rows = 0;  // that the client moved
+    std::int64_t rows = 0;  // of statements that the client sent
     std::string login;
     std::optional<std::string> client;
 };

@@ -14,13 +14,13 @@
 
 namespace jit::attempt_counter {
 
-// Whether this refusal of the session user goes on the record. Otherwise it has been counted. Its kind is its SQLSTATE
-// together with the grant, 0 if there is none.
+// Whether this refusal of the session user is to be recorded by itself. If not, it has been counted. The kind of a
+// refusal is its SQLSTATE together with the grant, which is 0 if there is none.
 [[nodiscard]] bool admit_refusal(std::string_view sqlstate, std::uint64_t grant) noexcept;
-// Whether the session user may make another request. The answer counts it.
+// Whether the session user may make another request. The call counts the request.
 [[nodiscard]] bool admit_request() noexcept;
 
-// Puts what was counted on the record, one event for each login. Called by the worker of a primary.
+// Records what was counted, as one event for each login. Called by the worker of a primary.
 void record_folded();
 
 }  // namespace jit::attempt_counter

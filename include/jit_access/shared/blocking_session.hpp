@@ -16,8 +16,9 @@
 
 namespace jit::blocking_session {
 
-// Calls `attempt` for `patience` milliseconds until it returns a true value, and returns that. If that fails, calls
-// `end` and returns a false value; the caller then waits for the lock without a time limit of its own.
+// Repeats `attempt` until it returns a true value, and returns that value. If there is none within `patience`
+// milliseconds, calls `end` and returns a false value; the caller then waits for the lock without a time limit of its
+// own.
 inline constexpr int default_patience = 100;
 template <class Try, class End>
 [[nodiscard]] auto wait_or_end(Try attempt, End end, int patience = default_patience) -> decltype(attempt()) {

@@ -22,10 +22,10 @@ namespace jit::commit_actions {
 
 // ---- queue an action in the current (sub)transaction ---------------------------------------------------------------
 
-void make_live(Slot& slot);  // of a reserved slot; an abort frees it
+void make_live(Slot& slot);  // the slot must be reserved; an abort frees it
 void finish(std::uint64_t id);
 void move_deadline(std::uint64_t id, pg::Moment ends);
-void request_wakeup();  // of the worker
+void request_wakeup();  // wakes the worker
 
 // Called for a command that may widen the closure of a template: cached closures are dropped at commit. A rollback to a
 // savepoint does not cancel this, because dropping a cache unnecessarily is harmless.
@@ -38,10 +38,10 @@ enum class Kind : std::uint8_t { make_live, finish, move_deadline, wake };
 
 struct Action {
     Kind kind;
-    std::uint32_t subtransaction;  // in which the action was queued; the parent's after its commit
-    Slot* slot = nullptr;          // of make_live
-    std::uint64_t id = 0;          // of finish and move_deadline
-    pg::Moment ends{};             // of move_deadline
+    std::uint32_t subtransaction;  // in which the action was queued; after its commit, the parent
+    Slot* slot = nullptr;          // for make_live
+    std::uint64_t id = 0;          // for finish and move_deadline
+    pg::Moment ends{};             // for move_deadline
 };
 
 [[nodiscard]] std::span<const Action> queued() noexcept;

@@ -13,8 +13,8 @@ namespace jit::control_event {
 
 using Detail = std::vector<std::pair<const char*, std::optional<std::string>>>;
 
-// Writes an event and wakes the worker at commit. `kind` is a past participle (requested, approved, activated), `id`
-// the request, if the event belongs to one. Details without a value are left out. Throws server errors.
+// Writes an event and wakes the worker at commit. `kind` is a past participle (requested, approved, activated), `id` is
+// that of the request, if the event belongs to one. Details without a value are left out. Throws server errors.
 void write(const char* kind, std::optional<std::int64_t> id, const std::string& actor, const Detail& detail = {});
 
 }  // namespace jit::control_event

@@ -1,5 +1,5 @@
-// Changes of the state of a request. This is the only function that writes jit_access.request.state after the row was
-// inserted. It uses core::next() to determine the state that follows, so only the transition table in
+// Changes of the state of a request. advance() is the only function that writes jit_access.request.state after the row
+// was inserted. It uses core::next() to determine the state that follows, so only the transition table in
 // core/lifecycle.hpp decides.
 //
 // The caller holds the lock on the row (SELECT ... FOR UPDATE) from the moment it read `from` until the transaction
@@ -16,8 +16,8 @@
 namespace jit::request_state {
 
 // Stores the state that follows, with the control event. `by` is the actor on the record. A terminal state also stores
-// the time, the actor and the reason, and makes the clean-up of the grant due if it had a role. Returns the new state;
-// throws wrong_state when the event is not allowed in the state `from`.
+// the time, the actor and the reason, and makes the clean-up of the grant due if the grant had a role. Returns the new
+// state; throws wrong_state when the event is not allowed in the state `from`.
 core::State advance(std::int64_t id, core::State from, core::Event event, const std::string& by,
                     const std::optional<std::string>& reason);
 

@@ -3,8 +3,8 @@
 //
 // The state is outside of any transaction. An accepted code is never accepted again and a failed one stays counted,
 // even if the transaction of the attempt is rolled back. The worker writes the tables afterwards. Shared memory is
-// empty after a start, so no code of an earlier time step is accepted then (step_floor()). This refuses codes for at
-// most a minute, and a restart gives no additional guesses.
+// empty after a start, so no code of an earlier time step is accepted then (step_floor()). Valid codes are therefore
+// refused for at most a minute, and a restart gives no additional guesses.
 //
 // Functions that take the second-factor lock (pg/locks.hpp) hold it for a moment, never while SQL runs. They throw
 // server errors. Rules about codes are in core/totp.hpp. Times are microseconds.
@@ -26,8 +26,8 @@ using SecretId = std::uint64_t;
 // Initializes the shared memory. Called by the postmaster when it creates it.
 void initialize() noexcept;
 
-// Returns the time step up to which codes are refused, because another run may have accepted them before this server
-// was started or promoted. Returns 0 for a secret enrolled since then.
+// Returns the time step up to which codes are refused, because they may have been accepted before this server was
+// started or promoted. Returns 0 for a secret enrolled since then.
 [[nodiscard]] std::uint64_t step_floor(pg::RoleId login, SecretId secret);
 // Remembers that the secret is new, so that no code of it can have been accepted. Returns false if there is no room for
 // the login.
@@ -43,23 +43,25 @@ enum class CodeResult : std::uint8_t { accepted, wrong, locked, no_room };
 [[nodiscard]] CodeResult try_code(pg::RoleId login, SecretId secret, std::optional<std::uint64_t> step,
                                   std::uint64_t last_step);
 // The same with a recovery code. `mark_used` marks it as used in the table, and returns whether it was there and
-// unused. During the call no other session can try the same code. Its snapshot might be older than a use that has just
-// been written to the table and removed from shared memory.
+// unused. During the call no other session can try the same code. `mark_used` must not rely on its snapshot, which
+// might be older than a use that has just been written to the table and removed from shared memory.
 [[nodiscard]] CodeResult try_recovery_code(pg::RoleId login, const core::Digest& digest,
                                            const std::function<bool()>& mark_used);
 
 // Records that this session has stepped up until `until`, boot time. For the other sessions of the login, the same is
 // recorded for the client's address.
 void mark_session(pg::RoleId login, std::int64_t until);
-// Forgets the step-up in this session, because a pooler may give the session to another client (DISCARD ALL).
+// Forgets the step-up of this session. For DISCARD ALL, after which a pooler may give the session to another client.
 void clear_session_mark() noexcept;
-// A client has authenticated: stores in shared memory where it comes from, for the parallel workers of the session.
+// Called when a client has authenticated. Stores in shared memory where the client comes from, for the parallel workers
+// of the session.
 void publish_session() noexcept;
-// Whether this session has stepped up. Requests and decisions ask this.
+// Whether this session has stepped up. Checked for requests and decisions.
 [[nodiscard]] bool has_stepped_up(pg::RoleId login) noexcept;
-// Whether the session user has stepped up in this session or in another one from the same address. The first use of a
-// grant asks this: a client uses a grant in many sessions, and in databases without the extension. A parallel worker
-// answers for its leader; a process without a client has stepped up nowhere. Takes no lock and allocates nothing.
+// Whether the session user has stepped up in this session or in another one from the same address. Checked at the first
+// use of a grant, because a client uses a grant in many sessions, and in databases without the extension. In a parallel
+// worker the answer is that of its leader; in a process without a client it is false. Takes no lock and allocates
+// nothing.
 [[nodiscard]] bool has_stepped_up_from_here() noexcept;
 
 // For a reset by an administrator. Afterwards no session of the login has stepped up, and no failed code is counted.

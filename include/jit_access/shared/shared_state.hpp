@@ -95,7 +95,7 @@ struct alignas(64) SessionSlot {
     // Grants that the session has used and not yet left. `grant_count` is stored (release) after the entry.
     std::atomic<std::uint32_t> grant_count;
     std::atomic<std::uint64_t> grants[core::max_session_grants];
-    std::atomic<bool> borrows[core::max_session_grants];  // the grant of somebody else, see EffectiveGrants::borrowed
+    std::atomic<bool> borrows[core::max_session_grants];  // is the grant of another user, see EffectiveGrants::borrowed
     std::atomic<bool> runs_use;                           // a recorded statement is running; counter
     std::atomic<bool> transaction_uses_grant;             // a statement of the open transaction ran under a grant
     std::atomic<bool> has_held_cursors;  // WITH HOLD cursors exist that may show data read under a grant
@@ -137,9 +137,9 @@ struct alignas(64) LoginFactor {
     // Counts resets by an administrator; written under the lock. A session that stepped up before a reset has an older
     // value. Read without the lock.
     std::atomic<std::uint32_t> reset_count;
-    // Hash of the client's address from which the login stepped up last, and the boot time until which that holds.
-    // Written without the lock by the session that steps up; `fresh_until` is 0 while `client_hash` changes. Read by
-    // all sessions of the login.
+    // Hash of the client's address from which the login stepped up last, and the boot time until which that step-up is
+    // valid. Written without the lock by the session that steps up; `fresh_until` is 0 while `client_hash` changes.
+    // Read by all sessions of the login.
     std::atomic<std::uint64_t> client_hash;
     std::atomic<std::int64_t> fresh_until;
     // The remaining fields are read and written under the second-factor lock.
@@ -177,8 +177,8 @@ struct AttemptKind {
     std::atomic<std::uint64_t> folded;  // counted and not yet on the record; the worker subtracts what it has written
 };
 
-// Attempts of one login, in an open-addressing hash table. Written by all sessions of the login, without a lock; counts
-// may be off by the number of sessions where a minute begins.
+// Attempts of one login, in an open-addressing hash table. Written by all sessions of the login, without a lock; at the
+// beginning of a minute, counts may be off by the number of sessions.
 struct alignas(64) LoginAttempts {
     std::atomic<std::uint32_t> login;        // OID; 0 = free. Claimed by compare-and-swap
     std::atomic<std::uint32_t> refusals;     // in this minute
@@ -190,7 +190,8 @@ struct alignas(64) LoginAttempts {
     std::array<AttemptKind, 32> kinds;
 };
 
-// Sweeps for drift that a session requests and the worker makes. A session waits until `completed` reaches its number.
+// Sweeps for drift, which sessions request and the worker makes. A session waits until `completed` reaches the number
+// of its request.
 struct SweepProgress {
     std::atomic<std::uint64_t> requested;    // incremented by sessions
     std::atomic<std::uint64_t> completed;    // written by the worker after the sweep
@@ -241,8 +242,8 @@ struct SharedState {
     // postmaster, read by the worker.
     std::uint64_t last_decision_lsn;
     // Journal position where this run of the server began to write. Earlier records were written by processes that no
-    // longer exist. Written by the postmaster. If the file has lost its tail, also written by the worker, before
-    // backends may write.
+    // longer exist. Written by the postmaster. If the file has lost its end, the worker writes this field, too, before
+    // backends may write to the journal.
     std::uint64_t journal_head_at_start;
     // Whether backends may write to the journal: set by the postmaster if the machine has not booted since the file was
     // verified, else by the worker (release) after it has compared file and tables. Read with acquire.
@@ -257,8 +258,9 @@ struct SharedState {
     // the first process that gives an id.
     std::atomic<bool> earlier_ids_are_known;
 
-    // Cache of templates whose closure is allowed, see policy/template_closure.hpp: a hash per template id modulo size.
-    // `closure_epoch` is part of each hash; incrementing it drops the cache. Read and written by every backend.
+    // Cache of templates whose closure is allowed, see policy/template_closure.hpp: one hash for each template id
+    // modulo the size. `closure_epoch` is part of each hash; incrementing it drops the cache. Read and written by every
+    // backend.
     std::atomic<std::uint64_t> closure_epoch;
     std::array<std::atomic<std::uint64_t>, 1024> checked_closures;
     DrillControl drill;
@@ -319,8 +321,8 @@ void extend_deadline(Slot& slot, pg::Moment end) noexcept;
 void publish_slot(Slot& slot) noexcept;
 // Gives back a reserved slot after an abort.
 void free_slot(Slot& slot) noexcept;
-// Marks a live grant as over: every backend refuses it from here on. A grant that ends before its deadline has been
-// revoked and has no grace period.
+// Marks a live grant as over: from then on, every backend refuses to use it. A grant that ends before its deadline has
+// been revoked and has no grace period.
 void finish_slot(Slot& slot) noexcept;
 // Makes the slot reusable after the clean-up. Its role OID stays readable until reuse.
 void retire_slot(std::uint64_t id) noexcept;
@@ -341,7 +343,8 @@ void retire_slot(std::uint64_t id) noexcept;
 }
 // Long enough for a session to cancel its statement and leave the grant by itself, see enforcement/session.cpp.
 inline constexpr std::int64_t time_to_leave = 100'000;
-// Microseconds after the end of the grant until other processes terminate a session that still uses it as its own.
+// Microseconds after the end of the grant until other processes terminate a session that still uses it and has not
+// borrowed it.
 [[nodiscard]] std::int64_t termination_delay(const Slot& slot) noexcept;
 
 void wake_worker() noexcept;

@@ -35,7 +35,7 @@ void run_or_log(const std::string& what, const std::function<void()>& body);
                                                                const std::function<void(std::int64_t)>& body);
 
 // Number of failures that were logged by this process. A caller compares the values before and after its work to see
-// whether it was done.
+// whether all of it succeeded.
 [[nodiscard]] std::uint64_t failure_count() noexcept;
 
 // Runs a query in a transaction of its own. Returns the ids in the first column of its result; no ids if the query
