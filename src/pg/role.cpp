@@ -155,7 +155,8 @@ std::vector<AccessList> access_lists_of(const std::string& relation) {
 
 namespace {
 
-// The server locks whole objects, with subobject 0, so the lock of an access list is never one of its own.
+// The server locks whole objects, with subobject 0. A lock with subobject 1 therefore never conflicts with one of the
+// server.
 LOCKTAG tag_of(const AccessList& list) noexcept {
     LOCKTAG tag;
     SET_LOCKTAG_OBJECT(tag, MyDatabaseId, list.catalog, list.object, 1);

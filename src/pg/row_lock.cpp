@@ -24,7 +24,8 @@ struct Lockers {
     int count;
 };
 
-// Within pg::call(). As XactLockTableWait() finds whom to wait for (storage/lmgr/lmgr.c).
+// Called within pg::call(). Finds the transaction as XactLockTableWait() finds the one to wait for
+// (storage/lmgr/lmgr.c).
 void add_if_in_progress(Lockers& lockers, TransactionId id) {
     if (TransactionIdIsValid(id) && TransactionIdIsInProgress(id))
         lockers.ids[lockers.count++] = SubTransGetTopmostTransaction(id);

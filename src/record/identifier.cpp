@@ -33,8 +33,8 @@ constexpr Source sources[] = {
 };
 static_assert(std::size(sources) <= id_counter_count, "each kind has a counter in the journal's file");
 
-// In the names of temporary roles that were not dropped. Only roles of ours are asked, which are members of the marker
-// role.
+// The highest id in the names of temporary roles that were not dropped. Only members of the marker role are considered,
+// because these are roles of the extension.
 constexpr const char* highest_in_roles = R"sql(
     SELECT max(pg_catalog.substring(a.rolname, '^jit_(?:grant|gate|login)_([0-9]{1,18})$')::bigint)
     FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_authid a ON a.oid = m.member
@@ -55,11 +55,12 @@ void raise(Kind kind, const std::optional<pg::Row>& row) {
     }
 }
 
-// Each time, and not only after a start: tables may be restored or replaced at any time, and the primary key makes the
-// query cheap.
+// Called for each id, and not only after a start, because tables may be restored or replaced at any time. The primary
+// key makes the query cheap.
 void raise_to_table(const Source& source) { raise(source.kind, pg::query_latest(source.highest)); }
 
-// What the table of requests does not have. Once after a start, because no other process makes such roles or records.
+// Takes account of ids that are not in the table of requests. Once after a start is enough, because nothing else
+// creates such roles or records.
 void raise_to_earlier_lives() {
     if (shared_state->earlier_ids_are_known.load()) return;
     continue_after_roles();

@@ -43,13 +43,14 @@ struct FileHeader {
     std::atomic<std::int32_t> sync_error;  // errno; outlives the shared memory, not the server
     ClockMark clock;
     char checked_on[sizeof ClockMark::boot_id];  // boot on which the file was last compared with the tables
-    // Zero in a file of an earlier version, which is the same as never given.
+    // In a file of an earlier version this is zero, which means that no id was assigned.
     std::array<std::atomic<std::uint64_t>, id_counter_count> last_ids;
-    std::array<RevokedGrant, max_revoked_grants> revoked;  // the same
+    std::array<RevokedGrant, max_revoked_grants> revoked;  // in such a file zero as well
 };
 static_assert(sizeof(FileHeader) <= page, "the header has one page");
 
-// Id of an entry of FileHeader::revoked that is being written. If its process dies meanwhile, open() frees it.
+// The id of an entry of FileHeader::revoked while the entry is being written. If the writing process dies, open() frees
+// the entry.
 constexpr std::uint64_t being_written = ~std::uint64_t{0};
 
 // Thrown while the journal is opened. open() keeps the reason, which fault() returns.

@@ -13,10 +13,10 @@ constexpr const char* row_lock = R"sql(
     l.granted AND l.locktype = 'relation' AND l.database = a.datid AND l.mode = 'RowShareLock'
     AND l.relation = )sql";
 
-// The lock of a transaction on its own id. Complete with the ids.
+// The lock of a transaction on its own id. The ids must be appended.
 constexpr const char* locker = "l.granted AND l.locktype = 'transactionid' AND l.transactionid::text = ";
 
-// The transactions that have locked or changed a row: SELECT tableoid, ctid::text.
+// The transactions that have locked or changed a row. `row` is the result of SELECT tableoid, ctid::text.
 pg::TextArray lockers_of(const pg::Row& row) { return pg::lockers_of(row.get<pg::RoleId>(0), row.get<std::string>(1)); }
 
 // The session is idle in a transaction, or its transaction is so old that something else delays it. A session that
@@ -32,8 +32,8 @@ constexpr const char* is_stuck = R"sql(
 // also refer to the lock's row `l` of pg_locks.
 std::uint64_t end_sessions(const std::string& lock, const std::string& session,
                            std::initializer_list<pg::Argument> args) {
-    // A session that waits for a standby has committed. Cancelled, it stops waiting, and its client is told that the
-    // standby may not have the commit.
+    // A session that waits for a standby has committed. If it is cancelled, it stops waiting, and its client is told
+    // that the standby may not have the commit.
     const std::string sql = R"sql(
         SELECT CASE WHEN a.wait_event = 'SyncRep' THEN pg_catalog.pg_cancel_backend(a.pid)
                     ELSE pg_catalog.pg_terminate_backend(a.pid) END
@@ -69,7 +69,7 @@ std::uint64_t end_holders_of_templates(pg::RoleId admin_role) {
 std::uint64_t end_holders_of_request(std::int64_t request_id) {
     const auto row = pg::query_row("SELECT tableoid, ctid::text FROM jit_access.request WHERE id = $1", {request_id});
     if (!row) return 0;
-    // The holder of the grant is never in the right to keep it.
+    // The requester is the holder of the grant and must never delay its end.
     return end_sessions(std::string(locker) + "ANY ($2)", R"sql(
         (a.usesysid = (SELECT requester FROM jit_access.request WHERE id = $1)
          OR a.state LIKE 'idle in transaction%'
@@ -87,7 +87,8 @@ std::uint64_t end_holders_of_access_list(const pg::AccessList& list) {
 }
 
 std::uint64_t end_holders_of_tables() {
-    // Statements on rows take weaker locks. A session that waits for a lock keeps others from the table as well.
+    // Statements on rows take weaker locks. A session that waits for one of these locks also blocks others that need
+    // the table.
     return end_sessions(R"sql(
         l.locktype = 'relation' AND l.database = a.datid
         AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',

@@ -1,8 +1,9 @@
 // One row of the record (jit_access.record), its columns, and the canonical bytes that represent it in the hash chain.
 //
-// The canonical bytes hold every column but the hash in a fixed order, each with its length in front, numbers
-// big-endian, and nothing that depends on a setting, a locale or a time zone. Two rows that differ anywhere have
-// different bytes. An array holds its elements, each with its length in front. A length of 0xFFFFFFFF is NULL.
+// The canonical bytes hold every column but the hash in a fixed order. Each column is preceded by its length, and
+// numbers are big-endian. Nothing depends on a setting, a locale or a time zone. Two rows that differ anywhere have
+// different bytes. The bytes of an array are those of its elements, each preceded by its length. A length of 0xFFFFFFFF
+// means NULL.
 //
 // An AuditRecord owns only its arrays. Its texts are views, and the caller must keep the memory to which they point.
 // Times are microseconds since 2000-01-01 00:00 UTC, as PostgreSQL counts them.

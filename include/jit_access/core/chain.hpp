@@ -63,8 +63,8 @@ struct Checkpoint {
 [[nodiscard]] std::string to_line(const Checkpoint& checkpoint);
 [[nodiscard]] std::optional<Checkpoint> checkpoint_from_line(std::string_view line);
 
-// The contents of the record which states that older records were dropped; `head` is the head of the last dropped
-// record. The MAC prevents a person who can write the tables but does not have the key from faking such a record.
+// The contents of the record that states that older records were dropped. `head` is the head of the last dropped
+// record. The MAC prevents a person who can write the tables but does not have the key from forging such a record.
 struct Dropped {
     std::int64_t first = 1;
     std::int64_t last = 0;
@@ -74,9 +74,9 @@ struct Dropped {
 inline constexpr std::string_view dropped_kind = "records dropped";
 
 [[nodiscard]] Digest dropped_mac(Hasher& hasher, Bytes key, const Uuid& chain, const Dropped& dropped);
-// The detail column: jsonb, in the form that the server prints.
+// Returns the detail column of such a record: jsonb, in the form that the server prints.
 [[nodiscard]] std::string to_detail(const Dropped& dropped);
-// Reads them from the canonical bytes of a record. Returns nothing if the record is of another kind.
+// Reads the contents from the canonical bytes of a record. Returns nothing if the record is of another kind.
 [[nodiscard]] std::optional<Dropped> dropped_from(Bytes bytes);
 
 struct Finding {

@@ -194,8 +194,8 @@ inline constexpr std::size_t hours_of_day = 24;
 
 // ---- text of alerts -------------------------------------------------------------------------------------------------
 
-// A single line of at most 200 bytes. Control characters and invisible formatting become question marks, because alerts
-// are read in terminals and logs.
+// Returns the text as a single line of at most 200 bytes. Control characters and invisible formatting become question
+// marks, because alerts are read in terminals and logs.
 [[nodiscard]] std::string printable(std::string_view text);
 
 }  // namespace jit::core

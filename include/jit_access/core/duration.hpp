@@ -36,10 +36,10 @@ struct DurationResult {
 // The shortest duration is one second, because a shorter grant would end before the requester could use it.
 [[nodiscard]] DurationResult reduce(const IntervalParts& interval) noexcept;
 
-// A DETAIL sentence.
+// Returns a DETAIL sentence.
 [[nodiscard]] const char* explain(DurationFault fault) noexcept;
 
-// "2h", "1d 30m", "1.5s": for messages and views.
+// Returns a text such as "2h", "1d 30m" or "1.5s", for messages and views.
 [[nodiscard]] std::string format_duration(std::int64_t microseconds);
 
 }  // namespace jit::core

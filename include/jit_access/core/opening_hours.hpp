@@ -37,7 +37,7 @@ struct Hours {
 
 [[nodiscard]] Hours hours_at(std::int64_t moment, const std::vector<Stretch>& open, const std::vector<Stretch>& closed);
 
-// "2026-11-24 08:00:00 UTC", for messages.
+// Returns a text such as "2026-11-24 08:00:00 UTC", for messages.
 [[nodiscard]] std::string format_moment(std::int64_t moment);
 
 }  // namespace jit::core

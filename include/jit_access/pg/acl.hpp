@@ -18,7 +18,7 @@ namespace jit::pg {
 using AclBits = std::uint64_t;
 inline constexpr AclBits ownership = AclBits{1} << 63;
 
-// A relation of a plan whose privileges the server checks. The bitmaps belong to the plan.
+// A relation of a plan on which the server checks privileges. The bitmaps belong to the plan.
 struct CheckedRelation {
     std::uint32_t relation = 0;
     AclBits privileges = 0;               // required

@@ -26,7 +26,7 @@ private:
 namespace sqlstate {
 inline constexpr std::string_view insufficient_privilege = "42501";
 inline constexpr std::string_view query_canceled = "57014";
-inline constexpr std::string_view out_of_memory = "53200";  // also of the lock table
+inline constexpr std::string_view out_of_memory = "53200";  // also if the lock table is full
 inline constexpr std::string_view lock_not_available = "55P03";
 inline constexpr std::string_view deadlock_detected = "40P01";
 inline constexpr std::string_view serialization_failure = "40001";

@@ -44,9 +44,10 @@ struct AccessList {
 };
 // The access lists that GRANT on this relation and on its schema change; empty if there is no such relation.
 [[nodiscard]] std::vector<AccessList> access_lists_of(const std::string& relation);
-// Takes a lock of this extension's own on an access list, in the same manner. The server does not take it.
+// Takes a lock on an access list in the same way as lock_memberships_in(). Only this extension uses that lock; the
+// server does not.
 [[nodiscard]] bool lock_access_list(const AccessList& list, int patience);
-// The same, but waits as long as lock_timeout allows, and throws then.
+// The same, but waits as long as lock_timeout allows and then throws.
 void lock_access_list(const AccessList& list);
 // Returns every role that `from` reaches through memberships, inherited or not; `from` is the first.
 [[nodiscard]] std::vector<RoleId> closure(RoleId from);

@@ -1,17 +1,18 @@
-// The transactions that have locked or changed a row, as the row itself says.
+// The transactions that have locked or changed a row, read from the row itself.
 //
-// pg_locks does not tell: row locks are in the rows (src/backend/access/heap/README.tuplock). SQL shows xmax, but not
-// whether it is a transaction or a set of them (a MultiXact), which a transaction makes of itself by locking a row and
-// changing it in a savepoint, nor to which transaction a subtransaction belongs.
+// pg_locks does not show them, because row locks are stored in the rows (src/backend/access/heap/README.tuplock). SQL
+// shows xmax, but neither whether it is a transaction or a set of transactions (a MultiXact), nor to which transaction
+// a subtransaction belongs. A single transaction creates a MultiXact if it locks a row and then changes it after a
+// savepoint.
 #pragma once
 
 #include "jit_access/pg/sql.hpp"
 
 namespace jit::pg {
 
-// Ids of those that are in progress, as pg_locks shows them in `transactionid`: of a subtransaction, which loses its
-// own lock when it is released, the top-level transaction. `row` is the ctid of a version of the row that is visible to
-// this transaction. Throws server errors.
+// Returns the ids of those that are in progress, as pg_locks shows them in `transactionid`. For a subtransaction, whose
+// own lock is gone once it is released, this is the id of the top-level transaction. `row` is the ctid of a version of
+// the row that is visible to this transaction. Throws server errors.
 [[nodiscard]] TextArray lockers_of(RoleId relation, const std::string& row);
 
 }  // namespace jit::pg

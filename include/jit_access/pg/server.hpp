@@ -90,8 +90,8 @@ struct PendingError {
 PendingError take_current_exception() noexcept;
 [[noreturn]] void raise_error(const PendingError& raised);
 
-// Runs C++ code for a server callback or an SQL function. An exception becomes an ERROR, which is raised after the end
-// of the handler: that frees the exception, which a longjmp out of the handler would leak.
+// Runs C++ code for a server callback or an SQL function. An exception becomes an ERROR, which is raised after the
+// handler has ended and thereby freed the exception. A longjmp out of the handler would leak it.
 template <class F>
 std::invoke_result_t<F> guarded(F&& body) {
     PendingError raised;

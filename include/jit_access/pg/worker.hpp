@@ -40,8 +40,8 @@ bool start_cleanup(const char* main, std::uint32_t database, RoleId role, NewOwn
 // Connects to that database and returns the task.
 [[nodiscard]] CleanupTask connect_for_cleanup();
 
-// Start a process for a job, by the name of the job; run_job() waits until it has exited. Both return false if no
-// process can be started.
+// Both functions start a process for the job of this name; run_job() also waits until the process has exited. They
+// return false if no process can be started.
 bool start_job(const char* main, const std::string& job);
 bool run_job(const char* main, const std::string& job);
 // Connects to the control database and returns the name of the job.

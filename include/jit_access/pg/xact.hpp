@@ -37,14 +37,14 @@ void abandon_transaction_block();
 // Returns the WAL position of the last checkpoint's REDO record. When the server starts, this is where its data ended.
 [[nodiscard]] std::uint64_t last_redo_lsn() noexcept;
 
-// The commit of the current transaction is flushed to disk, whatever synchronous_commit says. Whether it waits for a
-// standby is left to that setting.
+// Makes the commit of the current transaction flush to disk, whatever the value of synchronous_commit. That setting
+// still decides whether the commit waits for a standby.
 void flush_commit() noexcept;
 // Flushes everything that has been written to the WAL. Throws server errors.
 void flush_wal();
 
-// Waits for locks at most this long, or lock_timeout if that is shorter, as long as the object exists. Changes no
-// setting, so nothing of it remains in the transaction.
+// While the object exists, waits for locks end after this time, or after lock_timeout if that is shorter. The setting
+// itself is not changed, so a rollback need not restore it.
 class LockTimeoutScope {
 public:
     explicit LockTimeoutScope(int milliseconds) noexcept;

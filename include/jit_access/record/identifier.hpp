@@ -1,12 +1,13 @@
-// Ids of the rows that people and roles refer to: requests, templates, alerts, drills and the like.
+// Ids of rows to which people and names of roles refer: requests, templates, alerts, drills and others.
 //
-// An id is never given twice within a cluster. A name such as jit_grant_42 outlives its grant, in the record, in logs
-// and in role settings, and must not come to mean another person's grant when the extension is created anew. Ids are
-// therefore counted in the journal's file, which outlives DROP EXTENSION, and continue behind whatever the tables, the
-// record and the temporary roles of this cluster already have.
+// An id is never given twice within a cluster. A name such as jit_grant_42 outlives its grant in the record, in logs
+// and in role settings. It must not refer to another person's grant after the extension is dropped and created again.
+// Ids are therefore counted in the journal's file, which survives DROP EXTENSION, and are higher than any id in the
+// tables, the record and the names of temporary roles of this cluster.
 //
-// No sequence is involved. A sequence can be set by any role with UPDATE on it, which pg_write_all_data has on all of
-// them, and one that has reached its end would refuse everything that inserts a row, including the end of a grant.
+// No sequence is used. Any role with UPDATE on a sequence can set it, and pg_write_all_data has UPDATE on all
+// sequences. If a sequence has reached its end, every command that inserts a row fails, including those that end a
+// grant.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@
 
 namespace jit::identifier {
 
-// The number of a kind is the place of its counter in the journal's file, so it must not change.
+// The number of a kind is the index of its counter in the journal's file, so it must not change.
 enum class Kind : std::uint32_t {
     request = 0,
     policy_template = 1,
@@ -25,18 +26,19 @@ enum class Kind : std::uint32_t {
     scenario_result = 6
 };
 
-// Returns a new id. Ids increase; gaps remain where a transaction rolled back. Needs a transaction. Throws
+// Returns a new id. Ids increase, with gaps where transactions were rolled back. Needs a transaction. Throws
 // invalid_argument if there is no table of that name, and the errors of the server.
 [[nodiscard]] std::int64_t next(Kind kind);
 // The same for the default of a column: `table` is the name of its table in schema jit_access.
 [[nodiscard]] std::int64_t next(std::string_view table);
 
-// For CREATE EXTENSION, before its tables exist: ids of requests continue behind the temporary roles that an earlier
-// life of the extension has left in this cluster, which the worker is about to drop. Needs a transaction.
+// For CREATE EXTENSION, before its tables exist. Makes the ids of requests continue after those in the names of
+// temporary roles. If the extension existed before in this cluster, such roles may be left, and the worker will drop
+// them. Needs a transaction.
 void continue_after_roles();
 
-// On a standby, which gives no ids: counts along with the tables, so that a later promotion does not begin again. Needs
-// a transaction.
+// For a standby, which assigns no ids. Raises the counters to the ids in the tables, so that they do not begin again
+// after a promotion. Needs a transaction.
 void follow_tables();
 
 }  // namespace jit::identifier

@@ -3,7 +3,7 @@
 // journal_directory/journal holds one page of header and then the ring (core/ring_buffer.hpp), which is mapped twice in
 // a row. The header carries the UUID of this node, the secret that stamps are mixed with, how far the worker has read,
 // and the WAL position of the last decision about a grant. If the file lies outside the data directory, that position
-// tells whether the tables were restored from an older backup.
+// shows whether the tables were restored from an older backup.
 //
 // The header also names the inode that the file was created on. A copy (base backup, cloned directory) has another
 // inode. The copy is renamed, kept and never used, so no server processes the journal of another one as its own.
@@ -30,8 +30,8 @@ struct ClockMark {
     char boot_id[48];     // boot on which they were compared; empty: never
 };
 
-// A grant that was ended before its tables followed, see grants/revocation.hpp. In the file, so that neither a crash
-// nor a full disk brings the grant back.
+// A grant that was ended before the tables were updated, see grants/revocation.hpp. It is kept in the file, so that
+// neither a crash nor a full disk brings the grant back.
 struct RevokedGrant {
     std::atomic<std::uint64_t> id;  // stored last; 0 = free
     std::atomic<std::uint32_t> by;  // OID of the login
@@ -51,12 +51,12 @@ void open() noexcept;
 [[nodiscard]] core::Uuid node_id() noexcept;  // nil without a journal; may be called then
 [[nodiscard]] std::string node();             // the same as text
 [[nodiscard]] ClockMark& clock_mark() noexcept;
-// The highest ids given (record/identifier.hpp). Allowed without a journal; they are then in shared memory and
-// forgotten with it.
+// The highest ids assigned (record/identifier.hpp). May be called without a journal; the ids are then kept in shared
+// memory only.
 [[nodiscard]] std::array<std::atomic<std::uint64_t>, id_counter_count>& id_counters() noexcept;
 
-// Notes that a grant is revoked, and returns when that is on disk. Returns false if there is no journal, no room, or
-// the disk fails. A grant that is noted already is not noted again.
+// Notes that a grant is revoked, and returns when the note is on disk. Returns false if there is no journal, if there
+// is no room, or if the disk fails. A grant that is already noted is not noted again.
 [[nodiscard]] bool note_revocation(std::uint64_t grant, std::uint32_t by);
 // The grants that are noted; entries with id 0 are free. Empty without a journal.
 [[nodiscard]] std::span<RevokedGrant> revoked_grants() noexcept;

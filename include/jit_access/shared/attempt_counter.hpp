@@ -3,7 +3,7 @@
 // that no login can fill the record. The first refusal of each kind is recorded in any case.
 //
 // The state is outside of any transaction and shared by all sessions of a login, so that neither a rollback nor a new
-// connection gives back an attempt. A login that finds no entry in the table is not limited. Counts that the worker has
+// connection gives back an attempt. A login for which the table has no room is not limited. Counts that the worker has
 // not written yet are lost in a crash of the server.
 //
 // admit_refusal() and admit_request() take no lock, allocate nothing and throw nothing.

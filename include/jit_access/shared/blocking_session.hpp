@@ -1,9 +1,9 @@
 // Terminates sessions that hold a lock that other sessions need.
 //
-// Some rows are changed by one transaction at a time: a request, a template, the memberships of a role. A session that
-// leaves its transaction open must not delay an emergency, a change of policy, or the end of a grant. Each function
-// here names the lock and the sessions that may be terminated for it, and returns how many were signalled.
-// The caller waits for the lock again afterwards.
+// Some rows can be changed by only one transaction at a time: a request, a template, the memberships of a role. A
+// session that leaves its transaction open must not delay an emergency, a change of policy, or the end of a grant. Each
+// function here names the lock and the sessions that may be terminated for it, and returns how many were signalled. The
+// caller waits for the lock again afterwards.
 //
 // All functions need a transaction. They throw the errors of the server.
 #pragma once
@@ -40,17 +40,20 @@ std::uint64_t end_holders_of_memberships(pg::RoleId role);
 // Terminates sessions with a locked row in jit_access.template, except those of superusers and administrators of the
 // extension.
 std::uint64_t end_holders_of_templates(pg::RoleId admin_role);
-// Sessions that have locked the row of this request: those of its requester, those that are idle in their transaction,
-// and those whose transaction is older than five seconds. Superusers are not excepted: no person's session may keep a
-// grant from ending. One that has committed and waits for a synchronous standby stops waiting instead.
+// Terminates sessions that have locked the row of this request: those of its requester, those that are idle in a
+// transaction, and those whose transaction is older than five seconds. Superusers are not excepted, because no session
+// may keep a grant from ending. A session that has committed and waits for a synchronous standby is not terminated, but
+// stops waiting.
 std::uint64_t end_holders_of_request(std::int64_t request_id);
-// Transactions that hold pg::lock_access_list(), on the terms of memberships.
+// Terminates transactions that hold the lock of pg::lock_access_list(), under the same conditions as
+// end_holders_of_memberships().
 std::uint64_t end_holders_of_access_list(const pg::AccessList& list);
-// Sessions that have locked a table of the extension as LOCK TABLE does, for more than a second: pg_write_all_data, and
-// pg_maintain from PostgreSQL 17 on, may lock every table. Superusers, who maintain the tables, are excepted.
+// Terminates sessions that hold or wait for a lock on a whole table of the extension, as LOCK TABLE takes it, if their
+// transaction is older than a second. Members of pg_write_all_data, and of pg_maintain from PostgreSQL 17 on, may lock
+// every table. Superusers are excepted, because they maintain the tables.
 std::uint64_t end_holders_of_tables();
-// Sessions that have locked rows in the tables that the alert rules write. Only the worker and its jobs need these
-// locks.
+// Terminates sessions that have locked rows in the tables that the alert rules write. Only the worker and its jobs need
+// these locks.
 std::uint64_t end_holders_of_alerts();
 
 }  // namespace jit::blocking_session

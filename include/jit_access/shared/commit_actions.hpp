@@ -7,8 +7,8 @@
 // sees the membership always finds the slot. The end of a grant is applied right after the commit, because a failed
 // commit must not end a grant.
 //
-// A commit that lets somebody in, or for longer, is flushed to disk whatever synchronous_commit says: otherwise a crash
-// could take back an approval whose uses are on the record.
+// A commit that activates or extends a grant is flushed to disk, whatever the value of synchronous_commit. Otherwise a
+// crash could undo an approval although uses of the grant are on the record.
 //
 // src/transaction.cpp calls the second half of this interface from the server's transaction callbacks.
 #pragma once

@@ -1,11 +1,12 @@
 // The shared memory of the extension: which grants are live and until when, which sessions use them, and the
-// messages between the worker and the backends. Backends enforce grants by this memory; the tables and catalogs are
-// updated afterwards. README.md of this room explains the states of a slot, the order of publication and the effect of
-// a crash.
+// messages between the worker and the backends. Backends use only this memory to enforce grants; the tables and
+// catalogs are updated afterwards. README.md of this room explains the states of a slot, the order of publication and
+// the effect of a crash.
 //
-// Contract: the memory is created zeroed by the postmaster (src/hooks.cpp) and again after a crash. The comment on a
-// field names its writers and readers. Unless a lock is named, a field is atomic and read without a lock. "Counter"
-// means relaxed order, because no other data depends on the value. Nothing here throws except reserve_slot().
+// Contract: the postmaster creates the memory, filled with zeroes, at the start (src/hooks.cpp) and again after a
+// crash. The comment on a field names its writers and readers. Unless a lock is named, a field is atomic and read
+// without a lock. "Counter" means relaxed order, because no other data depends on the value. Nothing here throws except
+// reserve_slot().
 //
 // Units: wall times are microseconds since 2000-01-01 UTC, boot times microseconds since boot (pg/clock.hpp), other
 // durations microseconds.
@@ -53,7 +54,8 @@ private:
     std::array<std::atomic<std::uint64_t>, std::tuple_size_v<Words>> words_;
 };
 
-// Counters of ids, see record/identifier.hpp. More than are in use, so that the header of the journal need not change.
+// The number of counters of ids, see record/identifier.hpp. Some are not in use yet, so that the header of the journal
+// need not change when a kind is added.
 inline constexpr std::size_t id_counter_count = 16;
 
 // free -> reserved -> live -> over -> retired -> reserved; reserved -> free on abort.
@@ -79,8 +81,8 @@ struct alignas(64) Slot {
     std::atomic<bool> allows_schema_change;     // objects created under the grant belong to its role
     std::atomic<bool> steps_up;                 // first use in a session needs a second factor
     std::atomic<std::int64_t> grace;            // how long running statements may continue after the deadline
-    // OID of the login that ended the grant before the tables did; 0 = nobody has. Written by that session, before
-    // `state` becomes over. See grants/revocation.hpp.
+    // OID of the login that ended the grant before the tables were updated; 0 = none. Written by the session of that
+    // login, before `state` becomes over. See grants/revocation.hpp.
     std::atomic<std::uint32_t> revoked_by;
     // May be a mixture of two grants while the slot is being filled; then the id is not the one that the reader
     // expects.
@@ -252,10 +254,11 @@ struct SharedState {
     // The tables end before `last_decision_lsn`, so a backup was restored. Used by the worker only.
     bool tables_are_stale;
 
-    // Highest ids given, see record/identifier.hpp. Used only without a journal, whose header has them otherwise.
+    // The highest ids assigned, see record/identifier.hpp. Used only if there is no journal; otherwise they are in the
+    // journal's header.
     std::array<std::atomic<std::uint64_t>, id_counter_count> last_ids;
-    // Whether the counter of requests covers what earlier lives of the extension have left in this cluster. Written by
-    // the first process that gives an id.
+    // Whether the counter of requests is above all ids that were assigned before the extension was dropped and created
+    // again. Written by the first process that assigns an id.
     std::atomic<bool> earlier_ids_are_known;
 
     // Cache of templates whose closure is allowed, see policy/template_closure.hpp: one hash for each template id
@@ -315,7 +318,7 @@ Slot* reserve_slot(const GrantTerms& terms);
 // Stores the terms. The slot must not be live.
 void fill_slot(Slot& slot, const GrantTerms& terms) noexcept;
 void set_deadline(Slot& slot, pg::Moment end) noexcept;
-// The same for a slot that another process may end meanwhile: a grant that is over stays over.
+// The same for a slot that another process may end at the same time: a grant that is over stays over.
 void extend_deadline(Slot& slot, pg::Moment end) noexcept;
 // Makes a filled slot live.
 void publish_slot(Slot& slot) noexcept;
