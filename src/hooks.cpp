@@ -143,7 +143,8 @@ void executor_finish(QueryDesc* query) {
     recorder::leave(query);
 }
 
-// ExecutorEnd_hook: the query has ended without an ERROR. We record its outcome, after the server has released it.
+// ExecutorEnd_hook: the query has ended without an ERROR. We record its outcome after the server has released the
+// query's resources.
 void executor_end(QueryDesc* query) {
     (previous_end != nullptr ? previous_end : standard_ExecutorEnd)(query);
     if (unlikely(recorder::has_open_uses())) recorder::complete(query);

@@ -95,7 +95,7 @@ core::Client client_of_session() noexcept {
     return client;
 }
 
-// Neither the conditions of a grant nor the client of a session ever change. They are therefore compared once, here,
+// The conditions of a grant and the client of a session never change. They are therefore compared only once, here,
 // and each statement only tests a pointer.
 void check_conditions(EffectiveGrants& grants, const Slot& slot, std::uint64_t id) noexcept {
     const auto conditions = slot.conditions.load();

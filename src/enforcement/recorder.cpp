@@ -36,8 +36,8 @@ std::uint32_t depth = 0;
 
 std::int64_t recorded_error_command = 0;  // start of the last command whose error is on the record
 
-// Facts that do not change in a session. A parallel worker takes those of its leader from shared memory, where the
-// leader is registered because it is bound to the grant.
+// Facts that do not change in a session. A parallel worker takes the facts of its leader's session from shared memory,
+// where the leader is registered because it is bound to the grant.
 struct Session {
     std::string database = pg::database_name();
     std::string client = pg::client_address();
@@ -116,8 +116,8 @@ core::Payload encode(const enforcement::EffectiveGrants& grants, const Statement
     return {encoded.bytes, encoded.crc};
 }
 
-// The worker sets worker_is_waiting before it waits for the journal. The first writer resets it and wakes the worker.
-// Both sides are sequentially consistent, so no wake-up is lost.
+// The worker sets worker_is_waiting before it waits for the journal. The first writer resets the flag and wakes the
+// worker. All accesses are sequentially consistent, so no wake-up is lost.
 void wake_sleeping_worker() noexcept {
     if (shared_state->worker_is_waiting.load() != 0 && shared_state->worker_is_waiting.exchange(0) != 0) wake_worker();
 }

@@ -14,7 +14,7 @@ using pg::AclBits;
 using pg::RoleId;
 
 // Cache entries are valid for one generation. An entry is stored with the generation that was current before its
-// lookups, so an invalidation during a lookup makes it invalid at once.
+// lookups, so an invalidation during a lookup makes the entry invalid at once.
 std::uint64_t current_generation = 1;
 
 // The role with whose privileges the server would check a statement of this session if there were no grants.

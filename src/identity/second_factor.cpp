@@ -182,7 +182,7 @@ second_factor_state::SecretId secret_id(const std::optional<std::string>& sealed
 }
 
 // Shared memory does not know the codes accepted before the server started, so codes of those time steps are refused.
-// This comes before the attempt is counted.
+// This is checked before the attempt is counted.
 void check_step_floor(pg::RoleId login, second_factor_state::SecretId secret) {
     const auto now = second_factor_state::current_step();
     const auto floor = second_factor_state::step_floor(login, secret);

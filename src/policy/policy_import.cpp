@@ -29,7 +29,7 @@ pg::TextArray sorted_unique(pg::TextArray names) {
 
 // ---- templates ---------------------------------------------------------------------------------------------------
 
-// A value of a Template as the argument that sets it.
+// Converts a value of a Template to the argument that sets this value.
 template <class T>
 void to_argument(const T& value, std::optional<T>& argument) {
     argument = value;

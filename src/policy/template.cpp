@@ -123,7 +123,7 @@ void require_no_live_grants(const Template& tmpl, const char* action) {
                   "Revoke them (jit_access.active_grants), or wait for their end.");
 }
 
-// Only the approvers of the template can review its break-glass grants, and a dropped template has none.
+// Only the approvers of the template can review its break-glass grants, and a dropped template has no approvers.
 void require_no_open_reviews(const Template& tmpl) {
     const auto open = pg::query_row(R"sql(
         SELECT r.id
@@ -247,7 +247,7 @@ Template from_arguments(const std::string& name, const TemplateArguments& argume
     return tmpl;
 }
 
-// Inserts the row of a new template and of its lock for caps. No other transaction sees them before the commit.
+// Inserts the rows of a new template and of its lock for caps. No other transaction sees them before the commit.
 std::int64_t insert(const Template& tmpl, const TemplateArguments& arguments, const pg::TextArray& schemas,
                     const principal::Person& me) {
     std::vector<pg::Argument> values{tmpl.name,

@@ -90,7 +90,7 @@ bool is_fast_path_call() noexcept {
     return ActivePortal == nullptr && debug_query_string == nullptr && MyBackendType != B_BG_WORKER;
 }
 
-// The server checks EXECUTE once for each expression of a transaction, so a call that needs a grant must bind the
+// The server checks EXECUTE only once in a transaction for each expression, so a call that needs a grant must bind the
 // session. Code in languages other than C uses privileges only by statements and calls, each of which is admitted
 // itself. C code that changes or depends on anything but its arguments may check privileges by itself, as nextval()
 // does.

@@ -80,8 +80,8 @@ void add_relation(const List* pieces, int count, std::uint32_t privileges) {
 const char* schema_for(const RangeVar* name) {
     if (name->schemaname != nullptr) return name->schemaname;
     if (name->relpersistence == RELPERSISTENCE_TEMP) return "pg_temp";
-    // If pg_temp comes first in search_path, fetch_search_path() creates the temporary schema, which is not possible
-    // here.
+    // If pg_temp comes first in search_path, fetch_search_path() creates the temporary schema, which is not possible in
+    // a read-only transaction or on a standby.
     if (XactReadOnly || RecoveryInProgress()) return nullptr;
     const List* path = fetch_search_path(false);
     return path != NIL ? get_namespace_name(linitial_oid(path)) : nullptr;
@@ -107,7 +107,7 @@ struct CheckedRelations {
     List* privileges = NIL;
 };
 
-// Returns the query of a view or materialised view; null for anything else.
+// Returns the query of a view or materialized view; null for anything else.
 Query* query_behind(Oid relation) {
     HeapTuple rule = SearchSysCache2(RULERELNAME, ObjectIdGetDatum(relation), CStringGetDatum(ViewSelectRuleName));
     if (!HeapTupleIsValid(rule)) return nullptr;
@@ -176,7 +176,7 @@ void add_objects(const DropStmt* drop) {
     }
 }
 
-// Tables referenced by foreign keys, and those named in LIKE.
+// Adds the tables that foreign keys reference, and those named in LIKE.
 void add_referenced(const Node* element) {
     if (element == nullptr) return;
     if (IsA(element, Constraint))

@@ -55,8 +55,8 @@ bool is_group_role(std::string_view name) noexcept {
                   "Its members administer, audit or monitor all access.", "Ask a superuser for it.");
 }
 
-// Group roles of the extension. Before 16 a role with CREATEROLE can grant any membership; in these groups only a
-// superuser or a role with the ADMIN OPTION may.
+// Group roles of the extension. Before 16, the server lets a role with CREATEROLE grant any membership. The extension
+// allows only a superuser or a role with the ADMIN OPTION to grant membership in these groups.
 void refuse_group_role(const char* role) {
     const std::string_view name(role != nullptr ? role : "");
     if (!is_group_role(name) || is_superuser_command()) return;
@@ -73,7 +73,7 @@ void refuse_group_change(const char* role) {
     if (is_group_role(name) && !is_superuser_command()) refuse_group(name);
 }
 
-// The grammar delivers granted roles as privileges, with the name of the role as that of the privilege.
+// The grammar delivers granted roles as privileges, with the name of the role as the name of the privilege.
 void check_membership(const GrantRoleStmt* grant) {
     const ListCell* cell = nullptr;
     foreach (cell, grant->granted_roles) {
@@ -101,7 +101,7 @@ void check_role_options(const List* options) {
     }
 }
 
-// ALTER GROUP ... ADD USER.
+// Whether the options include members, as in ALTER GROUP ... ADD USER.
 bool has_members(const List* options) {
     const ListCell* cell = nullptr;
     foreach (cell, options)
@@ -113,7 +113,7 @@ void check_owner(const RoleSpec* owner) {
     if (owner != nullptr && owner->roletype == ROLESPEC_CSTRING) refuse_managed(owner->rolename);
 }
 
-// CREATE DATABASE ... OWNER.
+// Returns the owner given in CREATE DATABASE ... OWNER; null if there is none.
 const char* owner_option(const List* options) {
     const ListCell* cell = nullptr;
     foreach (cell, options) {

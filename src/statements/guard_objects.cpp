@@ -71,7 +71,7 @@ const char* why_expression_refused(HeapTuple row, TupleDesc columns, AttrNumber 
                : nullptr;
 }
 
-// Whether the table has foreign keys whose actions change its rows. They run as the owner of the table.
+// Whether the table has foreign keys whose actions change its rows. The actions run as the owner of the table.
 bool has_referential_actions(Oid relation) {
     bool result = false;
     for_each_row(ConstraintRelationId, ConstraintRelidTypidNameIndexId,
@@ -159,7 +159,7 @@ const char* why_refused(Oid object_class, Oid object, Oid me, bool code) {
     return why;
 }
 
-// Whether values of the type are checked by expressions, which its owner may change.
+// Whether values of the type are checked by expressions that the owner of the type may change.
 bool holds_code(Oid type) {
     switch (get_typtype(type)) {
         case TYPTYPE_DOMAIN: return true;

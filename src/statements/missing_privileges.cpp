@@ -86,7 +86,8 @@ bool collect_function(Oid function, void* context) {
     return false;
 }
 
-// nextval(), currval() and setval() with a constant sequence. Any one of the privileges in any_of is sufficient.
+// Collects the sequence of nextval(), currval() or setval() if it is a constant. Any one of the privileges in any_of is
+// sufficient.
 void collect_sequence(const FuncExpr* call, NamedObjects* objects) {
     pg::AclBits any_of = 0;
     switch (call->funcid) {

@@ -184,7 +184,7 @@ bool needs_no_privilege(const Node* command) noexcept {
     }
 }
 
-// A utility command as the server wraps it for ProcessUtility (pg_plan_queries() in src/backend/tcop/postgres.c).
+// Wraps a utility command as the server does for ProcessUtility (pg_plan_queries() in src/backend/tcop/postgres.c).
 PlannedStmt* as_planned(Query* query) {
     auto* planned = makeNode(PlannedStmt);
     planned->commandType = CMD_UTILITY;

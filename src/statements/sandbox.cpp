@@ -107,8 +107,8 @@ Function find_function(Oid function) {
 // the server.
 bool may_run(const Function& one, Oid function) {
     if (one.language == INTERNALlanguageId) return !one.is_volatile || (mode == Mode::execute && is_harmless(one.name));
-    // A handler of foreign tables only returns the functions of its wrapper. The server may have called it before and
-    // kept the answer, so that the foreign table is what is refused.
+    // The handler of a foreign-data wrapper only returns the functions of the wrapper. The server may have called the
+    // handler before and kept its result, so foreign tables are refused instead of the handler.
     if (one.language == ClanguageId)
         return function < FirstNormalObjectId || !one.is_volatile || one.is_cover_trigger || one.is_fdw_handler;
     return mode == Mode::execute &&

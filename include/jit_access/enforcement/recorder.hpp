@@ -62,7 +62,7 @@ void complete_remaining() noexcept;
 // Call when the process exits: closes all open uses as interrupted.
 void interrupt_all() noexcept;
 [[nodiscard]] bool has_open_uses() noexcept;
-// Whether a recorded statement of these grants is running. An open cursor does not run between two fetches.
+// Whether a statement recorded under these grants is running. An open cursor does not run between two fetches.
 [[nodiscard]] bool is_inside_use_of(const enforcement::EffectiveGrants& grants) noexcept;
 [[nodiscard]] bool is_use_open(const void* key) noexcept;
 

@@ -25,7 +25,7 @@ struct Person {
 // The session user without these checks, for a session in which a scheduled job may run.
 [[nodiscard]] Person session_person();
 
-// Where the call of an SQL function comes from; made by the entry function (api/support).
+// Where the call of an SQL function comes from. The entry function determines this (api/support).
 struct Origin {
     // A sentence that says why the call is not part of the statement that the client has sent; nothing if it is.
     std::optional<std::string> indirect_reason;

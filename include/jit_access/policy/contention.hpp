@@ -1,4 +1,4 @@
-// Locks that serialise grants, and the termination of sessions that hold them too long.
+// Locks that serialize the creation and the end of grants, and the termination of sessions that hold them too long.
 //
 // Some data is changed by one transaction at a time: the usage that the caps of a template limit, and the memberships
 // of a role. A session that leaves its transaction open must not delay other users' access, an emergency, or the end of
@@ -16,7 +16,7 @@ namespace jit::contention {
 
 // Returns true if the template limits how many grants a person or the template may have.
 [[nodiscard]] bool has_caps(const templates::Template& tmpl);
-// Serialises transactions that create grants of a template with caps. Call before the usage is counted. Does nothing
+// Serializes transactions that create grants of a template with caps. Call before the usage is counted. Does nothing
 // for a template without caps.
 void lock_for_caps(const templates::Template& tmpl);
 

@@ -30,7 +30,7 @@ struct CommandMark {
 [[nodiscard]] CommandMark begin_command() noexcept;
 // Call once at the end of a command that has not failed.
 [[nodiscard]] bool has_unfinished(const CommandMark& mark) noexcept;
-// Throws `guarded`.
+// Examines these objects. Throws `guarded` if one of them is refused.
 void check_unfinished(const CommandMark& mark);
 
 }  // namespace jit::guard

@@ -7,9 +7,9 @@
 
 namespace jit::guard {
 
-// get_relation_info_hook: the planner asks for the facts of each relation of a query. Throws `not_permitted` if it is
-// the TOAST table of a table of the extension and the current user is not a superuser. For any other relation the hook
-// makes one comparison.
+// get_relation_info_hook: the planner asks for the facts of each relation of a query. Throws `not_permitted` if the
+// relation is the TOAST table of a table of the extension and the current user is not a superuser. For any other
+// relation the hook makes one comparison.
 void install_toast_guard();
 
 }  // namespace jit::guard

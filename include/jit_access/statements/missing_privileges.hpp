@@ -27,8 +27,8 @@ void add(PrivilegeList& list, const std::string& privilege);
 
 // Walks a query as it would run: with views expanded and policies added. A tree walker; `context`: NamedObjects.
 bool collect_checked(Node* node, void* context);
-// Walks a query as it was written, because the schemas through which its names are found need USAGE. A tree walker as
-// well.
+// Walks a query as it was written, because the user needs USAGE on the schemas in which its names are found. A tree
+// walker as well.
 bool collect_schemas(Node* node, void* context);
 // Does both, for a query that was analyzed and not yet rewritten.
 void collect_query(Query* query, NamedObjects* objects);

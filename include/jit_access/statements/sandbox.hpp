@@ -25,7 +25,7 @@ enum class Mode : std::uint8_t {
 extern Mode mode;
 [[nodiscard]] inline bool is_active() noexcept { return mode != Mode::off; }
 
-// Collected while a Scope exists, even if the statement has caught the error.
+// Collected while a Scope exists, even if the statement catches the error.
 struct Findings {
     std::vector<std::string> missing;    // privileges
     std::optional<std::string> refusal;  // the first one

@@ -1,5 +1,5 @@
 // The objects that a statement touches, in the form in which they are recorded: collected by name, with the privileges
-// that the statement needs on each object, and those of these privileges that its user has without any grant.
+// that the statement needs on each object, and the part of these privileges that its user has without any grant.
 //
 // Used by describe_query and describe_command only. One statement is described at a time, so there is one collection
 // per process; the result is valid until the next statement is described. Needs a transaction; lookups may throw.
@@ -20,7 +20,7 @@ namespace jit::describe {
 class StatementObjects {
 public:
     void clear() noexcept { count_ = stored_ = 0, used_ = 0; }
-    // `standing`: those of the privileges that need no grant.
+    // `standing`: the part of `privileges` that needs no grant.
     void add(Oid relation, std::uint32_t privileges, std::uint32_t standing);
     // An object that has no OID yet, or is not a relation.
     void add(std::string_view name, std::uint32_t privileges);
