@@ -55,11 +55,12 @@ CREATE TABLE jit_access.template (
 );
 CREATE UNIQUE INDEX template_name_key ON jit_access.template (name) WHERE dropped_at IS NULL;
 COMMENT ON TABLE jit_access.template IS
-    'templates: a role that holds the privileges, and the policy for requests; dropped ones stay for the history';
+    'templates: a role that holds the privileges, and the policy for requests; dropped templates are kept for the '
+    'history';
 COMMENT ON COLUMN jit_access.template.version IS
     'incremented by every change; a request made under an older version cannot be approved';
 COMMENT ON COLUMN jit_access.template.role_created IS
-    'whether jit_create_template created the role; false = the role existed and was adopted';
+    'whether jit_create_template created the role; false = the role already existed and was adopted';
 COMMENT ON COLUMN jit_access.template.schemas IS
     'schemas named by ALL TABLES IN SCHEMA: tables created there later are covered as well';
 COMMENT ON COLUMN jit_access.template.person_at_once IS
@@ -71,7 +72,8 @@ COMMENT ON COLUMN jit_access.template.database_oids IS
 COMMENT ON COLUMN jit_access.template.defined_by_superuser IS
     'a superuser has set the privileges, and only superusers have changed the template since';
 COMMENT ON COLUMN jit_access.template.superuser_only IS
-    'what the template gives that only a superuser may put into a template (jit_access.template_limits), when defined';
+    'privileges of the template that only a superuser may put into a template (jit_access.template_limits), as of its '
+    'definition';
 COMMENT ON COLUMN jit_access.template.standing_members IS
     'members that an adopted role had when the template was defined';
 COMMENT ON COLUMN jit_access.template.object_owner IS
@@ -94,7 +96,8 @@ CREATE TABLE jit_access.template_cap_lock (
     changes     bigint NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE jit_access.template_cap_lock IS
-    'one row per template, locked while a grant of a template with caps is made, which serialises these transactions';
+    'one row per template; a transaction that creates a grant of a template with caps locks the row, so that there is '
+    'only one such transaction at a time';
 
 CREATE FUNCTION pg_catalog.jit_create_template(
     name text,
@@ -139,9 +142,9 @@ CREATE FUNCTION pg_catalog.jit_create_template(
 RETURNS text LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_template';
 COMMENT ON FUNCTION pg_catalog.jit_create_template IS
-    'defines a template; returns the role that holds its privileges. privileges: one item for each text between GRANT '
-    'and TO. Durations are at least one second, without months. Caps: 0 = no cap. For administrators. Errors: JA001, '
-    'JA004, JA007, JA008, JA018.';
+    'defines a template; returns the role that holds its privileges. privileges: each item is what a GRANT command '
+    'has between GRANT and TO. Durations are at least one second, without months. Caps: 0 = no cap. For '
+    'administrators. Errors: JA001, JA004, JA007, JA008, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_alter_template(
     name text,

@@ -1,9 +1,9 @@
 -- What a template may give, as a list of what is allowed.
 --
 -- jit_access.reachable_object puts every object of this database into a kind, and jit_access.template_limits lists the
--- privileges on each kind that a template may give, and who may define such a template. What has no row there is
--- refused, so an object or a privilege of a kind that nobody has thought of is refused as well. A privilege that PUBLIC
--- has already is always allowed. jit_access.refused_privileges() applies both to the roles that a template reaches.
+-- privileges on each kind that a template may give, and who may define such a template. A privilege that has no row
+-- there is refused, so new kinds of objects and privileges are refused as well. A privilege that PUBLIC already has is
+-- always allowed. jit_access.refused_privileges() applies both views to the roles that a template reaches.
 CREATE VIEW jit_access.template_limits (kind, privilege, defined_by, schema_change) AS
 VALUES
     -- Data.
@@ -20,7 +20,8 @@ VALUES
     ('sequence', 'USAGE', 'administrator', false),
     ('sequence', 'UPDATE', 'administrator', false),
     ('sequence', 'OWNER', 'administrator', true),
-    -- A view runs with the privileges of its owner, so what it reads matters, and writing through it writes there.
+    -- A view accesses its relations with the privileges of its owner, so these relations matter, for reading and
+    -- writing.
     ('updatable view of a system catalog', 'SELECT', 'administrator', false),
     ('updatable view of a system catalog', 'OWNER', 'administrator', true),
     ('view of hidden system data', 'SELECT', 'superuser', false),
@@ -56,7 +57,7 @@ VALUES
     ('other database', 'CREATE', 'superuser', true),
     ('other database', 'OWNER', 'superuser', true),
     ('object in another database', 'any', 'superuser', false),
-    -- Extensions: what their authors keep from PUBLIC.
+    -- Extensions: what their authors do not allow PUBLIC.
     ('relation of an extension', 'SELECT', 'superuser', false),
     ('relation of an extension', 'INSERT', 'superuser', false),
     ('relation of an extension', 'UPDATE', 'superuser', false),
@@ -95,7 +96,7 @@ VALUES
     ('object of pg_publication', 'OWNER', 'superuser', true),
     ('object of pg_user_mapping', 'OWNER', 'superuser', true),
     ('default privileges', 'OWNER', 'superuser', true),
-    -- Memberships. Roles of your own are not listed: they are followed.
+    -- Memberships. Roles that users created are not listed: the privileges and memberships of these roles are checked.
     ('role pg_checkpoint', 'MEMBER', 'superuser', false),
     ('role pg_maintain', 'MEMBER', 'superuser', false),
     ('role pg_monitor', 'MEMBER', 'superuser', false),
@@ -111,7 +112,7 @@ COMMENT ON VIEW jit_access.template_limits IS
     'with allow_schema_change; everything else is refused, unless PUBLIC has it';
 
 -- Roles that can do what a template may not give: those with attributes, predefined roles, the group roles of this
--- extension, and their members. What somebody may do by a grant does not count, because it ends.
+-- extension, and their members. Privileges from a grant do not count, because grants end.
 CREATE VIEW jit_access.powerful_role AS
 WITH RECURSIVE powerful (role) AS (
     SELECT a.oid
@@ -128,8 +129,8 @@ SELECT p.role FROM powerful p;
 COMMENT ON VIEW jit_access.powerful_role IS 'roles whose functions only a superuser may put into a template';
 
 -- Names of schemas on the search_path that is configured for a superuser: in the configuration files, for a database or
--- all roles, and for a superuser. "$user" is there without being configured. So is public, which is not listed: it is
--- refused only where extensions have their objects in it.
+-- all roles, and for a superuser. "$user" is on the default path, so the names of superusers are listed. The schema
+-- public is on the default path as well, but it is not listed: it is refused only if extensions have objects in it.
 CREATE VIEW jit_access.superuser_path AS
 SELECT DISTINCT CASE WHEN s.name LIKE '"%' THEN pg_catalog.replace(pg_catalog.substr(s.name, 2, pg_catalog.length(s.name) - 2), '""', '"')
                      ELSE pg_catalog.lower(s.name) END AS name
@@ -167,7 +168,7 @@ WITH RECURSIVE member AS (
                    WHERE x.grantee = 0 AND x.privilege_type = 'USAGE') AS is_public
     FROM pg_catalog.pg_namespace n
 ), used_relation AS (
-    -- What views and rules use. pg_depend does not list relations of the system.
+    -- The relations that views and rules use. pg_depend does not list system relations.
     SELECT DISTINCT r.ev_class AS view, m.found[1]::pg_catalog.oid AS relation
     FROM pg_catalog.pg_rewrite r
     JOIN pg_catalog.pg_class v ON v.oid = r.ev_class
@@ -175,8 +176,9 @@ WITH RECURSIVE member AS (
          pg_catalog.regexp_matches(r.ev_action::text, ':relid ([1-9][0-9]*) ', 'g') m (found)
     WHERE NOT s.is_system AND s.name <> 'jit_access'
 ), hidden_view (relation, is_hidden) AS (
-    -- Views and rules over relations of the system or of this extension, and views over those. The owner of the first
-    -- has to be able to do what the view does. Hidden: over something that PUBLIC may not read.
+    -- Views and rules over system relations or relations of this extension, and views over such views. The owner of a
+    -- view of the first kind must have the privileges that the view uses. Hidden: the view is over something that
+    -- PUBLIC may not read.
     SELECT u.view,
            NOT s.is_system
            OR NOT EXISTS (SELECT FROM pg_catalog.aclexplode(c.relacl) x
@@ -240,7 +242,7 @@ WITH RECURSIVE member AS (
     JOIN pg_catalog.pg_language l ON l.oid = p.prolang
     LEFT JOIN member m ON m.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND m.objid = p.oid
 ), hiding_schema AS (
-    -- USAGE on the schema gives what PUBLIC may do with the objects in it.
+    -- With USAGE on the schema, the privileges of PUBLIC on the objects in it can be used.
     SELECT f.schema
     FROM function f
     JOIN schema s ON s.oid = f.schema AND NOT s.is_public
@@ -319,7 +321,7 @@ SELECT 'pg_catalog.pg_parameter_acl'::pg_catalog.regclass, p.oid, 'parameter of 
 FROM pg_catalog.pg_parameter_acl p;
 COMMENT ON VIEW jit_access.reachable_object IS 'objects with an access list, by the kind that jit_access.template_limits uses';
 
--- Default privileges: on tables, sequences and so on, like an entry on such an object.
+-- A default privilege, for example on tables, is treated like an entry in the access list of a table.
 CREATE VIEW jit_access.default_entry AS
 SELECT d.oid AS objid, x.grantee, x.privilege_type, x.is_grantable,
        CASE d.defaclobjtype WHEN 'r' THEN 'table' WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'function' WHEN 'T' THEN 'type'
@@ -328,12 +330,13 @@ SELECT d.oid AS objid, x.grantee, x.privilege_type, x.is_grantable,
 FROM pg_catalog.pg_default_acl d, pg_catalog.aclexplode(d.defaclacl) x;
 COMMENT ON VIEW jit_access.default_entry IS 'entries of default privileges, by the kind that jit_access.template_limits uses';
 
--- What the roles hold, or own, of what a template may not give. `needs` says what would allow it: a definition by a
--- superuser, allow_schema_change, or nothing (NULL). defining: the template is being defined, not activated.
+-- The privileges and objects of the roles that a template may not give. by_superuser and needs_schema_change say what
+-- would allow them: a definition by a superuser, allow_schema_change, or nothing (NULL). defining: the template is
+-- being defined, not activated.
 --
--- pg_shdepend finds the objects whose access lists name a role, so that not every catalog is searched. It knows no
--- predefined roles. Their entries are searched for, and what initdb or an extension gave them is left out. The planner
--- takes a template to be small, so it is told to join by hashing.
+-- pg_shdepend finds the objects whose access lists name a role, so that not every catalog is searched. It has no
+-- entries for predefined roles, so the catalogs are searched for these, except for privileges that initdb or an
+-- extension gave them. The planner underestimates the size of a template, so nested loops are disabled.
 CREATE FUNCTION jit_access.refused_privileges(roles oid[], defining boolean)
 RETURNS TABLE (privilege text, object text, kind text, grantable boolean, by_superuser boolean, needs_schema_change boolean,
                classid oid, objid oid, objsubid integer)
@@ -361,7 +364,7 @@ WITH named AS MATERIALIZED (
     WHERE n.deptype = 'a' AND o.objid IS NULL AND n.classid <> 'pg_catalog.pg_default_acl'::pg_catalog.regclass
       AND (n.dbid = 0 OR n.dbid = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))
     UNION
-    -- The entry of a column names its relation.
+    -- For a privilege on a column, pg_shdepend names only the relation.
     SELECT n.classid, n.objid, a.attnum, x.privilege_type, x.is_grantable
     FROM named n
     JOIN pg_catalog.pg_attribute a ON a.attrelid = n.objid AND a.attacl IS NOT NULL,
@@ -431,5 +434,5 @@ ORDER BY j.grantable DESC, j.by_superuser DESC NULLS FIRST, 3, 2, 1;
 END;
 REVOKE ALL ON FUNCTION jit_access.refused_privileges(oid[], boolean) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.refused_privileges(oid[], boolean) IS
-    'privileges of the roles that not every template may give; by_superuser and needs_schema_change say which may, and are '
-    'NULL if none may';
+    'privileges of the roles that not every template may give; by_superuser and needs_schema_change say which '
+    'templates may give them, and are NULL if none may';

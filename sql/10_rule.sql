@@ -20,7 +20,8 @@ COMMENT ON TABLE jit_access.rule IS
     'rules: allow = matching requests need no approval; deny = matching requests are refused, even if another rule '
     'allows them';
 COMMENT ON COLUMN jit_access.rule.defined_by_superuser IS
-    'only such a rule lifts the approval from a template that gives what only a superuser may put into a template';
+    'whether a superuser defined the rule; only such a rule can replace the approval for a template with privileges '
+    'that only a superuser may put into a template';
 COMMENT ON COLUMN jit_access.rule.templates IS 'templates to which the rule applies; empty = every template';
 
 CREATE FUNCTION pg_catalog.jit_create_rule(

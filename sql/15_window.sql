@@ -13,7 +13,8 @@ CREATE TABLE jit_access.time_window (
     created_at timestamptz NOT NULL
 );
 COMMENT ON TABLE jit_access.time_window IS
-    'recurring local times in a time zone, beginning on the days that weekdays, first_day to last_day, and days all allow';
+    'recurring periods of local time in a time zone; they begin on days that satisfy weekdays, first_day to last_day, '
+    'and days';
 COMMENT ON COLUMN jit_access.time_window.weekdays IS '1 (Monday) to 7; empty = every day';
 COMMENT ON COLUMN jit_access.time_window.days IS 'single days; empty = no restriction';
 
@@ -31,7 +32,7 @@ RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_create_window';
 COMMENT ON FUNCTION pg_catalog.jit_create_window IS
     'creates a recurring window for templates and rules. It begins at the local time starts and lasts 1 minute to 7 '
-    'days, on the days that weekdays (1 = Monday), first_day to last_day, and days all allow. kind: open, or closed '
+    'days, on days that satisfy weekdays (1 = Monday), first_day to last_day, and days. kind: open, or closed '
     '(holidays), which takes precedence. For administrators. Errors: JA001, JA004, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_window(name text)

@@ -48,7 +48,7 @@ COMMENT ON COLUMN jit_access.request.duration IS
 COMMENT ON COLUMN jit_access.request.requested_duration IS 'duration that the requester asked for';
 COMMENT ON COLUMN jit_access.request.starts_at IS 'start of the grant: requested_start, or when the template''s windows open';
 COMMENT ON COLUMN jit_access.request.requested_start IS
-    'start that the requester asked for; NULL = starts with the approval';
+    'start that the requester asked for; NULL = at the approval';
 COMMENT ON COLUMN jit_access.request.digest IS
     'SHA-256 of everything shown to an approver; an approval of another digest does not count';
 COMMENT ON COLUMN jit_access.request.rule IS 'rule that allowed the request without an approval';
@@ -62,7 +62,8 @@ COMMENT ON COLUMN jit_access.request.ends_at IS 'the deadline in wall-clock time
 COMMENT ON COLUMN jit_access.request.ends_boot IS
     'the same deadline in microseconds since the boot named by boot_id; whichever comes first ends the grant';
 COMMENT ON COLUMN jit_access.request.node IS
-    'UUID of the journal of the server that activated the grant: a grant in a copy of the tables is not live';
+    'UUID of the journal of the server that activated the grant; on another server, with a copy of the tables, the '
+    'grant is not live';
 COMMENT ON COLUMN jit_access.request.at_deadline IS
     'effect of the deadline, copied from the template at activation, as are grace_period, steps_up and conditions';
 COMMENT ON COLUMN jit_access.request.steps_up IS
@@ -90,8 +91,9 @@ AS 'MODULE_PATHNAME', 'jit_request';
 COMMENT ON FUNCTION pg_catalog.jit_request IS
     'requests a template for a limited time; returns the id of the request, which is also the id of the grant. '
     'duration: at least one second, without months, at most the template''s maximum; NULL = the template''s default. '
-    'scope: relations (schema.table) of the template to narrow the grant to. A rule may allow the request at once; the '
-    'call must then be a statement sent by the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018, JA019, JA023.';
+    'scope: relations (schema.table) of the template to which the grant is narrowed. A rule may allow the request at '
+    'once; the call must then be a statement sent by the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018, '
+    'JA019, JA023.';
 
 CREATE FUNCTION pg_catalog.jit_activate(id numeric)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

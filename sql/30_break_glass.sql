@@ -17,7 +17,8 @@ CREATE TABLE jit_access.review (
 CREATE UNIQUE INDEX review_open ON jit_access.review (person) WHERE reviewed_at IS NULL;
 COMMENT ON TABLE jit_access.review IS
     'one review for each break-glass grant, decided by another person; a person has at most one open review';
-COMMENT ON COLUMN jit_access.review.person IS 'identity of the responder''s person when the glass was broken';
+COMMENT ON COLUMN jit_access.review.person IS
+    'identity of the responder as a person, at the time of the break-glass request';
 
 CREATE FUNCTION pg_catalog.jit_break_glass(template text, duration interval DEFAULT NULL, reason text DEFAULT NULL)
 RETURNS bigint LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

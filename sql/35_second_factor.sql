@@ -42,14 +42,14 @@ COMMENT ON FUNCTION pg_catalog.jit_confirm_totp IS
 CREATE FUNCTION pg_catalog.jit_step_up(code text) RETURNS timestamptz
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_step_up';
 COMMENT ON FUNCTION pg_catalog.jit_step_up IS
-    'presents a one-time code or recovery code; the session has a second factor until the returned time. Pass the code '
-    'as a bind parameter. Errors: JA001, JA012, JA013, JA018, JA020, JA021.';
+    'presents a one-time code or recovery code; the second factor is then valid for the session until the returned '
+    'time. Pass the code as a bind parameter. Errors: JA001, JA012, JA013, JA018, JA020, JA021.';
 
 CREATE FUNCTION pg_catalog.jit_reset_totp(login text) RETURNS void
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_reset_totp';
 COMMENT ON FUNCTION pg_catalog.jit_reset_totp IS
-    'removes the second factor of a login, with its recovery codes and wrong attempts. For administrators; one who has '
-    'a second factor must have stepped up. Errors: JA001, JA004, JA018, JA019.';
+    'removes the second factor of a login, with its recovery codes and wrong attempts. For administrators; an '
+    'administrator who has a second factor must have stepped up. Errors: JA001, JA004, JA018, JA019.';
 
 CREATE FUNCTION jit_access.locked_until(login oid) RETURNS timestamptz
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'jit_locked_until';

@@ -63,7 +63,8 @@ COMMENT ON TABLE jit_access.record IS
     'the worker, and by the job that drops the oldest partition. A use that was still running when it was read from the '
     'journal has its outcome in a later row of kind outcome; the view audit_log joins the two';
 COMMENT ON COLUMN jit_access.record.node IS 'UUID of the journal of the server that wrote the record';
-COMMENT ON COLUMN jit_access.record.position IS 'byte position in that journal; NULL for rows that the worker made';
+COMMENT ON COLUMN jit_access.record.position IS
+    'byte position in that journal; NULL for rows that the worker created itself';
 COMMENT ON COLUMN jit_access.record.of_position IS 'of an outcome: position of the use it belongs to';
 COMMENT ON COLUMN jit_access.record.hash IS 'SHA-256 of the previous row''s hash and the canonical bytes of this row';
 
@@ -109,8 +110,8 @@ CREATE FUNCTION pg_catalog.jit_audit_export(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_audit_export';
 COMMENT ON FUNCTION pg_catalog.jit_audit_export(bigint, bigint) IS
-    'returns the record as lines for the program jit-verify, which verifies them without a server. seq: of the record in '
-    'the line. For auditors and administrators. Errors: JA001, JA004.';
+    'returns the record as lines for the program jit-verify, which verifies them without a server. seq: sequence '
+    'number of the record in the line. For auditors and administrators. Errors: JA001, JA004.';
 
 CREATE TABLE jit_access.journal_position (
     node     uuid PRIMARY KEY,
@@ -131,8 +132,8 @@ CREATE FUNCTION jit_access.journal(
 RETURNS SETOF record LANGUAGE c AS 'MODULE_PATHNAME', 'jit_journal';
 REVOKE ALL ON FUNCTION jit_access.journal(bigint, integer) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.journal(bigint, integer) IS
-    'returns up to max_rows entries of this node''s journal from a byte position on (NULL = the oldest kept); a use and '
-    'its outcome are one row if both are there. For administrators and auditors. Errors: JA013.';
+    'returns up to max_rows entries of this node''s journal from a byte position on (NULL = the oldest kept); a use '
+    'and its outcome are one row if the journal has both. For administrators and auditors. Errors: JA013.';
 
 CREATE FUNCTION jit_access.may_audit() RETURNS boolean
     LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_may_audit';
@@ -162,5 +163,6 @@ LEFT JOIN jit_access.record o
       AND o.of_position = CASE WHEN u.kind = 'use' AND u.outcome IS NULL THEN u.position END
 WHERE u.kind <> 'outcome' AND (SELECT jit_access.may_audit());
 COMMENT ON VIEW jit_access.audit_log IS
-    'the record for auditors: one row for each use, refusal and control event, in the order of seq; standing_privileges = '
-    'those of privileges that needed no grant; outcome is NULL while the statement runs';
+    'the record for auditors: one row for each use, refusal and control event, in the order of seq; '
+    'standing_privileges = the part of the column privileges that the user held without a grant; outcome is NULL '
+    'while the statement runs';

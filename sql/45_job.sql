@@ -29,7 +29,7 @@ COMMENT ON COLUMN jit_access.job.each_nap IS
 COMMENT ON COLUMN jit_access.job.scheduled_at IS 'when jit_schedule() gave the job to pg_cron; NULL = pg_cron does not have it';
 COMMENT ON COLUMN jit_access.job.due_from IS 'start of the first interval, while the job has never run';
 COMMENT ON COLUMN jit_access.job.process_start IS
-    'start of the process with that pid, which tells it from a later process with the same pid';
+    'start of the process with that pid, which distinguishes it from a later process with the same pid';
 COMMENT ON COLUMN jit_access.job.failures IS 'failed runs since the last successful one';
 INSERT INTO jit_access.job (name, schedule, every, essential, each_nap, description) VALUES
     ('retention', '10 * * * *', '1 hour', true, true,
@@ -57,7 +57,8 @@ CREATE TABLE jit_access.verification (
     finding  text
 );
 COMMENT ON TABLE jit_access.verification IS
-    'progress of the job verify: the last row up to which it found the record sound, and what it last found otherwise';
+    'progress of the job verify: the last row up to which the record was found sound, and the finding of the last '
+    'run, if any';
 COMMENT ON COLUMN jit_access.verification.head IS 'hash of the row seq, in hexadecimal';
 COMMENT ON COLUMN jit_access.verification.full_at IS 'when the whole record was last verified';
 COMMENT ON COLUMN jit_access.verification.finding IS 'first finding of the last run; NULL = the record was sound';
@@ -75,19 +76,19 @@ COMMENT ON FUNCTION jit_access.job_drift() IS
 CREATE FUNCTION jit_access.job_verify() RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_job_verify';
 COMMENT ON FUNCTION jit_access.job_verify() IS
-    'job: verifies the record from the last row found sound, once a week all of it; a finding is the event chain broken. '
-    'Errors: JA005.';
+    'job: verifies the rows after the last one found sound, and once a week the whole record; if there is a finding, '
+    'writes the event "chain broken". Errors: JA005.';
 
 CREATE FUNCTION jit_access.job_review_reminders() RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_job_review_reminders';
 COMMENT ON FUNCTION jit_access.job_review_reminders() IS
-    'job: writes the event review overdue for each overdue review, once a day';
+    'job: writes the event "review overdue" for each overdue review, once a day';
 
 CREATE FUNCTION jit_access.run_job(job text) RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_run_job';
 COMMENT ON FUNCTION jit_access.run_job(text) IS
-    'runs a job now, in a process of its own, unless it is already running; returns the job''s result. The command of '
-    'the jobs in pg_cron. For administrators. Errors: JA001, JA004, JA005.';
+    'runs a job now, in a process of its own, unless it is already running; returns the job''s result. The jobs in '
+    'pg_cron call it. For administrators. Errors: JA001, JA004, JA005.';
 
 -- Administrators run jobs with run_job, so that the jobs have the settings of the worker.
 REVOKE ALL ON FUNCTION jit_access.job_retention(), jit_access.job_drift(), jit_access.job_verify(),

@@ -35,7 +35,7 @@ CREATE TABLE jit_access.access_review_item (
     CHECK (num_nulls(verdict, reviewer, reviewer_name, comment, reviewed_at) IN (0, 5))
 );
 COMMENT ON TABLE jit_access.access_review_item IS
-    'items of access reviews with their verdicts, and the evidence when each item was decided';
+    'items of access reviews with their verdicts, and the evidence at the time of each verdict';
 
 CREATE TABLE jit_access.reminder (
     about text NOT NULL,

@@ -129,7 +129,7 @@ FROM pg_catalog.pg_authid a
 WHERE a.rolname ~ '^jit_quarantine_[0-9]{1,18}$' AND (SELECT jit_access.may_audit())
 ORDER BY 1;
 COMMENT ON VIEW jit_access.quarantine IS
-    'what ended grants have left that could not be handed over: a role for each grant, with the objects it owns';
+    'objects of ended grants that could not be handed over: for each grant, a role with the objects that it owns';
 
 CREATE VIEW jit_access.template_catalog AS
 SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileges,

@@ -16,7 +16,7 @@ CREATE TABLE jit_access.whole_verification (
     finding      text
 );
 COMMENT ON TABLE jit_access.whole_verification IS
-    'results of verifications of the whole record, with its last row and hash at that time';
+    'results of verifications of the whole record, each with the last row of the record and its hash at that time';
 COMMENT ON COLUMN jit_access.whole_verification.sound IS 'NULL = self-consistent, but no anchor confirmed it';
 COMMENT ON COLUMN jit_access.whole_verification.anchored_seq IS 'last row that an anchor confirmed';
 
@@ -380,7 +380,7 @@ CREATE FUNCTION jit_access.csv_cell(value text) RETURNS text
     LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'jit_csv_cell';
 REVOKE ALL ON FUNCTION jit_access.csv_cell(text) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.csv_cell(text) IS
-    'formats a value as a CSV cell (RFC 4180); a value that a spreadsheet would take for a formula gets a leading '
+    'formats a value as a CSV cell (RFC 4180); a value that a spreadsheet would interpret as a formula gets a leading '
     'apostrophe';
 
 CREATE FUNCTION pg_catalog.jit_report_csv(

@@ -127,8 +127,8 @@ CREATE TABLE jit_access.baseline (
 );
 CREATE INDEX baseline_by_value ON jit_access.baseline (kind, value);
 COMMENT ON TABLE jit_access.baseline IS
-    'number of days on which a person requested at an hour (UTC), requested a template, or used grants from a network; '
-    'the row with an empty value counts the days with any';
+    'number of days on which a person requested at an hour (UTC), requested a template, or used grants from a '
+    'network; the row with an empty value counts the days with any value';
 
 -- The ids below are not foreign keys, for the reason given for jit_access.alert.
 CREATE TABLE jit_access.grant_volume (
@@ -137,7 +137,8 @@ CREATE TABLE jit_access.grant_volume (
     reported bigint NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE jit_access.grant_volume IS
-    'rows moved by the client of each grant, until a day after the grant has ended; reported = the value of the last alert';
+    'rows moved by the client of each grant, until a day after the grant has ended; reported = the number of rows at '
+    'the last alert';
 
 CREATE TABLE jit_access.template_volume (
     template_id bigint PRIMARY KEY,

@@ -75,9 +75,9 @@ CREATE FUNCTION pg_catalog.jit_run_scenarios(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_run_scenarios';
 COMMENT ON FUNCTION pg_catalog.jit_run_scenarios IS
-    'runs one scenario or all of them and stores the results; a scenario that fails after it has passed, or in its '
-    'first run, causes the event scenario failed. For administrators, and for auditors if the mode is check. Errors: '
-    'JA001, JA004, JA012, JA013, JA018.';
+    'runs one scenario or all of them and stores the results; if a scenario fails after it has passed, or in its '
+    'first run, the event "scenario failed" is written. For administrators, and for auditors if the mode is check. '
+    'Errors: JA001, JA004, JA012, JA013, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_scenarios_tap(name text DEFAULT NULL, OUT number integer, OUT line text)
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

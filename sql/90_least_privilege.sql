@@ -369,7 +369,8 @@ BEGIN
         GROUP BY n.login, n.is_cut, n.number
         ORDER BY n.login, n.is_cut, n.number
     LOOP
-        -- A dropped login, a superuser or a login of the extension cannot be impersonated. Only the template counts.
+        -- A dropped login, a superuser or a login of the extension cannot be impersonated. Then only the privileges of
+        -- the template are checked.
         person := (SELECT a.rolname
                    FROM pg_authid a
                    WHERE a.rolname = batch.login AND NOT a.rolsuper AND NOT starts_with(a.rolname, 'jit_'));

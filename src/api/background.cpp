@@ -1,4 +1,4 @@
-// The main functions of the background processes, by the names that the server starts them with (pg/worker.hpp).
+// The main functions of the background processes, under the names by which the server starts them (pg/worker.hpp).
 #include "jit_access/api/support.hpp"
 #include "jit_access/rehearsal/drill_conductor.hpp"
 

@@ -46,8 +46,8 @@ void create_group(std::string_view name) {
                   "Inspect it, then drop it or revoke them.");
 }
 
-// What has a reserved name was made before the library refused it (guard::check_reserved_name), and could be called in
-// place of a function of ours.
+// Functions and types with a reserved name were created before the library refused them (guard::check_reserved_name),
+// and could be called in place of the extension's functions.
 void check_names() {
     const auto row = pg::query_row(R"sql(
         SELECT 'function ' || p.oid::pg_catalog.regprocedure::text

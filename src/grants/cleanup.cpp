@@ -27,8 +27,9 @@ bool revoke_from_members(pg::RoleId role, const std::string& name) {
     return !rows.empty();
 }
 
-// Objects in another database can be changed only by a process that is connected to it. This starts one for each
-// database, and returns a line for each; a later attempt finds nothing left there.
+// Objects in another database can be changed only by a process that is connected to it. Starts such a process for each
+// other database in which something is left, and returns a line for each database. Once a process has succeeded, the
+// next attempt finds nothing left in its database.
 std::vector<std::string> start_in_other_databases(pg::RoleId role, const std::string& name,
                                                   const pg::NewOwner& new_owner) {
     std::vector<std::string> lines;
@@ -53,7 +54,7 @@ std::vector<std::string> start_in_other_databases(pg::RoleId role, const std::st
     return lines;
 }
 
-// Whether an object in any database, its access list or a policy names the role. Few grants leave anything.
+// Whether an object in any database, its access list or a policy names the role. Few grants leave objects behind.
 bool is_named_by_objects(pg::RoleId role) {
     return pg::query_row(R"sql(
                SELECT 1 FROM pg_catalog.pg_shdepend
@@ -104,7 +105,7 @@ std::vector<std::string> hand_over_in_all_databases(pg::RoleId role, const pg::N
     return lines;
 }
 
-// The existing temporary roles of a grant: those of the modes that need one besides the grant's own.
+// The temporary roles of a grant that exist: the gate or the login, if its mode needs one, and the grant's own role.
 std::vector<pg::RoleId> roles_of_grant(std::int64_t id, pg::RoleId grant_role) {
     std::vector<pg::RoleId> roles;
     if (const auto gate = pg::find_role(provision::gate_role_name(id))) roles.push_back(*gate);
@@ -189,7 +190,8 @@ void revoke_grant_memberships(std::int64_t id) {
     const auto row =
         pg::query_row("SELECT grant_role FROM jit_access.request WHERE id = $1 AND cleanup = 'due' FOR UPDATE", {id});
     if (!row) return;
-    // The gate is dropped in step 3: something that names it must not keep the memberships.
+    // The gate is dropped only in step 3, because an object that names it must not prevent the memberships from being
+    // revoked.
     const auto gate = provision::gate_role_name(id);
     if (const auto gate_id = pg::find_role(gate)) revoke_all_memberships(*gate_id, gate);
     temporary_login::disable_login(id);

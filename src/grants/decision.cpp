@@ -317,7 +317,7 @@ State store_revocation(Request& request, const principal::Person& me, const std:
     return state;
 }
 
-// What became of a subtransaction.
+// The result of a subtransaction.
 struct Attempt {
     std::optional<std::string> fault;  // nothing if it was released
     std::exception_ptr error;
@@ -342,7 +342,8 @@ Attempt try_in_subtransaction(int lock_timeout_ms, const std::function<void()>& 
     return attempt;
 }
 
-// Reads something and gives back the locks that reading took, which otherwise stay until the transaction ends.
+// Calls `read` in a subtransaction that is rolled back, which releases the locks that it took. Otherwise they would be
+// held until the transaction ends.
 template <class Read>
 auto read_without_locks(Read&& read) {
     using Result = std::invoke_result_t<Read>;
@@ -362,8 +363,8 @@ auto read_without_locks(Read&& read) {
     return std::move(*result);
 }
 
-// The same where the lock table is full: a session has room for the locks on 16 relations of its own
-// (storage/lmgr/README), which one query at a time does not exceed.
+// Like check_revoker(), for a full lock table. A session can lock 16 relations without room in the lock table
+// (fast-path locks, storage/lmgr/README). A single query does not need more.
 State check_revoker_with_few_locks(const principal::Person& me, std::int64_t id) {
     const auto row = read_without_locks([&] {
         return pg::query_row("SELECT requester, template_id, state::text FROM jit_access.request WHERE id = $1", {id});
@@ -375,7 +376,7 @@ State check_revoker_with_few_locks(const principal::Person& me, std::int64_t id)
     throw Failure(Code::unknown_request, request_text(id) + " does not exist, or you may not see it");
 }
 
-// The same with a table that a session keeps locked as a whole, or without room in the lock table.
+// Like check_revoker(), even if another session keeps a whole table locked, or if the lock table is full.
 State check_revoker_in_time(const principal::Person& me, std::int64_t id) {
     constexpr int patience_ms = 1000;
     State seen{};
@@ -387,20 +388,21 @@ State check_revoker_in_time(const principal::Person& me, std::int64_t id) {
     return check_revoker(me, id);
 }
 
-// Ends the access first, then changes the tables, in a subtransaction: if they cannot follow now, the worker sees to
-// it.
+// Ends the access first, then changes the tables, in a subtransaction: if they cannot be changed now, the worker
+// changes them later.
 State revoke_at_once(std::int64_t id, const principal::Person& me, const std::optional<std::string>& reason) {
     constexpr int patience_ms = 200;
     bool has_ended = false;
     const auto attempt = try_in_subtransaction(patience_ms, [&] {
-        // Locked before access ends if nobody else has the row, so that the worker does not come in between.
+        // The row is locked before access ends, unless another session has locked it, so that the worker cannot change
+        // it in between.
         auto request = request::try_lock(id);
         has_ended = revocation::end_access(id, me.role);
         if (!request && !has_ended) request = request::lock_to_end(id);
         if (!request) request = request::lock_within(id, patience_ms);
         if (!request)
             throw Failure(Code::wrong_state, "cannot change " + request_text(id), "Another session has locked it.");
-        // The worker was faster.
+        // The worker has already changed the tables.
         if (has_ended && request->state == State::revoked) return;
         store_revocation(*request, me, reason);
     });
@@ -418,7 +420,8 @@ State revoke(std::int64_t id, const std::optional<std::string>& reason) {
     const auto me = principal::caller();
     request::check_text(reason, "reason");
     const State seen = check_revoker_in_time(me, id);
-    // A session that uses the grant leaves it at the commit, with its work done under it.
+    // A session that is bound to the grant itself gives it back only at its commit, because the work that it has done
+    // under the grant could otherwise not be committed.
     if (seen == State::active && !session::is_bound_to(static_cast<std::uint64_t>(id)))
         return revoke_at_once(id, me, reason);
     Request request = request::lock_to_end(id);

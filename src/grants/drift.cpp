@@ -73,7 +73,7 @@ bool remove_unclaimed_roles() {
     return !roles.empty();
 }
 
-// Quarantine roles have no members and no memberships but that in the marker, and exist while they own something.
+// Quarantine roles have no members and no membership except in the marker, and exist only while they own objects.
 bool tidy_quarantine() {
     bool found = false;
     task::run_or_log("drop empty quarantine roles", [&] {
@@ -96,8 +96,8 @@ bool tidy_quarantine() {
     return found;
 }
 
-// Settings that choose the role of a grant that has ended: each later login would be warned that the role does not
-// exist. The role of a grant that is still to begin may be chosen.
+// Removes settings that choose the role of an ended grant, because each later login would get a warning that the role
+// does not exist. Settings that choose the role of a grant that has not begun are kept.
 void remove_stale_settings() {
     task::run_or_log("remove settings that choose the role of an ended grant", [] {
         for (const auto& row : pg::query_replanned(R"sql(
@@ -131,8 +131,8 @@ void remove_stale_settings() {
 }
 
 // The group roles and the marker can be dropped or changed while the library is not loaded. Without the marker no grant
-// can begin; whoever creates a missing group would decide who is in it. Attributes and memberships of these roles would
-// be those of all their members.
+// can begin; a user who creates a missing group role would decide who its members are. All their members could use
+// attributes and memberships that these roles were given.
 bool restore_group_roles() {
     bool found = false;
     task::run_or_log("restore the group roles", [&] {
@@ -242,9 +242,9 @@ bool revoke_foreign_memberships() {
     return !grants.empty();
 }
 
-// Only the roles of grants may be members of a role that jit_create_template made. An adopted role may have others:
-// those from before, and those that a superuser or a holder of its ADMIN OPTION added. Before 16 every holder of
-// CREATEROLE could add more.
+// Only the roles of grants may be members of a role that jit_create_template made. An adopted role may have other
+// members: those that it had before, and those that a superuser or a holder of its ADMIN OPTION added. Before
+// PostgreSQL 16, every holder of CREATEROLE could add members.
 bool revoke_template_role_from_others() {
     bool found = false;
     task::run_or_log("revoke template roles from standing members", [&] {
@@ -269,8 +269,8 @@ bool revoke_template_role_from_others() {
     return found;
 }
 
-// A live grant whose own membership was revoked by hand gives nothing any more. One without the marker would still give
-// access, but backends would not recognize its role. Both are ended.
+// A live grant whose own membership was revoked by hand no longer gives access. A grant whose role is not a member of
+// the marker would still give access, but backends would not recognize its role. Grants of both kinds are ended.
 bool end_broken_grants() {
     const auto grants = task::query_ids_replanned(R"sql(
         SELECT r.id
@@ -313,8 +313,8 @@ std::optional<std::string> closure_fault(std::int64_t template_id) {
     return fault;
 }
 
-// A template's role may have come to reach more than a template may give. Its grants are suspended until an approver
-// resumes or revokes them.
+// The role of a template may meanwhile have more privileges than a template may give. The grants of such a template are
+// suspended until an approver resumes or revokes them.
 void suspend_grants_of_refused_templates() {
     for (const auto template_id :
          task::query_ids("SELECT DISTINCT template_id FROM jit_access.request WHERE state = 'active'")) {
@@ -335,8 +335,9 @@ void suspend_grants_of_refused_templates() {
 
 // ---- names ------------------------------------------------------------------------------------------------------
 
-// Functions and types with a reserved name, which could capture calls of ours: they were made while the library was not
-// loaded. They may be of use to their owners, so they are reported, once in the life of the worker, and left alone.
+// Functions and types with a reserved name, which could capture calls of the extension's functions. They were created
+// while the library was not loaded. Their owners may need them, so they are not dropped; the worker process reports
+// each of them once.
 void report_captured_names() {
     static std::set<std::string> reported;
     task::run_or_log("look for names that capture calls", [&] {

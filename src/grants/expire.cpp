@@ -27,7 +27,7 @@ using core::State;
 using task::query_ids;
 using task::run_in_transaction;
 
-// Something could not be read or written in this round.
+// Whether a table could not be read or written in this round.
 bool are_tables_in_doubt = false;
 
 // ---- the tables follow -------------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ void close_requests(const std::vector<std::int64_t>& requests, Event event, std:
     are_tables_in_doubt |= !failures.empty();
 }
 
-// Grants that the tables have as open although their deadline had passed by then.
+// Grants that are still open in the tables although their deadline had passed at `moment`.
 std::vector<std::int64_t> grants_over_by(std::int64_t moment) {
     return query_ids(R"sql(
         SELECT id FROM jit_access.request
@@ -61,14 +61,14 @@ void end_expired_grants() {
     std::vector<std::int64_t> over;
     for (const auto& slot : shared_state->used_slots())
         if (slot.state.load() == SlotState::over) over.push_back(static_cast<std::int64_t>(slot.id.load()));
-    std::erase_if(over, revocation::is_noted);  // they are revoked, by revocation::apply_to_tables()
+    std::erase_if(over, revocation::is_noted);  // revocation::apply_to_tables() revokes them
     close_requests(over, Event::end, State::active, "deadline reached");
     // These grants have no slot, because they were suspended or could not be confirmed after a start.
     auto by_table = grants_over_by(pg::wall_clock());
     if (by_table.empty()) return;
     std::erase_if(by_table, revocation::is_noted);
     close_requests(by_table, Event::end, std::nullopt, "deadline reached");
-    // Those that are still open are locked. No session may keep a grant from ending.
+    // The rows of grants that are still open are locked by other sessions. No session may keep a grant from ending.
     constexpr std::int64_t tolerance = core::us_per_second;
     for (const auto id : grants_over_by(pg::wall_clock() - tolerance))
         task::run_or_log("end the sessions that keep grant " + std::to_string(id), [id] {
@@ -144,8 +144,8 @@ bool has_open_use(const SessionSlot& session) noexcept {
     return session.transaction_uses_grant || session.has_held_cursors;
 }
 
-// How long after the deadline the session may go on before it is terminated. One that leaves does so by itself; if it
-// only holds a cursor it may be idle and needs some time to wake up.
+// How long after the deadline the session may continue before it is terminated. A session that leaves the grant does so
+// by itself. If it has only a cursor open, it may be idle, and then it needs some time to wake up.
 std::int64_t termination_delay_of(const GrantUser& user, const Slot& slot) noexcept {
     constexpr std::int64_t wake_up_time = 400'000;
     if (!user.leaves) return termination_delay(slot);
@@ -229,7 +229,7 @@ void clean_up_ended_grants() {
     for (const auto id : due)
         if (!failures.contains(id)) (is_in_use(id) ? in_use : idle).push_back(id);
     failures.merge(task::run_for_each(in_use, postpone));
-    // What was handed over stays so, whatever is left to do.
+    // Objects that were handed over keep their new owner, even if others could not be handed over.
     std::map<std::int64_t, std::string> left;
     failures.merge(task::run_for_each(idle, [&](std::int64_t id) { left[id] = cleanup::hand_over_objects(id); }));
     std::erase_if(left, [](const auto& entry) { return entry.second.empty(); });
@@ -300,7 +300,7 @@ std::optional<pg::Instant> process_due() {
     lapse_requests();
     start_scheduled_grants();
     if (revocations_left || are_tables_in_doubt || task::failure_count() != faults) end_sessions_that_lock_tables();
-    // A transaction that ends without a change wakes nobody.
+    // A transaction that keeps a row locked may end without a change, and then it does not wake the worker.
     if (revocations_left) return pg::Instant{pg::wall_clock()};
     return next_due();
 }

@@ -154,7 +154,8 @@ constexpr const char* ranges_with_functions = R"sql(
       AND s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 )sql";
 
-// Relations with expressions or types of which maintenance commands run code as the owner, and why each is quarantined.
+// Relations whose expressions or types contain code that maintenance commands run as the owner, and the reason for the
+// quarantine of each.
 std::map<std::uint32_t, std::string> code_of_maintenance(pg::RoleId role) {
     std::map<std::uint32_t, std::string> found;
     for (const auto& row : pg::query(maintenance_expressions, {role}))
@@ -212,7 +213,7 @@ pg::RoleId quarantine_role(std::int64_t grant) {
     return pg::find_role(name).value();
 }
 
-// Routines that run with the privileges of their caller could still be called.
+// A quarantined routine that runs with the privileges of its caller could still be called, so EXECUTE is revoked.
 void revoke_execute(const Object& object) {
     for (const auto& row : pg::query(R"sql(
              SELECT format('REVOKE ALL ON ROUTINE %s FROM %s CASCADE', p.oid::pg_catalog.regprocedure,
@@ -277,10 +278,10 @@ std::vector<std::string> objects_of(pg::RoleId role, const pg::NewOwner& new_own
         });
         if (!fault) continue;
         obstacles.push_back(object.description + ": " + *fault);
-        // The worker has other grants to end: once it has waited for a lock, it takes what it can get.
+        // The worker has other grants to end, so after the first failure it waits only briefly for locks.
         if (obstacles.size() == 1) pg::query("SELECT pg_catalog.set_config('lock_timeout', '10ms', true)");
     }
-    // What reaches the new owner may widen what a template reaches.
+    // Objects that the new owner receives may add to the privileges that a template gives.
     commit_actions::change_closures();
     // DROP OWNED would drop the objects that are left.
     if (!obstacles.empty()) return obstacles;

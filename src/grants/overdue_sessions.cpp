@@ -23,8 +23,8 @@ constexpr std::int64_t tolerance = core::us_per_second;
 // A session that only has to give the grant back may be idle and needs some time to wake up.
 constexpr std::int64_t time_to_give_back = 5 * time_to_leave;
 
-// The slot of a grant that has ended, even if its roles are gone already. Null: it is live, or another grant has its
-// slot by now.
+// Returns the slot of an ended grant, even if its roles are already dropped. Returns null if the grant is live, or if
+// another grant has its slot by now. In the last case `exists` is left unchanged, otherwise it is set.
 const Slot* find_ended_slot(std::uint64_t id, bool& exists) noexcept {
     for (const auto& slot : shared_state->used_slots()) {
         if (slot.id.load() != id) continue;
@@ -50,7 +50,7 @@ Verdict judge(std::uint64_t grant, bool borrowed, pg::Moment now) noexcept {
                                                                                    : Verdict::due_soon;
 }
 
-// False if the event could not be written; it is then tried again.
+// Returns false if the event could not be written; the caller then tries again.
 bool record_outlived(std::int32_t pid, std::uint64_t grant) {
     const auto fault = task::run_in_transaction([&] {
         const auto row = pg::query_row("SELECT usename::text FROM pg_catalog.pg_stat_activity WHERE pid = $1", {pid});

@@ -155,8 +155,8 @@ core::State activate(Request& request, const Template& tmpl, const core::Ruling&
                                .conditions = conditions});
     commit_actions::make_live(*slot);
 
-    // The terms are copied from the template, so that a later change of it does not affect the grant. The caller holds
-    // the lock on the row.
+    // The terms are copied from the template, so that a later change of the template does not affect the grant. The
+    // caller holds the lock on the row.
     request.activated_at = pg::Instant{now.wall};
     request.ends_at = pg::Instant{ends.wall};
     pg::execute(R"sql(

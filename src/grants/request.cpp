@@ -307,7 +307,7 @@ State cancel(std::int64_t id, const std::optional<std::string>& reason) {
 
 namespace {
 
-// Throws the objection, if any, to `more` time for an active grant.
+// Throws the objection, if there is one, to an extension of an active grant by `more`.
 void check_extension(const Request& request, const Template& tmpl, const principal::Person& me, std::int64_t more,
                      bool by_holder, std::int64_t now) {
     const auto actor = request.requester == me.role ? ruling::Actor::requester : ruling::Actor::other;
@@ -343,7 +343,7 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
                       "Only its holder and the approvers of template \"" + tmpl.name + "\" may.");
     const auto ends_boot = request.ends_at ? boot_deadline(request) : 0;
     const auto now = pg::both_clocks();
-    if (revocation::is_noted(id)) request.state = State::revoked;  // its row does not say so yet
+    if (revocation::is_noted(id)) request.state = State::revoked;  // its row does not show this yet
     if (request.state != State::active || request.ends_at->us <= now.wall || ends_boot <= now.boot)
         throw Failure(Code::wrong_state, "cannot extend " + request_text(id),
                       request.state == State::active ? "Its deadline has passed." : state_text(request),

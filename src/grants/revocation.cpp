@@ -52,7 +52,8 @@ std::string name_of(pg::RoleId role) {
 
 enum class Progress { done, locked };
 
-// In a transaction. Done: the tables have an end of the grant, or nothing of it.
+// Called in a transaction. Done: the tables need no other change for this revocation. Locked: another transaction has
+// locked the row.
 Progress apply(std::int64_t id, const Note& note) {
     const auto seen = request::read(id);
     if (!seen || core::is_terminal(seen->state)) return Progress::done;
@@ -66,7 +67,7 @@ Progress apply(std::int64_t id, const Note& note) {
 }
 
 void end_blocking_sessions(std::int64_t id, const Note& note) {
-    // Time for a transaction that revokes the grant and does something else besides.
+    // The transaction that revokes the grant may contain other statements, so it is given this long.
     constexpr std::int64_t patience = 2 * core::us_per_second;
     if (pg::wall_clock() - note.at < patience) return;
     task::run_or_log("end the sessions that keep request " + std::to_string(id) + " locked", [id] {
@@ -108,7 +109,8 @@ bool apply_to_tables() {
         auto progress = Progress::locked;
         const auto attempt = [&progress, id = id, &note = note] {
             progress = apply(id, note);
-            // What was read may have been committed by a transaction that did not wait for the disk.
+            // The end of the grant may have been committed asynchronously, and the note is needed until the end is on
+            // disk.
             if (progress == Progress::done) pg::flush_wal();
         };
         const auto fault = task::run_in_transaction(attempt);

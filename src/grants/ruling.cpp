@@ -72,8 +72,8 @@ std::vector<core::Decision> read_decisions(const Request& request, const Templat
     return decisions;
 }
 
-// Earlier break-glass grants of a person, as the person was declared then or is declared now, and by any login. A
-// change of the declaration must not hide a grant that has not been reviewed.
+// Earlier break-glass grants of a person, by any login of the person as declared then or as declared now. A change of
+// the declaration must not hide a grant that has not been reviewed.
 core::BreakGlass read_break_glass(const Person& responder, const Template& tmpl) {
     const auto person = principal::person_of(responder);
     const auto row =

@@ -78,7 +78,7 @@ control_event::Detail detail_of(std::int64_t id, const LockedAlert& alert, const
 struct Raised {
     std::int64_t id;
     std::int64_t count;
-    bool is_announced;  // new, or ten times as many as last time
+    bool is_announced;  // it is new, or its count has passed a power of ten
 };
 
 // Returns true if a power of ten lies in (before, now].
@@ -236,7 +236,7 @@ bool try_lock_alert(std::int64_t id) {
 }
 
 // Returns false if another session holds the lock on the alert or the request. That session is terminated, because the
-// holder could otherwise delay the suspension by locking the row.
+// holder of the grant could otherwise delay the suspension by locking the row.
 bool suspend(const DueSuspension& due) {
     if (!try_lock_alert(due.alert)) {
         blocking_session::end_holders_of_alerts();

@@ -49,7 +49,7 @@ const DrillResult& result_of(DrillCheck check) noexcept {
 std::int64_t wait_for_result(DrillCheck check, pg::Process actor, std::int64_t until, const std::string& step_timeout) {
     const auto& result = result_of(check);
     for (;;) {
-        // Read before the result, which may be the last thing the actor has done.
+        // Read before the result: otherwise the actor could store its result and exit between the two reads.
         const bool has_ended = pg::has_exited(actor);
         switch (result.outcome.load(std::memory_order_acquire)) {
             case DrillOutcome::passed: return result.duration.load();

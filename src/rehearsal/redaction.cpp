@@ -45,7 +45,7 @@ bool skip_conversion(std::string_view format, std::size_t& at) {
     return true;
 }
 
-// Returns the fixed parts of a printf format. Between each two of them there is a value.
+// Returns the fixed parts of a printf format. There is one value between each part and the next.
 Names fixed_parts(std::string_view format) {
     Names parts{""};
     for (std::size_t at = 0; at < format.size();) {

@@ -24,16 +24,16 @@ std::string name_records(std::int64_t from, std::int64_t to) {
     return "Numbers " + std::to_string(from) + " to " + std::to_string(to) + " were";
 }
 
-// What is known of records without a finding; `anchored` is the last one that an anchor confirms, or 0. Behind it, and
-// without an anchor, records may have been cut off.
+// Describes what is known about records without a finding. `anchored` is the last record that an anchor confirms, or 0
+// if there is no anchor. Records after it may have been cut off.
 std::string describe_verdict(std::int64_t anchored) {
     if (anchored > 0) return "sound, confirmed by an anchor up to number " + std::to_string(anchored);
     return "self-consistent, but confirmed by no anchor";
 }
 
-// Describes the last verification of the whole record, and returns the number up to which it went. It is trusted only
-// if the record still has the head that it found. Then no earlier record has changed since, unless the stored heads of
-// that record and of all that follow it were recomputed.
+// Describes the last verification of the whole record, and returns the number up to which it went. The verification is
+// trusted only if the record still has the head that was found then. In that case no earlier row has changed since,
+// unless the stored heads of that row and of all later rows were recomputed.
 std::int64_t describe_last_verification(Page::Verification& description) {
     const auto row = pg::query_row(R"sql(
         SELECT v.last_seq, v.at, v.by, v.sound IS NOT FALSE, v.head, coalesce(v.finding, ''),

@@ -131,8 +131,8 @@ std::string run_job(const std::optional<std::string>& job) {
 
 namespace {
 
-// Enters this process as the one that runs the job. Returns false if another process does. The row is locked before
-// pg_stat_activity is read, so that of two processes the second sees the first.
+// Stores this process as the one that runs the job. Returns false if another process is running it. The row is locked
+// before pg_stat_activity is read, so that of two processes the second sees the first.
 bool claim(const std::string& job) {
     if (!pg::query_row("SELECT 1 FROM jit_access.job WHERE name = $1 FOR UPDATE", {job})) return false;
     return pg::execute(R"sql(

@@ -14,8 +14,8 @@
 
 namespace jit::cleanup {
 
-// The steps for a grant whose clean-up is due. The worker runs each in a transaction of its own, so that a failure of
-// one does not undo those before it. All lock the row of the request.
+// The steps for a grant whose clean-up is due. The worker runs each in a transaction of its own, so that a failure in
+// one step does not undo the earlier ones. Each step locks the row of the request.
 //
 // Step 1 revokes the memberships that carry the privileges and ends the sessions of a temporary login.
 void revoke_grant_memberships(std::int64_t id);
@@ -25,11 +25,11 @@ void revoke_grant_memberships(std::int64_t id);
 // Step 3, when nothing is left: drops the roles and marks the clean-up as done.
 void drop_grant_roles(std::int64_t id);
 
-// Step 2 for one role in the database of this process, which may be any of the cluster. What is left to do is in the
-// comment of the role, where the worker finds it.
+// Step 2 for one role in the database of this process, which may be any database of the cluster. Writes what is left to
+// do into the comment of the role, where the worker finds it.
 void clean_this_database(pg::RoleId role, const pg::NewOwner& new_owner);
 
-// Revokes one membership, by all its grantors. Throws if it still exists afterwards.
+// Revokes one membership, in the name of each of its grantors. Throws if it still exists afterwards.
 void revoke_membership(const std::string& role, const std::string& member);
 
 // Revokes a temporary role from its members, and its own memberships except the one in jit_marker. Returns whether
@@ -40,7 +40,7 @@ bool revoke_all_memberships(pg::RoleId role, const std::string& name);
 // something is left to do.
 void drop_unclaimed_role(pg::RoleId role, const std::string& name);
 
-// Drops the quarantine roles that own nothing any more, and returns their names.
+// Drops the quarantine roles that no longer own anything, and returns their names.
 [[nodiscard]] std::vector<std::string> drop_empty_quarantine_roles();
 
 }  // namespace jit::cleanup

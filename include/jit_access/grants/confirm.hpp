@@ -7,10 +7,10 @@
 //
 //      restart, crash          same node               confirmed, with the same deadline
 //      hot standby             runs as a standby       confirmed while it follows; kept through promotion
-//      restored backup, PITR,  another node            active: suspended and recorded, until an approver says
+//      restored backup, PITR,  another node            active: suspended and recorded, until an approver calls
 //      cloned machine                                  jit_resume or jit_revoke; scheduled: lapsed
 //      the same, in the place  same node, but the      the same
-//      of its server           journal knows more
+//      of its server           journal is newer
 //
 // The worker calls the first two functions, outside of a transaction. They log failures and do not throw.
 #pragma once

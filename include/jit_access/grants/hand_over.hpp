@@ -1,9 +1,9 @@
-// What becomes of the objects that a temporary role owns, in one database.
+// Hands over or quarantines the objects that a temporary role owns, in one database.
 //
 // Each object is judged alone. Plain data, and code that runs with the privileges of its caller if the template allows
-// code, gets the new owner. Everything else is quarantined: it belongs to the role jit_quarantine_<id> from then on,
-// which has no privileges and no members, and with whose privileges nothing runs (enforcement/effective_grants.hpp). A
-// DBA decides what becomes of it (docs/adr/025-quarantine.md).
+// code, gets the new owner. Everything else is quarantined: its new owner is the role jit_quarantine_<id>, which has no
+// privileges and no members. Backends refuse to run anything with the privileges of that role
+// (enforcement/effective_grants.hpp). A DBA decides about these objects (docs/adr/025-quarantine.md).
 //
 // Runs in any database of the cluster, also where the extension is not created. Needs a transaction, as a superuser.
 #pragma once
@@ -21,15 +21,15 @@ namespace jit::hand_over {
 
 // Gives the objects that `role` owns in this database their new owners, then removes everything else that names the
 // role there: entries of access lists, policies, default privileges, user mappings. An object that cannot change its
-// owner now, for example because it is locked, keeps no other from doing so. Returns one line for each such object; the
-// next attempt takes it up again.
+// owner now, for example because it is locked, does not prevent others from being handed over. Returns one line for
+// each such object; the next attempt tries it again.
 [[nodiscard]] std::vector<std::string> objects_of(pg::RoleId role, const pg::NewOwner& new_owner);
 
-// Puts lines about this database in the comment of a role, which every database shows. Lines about other databases
-// stay. `replace`: earlier lines about this database go.
+// Writes lines about this database into the comment of a role, which can be read in every database. Lines about other
+// databases are kept. `replace`: earlier lines about this database are removed.
 enum class Notes : std::uint8_t { add, replace };
 void write_notes(const std::string& role, const std::vector<std::string>& lines, Notes how);
-// The lines; empty without a comment.
+// Returns these lines; empty if the role has no comment.
 [[nodiscard]] std::string notes_of(pg::RoleId role);
 
 }  // namespace jit::hand_over

@@ -1,12 +1,14 @@
 // Sessions that still have a grant one second after they should have left it or ended: their process does not react,
-// for example because code in it has signals ignored, or because it is stopped.
+// for example because its code ignores signals, or because it is stopped.
 //
-// Each is an event `session outlived`, which raises the alert `session_outlived`, and it is terminated again.
+// For each of them, an event `session outlived` is written, which raises the alert `session_outlived`, and the session
+// is terminated again.
 #pragma once
 
 namespace jit::overdue_sessions {
 
-// For the worker, outside of a transaction. Whether there may be one within a second: call it again by then.
+// For the worker, outside of a transaction. Returns true if a session may become overdue within a second; it must then
+// be called again by that time.
 [[nodiscard]] bool report() noexcept;
 
 }  // namespace jit::overdue_sessions

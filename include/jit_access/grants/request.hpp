@@ -1,8 +1,8 @@
 // Requests: the row that a request and its grant share for their whole life, and the actions of the requester on it.
 //
 // Every change of a request happens under the lock on its row, taken by lock() or one of its variants and held until
-// the transaction ends. The functions that change state are in decision.hpp, expire.hpp and here; all of them end in
-// advance(). Everything needs a transaction. Durations are microseconds.
+// the transaction ends. The functions that change state are in decision.hpp, expire.hpp and here; all of them change it
+// by advance(). Everything needs a transaction. Durations are microseconds.
 #pragma once
 
 #include "jit_access/core/lifecycle.hpp"
@@ -63,16 +63,16 @@ void require_visible(const principal::Person& person, std::int64_t id);
 // Locks the row until the transaction ends. Throws unknown_request.
 [[nodiscard]] Request lock(std::int64_t id);
 [[nodiscard]] Request lock_visible(const principal::Person& person, std::int64_t id);
-// The same without waiting: nothing if another transaction has locked the row, or it does not exist.
+// Like lock(), but does not wait: returns nothing if another transaction has locked the row, or it does not exist.
 [[nodiscard]] std::optional<Request> try_lock(std::int64_t id);
-// The same, tried again for `patience` milliseconds.
+// Like try_lock(), but repeated for up to `patience` milliseconds.
 [[nodiscard]] std::optional<Request> lock_within(std::int64_t id, int patience);
-// The same to end a grant. A transaction that is left open must not delay that: its session is ended after 200 ms, see
-// blocking_session::end_holders_of_request().
+// Like lock(), for a caller that ends the grant. An open transaction must not delay the end, so a session that keeps
+// the row locked is terminated after 200 ms, see blocking_session::end_holders_of_request().
 [[nodiscard]] Request lock_to_end(std::int64_t id);
 
-// Moves the state along the life cycle and writes the control event (shared/request_state.hpp). The caller holds the
-// lock on the row. Throws wrong_state when the event is not allowed. `actor` is for the record.
+// Changes the state as the life cycle allows, and writes the control event (shared/request_state.hpp). The caller holds
+// the lock on the row. Throws wrong_state when the event is not allowed. `actor` is for the record.
 core::State advance(Request& request, core::Event event, const std::string& actor,
                     const std::optional<std::string>& reason);
 

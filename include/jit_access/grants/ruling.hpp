@@ -1,4 +1,4 @@
-// Rulings: collects the facts about a request; core::decide() decides from them.
+// Rulings: these functions collect the facts about a request, from which core::decide() makes the ruling.
 //
 // All functions run SQL and need a transaction. Before for_new_request(), for_break_glass() and for_request() the
 // caller takes contention::lock_for_caps(), so that the usage that is counted cannot change before the transaction

@@ -24,8 +24,8 @@ struct Assessment {
     std::optional<std::string> comment;
 };
 
-// Called by an approver of the template who is another person. A grant is reviewed once, after its end, because its use
-// is known only then. Returns the verdict.
+// Called by an approver of the template who is not the responder. A grant is reviewed once, after its end, because its
+// use is known only then. Returns the verdict.
 std::string review(std::int64_t id, const Assessment& assessment, const principal::Origin& origin);
 // The same for an item of an access review, which shows the id to its reviewers.
 std::string review_item(std::int64_t id, const Assessment& assessment, const principal::Origin& origin);

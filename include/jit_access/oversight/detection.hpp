@@ -5,8 +5,8 @@
 // committed. After a crash the batch is therefore evaluated again as a whole, and no record counts twice. Times are
 // those of the record, so a late batch gives the same alerts.
 //
-// Each rule runs in a subtransaction. If a rule fails, the batch is lost for that rule and the others continue; its
-// fault is shown in jit_access.alert_rules and logged once. docs/alerts.md describes the rules and their data.
+// Each rule runs in a subtransaction. If a rule fails, it misses the batch, and the other rules continue. The error is
+// shown in jit_access.alert_rules and logged once. docs/alerts.md describes the rules and their data.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@
 namespace jit::detection {
 
 // Evaluates the records up to `seq` (nothing: all) in the caller's transaction. Returns the last evaluated record, or
-// nothing if another process holds the position.
+// nothing if another process has locked the position.
 std::optional<std::int64_t> evaluate_up_to(std::optional<std::int64_t> seq);
 
 // For the worker: hands over the tally of the records it has just committed, which then need not be read again. A

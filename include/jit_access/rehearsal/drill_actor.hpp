@@ -1,6 +1,6 @@
 // An actor of a drill (drill.hpp): a background process that is logged in as one of the service identities, and
 // requests, approves or uses the grant. The service identities have CONNECTION LIMIT 0, which keeps out clients but not
-// background processes, so only such a process can act as them.
+// background processes, so only a background process can act as them.
 //
 // An actor gives access without a statement sent by a client, although docs/adr/013 otherwise demands one. Only the
 // canary template allows this.

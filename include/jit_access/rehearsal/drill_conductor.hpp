@@ -1,5 +1,5 @@
-// The conductor process of a drill: takes the steps in order and stores the result of each in jit_access.drill_step.
-// The first step that fails ends the drill.
+// The conductor process of a drill: runs the steps in order and stores the result of each in jit_access.drill_step. The
+// first step that fails ends the drill.
 #pragma once
 
 namespace jit::drill {

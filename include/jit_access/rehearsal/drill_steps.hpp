@@ -1,4 +1,4 @@
-// The steps of a drill, as the conductor takes them.
+// The steps of a drill, which the conductor runs.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // One statement of a dry run: analysed in mode `check`, run in mode `execute`.
 //
-// Both act as the temporary roles of the dry run, under the sandbox (statements/sandbox.hpp). The caller holds the
-// subtransaction that is rolled back when the dry run ends.
+// Both act as the temporary roles of the dry run, under the sandbox (statements/sandbox.hpp). The caller has started
+// the subtransaction that is rolled back when the dry run ends.
 #pragma once
 
 #include <optional>
@@ -31,8 +31,9 @@ struct TemporaryRoles {
 
 [[nodiscard]] Outcome check_statement(const std::string& statement, const TemporaryRoles& roles, const Plan& plan);
 
-// Runs the statement and writes it to the record. `search_path` is that of the statements before, and is updated if
-// this one sets it. `deferred` receives the names that may be shown only if they existed before the dry run.
+// Runs the statement and writes it to the record. `search_path` is the value that the earlier statements have left, and
+// is updated if this statement sets it. `deferred` receives the names that may be shown only if they existed before the
+// dry run.
 [[nodiscard]] Outcome execute_statement(const std::string& statement, const TemporaryRoles& roles, const Plan& plan,
                                         std::string& search_path, redaction::Deferred& deferred);
 

@@ -21,7 +21,7 @@ struct Deferred {
 };
 
 // Returns the message of an error as far as it may be shown; the names in it are added to `deferred`. `expected` is the
-// message with which the analysis of the statement failed; it holds no data.
+// message with which the analysis of the statement failed; it contains no data.
 [[nodiscard]] std::string shown_message(const pg::Fault& fault, const std::string& statement,
                                         const std::string& expected, Deferred& deferred);
 

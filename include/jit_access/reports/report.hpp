@@ -1,5 +1,6 @@
 // The report page: an HTML page about a range of time, for auditors. Its contents are read from the tables in one
-// transaction, and it says how far the record has been verified. The same transaction writes an event about the report.
+// transaction. The page shows how far the record has been verified. The same transaction writes an event about the
+// report.
 #pragma once
 
 #include <optional>

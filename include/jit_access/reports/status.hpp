@@ -1,5 +1,5 @@
 // The contents of shared memory for the views jit_access.health and jit_access.active_grants. Read without a lock, so
-// the values need not be of the same instant.
+// the values may be from different moments.
 #pragma once
 
 #include <array>

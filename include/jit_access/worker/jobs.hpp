@@ -11,10 +11,11 @@ namespace jit::jobs {
 [[nodiscard]] std::string run_retention();
 // Has the worker check every role and membership for drift, and waits for it.
 [[nodiscard]] std::string run_drift();
-// Verifies the record from the last row found sound, and all of it after seven days. A finding does not make the job
-// fail; it is the result of the job, and is also written as an event and to the server log.
+// Verifies the rows of the record after the last one found sound, or the whole record if that was last done seven days
+// ago. A finding does not make the job fail; it is the result of the job, and is also written as an event and to the
+// server log.
 [[nodiscard]] std::string run_verify();
-// Writes the event "review overdue" for each overdue review that has had none for a day.
+// Writes the event "review overdue" for each overdue review for which none was written within the last day.
 [[nodiscard]] std::string run_review_reminders();
 
 }  // namespace jit::jobs
