@@ -7,7 +7,7 @@
 // Steps 1 and 2 need no lock, no room on a disk and no transaction id. So access ends even if the disk is full, the row
 // is locked, or the transaction is rolled back. Before step 1, the caller's permission is checked, which reads tables
 // and roles. If the lock table is full, a session that has not read roles since they last changed cannot do this, and
-// jit_revoke fails with SQLSTATE 53200; every other session can (decision.cpp).
+// jit_revoke fails with SQLSTATE 53200 (docs/threat-model.md).
 //
 // If step 3 fails, the worker retries it until it succeeds. A server that starts in the meantime does not confirm a
 // grant that is noted (confirm.hpp). The note is removed when the end of the grant is in the tables and on disk.
