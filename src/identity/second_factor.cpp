@@ -181,8 +181,8 @@ second_factor_state::SecretId secret_id(const std::optional<std::string>& sealed
     return id;
 }
 
-// Shared memory does not know the codes accepted before the server started, so codes of those time steps are refused.
-// This is checked before the attempt is counted.
+// Shared memory does not contain the codes that were accepted before the server started, so codes of those time steps
+// are refused. This is checked before the attempt is counted.
 void check_step_floor(pg::RoleId login, second_factor_state::SecretId secret) {
     const auto now = second_factor_state::current_step();
     const auto floor = second_factor_state::step_floor(login, secret);
@@ -203,7 +203,7 @@ const std::string& require_well_formed(const std::optional<std::string>& code) {
     return *code;
 }
 
-// The messages are the same for a wrong code, a used one, and a login without a second factor.
+// The messages are the same for a wrong code, for a used code, and for a login without a second factor.
 [[noreturn]] void refuse(const Person& me, CodeResult answer) {
     switch (answer) {
         case CodeResult::locked:

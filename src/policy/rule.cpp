@@ -42,7 +42,7 @@ void check_networks(const pg::TextArray& networks) {
     for (const auto& network : networks) {
         try {
             pg::query("SELECT $1::pg_catalog.cidr", {network});
-        } catch (const pg::ServerError&) {  // this throws, so the failed query ends with its transaction
+        } catch (const pg::ServerError&) {  // the handler throws, so the failed query ends with its transaction
             throw invalid("networks", "\"" + pg::excerpt(network) + "\" is not a network.",
                           "Write it like 10.1.0.0/16 or 2001:db8::/32.");
         }

@@ -79,9 +79,9 @@ core::Failure refusal(const Template& tmpl, const std::string& detail, const std
 // ---- the seal ----------------------------------------------------------------------------------------------------
 
 // Reading every access list takes time in proportion to the tables of the template, and the duration of an activation
-// must not depend on that. A template that passed the check is therefore sealed: shared memory keeps a hash of what the
-// result depends on. That is the roles of the closure, and an epoch that advances whenever a command could have given
-// one of them something that a template may not give, or could have changed what an object is
+// must not depend on that. A template that passed the check is therefore sealed: shared memory keeps a hash of the
+// values on which the result depends. These are the roles of the closure, and an epoch that advances whenever a command
+// could have given one of them something that a template may not give, or could have changed what an object is
 // (commit_actions::change_closures). The checks whose cost does not depend on the number of tables run every time.
 std::uint64_t seal_of(const Template& tmpl, std::vector<pg::RoleId> roles) {
     std::uint64_t seal = 14695981039346656037U;  // FNV-1a, 64 bits

@@ -83,7 +83,7 @@ void grant_item_on_relation(const std::string& relation, std::uint32_t schema, c
     const auto schemas = pg::parse_privilege(item, role).schemas;
     if (std::find(schemas.begin(), schemas.end(), schema) == schemas.end()) return;
     const auto grant = pg::grant_on_table(item, role, relation);
-    // A privilege that the template may not give would keep every further grant of it from being activated.
+    // A privilege that the template may not give would keep every further grant of the template from being activated.
     if (!may_be_given(relation)) return;
     if (has_columns(relation, grant.columns)) pg::change_access_lists(grant.sql);
 }

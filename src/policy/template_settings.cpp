@@ -171,7 +171,7 @@ void apply_settings(const TemplateArguments& arguments, Template& tmpl, const Pe
     check_end_of_grant(tmpl);
 }
 
-// The columns that are no settings, in the order in which template_from_row() reads them. The settings follow.
+// The number of columns that are not settings. template_from_row() reads these columns first, and then the settings.
 constexpr std::size_t fixed_column_count = 16;
 
 std::string select_template() {

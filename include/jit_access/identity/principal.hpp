@@ -44,7 +44,7 @@ void require_own_statement(const Person& person, const Origin& origin, const std
 void require_admin(const Person& person);
 void require_auditor(const Person& person);
 
-// Several logins may belong to one person (jit_set_person). A login that is not declared is a person by itself.
+// Several logins may belong to one person (jit_set_person). A login that is not declared counts as a person of its own.
 [[nodiscard]] core::PersonId person_of(const Person& login);
 [[nodiscard]] pg::TextArray logins_of(const core::PersonId& person);  // OIDs
 // Replaces the logins of a person. Without logins the person is deleted.
@@ -69,7 +69,8 @@ void set_person(const std::optional<std::string>& name, const std::optional<pg::
 // Whether the person is listed as a responder of the template.
 [[nodiscard]] bool may_break_glass(const Person& person, std::int64_t template_id);
 [[nodiscard]] bool may_decide(const Person& person, std::int64_t template_id);
-// Whether the person may know that the template exists: it lists the person in any capacity, or the person may audit.
+// Whether the person may know that the template exists: the template lists the person in any capacity, or the person
+// may audit.
 [[nodiscard]] bool may_see_template(const Person& person, std::int64_t template_id);
 // Throws not_permitted. `action` completes the message: "decide about request 42".
 void require_approver(const Person& person, std::int64_t template_id, const std::string& template_name,

@@ -2,7 +2,7 @@
 //
 //      jit_enroll_totp()       makes a secret and shows it, once
 //      jit_confirm_totp(code)  the first correct code enables the factor; returns the recovery codes, once
-//      jit_step_up(code)       this session has stepped up, for jit_access.second_factor_lifetime
+//      jit_step_up(code)       marks this session as stepped up, for jit_access.second_factor_lifetime
 //
 // A template says at which stages it demands a second factor. The code of a stage only calls require(). A second factor
 // belongs to the session user. Each function below must be called by a statement that this user has sent

@@ -1,4 +1,4 @@
-// Locks that serialize the creation and the end of grants, and the termination of sessions that hold them too long.
+// Locks that serialize the work of transactions on grants, and the termination of sessions that hold them too long.
 //
 // Some data is changed by one transaction at a time: the usage that the caps of a template limit, and the memberships
 // of a role. A session that leaves its transaction open must not delay other users' access, an emergency, or the end of

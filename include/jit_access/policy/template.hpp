@@ -182,8 +182,8 @@ std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& 
 void drop(const std::optional<std::string>& name);
 
 // Removes roles from the participants of one capacity (all of them, or one) by decision of an access review. The change
-// need not be a statement of the user's own, because it only reduces access. Makes a new version, so open requests
-// cannot be approved any more.
+// need not be a statement of the user's own, because it only reduces access. Creates a new version, so open requests
+// can no longer be approved.
 void remove_participants(const Template& tmpl, const char* capacity, std::optional<pg::RoleId> role,
                          const std::string& by);
 

@@ -15,8 +15,8 @@ namespace jit::templates {
 
 // Both throw privilege_refused when the closure of the template's role holds a privilege that the template may not
 // give. They need a transaction. check_definition() always checks everything, including objects that PUBLIC may use and
-// that the role reaches only by USAGE on their schema. Such objects that are created later are not checked; they are
-// the responsibility of their creators.
+// that the role reaches only by USAGE on their schema. Objects of this kind that are created later are the
+// responsibility of their creators.
 void check_definition(const Template& tmpl);
 void check_closure(const Template& tmpl);
 
