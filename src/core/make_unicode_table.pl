@@ -54,8 +54,8 @@ open my $version_file, '<', "$directory/PropList.txt" or die "$directory/PropLis
 my ($version) = <$version_file> =~ /^# PropList-([\d.]+)\.txt/ or die "PropList.txt has no version\n";
 
 print <<"HEADER";
-// Made by src/core/make_unicode_table.pl from the Unicode Character Database, version $version. Not changed by hand;
-// test/arch/unicode compares.
+// Made by src/core/make_unicode_table.pl from the Unicode Character Database, version $version. Do not edit;
+// test/arch/unicode compares this file with the output of the script.
 #pragma once
 
 #include "jit_access/core/zone.hpp"

@@ -38,7 +38,7 @@ bool is_extension_error(const ErrorData& error) noexcept {
     return error.message_id != nullptr && std::string_view(error.message_id) == own_format;
 }
 
-// A message that was read from the worker has no format (libpq/pqmq.c, pq_parse_errornotice).
+// A message that was read from a parallel worker has no format (libpq/pqmq.c, pq_parse_errornotice).
 bool is_relayed_by_parallel_worker(const ErrorData& error) noexcept { return error.message_id == nullptr; }
 
 PendingError take_current_exception() noexcept {

@@ -188,7 +188,7 @@ Batch take_over() {
         result.more = result.position < journal::ring().head();
         store_position(result.position);
     }
-    // The record has control events and uses in the order in which they happened, within one batch. The sort is stable,
+    // Within one batch, the record has control events and uses in the order in which they happened. The sort is stable,
     // and usually there is nothing to sort.
     const auto is_earlier = [](const SourceItem& a, const SourceItem& b) { return a.at < b.at; };
     if (!std::is_sorted(batch.items.begin(), batch.items.end(), is_earlier))

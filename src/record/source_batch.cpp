@@ -31,7 +31,8 @@ std::string join_privilege_names(std::uint32_t bits) {
     return list;
 }
 
-// Few combinations of privileges occur, so the texts are cached for the life of the process. The mask bounds the cache.
+// Few combinations of privileges occur, so the texts are cached for the life of the process. The mask limits the size
+// of the cache.
 std::string_view privilege_names(std::uint32_t bits) {
     static std::unordered_map<std::uint32_t, std::string> cache;
     const auto [entry, is_new] = cache.try_emplace(bits & core::privilege_bits);

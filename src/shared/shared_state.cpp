@@ -98,8 +98,8 @@ void free_slot(Slot& slot) noexcept {
 
 void finish_slot(Slot& slot) noexcept {
     const auto now = pg::both_clocks();
-    // The grant ends before its deadline. Sessions check the deadline, so it is set to the current time; the grace
-    // period does not apply.
+    // If the grant ends before its deadline, the deadline is set to the current time, because sessions check the
+    // deadline. The grace period then does not apply.
     const bool is_before_deadline = is_live(slot, now);
     if (is_before_deadline) {
         set_deadline(slot, now);

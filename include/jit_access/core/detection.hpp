@@ -4,7 +4,7 @@
 // settings (severity, threshold, within), and a row in docs/alerts.md; test/arch/alert_rules compares the three. A rule
 // whose evaluator does not exist does not compile (oversight/detection.cpp).
 //
-// The functions below are pure: the worker calls them while it evaluates a batch of the record. Times are those of the
+// The functions below are pure. The worker calls them while it evaluates a batch of the record. Times are those of the
 // records, in microseconds since 2000-01-01 UTC, so a record that is read late is judged by the time of its event.
 #pragma once
 
@@ -173,7 +173,7 @@ private:
 
 // ---- baselines ------------------------------------------------------------------------------------------------------
 
-// In UTC.
+// Hours are in UTC.
 inline constexpr std::size_t hours_of_day = 24;
 [[nodiscard]] std::size_t hour_of(std::int64_t at) noexcept;
 [[nodiscard]] std::int64_t day_of(std::int64_t at) noexcept;

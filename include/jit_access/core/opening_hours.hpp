@@ -22,7 +22,7 @@ struct Stretch {
 
 // Returns the union, sorted, without empty, adjacent or overlapping stretches.
 [[nodiscard]] std::vector<Stretch> merged(std::vector<Stretch> stretches);
-// Returns the difference, in the same form.
+// Returns the parts of `open` that no closed stretch covers, in the same form.
 [[nodiscard]] std::vector<Stretch> without(const std::vector<Stretch>& open, const std::vector<Stretch>& closed);
 
 // The state of the windows at a moment. A template without windows is always open.

@@ -110,7 +110,7 @@ struct PolicyFacts {
     std::int64_t starts_at = 0;
     Hours hours;  // windows of the template at starts_at
     Conditions conditions;
-    std::optional<Client> client;  // of the requester; nothing if another person acts: no conditions are compared
+    std::optional<Client> client;  // of the requester; nothing if another person acts; then no conditions are compared
     Usage usage;
     std::vector<Decision> decisions;
     std::vector<Rule> rules;

@@ -1,5 +1,5 @@
-// Made by src/core/make_unicode_table.pl from the Unicode Character Database, version 15.0.0. Not changed by hand;
-// test/arch/unicode compares.
+// Made by src/core/make_unicode_table.pl from the Unicode Character Database, version 15.0.0. Do not edit;
+// test/arch/unicode compares this file with the output of the script.
 #pragma once
 
 #include "jit_access/core/zone.hpp"

@@ -18,7 +18,7 @@ namespace jit::pg {
 void change_owner(RoleId object_class, RoleId object, RoleId new_owner);
 
 // Whether an expression does nothing but compute a value: every function that it calls is immutable, and either built
-// in or written in C and owned by a superuser, as functions of extensions are. `node_tree` is a value of type
+// in, or written in C and owned by a superuser, as functions of extensions are. `node_tree` is a value of type
 // pg_node_tree as text.
 [[nodiscard]] bool computes_only(const std::string& node_tree);
 

@@ -128,8 +128,8 @@ inline const List* checked_relations(const PlannedStmt* plan) noexcept { return 
 inline const List* checked_relations(const Query* query) noexcept { return query->rtable; }
 #endif
 
-// Calls visit(CheckedRelation) for each relation of a plan, or of a query without its subqueries, whose privileges are
-// checked.
+// Calls visit(CheckedRelation) for each relation of a plan, or of a query without its subqueries, on which privileges
+// are checked.
 template <class Statement, class Visit>
 void for_each_checked_relation(const Statement* statement, Visit&& visit) {
     const ListCell* cell = nullptr;

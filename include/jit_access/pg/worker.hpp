@@ -54,7 +54,7 @@ inline constexpr std::size_t max_start_parameters = 128;  // bytes
 [[nodiscard]] Process start_process(const char* main, std::span<const std::byte> parameters);
 [[nodiscard]] bool has_exited(Process process);
 void terminate_process(Process process);
-// Called in that process. Copies the parameters.
+// Called in the new process. Copies the parameters.
 void read_start_parameters(std::span<std::byte> parameters) noexcept;
 // Connects to the control database as a login, or as the bootstrap superuser if `login` is null.
 void connect_process(const char* login, const char* name);

@@ -43,8 +43,8 @@ void flush_commit() noexcept;
 // Flushes everything that has been written to the WAL. Throws server errors.
 void flush_wal();
 
-// While the object exists, waits for locks end after this time, or after lock_timeout if that is shorter. The setting
-// itself is not changed, so a rollback need not restore it.
+// While the object exists, waits for locks end after this time, or after lock_timeout if that is shorter. No setting is
+// changed, so nothing remains in the transaction afterwards.
 class LockTimeoutScope {
 public:
     explicit LockTimeoutScope(int milliseconds) noexcept;

@@ -23,7 +23,7 @@ struct Batch {
     // The journal may be reused up to here once the transaction has committed. It is set even if the batch is empty,
     // because the worker may have been killed between the last commit and mark_read().
     std::uint64_t position = 0;
-    bool more = false;                   // the journal holds records behind the batch
+    bool more = false;                   // the journal holds records after the batch
     std::vector<std::string> notices;    // payloads for the channel jit_access, see notification.hpp
     std::vector<std::string> alerts;     // JSON lines for the server log
     std::optional<std::int64_t> oldest;  // when the first journal record of the batch was written
@@ -37,10 +37,10 @@ struct Batch {
 // restored backup. Needs a transaction.
 [[nodiscard]] std::uint64_t lost_bytes();
 
-// Records the outcome "interrupted" for every use without one that was written before this start of the server
+// Records the outcome "interrupted" for every use that has no outcome and was written before this start of the server
 // (SharedState::journal_head_at_start) or by another node, such as the primary that this standby has followed, or a
 // journal that has been moved away. The worker calls it in a transaction, once after a start, when all those records
-// have been taken over. An outcome of such a use that arrives later is recorded without a use.
+// have been taken over. If the outcome of such a use arrives later, it is recorded without a use.
 void close_interrupted();
 
 }  // namespace jit::ingest

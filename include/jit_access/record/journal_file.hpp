@@ -46,7 +46,7 @@ void open() noexcept;
 [[nodiscard]] std::string directory();
 [[nodiscard]] bool available() noexcept;
 [[nodiscard]] const std::string& fault() noexcept;
-// This and the functions below need available().
+// This and the functions below need available(), except where noted.
 [[nodiscard]] core::Ring& ring() noexcept;
 [[nodiscard]] core::Uuid node_id() noexcept;  // nil without a journal; may be called then
 [[nodiscard]] std::string node();             // the same as text

@@ -31,7 +31,8 @@ template <class Try, class End>
     return {};
 }
 
-// Terminates idle transactions that have locked a template for its caps (jit_access.template_cap_lock).
+// Terminates sessions that are idle in a transaction and have locked a template for its caps
+// (jit_access.template_cap_lock).
 std::uint64_t end_holders_of_caps(std::int64_t template_id);
 // Terminates transactions that change memberships of a role, if they are idle or, unless they belong to a superuser,
 // older than five seconds. Transactions that wait for a synchronous standby are not terminated, because they have

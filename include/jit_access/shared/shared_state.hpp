@@ -123,7 +123,7 @@ struct Counters {
 };
 
 // Group commit of the journal, as XLogFlush() does for the WAL (access/transam/xlog.c). Syncs are numbered. A record is
-// durable when a sync with a number greater than `started` at the time of its insertion has completed. Both are
+// durable when a sync with a number greater than `started` at the time of its insertion has completed. Both fields are
 // written under the sync lock (pg/locks.hpp) and read by every backend that waits, sequentially consistent.
 struct SyncProgress {
     std::atomic<std::uint64_t> started;
@@ -293,8 +293,8 @@ extern SharedState* shared_state;
 
 // The entry of this process.
 [[nodiscard]] SessionSlot& own_session() noexcept;
-// In a parallel worker the entry of its leader, if the leader has one: it has authenticated a client or used a grant.
-// Otherwise null.
+// In a parallel worker, returns the entry of its leader, if the leader has authenticated a client or used a grant.
+// Otherwise returns null.
 [[nodiscard]] const SessionSlot* leader_session() noexcept;
 
 // The content of a slot as a value.
