@@ -152,8 +152,8 @@ FROM pg_catalog.pg_authid a
 WHERE a.rolsuper;
 COMMENT ON VIEW jit_access.superuser_path IS 'schemas whose objects a superuser may use without naming the schema';
 
--- Every object of this database that has an access list, and the shared ones, by kind. in_public_schema: PUBLIC reaches
--- the object by its schema, so that a privilege of PUBLIC on it is one that everybody has. is_hiding: a schema that
+-- Every object of this database that has an access list, and the shared ones, by kind. in_public_schema: PUBLIC may use
+-- the schema of the object, so that everybody can use the privileges of PUBLIC on the object. is_hiding: a schema that
 -- PUBLIC may not use, with objects that PUBLIC may use and that only a superuser may put into a template.
 CREATE VIEW jit_access.reachable_object AS
 WITH RECURSIVE member AS (

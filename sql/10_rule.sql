@@ -38,7 +38,7 @@ COMMENT ON FUNCTION pg_catalog.jit_create_rule IS
     'creates a rule. allow: requests by members of role, for these templates, up to max_duration and max_risk, from '
     'these networks, in these windows, need no approval. deny: requests longer than max_duration or riskier than '
     'max_risk are refused, or every request if neither is given. An argument that is left out does not restrict the '
-    'rule, but an allow rule names templates or a role. For administrators. Errors: JA001, JA002, JA004, JA018.';
+    'rule, but an allow rule must name templates or a role. For administrators. Errors: JA001, JA002, JA004, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_drop_rule(name text)
 RETURNS void LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_drop_rule';

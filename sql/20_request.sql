@@ -53,12 +53,13 @@ COMMENT ON COLUMN jit_access.request.digest IS
     'SHA-256 of everything shown to an approver; an approval of another digest does not count';
 COMMENT ON COLUMN jit_access.request.rule IS 'rule that allowed the request without an approval';
 COMMENT ON COLUMN jit_access.request.break_glass IS
-    'whether a responder took the grant without an approval; the review is in jit_access.review';
+    'whether it is a break-glass grant, which a responder gets without an approval; its review is in jit_access.review';
 COMMENT ON COLUMN jit_access.request.reasons IS 'why the request was allowed';
 COMMENT ON COLUMN jit_access.request.use_by IS
     'the request is allowed, and the requester has to activate it by then (jit_activate); NULL = the grant becomes '
     'active without a call';
-COMMENT ON COLUMN jit_access.request.ends_at IS 'the deadline in wall-clock time, absolute; time counts from activated_at';
+COMMENT ON COLUMN jit_access.request.ends_at IS
+    'the deadline in wall-clock time; the duration counts from activated_at';
 COMMENT ON COLUMN jit_access.request.ends_boot IS
     'the same deadline in microseconds since the boot named by boot_id; whichever comes first ends the grant';
 COMMENT ON COLUMN jit_access.request.node IS

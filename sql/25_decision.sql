@@ -20,10 +20,10 @@ CREATE FUNCTION pg_catalog.jit_approve(
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_approve';
 COMMENT ON FUNCTION pg_catalog.jit_approve IS
-    'approves a request; with enough approvals the privileges exist at once, or from the requested start. duration '
-    'can shorten the request but not lengthen it. digest: the value in jit_access.pending_requests; the approval '
-    'fails if the request no longer has it. Returns the state. Errors: JA001, JA003, JA004, JA005, JA006, JA008, '
-    'JA009, JA018, JA019.';
+    'approves a request; with enough approvals the grant begins at once, or at the requested start. duration can '
+    'shorten the request but not lengthen it. digest: the value in jit_access.pending_requests; the approval fails if '
+    'the request no longer has it. Returns the state. Errors: JA001, JA003, JA004, JA005, JA006, JA008, JA009, JA018, '
+    'JA019.';
 
 CREATE FUNCTION pg_catalog.jit_deny(id numeric, reason text)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

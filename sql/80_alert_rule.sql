@@ -20,8 +20,8 @@ COMMENT ON COLUMN jit_access.alert_rule.threshold IS
 COMMENT ON COLUMN jit_access.alert_rule.within IS 'how far back the rule looks';
 COMMENT ON COLUMN jit_access.alert_rule.suspends IS 'whether an alert of this rule suspends the grant';
 COMMENT ON COLUMN jit_access.alert_rule.may_suspend IS
-    'whether suspends can be set, because the evidence comes from the holder''s own session, so no other user can '
-    'cause the suspension';
+    'whether suspends can be set: only for rules whose evidence comes from the holder''s own session, so that no '
+    'other user can cause the suspension';
 COMMENT ON COLUMN jit_access.alert_rule.error IS
     'error of the last failed evaluation, at failed_at; the rule missed the records evaluated then';
 INSERT INTO jit_access.alert_rule (name, severity, threshold, within, may_suspend, description) VALUES
@@ -137,14 +137,15 @@ CREATE TABLE jit_access.grant_volume (
     reported bigint NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE jit_access.grant_volume IS
-    'rows moved by the client of each grant, until a day after the grant has ended; reported = the number of rows at '
-    'the last alert';
+    'rows returned or changed by statements that the client sent under each grant, kept until a day after the grant '
+    'has ended; reported = the number of rows at the last alert';
 
 CREATE TABLE jit_access.template_volume (
     template_id bigint PRIMARY KEY,
     totals      bigint[] NOT NULL
 );
-COMMENT ON TABLE jit_access.template_volume IS 'rows moved by each of the last grants of a template, oldest first';
+COMMENT ON TABLE jit_access.template_volume IS
+    'rows returned or changed under each of the last grants of a template, oldest first';
 
 CREATE FUNCTION jit_access.person_of_login(login text, OUT person_id text, OUT person text)
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$

@@ -81,8 +81,8 @@ void close_volume(const Observation& end) {
 template <>
 void evaluate<core::Evaluator::unusual_rows>(const alert_rule::Rule& rule, const Batch& batch, PersonCache& persons) {
     Findings findings;
-    // Uses and ends are processed in the order of the record, so that rows moved before another grant ended are not
-    // compared with that grant.
+    // Uses and ends are processed in the order of the record, so that rows of a use before the end of another grant are
+    // not compared with the total of that grant.
     auto next = batch.observations.begin();
     const auto close_grants_before = [&](std::int64_t seq) {
         for (; next != batch.observations.end() && next->seq < seq; ++next)

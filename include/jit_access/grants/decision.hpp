@@ -3,8 +3,8 @@
 //
 // The functions with an id are called by a user through SQL. They lock the row of the request, then the row of its
 // template, and hold both until the transaction ends. They throw unknown_request, not_permitted, own_request or
-// wrong_state, or an objection of the policy. Those with an `origin` give access, so they must be called by a statement
-// of the user's own.
+// wrong_state, or an objection of the policy. The functions with an argument `origin` give access, so the client of the
+// user must have sent the statement that calls them.
 #pragma once
 
 #include "jit_access/core/policy.hpp"

@@ -7,10 +7,10 @@
 
 namespace jit::drift {
 
-// Called by the worker once in each nap, outside of a transaction. Compares again if a role or membership may have
+// Called by the worker once per nap, outside of a transaction. Repeats the comparison if a role or membership may have
 // changed. Failures are logged.
 void sweep();
-// Called by the worker in each round. Makes a complete sweep if another process has requested one.
+// Called by the worker in each round. Performs a complete sweep if another process has requested one.
 void sweep_if_requested();
 
 // For any other process: requests a complete sweep, waits for it, and returns how many differences it found. Throws

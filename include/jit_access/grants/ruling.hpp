@@ -1,7 +1,7 @@
 // Rulings: these functions collect the facts about a request, from which core::decide() makes the ruling.
 //
 // All functions run SQL and need a transaction. Before for_new_request(), for_break_glass() and for_request() the
-// caller takes contention::lock_for_caps(), so that the usage that is counted cannot change before the transaction
+// caller calls contention::lock_for_caps(), so that the usage that is counted cannot change before the transaction
 // ends.
 #pragma once
 
@@ -13,8 +13,9 @@ namespace jit::ruling {
 [[nodiscard]] core::Policy policy_of(const templates::Template& tmpl);
 
 // The rules that apply to this template and this person. Memberships that come from a grant do not count. Windows are
-// evaluated at `start`, the moment at which the grant would begin. If the requester acts in this session, networks are
-// compared with its client. Otherwise the requester's client is unknown; it was checked when the request was made.
+// evaluated at `start`, the moment at which the grant would begin. If the requester acts in this session, the networks
+// of the rules are compared with the client of this session. Otherwise the requester's client is unknown; it was
+// checked when the request was made.
 enum class Actor { requester, other };
 [[nodiscard]] std::vector<core::Rule> applicable_rules(const principal::Person& person, const templates::Template& tmpl,
                                                        std::int64_t start, Actor actor);

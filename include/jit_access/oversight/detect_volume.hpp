@@ -1,4 +1,5 @@
-// The evaluator that compares the rows moved under a grant with those of other grants of its template.
+// The evaluator that compares the number of rows returned or changed under a grant with the numbers of other grants of
+// its template.
 //
 // A grant's rows are summed while it lives (jit_access.grant_volume). The totals of the template's last grants
 // (jit_access.template_volume) say how many rows are usual.
