@@ -21,7 +21,7 @@ namespace {
 
 // The step-up of this session: for which login, and until when.
 struct SessionMark {
-    std::uint32_t login = 0;        // 0 = it has not
+    std::uint32_t login = 0;        // 0 = the session has not stepped up
     std::uint32_t reset_count = 0;  // of the login, when it stepped up
     std::int64_t until = 0;         // boot time
 };

@@ -125,7 +125,7 @@ public:
     // The last record of the range that agrees with an authenticated anchor; 0 if none does.
     [[nodiscard]] std::int64_t anchored_to() const { return anchored_to_; }
     [[nodiscard]] std::int64_t records() const { return records_; }
-    [[nodiscard]] std::int64_t checkpoints() const { return matching_checkpoints_; }  // number that match
+    [[nodiscard]] std::int64_t checkpoints() const { return matching_checkpoints_; }  // number that match the record
     [[nodiscard]] std::int64_t last() const { return last_; }
     // Returns the last record of the range that was dropped because of its age; 0 if none was.
     [[nodiscard]] std::int64_t dropped_to() const { return dropped_to_; }

@@ -10,7 +10,7 @@ namespace jit::pg {
 // Whether the server would accept the text as a value of type text: it is valid in the encoding of this database and
 // has no zero byte.
 [[nodiscard]] bool is_valid_text(std::string_view text) noexcept;
-// Replaces every byte that belongs to no valid character by \xHH.
+// Replaces every byte that is not part of a valid character with \xHH.
 [[nodiscard]] std::string escape_invalid_text(std::string_view text);
 
 }  // namespace jit::pg

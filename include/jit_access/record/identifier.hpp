@@ -1,6 +1,6 @@
 // Ids of rows to which people and names of roles refer: requests, templates, alerts, drills and others.
 //
-// An id is never given twice within a cluster. A name such as jit_grant_42 outlives its grant in the record, in logs
+// An id is never assigned twice within a cluster. A name such as jit_grant_42 outlives its grant in the record, in logs
 // and in role settings. It must not refer to another person's grant after the extension is dropped and created again.
 // Ids are therefore counted in the journal's file, which survives DROP EXTENSION, and are higher than any id in the
 // tables, the record and the names of temporary roles of this cluster.

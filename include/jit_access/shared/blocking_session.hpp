@@ -38,8 +38,8 @@ std::uint64_t end_holders_of_caps(std::int64_t template_id);
 // older than five seconds. Transactions that wait for a synchronous standby are not terminated, because they have
 // committed.
 std::uint64_t end_holders_of_memberships(pg::RoleId role);
-// Terminates sessions with a locked row in jit_access.template, except those of superusers and administrators of the
-// extension.
+// Terminates sessions that have locked a row in jit_access.template, except those of superusers and administrators of
+// the extension.
 std::uint64_t end_holders_of_templates(pg::RoleId admin_role);
 // Terminates sessions that have locked the row of this request: those of its requester, those that are idle in a
 // transaction, and those whose transaction is older than five seconds. Superusers are not excepted, because no session
