@@ -57,7 +57,7 @@ VALUES
     ('other database', 'CREATE', 'superuser', true),
     ('other database', 'OWNER', 'superuser', true),
     ('object in another database', 'any', 'superuser', false),
-    -- Extensions: what their authors do not allow PUBLIC.
+    -- Extensions: privileges that their authors have not given to PUBLIC.
     ('relation of an extension', 'SELECT', 'superuser', false),
     ('relation of an extension', 'INSERT', 'superuser', false),
     ('relation of an extension', 'UPDATE', 'superuser', false),

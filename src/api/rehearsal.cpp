@@ -13,7 +13,7 @@ namespace jit::api {
 
 namespace {
 
-// The arguments of jit_dry_run or jit_set_scenario, by name. Those that the function does not have stay empty.
+// The arguments of jit_dry_run or jit_set_scenario, by name. Arguments that the function does not have are left empty.
 dry_run::DryRunArguments dry_run_arguments(const Args& args) {
     dry_run::DryRunArguments arguments;
     args.read("template", arguments.template_name);

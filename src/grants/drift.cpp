@@ -313,7 +313,7 @@ std::optional<std::string> closure_fault(std::int64_t template_id) {
     return fault;
 }
 
-// The role of a template may meanwhile have more privileges than a template may give. The grants of such a template are
+// The role of a template may have gained privileges that the template may not give. The grants of such a template are
 // suspended until an approver resumes or revokes them.
 void suspend_grants_of_refused_templates() {
     for (const auto template_id :

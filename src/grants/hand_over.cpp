@@ -24,11 +24,11 @@ struct Object {
 // The objects in this database, and the databases and tablespaces, that role $1 owns, each with the reason for which it
 // must not get the new owner, or NULL.
 //
-// Code that runs with the privileges of its owner would run with those of the new owner, which the approvers of the
-// grant never agreed to. That includes code in places that are easily overlooked: views without security_invoker, rules
-// and materialized views; and triggers, defaults and checks that the logical replication worker or the action of a
-// foreign key runs as the owner of the table. Expressions that maintenance commands evaluate are judged by
-// code_of_maintenance(). Other code is reassigned only if the template allows it ($2).
+// If code that runs with the privileges of its owner got the new owner, it would run with the privileges of the new
+// owner, to which the approvers of the grant never agreed. Such code may be in places that are easily overlooked: views
+// without security_invoker, rules and materialized views; and triggers, defaults and checks that the logical
+// replication worker or the action of a foreign key runs as the owner of the table. Expressions that maintenance
+// commands evaluate are judged by code_of_maintenance(). Other code is reassigned only if the template allows it ($2).
 //
 // A sequence that belongs to a column has the owner of its table, so it is not listed. Default privileges and user
 // mappings are dropped with their role.
@@ -106,7 +106,7 @@ constexpr const char* owned_objects = R"sql(
 )sql";
 
 // The tables of role $1 in this database with expressions that VACUUM, ANALYZE, REINDEX and the attachment of
-// partitions evaluate as the owner of the table: those of indexes, extended statistics and partition keys.
+// partitions evaluate as the owner of the table: the expressions of indexes, extended statistics and partition keys.
 constexpr const char* maintenance_expressions = R"sql(
     WITH owned AS (
         SELECT s.objid
@@ -127,8 +127,8 @@ constexpr const char* maintenance_expressions = R"sql(
     WHERE x.expressions IS NOT NULL
 )sql";
 
-// The tables with columns of a range type whose functions are not written in C: ANALYZE and index access methods call
-// them without a check of privileges. Only superusers create functions in C.
+// The tables with columns of a range type that has functions not written in C. ANALYZE and index access methods call
+// these functions without a check of privileges. Only superusers create functions in C.
 constexpr const char* ranges_with_functions = R"sql(
     WITH RECURSIVE range AS (
         SELECT r.rngtypid AS type

@@ -179,8 +179,8 @@ Failure unknown_or_not_visible(std::int64_t id) {
             "Look at jit_access.my_requests or jit_access.pending_requests."};
 }
 
-// The deadline on the boot clock: the stored one if it belongs to this boot, otherwise that of the slot. It cannot be
-// derived from the wall clock, which may have been set since the activation.
+// The deadline on the boot clock: the stored one if it belongs to this boot, otherwise the one in the slot. It cannot
+// be derived from the wall clock, which may have been set since the activation.
 std::int64_t boot_deadline(const Request& request) {
     const auto row = pg::query_row(R"sql(
         SELECT ends_boot FROM jit_access.request

@@ -26,7 +26,7 @@ struct Note {
     std::int64_t at = 0;  // wall time
 };
 
-// The notes of the journal, and those of slots for which the journal had no room.
+// The notes in the journal, and the revocations that only their slots show because the journal had no room for a note.
 std::map<std::int64_t, Note> all_notes() {
     std::map<std::int64_t, Note> notes;
     for (const auto& slot : shared_state->used_slots())

@@ -129,7 +129,7 @@ void make_role(const std::string& name) {
                 " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS INHERIT");
 }
 
-// Creates a role for a template that does not exist, or that has other privileges than those of the dry run.
+// Creates a role for a template that does not exist, or whose privileges differ from those of the dry run.
 std::string make_template_role(const pg::TextArray& privileges, const DryRunArguments& arguments, const Plan& plan) {
     Template tmpl;
     tmpl.name = plan.tmpl ? plan.tmpl->name : "(new)";

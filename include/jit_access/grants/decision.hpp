@@ -31,8 +31,8 @@ core::State activate(std::int64_t id, const principal::Origin& origin);
 // requester has to activate it. The caller holds both locks. `actor` is for the record.
 core::State activate_or_schedule(request::Request& request, const templates::Template& tmpl, const core::Ruling& ruling,
                                  const std::string& actor);
-// Activates a scheduled grant whose time has come, after checking everything again. The caller holds the lock on the
-// request's row.
+// Activates a scheduled grant that is due, after checking everything again. The caller holds the lock on the request's
+// row.
 core::State start_scheduled(request::Request& request, const std::string& actor);
 
 }  // namespace jit::decision

@@ -2,7 +2,7 @@
 // its template.
 //
 // A grant's rows are summed while it lives (jit_access.grant_volume). The totals of the template's last grants
-// (jit_access.template_volume) say how many rows are usual.
+// (jit_access.template_volume) show how many rows are usual.
 #pragma once
 
 #include "jit_access/oversight/detection_batch.hpp"

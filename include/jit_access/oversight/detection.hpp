@@ -3,7 +3,7 @@
 //
 // One transaction reads and evaluates a batch and moves jit_access.detection_position. It starts after the records were
 // committed. After a crash the batch is therefore evaluated again as a whole, and no record counts twice. Times are
-// those of the record, so a late batch gives the same alerts.
+// those of the record, so a batch that is evaluated late raises the same alerts.
 //
 // Each rule runs in a subtransaction. If a rule fails, it misses the batch, and the other rules continue. The error is
 // shown in jit_access.alert_rules and logged once. docs/alerts.md describes the rules and their data.
