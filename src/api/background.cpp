@@ -44,9 +44,8 @@ void jit_cleanup_main(Datum);
 void jit_cleanup_main(Datum) {
     pg::guarded([] {
         const auto cleanup_task = pg::connect_for_cleanup();
-        task::run_or_log("clean up the objects of a grant in this database", [&] {
-            cleanup::clean_this_database(cleanup_task.role, cleanup_task.new_owner);
-        });
+        task::run_or_log("clean up the objects of a grant in this database",
+                         [&] { cleanup::clean_this_database(cleanup_task.role, cleanup_task.new_owner); });
         wake_worker();
     });
 }
