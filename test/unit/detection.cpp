@@ -30,7 +30,7 @@ BOOST_AUTO_TEST_CASE(what_a_row_is_a_sign_of) {
     BOOST_TEST((rules_for("requested") == Rules{"repeated_requests"}));
     BOOST_TEST((rules_for("refusal", "JA016") == Rules{"refusal_burst"}));
     BOOST_TEST((rules_for("refusal", "JA006") == Rules{"refusal_burst", "self_approval"}));
-    BOOST_TEST((rules_for("refusal", "JA018") == Rules{"refusal_burst", "trap_approval"}));
+    BOOST_TEST((rules_for("refusal", "JA018") == Rules{"refusal_burst", "trap_approval", "approval_in_block"}));
     BOOST_TEST((rules_for("refusal", "JA020") == Rules{"refusal_burst", "failed_second_factor"}));
     BOOST_TEST(rules_for("use").empty());
 }
