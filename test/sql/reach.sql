@@ -97,7 +97,7 @@ SELECT tap.may_not_give(item, why) FROM (VALUES
     (3, 'SELECT (rolname) ON app.hashes', tap.is_superusers('It holds SELECT on "app.hashes" (view of hidden system data)')),
     (4, 'SELECT ON app.kept_hashes', tap.is_superusers('It holds SELECT on "app.kept_hashes" (view of hidden system data)')),
     (5, 'SELECT ON app.uses', tap.is_superusers('It holds SELECT on "app.uses" (view of hidden system data)')),
-    (6, 'UPDATE ON app.classes', 'It holds UPDATE on "app.classes" (updatable view of a system catalog), which no template may give.')) v (n, item, why) ORDER BY n;
+    (6, 'UPDATE ON app.classes', 'It holds UPDATE on "app.classes" (view of a system catalog), which no template may give.')) v (n, item, why) ORDER BY n;
 SELECT tap.may_give(item) FROM unnest('{SELECT ON app.classes, "SELECT, UPDATE ON app.names", "SELECT, INSERT, UPDATE ON app.sizes", "SELECT, UPDATE ON app.of_plain", TRIGGER ON app.orders}'::text[]) item;
 
 -- Functions.
