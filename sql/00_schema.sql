@@ -45,5 +45,5 @@ CREATE FUNCTION jit_access.next_id("table" text) RETURNS bigint
     LANGUAGE c STRICT SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_next_id';
 REVOKE ALL ON FUNCTION jit_access.next_id(text) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.next_id(text) IS
-    'a new id for a row of this table of schema jit_access; no id is given twice in a cluster, not even after DROP '
-    'EXTENSION';
+    'returns a new id for a row of the given table of schema jit_access; no id is given twice in a cluster, not even '
+    'after DROP EXTENSION';

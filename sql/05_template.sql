@@ -72,8 +72,8 @@ COMMENT ON COLUMN jit_access.template.database_oids IS
 COMMENT ON COLUMN jit_access.template.defined_by_superuser IS
     'a superuser has set the privileges, and only superusers have changed the template since';
 COMMENT ON COLUMN jit_access.template.superuser_only IS
-    'privileges of the template that only a superuser may put into a template (jit_access.template_limits), as of its '
-    'definition';
+    'privileges of the template that only a superuser may put into a template (jit_access.template_limits), as found '
+    'when the template was defined';
 COMMENT ON COLUMN jit_access.template.standing_members IS
     'members that an adopted role had when the template was defined';
 COMMENT ON COLUMN jit_access.template.object_owner IS
@@ -201,7 +201,8 @@ CREATE FUNCTION jit_access.cover_new_objects() RETURNS event_trigger
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_cover_new_objects';
 REVOKE ALL ON FUNCTION jit_access.cover_new_objects() FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.cover_new_objects() IS
-    'grants the privileges of templates with ALL TABLES IN SCHEMA on tables that are created later';
+    'event trigger: grants on each new table or view the privileges of the templates with ALL TABLES IN SCHEMA for its '
+    'schema';
 CREATE EVENT TRIGGER jit_access_cover_new_objects ON ddl_command_end
     WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'CREATE VIEW', 'CREATE MATERIALIZED VIEW',
                  'CREATE FOREIGN TABLE', 'IMPORT FOREIGN SCHEMA', 'CREATE SCHEMA', 'ALTER TABLE', 'ALTER VIEW',

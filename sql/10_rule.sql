@@ -53,9 +53,9 @@ CREATE FUNCTION pg_catalog.jit_eligibility(
 RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'jit_eligibility';
 COMMENT ON FUNCTION pg_catalog.jit_eligibility IS
-    'returns the outcome that a request by the session user would have now: allowed, needs approval or denied, the logins '
-    'that could approve it, and the reasons; without a template, one row for each template the user may request. Errors: '
-    'JA001, JA002, JA004.';
+    'returns the outcome that a request by the session user would have now (allowed, needs approval or denied), the '
+    'logins that could approve it, and the reasons; without a template, one row for each template the user may '
+    'request. Errors: JA001, JA002, JA004.';
 
 CREATE FUNCTION jit_access.request_digest(id bigint) RETURNS text
     LANGUAGE c STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_request_digest';

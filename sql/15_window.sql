@@ -46,6 +46,6 @@ CREATE FUNCTION jit_access.hours(
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_hours';
 REVOKE ALL ON FUNCTION jit_access.hours(text[], timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.hours(text[], timestamptz) IS
-    'evaluates a set of windows at a time (NULL = now): returns whether a template with these windows can be used, '
-    'until when it can be used without a gap, and otherwise when it can be used next, within 90 days. For '
-    'administrators and auditors. Errors: JA001.';
+    'evaluates a set of windows at a time (NULL = now): returns whether a template with these windows can be used; if '
+    'so, until when without a gap; if not, when it can be used next, within 90 days. For administrators and auditors. '
+    'Errors: JA001.';

@@ -40,7 +40,8 @@ CREATE TABLE jit_access.request (
     cleanup_next       timestamptz,
     cleanup_error      text
 );
-COMMENT ON TABLE jit_access.request IS 'requests and the grants that result from them: one row and one id for life';
+COMMENT ON TABLE jit_access.request IS
+    'requests and the grants that result from them; a request and its grant share one row and one id';
 COMMENT ON COLUMN jit_access.request.scope IS
     'relations to which the grant is narrowed; NULL = everything that the template gives';
 COMMENT ON COLUMN jit_access.request.duration IS
@@ -92,9 +93,9 @@ AS 'MODULE_PATHNAME', 'jit_request';
 COMMENT ON FUNCTION pg_catalog.jit_request IS
     'requests a template for a limited time; returns the id of the request, which is also the id of the grant. '
     'duration: at least one second, without months, at most the template''s maximum; NULL = the template''s default. '
-    'scope: relations (schema.table) of the template to which the grant is narrowed. A rule may allow the request at '
-    'once; the call must then be a statement sent by the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018, '
-    'JA019, JA023.';
+    'scope: relations (schema.table) of the template to which the grant is narrowed. If a rule allows the request at '
+    'once, the call must be a statement sent by the client. Errors: JA001, JA002, JA004, JA008, JA009, JA018, JA019, '
+    'JA023.';
 
 CREATE FUNCTION pg_catalog.jit_activate(id numeric)
 RETURNS jit_access.state LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp

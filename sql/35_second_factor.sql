@@ -48,8 +48,8 @@ COMMENT ON FUNCTION pg_catalog.jit_step_up IS
 CREATE FUNCTION pg_catalog.jit_reset_totp(login text) RETURNS void
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_reset_totp';
 COMMENT ON FUNCTION pg_catalog.jit_reset_totp IS
-    'removes the second factor of a login, with its recovery codes and wrong attempts. For administrators; an '
-    'administrator who has a second factor must have stepped up. Errors: JA001, JA004, JA018, JA019.';
+    'removes the second factor of a login, with its recovery codes and its count of wrong codes. For administrators; '
+    'an administrator who has a second factor must have stepped up. Errors: JA001, JA004, JA018, JA019.';
 
 CREATE FUNCTION jit_access.locked_until(login oid) RETURNS timestamptz
     LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'jit_locked_until';

@@ -129,7 +129,8 @@ FROM pg_catalog.pg_authid a
 WHERE a.rolname ~ '^jit_quarantine_[0-9]{1,18}$' AND (SELECT jit_access.may_audit())
 ORDER BY 1;
 COMMENT ON VIEW jit_access.quarantine IS
-    'objects of ended grants that could not be handed over: for each grant, a role with the objects that it owns';
+    'objects of ended grants that could not be handed over: for each grant, its quarantine role and the objects of '
+    'the role';
 
 CREATE VIEW jit_access.template_catalog AS
 SELECT t.name, t.version, t.description, t.role_name AS role, t.mode, t.privileges,

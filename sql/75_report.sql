@@ -20,7 +20,7 @@ COMMENT ON TABLE jit_access.whole_verification IS
 COMMENT ON COLUMN jit_access.whole_verification.sound IS 'NULL = self-consistent, but no anchor confirmed it';
 COMMENT ON COLUMN jit_access.whole_verification.anchored_seq IS 'last row that an anchor confirmed';
 
--- Reports and alert rules look for the few records that are not uses. For a use, the index only costs a comparison.
+-- Reports and alert rules look for the few records that are not uses. Inserting a use costs only the comparison.
 CREATE INDEX record_by_kind ON jit_access.record (kind, at) WHERE kind <> 'use';
 
 CREATE TABLE jit_access.evidence (
@@ -279,8 +279,8 @@ RETURNS TABLE (name text, count bigint, exceptions bigint)
 $$;
 REVOKE ALL ON FUNCTION jit_access.collect_evidence(timestamptz, timestamptz, bigint, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.collect_evidence(timestamptz, timestamptz, bigint, bigint) IS
-    'counts each kind of evidence and its exceptions with from_at <= time < to_at; '
-    'the caller counts statements with uses_by_day';
+    'counts each kind of evidence and its exceptions with from_at <= time < to_at; the numbers of statements are '
+    'arguments, which the caller computes with uses_by_day';
 
 CREATE FUNCTION jit_access.record_report(output text, framework text, from_at timestamptz, to_at timestamptz) RETURNS void
     LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$

@@ -1,5 +1,5 @@
 -- Alert rules, and the state the worker keeps while it evaluates them. The worker reads each record once, so everything
--- with which a rule compares it has to be in these tables.
+-- with which a rule compares a record has to be in these tables.
 CREATE TABLE jit_access.alert_rule (
     name        text PRIMARY KEY,
     severity    text NOT NULL CHECK (severity IN ('low', 'medium', 'high')),
@@ -16,7 +16,7 @@ CREATE TABLE jit_access.alert_rule (
 );
 COMMENT ON TABLE jit_access.alert_rule IS 'conditions in the record that raise an alert; changed by jit_set_alert_rule';
 COMMENT ON COLUMN jit_access.alert_rule.threshold IS
-    'its unit is in the description; NULL = the rule does not count, and each occurrence raises an alert';
+    'meaning and unit are in the description; NULL = each occurrence raises an alert';
 COMMENT ON COLUMN jit_access.alert_rule.within IS 'how far back the rule looks';
 COMMENT ON COLUMN jit_access.alert_rule.suspends IS 'whether an alert of this rule suspends the grant';
 COMMENT ON COLUMN jit_access.alert_rule.may_suspend IS
@@ -114,7 +114,7 @@ CREATE TABLE jit_access.occurrence (
     PRIMARY KEY (rule, person_id, subject, seq)
 );
 COMMENT ON TABLE jit_access.occurrence IS
-    'recent occurrences that rules with a threshold count; no more than a threshold needs';
+    'recent occurrences, counted by rules with a threshold; no more are kept than the threshold needs';
 
 CREATE TABLE jit_access.baseline (
     person_id text NOT NULL,

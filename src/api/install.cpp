@@ -23,8 +23,8 @@ void check_database() {
 
 // Creates a group role, or accepts an existing one without attributes, members and memberships. Members from before the
 // installation would be administrators or auditors although no administrator has granted that. The marker may have
-// members. They are roles of grants, for example from a dump of roles, and because of the membership the server refuses
-// their use until the worker removes them.
+// members, for example roles of grants from a dump of roles. Because of this membership, the server refuses the use of
+// these roles until the worker removes them.
 void create_group(std::string_view name) {
     const auto role = pg::find_role(name);
     if (!role) {

@@ -61,7 +61,7 @@ void check_pending(const Request& request) {
     const std::string message = request_text(request.id) + " cannot be decided any more";
     if (request.state != State::pending)
         throw Failure(Code::wrong_state, message, state_text(request), "Look at jit_access.pending_requests.");
-    // The worker lapses requests. This check is needed because the worker may be behind.
+    // It is the worker that makes requests lapse. This check is needed because the worker may be behind.
     if (request.lapses_at.us <= pg::wall_clock())
         throw Failure(Code::wrong_state, message, "It was not decided in time, so it has lapsed.",
                       "The requester can ask again.");
@@ -286,7 +286,7 @@ State resume(std::int64_t id, const std::optional<std::string>& reason, const pr
 namespace {
 
 // Runs before the row is locked, because locking may end a session, and not every user may cause that. Of the columns
-// it reads, only the state changes.
+// that this reads, only the state can change.
 State check_revoker(const principal::Person& me, std::int64_t id) {
     request::require_visible(me, id);
     const auto row =
@@ -319,9 +319,9 @@ State store_revocation(Request& request, const principal::Person& me, const std:
 
 // The result of a subtransaction.
 struct Attempt {
-    std::optional<std::string> fault;  // nothing if it was released
+    std::optional<std::string> fault;  // nothing if the subtransaction was released
     std::exception_ptr error;
-    std::string sqlstate;  // if it was an error of the server
+    std::string sqlstate;  // empty if it was no error of the server
 };
 
 Attempt try_in_subtransaction(int lock_timeout_ms, const std::function<void()>& body) {
@@ -363,8 +363,8 @@ auto read_without_locks(Read&& read) {
     return std::move(*result);
 }
 
-// Like check_revoker(), for a full lock table. A session can lock 16 relations without room in the lock table
-// (fast-path locks, storage/lmgr/README). A single query does not need more.
+// Like check_revoker(), for a full lock table. A session can lock 16 relations without an entry in the lock table
+// (fast-path locks, storage/lmgr/README), and each query here locks no more than that.
 State check_revoker_with_few_locks(const principal::Person& me, std::int64_t id) {
     const auto row = read_without_locks([&] {
         return pg::query_row("SELECT requester, template_id, state::text FROM jit_access.request WHERE id = $1", {id});
@@ -388,8 +388,7 @@ State check_revoker_in_time(const principal::Person& me, std::int64_t id) {
     return check_revoker(me, id);
 }
 
-// Ends the access first, then changes the tables, in a subtransaction: if they cannot be changed now, the worker
-// changes them later.
+// Ends the access first. Then changes the tables, in a subtransaction: if that fails now, the worker does it later.
 State revoke_at_once(std::int64_t id, const principal::Person& me, const std::optional<std::string>& reason) {
     constexpr int patience_ms = 200;
     bool has_ended = false;

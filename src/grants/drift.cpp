@@ -36,8 +36,8 @@ void revoke_and_report(std::optional<std::int64_t> id, const std::string& role, 
 
 // ---- the comparisons: each returns whether it found a difference -------------------------------------------------
 
-// Roles of grants that no request claims, for example because a dump of the roles was restored or the table of requests
-// was replaced. NOT IN makes the planner use a hashed subplan, even when its statistics show few requests.
+// Roles of grants that belong to no request, for example because a dump of the roles was restored or the table of
+// requests was replaced. NOT IN makes the planner use a hashed subplan, even when its statistics show few requests.
 bool remove_unclaimed_roles() {
     const auto roles = task::query_ids_replanned(R"sql(
         WITH claimed AS (
@@ -131,8 +131,8 @@ void remove_stale_settings() {
 }
 
 // The group roles and the marker can be dropped or changed while the library is not loaded. Without the marker no grant
-// can begin; a user who creates a missing group role would decide who its members are. All their members could use
-// attributes and memberships that these roles were given.
+// can begin. A user who creates a missing group role would decide who its members are. If one of these roles was given
+// attributes or memberships, all its members could use them.
 bool restore_group_roles() {
     bool found = false;
     task::run_or_log("restore the group roles", [&] {
@@ -371,7 +371,7 @@ void sweep(Extent extent) {
         found |= end_broken_grants();
         remove_stale_settings();
         report_captured_names();
-        // If differences were found or could not be repaired, the next nap compares again.
+        // If a difference was found, or a repair failed, the next call compares again.
         swept_changes = found || task::failure_count() != failures_before ? enforcement::no_generation : changes;
         last_sweep = now;
     }

@@ -30,7 +30,7 @@ using task::run_in_transaction;
 // Whether a table could not be read or written in this round.
 bool are_tables_in_doubt = false;
 
-// ---- the tables follow -------------------------------------------------------------------------------------------
+// ---- ends in the tables ------------------------------------------------------------------------------------------
 
 // Applies a terminal event to each request, if its state allows it. A request whose row another transaction has locked
 // is skipped and found again in the next round, so it delays no other.
@@ -63,12 +63,13 @@ void end_expired_grants() {
         if (slot.state.load() == SlotState::over) over.push_back(static_cast<std::int64_t>(slot.id.load()));
     std::erase_if(over, revocation::is_noted);  // revocation::apply_to_tables() revokes them
     close_requests(over, Event::end, State::active, "deadline reached");
-    // These grants have no slot, because they were suspended or could not be confirmed after a start.
+    // These grants have no slot, because they were suspended, or could not be confirmed after a start of the server.
     auto by_table = grants_over_by(pg::wall_clock());
     if (by_table.empty()) return;
     std::erase_if(by_table, revocation::is_noted);
     close_requests(by_table, Event::end, std::nullopt, "deadline reached");
-    // The rows of grants that are still open are locked by other sessions. No session may keep a grant from ending.
+    // If a grant is still open in the tables now, another session holds the lock on its row. No session may keep a
+    // grant from ending.
     constexpr std::int64_t tolerance = core::us_per_second;
     for (const auto id : grants_over_by(pg::wall_clock() - tolerance))
         task::run_or_log("end the sessions that keep grant " + std::to_string(id), [id] {

@@ -18,7 +18,7 @@ struct Object {
     pg::RoleId object_class;
     pg::RoleId object;
     std::string description;
-    std::string why;  // it is quarantined; empty if it is handed over
+    std::string why;  // the reason to quarantine it; empty if it is handed over
 };
 
 // The objects in this database, and the databases and tablespaces, that role $1 owns, each with the reason for which it
@@ -127,8 +127,8 @@ constexpr const char* maintenance_expressions = R"sql(
     WHERE x.expressions IS NOT NULL
 )sql";
 
-// The tables with columns of a range type that has functions not written in C. ANALYZE and index access methods call
-// these functions without a check of privileges. Only superusers create functions in C.
+// The tables with a column whose type is, or contains, a range type with functions not written in C. ANALYZE and index
+// access methods call these functions without a check of privileges. Only superusers create functions in C.
 constexpr const char* ranges_with_functions = R"sql(
     WITH RECURSIVE range AS (
         SELECT r.rngtypid AS type
@@ -186,7 +186,8 @@ std::vector<Object> judge(pg::RoleId role, const pg::NewOwner& new_owner) {
     return objects;
 }
 
-// Names may contain control characters; each line of a comment is one object.
+// In the comment on a quarantine role, each line is one object. Names may contain line breaks and other control
+// characters.
 std::string on_one_line(std::string text) {
     std::replace_if(
         text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
@@ -205,7 +206,7 @@ pg::RoleId quarantine_role(std::int64_t grant) {
     if (const auto role = pg::find_role(name)) return *role;
     pg::command("CREATE ROLE " + pg::quote(name) +
                 " NOLOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOINHERIT");
-    // By the marker, backends recognize the role in every database.
+    // The membership in the marker lets backends recognize the role in every database.
     if (const auto marker = pg::find_role(core::marker_role)) {
         contention::lock_for_memberships(*marker);
         pg::command("GRANT " + pg::quote(core::marker_role) + " TO " + pg::quote(name));

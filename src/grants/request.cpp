@@ -74,7 +74,7 @@ std::optional<pg::Row> find_relation(const std::string& name, const Template& tm
         )sql",
                              {name, tmpl.role});
     } catch (const pg::ServerError&) {
-        return std::nullopt;  // the caller throws, so the failed query ends with its transaction
+        return std::nullopt;  // the caller throws, which aborts the transaction of the failed query
     }
 }
 
@@ -220,7 +220,7 @@ std::int64_t create(const RequestArguments& arguments, const principal::Origin& 
     const auto me = principal::caller();
     const auto now = pg::wall_clock();
     const Template tmpl = templates::lock_visible(me, arguments.template_name);
-    // A person who may not request the template learns that first, not that the duration is missing.
+    // A person who may not request the template is told that, and not that the duration is missing.
     const auto duration = principal::may_request(me, tmpl.id) ? requested_duration(arguments, tmpl) : 0;
     contention::lock_for_caps(tmpl);
     check_start(arguments.starts_at, now);
@@ -307,7 +307,7 @@ State cancel(std::int64_t id, const std::optional<std::string>& reason) {
 
 namespace {
 
-// Throws the objection, if there is one, to an extension of an active grant by `more`.
+// Throws an error if this active grant must not be extended by `more`.
 void check_extension(const Request& request, const Template& tmpl, const principal::Person& me, std::int64_t more,
                      bool by_holder, std::int64_t now) {
     const auto actor = request.requester == me.role ? ruling::Actor::requester : ruling::Actor::other;

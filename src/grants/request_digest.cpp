@@ -11,10 +11,10 @@ using templates::Template;
 namespace {
 
 // The privileges of the roles that the template's role reaches: their entries in access lists in this database, and the
-// objects in other databases whose access lists name them, which cannot be read from here. The template's own role is
-// left out if jit_create_template made it, because it has only the privileges of the items
-// (statements/guard_managed.hpp refuses other grants to it), and may have privileges on many tables. An adopted role is
-// included.
+// objects in other databases whose access lists name them (those lists cannot be read from here). The template's own
+// role is left out if jit_create_template made it: it has only the privileges of the items
+// (statements/guard_managed.hpp refuses other grants to it), and these may be privileges on many tables. An adopted
+// role is included.
 std::string privileges_behind(const Template& tmpl) {
     pg::TextArray roles;
     for (const auto role : pg::closure(tmpl.role))

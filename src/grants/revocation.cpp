@@ -52,8 +52,8 @@ std::string name_of(pg::RoleId role) {
 
 enum class Progress { done, locked };
 
-// Called in a transaction. Done: the tables need no other change for this revocation. Locked: another transaction has
-// locked the row.
+// Called in a transaction. Returns `done` if the tables need no other change for this revocation, and `locked` if
+// another transaction has locked the row.
 Progress apply(std::int64_t id, const Note& note) {
     const auto seen = request::read(id);
     if (!seen || core::is_terminal(seen->state)) return Progress::done;
@@ -67,7 +67,8 @@ Progress apply(std::int64_t id, const Note& note) {
 }
 
 void end_blocking_sessions(std::int64_t id, const Note& note) {
-    // The transaction that revokes the grant may contain other statements, so it is given this long.
+    // The transaction that revokes the grant may contain other statements, so it has this long until its session is
+    // terminated.
     constexpr std::int64_t patience = 2 * core::us_per_second;
     if (pg::wall_clock() - note.at < patience) return;
     task::run_or_log("end the sessions that keep request " + std::to_string(id) + " locked", [id] {

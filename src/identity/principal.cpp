@@ -22,7 +22,7 @@ bool belongs_to_grant(RoleId role) {
     return name.starts_with(core::grant_role_prefix) || name.starts_with(core::gate_role_prefix);
 }
 
-// Superusers need no group, and temporary logins and logins of the drill are in no group, so these are not counted.
+// Superusers need no group. Temporary logins and the logins of the drill are in no group. None of them is counted.
 bool contains_every_login(RoleId group) {
     constexpr const char* sql = R"sql(
         WITH RECURSIVE members (role) AS (

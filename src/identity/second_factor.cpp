@@ -87,7 +87,7 @@ std::string seal(pg::RoleId login, std::span<const std::byte> secret) {
     return core::to_hex(sealed);
 }
 
-// Wipes the bytes when they are no longer needed.
+// Wipes the bytes in its destructor.
 class Secret {
 public:
     explicit Secret(std::vector<std::byte>&& bytes) noexcept : bytes_(std::move(bytes)) {}
@@ -115,7 +115,8 @@ Secret open_sealed(pg::RoleId login, const std::string& sealed) {
     return Secret(std::move(*secret));
 }
 
-// This digest is stored instead of the code. Without the key, a copy of the table cannot be used for guessing codes.
+// This digest is stored instead of the code. Without the key, nobody can test guessed codes against a copy of the
+// table.
 core::Digest recovery_digest(pg::RoleId login, const std::string& recovery_code) {
     auto key = derived_key("jit_access recovery codes");
     const auto text = seal_context(login) + " " + recovery_code;
@@ -128,7 +129,7 @@ core::Digest recovery_digest(pg::RoleId login, const std::string& recovery_code)
 
 struct Row {
     std::optional<std::string> secret;   // sealed, hexadecimal
-    std::optional<std::string> pending;  // the same, not confirmed yet
+    std::optional<std::string> pending;  // likewise, but not confirmed yet
     std::uint64_t last_step = 0;
 };
 
@@ -181,8 +182,8 @@ second_factor_state::SecretId secret_id(const std::optional<std::string>& sealed
     return id;
 }
 
-// Shared memory does not contain the codes that were accepted before the server started, so codes of those time steps
-// are refused. This is checked before the attempt is counted.
+// Shared memory does not contain the codes that were accepted before the server started. Until the time steps of those
+// codes are over, no one-time code is accepted. This is checked before the attempt is counted.
 void check_step_floor(pg::RoleId login, second_factor_state::SecretId secret) {
     const auto now = second_factor_state::current_step();
     const auto floor = second_factor_state::step_floor(login, secret);
@@ -237,7 +238,7 @@ void record_success() {
 
 std::uint32_t confirmed_in = 0;  // local id of the transaction that created the recovery codes
 
-// The worker marks recovery codes as used and cannot see those of an open transaction.
+// The worker marks recovery codes as used, and it cannot see codes that an open transaction has created.
 void check_codes_committed() {
     if (confirmed_in != pg::local_transaction_id()) return;
     throw Failure(Code::wrong_state, "recovery codes are not accepted yet", "They were made in this transaction.",

@@ -66,7 +66,7 @@ void open_review(const Person& caller, const Request& request) {
         pg::execute("INSERT INTO jit_access.review (request_id, person, opened_at, due_at) VALUES ($1, $2, $3, $4)",
                     {request.id, principal::person_of(caller), pg::Instant{now},
                      pg::Instant{now + request.duration + time_to_review}});
-    } catch (const pg::ServerError& error) {  // this throws, so the failed command ends with its transaction
+    } catch (const pg::ServerError& error) {  // the handler always throws, which aborts the transaction
         if (error.sqlstate() != unique_violation) throw;
         throw Failure(Code::unreviewed, "another break-glass of \"" + caller.name + "\" has not been reviewed",
                       "It was made at the same time.", "See jit_access.reviews.");

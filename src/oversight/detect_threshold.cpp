@@ -116,7 +116,7 @@ std::vector<std::int64_t> seqs_of(const core::OccurrenceWindow& window) {
     return seqs;
 }
 
-// Counts one record. Returns a finding if it reaches the threshold.
+// Counts one record. Returns a finding if the count then reaches the threshold.
 std::optional<alert::Finding> count(const AlertRule& entry, const alert_rule::Rule& rule, std::size_t threshold,
                                     const Observation& seen, PersonCache& persons, Counters& counters) {
     const auto person = subject_of(seen, entry.subject, persons);

@@ -9,7 +9,7 @@ namespace jit::detection {
 
 namespace {
 
-constexpr std::int64_t max_totals = 200;  // grants of a template that are remembered
+constexpr std::int64_t max_totals = 200;  // kept for each template
 
 struct Volume {
     std::int64_t rows = 0;
@@ -42,7 +42,8 @@ std::optional<std::int64_t> usual_rows_of(std::int64_t template_id) {
     return core::usual_row_limit(std::move(totals));
 }
 
-// Adds the rows to the grant's sum and compares it. A grant is reported again only when its sum has doubled.
+// Adds the rows to the grant's sum, and compares the sum with the usual one of the template. A grant is reported again
+// only when its sum has doubled.
 void check_volume(const alert_rule::Rule& rule, const SessionUsage& usage, PersonCache& persons, Findings& findings) {
     const auto volume = add_rows(usage);
     if (!volume || !rule.enabled || volume->rows < 2 * volume->reported) return;

@@ -132,8 +132,8 @@ constexpr std::int64_t max_batch_time = 100'000;
 std::int64_t batch_size = max_batch;
 UsageTally provided_tally;
 
-// The tally of the records after the position. The provided one is used regardless of its size, because reading the
-// same records again would be more work.
+// The tally of the records after the position. If provide_tally() was given a tally that begins there, it is used
+// regardless of its size, because reading the same records again would be more work.
 UsageTally next_tally(std::int64_t position, std::int64_t end) {
     UsageTally provided = std::exchange(provided_tally, {});
     const bool continues = provided.from == position && provided.to > position && provided.to <= end;

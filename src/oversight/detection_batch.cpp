@@ -70,7 +70,7 @@ void read_observations(Batch& batch, const std::vector<std::int64_t>& seqs) {
                                       .template_id = row.maybe<std::int64_t>(12)});
 }
 
-// An outcome that is a record of its own: the statement was still running when its use was ingested.
+// An outcome is a record of its own if the statement was still running when its use was ingested.
 constexpr const char* late_usage_sql = R"sql(
     SELECT u.grant_id, o.seq, o.at, coalesce(o.rows, 0), u.login
     FROM jit_access.record o
@@ -116,7 +116,7 @@ UsageTally tally_records(std::int64_t from, std::int64_t to) {
         record.rows = row.maybe<std::int64_t>(8);
         tally.add(record);
     }
-    // Rows may have been removed at both ends; the position still moves over the whole range.
+    // Rows at both ends of the range may have been removed. The position still advances to the end of the range.
     tally.from = from;
     tally.to = to;
     return tally;

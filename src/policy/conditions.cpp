@@ -31,7 +31,7 @@ std::string normalized_network(const std::string& text) {
     if (text == unix_socket) return text;
     try {
         return pg::query_row("SELECT pg_catalog.text($1::pg_catalog.cidr)", {text}).value().get<std::string>(0);
-    } catch (const pg::ServerError&) {  // the handler throws, so the failed query ends with its transaction
+    } catch (const pg::ServerError&) {  // the handler throws, which aborts the transaction of the failed query
         throw invalid("networks", "\"" + pg::excerpt(text) + "\" is not a network.",
                       "Write it like 10.1.0.0/16 or 2001:db8::/32; local is a Unix socket.");
     }

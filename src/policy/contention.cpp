@@ -30,8 +30,8 @@ void lock_for_caps(const templates::Template& tmpl) {
 }
 
 void lock_for_memberships(pg::RoleId role) {
-    // The wait is longer than for rows, because activations of busy templates queue here, and the lock's holder is
-    // about to commit.
+    // This waits longer than for a row lock, because activations of busy templates queue here, and the session that
+    // holds the lock is about to commit.
     constexpr int patience_ms = 1000;
     if (!pg::lock_memberships_in(role, patience_ms)) blocking_session::end_holders_of_memberships(role);
 }

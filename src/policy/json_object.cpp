@@ -14,7 +14,7 @@ core::Failure invalid(const std::string& detail, const std::string& hint = {}) {
 
 }  // namespace
 
-// A failed query aborts the transaction. Both functions below throw in that case, which ends the transaction.
+// Both functions below throw if their query fails, so that the transaction is aborted.
 std::vector<pg::Row> JsonObject::rows(const char* sql, const pg::Argument& second) const {
     try {
         return pg::query(sql, {json_, second});

@@ -107,7 +107,7 @@ pg::TextArray find_changes(const Template& current, const Template& wanted, cons
         change.at_deadline = std::string(core::to_string(wanted.at_deadline));
         changed.emplace_back("at_deadline");
     }
-    // Without object_owner in the document, the current one stays, because jit_alter_template cannot remove it.
+    // If the document has no object_owner, the current owner stays, because jit_alter_template cannot remove it.
     if (current.object_owner != wanted.object_owner && arguments.object_owner) {
         change.object_owner = arguments.object_owner;
         changed.emplace_back("object_owner");
@@ -340,8 +340,8 @@ std::vector<Difference> import_policy(const std::string& document, Mode mode, co
         import_document(document, me, origin, differences);
         return differences;
     }
-    // A rehearsal need not be a statement of the user's own, because it changes nothing: the exception at the end of
-    // the subtransaction rolls it back. The exception of a failed import is kept in `failure`, because
+    // A dry run need not be a statement sent by the client, because it changes nothing: the exception at the end of the
+    // subtransaction rolls everything back. The exception of a failed import is kept in `failure`, because
     // in_subtransaction() returns faults only as text.
     std::exception_ptr failure;
     (void)pg::in_subtransaction([&] {

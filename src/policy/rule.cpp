@@ -30,8 +30,8 @@ pg::TextArray template_ids(const pg::TextArray& names) {
     return ids;
 }
 
-// An allow rule that names neither templates nor a role would lift the approval from every template, including
-// templates that do not exist yet.
+// An allow rule that names neither templates nor a role would apply to every template, including templates that do not
+// exist yet.
 void check_reach(const RuleArguments& arguments) {
     if (arguments.effect != "allow" || !arguments.templates.empty() || arguments.role) return;
     throw invalid("rule", "It allows every template to everybody who may request it.",
@@ -42,7 +42,7 @@ void check_networks(const pg::TextArray& networks) {
     for (const auto& network : networks) {
         try {
             pg::query("SELECT $1::pg_catalog.cidr", {network});
-        } catch (const pg::ServerError&) {  // the handler throws, so the failed query ends with its transaction
+        } catch (const pg::ServerError&) {  // the handler throws, which aborts the transaction of the failed query
             throw invalid("networks", "\"" + pg::excerpt(network) + "\" is not a network.",
                           "Write it like 10.1.0.0/16 or 2001:db8::/32.");
         }
@@ -59,8 +59,8 @@ void check_keywords(const RuleArguments& arguments) {
                       "Use low, medium or high.");
 }
 
-// Only a superuser may lift the approval from a template that gives what only a superuser may put into a template. A
-// rule for all templates does not apply to such a template; see ruling.cpp.
+// If a template has privileges that only a superuser may put into a template, only a superuser may define a rule that
+// gives it without an approval. A rule for all templates does not apply to such a template; see ruling.cpp.
 void require_right_to_lift_approvals(const RuleArguments& arguments, const principal::Person& me) {
     if (arguments.effect == "deny" || pg::is_superuser(me.role)) return;
     const auto row = pg::query_row(R"sql(
@@ -124,8 +124,7 @@ void drop(const std::optional<std::string>& name, const principal::Origin& origi
     principal::require_admin(me);
     const auto& rule_name = checked_name(name);
     principal::require_own_statement(me, origin, "rule \"" + rule_name + "\" is dropped");
-    // The row lock taken by DELETE is enough, because a request that has already read the rule may still be decided by
-    // it.
+    // The row lock taken by DELETE is enough: if a request has already read the rule, that rule may still decide it.
     if (pg::execute("DELETE FROM jit_access.rule WHERE name = $1", {rule_name}) == 0)
         throw invalid("rule name", "There is no rule \"" + rule_name + "\".", "Look at jit_access.rules.");
     control_event::write("rule dropped", std::nullopt, me.name, {{"rule", rule_name}});

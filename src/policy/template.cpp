@@ -168,9 +168,9 @@ Failure unknown_or_not_visible(const std::string& name) {
             "jit_eligibility() lists the templates that you may request."};
 }
 
-// Locks the template FOR UPDATE. Requests and decisions hold it FOR SHARE until they commit, so none of them is under
-// way with the old policy when this returns. A session that leaves such a transaction open would keep an administrator
-// from changing the template, so the session is terminated after 200 ms.
+// Locks the template FOR UPDATE. Requests and decisions lock it FOR SHARE until they commit, so when this returns, no
+// open transaction relies on the old policy. A session that leaves such a transaction open would keep an administrator
+// from changing the template, so it is terminated after 200 ms.
 Template lock_for_change(const std::optional<std::string>& name) {
     (void)find_by_name(name, "");
     const std::string sql = select_template() + "WHERE name = $1 AND dropped_at IS NULL FOR UPDATE SKIP LOCKED";
@@ -324,8 +324,9 @@ std::int32_t update(const Template& tmpl, const TemplateArguments& arguments,
     return pg::query_row(sql.c_str(), values).value().get<std::int32_t>(0);
 }
 
-// Requests that are not decided, or whose grant has not started, lapse with their template. None of them can become
-// active at the same time, because that needs a lock on the template's row, which lock_for_change() has locked.
+// When a template is dropped, its requests that are not decided, or whose grant has not started, lapse. None of them
+// can become active at the same time, because that needs a lock on the template's row, which lock_for_change() has
+// locked.
 void lapse_open_requests(const Template& tmpl, const std::string& by) {
     const auto open = pg::query(R"sql(
         SELECT id, state::text FROM jit_access.request
@@ -354,7 +355,7 @@ std::string create(const TemplateArguments& arguments, const principal::Origin& 
     tmpl.role = arguments.role ? adopt_role(*arguments.role) : create_role(tmpl.role_name);
     tmpl.defined_by_superuser = pg::is_superuser(me.role);
     const auto schemas = grant_privileges(tmpl.privileges, tmpl.role_name);
-    // The closure of the items is known only now. A refusal rolls the role and its privileges back.
+    // The closure of the items is known only now. If it is refused, the new role and its privileges are rolled back.
     check_definition(tmpl);
     principal::require_own_statement(me, origin, "template \"" + name + "\" is defined");
 

@@ -12,9 +12,9 @@ namespace {
 
 // ---- queries over the closure: $1 has its roles, the template's own role first -----------------------------------
 
-// The first role that no template may reach, and why: a superuser, an equivalent of one, a login, a predefined role
-// that is not listed, or a role of this extension. Returns a row without a fault if there is none, and no row if the
-// roles are gone.
+// The first role that no template may reach, and why: a superuser, a role with another powerful attribute such as
+// CREATEROLE, a login, a predefined role that is not listed, or a role of this extension. Returns a row without a fault
+// if there is none, and no row if the roles are gone.
 constexpr const char* forbidden_role = R"sql(
     WITH closure (role) AS (SELECT pg_catalog.unnest($1::pg_catalog.oid[]))
     SELECT a.rolname::text,
@@ -36,7 +36,7 @@ constexpr const char* forbidden_role = R"sql(
     LIMIT 1
 )sql";
 
-// Finds a membership in the closure that its member may pass on.
+// Finds a membership of a role in the closure that the role may grant to others.
 constexpr const char* admin_option = R"sql(
     WITH closure (role) AS (SELECT pg_catalog.unnest($1::pg_catalog.oid[]))
     SELECT g.rolname::text, m.rolname::text
@@ -61,8 +61,8 @@ constexpr const char* owning_role = R"sql(
     LIMIT 1
 )sql";
 
-// The privileges that the roles reach and that not every template may give. $2: the template is being defined; $3: by a
-// superuser; $4: it may change the schema.
+// The privileges that the roles reach and that not every template may give. $2: whether the template is being defined;
+// $3: whether a superuser has defined it; $4: whether it may change the schema.
 constexpr const char* refused_privilege = R"sql(
     SELECT p.privilege, p.object, p.kind, p.grantable, p.by_superuser IS NOT NULL AS may_be_given,
            p.by_superuser AND NOT $3 AS needs_superuser
@@ -97,8 +97,8 @@ std::uint64_t seal_of(const Template& tmpl, std::vector<pg::RoleId> roles) {
     return seal;
 }
 
-// Templates may share a place. Then they evict each other's seals, but cannot be confused, because a seal covers the
-// template's id.
+// Two templates may share a place. They then overwrite each other's seals, but neither can use the seal of the other,
+// because a seal covers the template's id.
 std::atomic<std::uint64_t>& stored_seal(const Template& tmpl) {
     return shared_state->checked_closures[static_cast<std::uint64_t>(tmpl.id) % shared_state->checked_closures.size()];
 }
@@ -117,12 +117,12 @@ void check_owners(const Template& tmpl, const pg::TextArray& roles, Among among)
             "Declare the template with allow_schema_change => true and mode => 'set_role', or use another role.");
 }
 
-// What the role has, for a message.
+// Describes for a message what the role has.
 std::string describe(const std::string& privilege, const std::string& object, const std::string& kind) {
     const auto what = "\"" + object + "\"";
     if (privilege == "MEMBER") return "It is a member of " + what;
     if (privilege == "any") return "It has privileges in the database " + what;
-    // The kind is named only for other kinds of objects, where it is the reason for the refusal.
+    // The kind is not named for tables, schemas and databases. For other objects, it is the reason for the refusal.
     const auto named = kind == "table" || kind == "schema" || kind == "database" ? what : what + " (" + kind + ")";
     return privilege == "OWNER" ? "It owns " + named : "It holds " + privilege + " on " + named;
 }

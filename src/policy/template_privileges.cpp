@@ -17,7 +17,7 @@ using pg::RoleId;
 
 namespace {
 
-// For a role that the template created: it holds the privileges of the items and no others.
+// For a role that jit_create_template created: it holds the privileges of the items and no others.
 void revoke_everything(const Template& tmpl) {
     const auto owned = pg::query_row(R"sql(
         SELECT 1 FROM pg_catalog.pg_shdepend

@@ -54,7 +54,7 @@ void insert_drill(const ConductorOrder& order) {
 
 struct StepResult {
     std::int64_t latency = 0;          // microseconds
-    std::optional<std::string> fault;  // nothing: as expected
+    std::optional<std::string> fault;  // nothing if the step went as expected
 };
 
 StepResult run_step(const DrillStep& step, Progress& progress) {

@@ -15,7 +15,8 @@ using core::Failure;
 
 namespace {
 
-// A prepared role of that name could let another user act as the service identity, so it is refused.
+// If a role of that name was created beforehand, its creator could act as the service identity, so such a role is
+// refused.
 void make_login(const std::string& name) {
     if (!pg::find_role(name))
         pg::command("CREATE ROLE " + pg::quote(name) +

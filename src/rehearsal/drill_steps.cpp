@@ -93,8 +93,8 @@ void expect_state(const Progress& progress, const char* state, const char* why) 
 
 // ---- the steps, in their order --------------------------------------------------------------------------------------
 
-// An interrupted drill may have left a grant, and actors that would answer in place of those of this drill. Both end by
-// themselves.
+// An interrupted drill may have left a grant, and actors whose results would be taken for those of this drill. Both end
+// by themselves.
 void wait_for_earlier_drills(const Progress& progress) {
     const auto until = pg::wall_clock() + progress.order.step_timeout;
     while (shared_state->drill.actor_count.load() > 0) {

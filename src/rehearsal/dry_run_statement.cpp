@@ -44,8 +44,9 @@ struct Analysis {
     required_privileges::RequiredPrivileges privileges;
 };
 
-// Analyses as the user of the dry run. With a reader, schemas are looked up with its privileges and the missing USAGE
-// is reported. The subtransaction undoes all effects of the functions that convert text to values.
+// Analyses as the user of the dry run. If `reader` is given, schemas are looked up with the privileges of that role,
+// and USAGE that the user lacks is reported. The subtransaction undoes all effects of the functions that convert text
+// to values.
 Analysis analyse_once(const std::string& statement, const TemporaryRoles& roles, const Plan& plan,
                       const std::string& search_path, std::optional<RoleId> reader) {
     Analysis analysis;

@@ -28,8 +28,8 @@ bool is_guarded(const pg::Fault& fault) {
     return fault.ours && fault.sqlstate == core::entry(core::Code::guarded).sqlstate;
 }
 
-// SQLSTATE classes whose messages are filled in with names of objects, not with values. Class 22 (data exception), for
-// one, quotes data: invalid input syntax for type integer: "...".
+// SQLSTATE classes whose messages are filled in with names of objects, not with values. A message of class 22 (data
+// exception), for example, quotes data: invalid input syntax for type integer: "...".
 bool names_only_objects(const pg::Fault& fault) {
     constexpr std::array<std::string_view, 12> classes = {"0A", "23", "25", "2B", "2D", "3D",
                                                           "3F", "40", "42", "54", "55", "57"};

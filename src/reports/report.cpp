@@ -76,7 +76,7 @@ constexpr const char* activations_sql = R"sql(
     JOIN jit_access.template t ON t.id = r.template_id
     WHERE r.activated_at >= $1 AND r.activated_at < $2)sql";
 
-// The condition on 'use' lets the planner use the partial index of the other kinds.
+// The condition on 'use' changes no result. It lets the planner use the partial index record_by_kind.
 constexpr const char* marks_sql = R"sql(
     SELECT ((x.at AT TIME ZONE 'UTC')::date - ($1 AT TIME ZONE 'UTC')::date)::bigint, count(*)
     FROM (SELECT r.at
@@ -103,7 +103,8 @@ Summary summarise(const Range& range, Chart& chart) {
         chart.bar_of(count_of(row, 0)).statements += count_of(row, 4);
         add_usage(summary.total, row);
         summary.open += count_of(row, 6);
-        // The record may have uses of grants that this database does not know, for example because it was restored.
+        // The record may have uses of grants that this database does not know, for example because the database was
+        // restored.
         add_usage(summary.people[row.maybe<std::string>(2).value_or("(unknown)")], row);
         add_usage(summary.templates[row.maybe<std::string>(3).value_or("(unknown)")], row);
     }
@@ -151,8 +152,8 @@ void add_figures(Page& page, const Range& range, const Summary& summary) {
     }
 }
 
-// Throws core::Failure (by the SQL function) if the range is invalid. A NULL time stands for the default, the last 90
-// days.
+// Throws the ServerError of check_report() if the range is invalid. A NULL time stands for its default: the end is now,
+// the beginning 90 days before the end.
 Range checked_range(const std::optional<Instant>& from, const std::optional<Instant>& to) {
     const auto row = pg::query_row("SELECT from_at, to_at FROM jit_access.check_report($1, $2)",
                                    {pg::nullable(from), pg::nullable(to)});

@@ -138,7 +138,7 @@ std::int32_t remove_jobs(const std::optional<std::string>& job, const principal:
     for (const auto& row : jobs) {
         const auto& name = row.get<std::string>(0);
         const auto removed = schema ? remove_job(*schema, name) : 0;
-        // A job that pg_cron has lost is still scheduled in the table.
+        // If the job is missing in pg_cron, jit_access.job may still show it as scheduled.
         if (removed == 0 && !row.get<bool>(1)) continue;
         total += removed;
         pg::execute("UPDATE jit_access.job SET scheduled_at = NULL, scheduled_by = NULL WHERE name = $1", {name});

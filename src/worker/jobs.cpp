@@ -61,7 +61,7 @@ std::optional<Mark> load_mark() {
     return Mark{row->get<std::int64_t>(0), row->get<std::string>(1)};
 }
 
-// Compares the row of the mark with its hash. The chain from that row on proves nothing about the rows before it,
+// Compares the row's hash with the one in the mark. The chain from that row on proves nothing about the rows before it,
 // because they could have been rewritten together with the row.
 std::optional<std::string> finding_at(const Mark& mark) {
     const auto row =

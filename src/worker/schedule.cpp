@@ -20,7 +20,8 @@ constexpr const char* job_main = "jit_job_main";
 constexpr const char* already_running = "the job is already running";
 constexpr const char* jobs_hint = "Look at jit_access.jobs.";
 
-// A job without its function is unknown, because the installed extension may be older than the library.
+// A job whose function does not exist is treated as unknown. The installed extension may be older than the library and
+// lack the function.
 bool exists(const std::string& job) {
     return pg::query_row(R"sql(
                SELECT 1
@@ -38,8 +39,8 @@ struct Progress {
     std::optional<std::string> error;
 };
 
-// Returns the progress as committed now, regardless of the snapshot of this transaction. The statistics of processes
-// have a snapshot of their own, which is cleared first.
+// Returns the progress as committed now, regardless of the snapshot of this transaction. pg_stat_activity has a
+// snapshot of its own, which is cleared first.
 Progress progress_of(const std::string& job) {
     pg::query("SELECT pg_catalog.pg_stat_clear_snapshot()");
     const auto row = pg::query_latest(R"sql(
@@ -117,7 +118,7 @@ std::string run_job(const std::optional<std::string>& job) {
                       "See max_worker_processes.");
     const auto after = progress_of(*job);
     if (after.runs == before.runs) {
-        // Either another process that was started at the same time runs the job, or the new process did not reach its
+        // Either another process, started at the same time, is running the job, or the new process stopped before its
         // end.
         if (after.running) return already_running;
         throw Failure(Code::wrong_state, "job \"" + *job + "\" was stopped before its end", {},

@@ -107,9 +107,9 @@ bool take_over_batch() {
     return batch.more;
 }
 
-// After a power failure the file of the journal may end before the position that the tables have read, because it is
-// not flushed for every entry. The journal then continues after that position. Otherwise new entries would be treated
-// as already read. The loss is put on the record; a standby, which cannot write, only logs it.
+// After a power failure the file of the journal may end before the position up to which it is in the tables, because
+// the file is not flushed for every entry. The journal then continues after that position. Otherwise new entries would
+// be treated as already read. The loss is put on the record; a standby, which cannot write, only logs it.
 void check_journal() {
     static Retry retry("check that the journal is complete");
     if (!needs_journal_check() || !retry.is_due()) return;
@@ -231,7 +231,7 @@ bool sum_up_usage() {
     return more;
 }
 
-// Microseconds until the next deadline, the next work that the tables have, or the end of a nap.
+// Microseconds until the first of these: the next deadline, the next due work in the tables, and the end of a nap.
 std::int64_t time_to_sleep(std::optional<pg::Instant> next_in_tables) {
     const auto now = pg::wall_clock();
     // On a standby no commit wakes the worker, because replay does not set its latch.
@@ -278,7 +278,7 @@ void run() {
         std::optional<pg::Instant> next;
         bool more = false;
         const auto installed = is_installed();
-        // Without tables, nothing has been read from the journal, so nothing can be missing.
+        // If the extension is not installed, nothing has been read from the journal, so nothing can be missing.
         if (installed == false && needs_journal_check()) journal::start_writes_after(0);
         if (installed == true) {
             check_journal();
