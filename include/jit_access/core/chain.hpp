@@ -1,6 +1,6 @@
 // The hash chain over the record: how its hashes are computed, and the verification that finds tampering.
 //
-//     head(0) = SHA-256("jit_access chain 1\n"  . chain)            chain: a UUID made with the extension
+//     head(0) = SHA-256("jit_access chain 1\n"  . chain)            chain: a UUID, new for each CREATE EXTENSION
 //     head(n) = SHA-256("jit_access record 1\n" . head(n-1) . bytes(n))
 //     mac     = HMAC-SHA-256(key, "jit_access checkpoint 1\n" . chain . n . at . head(n))
 //     dropped = HMAC-SHA-256(key, "jit_access dropped 1\n" . chain . n . head(n))
@@ -86,7 +86,7 @@ struct Finding {
 
 enum class Verdict {
     broken,           // there are findings
-    self_consistent,  // the chain is intact, but no anchor shows that it is the original chain, or where that ended
+    self_consistent,  // the chain is intact, but no anchor shows that it is the original one, or where the chain ended
     sound,            // the chain is intact and agrees with anchors, which prove it up to anchored_to()
 };
 
@@ -95,8 +95,8 @@ enum class Verdict {
 enum class Kept { in_table, outside };
 
 // Verifies a chain or a range of it. The caller calls, in this order: add_checkpoint() for each checkpoint;
-// add_dropped(), if the record of dropped records comes after the range; add_record() for each record of the range, by
-// ascending number; end_of_record().
+// add_dropped(), if the record that states that records were dropped comes after the range; add_record() for each
+// record of the range, by ascending number; end_of_record().
 //
 // At most 20 findings are kept. The first ones show where to look. If all rows were replaced, there would otherwise be
 // one finding for every row.
@@ -108,13 +108,13 @@ public:
     Verifier(Hasher& hasher, const Uuid& chain, std::int64_t before, const Digest& head, Bytes key);
 
     // `source` names the place where the checkpoint is kept, for messages. An authenticated checkpoint of another chain
-    // is a finding: the extension was dropped and created again. Returns false if the checkpoint is forged or belongs
-    // to another chain.
+    // is a finding: it shows that the extension was dropped and created again. Returns false if the checkpoint is
+    // forged or belongs to another chain.
     bool add_checkpoint(const Checkpoint& checkpoint, const std::string& source, Kept kept);
     void add_record(std::int64_t seq, Bytes bytes, const Digest& stored_head);
     void add_dropped(Bytes bytes);
-    // Ends the range at record `to`; `next` is the first record after `to`, if there is one. Records up to `to` that a
-    // checkpoint or `next` proves to have existed are reported as missing.
+    // Ends the range at record `to`; `next` is the first record after `to`, if there is one. Reports as missing the
+    // records up to `to` that were not added although a checkpoint or `next` proves that they existed.
     void end_of_record(std::int64_t to = std::numeric_limits<std::int64_t>::max(),
                        std::optional<std::int64_t> next = std::nullopt);
 
@@ -139,7 +139,7 @@ private:
     };
     struct FirstRecord {
         std::int64_t seq = 0;
-        std::vector<std::byte> bytes;  // empty if the record follows `before_`; otherwise checked at the end
+        std::vector<std::byte> bytes;  // checked at the end; empty if the record directly follows `before_`
         Digest head;
     };
     void report(std::int64_t seq, std::string message);

@@ -153,14 +153,14 @@ struct Occurrence {
     bool operator==(const Occurrence&) const = default;
 };
 
-// A sliding window over occurrences that are counted together. It keeps only the newest `threshold` of them, because
-// older ones do not affect whether the threshold is reached.
+// A sliding window over occurrences that are counted together. It keeps only the newest occurrences, `threshold` of
+// them, because older ones do not affect whether the threshold is reached.
 class OccurrenceWindow {
 public:
     OccurrenceWindow(std::size_t threshold, std::int64_t within) : threshold_(threshold), within_(within) {}
 
-    // Returns true if the threshold is reached in the interval that ends with this occurrence. Occurrences may come out
-    // of order; each counts at its own time.
+    // Returns true if the threshold is reached in the interval that ends with this occurrence. Occurrences may be added
+    // in any order; each counts at its own time.
     bool add(Occurrence occurrence);
     // Ordered by time.
     [[nodiscard]] std::span<const Occurrence> occurrences() const noexcept { return occurrences_; }

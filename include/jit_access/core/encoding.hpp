@@ -97,7 +97,7 @@ struct DecodedCharacter {
 
 static_assert(std::endian::native == std::endian::little, "jit_access supports little-endian machines only");
 
-// Converts a number between the native byte order and this one. The function is its own inverse.
+// Converts a number between the native byte order and `order`. The function is its own inverse.
 template <std::endian order, class T>
 [[nodiscard]] constexpr T in_byte_order(T value) noexcept {
     static_assert(std::is_integral_v<T> || std::is_enum_v<T>);
@@ -169,8 +169,8 @@ private:
     std::byte* at_;
 };
 
-// Calls walk(meter), gives `to` the measured size, and calls walk(writer). The same walk over the fields measures and
-// writes, so the two cannot disagree. The memory of `to` is reused if it is large enough.
+// Calls walk(meter), resizes `to` to the measured size, and calls walk(writer). The same walk over the fields measures
+// and writes, so the two cannot disagree. The memory of `to` is reused if it is large enough.
 template <std::endian order, class Container, class Walk>
 void write_measured(Container& to, Walk&& walk) {
     BinaryMeter meter;

@@ -19,9 +19,9 @@ enum class State : std::uint8_t { pending, denied, cancelled, lapsed, scheduled,
 enum class Event : std::uint8_t {
     deny,      // by an approver
     cancel,    // by the requester, before the grant was active
-    lapse,     // was not decided, or not activated, in time
+    lapse,     // because it was not decided or not activated in time
     schedule,  // approved, with a start in the future
-    activate,  // approved, and the start has come: from here on the privileges exist
+    activate,  // approved, and the start time has come: from now on the privileges exist
     suspend,   // because of an anomaly, a changed template, or a cloned or restored server
     resume,    // the suspension was lifted
     end,       // the deadline was reached

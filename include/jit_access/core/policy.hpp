@@ -1,10 +1,11 @@
 // Decides, as a function of facts, whether a person gets access, and lists the conditions that are still missing.
 //
-// grants/ruling.cpp looks up the facts, and only this file decides from them. All objections are collected and
-// reported, not only the first, before anything can allow access. Access is allowed by a rule, or by the quorum:
-// approvals by distinct people, none of them the requester, who are approvers and have approved exactly what would be
-// given now. A break-glass request needs no approval: a responder of the template gets access at once, for a short
-// time, unless an earlier break-glass grant of the same person has not been reviewed.
+// grants/ruling.cpp looks up the facts, and only this file decides from them. All objections are collected before
+// anything can allow access, and all of them are reported, not only the first. Access is allowed by a rule or by the
+// quorum. The quorum is a number of approvals by distinct people. Each of these people must be an approver, must not be
+// the requester, and must have approved exactly the grant that would be given now. A break-glass request needs no
+// approval: a responder of the template gets access at once, for a short time, unless an earlier break-glass grant of
+// the same person has not been reviewed.
 //
 // Times are microseconds; moments are counted from 2000-01-01 00:00 UTC.
 #pragma once
@@ -58,7 +59,7 @@ struct Requester {
     bool is_listed = false;  // among the template's requesters
 };
 
-// Grants of the template, except the one that is being decided.
+// The numbers of grants of the template, without the one that is being decided.
 struct Usage {
     std::int64_t person_now = 0;
     std::int64_t person_today = 0;  // activated in the last 24 hours
@@ -89,7 +90,7 @@ struct Rule {
     bool allows = false;
     std::optional<std::int64_t> max_duration;  // nothing: no limit
     std::optional<Risk> max_risk;
-    bool network_matches = true;   // the client is in the network that the rule is for
+    bool network_matches = true;   // the client is in a network of the rule, if it names any
     bool windows_are_open = true;  // when the grant would start
 };
 

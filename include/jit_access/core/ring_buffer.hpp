@@ -101,8 +101,9 @@ public:
     // Sets head, tail and room from the memory. May be called only while there are no writers.
     Recovered recover(std::uint64_t tail) noexcept;
 
-    // The load is sequentially consistent with append() and with the flag that its caller reads next. Therefore no
-    // wake-up is lost: either the reader sees the new head, or the writer sees that the reader sleeps.
+    // This load, the update of the head in append() and the accesses to the flag that shows that the reader sleeps are
+    // sequentially consistent. Therefore no wake-up is lost: either the reader sees the new head, or the writer sees
+    // that the reader sleeps.
     [[nodiscard]] std::uint64_t head() const noexcept { return control_->head.load(std::memory_order_seq_cst); }
     [[nodiscard]] std::uint64_t tail() const noexcept { return control_->tail.load(std::memory_order_acquire); }
     [[nodiscard]] std::uint64_t capacity() const noexcept { return capacity_; }

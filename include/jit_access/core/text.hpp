@@ -1,5 +1,5 @@
-// Names and limits of texts, and the checks of user input: reasons, tickets, comments, template names. A text is
-// checked once, by the function that takes it as an argument.
+// Names, limits of texts, and the checks of user input: reasons, tickets, comments, template names. A text is checked
+// once, by the function that takes it as an argument.
 #pragma once
 
 #include "jit_access/core/zone.hpp"
@@ -31,10 +31,10 @@ static_assert(template_role_prefix.size() + max_template_name <= 63, "a role nam
 
 [[nodiscard]] std::string join(const std::vector<std::string>& items, std::string_view separator = ", ");
 
-// Returns a DETAIL sentence that says why a text that a person enters is refused; nothing if it is accepted. Hidden
-// characters (unicode.hpp: controls including tab and newline, bidirectional overrides, characters without width or
-// glyph) are refused, because they could make an approver or auditor see something other than what a reason or an item
-// of a template says. A text that is only white space counts as empty.
+// Returns the reason why a text entered by a user is refused, as a DETAIL sentence; nothing if the text is accepted.
+// Hidden characters (unicode.hpp: controls including tab and newline, bidirectional overrides, characters without width
+// or glyph) are refused, because they could make a reason or an item of a template look like a different text to an
+// approver or auditor. A text that is only white space counts as empty.
 [[nodiscard]] std::optional<std::string> fault_in_text(std::string_view text, std::size_t longest = max_reason);
 
 // The same, but checks only the characters and not whether the text is empty or too long.

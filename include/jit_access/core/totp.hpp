@@ -64,8 +64,8 @@ struct CodeHistory {
 
 enum class Admission : std::uint8_t { accepted, wrong, locked };
 
-// Counts an attempt. `step` is the time step to which the given code belongs, if that is a step around now. Codes of
-// steps up to `floor` are refused.
+// Counts an attempt. `step` is the time step to which the given code belongs, if it is one of the steps around the
+// current one. Codes of steps up to `floor` are refused.
 [[nodiscard]] Admission admit_code(CodeHistory& history, std::optional<std::uint64_t> step, std::uint64_t floor,
                                    std::int64_t boot) noexcept;
 // The same for a recovery code, which has no step.

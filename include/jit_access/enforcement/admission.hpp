@@ -9,7 +9,7 @@
 
 namespace jit::admission {
 
-// The result for one statement, and the moment on both clocks for which it holds.
+// The result of the check of one statement, and the moment of the check on both clocks.
 struct AccessCheck {
     const enforcement::EffectiveGrants* grants = nullptr;  // null: the statement uses no grant
     enforcement::Access access = enforcement::Access::allowed;
@@ -28,7 +28,8 @@ struct AccessCheck {
 // Call before an allowed statement runs: binds the session to the grants and records the intent. If it throws, the
 // statement must not run.
 void record_use(const AccessCheck& check, const recorder::Statement& statement);
-// Call before an allowed statement with a recorded intent continues: FETCH, or further rows of a portal.
+// Call before an allowed statement whose intent has been recorded continues: for FETCH, or for further rows of a
+// portal.
 void continue_use(const AccessCheck& check);
 // Records the refusal and throws its Failure.
 [[noreturn]] void refuse_statement(const AccessCheck& check, const recorder::Statement& statement);

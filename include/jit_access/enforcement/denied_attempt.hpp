@@ -1,9 +1,9 @@
-// Denied attempts that no hook sees before they fail: a privilege that is missing while a statement is parsed, a
-// request or decision that failed. They are found when the server reports the error, after the statement's effects have
-// been undone.
+// Denied attempts that no hook sees before they fail: a statement that fails during parsing for lack of a privilege, or
+// a request or decision that fails. They are found when the server reports the error, after the statement's effects
+// have been undone.
 //
-// No lookup is allowed at that point. If the cache does not tell whether the session uses a grant, the attempt is kept
-// in memory and recorded when the session is next idle, in the empty transaction of pg::request_idle_commit().
+// Catalogs must not be read at that point. If the cache does not tell whether the session uses a grant, the attempt is
+// kept in memory and recorded when the session is next idle, in the empty transaction of pg::request_idle_commit().
 #pragma once
 
 #include <string_view>
@@ -31,11 +31,12 @@ struct Error {
 // Called by the emit_log hook for an ERROR of a client's session. Raises no error.
 void on_error_reported(const Error& error) noexcept;
 // Records the failure, at most once per command of the client, and throws it. Used for attempts to act in another
-// user's name or to decide about one's own request. Such an attempt cannot be left to on_error_reported(): code of the
-// attacker could catch the error, which would then never be reported, and under a grant an error is only recorded as
-// the outcome of the use.
+// user's name or to decide about one's own request. Such an attempt cannot be left to on_error_reported(). Code of the
+// attacker could catch the error, which would then never be reported. Under a grant, the error would be recorded only
+// as the outcome of the use.
 [[noreturn]] void record_and_throw(const core::Failure& failure);
-// Records the attempt that was kept. Called before the commit of a transaction between two commands; reads catalogs.
+// Records the attempt that was kept. Called before a transaction between two commands commits, when catalogs can be
+// read.
 void record_pending();
 
 }  // namespace jit::denied_attempt

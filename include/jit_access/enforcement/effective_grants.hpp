@@ -50,8 +50,8 @@ struct EffectiveGrants {
     std::uint32_t count = 0;
     std::array<Slot*, core::max_session_grants> slots{};
     std::array<std::uint64_t, core::max_session_grants> ids{};
-    // True if another user than the session user holds the grant: the session runs a SECURITY DEFINER function of that
-    // user, or reads a view of that user. The session uses the grant for one transaction, and its statement is
+    // True if the holder of the grant is not the session user: the session runs a SECURITY DEFINER function of the
+    // holder, or reads a view of the holder. The session uses the grant for one transaction, and its statement is
     // cancelled when the grant ends.
     std::array<bool, core::max_session_grants> borrowed{};
     std::uint64_t unconfirmed = 0;            // id of a grant whose role has no live or ended slot; 0: none
@@ -64,7 +64,7 @@ struct EffectiveGrants {
     char login[64] = {};                      // names of session user and effective role, for the record
     char role[64] = {};
 
-    // False if a statement is refused whatever the clocks say.
+    // False if every statement is refused, regardless of the clocks.
     [[nodiscard]] bool can_be_used() const noexcept {
         return count != 0 && unconfirmed == 0 && !stale_role && !refused_role && !too_many &&
                unmet_condition == nullptr;
@@ -95,21 +95,22 @@ enum class Access : std::uint8_t {
     second_factor_missing,  // first use in a session that has not stepped up
 };
 
-// Returns whether a statement may run under these grants at this moment. It is never `allowed` while the session is
-// bound to a grant that has ended.
+// Returns whether a statement may run under these grants at this moment. The result is never `allowed` while the
+// session is bound to a grant that has ended.
 [[nodiscard]] Access evaluate_access(const EffectiveGrants& grants, pg::Moment at) noexcept;
 // Throws the Failure for the given Access, which must not be `allowed`.
 [[noreturn]] void refuse(const EffectiveGrants& grants, Access access);
 
-// Returns the same names without any grants.
+// Returns a set with the names of `named` and without any grants.
 [[nodiscard]] EffectiveGrants without_grants(const EffectiveGrants& named) noexcept;
-// Adds the grants of a view's owner to those of the user.
+// Adds the grants of a view's owner (`other`) to those of the user (`into`).
 void merge_grants(EffectiveGrants& into, const EffectiveGrants& other, pg::RoleId owner) noexcept;
 
-// Whether a session of another user uses the privileges of this user without having chosen this role by SET ROLE.
+// Whether this role is neither the session user nor the role chosen by SET ROLE. If such a role is the current user or
+// the owner of a view, the session borrows its grants.
 [[nodiscard]] bool is_borrowed(pg::RoleId user) noexcept;
-// Whether the current user is the owner of a table that somebody else maintains: ANALYZE, VACUUM, CLUSTER, REINDEX or
-// REFRESH, in a session or in autovacuum, runs code as the owner. The owner's grants give no privileges there.
+// Whether the current user is the owner of a table that somebody else maintains. ANALYZE, VACUUM, CLUSTER, REINDEX and
+// REFRESH, in a session or in autovacuum, run code as the owner. In that code the owner's grants give no privileges.
 [[nodiscard]] bool is_maintained_by_other() noexcept;
 
 // Returns whether the session could act as a role that it has from a grant, even if it has not used the grant. For some

@@ -3,11 +3,11 @@
 //
 // A use is identified by a key: the address of the structure with which the server runs the statement (QueryDesc,
 // PlannedStmt). Its outcome comes from the end of execution, from the ERROR that ended it, or from the abort of its
-// (sub)transaction. The room for the outcome is claimed together with that for the intent, so writing an outcome cannot
-// fail.
+// (sub)transaction. Room for the outcome is claimed in the journal together with room for the intent, so writing an
+// outcome cannot fail.
 //
-// Called in the backend that runs the statement. Only begin() may throw. Except for record_refusal(), no function
-// allocates once the deepest nesting of statements and the largest record have been seen.
+// Called in the backend that runs the statement. Only begin() may throw. Except for record_refusal(), the functions
+// reuse their memory: they allocate only for a deeper nesting of statements, or for a larger record, than before.
 #pragma once
 
 #include <array>

@@ -1,15 +1,16 @@
 // The grants to which this session is bound: those under which it has run a statement.
 //
 // When a bound grant has ended, the session ends itself or leaves the grant, depending on the template's action at the
-// deadline. A timer in the session causes this, so it needs neither the worker nor a statement from the client.
+// deadline. A timer in the session triggers this, so neither the worker nor a statement from the client is needed.
 //
 // While a session is bound to a grant that has ended, every statement is refused. With the action `cancel` the session
 // releases the grant as soon as it is outside of a transaction and between two commands: it commits an empty
 // transaction in which it closes its cursors, resets its role and drops its temporary objects.
 //
-// A session that borrows a grant of another user (EffectiveGrants::borrowed) is bound to it until the end of its
-// transaction, or as long as it has WITH HOLD cursors. At the deadline its statement is cancelled, whatever action the
-// template has. The session then continues, or is terminated if it does not leave its transaction.
+// A session that borrows a grant of another user (EffectiveGrants::borrowed) is bound to that grant until the end of
+// the transaction, or as long as the session has WITH HOLD cursors. At the deadline the session's statement is
+// cancelled, regardless of the template's action. The session then continues, or is terminated if it does not leave its
+// transaction.
 //
 // The functions are called in the session's own process. Those that are noexcept allocate nothing.
 #pragma once
@@ -23,7 +24,7 @@ namespace jit::session {
 // Whether the session can be bound to these grants in addition to its present ones. The number of grants is limited,
 // because the session could not be stopped at the deadlines of more grants.
 [[nodiscard]] bool has_room_for(const enforcement::EffectiveGrants& grants) noexcept;
-// In a parallel worker, also true if the leader's session is bound to the grant.
+// Whether the session is bound to this grant. In a parallel worker, also true if the leader's session is bound to it.
 [[nodiscard]] bool is_bound_to(std::uint64_t id) noexcept;
 // Whether the session is bound to these grants and to no other.
 [[nodiscard]] bool is_bound_exactly_to(const enforcement::EffectiveGrants& grants) noexcept;
@@ -38,7 +39,7 @@ void bind_to(const enforcement::EffectiveGrants& grants);
 // even inside such code.
 void foreign_code_runs() noexcept;
 void foreign_code_ends() noexcept;
-// Arranges that open uses are closed as interrupted when the process exits, also in a session without a grant (dry
+// Arranges that open uses are closed as interrupted when the process exits, even in a session without a grant (dry
 // runs).
 void close_uses_at_exit();
 
@@ -53,8 +54,8 @@ void schedule_release() noexcept;
 // cursor obtained under a grant remains.
 void release_grant(std::uint64_t id) noexcept;
 
-// Transaction callbacks. The first two throw if work done under a grant would be committed after its end, or would be
-// prepared.
+// Transaction callbacks. before_commit() throws if changes made under a grant would be committed after the end of the
+// grant; before_prepare() throws if a transaction that used a grant would be prepared.
 void before_commit();
 void before_prepare();
 void after_transaction(bool committed) noexcept;

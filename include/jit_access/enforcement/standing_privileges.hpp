@@ -22,15 +22,15 @@ struct StandingPrivileges {
 [[nodiscard]] pg::AclBits on_object(std::uint32_t object_class, std::uint32_t object);
 
 struct FunctionNeeds {
-    bool may_execute = false;               // without any grant
-    bool checks_privileges_itself = false;  // it may: it is volatile, and in C or built in
+    bool may_execute = false;               // the user needs no grant for it
+    bool checks_privileges_itself = false;  // it may: it is volatile, and is built in or written in C
 };
 
-// What a call of the function needs, for the user whose privileges the server checks now. Reads no catalog for a
+// Returns these facts about a function, for the user whose privileges the server checks now. Reads no catalog for a
 // function in the cache.
 [[nodiscard]] FunctionNeeds find_function(std::uint32_t function);
 
-// Counts the events that may have changed an answer, or the name of a relation.
+// Counts the events that may have changed a cached result or the name of a relation.
 [[nodiscard]] std::uint64_t generation() noexcept;
 // Call when memberships, roles or relations have changed.
 void invalidate() noexcept;

@@ -1,8 +1,8 @@
 // Clean-up after a grant: its memberships, the objects created under it, and its temporary roles.
 //
-// When the clean-up begins, access is refused already, so the clean-up may fail. The worker retries it until it
-// succeeds, and jit_access.active_grants shows its state. Every function treats "already gone" as success, needs a
-// transaction, and throws the error that prevents its work.
+// Access is already refused when the clean-up begins, so a failed clean-up gives nobody access. The worker retries it
+// until it succeeds, and jit_access.active_grants shows its state. Every function treats "already gone" as success,
+// needs a transaction, and throws the error that prevents its work.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ void revoke_membership(const std::string& role, const std::string& member);
 // there was a membership to revoke.
 bool revoke_all_memberships(pg::RoleId role, const std::string& name);
 
-// Drops a temporary role that no request claims, with its gate or login. Its objects are quarantined. Throws while
-// something is left to do.
+// Drops a temporary role that belongs to no request, together with its gate or login. Its objects are quarantined.
+// Throws while something is left to do.
 void drop_unclaimed_role(pg::RoleId role, const std::string& name);
 
 // Drops the quarantine roles that no longer own anything, and returns their names.

@@ -1,5 +1,5 @@
-// Confirmation: which active grants of the tables are valid on this server. After a start, shared memory is empty, and
-// a grant without a slot is refused. Only a grant that is confirmed here can be used again.
+// Confirmation decides which of the grants that are active in the tables are valid on this server. After a start,
+// shared memory is empty, and a grant without a slot is refused. Only a grant that is confirmed here can be used again.
 //
 // The tables are copied by base backups and to standbys, and a restore sets them back in time. A grant therefore names
 // the node that granted it, by the UUID of the node's journal. The journal is not copied: a copied file is renamed and
@@ -9,8 +9,8 @@
 //      hot standby             runs as a standby       confirmed while it follows; kept through promotion
 //      restored backup, PITR,  another node            active: suspended and recorded, until an approver calls
 //      cloned machine                                  jit_resume or jit_revoke; scheduled: lapsed
-//      the same, in the place  same node, but the      the same
-//      of its server           journal is newer
+//      backup restored over    same node, but the      the same as in the case above
+//      its own server          journal is newer
 //
 // The worker calls the first two functions, outside of a transaction. They log failures and do not throw.
 #pragma once
@@ -19,8 +19,8 @@
 
 namespace jit::confirm {
 
-// Called on a primary after shared memory was initialized. Returns false if a grant could not be read or locked; then
-// the grant stays refused, and the caller tries again later. Grants that are already confirmed are left unchanged.
+// Called on a primary after shared memory was initialized. Returns false if a grant could not be read or locked. That
+// grant stays refused, and the caller tries again later. Grants that are already confirmed are left unchanged.
 [[nodiscard]] bool after_start();
 
 // Called repeatedly on a standby: makes the slots match the replayed tables.

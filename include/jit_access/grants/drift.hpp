@@ -13,8 +13,8 @@ void sweep();
 // Called by the worker in each round. Performs a complete sweep if another process has requested one.
 void sweep_if_requested();
 
-// For any other process: requests a complete sweep, waits for it, and returns how many differences it found. Throws
-// wrong_state when the worker does not answer within a minute.
+// For any other process: requests a complete sweep, waits for it, and returns the number of differences that were
+// found. Throws wrong_state when the worker does not answer within a minute.
 std::uint64_t sweep_and_wait();
 
 }  // namespace jit::drift

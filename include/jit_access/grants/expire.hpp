@@ -14,12 +14,12 @@ namespace jit::expire {
 // table, so it works even on a standby.
 void stop_ended_grants() noexcept;
 
-// Updates the tables and catalogs: ends, lapses, starts and cleans up all requests and grants that are due. Called
-// outside of a transaction; failures are logged. Returns the next due time, if it is known.
+// Updates the tables and catalogs for every request or grant that is due to lapse, to start, to end or to be cleaned
+// up. Called outside of a transaction; failures are logged. Returns the next due time, if it is known.
 [[nodiscard]] std::optional<pg::Instant> process_due();
 
-// After a failure to read or change the tables: ends the sessions that keep them locked. Called outside of a
-// transaction.
+// Called after a failure to read or change the tables, outside of a transaction. Ends the sessions that keep the tables
+// locked.
 void end_sessions_that_lock_tables();
 
 // Returns the next moment at which stop_ended_grants() has something to do, on the wall clock (microseconds since

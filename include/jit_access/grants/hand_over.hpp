@@ -1,11 +1,11 @@
 // Hands over or quarantines the objects that a temporary role owns, in one database.
 //
-// Each object is judged separately. Plain data, and code that runs with the privileges of its caller if the template
-// allows code, gets the new owner. Everything else is quarantined: its new owner is the role jit_quarantine_<id>, which
-// has no privileges and no members. Backends refuse to run anything with the privileges of that role
+// Each object is judged separately. Plain data gets the new owner. If the template allows code, so does code that runs
+// with the privileges of its caller. Everything else is quarantined: its new owner is the role jit_quarantine_<id>,
+// which has no privileges and no members. Backends refuse to run anything with the privileges of that role
 // (enforcement/effective_grants.hpp). A DBA decides about these objects (docs/adr/025-quarantine.md).
 //
-// Runs in any database of the cluster, also where the extension is not created. Needs a transaction, as a superuser.
+// Runs in any database of the cluster, even where the extension is not created. Needs a transaction, as a superuser.
 #pragma once
 
 #include <cstdint>

@@ -7,8 +7,8 @@
 
 namespace jit::overdue_sessions {
 
-// For the worker, outside of a transaction. Returns true if a session may become overdue within a second; it must then
-// be called again by that time.
+// For the worker, outside of a transaction. Returns true if a session may become overdue within a second; the caller
+// must then call the function again by that time.
 [[nodiscard]] bool report() noexcept;
 
 }  // namespace jit::overdue_sessions

@@ -1,5 +1,6 @@
-// Provisioning: turns an allowed request into a grant, in the transaction that decides: one temporary role, a few
-// catalog rows, and a slot in shared memory. The cost does not depend on the number of tables of the template.
+// Provisioning turns an allowed request into a grant, in the transaction that decides about the request. It creates one
+// temporary role, a few catalog rows, and a slot in shared memory. The cost does not depend on the number of tables of
+// the template.
 //
 //      requester ──► jit_grant_42 ──► template role          mode inherit; also set_role from PostgreSQL 16 on
 //      requester ──► jit_gate_42 ──► jit_grant_42 ──► ...    mode set_role before 16

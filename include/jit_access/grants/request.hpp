@@ -56,9 +56,9 @@ pg::Instant extend(std::int64_t id, const std::optional<core::IntervalParts>& du
 // Reads the row without a lock. Returns nothing if it does not exist.
 [[nodiscard]] std::optional<Request> read(std::int64_t id);
 // Throws unknown_request unless the request exists and the person may know of it: as its requester (by any login), as
-// an approver of its template, or as an auditor. The error is the same in both cases, so that ids cannot be probed.
-// Every function that takes an id from a user calls this before it does anything else with the request, and before it
-// waits for a lock.
+// an approver of its template, or as an auditor. A request that does not exist and one that the person may not see
+// raise the same error, so that ids cannot be probed. Every function that takes an id from a user calls this before it
+// does anything else with the request, and before it waits for a lock.
 void require_visible(const principal::Person& person, std::int64_t id);
 // Locks the row until the transaction ends. Throws unknown_request.
 [[nodiscard]] Request lock(std::int64_t id);

@@ -1,9 +1,10 @@
 // The digest of a request: SHA-256 over everything an approver is shown. An approval is stored with the digest and
-// counts only as long as the request still has it, so nothing can change between an approval and the grant.
+// counts only as long as the digest of the request is the same, so nothing can change between an approval and the
+// grant.
 //
 // The digest covers requester, template and version, the privileges of the template's role beyond its own items, scope,
-// start, the duration that was asked for, reason and ticket. A duration that an approver shortened does not change it.
-// Needs a transaction.
+// start, the duration that was asked for, reason and ticket. If an approver shortens the duration, the digest does not
+// change. Needs a transaction.
 #pragma once
 
 #include <string>
@@ -12,7 +13,7 @@
 
 namespace jit::request_digest {
 
-// In hexadecimal.
+// Returns the digest in hexadecimal.
 [[nodiscard]] std::string compute(const request::Request& request, const templates::Template& tmpl);
 
 // Returns the digest of a request as it is now, for jit_request_digest(); nothing if the request does not exist or the

@@ -1,6 +1,6 @@
 // The end of a grant before its deadline. Access ends first, so that a failure of a later step cannot prolong it.
 //
-//      1. the journal's file notes the grant, on disk (record/journal_file.hpp)
+//      1. the revocation is noted in the journal's file, on disk (record/journal_file.hpp)
 //      2. the slot is over: every backend refuses the grant, sessions that use it are stopped
 //      3. the tables are changed, in the transaction of the user who revokes it, or in one of the worker
 //

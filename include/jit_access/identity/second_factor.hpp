@@ -4,10 +4,10 @@
 //      jit_confirm_totp(code)  the first correct code enables the factor; returns the recovery codes, once
 //      jit_step_up(code)       marks this session as stepped up, for jit_access.second_factor_lifetime
 //
-// A template says at which stages it demands a second factor. The code of a stage only calls require(). A second factor
-// belongs to the session user. Each function below must be called by a statement that this user has sent
-// (principal::require_own_statement), so that no code that the user runs can enrol in the user's name or use up the
-// user's attempts.
+// A template says at which stages it demands a second factor. The code that implements a stage only calls require(). A
+// second factor belongs to the session user. Each function below must be called by a statement that this user has sent
+// (principal::require_own_statement), so that code of another author, run by the user, can neither enrol in the user's
+// name nor use up the user's attempts.
 //
 // The secret is sealed with a key in a file outside of the database, and bound to its login. It can neither be opened
 // without that file nor be moved to the row of another login. Recovery codes are stored as MACs with the same key.
@@ -44,7 +44,7 @@ struct Enrolment {
     std::string uri;  // otpauth://, for the authenticator
     std::string qr;   // the same as a QR code in text
 };
-// Creates a secret, or shows the one that the same command has created.
+// Creates a secret. If the same command has already created one, shows that one.
 Enrolment enroll(const principal::Origin& origin);
 // Returns the recovery codes.
 pg::TextArray confirm(const std::optional<std::string>& code, const principal::Origin& origin);

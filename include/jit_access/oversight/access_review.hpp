@@ -30,13 +30,14 @@ struct ItemDecision {
 std::string review(std::int64_t id, std::optional<std::int32_t> item, const ItemDecision& decision,
                    const principal::Origin& origin);
 
-// Returns true for persons who are named as reviewers or are members of a named role.
+// Whether the person is named as a reviewer, or is a member of a role that is named.
 [[nodiscard]] bool may_review(const principal::Person& person, std::int64_t id);
 
 // The items with their evidence and verdicts, for the reviewers and for auditors.
 [[nodiscard]] std::string as_csv(std::int64_t id);
 
-// Called by the job. Writes the event `review overdue` for each overdue review, once a day. Returns how many there are.
+// Called by the job. Writes the event `review overdue` for each overdue review, at most once a day. Returns the number
+// of events that this call has written.
 std::int64_t remind_overdue();
 
 }  // namespace jit::access_review

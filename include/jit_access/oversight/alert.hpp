@@ -1,9 +1,9 @@
-// Alerts: findings that an auditor has to examine. There is one open alert for each rule, person and grant. Further
-// findings increase its count while it is open.
+// Alerts: findings that an auditor has to examine. There is at most one open alert for each combination of rule, person
+// and grant. Further findings increase its count while it is open.
 //
 // An alert is written in the transaction it is about (raise) or in the one in which the worker has evaluated the record
-// (raise_finding). The worker announces it after the commit, with a line in the server log and a notification: when it
-// is new, and whenever its count has reached a power of ten. Failures are thrown as core::Failure or pg::ServerError.
+// (raise_finding). After the commit, the worker announces an alert that is new, or whose count has reached a power of
+// ten, by a line in the server log and a notification. Failures are thrown as core::Failure or pg::ServerError.
 #pragma once
 
 #include "jit_access/core/lifecycle.hpp"
@@ -39,7 +39,8 @@ struct Finding {
 
 // For the worker. The grant is suspended by suspend_grants() after the commit.
 void raise_finding(const alert_rule::Rule& rule, const Finding& finding);
-// For the worker: adds the evidence to an alert that its transaction has raised, or raises the alert if there is none.
+// For the worker: adds the evidence to an alert that was raised by the transaction it is about, or raises the alert if
+// there is none.
 void add_evidence(const alert_rule::Rule& rule, const Finding& finding);
 
 // For the worker: suspends the grants of alerts that demand it, each in a transaction of its own. Returns false if some

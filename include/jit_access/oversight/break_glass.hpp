@@ -27,7 +27,8 @@ struct Assessment {
 // Called by an approver of the template who is not the responder. A grant is reviewed once, after its end, because its
 // use is known only then. Returns the verdict.
 std::string review(std::int64_t id, const Assessment& assessment, const principal::Origin& origin);
-// The same for an item of an access review, which shows the id to its reviewers.
+// The same for an item of an access review. The reviewers know the id from the review, so it is not checked whether
+// they may see the request.
 std::string review_item(std::int64_t id, const Assessment& assessment, const principal::Origin& origin);
 
 }  // namespace jit::break_glass

@@ -1,5 +1,6 @@
-// The evaluator of all rules that count records: an alert is raised when a person has at least the threshold of them
-// within the rule's time. core::alert_rules defines the records that a rule counts and the subject of its alerts.
+// The evaluator of all rules that count records: an alert is raised when the number of such records of one person
+// reaches the rule's threshold within the rule's time. core::alert_rules defines the records that a rule counts and the
+// subject of its alerts.
 #pragma once
 
 #include "jit_access/oversight/detection_batch.hpp"

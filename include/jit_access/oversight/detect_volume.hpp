@@ -1,4 +1,4 @@
-// The evaluator that compares the number of rows returned or changed under a grant with the numbers of other grants of
+// The evaluator that compares the number of rows returned or changed under a grant with the numbers for other grants of
 // its template.
 //
 // A grant's rows are summed while it lives (jit_access.grant_volume). The totals of the template's last grants

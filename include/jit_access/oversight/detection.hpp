@@ -1,9 +1,9 @@
-// The alert rules are evaluated over the record after the ingest. The worker evaluates every committed record once, in
+// Evaluates the alert rules over the record, after the ingest. The worker evaluates every committed record once, in
 // order.
 //
-// One transaction reads and evaluates a batch and moves jit_access.detection_position. It starts after the records were
-// committed. After a crash the batch is therefore evaluated again as a whole, and no record counts twice. Times are
-// those of the record, so a batch that is evaluated late raises the same alerts.
+// One transaction, which starts after the records were committed, reads and evaluates a batch and moves
+// jit_access.detection_position. After a crash the batch is therefore evaluated again as a whole, and no record counts
+// twice. Times are those of the record, so a batch that is evaluated late raises the same alerts.
 //
 // Each rule runs in a subtransaction. If a rule fails, it misses the batch, and the other rules continue. The error is
 // shown in jit_access.alert_rules and logged once. docs/alerts.md describes the rules and their data.
@@ -20,8 +20,8 @@ namespace jit::detection {
 // nothing if another process has locked the position.
 std::optional<std::int64_t> evaluate_up_to(std::optional<std::int64_t> seq);
 
-// For the worker: hands over the tally of the records it has just committed, which then need not be read again. A
-// tally that does not continue at the position is ignored, and those records are read from the table.
+// For the worker: hands over the tally of the records it has just committed, which then need not be read again. A tally
+// that does not begin at jit_access.detection_position is ignored, and its records are read from the table.
 void provide_tally(UsageTally tally);
 
 // For the worker: evaluates the next batch in a transaction of its own, if there are new records. Returns true if there

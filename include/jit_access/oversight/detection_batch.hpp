@@ -76,8 +76,8 @@ private:
     std::vector<alert::Finding> findings_;
 };
 
-// Evaluates one rule over a batch: updates the tables of the rule and raises alerts for its findings.
-// While a rule is disabled, baselines are kept up to date, but no alerts are raised.
+// Evaluates one rule over a batch: updates the tables of the rule, and raises alerts for the findings. While a rule is
+// disabled, baselines are kept up to date, but no alerts are raised.
 //
 // Each core::Evaluator has a specialisation in one of the detect_*.hpp. An evaluator without one does not compile,
 // because detection.cpp instantiates this template for every rule.

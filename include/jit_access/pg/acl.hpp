@@ -27,7 +27,7 @@ struct CheckedRelation {
     const Bitmapset* inserted = nullptr;
     const Bitmapset* updated = nullptr;
     const Bitmapset* referenced = nullptr;  // by a foreign key
-    bool column_privileges_suffice = true;  // privileges on the used columns replace one on the table
+    bool column_privileges_suffice = true;  // privileges on the used columns can replace the one on the table
 };
 
 // Returns the privileges on the relation that any of the roles, or PUBLIC, has, including those of owners and of the

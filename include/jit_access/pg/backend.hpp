@@ -1,4 +1,4 @@
-// This process: which client it serves, in which state it is, and its timers, signals and caches.
+// This process: the client that it serves, its state, its timers, signals and caches.
 //
 // Functions that are noexcept read process-local or shared variables of the server and may be called on the path of
 // every statement; those marked "signal-safe" may also be called from a signal handler. The others may throw server
@@ -87,7 +87,7 @@ void report_command(const char* text) noexcept;
 void request_idle_commit() noexcept;
 void request_idle_commit(std::int32_t pid) noexcept;
 
-// Closes all cursors. Needs a transaction, and throws.
+// Closes all cursors. Needs a transaction; may throw.
 void close_cursors();
 // Discards session state that outlives a transaction and could show data read under a grant: cursors, the role chosen
 // by SET ROLE, temporary objects, last values of sequences. Needs a transaction, takes part in it, and may throw.

@@ -22,7 +22,7 @@ private:
     ErrorData* data_;  // in the memory context that was current at the pg::call()
 };
 
-// SQLSTATEs of the server on which the extension acts.
+// SQLSTATEs of the server to which the extension reacts.
 namespace sqlstate {
 inline constexpr std::string_view insufficient_privilege = "42501";
 inline constexpr std::string_view query_canceled = "57014";

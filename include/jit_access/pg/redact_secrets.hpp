@@ -7,7 +7,7 @@
 namespace jit::pg {
 
 // Whether the statement may call a function that takes a code of the second factor, that is, whether it contains the
-// name of one, in any form in which SQL can write an identifier.
+// name of such a function, in any form in which SQL can write an identifier.
 [[nodiscard]] bool may_hold_code(std::string_view statement) noexcept;
 // Notes that the client's command has passed a code to a function. The text of the command need not show this: EXECUTE
 // of a prepared statement, or a call of another function, does not name the function that takes the code.

@@ -10,9 +10,10 @@
 
 namespace jit::pg {
 
-// Returns the ids of those that are in progress, as pg_locks shows them in `transactionid`. For a subtransaction, whose
-// own lock is gone once it is released, this is the id of the top-level transaction. `row` is the ctid of a version of
-// the row that is visible to this transaction. Throws server errors.
+// Returns the ids of those transactions that are in progress, as pg_locks shows them in `transactionid`. For a
+// subtransaction, the id of the top-level transaction is returned, because the server drops the subtransaction's own
+// lock when it is released. `row` is the ctid of a version of the row that is visible to this transaction. Throws
+// server errors.
 [[nodiscard]] TextArray lockers_of(RoleId relation, const std::string& row);
 
 }  // namespace jit::pg

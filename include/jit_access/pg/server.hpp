@@ -41,8 +41,8 @@ extern "C" {
 namespace jit::pg {
 
 // Runs server code that may raise an ERROR and throws it as a ServerError, which keeps every field. The body and its
-// result must own nothing that needs a destructor, because an ERROR jumps over its frame. The error data are copied to
-// the memory context of the caller.
+// result must own nothing that needs a destructor, because an ERROR jumps over the frame of the body. The error data
+// are copied to the memory context of the caller.
 template <class F>
 std::invoke_result_t<F> call(F&& body) {
     using Result = std::invoke_result_t<F>;

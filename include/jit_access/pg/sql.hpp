@@ -86,8 +86,8 @@ private:
     std::vector<Value> cells_;
 };
 
-// Rows of SELECT or RETURNING. smallint and integer are returned as int32, oid as RoleId, arrays of text as TextArray,
-// types that Value lacks as text.
+// Rows of SELECT or RETURNING. smallint and integer are returned as int32, oid as RoleId, and arrays of text as
+// TextArray. Values of types for which Value has no alternative are returned as text.
 std::vector<Row> query(const char* sql, std::initializer_list<Argument> args = {});
 std::vector<Row> query(const char* sql, const std::vector<Argument>& args);
 // The first row, if any.
@@ -104,7 +104,8 @@ std::uint64_t execute(const char* sql, std::initializer_list<Argument> args = {}
 // Runs a command that takes no parameters, such as CREATE ROLE. Its plan is not kept; quote identifiers with quote().
 void command(const std::string& sql);
 // Runs GRANT, REVOKE or DROP OWNED on objects. No lock serializes two changes of one access list: when the first
-// commits, the second fails with "tuple concurrently updated" (XX000). It is retried for two seconds.
+// commits, the second fails with "tuple concurrently updated" (XX000). In that case the command is retried for up to
+// two seconds.
 void change_access_lists(const std::string& sql);
 
 [[nodiscard]] std::string quote(std::string_view identifier);

@@ -38,7 +38,7 @@ namespace jit::pg {
 // Whether each membership has INHERIT and SET options.
 inline constexpr bool memberships_have_options = PG_VERSION_NUM >= 160000;
 
-// Either of these allows VACUUM, ANALYZE and similar commands: ownership or, from 17 on, a grantable privilege.
+// Either of these allows VACUUM, ANALYZE and similar commands: ownership or, from 17 on, the privilege MAINTAIN.
 #if PG_VERSION_NUM >= 170000
 inline constexpr AclBits to_maintain = ownership | ACL_MAINTAIN;
 #else

@@ -32,9 +32,10 @@ void register_transaction_callbacks(const TransactionCallbacks& callbacks);
 // the block in the failed state.
 void abandon_transaction_block();
 
-// WAL position of the last commit of this process; 0 if that is not flushed yet.
+// WAL position of the last commit of this process; 0 if that commit is not flushed yet.
 [[nodiscard]] std::uint64_t last_commit_lsn() noexcept;
-// Returns the WAL position of the last checkpoint's REDO record. When the server starts, this is where its data ended.
+// Returns the WAL position of the last checkpoint's REDO record. Right after a start, it shows how far the data of this
+// server reach.
 [[nodiscard]] std::uint64_t last_redo_lsn() noexcept;
 
 // Makes the commit of the current transaction flush to disk, whatever the value of synchronous_commit. That setting

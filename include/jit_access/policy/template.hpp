@@ -151,8 +151,8 @@ void each_setting(Visitor&& visit) {
     visit("break_glass_per_day", &TemplateArguments::break_glass_per_day, &Template::break_glass_per_day);
 }
 
-// The lists of participants: the capacity, as in jit_access.template_person.part, and the argument that lists the
-// roles.
+// Calls visit(capacity, name, argument) for each list of participants. The capacity is spelled as in
+// jit_access.template_person.part; the argument lists the roles.
 template <class Visitor>
 void each_participant_list(Visitor&& visit) {
     visit("requester", "requesters", &TemplateArguments::requesters);
@@ -178,10 +178,10 @@ void each_argument(Visitor&& visit) {
 
 std::string create(const TemplateArguments& arguments, const principal::Origin& origin);  // returns the role's name
 std::int32_t alter(const TemplateArguments& arguments, const principal::Origin& origin);  // returns the new version
-// Drops the template and lapses its open requests. Throws live_grants or unreviewed.
+// Drops the template; its open requests lapse. Throws live_grants or unreviewed.
 void drop(const std::optional<std::string>& name);
 
-// Removes roles from the participants of one capacity (all of them, or one) by decision of an access review. The change
+// Removes one role, or all roles, from the participants of one capacity, as an access review has decided. The change
 // need not be a statement of the user's own, because it only reduces access. Creates a new version, so open requests
 // can no longer be approved.
 void remove_participants(const Template& tmpl, const char* capacity, std::optional<pg::RoleId> role,

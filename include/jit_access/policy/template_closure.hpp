@@ -20,8 +20,8 @@ namespace jit::templates {
 void check_definition(const Template& tmpl);
 void check_closure(const Template& tmpl);
 
-// Returns what the template gives that only a superuser may put into a template, to be shown to the approvers. Needs a
-// transaction.
+// Returns the privileges of this template that only a superuser may put into a template. They are shown to the
+// approvers. Needs a transaction.
 [[nodiscard]] pg::TextArray superuser_only(const Template& tmpl);
 
 // Invalidates all cached results, in every backend. transaction.cpp calls it when a transaction that may have widened a

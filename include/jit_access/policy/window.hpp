@@ -39,8 +39,8 @@ void check_names(const pg::TextArray& names);
 // How far ahead the next opening time is searched for, in microseconds.
 inline constexpr std::int64_t max_lookahead = 90 * core::us_per_day;
 
-// The state of these windows at a moment, how long they stay open and when they open next. The closing time is searched
-// for at least `min_lookahead` microseconds ahead. A window that does not exist is closed.
+// The state of these windows at a moment, how long they stay open and when they open next. The search for the closing
+// time covers at least the next `min_lookahead` microseconds. A window that does not exist is closed.
 [[nodiscard]] core::Hours hours_at(std::int64_t moment, const pg::TextArray& names, std::int64_t min_lookahead = 0);
 
 // The same for jit_hours(): checks the arguments, and uses the current time if `at` is absent.

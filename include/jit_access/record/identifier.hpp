@@ -26,10 +26,11 @@ enum class Kind : std::uint32_t {
     scenario_result = 6
 };
 
-// Returns a new id. Ids increase, with gaps where transactions were rolled back. Needs a transaction. Throws
-// invalid_argument if there is no table of that name, and the errors of the server.
+// Returns a new id. Ids increase, with gaps where transactions were rolled back. Needs a transaction. Throws the errors
+// of the server.
 [[nodiscard]] std::int64_t next(Kind kind);
-// The same for the default of a column: `table` is the name of its table in schema jit_access.
+// The same for the default of a column: `table` is the name of its table in schema jit_access. Throws invalid_argument
+// if the table is not one of those that have such ids.
 [[nodiscard]] std::int64_t next(std::string_view table);
 
 // For CREATE EXTENSION, before its tables exist. Makes the ids of requests continue after those in the names of

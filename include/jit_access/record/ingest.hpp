@@ -38,9 +38,10 @@ struct Batch {
 [[nodiscard]] std::uint64_t lost_bytes();
 
 // Records the outcome "interrupted" for every use that has no outcome and was written before this start of the server
-// (SharedState::journal_head_at_start) or by another node, such as the primary that this standby has followed, or a
-// journal that has been moved away. The worker calls it in a transaction, once after a start, when all those records
-// have been taken over. If the outcome of such a use arrives later, it is recorded without a use.
+// (SharedState::journal_head_at_start) or by another node: for example the primary that this server has followed as a
+// standby, or this server with a journal that has been moved away since. The worker calls it in a transaction, once
+// after a start, when all those records have been taken over. If the outcome of such a use arrives later, it is
+// recorded without a use.
 void close_interrupted();
 
 }  // namespace jit::ingest

@@ -70,7 +70,7 @@ void make_durable();
 // table.
 void mark_read(std::uint64_t position) noexcept;
 
-// Moves the WAL position of the last commit that changed requests or grants forward. If the tables end before that
+// Moves forward the WAL position of the last commit that changed requests or grants. If the tables end before that
 // position, they are older than the last change of this server (SharedState::last_decision_lsn). May be called without
 // a journal.
 void advance_decision_lsn(std::uint64_t lsn) noexcept;
@@ -79,8 +79,8 @@ void reset_decision_lsn(std::uint64_t lsn) noexcept;
 
 // After a power failure the file may end before the position up to which its records are in the tables. New records
 // that are written before that position would be skipped as if they were already in the tables. After a boot, nothing
-// is therefore written until the worker has compared the two. Within one boot this is not needed, because the page
-// cache keeps what was written.
+// is therefore written until the worker has compared the file with the tables. Within one boot this is not needed,
+// because the page cache keeps what was written.
 [[nodiscard]] inline bool accepts_writes() noexcept {
     return shared_state->journal_accepts_writes.load(std::memory_order_acquire);
 }

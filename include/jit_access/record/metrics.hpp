@@ -9,8 +9,8 @@
 
 namespace jit::metrics {
 
-// Counts the records of one batch. Keeps views of their kinds, outcomes and codes, so these texts must outlive the
-// counter.
+// Counts the records of one batch. Keeps views of the kinds, outcomes and SQLSTATEs of the records, so these texts must
+// outlive the counter.
 class Counter {
 public:
     void add(const core::AuditRecord& record);

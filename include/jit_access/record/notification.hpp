@@ -3,7 +3,7 @@
 //
 // The worker sends them after it has taken over the control events. A NOTIFY in the transaction that makes the change
 // could make its commit fail, and would make all such commits wait for each other (the server serializes them by a lock
-// that is held until the commit is done, commands/async.c). When the worker cannot send a notification, it is dropped.
+// that is held until the commit is done, commands/async.c). A notification that the worker cannot send is dropped.
 #pragma once
 
 #include <cstdint>

@@ -2,8 +2,8 @@
 // requests, approves or uses the grant. The service identities have CONNECTION LIMIT 0, which keeps out clients but not
 // background processes, so only a background process can act as them.
 //
-// An actor gives access without a statement sent by a client, although docs/adr/013 otherwise demands one. Only the
-// canary template allows this.
+// An actor gives access without a statement sent by a client, although docs/adr/013 otherwise demands one. This is
+// permitted for the canary template only.
 #pragma once
 
 #include <array>

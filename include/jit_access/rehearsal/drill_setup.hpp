@@ -8,8 +8,8 @@
 
 namespace jit::drill {
 
-// For administrators. Can be called again to repair missing objects. Throws core::Failure if a role or schema of that
-// name exists with other properties.
+// For administrators. Can be called again to repair missing objects. Throws core::Failure if a role or schema with one
+// of these names exists but has other properties.
 void set_up(const principal::Origin& origin);
 
 }  // namespace jit::drill

@@ -40,7 +40,8 @@ struct Outcome {
 
 // For the calling user. Throws core::Failure if the user may not make this dry run, or if no such grant is possible.
 [[nodiscard]] std::vector<Outcome> run(const DryRunArguments& arguments, const principal::Origin& origin);
-// For a scenario, which was authorised when it was set or is run.
+// For a scenario. Does not check whether the user may make this dry run; the caller has checked that the user may run
+// the scenario.
 [[nodiscard]] std::vector<Outcome> run_authorised(const DryRunArguments& arguments);
 // Throws core::Failure (invalid_argument) if these arguments can never be run.
 void validate(const DryRunArguments& arguments);

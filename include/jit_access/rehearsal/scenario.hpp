@@ -1,6 +1,7 @@
 // Scenarios: dry runs that are stored together with their expected outcomes, for example of a migration, or of
-// statements that a template must never allow. They are run again by a job, or whenever something may have changed. The
-// event `scenario failed` is written when a scenario fails, unless its previous run failed as well.
+// statements that a template must never allow. A job runs them again; users can also run them, for example when
+// something has changed. The event `scenario failed` is written when a scenario fails, unless its previous run failed
+// as well.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// The tables of the report page. Each shows a limited number of rows and says how many there are.
+// The tables of the report page. Each shows a limited number of rows and states the number of all rows.
 #pragma once
 
 #include <cstdint>

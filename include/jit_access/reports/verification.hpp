@@ -1,6 +1,6 @@
 // Describes, in sentences for a report, how far the record is known to be sound. A report cannot verify the whole
-// record. It describes the last verification of the whole record, which is stored, and verifies the newest records now.
-// The sentences claim no more than was verified.
+// record. It describes the stored result of the last verification of the whole record, and verifies the newest records
+// now. The sentences claim no more than was verified.
 #pragma once
 
 #include <string>

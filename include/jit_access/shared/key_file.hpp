@@ -13,7 +13,7 @@ namespace jit::key_file {
 // Returns the key, at least 16 bytes; nullopt if the file is missing or unreadable, or holds something else.
 [[nodiscard]] std::optional<std::vector<std::byte>> read(const std::string& name);
 // Creates the file with 32 random bytes, readable by the server's user only, unless it exists. This is safe against
-// concurrent calls and crashes, because the file appears complete or not at all. Returns the reason of a failure;
+// concurrent calls and crashes, because the file appears complete or not at all. Returns the reason for a failure;
 // nullopt if the file exists now, even if another process created it.
 [[nodiscard]] std::optional<std::string> create(const std::string& name);
 // Checks whether the file is safe to hold a secret key: a regular file, owned by the server's user, not accessible by

@@ -1,10 +1,10 @@
-// State of second factors in shared memory, and of this session: which codes were accepted, how often a login failed,
-// and until when a session or a client has stepped up.
+// State of second factors in shared memory, and of this session: which codes were accepted, how many wrong codes a
+// login has given, and until when a session or a client has stepped up.
 //
 // The state is outside of any transaction. An accepted code is never accepted again and a failed one stays counted,
 // even if the transaction of the attempt is rolled back. The worker writes the tables afterwards. Shared memory is
-// empty after a start, so no code of an earlier time step is accepted then (step_floor()). Valid codes are therefore
-// refused for at most a minute, and a restart gives no additional guesses.
+// empty after a start. Codes that may have been accepted before the start are then refused (step_floor()). Valid codes
+// are therefore refused for at most a minute, and a restart gives no additional guesses.
 //
 // Functions that take the second-factor lock (pg/locks.hpp) hold it for a moment, never while SQL runs. They throw
 // server errors. Rules about codes are in core/totp.hpp. Times are microseconds.
@@ -48,7 +48,7 @@ enum class CodeResult : std::uint8_t { accepted, wrong, locked, no_room };
 [[nodiscard]] CodeResult try_recovery_code(pg::RoleId login, const core::Digest& digest,
                                            const std::function<bool()>& mark_used);
 
-// Records that this session has stepped up until `until`, boot time. For the other sessions of the login, the same is
+// Records that this session has stepped up until `until` (boot clock). For the other sessions of the login, the same is
 // recorded for the client's address.
 void mark_session(pg::RoleId login, std::int64_t until);
 // Forgets the step-up of this session. For DISCARD ALL, after which a pooler may give the session to another client.

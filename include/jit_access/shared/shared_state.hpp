@@ -72,8 +72,8 @@ struct alignas(64) Slot {
     std::atomic<std::uint64_t> id;
     std::atomic<std::uint32_t> role;       // OID of jit_grant_<id>; kept until reuse, see README.md
     std::atomic<std::uint32_t> requester;  // OID
-    // The deadline on both clocks; the earlier one ends the grant. An extension stores them one after the other, so a
-    // reader in between sees the earlier deadline on one of them.
+    // The deadline on both clocks; the earlier one ends the grant. When the grant is extended, they are stored one
+    // after the other. A reader in between sees the old, earlier deadline on one clock, and that one counts.
     std::atomic<std::int64_t> ends_wall;
     std::atomic<std::int64_t> ends_boot;
     std::atomic<core::AtDeadline> at_deadline;  // action on sessions that use the grant at its end
@@ -98,7 +98,7 @@ struct alignas(64) SessionSlot {
     std::atomic<std::uint32_t> grant_count;
     std::atomic<std::uint64_t> grants[core::max_session_grants];
     std::atomic<bool> borrows[core::max_session_grants];  // is the grant of another user, see EffectiveGrants::borrowed
-    std::atomic<bool> runs_use;                           // a recorded statement is running; counter
+    std::atomic<bool> runs_use;                           // a recorded statement is running; relaxed order
     std::atomic<bool> transaction_uses_grant;             // a statement of the open transaction ran under a grant
     std::atomic<bool> has_held_cursors;  // WITH HOLD cursors exist that may show data read under a grant
     // The second factor of the session, see SessionMark in second_factor_state.cpp.
@@ -123,8 +123,9 @@ struct Counters {
 };
 
 // Group commit of the journal, as XLogFlush() does for the WAL (access/transam/xlog.c). Syncs are numbered. A record is
-// durable when a sync with a number greater than `started` at the time of its insertion has completed. Both fields are
-// written under the sync lock (pg/locks.hpp) and read by every backend that waits, sequentially consistent.
+// durable once a sync has completed whose number is greater than the value that `started` had when the record was
+// inserted. Both fields are written under the sync lock (pg/locks.hpp) and read by every backend that waits,
+// sequentially consistent.
 struct SyncProgress {
     std::atomic<std::uint64_t> started;
     std::atomic<std::uint64_t> completed;
@@ -188,7 +189,7 @@ struct alignas(64) LoginAttempts {
     std::atomic<std::int64_t> window;        // boot time at which the minute began
     std::atomic<std::int64_t> first_folded;  // wall time of the first attempt that is not on the record yet; 0 = none
     std::atomic<std::int64_t> last_folded;
-    std::atomic<std::uint64_t> folded_others;  // of kinds for which there was no counter
+    std::atomic<std::uint64_t> folded_others;  // counted attempts of kinds that have no counter of their own
     std::array<AttemptKind, 32> kinds;
 };
 
@@ -216,7 +217,7 @@ struct DrillResult {
 struct DrillControl {
     std::atomic<std::int32_t> conductor_pid;   // 0 = none; claimed by compare-and-swap
     std::atomic<std::int64_t> drill_id;        // written by the process that claimed it; actors stop when it changes
-    std::atomic<std::int32_t> actor_count;     // actors that run, of any drill; written by the actors
+    std::atomic<std::int32_t> actor_count;     // running actors of all drills; written by the actors
     std::atomic<std::int64_t> grant_deadline;  // wall time; 0 until active. Written by the conductor, read by actors
     std::array<DrillResult, 6> results;        // by DrillCheck
 };
@@ -238,7 +239,7 @@ struct SharedState {
     std::atomic<std::uint32_t> slot_cursor;   // where the next search for a slot begins, so the oldest is reused first
 
     // Written by the postmaster before any child exists: whether the server was started as a standby (standby.signal).
-    // False for a restored backup that is recovering.
+    // This is false for a restored backup during its recovery.
     bool started_as_standby;
     // WAL position of the last commit that changed requests or grants, from the journal's header. Written by the
     // postmaster, read by the worker.
@@ -261,9 +262,9 @@ struct SharedState {
     // again. Written by the first process that assigns an id.
     std::atomic<bool> earlier_ids_are_known;
 
-    // Cache of templates whose closure is allowed, see policy/template_closure.hpp: one hash for each template id
-    // modulo the size. `closure_epoch` is part of each hash; incrementing it drops the cache. Read and written by every
-    // backend.
+    // Cache of templates whose closure is allowed, see policy/template_closure.hpp: an array of hashes, indexed by the
+    // template id modulo the size of the array. `closure_epoch` is part of each hash; incrementing it drops the cache.
+    // Read and written by every backend.
     std::atomic<std::uint64_t> closure_epoch;
     std::array<std::atomic<std::uint64_t>, 1024> checked_closures;
     DrillControl drill;
@@ -288,7 +289,7 @@ struct SharedState {
 static_assert(std::atomic<SlotState>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free,
               "backends read shared memory without a lock");
 
-// This is null if the library was not preloaded.
+// Null if the library was not preloaded.
 extern SharedState* shared_state;
 
 // The entry of this process.

@@ -28,9 +28,9 @@ extern const std::string actor;
 // The same, but logs the error: "could not <what>: <message>".
 void run_or_log(const std::string& what, const std::function<void()>& body);
 
-// Runs the body for many requests, in groups that share a transaction. If a group fails, each of its requests is
-// repeated in a transaction of its own. Commits are asynchronous, so if a crash loses them, the caller must find the
-// requests due again. Returns the failed requests with the messages of their errors.
+// Runs the body for many requests, in groups that share a transaction. If a group fails, the body is run again for each
+// of its requests, in a transaction of its own. Commits are asynchronous, so if a crash loses them, the caller must
+// find the requests due again. Returns the failed requests with the messages of their errors.
 [[nodiscard]] std::map<std::int64_t, std::string> run_for_each(const std::vector<std::int64_t>& ids,
                                                                const std::function<void(std::int64_t)>& body);
 

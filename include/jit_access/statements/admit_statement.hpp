@@ -41,7 +41,8 @@ void check_guards(const PlannedStmt* command, const char* source);
 // Called before a function runs in a session that may use a grant. Records the call if no recorded statement contains
 // it, and throws if the session may not call the function. Needs a transaction.
 void function_call(std::uint32_t function);
-// Called when an error of the current command is reported, because a function call recorded in this command has failed.
+// Called when an error of the current command is reported. If a function call was recorded in this command, its outcome
+// is recorded as failed.
 void fail_function_calls(std::string_view sqlstate) noexcept;
 
 }  // namespace jit::admit_statement

@@ -1,4 +1,4 @@
-// Which functions an expression that is stored in a catalog row calls.
+// Examines the functions that a stored expression of a catalog row calls.
 //
 // Both are called inside pg::call(), with the column of the row that holds the expression as a node tree. A NULL column
 // holds no expression.

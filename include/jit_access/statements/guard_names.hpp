@@ -1,11 +1,11 @@
 // Keeps names that begin with jit_ for the extension, so that no object captures a call of its functions.
 //
 // The server may resolve `jit_revoke(1051)` to a function with better matching argument types in any schema on the
-// search path, or to a cast to a type of that name (func_get_detail() in src/backend/parser/parse_func.c). The names
-// are therefore reserved for functions, procedures, aggregates, window functions and types, in every schema of every
-// database, so that a user who types a one-time code in the wrong database does not give it away either. The row type
-// of a table or a composite type is never the target of such a cast, and operators, casts and tables are not called by
-// such a name.
+// search path, or to a cast to a type of that name (func_get_detail() in src/backend/parser/parse_func.c). Therefore
+// only the extension may have functions, procedures, aggregates, window functions and types with such names, in any
+// schema of any database: a user who types a one-time code in the wrong database must not give the code away. Row types
+// of tables and composite types are exempt, because they are never the target of such a cast. So are operators, casts
+// and tables, because they are not called by such a name.
 #pragma once
 
 #include <cstdint>

@@ -7,9 +7,9 @@
 
 namespace jit::guard {
 
-// get_relation_info_hook: the planner asks for the facts of each relation of a query. Throws `not_permitted` if the
-// relation is the TOAST table of a table of the extension and the current user is not a superuser. For any other
-// relation the hook makes one comparison.
+// Installs get_relation_info_hook, which the planner calls for each relation of a query. The hook throws
+// `not_permitted` if the relation is the TOAST table of a table of the extension and the current user is not a
+// superuser. For any other relation it makes one comparison.
 void install_toast_guard();
 
 }  // namespace jit::guard

@@ -5,7 +5,8 @@
 // memberships, relations, their names and access lists. The address of a plan is not compared, because addresses are
 // reused (docs/adr/022-known-queries.md).
 //
-// Never throws and allocates nothing: 32 entries of fixed size, chosen by the length of the text.
+// Never throws and allocates nothing: there are 32 entries of fixed size, and the length of its text determines the
+// entry of a query.
 #pragma once
 
 #include "jit_access/enforcement/recorder.hpp"

@@ -59,7 +59,7 @@ extern StatementObjects objects;
 // functions evaluated by the planner have none.
 [[nodiscard]] bool runs_without_portal() noexcept;
 
-// Adds a relation with these privileges, which are looked up as standing privileges for the whole relation.
+// Adds a relation with these privileges. Which of them are standing is looked up for the whole relation.
 void add_relation(Oid relation, std::uint32_t privileges);
 
 }  // namespace jit::describe

@@ -11,9 +11,9 @@ namespace jit::jobs {
 [[nodiscard]] std::string run_retention();
 // Has the worker check every role and membership for drift, and waits for it.
 [[nodiscard]] std::string run_drift();
-// Verifies the rows of the record after the last one found sound, or the whole record if that was last done seven days
-// ago. A finding does not make the job fail; it is the result of the job, and is also written as an event and to the
-// server log.
+// Verifies the rows of the record after the last one found sound, or the whole record if it was last verified as a
+// whole seven days ago or earlier. A finding does not make the job fail; it is the result of the job, and is also
+// written as an event and to the server log.
 [[nodiscard]] std::string run_verify();
 // Writes the event "review overdue" for each overdue review for which none was written within the last day.
 [[nodiscard]] std::string run_review_reminders();
