@@ -82,7 +82,7 @@ COMMENT ON FUNCTION jit_access.job_verify() IS
 CREATE FUNCTION jit_access.job_review_reminders() RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_job_review_reminders';
 COMMENT ON FUNCTION jit_access.job_review_reminders() IS
-    'job: writes the event "review overdue" for each overdue review, once a day';
+    'job: writes the event "review overdue" for each overdue review, at most once a day';
 
 CREATE FUNCTION jit_access.run_job(job text) RETURNS text
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_run_job';
@@ -100,7 +100,7 @@ RETURNS SETOF record LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, p
 AS 'MODULE_PATHNAME', 'jit_schedule';
 COMMENT ON FUNCTION pg_catalog.jit_schedule(text, text) IS
     'creates one job or all jobs in pg_cron, and replaces existing ones. schedule: in the syntax of pg_cron, in UTC; '
-    'NULL = the job''s default. For administrators. Errors: JA001, JA004, JA005, JA018.';
+    'NULL = the stored schedule of the job. For administrators. Errors: JA001, JA004, JA005, JA018.';
 
 CREATE FUNCTION pg_catalog.jit_unschedule(job text DEFAULT NULL) RETURNS integer
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_unschedule';

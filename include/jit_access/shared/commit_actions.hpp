@@ -5,7 +5,8 @@
 //
 // A new grant's slot becomes live just before the commit, when no session can see its membership yet: a session that
 // sees the membership always finds the slot. The end of a grant is applied right after the commit, because a failed
-// commit must not end a grant.
+// commit must not end a grant. A revocation is the exception: it marks the slot before the tables change
+// (grants/revocation).
 //
 // A commit that activates or extends a grant is flushed to disk, whatever the value of synchronous_commit. Otherwise a
 // crash could undo an approval although uses of the grant are on the record.
