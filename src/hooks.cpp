@@ -53,15 +53,15 @@ emit_log_hook_type previous_emit_log = nullptr;
 shmem_request_hook_type previous_shmem_request = nullptr;
 shmem_startup_hook_type previous_shmem_startup = nullptr;
 
-// A parallel worker runs a part of its leader's plan, which the leader has admitted and recorded. Its rows go to the
-// leader through a queue (ParallelQueryMain() in src/backend/executor/execParallel.c). Everything else that a worker
-// runs is admitted as in any other process: statements of functions in that plan, and expressions of an index that the
-// worker builds.
+// A parallel worker runs a part of its leader's plan, which the leader has admitted and recorded. The worker sends its
+// rows to the leader through a queue (ParallelQueryMain() in src/backend/executor/execParallel.c). Everything else that
+// a worker runs is admitted as in any other process. This includes statements of functions in that plan, and
+// expressions of an index that the worker builds.
 bool is_leaders_plan(const QueryDesc* query) noexcept {
     return IsParallelWorker() && query->dest != nullptr && query->dest->mydest == DestTupleQueue;
 }
 
-// Outside of a transaction no catalog can be read.
+// Admission reads catalogs, which is possible only inside a transaction.
 bool can_admit() noexcept { return IsTransactionState(); }
 
 // If the statement is cancelled because the session leaves its grant, adds this reason to the current error.
@@ -152,7 +152,7 @@ void executor_end(QueryDesc* query) {
 
 // ---- utility commands -----------------------------------------------------------------------------------------------
 
-// A connection pooler runs DISCARD ALL before it gives the session to another client, who has not stepped up.
+// A connection pooler runs DISCARD ALL before it gives the session to another client. That client has not stepped up.
 void forget_step_up(const Node* command) noexcept {
     if (reinterpret_cast<const DiscardStmt*>(command)->target == DISCARD_ALL) second_factor_state::clear_session_mark();
 }
@@ -190,8 +190,8 @@ void check_function(Oid function) {
     pg::guarded([=] { admit_statement::function_call(function); });
 }
 
-// Whether the server creates or changes the object for its own purposes, such as the new heap of a materialized view or
-// of a table that is rewritten, which belongs to the owner of the old heap.
+// Whether the server creates or changes the object for its own purposes. An example is the new heap of a materialized
+// view or of a rewritten table, which belongs to the owner of the old heap.
 bool is_internal(ObjectAccessType access, const void* argument) noexcept {
     if (argument == nullptr) return false;
     return access == OAT_POST_CREATE ? static_cast<const ObjectAccessPostCreate*>(argument)->is_internal
@@ -240,9 +240,9 @@ void hide_code(ErrorData* error) noexcept {
 }
 
 // emit_log_hook: a message is about to be sent to the server log and the client (EmitErrorReport() in
-// src/backend/utils/error/elog.c), after the statement's effects have been undone. A privilege that is missing while a
-// statement is parsed is seen by no other hook; we treat such an error as a denied attempt. Nothing here may raise an
-// error.
+// src/backend/utils/error/elog.c), after the statement's effects have been undone. If a privilege is found to be
+// missing while a statement is parsed, no other hook is called. We treat such an error as a denied attempt. Nothing
+// here may raise an error.
 void emit_log(ErrorData* error) {
     if (previous_emit_log != nullptr) previous_emit_log(error);
     if (error->elevel < ERROR || shared_state == nullptr) return;

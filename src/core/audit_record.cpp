@@ -77,7 +77,7 @@ void append_quoted(std::string& to, Bytes bytes) {
     to += '"';
 }
 
-// Appends the value of one field in readable form. The visited value only gives the type of the column.
+// Appends the value of one field in readable form. Only the type of the visited value is used.
 class FieldPrinter {
 public:
     FieldPrinter(Bytes bytes, std::string& to) : bytes_(bytes), to_(to) {}

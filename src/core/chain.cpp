@@ -227,8 +227,8 @@ void Verifier::end_of_record(std::int64_t to, std::optional<std::int64_t> next) 
     report_cut();
 }
 
-// Looks for checkpoints of records after the last one. The newest authenticated one is reported as a finding. If a
-// newer one is not authenticated, the newest of these becomes a note.
+// Looks for checkpoints of records after the last record found. The newest authenticated checkpoint is reported as a
+// finding. If there are newer unauthenticated checkpoints, only the newest of them becomes a note.
 void Verifier::report_cut() {
     bool is_doubted = false;
     for (auto known = known_heads_.rbegin(); known != known_heads_.rend() && known->first > last_; ++known) {

@@ -47,7 +47,7 @@ bool is_listed(const Conditions& conditions, std::uint32_t database) noexcept {
     return std::find(conditions.databases.begin(), end, database) != end;
 }
 
-// The packed form: form, flags, methods, networks, databases, big-endian.
+// The fields of the packed form: form, flags, methods, networks, databases. Numbers are big-endian.
 constexpr std::uint8_t form = 1;
 constexpr std::uint8_t flag_local = 1;
 constexpr std::uint8_t flag_tls = 2;

@@ -138,8 +138,8 @@ bool forbids(const Rule& rule, std::int64_t duration, Risk risk) {
     return !rule.allows && rule.network_matches && rule.windows_are_open && (!bounded || exceeded);
 }
 
-// Assigns a group of approvers to the person of a decision: a free group, or one whose present holder can be assigned
-// to another group. One step of the augmenting-path algorithm for a maximum bipartite matching (Kuhn).
+// Assigns a group of approvers to the person who made a decision: a free group, or a group whose present holder can be
+// assigned to another one. This is one step of the augmenting-path algorithm for a maximum bipartite matching (Kuhn).
 using Assignment = std::map<int, const Decision*>;
 bool assign_group(const Decision& decision, Assignment& assigned, std::uint64_t& tried) {
     for (auto left = decision.groups; left != 0; left &= left - 1) {

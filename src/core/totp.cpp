@@ -50,7 +50,7 @@ std::string recovery_code(const std::array<std::byte, recovery_bytes>& random) {
 }
 
 std::uint64_t step_at(std::int64_t unix_seconds) noexcept {
-    // The result is at least 1, because the skew is subtracted from it.
+    // The result is at least 1, because callers subtract the skew from it.
     return static_cast<std::uint64_t>(std::max(unix_seconds, step_seconds) / step_seconds);
 }
 

@@ -31,8 +31,8 @@ void delay_repeated_refusal() {
 }  // namespace
 
 // The worker removes the memberships of a grant shortly after the grant has ended. A session that has not used the
-// grant may use its other privileges, so it waits for the clean-up instead of being refused at once. If the clean-up
-// does not come, because the worker is down, the session is refused.
+// grant may use its other privileges, so it waits for the clean-up instead of being refused at once. If the clean-up is
+// not done in time, for example because the worker is down, the session is refused.
 AccessCheck check_access() {
     constexpr int max_wait_ms = 300;
     constexpr int step_ms = 5;

@@ -43,7 +43,8 @@ void copy_name(char (&to)[64], const std::optional<std::string>& name) noexcept 
     if (name) name->copy(to, sizeof to - 1);
 }
 
-// Whether `from` is a member of `to`, directly or not, without passing through the role of a grant.
+// Whether `from` is a member of `to`, directly or indirectly, by memberships that do not lead through the role of a
+// grant.
 bool is_member_without_grant_role(RoleId from, RoleId to, RoleId marker) {
     std::vector<RoleId> roles{from};
     for (std::size_t i = 0; i < roles.size(); ++i) {
@@ -151,7 +152,7 @@ void add_grants_of_memberships(EffectiveGrants& grants, RoleId user, RoleId mark
 
 enum class Holder : std::uint8_t { current_user, view_owner };
 
-// The server checks no privileges of superusers, so they use no grant. For a view's owner, there is no SET ROLE role.
+// The server checks no privileges of superusers, so they use no grant. SET ROLE does not apply to a view's owner.
 EffectiveGrants resolve(RoleId user, Holder holder) {
     EffectiveGrants result;
     const auto marker = pg::find_role(core::marker_role);
@@ -249,8 +250,8 @@ const EffectiveGrants& no_grants() {
 }
 
 const EffectiveGrants* grants_of_owner(RoleId owner) {
-    // Shares recent_no_grant_users with current_grants(). The keys cannot collide, because in the keys of users the
-    // chosen role is never 0.
+    // Shares recent_no_grant_users with current_grants(). The keys cannot collide: in the key of an owner the lower
+    // half is 0, and in the key of a user it is the OID of a role.
     const auto key = std::uint64_t{owner.oid} << 32;
     if (owner_grants.user_key == key) return &owner_grants;
     if (std::find(recent_no_grant_users.begin(), recent_no_grant_users.end(), key) != recent_no_grant_users.end())

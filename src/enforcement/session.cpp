@@ -23,7 +23,7 @@ using core::Failure;
 struct BoundGrant {
     std::uint64_t id = 0;
     Slot* slot = nullptr;
-    AtDeadline at_deadline = AtDeadline::terminate;  // when it was bound; used once the slot has been reused
+    AtDeadline at_deadline = AtDeadline::terminate;  // at binding; used once the slot has been reused
     bool borrowed = false;                           // see EffectiveGrants
 };
 
@@ -83,8 +83,8 @@ bool must_terminate(const BoundGrant& grant, pg::Moment at) noexcept {
     return true;
 }
 
-// Returns the microseconds until the timer has to fire for this grant: at its deadline, and then as often as its action
-// needs.
+// Returns the microseconds until the timer has to fire for this grant: at its deadline, and then as often as the
+// grant's action requires.
 std::int64_t time_to_next_check(const BoundGrant& grant, pg::Moment at) noexcept {
     const auto left = time_left(*grant.slot, at);
     if (!is_over(grant, at)) return left;

@@ -17,7 +17,7 @@ using pg::RoleId;
 // lookups, so an invalidation during a lookup makes the entry invalid at once.
 std::uint64_t current_generation = 1;
 
-// The role with whose privileges the server would check a statement of this session if there were no grants.
+// The role whose privileges the server would check for a statement of this session if there were no grants.
 struct Subject {
     std::uint64_t user_key = 0;  // as pg::packed_user_ids() packs it
     RoleId session{};

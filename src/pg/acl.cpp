@@ -36,7 +36,7 @@ AclBits granted_in(const Acl* list, std::span<const RoleId> roles) noexcept {
     return bits;
 }
 
-// The predefined roles have their privileges on every relation without an entry in its list (aclchk.c).
+// The predefined roles have their privileges on every relation, even without an entry in its access list (aclchk.c).
 AclBits granted_by_predefined_roles(std::span<const RoleId> roles) noexcept {
     return (contains(roles, ROLE_PG_READ_ALL_DATA) ? AclBits{ACL_SELECT} : 0) |
            (contains(roles, ROLE_PG_WRITE_ALL_DATA) ? AclBits{ACL_INSERT | ACL_UPDATE | ACL_DELETE} : 0);
@@ -154,7 +154,8 @@ AclBits privileges_on_columns(const CheckedRelation& checked, AclBits missing, s
     });
 }
 
-// Follows object_aclmask() in catalog/aclchk.c: a NULL list stands for the default, which may name PUBLIC.
+// Follows object_aclmask() in catalog/aclchk.c: a NULL list stands for the default, which may include privileges of
+// PUBLIC.
 AclBits privileges_on_object(std::uint32_t object_class, std::uint32_t object, std::span<const RoleId> roles) {
     return call([&]() -> AclBits {
         const int cache = get_object_catcache_oid(object_class);

@@ -139,8 +139,8 @@ std::vector<std::int32_t> Args::integers(int i, const char* name) const {
     return {array_items.items, array_items.items + array_items.count};
 }
 
-// Reads the names from pg_proc. Functions with many optional parameters are bound by name, so that their order in SQL
-// and in C++ cannot diverge.
+// Reads the names from pg_proc. The parameters of functions with many optional ones are found by name, so that C++ does
+// not depend on their order in SQL.
 std::optional<int> Args::find(const char* name) const {
     const int position = call([&] {
         HeapTuple function = SearchSysCache1(PROCOID, ObjectIdGetDatum(info_->flinfo->fn_oid));
@@ -174,8 +174,8 @@ void Args::read(const char* name, std::optional<TextArray>& value) const {
     if (const auto i = find(name)) value = texts(*i, name);
 }
 
-// The digits are parsed here, because a cast to bigint would round fractions, and its errors would not be those of the
-// extension.
+// The digits are parsed here, because a cast to bigint would round fractions and would raise the server's errors
+// instead of the extension's.
 std::int64_t Args::id(int i, const char* kind) const {
     const auto refuse = [kind](const std::string& detail) -> Failure {
         return {Code::invalid_argument, std::string("invalid ") + kind + " id", detail,

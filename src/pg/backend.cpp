@@ -60,7 +60,7 @@ std::uint32_t leader_number() noexcept {
     return static_cast<std::uint32_t>(MyProc->lockGroupLeader - ProcGlobal->allProcs);
 }
 
-// Auxiliary processes have PGPROC entries after those of the backends, and the worker is a backend.
+// MaxBackends includes the worker. The PGPROC entries of auxiliary processes follow those of the backends.
 std::uint32_t session_limit() noexcept { return static_cast<std::uint32_t>(MaxBackends + NUM_AUXILIARY_PROCS); }
 // The start of the process. It distinguishes two sessions with the same pid.
 std::int64_t session_start() noexcept { return MyStartTimestamp; }
@@ -188,8 +188,8 @@ void close_cursors() {
     call([] { PortalHashTableDeleteAll(); });
 }
 
-// A subset of DISCARD ALL, which cannot run inside a transaction block. Portals go first, because an open cursor on a
-// temporary table keeps it from being dropped.
+// A subset of DISCARD ALL, which cannot run inside a transaction block. Portals are dropped first, because a temporary
+// table cannot be dropped while a cursor on it is open.
 void discard_session_state() {
     call([] {
         PortalHashTableDeleteAll();

@@ -60,8 +60,8 @@ bool plan_contains(PlanState* state, void* call) {
     return planstate_tree_walker(state, walker(plan_contains), call);
 }
 
-// pg_cron connects as the owner of a job, who may not have scheduled it knowingly. It sends its name in the startup
-// packet, and nothing that the session runs can change that name.
+// pg_cron connects as the owner of a job, who may not have scheduled it knowingly. pg_cron sends its own name in the
+// startup packet, and nothing that the session runs can change that initial name.
 bool is_pg_cron_job() noexcept { return initial_application_name() == "pg_cron"; }
 
 // Returns the statement that the client has sent, or null. That statement runs in the unnamed portal; cursors and

@@ -21,7 +21,7 @@ const char* copy_to_server(const std::string& text) noexcept {
 }
 
 // Identifies errors of the extension: copies of an error keep the format of the message, and no other code uses this
-// one. PL/pgSQL's RAISE always has "%s".
+// format. PL/pgSQL's RAISE always has "%s".
 constexpr char own_format[] = "%s%s";
 
 int sqlstate_number(std::string_view code) noexcept {

@@ -60,7 +60,7 @@ bool is_identifier_byte(char c) noexcept {
            (c >= 'A' && c <= 'Z');
 }
 
-// The server truncates longer names, so the GRANT could be on an object other than the one that was named.
+// The server truncates names that are too long, so the GRANT could be on an object other than the one that was named.
 bool has_overlong_name(const std::string& item) {
     std::size_t length = 0;
     bool quoted = false;

@@ -130,7 +130,7 @@ private:
 // only detoasting and parsing by the server run inside.
 class FromDatums {
 public:
-    // Clears `is_regular` if a column holds a value that the record never holds; that column is left empty.
+    // Clears `is_regular` if a column has a value that the extension never writes; that column is left empty.
     FromDatums(const Datum* values, const bool* nulls, bool& is_regular)
         : values_(values), nulls_(nulls), is_regular_(is_regular) {}
 
@@ -248,8 +248,8 @@ struct OpenPartition {
     std::int64_t first_seq;
 };
 
-// Opens the partition that takes new rows: the last one, which has no upper bound. Writing into it directly saves the
-// routing of every tuple; it is the right partition because sequence numbers only grow.
+// Opens the partition that receives new rows: the last one, which has no upper bound. Writing into it directly saves
+// the routing of every tuple. It is always the right partition, because sequence numbers only grow.
 OpenPartition open_partition() {
     const Oid schema = get_namespace_oid("jit_access", false);
     Relation record = table_open(get_relname_relid("record", schema), RowExclusiveLock);

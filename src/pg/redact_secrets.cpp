@@ -28,8 +28,8 @@ constexpr std::string_view mask = "'***'";
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-// Every statement that is not in the cache is searched for these words. To be fast, the search first looks for the
-// rarest letter of the word (std::string_view::find uses memchr).
+// Every statement that is not in the cache is searched for these words. The search is fast because it first looks for
+// the rarest letter of the word (std::string_view::find uses memchr).
 struct Word {
     std::string_view letters;  // lower case
     std::size_t rarest;        // index
@@ -154,8 +154,8 @@ std::string mask_literals(const std::string& text, Extent extent, DollarQuotes d
     try {
         literals = literals_of(text, extent == Extent::strings_and_numbers);
     } catch (const ServerError&) {
-        // The text is not SQL. The scanner changes no state of the transaction, so the error may be swallowed without a
-        // rollback.
+        // The text is not valid SQL. The scanner changes no state of the transaction, so the error may be swallowed
+        // without a rollback.
         return "***";
     }
     std::string result;

@@ -73,7 +73,7 @@ bool memberships_carry_options() noexcept { return memberships_have_options; }
 
 namespace {
 
-// Reads the memberships of a key from a syscache. `select` returns the role to collect from a row, or 0.
+// Reads the memberships with this key from a syscache. `select` returns the role to collect from a row, or 0.
 template <class Select>
 std::vector<RoleId> read_memberships(int cache, RoleId key, Select&& select) {
     struct Roles {

@@ -24,8 +24,7 @@ struct Lockers {
     int count;
 };
 
-// Called within pg::call(). Finds the transaction as XactLockTableWait() finds the one to wait for
-// (storage/lmgr/lmgr.c).
+// Called within pg::call(). Finds the top-level transaction as XactLockTableWait() does (storage/lmgr/lmgr.c).
 void add_if_in_progress(Lockers& lockers, TransactionId id) {
     if (TransactionIdIsValid(id) && TransactionIdIsInProgress(id))
         lockers.ids[lockers.count++] = SubTransGetTopmostTransaction(id);

@@ -31,7 +31,7 @@ namespace {
 const config_enum_entry durabilities[] = {
     {"process", durability_process, false}, {"fsync", durability_fsync, false}, {nullptr, 0, false}};
 
-// Names are arguments of date_trunc().
+// The names are passed to date_trunc().
 constexpr config_enum_entry periods[] = {
     {"month", 0, false}, {"week", 1, false}, {"day", 2, false}, {nullptr, 0, false}};
 
@@ -39,7 +39,7 @@ constexpr config_enum_entry periods[] = {
 
 const char* record_period() noexcept { return periods[record_partition].name; }
 
-// Descriptions follow PostgreSQL's: a short one in one sentence, then details.
+// Descriptions have the form of PostgreSQL's own: one short sentence, then details.
 void define() {
     DefineCustomIntVariable("jit_access.attempt_rate",
                             "Sets the number of attempts of a login per minute that are recorded one by one.",

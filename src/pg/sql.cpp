@@ -117,8 +117,8 @@ Value to_value(const Cell& cell) {
     }
 }
 
-// A connection to SPI. The memory context of the caller stays current: SPI_finish() frees SPI's own context, and with
-// it error data that a pg::call() had copied there.
+// A connection to SPI. The memory context of the caller stays current. SPI_finish() frees SPI's own context, and would
+// also free error data that a pg::call() had copied there.
 class Connection {
 public:
     Connection() {
@@ -135,8 +135,8 @@ public:
 
 constexpr std::size_t max_parameters = 60;
 
-// The key contains the types, because the type of a parameter cannot change once a plan has been made.
-// The texts are a fixed small set, so their plans are kept for the life of the process.
+// The key contains the types, because the type of a parameter cannot change once a plan has been made. The SQL texts
+// are a small fixed set, so their plans are kept for the life of the process.
 SPIPlanPtr plan_for(const char* sql, const Oid* types, int count) {
     static std::unordered_map<std::string, SPIPlanPtr> plans;
     std::string key(sql);

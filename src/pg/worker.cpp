@@ -22,7 +22,7 @@ namespace jit::pg {
 
 namespace {
 
-// WaitLatch() counts milliseconds in an int, which a deadline some years ahead would overflow.
+// WaitLatch() counts milliseconds in an int, which a deadline more than 24 days ahead would overflow.
 constexpr std::int64_t max_wait = 60'000'000;
 
 // Settings on which the SQL of the worker relies. ALTER DATABASE and ALTER ROLE could change them.

@@ -157,8 +157,8 @@ void for_each_checkpoint(const core::Uuid& chain, std::int64_t from, Visit&& vis
     for (const auto& row : pg::query(checkpoints_from, {from})) visit(from_row(row, chain), "jit_access.checkpoint");
 }
 
-// Visits the bytes of the newest record of dropped records, if it comes after a range that ends at `to`. Without it,
-// the beginning of the range would seem to be missing.
+// Visits the bytes of the newest record about dropped records, if it comes after a range that ends at `to`. Without
+// this record, dropped records at the beginning of the range would seem to be missing.
 template <class Visit>
 void visit_dropped_behind(const std::optional<std::int64_t>& to, Visit&& visit) {
     if (!to) return;

@@ -59,8 +59,8 @@ void raise(Kind kind, const std::optional<pg::Row>& row) {
 // key makes the query cheap.
 void raise_to_table(const Source& source) { raise(source.kind, pg::query_latest(source.highest)); }
 
-// Takes account of ids that are not in the table of requests. Once after a start is enough, because nothing else
-// creates such roles or records.
+// Takes account of ids that occur only in names of roles and in the record, and no longer in the table of requests.
+// Once after a start is enough, because all later roles and records of grants get their ids from the counter.
 void raise_to_earlier_lives() {
     if (shared_state->earlier_ids_are_known.load()) return;
     continue_after_roles();

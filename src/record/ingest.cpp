@@ -156,7 +156,7 @@ bool has_outcome_already(const AuditRecord& outcome) {
                          {journal::node(), *outcome.of_position});
 }
 
-// Keeps the outcome on the record without joining it to the use, which would otherwise have two outcomes.
+// Keeps the outcome on the record, but does not join it to the use, because the use already has an outcome.
 void detach_from_use(AuditRecord& outcome, SourceBatch& batch) {
     set_detail(outcome, "\"of_position\": " + std::to_string(*outcome.of_position), batch);
     outcome.of_position.reset();
@@ -173,7 +173,7 @@ Batch take_over() {
         const auto stored = position_in_table();
         const auto start = std::max(stored, journal::ring().tail());
         const auto next = journal::ring().resume(start);
-        // A power failure has lost the record that began here, and recovery has put a gap in its place. A gap record
+        // The record that began here was lost in a power failure, and recovery has put a gap in its place. A gap record
         // from this position on documents the loss.
         if (next != start)
             batch.items.push_back(

@@ -105,8 +105,9 @@ void preallocate(int fd, std::uint64_t capacity) {
     }
 }
 
-// The server does the same for its WAL segments (wal_init_zero). Without it, the first write to a page that is only
-// reserved would wait for the file system to allocate it, and the next sync for the file system's own journal.
+// The server does the same for its WAL segments (wal_init_zero). Without the zeroes, the first write to a page that is
+// only reserved would wait until the file system has allocated the page, and the next sync would wait for the file
+// system's own journal.
 void fill_with_zeroes(int fd, std::uint64_t capacity) {
     const std::vector<std::byte> zeroes(std::size_t{1} << 20);
     for (std::uint64_t done = 0; done < capacity;) {

@@ -14,7 +14,7 @@ namespace jit::metrics {
 namespace {
 
 // The label for a code. Any user can raise an error with a SQLSTATE of their own, and the row of a label is never
-// deleted. Codes that are not ours therefore share one label.
+// deleted. All codes that the extension does not define therefore share one label.
 std::string_view label_of(const core::AuditRecord::Text& sqlstate) {
     constexpr std::string_view insufficient_privilege = "42501";
     if (sqlstate == insufficient_privilege) return insufficient_privilege;
@@ -116,7 +116,7 @@ void Counter::store_durations() const {
 }
 
 void Counter::store() const {
-    static bool is_failing = false;  // logged once, until it works again
+    static bool is_failing = false;  // a failure is logged once, until a call succeeds
     const auto fault = pg::in_subtransaction([&] {
         store_counts();
         store_durations();

@@ -49,8 +49,8 @@ std::string bounds(const std::optional<std::int64_t>& from, const std::optional<
     return " FOR VALUES FROM (" + (from ? text(*from) : "MINVALUE") + ") TO (" + (to ? text(*to) : "MAXVALUE") + ")";
 }
 
-// Takes the locks in the same order as a checkpoint does, because the two could deadlock otherwise. Until the commit
-// nothing else is appended to the record, so the caller may append to it in place of the worker.
+// Takes the locks in the same order as a checkpoint does, because otherwise it could deadlock with a checkpoint. Until
+// the commit nothing else is appended to the record, so the caller may append to it in place of the worker.
 void lock(const Partition& part) {
     pg::command("LOCK TABLE jit_access.checkpoint IN SHARE ROW EXCLUSIVE MODE");
     pg::command("LOCK TABLE ONLY jit_access.record, ONLY " + part.table + " IN ACCESS EXCLUSIVE MODE");

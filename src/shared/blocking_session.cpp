@@ -8,7 +8,8 @@ namespace jit::blocking_session {
 
 namespace {
 
-// A session that has locked or changed a row holds one of these locks on the table.
+// A session that has locked rows of the table, for example by SELECT FOR UPDATE, holds this lock. The table must be
+// appended.
 constexpr const char* row_lock = R"sql(
     l.granted AND l.locktype = 'relation' AND l.database = a.datid AND l.mode = 'RowShareLock'
     AND l.relation = )sql";
@@ -19,8 +20,8 @@ constexpr const char* locker = "l.granted AND l.locktype = 'transactionid' AND l
 // The transactions that have locked or changed a row. `row` is the result of SELECT tableoid, ctid::text.
 pg::TextArray lockers_of(const pg::Row& row) { return pg::lockers_of(row.get<pg::RoleId>(0), row.get<std::string>(1)); }
 
-// The session is idle in a transaction, or its transaction is so old that something else delays it. A session that
-// waits on SyncRep has committed already and waits for a standby.
+// The session is idle in a transaction, or its transaction is so old that something else must be delaying it. A session
+// that waits on SyncRep has committed already and waits for a standby.
 constexpr const char* is_stuck = R"sql(
     (a.state LIKE 'idle in transaction%'
      OR NOT u.rolsuper
@@ -87,8 +88,8 @@ std::uint64_t end_holders_of_access_list(const pg::AccessList& list) {
 }
 
 std::uint64_t end_holders_of_tables() {
-    // Statements on rows take weaker locks. A session that waits for one of these locks also blocks others that need
-    // the table.
+    // Statements on rows take weaker locks than those listed here. A session that waits for a listed lock also blocks
+    // others that need the table.
     return end_sessions(R"sql(
         l.locktype = 'relation' AND l.database = a.datid
         AND l.mode IN ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',

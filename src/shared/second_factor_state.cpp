@@ -19,7 +19,7 @@ using pg::RoleId;
 
 namespace {
 
-// The step-up of this session: for which login, and until when.
+// The step-up of this session: the login that stepped up, and how long the step-up is valid.
 struct SessionMark {
     std::uint32_t login = 0;        // 0 = the session has not stepped up
     std::uint32_t reset_count = 0;  // of the login, when it stepped up
@@ -157,7 +157,7 @@ bool register_secret(RoleId login, SecretId secret) {
     return factor != nullptr;
 }
 
-// The clocks are read before the lock is taken, so that it is held for a few instructions only.
+// The clocks are read before the lock is taken, so that the lock is held for a few instructions only.
 CodeResult try_code(RoleId login, SecretId secret, std::optional<std::uint64_t> step, std::uint64_t last_step) {
     raise_floor_after_promotion();
     const auto boot = pg::boot_clock();
@@ -363,9 +363,8 @@ void release(const UsedRecoveryCode& saved) {
 
 }  // namespace
 
-// Rows are skipped while another session has them locked, so that a transaction left open delays no other login; they
-// are tried again at the next call. A recovery code is removed from shared memory only after it is marked as used in
-// the table.
+// A row that another session has locked is skipped until the next call, so that a transaction left open does not delay
+// the rows of other logins. A recovery code is removed from shared memory only after it is marked as used in the table.
 void save_to_tables() {
     raise_floor_after_promotion();
     // The flag is cleared first, so that a use after this point sets it again.

@@ -108,8 +108,7 @@ void finish_slot(Slot& slot) noexcept {
     // A plain store would be wrong, because the worker may have retired the slot already, and another grant may have
     // reserved it.
     auto expected = SlotState::live;
-    // The deadline is set once more after the state, because an extension may have moved it in between
-    // (extend_deadline()).
+    // The deadline is set once more after the state, because extend_deadline() may have moved the deadline in between.
     if (slot.state.compare_exchange_strong(expected, SlotState::over) && is_before_deadline) set_deadline(slot, now);
 }
 

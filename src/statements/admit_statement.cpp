@@ -84,15 +84,15 @@ bool leaves_role_or_transaction(const Node* command) {
 
 // Some calls are seen only by the object access hook. Calls by the fast-path message have no statement, plan or portal
 // (src/backend/tcop/fastpath.c). Simple expressions of PL/pgSQL (exec_eval_simple_expr() in
-// src/pl/plpgsql/src/pl_exec.c) can be in a block that no statement recorded under these grants contains: the block
-// began before the grant or under another grant, or it runs in a parallel worker of a query that did.
+// src/pl/plpgsql/src/pl_exec.c) can be in a block that no statement recorded under these grants contains. In that case
+// the block, or the query in whose parallel worker it runs, began before the grant or under another grant.
 bool is_fast_path_call() noexcept {
     return ActivePortal == nullptr && debug_query_string == nullptr && MyBackendType != B_BG_WORKER;
 }
 
 // The server checks EXECUTE only once in a transaction for each expression, so a call that needs a grant must bind the
 // session. Code in languages other than C uses privileges only by statements and calls, each of which is admitted
-// itself. C code that changes or depends on anything but its arguments may check privileges by itself, as nextval()
+// separately. C code that changes or depends on anything but its arguments may check privileges by itself, as nextval()
 // does.
 bool may_use_grant(Oid function) {
     const auto needs = standing_privileges::find_function(function);
@@ -164,8 +164,8 @@ void check_maintenance(const admission::AccessCheck& check, const recorder::Stat
         refuse_in_maintenance(*check.grants, command);
 }
 
-// Volatile functions of the server that check no privileges. Others, such as nextval(), are refused if the owner holds
-// a grant, because only the function itself knows whether it would use the grant.
+// Volatile functions of the server that check no privileges. Other volatile functions, such as nextval(), are refused
+// if the owner holds a grant, because only the function itself knows whether it would use the grant.
 bool is_free_for_all(Oid function) {
     constexpr Oid random = 1598;  // its macro has another name where random() has more than one form
     constexpr std::array<Oid, 4> functions{random, F_CLOCK_TIMESTAMP, F_TIMEOFDAY, F_GEN_RANDOM_UUID};

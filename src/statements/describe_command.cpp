@@ -255,7 +255,7 @@ void add_objects(const VacuumStmt* vacuum) {
     }
 }
 
-// The query of the view runs as its owner. The owner might not be using a grant, in which case the executor hooks do
+// The query runs as the owner of the view. The owner might not be using a grant, in which case the executor hooks do
 // not record the query.
 void add_objects(const RefreshMatViewStmt* refresh) {
     add_relation(refresh->relation, core::privilege_maintain);
@@ -335,7 +335,8 @@ void add_objects(const Node* command) {
     }
 }
 
-// EXECUTE may pass a one-time code to a prepared statement. The text of EXECUTE does not show that it is one.
+// EXECUTE may pass a one-time code to a prepared statement. The text of EXECUTE does not show that the argument is a
+// code.
 bool gives_code_to_prepared(const Node* command) {
     if (!IsA(command, ExecuteStmt)) return false;
     const char* name = as<ExecuteStmt>(command)->name;

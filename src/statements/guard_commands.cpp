@@ -143,7 +143,7 @@ bool is_login_of_grant(pg::RoleId user) {
     return pg::role_name(user).value_or("").starts_with(core::login_role_prefix);
 }
 
-// Templates of mode inherit can neither own objects nor give CREATE. To create an object as oneself therefore takes
+// Templates of mode inherit can neither own objects nor give CREATE. To create an object as oneself therefore requires
 // ownership or privileges that the holder has without the grant; guard_objects.cpp handles the exceptions.
 bool is_acting_as_oneself() {
     const auto me = pg::current_user();
@@ -164,7 +164,7 @@ void check_command_under_grant(const Node* command) {
     if (only_by_membership && !is_membership_checked(command)) return;
     const char* why = why_guarded(command);
     if (why == nullptr || (only_by_membership && !enforcement::may_act_as_grant_role())) return;
-    // As with every other PREPARE TRANSACTION that fails, the transaction must be over.
+    // After a PREPARE TRANSACTION that fails, the transaction must be over.
     if (IsA(command, TransactionStmt)) pg::abandon_transaction_block();
     throw Failure(Code::guarded,
                   std::string(GetCommandTagName(CreateCommandTag(const_cast<Node*>(command)))) +

@@ -131,7 +131,7 @@ const char* why_options_refused(AlterTableType action, const List* options) {
 
 // ---- kinds of objects -----------------------------------------------------------------------------------------------
 
-// Why an object of this kind is not dropped, renamed or moved under a grant; null if it may be. A kind that a later
+// Why an object of this kind may not be dropped, renamed or moved under a grant; null if it may be. A kind that a later
 // version adds is refused.
 const char* why_kind_refused(ObjectType kind) {
     switch (kind) {
@@ -293,7 +293,7 @@ const char* why_database_refused(const CreatedbStmt* create) {
 }
 
 // Commands for which the server checks membership instead of inherited privileges. A session that could SET ROLE to the
-// role of a grant can use them without having done so, and without any effective grant.
+// role of a grant can run these commands without SET ROLE, and without any effective grant.
 constexpr NodeTag membership_checked[] = {T_AlterDefaultPrivilegesStmt, T_AlterOwnerStmt,
                                           T_ReassignOwnedStmt,          T_DropOwnedStmt,
                                           T_CreateSchemaStmt,           T_CreatedbStmt};

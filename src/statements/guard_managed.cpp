@@ -66,8 +66,8 @@ void refuse_group_role(const char* role) {
 }
 
 // Attributes and names of the group roles. A group role with LOGIN would be a user who counts as a member of the group.
-// Before 16, every role with CREATEROLE could give LOGIN to such a role. The ADMIN OPTION gives a right to change only
-// the members.
+// Before 16, every role with CREATEROLE could give LOGIN to such a role. The ADMIN OPTION allows changes to the members
+// only.
 void refuse_group_change(const char* role) {
     const std::string_view name(role != nullptr ? role : "");
     if (is_group_role(name) && !is_superuser_command()) refuse_group(name);
@@ -137,9 +137,9 @@ const RoleSpec* new_owner(const AlterTableStmt* alter) {
 }
 
 // The extension finds the marker role and its group roles by name. Without the marker, no backend recognizes the role
-// of a grant, and a group that somebody else creates anew has other members. Not even a superuser, or a tool that
-// synchronizes roles with a directory, may therefore drop or rename these roles, unless the extension was dropped.
-// Whether it was dropped is known only in the control database.
+// of a grant, and a group that somebody else creates anew has other members. Therefore nobody may drop or rename these
+// roles unless the extension was dropped, not even a superuser or a tool that synchronizes roles with a directory.
+// Whether the extension was dropped is known only in the control database.
 void refuse_removal(const char* role) {
     const std::string_view name(role != nullptr ? role : "");
     if (name != core::marker_role && !is_group_role(name)) return;
@@ -186,7 +186,7 @@ void check_grant(const GrantStmt* grant) {
     }
 }
 
-// Whether the role belongs to a grant. No template reaches such a role.
+// Whether the role belongs to a grant. No template includes the privileges of such a role.
 bool is_of_grant(const char* role) noexcept {
     const std::string_view name(role != nullptr ? role : "");
     return name.starts_with(core::grant_role_prefix) || name.starts_with(core::gate_role_prefix) ||
@@ -202,7 +202,8 @@ bool are_of_grants(const List* roles) noexcept {
     return true;
 }
 
-// Whether the command grants the membership that gives a grant to its holder. No template reaches a holder.
+// Whether the command grants the membership that gives a grant to its holder. No template includes the privileges of a
+// holder.
 bool gives_roles_of_grants(const GrantRoleStmt* grant) noexcept {
     const ListCell* cell = nullptr;
     foreach (cell, grant->granted_roles)

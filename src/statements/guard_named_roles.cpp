@@ -25,9 +25,9 @@ namespace jit::guard {
 
 namespace {
 
-// What a session makes as jit_grant_<id> or as the temporary login belongs to that role, and is handed over at the end
-// of the grant. CREATE SCHEMA ... AUTHORIZATION makes the new owner the current user before it creates the schema, so
-// only the role that the session has chosen counts there.
+// Objects that a session creates as jit_grant_<id> or as the temporary login belong to that role, and are reassigned at
+// the end of the grant. CREATE SCHEMA ... AUTHORIZATION makes the new owner the current user before it creates the
+// schema, so only the role that the session has chosen counts there.
 bool is_maker(Oid object_class, Oid owner, const char* name) {
     const std::string_view role(name);
     if (!role.starts_with(core::grant_role_prefix) && !role.starts_with(core::login_role_prefix)) return false;
@@ -49,8 +49,8 @@ const char* find_refused_role(Oid object_class, Oid object) {
     while (HeapTuple row = found == nullptr ? systable_getnext(scan) : nullptr) {
         const auto* dependency = reinterpret_cast<Form_pg_shdepend>(GETSTRUCT(row));
         if (dependency->refclassid != AuthIdRelationId) continue;
-        // A template's role may own objects that its grants may alter. Only rows that this transaction has written are
-        // checked.
+        // A template's role may own objects, and sessions under its grants may alter them. Therefore only rows that
+        // this transaction has written are checked.
         if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(row->t_data))) continue;
         // An entry of an access list may come from default privileges that a superuser has given to a template. GRANT
         // itself is checked as a command.

@@ -66,8 +66,8 @@ const char* find_name(const Catalog& catalog, Oid object) {
     return name;
 }
 
-// The script of the extension makes its functions; pg_upgrade makes them one by one, as members of the extension. No
-// script of another extension may use the names.
+// The script of the extension creates its functions; pg_upgrade creates them one by one, as members of the extension.
+// No script of another extension may use the names.
 bool is_extension_object(Oid object_class, Oid object) {
     if (IsBinaryUpgrade) return true;
     return pg::call([=] {

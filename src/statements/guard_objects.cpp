@@ -215,7 +215,7 @@ Owners owners_of_code(Oid object_class, Oid object, int column) {
     return owners;
 }
 
-// The object access hook reports a default as its column.
+// For the default of a column, the object access hook reports the column.
 Oid find_default(Oid relation, int column) {
     Oid result = InvalidOid;
     for_each_row(
@@ -258,10 +258,10 @@ core::Failure refusal(const char* why) {
             "Do it without the grant, or ask a DBA."};
 }
 
-// The object belongs to the role of the grant and outlives the grant. If it uses code that is owned by a role that the
-// session user keeps, the session user could change that code later, and it would then run in statements of the
-// object's users. Without allow_code, code of any other owner is refused as well, unless the current user has the
-// owner's privileges. Code of superusers is never refused.
+// The object belongs to the role of the grant and outlives the grant. The session user keeps some roles after the
+// grant. If one of them owned code that the object uses, the session user could change the code later, and it would
+// then run in statements of the object's users. Without allow_code, code of any other owner is refused as well, unless
+// the current user has the owner's privileges. Code of superusers is never refused.
 void check_owners_of_code(const Owners& owners, pg::RoleId me, bool code) {
     const auto is_foreign = [me](pg::RoleId owner) {
         return owner.oid != InvalidOid && owner != me && !pg::is_superuser(owner);
@@ -300,8 +300,8 @@ bool table_exists(Oid table) {
     return result;
 }
 
-// The table of a trigger, rule or policy; InvalidOid for those of the server: triggers of constraints, rules of views,
-// and copies in partitions, which come and go with the partition.
+// The table of a trigger, rule or policy; InvalidOid for those that the server maintains itself: triggers of
+// constraints, rules of views, and copies in partitions, which come and go with the partition.
 Oid table_with_code(Oid object_class, Oid object) {
     Oid table = InvalidOid;
     const auto find = [&](Oid index, AttrNumber key, auto read) {

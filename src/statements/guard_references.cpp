@@ -125,7 +125,7 @@ List* functions_called(Oid object_class, Oid object, Maker maker) {
                 functions = list_append_unique_oid(functions, uses->refobjid);
             if (uses->refclassid == OperatorRelationId) add_functions_of_operator(uses->refobjid, functions);
         });
-    // The dependencies of statistics are written after the statistics were announced.
+    // The server writes the dependencies of statistics only after it has called the object access hook.
     if (object_class == StatisticExtRelationId)
         for_each_row(StatisticExtRelationId, StatisticExtOidIndexId,
                      {{Anum_pg_statistic_ext_oid, ObjectIdGetDatum(object)}}, [&](HeapTuple row, TupleDesc columns) {
@@ -164,7 +164,7 @@ Oid owner_of_relation(Oid relation) {
     return owner;
 }
 
-// Foreign keys of partitions are copies of that of the partitioned table.
+// A foreign key of a partition may be a copy of the partitioned table's foreign key.
 ForeignKey read_foreign_key(Oid constraint) {
     ForeignKey result;
     for_each_row(
@@ -287,8 +287,8 @@ const char* why_place_refused(Oid object_class, Oid object) {
     return OidIsValid(schema) && creates_by_grant(NamespaceRelationId, schema) ? why : nullptr;
 }
 
-// "$user" comes first on the default search_path, so a schema with the name of a superuser captures what that user
-// calls.
+// "$user" comes first on the default search_path, so a schema with the name of a superuser can capture calls of that
+// user.
 const char* why_schema_refused(Oid schema) {
     const bool is_named_like_superuser = pg::call([schema] {
         bool result = false;
@@ -350,8 +350,8 @@ const char* why_references_refused(std::uint32_t object_class, std::uint32_t obj
     return why_functions_refused(object_class, object, maker);
 }
 
-// The server writes these later: the transition functions of an aggregate, the functions of a range type and the
-// options of a view.
+// The server calls the object access hook before it writes the transition functions of an aggregate, the functions of a
+// range type or the options of a view.
 bool is_announced_early(std::uint32_t object_class, std::uint32_t object) {
     return object_class == RewriteRelationId || object_class == TypeRelationId ||
            (object_class == ProcedureRelationId && pg::call([object] { return read_procedure(object).is_aggregate; }));

@@ -30,7 +30,7 @@ namespace {
 get_relation_info_hook_type previous_relation_info = nullptr;
 
 // The relation on which the TOAST table depends, or 0. The name of a TOAST table contains the OID of a table, but not
-// reliably that of its own, because CLUSTER and ALTER TABLE swap TOAST tables.
+// always of the table to which it belongs, because CLUSTER and ALTER TABLE swap TOAST tables.
 Oid find_main_table(Oid toast) {
     Oid result = InvalidOid;
     Relation depend = table_open(DependRelationId, AccessShareLock);

@@ -39,8 +39,8 @@ namespace {
 bool code_allowed = false;
 Findings* findings = nullptr;
 
-// The portal and the subtransaction in which the Scope was created. No more rows may be fetched from queries that were
-// started before.
+// The portal and the subtransaction in which the Scope was created. While it exists, no more rows may be fetched from
+// queries that were started before it.
 Portal scope_portal = nullptr;
 SubTransactionId scope_subtransaction = InvalidSubTransactionId;
 
@@ -116,7 +116,7 @@ bool may_run(const Function& one, Oid function) {
 }
 
 // needs_fmgr_hook: the server asks whether a function call is to be wrapped (fmgr_info_cxt_security() in
-// src/backend/utils/fmgr/fmgr.c), once for each function of an expression, before it runs.
+// src/backend/utils/fmgr/fmgr.c), once for each function of an expression, before the expression is evaluated.
 bool needs_fmgr(Oid function) {
     if (unlikely(is_active())) pg::guarded([function] { check_function(function); });
     return previous_needs_fmgr != nullptr && previous_needs_fmgr(function);
@@ -196,7 +196,7 @@ void refuse_live_grants(const PlannedStmt* plan) {
 
 // ---- commands -------------------------------------------------------------------------------------------------------
 
-// Commands, among those that the guards allow, that a rollback undoes completely. All others are refused.
+// Of the commands that the guards allow, those that a rollback undoes completely. All others are refused.
 bool is_rolled_back_fully(const Node* command) {
     switch (nodeTag(command)) {
         case T_CreateStmt:

@@ -33,7 +33,7 @@ struct CheckedObjects {
     }
 };
 
-// Texts and names are copied into the entry, and the views of `statement` point there.
+// Texts and names are copied into the entry, and the views of `statement` point to these copies.
 struct Entry {
     std::uint64_t generation = 0;  // 0: empty
     std::uint64_t user_key = 0;

@@ -78,8 +78,8 @@ core::ObjectUse* StatementObjects::find(Oid relation) noexcept {
 
 void StatementObjects::append(std::string_view name, std::uint32_t privileges, std::uint32_t standing, Oid relation) {
     ++count_;
-    // Objects that the user may use without the grant are removed to make room for one that needs the grant, so that
-    // such an object cannot be kept out of the record by adding others.
+    // Objects that the user may use without the grant are removed to make room for one that needs it. An object that
+    // needs the grant can therefore not be kept out of the record by adding others.
     const bool needs_grant = (privileges & ~standing) != 0;
     while (!has_room(name))
         if (!needs_grant || !remove_standing()) return;
