@@ -150,7 +150,8 @@ UNION
 SELECT a.rolname
 FROM pg_catalog.pg_authid a
 WHERE a.rolsuper;
-COMMENT ON VIEW jit_access.superuser_path IS 'schemas whose objects a superuser may use without naming the schema';
+COMMENT ON VIEW jit_access.superuser_path IS
+    'schemas on a search_path that is configured for a superuser, and the names of superusers (for "$user")';
 
 -- Every object of this database that has an access list, and the shared ones, by kind. in_public_schema: PUBLIC may use
 -- the schema of the object, so that everybody can use the privileges of PUBLIC on the object. is_hiding: a schema that
@@ -439,5 +440,5 @@ ORDER BY j.grantable DESC, j.by_superuser DESC NULLS FIRST, 3, 2, 1;
 END;
 REVOKE ALL ON FUNCTION jit_access.refused_privileges(oid[], boolean) FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.refused_privileges(oid[], boolean) IS
-    'privileges of the roles that not every template may give; by_superuser and needs_schema_change say which '
-    'templates may give them, and are NULL if none may';
+    'privileges of the roles that not every template may give, and those held with the grant option; by_superuser and '
+    'needs_schema_change say which templates may give a privilege, and are NULL if none may';

@@ -78,8 +78,8 @@ CREATE FUNCTION jit_access.remind_reviews() RETURNS bigint
     LANGUAGE c SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'MODULE_PATHNAME', 'jit_remind_reviews';
 REVOKE ALL ON FUNCTION jit_access.remind_reviews() FROM PUBLIC;
 COMMENT ON FUNCTION jit_access.remind_reviews() IS
-    'puts each overdue access review on the record, once a day; returns the number of overdue reviews. For '
-    'administrators. Errors: JA004.';
+    'puts each overdue access review on the record, at most once a day; returns the number of reviews that this call '
+    'put on the record. For administrators. Errors: JA004.';
 
 CREATE FUNCTION jit_access.utc(at timestamptz) RETURNS text
     LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp
@@ -173,5 +173,5 @@ SELECT jsonb_strip_nulls(
 FROM i, uses u
 $$;
 COMMENT ON FUNCTION jit_access.review_evidence(bigint, integer) IS
-    'returns the current evidence for an item of an access review; returns NULL unless the session user reviews it '
-    'or may audit';
+    'returns the current evidence for an item of an access review; returns NULL unless the session user is a '
+    'reviewer of the access review or may audit';
