@@ -16,8 +16,9 @@ using templates::Template;
 
 namespace {
 
-// Counts the grants of the template, without the request in question, for its caps. Only grants that a cap limits are
-// counted, because a template may have had any number of grants. contention::lock_for_caps() keeps the result valid.
+// Counts the grants of the template, without the request in question, for its caps. A count that no cap needs is
+// skipped, because counting takes long for a template with many past grants. contention::lock_for_caps() keeps the
+// result valid.
 core::Usage count_usage(const core::PersonId& person, const Template& tmpl, std::int64_t request_id) {
     if (!contention::has_caps(tmpl)) return {};
     const auto row = pg::query_row(R"sql(

@@ -22,7 +22,8 @@ bool belongs_to_grant(RoleId role) {
     return name.starts_with(core::grant_role_prefix) || name.starts_with(core::gate_role_prefix);
 }
 
-// Superusers need no group. Temporary logins and the logins of the drill are in no group. None of them is counted.
+// Returns true if every login is a member of the group. Superusers, temporary logins and the logins of the drill are
+// ignored.
 bool contains_every_login(RoleId group) {
     constexpr const char* sql = R"sql(
         WITH RECURSIVE members (role) AS (

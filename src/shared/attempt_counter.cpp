@@ -29,7 +29,7 @@ bool has_folded(const LoginAttempts& entry) noexcept {
 // Returns null if all are in use.
 LoginAttempts* find_or_claim(std::uint32_t login, std::int64_t now) noexcept {
     auto& entries = shared_state->attempts;
-    const auto start = (login * 2654435761U) % entries.size();
+    const auto start = (login * std::size_t{2654435761U}) % entries.size();
     const auto at = [&](std::size_t probe) -> LoginAttempts& { return entries[(start + probe) % entries.size()]; };
     for (std::size_t probe = 0; probe < max_probes; ++probe)
         if (at(probe).login.load() == login) return &at(probe);

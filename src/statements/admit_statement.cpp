@@ -144,7 +144,7 @@ void admit_call(Oid function) {
     // it, so it must not count against the grant (the alert rule refusal_burst may suspend a grant).
     recorder::record_refusal(enforcement::without_grants(grants), statement, core::entry(failure.code).sqlstate,
                              failure.message);
-    throw failure;
+    throw core::Failure(failure);
 }
 
 // The grants of `check` include those of a view's owner.

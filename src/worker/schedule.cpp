@@ -63,7 +63,7 @@ Failure unknown_job(const std::string& job) {
 
 namespace {
 
-// Essential jobs that are overdue by their interval, or by twice that if pg_cron schedules them. A failed or
+// Essential jobs whose last start is more than one interval ago, or two if pg_cron schedules them. A failed or
 // interrupted job is retried after five minutes. A negative age means that the start was before the clock was set back.
 constexpr const char* due_jobs = R"sql(
     SELECT j.name
@@ -108,7 +108,8 @@ void start_due_job() {
 // ---- started by a session -------------------------------------------------------------------------------------------
 
 std::string run_job(const std::optional<std::string>& job) {
-    // The session user is the login of pg_cron, or the owner of its job.
+    // If pg_cron calls this, the session user is the login of pg_cron or the owner of its job. Administrators may
+    // also call it.
     principal::require_admin(principal::session_person());
     if (!job || !exists(*job)) throw unknown_job(job.value_or("NULL"));
     const auto before = progress_of(*job);

@@ -81,7 +81,7 @@ same(\@signatures, [
 	], 'functions, their arguments, defaults and results');
 is_deeply([ grep { $described{$_} !~ /^\Q$_\E\(/ } sort keys %described ], [], 'under their own headings');
 
-my %errors = $reference =~ /^### (\S+)\n(?:(?!^###? ).)*?^Who: (?:(?!^###? ).)*? Errors: ([A-Z0-9,\s]+)\.$/msg;
+my %errors = $reference =~ /^### (\S+)\n(?:(?!^###? ).)*?^Who: (?:(?!^###? ).)*?\sErrors: ([A-Z0-9,\s]+)\.$/msg;
 s/\s+/ /g for values %errors;    # lists are wrapped
 same([ map { "$_: $errors{$_}" } keys %errors ], [
 		ask("SELECT oid::regproc || ': ' || substring(obj_description(oid, 'pg_proc') FROM 'Errors: (.*)[.]')

@@ -4,6 +4,8 @@
 // Functions that are not noexcept need a transaction and throw server errors.
 #pragma once
 
+#include <tuple>
+
 #include "jit_access/pg/sql.hpp"
 
 namespace jit::pg {
@@ -40,7 +42,10 @@ namespace jit::pg {
 struct AccessList {
     std::uint32_t catalog;  // OID of pg_class or pg_namespace
     std::uint32_t object;
-    auto operator<=>(const AccessList&) const = default;
+    bool operator<(const AccessList& other) const noexcept {
+        return std::tie(catalog, object) < std::tie(other.catalog, other.object);
+    }
+    bool operator==(const AccessList&) const = default;
 };
 // The access lists that GRANT on this relation and on its schema change; empty if there is no such relation.
 [[nodiscard]] std::vector<AccessList> access_lists_of(const std::string& relation);

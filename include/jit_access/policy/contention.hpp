@@ -1,8 +1,8 @@
 // Locks that serialize the work of transactions on grants, and the termination of sessions that hold them too long.
 //
 // Some data is changed by one transaction at a time: the usage that the caps of a template limit, and the memberships
-// of a role. A session that leaves its transaction open must not delay other users' access, an emergency, or the end of
-// a grant. Each function here waits a short time for the lock, then terminates the blocking sessions that
+// of a role. A session that leaves its transaction open must not delay other users' access, emergency access, or the
+// end of a grant. Each function here waits a short time for the lock, then terminates the blocking sessions that
 // shared/blocking_session.hpp permits, and then waits without a limit.
 //
 // All locks are held until the transaction ends. Lock order within a transaction: row of jit_access.request, row of

@@ -1,4 +1,4 @@
-// Scenarios: dry runs that are stored together with their expected outcomes, for example of a migration, or of
+// Scenarios: stored dry runs with their expected outcomes. Examples are a dry run of a migration, and a dry run of
 // statements that a template must never allow. A job runs them again; users can also run them, for example when
 // something has changed. The event `scenario failed` is written when a scenario fails, unless its previous run failed
 // as well.

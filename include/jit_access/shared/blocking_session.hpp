@@ -1,9 +1,9 @@
 // Terminates sessions that hold a lock that other sessions need.
 //
 // Some rows can be changed by only one transaction at a time: a request, a template, the memberships of a role. A
-// session that leaves its transaction open must not delay an emergency, a change of policy, or the end of a grant. Each
-// function here names the lock and the sessions that may be terminated for it, and returns how many were signalled. The
-// caller waits for the lock again afterwards.
+// session that leaves its transaction open must not delay emergency access, a change of policy, or the end of a grant.
+// Each function here names the lock and the sessions that may be terminated for it, and returns how many were
+// signalled. The caller waits for the lock again afterwards.
 //
 // All functions need a transaction. They throw the errors of the server.
 #pragma once
