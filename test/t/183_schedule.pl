@@ -219,7 +219,7 @@ for my $how (sort keys %nodes)
 	like(ask(q{SELECT result FROM jit_access.jobs WHERE name = 'verify'}), qr/^(?:sound|self-consistent): /, "$how: with their results");
 	is(ask(q{SELECT error FROM jit_access.jobs WHERE name = 'bad'}), 'it rains', "$how: and errors");
 	becomes(q{count(DISTINCT command) = 3 FROM cron.job_run_details WHERE command LIKE 'SELECT jit_access.run_job%' AND status = CASE WHEN command LIKE '%bad%' THEN 'failed' ELSE 'succeeded' END},
-		"$how: pg_cron knows as well");
+		"$how: pg_cron knows as well") or diag(ask("SELECT string_agg(concat_ws(' ', start_time, command, status, return_message), E'\\n' ORDER BY runid) FROM cron.job_run_details"));
 
 	# A permitted user has changed the command. The job is no longer run by pg_cron, and the worker runs the essential
 	# ones.
