@@ -1,4 +1,4 @@
--- What a template may give, as a list of what is allowed.
+-- The privileges that a template may give, as a list of what is allowed.
 --
 -- jit_access.reachable_object puts every object of this database into a kind, and jit_access.template_limits lists the
 -- privileges on each kind that a template may give, and who may define such a template. A privilege that has no row

@@ -96,7 +96,7 @@ pg::NewOwner checked_owner(const Successor& successor) {
     return {successor.role, successor.takes_code, successor.grant};
 }
 
-// What is left to do before the role can be dropped, one line for each obstacle.
+// The obstacles that keep the role from being dropped, one line for each.
 std::vector<std::string> hand_over_in_all_databases(pg::RoleId role, const pg::NewOwner& new_owner) {
     const auto name = pg::role_name(role);
     if (!name || !is_named_by_objects(role)) return {};

@@ -1,4 +1,5 @@
-// What the fuzz harnesses share. Each harness is one function that takes bytes; libFuzzer (`make fuzz`) or driver.cpp
+// Common parts of the fuzz harnesses. Each harness is one function that takes bytes; libFuzzer (`make fuzz`) or
+// driver.cpp
 // (`make test`) calls it. The bytes are read in order; after the last one, reads return zeroes.
 #pragma once
 

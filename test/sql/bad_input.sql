@@ -112,7 +112,7 @@ SELECT tap.refused(call, error, description) FROM tap.refusals WHERE call ~ 'jit
 CALL tap.start();
 SELECT tap.refused(call, error, description) FROM tap.refusals WHERE call ~ 'jit_(approve|deny)\(' ORDER BY n;
 
--- What approvers read besides: the items of a template, and the scope of a request.
+-- Other texts that approvers read: the items of a template, and the scope of a request.
 \connect - alice
 CALL tap.start();
 SELECT tap.refused(format('SELECT jit_request(''debug_read'', ''1h'', scope => ARRAY[%L])', 'app.' || c || 'orders'), 'JA001 invalid scope: It holds a control character or invisible formatting at byte 5.', 'a scope, ' || description)

@@ -1,5 +1,5 @@
-// What the SQL-callable functions share: the checks before the body, and the conversions of results. Only the files of
-// this room use it; src/api/README.md says how a function is added.
+// Common parts of the SQL-callable functions: the checks before the body, and the conversions of results. Only the
+// files of this room use it; src/api/README.md says how a function is added.
 //
 // Except for _PG_init, all extern "C" functions of the library are in the files of this room. C++ exceptions become
 // server ERRORs there and nowhere else (pg::guarded).

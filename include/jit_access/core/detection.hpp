@@ -38,7 +38,7 @@ enum class Subject : std::uint8_t { login, holder, member, nobody };
 // Whether the occurrences of a person are counted together, or separately for each template or each grant.
 enum class CountedBy : std::uint8_t { person, person_and_template, person_and_grant };
 
-// What a record must satisfy in addition to having the kind and the SQLSTATE of the signal.
+// A condition on a record, in addition to the kind and the SQLSTATE of the signal.
 enum class Condition : std::uint8_t {
     none,
     under_a_grant,

@@ -29,7 +29,7 @@ namespace jit::session {
 // Whether the session is bound to these grants and to no other.
 [[nodiscard]] bool is_bound_exactly_to(const enforcement::EffectiveGrants& grants) noexcept;
 // Whether a statement that was recorded under these grants is running in this session or, in a parallel worker, in the
-// leader's session. What the server does inside that statement is neither checked nor recorded again.
+// leader's session. The server's actions inside that statement are neither checked nor recorded again.
 [[nodiscard]] bool is_inside_use_of(const enforcement::EffectiveGrants& grants) noexcept;
 // Call before a statement runs under these grants. Throws limit_exceeded if the session could not be stopped at their
 // deadline.
